@@ -1,0 +1,98 @@
+"""The values everything else speaks of. Pure: no I/O, no imports from the rest of RWM.
+
+Times are integers, milliseconds since 1970-01-01 UTC (S3 listings know no more). Sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+Origin = Literal["backup", "capture", "past"]
+"""How a state came to be: after ``rwm backup``, by ``rwm state capture``, or from history alone (``--at``)."""
+
+Outcome = Literal["ok", "partial", "failed"]
+"""How the backup ended that a state was captured after."""
+
+OWN_PREFIX = "rwm/"
+"""RWM's own objects in a bucket live below this prefix and are never part of a state."""
+
+
+class ObjectVersion(NamedTuple):
+    """One entry of a bucket's version listing: an object version or a delete marker.
+
+    ``version_id`` is ``"null"`` for what was written before versioning. For a marker ``size`` is 0 and
+    ``etag`` empty. ``etag`` carries no quotes.
+    """
+
+    key: str
+    version_id: str
+    is_latest: bool
+    is_marker: bool
+    size: int
+    etag: str
+    last_modified: int
+
+
+class Entry(NamedTuple):
+    """One key of a state and the version that was current."""
+
+    key: str
+    version_id: str
+    size: int
+    etag: str
+    last_modified: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateInfo:
+    """A state without its entries. ``captured_at`` is a whole second; ``outcome`` is None without a backup."""
+
+    id: str
+    bucket: str
+    captured_at: int
+    origin: Origin
+    objects: int
+    bytes: int
+    outcome: Outcome | None = None
+
+
+class TreeNode(NamedTuple):
+    """A name within a directory of a state: a file (``entry``) or a directory (``directory``), never both."""
+
+    name: str
+    directory: int | None
+    entry: Entry | None
+
+
+class StateTree(Protocol):
+    """A state as directories, read on demand. Directory ids mean something to the same tree only.
+
+    Only what a filesystem can show is in it: hidden keys are counted by ``hidden_count`` and listed by
+    ``hidden_keys``. All methods may be called from one thread only.
+    """
+
+    root: int
+    info: StateInfo
+
+    def child(self, directory: int, name: str) -> TreeNode | None:
+        """The file or directory of that name, or None."""
+
+    def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
+        """Up to ``limit`` children with ``name > after``, sorted by name (by code point)."""
+
+    def hidden_count(self) -> int:
+        """How many keys of the state have no path."""
+
+
+class ObjectReader(Protocol):
+    """Reads versions of one bucket and can do nothing else. Safe to call from any thread."""
+
+    bucket: str
+
+    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` (exclusive) of that version: exactly ``stop - start`` of them.
+
+        Transient trouble is retried inside. Raises NotFound when the version is gone, AccessDenied,
+        Unreachable, or BadResponse when the server keeps answering with another length.
+        """

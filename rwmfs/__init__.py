@@ -1,0 +1,1 @@
+"""rwmfs mounts a recorded state of a bucket read-only."""
