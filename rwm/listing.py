@@ -1,0 +1,168 @@
+"""Version listings: one page parsed from the raw XML, and the checks that a sequence of pages must pass. Pure.
+
+Parsing the body directly takes a fifteenth of the CPU that botocore's own parser takes, which spends most of it
+on dates. Format: the ListObjectVersions page of the Amazon S3 API reference.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from calendar import timegm
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from rwm.errors import BadResponse
+from rwm.model import ObjectVersion
+
+
+class Page(NamedTuple):
+    """One page: entries in the server's order (per key newest first), common prefixes, and where it goes on.
+
+    ``next_key`` and ``next_version`` are the markers to send for the page after it; both None on the last one.
+    """
+
+    versions: list[ObjectVersion]
+    prefixes: list[str]
+    next_key: str | None
+    next_version: str | None
+
+
+def parse_page(body: bytes) -> Page:
+    """Parse a ListObjectVersions answer. Raises BadResponse when it is not a whole, well-formed one."""
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise BadResponse("the version listing carries a document type, which no S3 server sends")
+    try:
+        root = ET.fromstring(body)
+    except ET.ParseError as error:
+        raise BadResponse(f"the version listing is not well-formed XML ({error})") from error
+    tag = root.tag
+    space = tag[: tag.index("}") + 1] if tag.startswith("{") else ""
+    if tag[len(space) :] not in ("ListVersionsResult", "ListObjectVersionsResult"):
+        raise BadResponse(f"expected a version listing, got <{tag[len(space) :]}>")
+    try:
+        return _read(root, space)
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadResponse(f"the version listing has a malformed entry ({error!r})") from error
+
+
+def _read(root: ET.Element, space: str) -> Page:
+    """The page under ``root``; whether names are percent-encoded is said by the answer, not by the request."""
+    head = {child.tag[len(space) :]: child.text or "" for child in root if len(child) == 0}
+    decode = _decode_url if head.get("EncodingType", "").lower() == "url" else _decode_plain
+    versions: list[ObjectVersion] = []
+    prefixes: list[str] = []
+    version, marker, common = space + "Version", space + "DeleteMarker", space + "CommonPrefixes"
+    size_of = len(space)
+    for child in root:
+        kind = child.tag
+        if kind == version or kind == marker:
+            field = {part.tag[size_of:]: part.text for part in child}
+            versions.append(_version(field, kind == marker, decode))
+        elif kind == common:
+            prefixes.extend(decode(part.text or "") for part in child)
+    if head["IsTruncated"].strip().lower() != "true":
+        return Page(versions, prefixes, None, None)
+    if not head.get("NextKeyMarker"):
+        raise BadResponse("the version listing is truncated but does not say where it goes on")
+    return Page(versions, prefixes, decode(head["NextKeyMarker"]), head.get("NextVersionIdMarker", ""))
+
+
+def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[str], str]) -> ObjectVersion:
+    key = field["Key"]
+    if not key:
+        raise ValueError("entry without a key")
+    return ObjectVersion(
+        decode(key),
+        field.get("VersionId") or "null",
+        field["IsLatest"] == "true",
+        is_marker,
+        0 if is_marker else int(field["Size"] or ""),
+        "" if is_marker else (field.get("ETag") or "").strip('"'),
+        parse_timestamp(field["LastModified"] or ""),
+    )
+
+
+def _decode_plain(text: str) -> str:
+    return text
+
+
+def _decode_url(text: str) -> str:
+    """Percent-encoded; ``+`` is a space, for servers that encode keys as forms (they send ``+`` as %2B)."""
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadResponse(f"the key {text} is not UTF-8") from error
+
+
+def parse_timestamp(text: str, _seconds: dict[str, int] = {}) -> int:  # noqa: B006 - a cache: times repeat
+    """``2026-11-23T09:34:50.123Z`` as milliseconds; more digits are cut. Raises ValueError."""
+    second = _seconds.get(text[:19])
+    if second is None:
+        date, _, clock = text[:19].partition("T")
+        year, month, day = map(int, date.split("-"))
+        hours, minutes, seconds = map(int, clock.split(":"))
+        if len(_seconds) > 100_000:
+            _seconds.clear()
+        second = timegm((year, month, day, hours, minutes, seconds, 0, 0, 0)) * 1000
+        _seconds[text[:19]] = second
+    tail = text[19:]
+    if tail == "Z":
+        return second
+    if tail[:1] != "." or tail[-1:] != "Z":
+        raise ValueError(f"not a UTC time: {text!r}")
+    return second + int((tail[1:-1] + "000")[:3])
+
+
+@dataclass
+class ListingCheck:
+    """Watches the entries and markers of one listing go by, and refuses a listing that cannot be whole.
+
+    Servers sort keys by byte (S3, Ceph RGW) or by path component (SeaweedFS); a listing must keep to either order
+    from its first entry to its last. ``prefix`` is what was asked for.
+    """
+
+    prefix: str = ""
+    _last: ObjectVersion | None = None
+    _by_byte: bool = True
+    _by_component: bool = True
+
+    def entries(self, versions: Iterable[ObjectVersion]) -> None:
+        """Raises BadResponse on a key outside the prefix, a repeated entry, or a key that goes backwards."""
+        last = self._last
+        for version in versions:
+            key = version.key
+            if not key.startswith(self.prefix):
+                raise BadResponse(f"the listing of {self.prefix!r} answered with the key {key!r}")
+            if last is not None:
+                if key != last.key:
+                    self._ordered(last.key, key)
+                elif version.version_id == last.version_id:
+                    raise BadResponse(f"the listing repeats version {version.version_id} of {key!r}")
+                elif version.is_latest:
+                    raise BadResponse(f"the listing names a second latest version of {key!r}")
+            last = version
+        self._last = last
+
+    def _ordered(self, before: str, after: str) -> None:
+        self._by_byte = self._by_byte and before < after
+        self._by_component = self._by_component and before.replace("/", "\0") < after.replace("/", "\0")
+        if not (self._by_byte or self._by_component):
+            raise BadResponse(f"the listing goes backwards: {after!r} after {before!r}")
+
+
+def by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
+    """Group consecutive entries of one key, across pages; the order within a key is the server's."""
+    group: list[ObjectVersion] = []
+    for version in versions:
+        if group and group[0].key != version.key:
+            yield group
+            group = []
+        group.append(version)
+    if group:
+        yield group

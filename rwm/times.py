@@ -1,0 +1,78 @@
+"""Times as RWM uses them: integers, milliseconds since 1970-01-01 UTC; text is ISO 8601 in UTC. Pure."""
+
+from __future__ import annotations
+
+import re
+from calendar import timegm
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from rwm.errors import UsageError
+
+SECOND = 1000
+DAY = 86_400 * SECOND
+
+_ISO = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
+)
+_DURATION = re.compile(r"(\d+)\s*(y|mo|w|d|h|m|s|)\s*")
+_UNITS = {"y": 365 * DAY, "mo": 30 * DAY, "w": 7 * DAY, "d": DAY, "h": DAY // 24, "m": 60 * SECOND, "s": SECOND}
+
+
+def iso(time: int) -> str:
+    """``2026-11-20T10:00:00Z``, with milliseconds only where there are any."""
+    moment = datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{moment}.{time % SECOND:03d}Z" if time % SECOND else f"{moment}Z"
+
+
+def parse_iso(text: str) -> int:
+    """The inverse of :func:`iso`; takes any precision and offset, and a date alone (midnight). UTC is assumed.
+
+    Raises ValueError.
+    """
+    match = _ISO.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"not an ISO 8601 time: {text!r}")
+    year, month, day, hour, minute, second, fraction, zone = match.groups(default="")
+    moment = datetime(
+        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
+    )
+    if zone[:1] in ("+", "-"):
+        shift = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
+        moment = moment - shift if zone[0] == "+" else moment + shift
+    return timegm(moment.utctimetuple()) * SECOND + int((fraction + "000")[:3])
+
+
+def parse_time(text: str) -> int:
+    """A time that a person typed. Raises UsageError with an example."""
+    try:
+        return parse_iso(text)
+    except ValueError as error:
+        raise UsageError(f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z") from error
+
+
+def looks_like_time(text: str) -> bool:
+    """Whether the text is a time rather than a state id (an id is hexadecimal and has no ``-``)."""
+    return bool(re.match(r"\d{4}-\d\d-\d\d", text))
+
+
+def parse_http_date(text: str) -> int:
+    """The ``Date`` header of an HTTP answer. Raises ValueError."""
+    return timegm(parsedate_to_datetime(text).utctimetuple()) * SECOND
+
+
+def parse_duration(text: str) -> int:
+    """``90s``, ``15m``, ``12h``, ``30d``, ``2w``, ``6mo``, ``1y``, or a sum as ``1d12h``; ``0`` needs no unit.
+
+    Returns milliseconds. A month is 30 days and a year 365. Raises UsageError.
+    """
+    rest, total = text.strip(), 0
+    while match := _DURATION.match(rest):
+        count, unit = int(match[1]), match[2]
+        if not unit and count:
+            break
+        total += count * _UNITS.get(unit, 0)
+        rest = rest[match.end() :]
+    if rest or not text.strip():
+        raise UsageError(f"duration {text!r} is not understood", hint="write it as 30d, 12h, 1d12h or 0")
+    return total
