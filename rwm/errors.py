@@ -87,7 +87,9 @@ class MountError(RwmError):
 
 
 class S3Error(RwmError):
-    """An S3 operation failed."""
+    """An S3 operation failed. ``code`` is the server's error code (``NoSuchBucket`` …), where it sent one."""
+
+    code = ""
 
 
 class AccessDenied(S3Error):

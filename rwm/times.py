@@ -16,7 +16,15 @@ _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
 )
 _DURATION = re.compile(r"(\d+)\s*(y|mo|w|d|h|m|s|)\s*")
-_UNITS = {"y": 365 * DAY, "mo": 30 * DAY, "w": 7 * DAY, "d": DAY, "h": DAY // 24, "m": 60 * SECOND, "s": SECOND}
+_UNITS = {
+    "y": 365 * DAY,
+    "mo": 30 * DAY,
+    "w": 7 * DAY,
+    "d": DAY,
+    "h": DAY // 24,
+    "m": 60 * SECOND,
+    "s": SECOND,
+}
 
 
 def iso(time: int) -> str:
@@ -48,7 +56,9 @@ def parse_time(text: str) -> int:
     try:
         return parse_iso(text)
     except ValueError as error:
-        raise UsageError(f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z") from error
+        raise UsageError(
+            f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z"
+        ) from error
 
 
 def looks_like_time(text: str) -> bool:

@@ -1,0 +1,280 @@
+"""What a bucket's policy should say, what it says, and the difference. Pure.
+
+The machine's account gets an allow-list and, on top, explicit denies: on Ceph RGW an object belongs to its writer, who
+may do more to it than any grant says. The admin is named too, or RGW would refuse it what the machine wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+Policy = dict[str, Any]
+"""A bucket policy document as JSON holds it."""
+
+USER_BUCKET_ACTIONS = (
+    "s3:GetBucketLocation",
+    "s3:ListBucket",
+    "s3:ListBucketVersions",
+    "s3:ListBucketMultipartUploads",
+    # What `storage check` looks at, so that the machine notices drift too.
+    "s3:GetBucketAcl",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketVersioning",
+    "s3:GetLifecycleConfiguration",
+    # RGW asks for it on the bucket as well before it looks at a DeleteObjects request.
+    "s3:DeleteObject",
+)
+USER_OBJECT_ACTIONS = (
+    "s3:AbortMultipartUpload",
+    "s3:DeleteObject",
+    "s3:GetObject",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+)
+DENIED_BUCKET_ACTIONS = (
+    "s3:DeleteBucket",
+    "s3:DeleteBucketPolicy",
+    "s3:DeleteBucketWebsite",
+    "s3:PutBucketAcl",
+    "s3:PutBucketCORS",
+    "s3:PutBucketObjectLockConfiguration",
+    "s3:PutBucketPolicy",
+    "s3:PutBucketVersioning",
+    "s3:PutBucketWebsite",
+    "s3:PutEncryptionConfiguration",
+    "s3:PutLifecycleConfiguration",
+    "s3:PutReplicationConfiguration",
+)
+DENIED_OBJECT_ACTIONS = (
+    "s3:BypassGovernanceRetention",
+    "s3:DeleteObjectVersion",
+    "s3:PutObjectAcl",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+    "s3:PutObjectVersionAcl",
+    "s3:PutObjectVersionTagging",
+)
+
+
+def desired(bucket: str, admin: str, user: str) -> Policy:
+    """The policy of a protected bucket. ``admin`` and ``user`` are principal ARNs in the server's own form."""
+    on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
+
+    def statement(
+        sid: str, effect: str, who: str, actions: Iterable[str], resource: list[str]
+    ) -> dict[str, Any]:
+        return {
+            "Sid": sid,
+            "Effect": effect,
+            "Principal": {"AWS": [who]},
+            "Action": list(actions),
+            "Resource": resource,
+        }
+
+    public_put = statement("RwmUserPublishDenied", "Deny", user, ["s3:PutObject"], [on_objects])
+    public_put["Condition"] = {"StringLike": {"s3:x-amz-acl": ["?*"]}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            statement("RwmAdmin", "Allow", admin, ["s3:*"], [on_bucket, on_objects]),
+            statement("RwmUserBucket", "Allow", user, USER_BUCKET_ACTIONS, [on_bucket]),
+            statement("RwmUserObjects", "Allow", user, USER_OBJECT_ACTIONS, [on_objects]),
+            statement("RwmUserBucketDenied", "Deny", user, DENIED_BUCKET_ACTIONS, [on_bucket]),
+            statement("RwmUserObjectsDenied", "Deny", user, DENIED_OBJECT_ACTIONS, [on_objects]),
+            public_put,
+        ],
+    }
+
+
+class Grant(NamedTuple):
+    """One atom of a policy: a statement says the product of its lists. Sids mean nothing and are left out.
+
+    Unusual forms keep their name in the value: ``NotPrincipal:…``, ``NotAction:…``, ``NotResource:…``.
+    """
+
+    effect: str
+    principal: str
+    action: str
+    resource: str
+    condition: str
+
+    def __str__(self) -> str:
+        text = f"{self.effect} {self.action} on {self.resource} to {self.principal}"
+        return text + (f" if {self.condition}" if self.condition else "")
+
+
+def grants(policy: Policy) -> set[Grant]:
+    """Every atom of a policy, whatever shape its statements have: strings or lists, ``*``, the ``Not…`` forms."""
+    return {
+        Grant(str(statement.get("Effect", "?")), principal, action, resource, _condition(statement))
+        for statement in _statements(policy)
+        for principal in _principals(statement)
+        for action in _values(statement, "Action", lower=True)
+        for resource in _values(statement, "Resource")
+    }
+
+
+def principals(policy: Policy) -> set[str]:
+    """Everybody whom the policy names."""
+    return {principal for statement in _statements(policy) for principal in _principals(statement)}
+
+
+def _statements(policy: Policy) -> list[dict[str, Any]]:
+    statements = policy.get("Statement", [])
+    found = statements if isinstance(statements, list) else [statements]
+    return [item if isinstance(item, dict) else {"Effect": f"? {item!r}"} for item in found]
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _values(statement: dict[str, Any], name: str, *, lower: bool = False) -> list[str]:
+    """The strings under ``name`` or ``Not<name>``. Action names are case-insensitive."""
+    found = _listed(statement[name]) if name in statement else []
+    if f"Not{name}" in statement:
+        found += [f"Not{name}:{value}" for value in _listed(statement[f"Not{name}"])]
+    return [value.lower() if lower else value for value in found] or [f"(no {name})"]
+
+
+def _principals(statement: dict[str, Any]) -> list[str]:
+    found = []
+    for name, mark in (("Principal", ""), ("NotPrincipal", "NotPrincipal:")):
+        value = statement.get(name)
+        if isinstance(value, dict):
+            for kind, who in value.items():
+                found += [mark + (one if kind == "AWS" else f"{kind}:{one}") for one in _listed(who)]
+        elif value is not None:
+            found += [mark + one for one in _listed(value)]
+    return found or ["(nobody)"]
+
+
+def _condition(statement: dict[str, Any]) -> str:
+    """Canonical text of a condition: single values as lists, sorted."""
+    condition = statement.get("Condition")
+    if not condition:
+        return ""
+    if isinstance(condition, dict):
+        condition = {
+            operator: {key: sorted(_listed(value)) for key, value in test.items()}
+            if isinstance(test, dict)
+            else test
+            for operator, test in condition.items()
+        }
+    return json.dumps(condition, sort_keys=True)
+
+
+class Drift(NamedTuple):
+    """One way in which a bucket is not as it should be. ``code`` is for scripts, ``detail`` for people."""
+
+    code: str
+    detail: str
+
+
+def policy_drift(actual: Policy | None, bucket: str, admin: str) -> list[Drift]:
+    """How the policy differs from :func:`desired`, for whichever one user it names beside ``admin``."""
+    if actual is None:
+        return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
+    users = sorted(principals(actual) - {admin, "(nobody)"})
+    if not users:
+        return [Drift("policy-no-user", "the policy names no user account beside the admin")]
+    user = _intended_user(actual, users)
+    have, want = grants(actual), grants(desired(bucket, admin, user))
+    return _summed("policy-missing-statement", "missing", want - have) + _summed(
+        "policy-extra-statement", "not intended", have - want
+    )
+
+
+def _intended_user(actual: Policy, users: list[str]) -> str:
+    """The one whom most of the policy is about; anybody else's grants are drift."""
+    named = [grant.principal for grant in grants(actual)]
+    return max(users, key=lambda user: (named.count(user), user))
+
+
+def _summed(code: str, word: str, found: set[Grant]) -> list[Drift]:
+    """One line for all actions that share effect, principal, resource and condition."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    for grant in sorted(found):
+        groups.setdefault((grant.effect, grant.principal, grant.resource, grant.condition), []).append(
+            grant.action
+        )
+    return [
+        Drift(code, f"{word}: {Grant(effect, principal, ', '.join(actions), resource, condition)}")
+        for (effect, principal, resource, condition), actions in groups.items()
+    ]
+
+
+def settings_drift(
+    *,
+    versioning: str,
+    owner: str,
+    user_ids: Iterable[str],
+    bucket_grants: Iterable[tuple[str, str]],
+    lifecycle: Iterable[dict[str, Any]],
+) -> list[Drift]:
+    """Drift of everything but the policy.
+
+    ``owner`` and the grantees are ids as the bucket's ACL shows them; ``user_ids`` are the ids of the policy's users.
+    """
+    found = []
+    if versioning != "Enabled":
+        found.append(
+            Drift("versioning", f"versioning is {versioning or 'off'}: overwritten objects are lost")
+        )
+    if owner in set(user_ids):
+        found.append(
+            Drift("ownership", f"the bucket belongs to its user {owner}, who can undo every protection")
+        )
+    for grantee, permission in bucket_grants:
+        if grantee != owner:
+            found.append(Drift("acl", f"the bucket's ACL grants {permission} to {grantee}"))
+    for rule in lifecycle:
+        name = rule.get("ID") or "without a name"
+        if rule.get("Status", "Enabled") == "Enabled":
+            found.append(
+                Drift("lifecycle", f"the lifecycle rule {name!r} may delete versions that a state needs")
+            )
+    return found
+
+
+def user_id(principal: str) -> str:
+    """The id by which RGW and SeaweedFS show the principal in an ACL: ``user1``, with a tenant ``t1$user1``."""
+    parts = principal.split(":")
+    name = parts[-1].rpartition("/")[2]
+    tenant = parts[4] if len(parts) > 5 else ""
+    return f"{tenant}${name}" if tenant and not tenant.isdigit() else name
+
+
+def principal_forms(name: str, *, tenant: str = "", account: str = "") -> list[str]:
+    """The forms in which servers may want to see an account in a policy, the likeliest first.
+
+    Every server accepts a wrong form in silence and then matches nobody, so the right one has to be tried.
+    A full ARN is taken as it is.
+    """
+    if name.startswith("arn:"):
+        return [name]
+    if "$" in name:
+        tenant, _, name = name.partition("$")
+    forms = [f"arn:aws:iam::{account}:user/{name}"] if account else []
+    if tenant:
+        forms.append(f"arn:aws:iam::{tenant}:user/{name}")
+    return [*forms, f"arn:aws:iam:::user/{name}"]
+
+
+def form_probe(bucket: str, principal: str) -> Policy:
+    """A policy that takes one harmless right from ``principal``: if that works, the server knows the form."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Deny",
+                "Principal": {"AWS": [principal]},
+                "Action": ["s3:ListBucketVersions"],
+                "Resource": [f"arn:aws:s3:::{bucket}"],
+            }
+        ],
+    }

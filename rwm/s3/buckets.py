@@ -1,0 +1,135 @@
+"""Buckets: existence, creation, and the settings that protect them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rwm.errors import BadResponse, NotFound
+from rwm.s3.mapping import mapped
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from rwm.policy import Policy
+
+
+class Buckets:
+    """What an account can do with buckets. A part of :class:`rwm.s3.S3`."""
+
+    client: S3Client
+    endpoint_url: str
+    region: str
+
+    def list_buckets(self) -> list[str]:
+        """Names of the account's own buckets."""
+        with mapped("ListBuckets", self.endpoint_url):
+            return [bucket["Name"] for bucket in self.client.list_buckets().get("Buckets", [])]
+
+    def owner_id(self) -> str:
+        """The server's id of this account (``admin``, with a tenant ``t1$admin``; on AWS a canonical id)."""
+        with mapped("ListBuckets", self.endpoint_url):
+            return self.client.list_buckets().get("Owner", {}).get("ID", "")
+
+    def bucket_exists(self, bucket: str) -> bool:
+        """False on 404 only. AccessDenied when the bucket is there and another account's."""
+        try:
+            with mapped("HeadBucket", bucket):
+                self.client.head_bucket(Bucket=bucket)
+        except NotFound:
+            return False
+        return True
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create it; AWS wants its region named, others have but one."""
+        request: dict[str, Any] = {"Bucket": bucket}
+        if ".amazonaws.com" in self.endpoint_url and self.region != "us-east-1":
+            request["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
+        with mapped("CreateBucket", bucket):
+            self.client.create_bucket(**request)
+
+    def delete_bucket(self, bucket: str) -> None:
+        """Delete an empty bucket."""
+        with mapped("DeleteBucket", bucket):
+            self.client.delete_bucket(Bucket=bucket)
+
+    def versioning(self, bucket: str) -> str:
+        """``Enabled``, ``Suspended``, or ``""`` where it never was enabled."""
+        with mapped("GetBucketVersioning", bucket):
+            return self.client.get_bucket_versioning(Bucket=bucket).get("Status", "")
+
+    def enable_versioning(self, bucket: str) -> None:
+        """From now on nothing that is overwritten or deleted is gone."""
+        with mapped("PutBucketVersioning", bucket):
+            self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+    def policy(self, bucket: str) -> Policy | None:
+        """The bucket's policy document, or None where it has none. BadResponse when it is not JSON."""
+        with _absent("NoSuchBucketPolicy") as found, mapped("GetBucketPolicy", bucket):
+            found.append(self.client.get_bucket_policy(Bucket=bucket)["Policy"])
+        if not found:
+            return None
+        text = found[0]
+        try:
+            policy = json.loads(text)
+        except ValueError as error:
+            raise BadResponse(f"GetBucketPolicy {bucket}: the policy is not JSON ({error})") from error
+        return policy if isinstance(policy, dict) else {"Statement": policy}
+
+    def put_policy(self, bucket: str, policy: Policy) -> None:
+        """Replace the bucket's policy."""
+        with mapped("PutBucketPolicy", bucket):
+            self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+    def delete_policy(self, bucket: str) -> None:
+        """Take the bucket's policy away."""
+        with mapped("DeleteBucketPolicy", bucket):
+            self.client.delete_bucket_policy(Bucket=bucket)
+
+    def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
+        """(owner id, grants) of the bucket; a grant is (grantee id or group URI, permission)."""
+        with mapped("GetBucketAcl", bucket):
+            answer = self.client.get_bucket_acl(Bucket=bucket)
+        grants = [
+            (
+                str(grantee.get("ID") or grantee.get("URI") or grantee.get("EmailAddress")),
+                grant.get("Permission", ""),
+            )
+            for grant in answer.get("Grants", [])
+            for grantee in [grant.get("Grantee", {})]
+        ]
+        return answer.get("Owner", {}).get("ID", ""), grants
+
+    def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
+        """The bucket's lifecycle rules; any of them may delete what a state needs."""
+        with (
+            _absent("NoSuchLifecycleConfiguration") as found,
+            mapped("GetBucketLifecycleConfiguration", bucket),
+        ):
+            found.extend(self.client.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", []))
+        return [dict(rule) for rule in found]
+
+    def has_object_lock(self, bucket: str) -> bool:
+        """Whether versions in this bucket can be locked."""
+        with (
+            _absent("ObjectLockConfigurationNotFoundError") as found,
+            mapped("GetObjectLockConfiguration", bucket),
+        ):
+            answer = self.client.get_object_lock_configuration(Bucket=bucket)
+            found.append(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"))
+        return "Enabled" in found
+
+
+@contextmanager
+def _absent(code: str) -> Iterator[list[Any]]:
+    """A list to put a setting in; it stays empty when the server says that the bucket has no such setting.
+
+    A missing bucket is a 404 too, and another matter: it raises.
+    """
+    try:
+        yield []
+    except NotFound as error:
+        if error.code != code:
+            raise

@@ -1,0 +1,104 @@
+"""The connection: a client that takes nothing from the environment but proxies and the CA bundle."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from rwm import __version__
+from rwm.s3.buckets import Buckets
+from rwm.s3.mapping import mapped
+from rwm.s3.objects import BucketReader, Objects
+from rwm.s3.versions import Versions, keep_raw_listings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT = 10  # seconds
+READ_TIMEOUT = 60  # seconds between two pieces of an answer
+ATTEMPTS = 4
+POOL = 32
+
+
+class Credentials(NamedTuple):
+    """The keys of one S3 account. Never shown: the secret is left out of ``repr``."""
+
+    access_key: str
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.access_key!r}, …)"
+
+
+class S3(Objects, Versions, Buckets):
+    """One account on one server. Safe to share between threads."""
+
+    def __init__(self, endpoint_url: str, credentials: Credentials, region: str, client: S3Client) -> None:
+        self.endpoint_url = endpoint_url
+        self.credentials = credentials
+        self.region = region
+        self.client = client
+
+    def reader(self, bucket: str) -> BucketReader:
+        """Something that can read the bucket's versions and nothing else."""
+        return BucketReader(self.client, bucket)
+
+    def caller(self) -> tuple[str, str] | None:
+        """(account, ARN) of these keys as STS tells it, or None where the server has no STS (Ceph RGW)."""
+        sts = _client("sts", self._sts_endpoint(), self.credentials, self.region)
+        try:
+            with mapped("GetCallerIdentity", self.endpoint_url):
+                answer = sts.get_caller_identity()
+        except Exception:  # noqa: BLE001 - whatever this server says to STS, it does not tell who we are
+            return None
+        account, arn = answer.get("Account"), answer.get("Arn")
+        return (account, arn) if account and arn else None
+
+    def _sts_endpoint(self) -> str | None:
+        return None if ".amazonaws.com" in self.endpoint_url else self.endpoint_url
+
+
+def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "us-east-1") -> S3:
+    """A client for that account; nothing is sent yet. Raises UsageError for an impossible endpoint."""
+    credentials = Credentials(access_key, secret_key)
+    with mapped("connect to", endpoint_url):
+        client = _client("s3", endpoint_url, credentials, region)
+    keep_raw_listings(client)
+    return S3(endpoint_url, credentials, region, client)
+
+
+def _client(service: str, endpoint_url: str | None, credentials: Credentials, region: str) -> Any:
+    """Profiles and files of the aws command are not looked at: they belong to somebody else."""
+    unset = (None, None, None, None)
+    session = botocore.session.Session(
+        session_vars={
+            "profile": unset,
+            "config_file": (None, None, os.devnull, None),
+            "credentials_file": (None, None, os.devnull, None),
+        }
+    )
+    return boto3.Session(
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
+        region_name=region,
+        botocore_session=session,
+    ).client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint_url,
+        config=Config(
+            signature_version="s3v4" if service == "s3" else None,
+            s3={"addressing_style": "path"},
+            connect_timeout=CONNECT_TIMEOUT,
+            read_timeout=READ_TIMEOUT,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS if service == "s3" else 1},
+            max_pool_connections=POOL,
+            # Ceph RGW 16 does not know the newer trailing checksums.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            user_agent_extra=f"rwm/{__version__}",
+        ),
+    )

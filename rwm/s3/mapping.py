@@ -1,0 +1,96 @@
+"""SDK errors become RWM's: by HTTP status and S3 error code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from boto3.exceptions import Boto3Error
+from botocore import exceptions as sdk
+
+from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
+
+_HINTS = {
+    "InvalidAccessKeyId": "the server does not know this access key: check s3_access_key",
+    "SignatureDoesNotMatch": "the secret key does not fit the access key: check s3_secret_key",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it and try again",
+    "AuthorizationHeaderMalformed": "the bucket lives in another region: check s3_region",
+    "PermanentRedirect": "the bucket lives elsewhere: check s3_endpoint_url and s3_region",
+    "IllegalLocationConstraintException": "the endpoint serves another region: check s3_region",
+    "NoSuchBucket": "`rwm storage list` shows the buckets of this account",
+    "NoSuchUpload": "the upload was ended by somebody else",
+    "QuotaExceeded": "the account's quota is used up",
+    "MethodNotAllowed": "the version is a delete marker, or the server does not know this operation",
+}
+
+_TRANSPORT: tuple[type[Exception], ...] = (
+    sdk.HTTPClientError,  # connect, TLS, proxy, time-out, connection closed; the base of them all
+    sdk.EndpointConnectionError,
+    sdk.IncompleteReadError,
+    sdk.ReadTimeoutError,
+    sdk.ResponseStreamingError,
+)
+
+
+@contextmanager
+def mapped(operation: str, subject: str) -> Iterator[None]:
+    """Raise RWM's errors for the SDK's, naming the operation and what it was done to."""
+    try:
+        yield
+    except RwmError:
+        raise
+    except sdk.ClientError as error:
+        raise from_answer(error, operation, subject) from error
+    except _TRANSPORT as error:
+        raise Unreachable(
+            f"{operation} {subject}: no usable answer ({one_line(error)})",
+            hint="check s3_endpoint_url, the network and the server",
+        ) from error
+    except (sdk.ParamValidationError, sdk.InvalidEndpointDiscoveryConfigurationError) as error:
+        raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
+    except (sdk.ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
+        raise BadResponse(f"{operation} {subject}: {one_line(error)}") from error
+    except (sdk.BotoCoreError, Boto3Error) as error:
+        cause = error.__context__
+        if isinstance(cause, sdk.ClientError):  # what a managed transfer wraps
+            raise from_answer(cause, operation, subject) from error
+        raise S3Error(f"{operation} {subject}: {one_line(error)}") from error
+    except ValueError as error:  # botocore's own check of the endpoint URL
+        raise UsageError(f"{operation} {subject}: {one_line(error)}", hint="check s3_endpoint_url") from error
+
+
+def from_answer(error: sdk.ClientError, operation: str, subject: str) -> S3Error:
+    """The error of an answer with a status. RGW sends a code and mostly no message; a HEAD sends neither."""
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    fault = error.response.get("Error", {})
+    code = fault.get("Code") or str(status)
+    text = f"{operation} {subject}: {code}" + (f" (HTTP {status})" if code != str(status) else "")
+    message = fault.get("Message", "")
+    if message and message not in (code, "Unknown", "None"):
+        text += f": {' '.join(message.split())[:200]}"
+    found = _class_of(status)(text, hint=_HINTS.get(code) or _hint(status))
+    found.code = code
+    return found
+
+
+def _class_of(status: int) -> type[S3Error]:
+    if status == 404:
+        return NotFound
+    if status in (401, 403):
+        return AccessDenied
+    if status >= 500 or status == 429:
+        return Unreachable
+    return S3Error
+
+
+def _hint(status: int) -> str:
+    if status in (401, 403):
+        return "check s3_access_key and s3_secret_key, and what the bucket's policy allows this account"
+    if status >= 500 or status == 429:
+        return "the server is in trouble or overloaded: try again later"
+    return ""
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's text on one line, or its type when it has none."""
+    return " ".join(str(error).split())[:300] or type(error).__name__

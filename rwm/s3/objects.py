@@ -1,0 +1,166 @@
+"""Objects: reading by exact version, writing, copying, deleting by exact version."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from rwm.errors import AccessDenied, BadResponse, Unreachable
+from rwm.s3.mapping import mapped
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK = 1 << 20
+BODY_ATTEMPTS = 4
+
+
+class DeleteFailure(NamedTuple):
+    """A version that the server did not delete, with its code (AccessDenied for a locked one)."""
+
+    key: str
+    version_id: str
+    code: str
+
+
+class BucketReader:
+    """Reads versions of one bucket. Holds no way to write; safe to call from any thread."""
+
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self.bucket = bucket
+
+    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+        """Bytes ``start`` to ``stop`` (exclusive) of that version, exactly; see :class:`rwm.model.ObjectReader`."""
+        if stop <= start:
+            return b""
+        for attempt in range(BODY_ATTEMPTS):
+            try:
+                return self._get(key, version_id, start, stop)
+            except (
+                BadResponse,
+                Unreachable,
+            ):  # botocore retries up to the headers; the body is ours to retry
+                if attempt == BODY_ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0.1, 0.2) * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _get(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+        subject = f"{self.bucket}/{key} version {version_id}"
+        with mapped("GetObject", subject):
+            answer = self._client.get_object(
+                Bucket=self.bucket, Key=key, VersionId=version_id, Range=f"bytes={start}-{stop - 1}"
+            )
+            _same_version(answer.get("VersionId"), version_id, subject)
+            with answer["Body"] as body:
+                length = answer["ContentLength"]
+                data = body.read() if length == stop - start else b""
+        if len(data) != stop - start:
+            raise BadResponse(f"GetObject {subject}: {length} bytes came for bytes {start} to {stop}")
+        return data
+
+
+class Objects:
+    """What an account can do with objects. A part of :class:`rwm.s3.S3`."""
+
+    client: S3Client
+
+    def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
+        """A whole object in memory: for small ones."""
+        return b"".join(self.stream(bucket, key, version_id))
+
+    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in pieces of 1 MiB. Raises BadResponse when fewer came than were announced."""
+        subject = f"{bucket}/{key}" + (f" version {version_id}" if version_id else "")
+        which: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        with mapped("GetObject", subject):
+            answer = self.client.get_object(Bucket=bucket, Key=key, **which)
+            _same_version(answer.get("VersionId"), version_id, subject)
+            with answer["Body"] as body:
+                yield from body.iter_chunks(CHUNK)
+
+    def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
+        """Write an object in one request and return its version id (``null`` without versioning)."""
+        with mapped("PutObject", f"{bucket}/{key}"):
+            return str(self.client.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "null"))
+
+    def upload(self, bucket: str, key: str, path: Path) -> None:
+        """Write a file of any size."""
+        with mapped("PutObject", f"{bucket}/{key}"):
+            self.client.upload_file(str(path), bucket, key)
+
+    def copy(self, source: str, key: str, version_id: str, target: str) -> None:
+        """Copy one version into another bucket of the server under the same key, whatever its size."""
+        with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
+            self.client.copy({"Bucket": source, "Key": key, "VersionId": version_id}, target, key)
+
+    def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
+        """Size in bytes by HEAD. NotFound when the object (or the version) is absent."""
+        which: dict[str, Any] = {"VersionId": version_id} if version_id else {}
+        with mapped("HeadObject", f"{bucket}/{key}"):
+            return int(self.client.head_object(Bucket=bucket, Key=key, **which)["ContentLength"])
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Put a delete marker on the key: what a plain delete does in a versioned bucket."""
+        with mapped("DeleteObject", f"{bucket}/{key}"):
+            self.client.delete_object(Bucket=bucket, Key=key)
+
+    def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
+        """Delete exactly these (key, version id) pairs, at most 1,000, and return those that stayed.
+
+        A key that XML cannot carry (control characters) goes in a request of its own.
+        """
+        plain = [pair for pair in exact if pair[0].isprintable()]
+        failures = [
+            fail for pair in exact if not pair[0].isprintable() for fail in self._delete_one(bucket, *pair)
+        ]
+        if not plain:
+            return failures
+        with mapped("DeleteObjects", bucket):
+            answer = self.client.delete_objects(
+                Bucket=bucket,
+                Delete={
+                    "Objects": [{"Key": key, "VersionId": version} for key, version in plain],
+                    "Quiet": True,
+                },
+            )
+        for error in answer.get("Errors", []):
+            code = error.get("Code", "Unknown")
+            if code not in ("NoSuchVersion", "NoSuchKey"):  # gone already: what was wanted
+                failures.append(DeleteFailure(error.get("Key", ""), error.get("VersionId", ""), code))
+        return failures
+
+    def _delete_one(self, bucket: str, key: str, version_id: str) -> list[DeleteFailure]:
+        try:
+            with mapped("DeleteObject", f"{bucket}/{key!r}"):
+                self.client.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
+        except AccessDenied:
+            return [DeleteFailure(key, version_id, "AccessDenied")]
+        return []
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        """End an unfinished multipart upload and free its parts."""
+        with mapped("AbortMultipartUpload", f"{bucket}/{key}"):
+            self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+
+    def locked_until(self, bucket: str, key: str, version_id: str) -> str | None:
+        """Why the version cannot be deleted (``legal hold``, or retention mode and time), or None."""
+        subject = f"{bucket}/{key} version {version_id}"
+        with mapped("HeadObject", subject):
+            head = self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
+        if head.get("ObjectLockLegalHoldStatus") == "ON":
+            return "legal hold"
+        until = head.get("ObjectLockRetainUntilDate")
+        if until is not None and until.timestamp() > time.time():
+            return f"{head.get('ObjectLockMode', 'locked')} until {until:%Y-%m-%dT%H:%M:%SZ}"
+        return None
+
+
+def _same_version(answered: str | None, asked: str | None, subject: str) -> None:
+    """A server that ignores the version id would hand out what the attacker wrote."""
+    if asked and answered and answered != asked:
+        raise BadResponse(f"GetObject {subject}: the server answered with version {answered}")
