@@ -1,0 +1,100 @@
+# RWM. Every target does its own set-up, as root or with sudo; `make help` lists them.
+
+PYTHON ?= /usr/bin/python3
+VENV   := venv
+BIN    := $(VENV)/bin
+# Where `make install` puts links to rwm and rwmfs, so that they work from any directory.
+LINKS  ?= /usr/local/bin
+# Arguments for pytest: make test ARGS="-k listing tests/unit"
+ARGS   ?=
+
+DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli
+DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl
+PACKAGING  := setup.cfg pyproject.toml
+
+# The test gateway of rgw-up and rgw-down.
+RGW_DIR  ?= $(or $(TMPDIR),/tmp)/rwm-rgw
+RGW_PORT ?= 17480
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test coverage lint format bench rgw-up rgw-down microceph-service runner \
+        clean system system-dev
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
+
+# --- set-up ------------------------------------------------------------------------------------------
+
+system:
+	@scripts/debian-packages.sh $(DEBIAN)
+
+system-dev:
+	@scripts/debian-packages.sh $(DEBIAN_DEV)
+
+$(BIN)/python: | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is older than 3.11; set PYTHON=..." >&2; exit 1; }
+	@echo "make: making $(VENV)/ with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Stamps: a second run starts at once, a change of the dependencies installs again.
+$(VENV)/.installed: $(PACKAGING) | system $(BIN)/python
+	@echo "make: installing RWM and its Python packages (the first time about 200 MB)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.installed-dev: $(PACKAGING) $(VENV)/.installed | system-dev
+	@echo "make: installing the Python packages for development"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.installed  ## Debian packages, venv/, and rwm and rwmfs on the PATH
+	@scripts/link-programs.sh $(LINKS) $(abspath $(BIN))/rwm $(abspath $(BIN))/rwmfs
+
+install-dev: install $(VENV)/.installed-dev  ## what tests and lint need, a real Ceph gateway included
+
+# --- use ---------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.installed  ## back up, lose everything, mount the past, restore: on an S3 server of its own
+	@$(BIN)/rwm demo $(ARGS)
+
+bench: $(VENV)/.installed-dev  ## measurements
+	@$(BIN)/python -m bench $(ARGS)
+
+# --- development -------------------------------------------------------------------------------------
+
+test: $(VENV)/.installed-dev  ## all tests (ARGS="..." goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(VENV)/.installed-dev  ## all tests, measured: fails under 95 %
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict rwm rwmfs tests
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.installed-dev  ## let ruff lay out the code
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+rgw-up: | system-dev  ## start a Ceph gateway on loopback (RGW_DIR, RGW_PORT, STORE=memstore)
+	@scripts/rgw-up.sh $(RGW_DIR) $(RGW_PORT)
+
+rgw-down:  ## stop it (ARGS=--wipe removes its data)
+	@scripts/rgw-down.sh $(RGW_DIR) $(ARGS)
+
+microceph-service:  ## MicroCeph from snap with admin, user1 and user2, for hosts that have snap
+	@scripts/microceph-service.sh
+
+runner:  ## a GitLab runner on this host: make runner RUNNER_URL=... RUNNER_TOKEN=...
+	@scripts/runner.sh
+
+clean:  ## remove venv/ and everything made by tools
+	@rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .coverage.* coverage.xml \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

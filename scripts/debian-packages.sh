@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# debian-packages.sh PACKAGE... - install those Debian packages that are missing; silent when none is.
+set -euo pipefail
+
+command -v dpkg-query >/dev/null \
+  || { echo "debian-packages: not a Debian system; please install by hand: $*" >&2; exit 0; }
+missing=()
+for package in "$@"; do
+  case $(dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null) in
+    *installed*) ;;
+    *) missing+=("$package") ;;
+  esac
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+sudo=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null || { echo "debian-packages: root or sudo is needed to install: ${missing[*]}" >&2; exit 1; }
+  sudo=(sudo)
+fi
+log=$(mktemp); trap 'rm -f "$log"' EXIT
+# quiet COMMAND...: its output only when it fails
+quiet() {
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive "$@" >"$log" 2>&1 </dev/null \
+    || { cat "$log" >&2; echo "debian-packages: $* failed" >&2; exit 1; }
+}
+echo "make: installing Debian packages: ${missing[*]}"
+if [ ${#sudo[@]} -gt 0 ]; then sudo -v; fi   # asks for the password here, where it can
+quiet apt-get update -q
+quiet apt-get install -q -y --no-install-recommends "${missing[@]}"
