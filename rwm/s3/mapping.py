@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as sdk
+from botocore.parsers import ResponseParserError
 
 from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
 
@@ -48,7 +49,7 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
         ) from error
     except (sdk.ParamValidationError, sdk.InvalidEndpointDiscoveryConfigurationError) as error:
         raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
-    except (sdk.ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
+    except (ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
         raise BadResponse(f"{operation} {subject}: {one_line(error)}") from error
     except (sdk.BotoCoreError, Boto3Error) as error:
         cause = error.__context__

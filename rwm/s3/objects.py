@@ -154,9 +154,9 @@ class Objects:
             head = self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
         if head.get("ObjectLockLegalHoldStatus") == "ON":
             return "legal hold"
-        until = head.get("ObjectLockRetainUntilDate")
-        if until is not None and until.timestamp() > time.time():
-            return f"{head.get('ObjectLockMode', 'locked')} until {until:%Y-%m-%dT%H:%M:%SZ}"
+        mode = head.get("ObjectLockMode")
+        if mode and (until := head["ObjectLockRetainUntilDate"]).timestamp() > time.time():
+            return f"{mode} until {until:%Y-%m-%dT%H:%M:%SZ}"
         return None
 
 

@@ -1,0 +1,182 @@
+"""The configuration: one YAML file, a superset of the original tool's, and ``RWM_…`` variables for the S3 values.
+
+Secrets never leave this module in an error message: pydantic is told to keep inputs out of them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from platformdirs import user_cache_path, user_config_path, user_data_path
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from rwm.errors import ConfigError
+
+_ENVIRONMENT = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_region")
+_RETENTION = (
+    "keep-last keep-hourly keep-daily keep-weekly keep-monthly keep-yearly keep-tag keep-within "
+    "keep-within-hourly keep-within-daily keep-within-weekly keep-within-monthly keep-within-yearly"
+).split()
+
+
+def _as_list(value: Any) -> Any:
+    """A YAML key with nothing behind it is an empty list; a single string is a list of one."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+Strings = Annotated[list[str], BeforeValidator(_as_list)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class BackupConfig(_Strict):
+    """One entry of ``backups``. ``prerun`` and ``postrun`` are shell commands; ``extras`` are restic arguments."""
+
+    filesdirs: Strings
+    excludes: Strings = []
+    tags: Strings = []
+    extras: Strings = []
+    prerun: Strings = []
+    postrun: Strings = []
+
+
+class Config(_Strict):
+    """A whole configuration.
+
+    ``path`` is the file that it came from (None: the environment alone); ``warnings`` are for the user to see.
+    """
+
+    s3_endpoint_url: str | None = None
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    restic_bucket: str | None = None
+    restic_password: SecretStr | None = None
+    restic_password_file: Path | None = None
+    restic_password_command: str | None = None
+    backups: dict[str, BackupConfig] = {}
+    backup_extras: Strings = []
+    retention: dict[str, str] = {}
+    lock_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "backup.lock")
+    autotags: bool = False
+    index_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "index.sqlite")
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("rwm"))
+    cache_size: str = "256M"
+    path: Path | None = Field(default=None, exclude=True)
+    warnings: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _known_retention(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        unknown = [str(key) for key in value if key not in _RETENTION]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is not a retention of restic forget; it knows {' '.join(_RETENTION)}")
+        return {key: str(count) for key, count in value.items()}
+
+    def s3_settings(self) -> tuple[str, str, str, str]:
+        """(endpoint URL, access key, secret key, region). Raises ConfigError naming what is missing."""
+        endpoint, access = self.required("s3_endpoint_url"), self.required("s3_access_key")
+        secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else ""
+        if not secret:
+            raise self._missing("s3_secret_key")
+        return endpoint, access, secret, self.s3_region
+
+    def required(self, key: str) -> str:
+        """The text value of ``key``. Raises ConfigError when it is not set."""
+        value = getattr(self, key)
+        if not value:
+            raise self._missing(key)
+        return str(value)
+
+    def _missing(self, key: str) -> ConfigError:
+        where = f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
+        also = f", or {key.upper()} with the prefix RWM_ in the environment" if key in _ENVIRONMENT else ""
+        return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}")
+
+
+def search_path() -> list[Path]:
+    """Where a configuration is looked for without ``--config``; the first one that exists is taken."""
+    return [Path("rwm.conf"), user_config_path("rwm") / "rwm.conf", Path("/etc/rwm/rwm.conf")]
+
+
+def find(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Path | None:
+    """The file to read, or None when there is none and none was asked for."""
+    named = explicit or environment.get("RWM_CONFIG")
+    if named:
+        return Path(named)
+    return next((path for path in search_path() if path.exists()), None)
+
+
+def load(explicit: str | os.PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration. Raises ConfigError naming file, key and cause."""
+    path = find(explicit, environment)
+    values: dict[str, Any] = {}
+    warnings: tuple[str, ...] = ()
+    if path is not None:
+        values, warnings = _read(path)
+    for key in _ENVIRONMENT:
+        if variable := environment.get(f"RWM_{key.upper()}"):
+            values[key] = variable
+    try:
+        return Config(**values, path=path, warnings=warnings)
+    except ValidationError as error:
+        where = str(path) if path else "the environment"
+        raise ConfigError(f"{where}: {'; '.join(_problem(item) for item in error.errors())}") from None
+    except TypeError as error:  # a key that is no string, or `path` itself
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The file's values and warnings. A known key with nothing behind it keeps its default."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            values = yaml.safe_load(file)
+    except OSError as error:
+        raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another one with --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
+        raise ConfigError(f"{path}:{place} not valid YAML ({getattr(error, 'problem', None) or 'bad text'})") from None
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected `key: value` lines at the top level")
+    loose = stat.S_IMODE(mode) & 0o077
+    warning = f"{path} holds secrets and is open to others (mode {stat.S_IMODE(mode):04o}): chmod 0600 {path}"
+    values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
+    return values, (warning,) if loose else ()
+
+
+def _problem(item: Any) -> str:
+    """One pydantic error as ``key: cause``, without the value."""
+    key = ".".join(str(part) for part in item["loc"]) or "configuration"
+    if item["type"] == "extra_forbidden":
+        return f"{key}: no such key (a typo?)"
+    return f"{key}: {item['msg'].removeprefix('Value error, ')}"
+
+
+def private_directory(path: Path) -> Path:
+    """Make ``path`` and what is missing above it, 0700; refuse one that is somebody else's or a symbolic link.
+
+    Raises ConfigError.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.lstat()
+    except OSError as error:
+        raise ConfigError(f"directory {path}: {error.strerror}", hint="set another path in the configuration") from error
+    if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(f"directory {path} is a symbolic link or belongs to another user", hint="use another path")
+    return path
