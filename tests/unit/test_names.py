@@ -55,7 +55,8 @@ def test_hidden_reason(key: str, reason: HiddenReason | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "parts"), [("c", ("", "c")), ("a/b/c", ("a/b/", "c")), ("a/", ("a/", "")), ("/a", ("/", "a")), ("", ("", ""))]
+    ("key", "parts"),
+    [("c", ("", "c")), ("a/b/c", ("a/b/", "c")), ("a/", ("a/", "")), ("/a", ("/", "a")), ("", ("", ""))],
 )
 def test_split(key: str, parts: tuple[str, str]) -> None:
     assert split(key) == parts

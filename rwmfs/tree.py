@@ -1,0 +1,170 @@
+"""The inode tree: numbers for the files and directories of a state. Pure.
+
+A number is computed from the directory and the name with a hash whose key is drawn for each mount, so a name gets the
+same number whenever it is looked up, without a table of all names, and nobody who chooses the keys can choose the
+numbers. The table holds only what the kernel holds: a node enters with its first lookup and leaves when the kernel has
+forgotten all of them. If two held names hash alike (the chance among ten million is 1 in 100,000), the later one gets
+another number for as long as it is held.
+
+A node does not keep its entry; it is read again from the state when needed. The kernel may hold millions of nodes, and
+it asks for the attributes of each only once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_right
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import count
+
+from rwm.model import Entry, StateTree, TreeNode
+
+ROOT_INODE = 1
+"""The number that FUSE gives to the root."""
+
+HASHED = 1 << 62
+"""Numbers from the hash are HASHED or more; smaller ones are free for what is not part of the state."""
+
+
+class UnknownInode(Exception):
+    """The kernel named an inode that it does not hold."""
+
+
+class Node:
+    """A file or directory that the kernel holds. ``parent`` and ``directory`` are directory ids of the StateTree."""
+
+    __slots__ = ("directory", "lookups", "name", "number", "parent")
+
+    def __init__(self, number: int, parent: int, name: str, directory: int | None) -> None:
+        self.number = number
+        self.parent = parent
+        self.name = name
+        self.directory = directory
+        self.lookups = 0
+
+
+class InodeTree:
+    """Nodes over a StateTree. ``hidden_at_root`` are names that another part of the filesystem takes at the root.
+
+    ``bits`` is the width of the hash; tests make it small to force collisions.
+    """
+
+    def __init__(self, state: StateTree, hidden_at_root: frozenset[str] = frozenset(), bits: int = 62) -> None:
+        self.state = state
+        self.hidden_at_root = hidden_at_root
+        self._mask = (1 << bits) - 1
+        self._key = secrets.token_bytes(16)
+        self._nodes: dict[int, Node] = {}
+        self._displaced: dict[tuple[int, str], int] = {}
+        self._root = Node(ROOT_INODE, state.root, "", state.root)
+
+    def __len__(self) -> int:
+        """How many nodes the kernel holds, the root aside."""
+        return len(self._nodes)
+
+    def node(self, number: int) -> Node:
+        """The node of a number that the kernel holds; raises UnknownInode."""
+        if number == ROOT_INODE:
+            return self._root
+        try:
+            return self._nodes[number]
+        except KeyError:
+            raise UnknownInode(f"inode {number} is not held") from None
+
+    def find(self, directory: int, name: str) -> TreeNode | None:
+        """The file or directory of that name in a directory (by its id), or None."""
+        if directory == self.state.root and name in self.hidden_at_root:
+            return None
+        return self.state.child(directory, name)
+
+    def entry(self, node: Node) -> Entry:
+        """The state's entry of a file that is held."""
+        found = self.state.child(node.parent, node.name)
+        if found is None or found.entry is None:
+            raise UnknownInode(f"the state has lost {node.name!r}")
+        return found.entry
+
+    def hold(self, directory: int, found: TreeNode) -> Node:
+        """The node of a name in a directory, held by the kernel once more from now on."""
+        number = self._number(directory, found.name)
+        node = self._nodes.get(number)
+        if node is None:
+            node = self._nodes[number] = Node(number, directory, found.name, found.directory)
+        node.lookups += 1
+        return node
+
+    def number(self, directory: int, name: str) -> int:
+        """The number that ``hold`` would give to that name now."""
+        return self._number(directory, name, remember=False)
+
+    def forget(self, number: int, lookups: int) -> None:
+        """The kernel gives back so many of its lookups of a node."""
+        if number == ROOT_INODE:
+            return
+        node = self.node(number)
+        node.lookups -= lookups
+        if node.lookups <= 0:
+            del self._nodes[number]
+            self._displaced.pop((node.parent, node.name), None)
+
+    def _number(self, directory: int, name: str, remember: bool = True) -> int:
+        displaced = self._displaced.get((directory, name))
+        if displaced is not None:
+            return displaced
+        for attempt, number in enumerate(self._candidates(directory, name)):
+            node = self._nodes.get(number)
+            if node is None or (node.parent == directory and node.name == name):
+                if attempt and remember:
+                    self._displaced[directory, name] = number
+                return number
+        raise AssertionError("unreachable: the candidates never end")
+
+    def _candidates(self, directory: int, name: str) -> Iterator[int]:
+        text = f"{directory}/{name}".encode()
+        digest = blake2b(text, digest_size=8, key=self._key).digest()
+        return count(HASHED + (int.from_bytes(digest, "little") & self._mask))
+
+
+class Listing:
+    """One directory read in pages, with positions that stay valid: a name's position is its rank.
+
+    A position costs nothing to make, and going back to one reads a page from the nearest page start seen so far.
+    The directory is immutable, so a rank means the same name for ever.
+    """
+
+    PAGE = 1000
+
+    def __init__(self, tree: InodeTree, directory: int) -> None:
+        self._tree = tree
+        self._directory = directory
+        self._starts = [0]
+        self._afters = [""]
+        self._page_start = 0
+        self._page: list[TreeNode] | None = None
+
+    def read(self, position: int) -> Iterator[tuple[int, TreeNode]]:
+        """Names from a rank on, each with the rank that follows it. Names hidden at the root are passed over."""
+        at_root = self._directory == self._tree.state.root
+        hidden = self._tree.hidden_at_root if at_root else frozenset[str]()
+        while page := self._page_at(position):
+            for node in page[position - self._page_start :]:
+                position += 1
+                if node.name not in hidden:
+                    yield position, node
+
+    def _page_at(self, position: int) -> list[TreeNode]:
+        """The page that holds a rank; empty when the directory has no more names than that."""
+        if self._page is not None and self._page_start <= position < self._page_start + len(self._page):
+            return self._page
+        nearest = bisect_right(self._starts, position) - 1
+        while True:
+            start, after = self._starts[nearest], self._afters[nearest]
+            page = self._tree.state.children(self._directory, after, self.PAGE)
+            if not page or position < start + len(page):
+                self._page_start, self._page = start, page
+                return page
+            nearest += 1
+            if nearest == len(self._starts):
+                self._starts.append(start + len(page))
+                self._afters.append(page[-1].name)

@@ -1,0 +1,89 @@
+"""A state and a bucket in memory, behind the same interfaces as the real ones."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from rwm.errors import NotFound
+from rwm.model import Entry, StateInfo, TreeNode
+from rwm.names import hidden_keys
+
+STATE_ID = "1234567890abcdef" * 4
+
+
+class FakeTree:
+    """A StateTree over a list of entries: what the index has to do, in the plainest way."""
+
+    def __init__(self, entries: Iterable[Entry], bucket: str = "bucket1") -> None:
+        entries = sorted(entries)
+        self.root = 0
+        self.hidden = hidden_keys(entry.key for entry in entries)
+        self._directories: list[dict[str, TreeNode]] = [{}]
+        for entry in entries:
+            if entry.key not in self.hidden:
+                self._add(entry)
+        size = sum(entry.size for entry in entries)
+        self.info = StateInfo(STATE_ID, bucket, 1_700_000_000_000, "capture", len(entries), size)
+
+    def _add(self, entry: Entry) -> None:
+        *above, name = entry.key.split("/")
+        directory = self.root
+        for part in above:
+            node = self._directories[directory].get(part)
+            if node is None:
+                self._directories.append({})
+                node = self._directories[directory][part] = TreeNode(part, len(self._directories) - 1, None)
+            assert node.directory is not None
+            directory = node.directory
+        self._directories[directory][name] = TreeNode(name, None, entry)
+
+    def child(self, directory: int, name: str) -> TreeNode | None:
+        return self._directories[directory].get(name)
+
+    def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
+        names = sorted(name for name in self._directories[directory] if name > after)
+        return [self._directories[directory][name] for name in names[:limit]]
+
+    def hidden_count(self) -> int:
+        return len(self.hidden)
+
+
+class FakeBucket:
+    """An ObjectReader over a function from key to content. Counts requests; ``fault`` may raise in any of them."""
+
+    def __init__(self, content: Callable[[str], bytes], bucket: str = "bucket1") -> None:
+        self.bucket = bucket
+        self.content = content
+        self.requests: list[tuple[str, int, int]] = []
+        self.fault: Callable[[str, int, int], object] = lambda *_: None
+        self._lock = threading.Lock()
+
+    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+        with self._lock:
+            self.requests.append((key, start, stop))
+        self.fault(key, start, stop)
+        if version_id != version_of(key):
+            raise NotFound(f"no version {version_id} of {key}")
+        return self.content(key)[start:stop]
+
+
+def version_of(key: str) -> str:
+    return f"v-{abs(hash(key)) % 1000}"
+
+
+def entry_for(key: str, size: int) -> Entry:
+    return Entry(key, version_of(key), size, f"etag-{size}", 1_700_000_000_000)
+
+
+def fake_state(files: Mapping[str, bytes]) -> tuple[FakeTree, FakeBucket]:
+    """A state of these files, and the bucket that holds them."""
+    return FakeTree(entry_for(key, len(data)) for key, data in files.items()), FakeBucket(files.__getitem__)
+
+
+def state_of_directory(root: Path) -> tuple[FakeTree, FakeBucket]:
+    """All files below a real directory as a state; read from there when asked for."""
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    entries = [entry_for(str(path.relative_to(root)), path.stat().st_size) for path in paths]
+    return FakeTree(entries), FakeBucket(lambda key: (root / key).read_bytes())
