@@ -1,0 +1,111 @@
+"""Children that run until they are stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+from rwm.errors import RwmError
+from rwm.process import watchdog
+from rwm.process.start import find
+
+GRACE = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+
+
+class Daemon:
+    """A child that runs until it is stopped, and never longer than this process, however that ends.
+
+    Its output goes to the end of the file ``log_path``, made with mode 0600. ``pid`` is the child's own.
+    Raises CommandMissing, or RwmError when it cannot be started. As a context manager it stops at the end.
+    """
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log_path: Path) -> None:
+        program = find(argv[0])
+        self.name = Path(program).name
+        self.log_path = log_path
+        log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        try:
+            self._watchdog = subprocess.Popen(
+                [sys.executable, "-I", watchdog.__file__, str(GRACE), program, *argv[1:]],
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for us, who then stop the child in good order
+            )
+        finally:
+            os.close(log)
+        assert self._watchdog.stdout is not None
+        with self._watchdog.stdout as told:
+            line = told.readline()
+        if not line:
+            self._watchdog.communicate()
+            raise RwmError(f"{self.name} could not be started: {self.log_tail(1)}")
+        self.pid = int(line)
+        # A descriptor instead of the number, which may name another process one day.
+        self._child: int | None = None
+        with contextlib.suppress(ProcessLookupError):
+            self._child = os.pidfd_open(self.pid)
+
+    def running(self) -> bool:
+        """Whether the child is still there."""
+        return self._child is not None and not self._gone(0)
+
+    def stop(self, timeout: float = GRACE) -> int:
+        """SIGTERM, after ``timeout`` seconds SIGKILL. Returns the exit code, or 128 + signal. Idempotent."""
+        self._signal(signal.SIGTERM)
+        if not self._gone(timeout):
+            self._signal(signal.SIGKILL)
+        return self._finish()
+
+    def kill(self) -> int:
+        """SIGKILL, as a crash would have it. Returns as :meth:`stop` does, when the child is gone."""
+        self._signal(signal.SIGKILL)
+        return self._finish()
+
+    def log_tail(self, lines: int = 10) -> str:
+        """The last lines of the log."""
+        with contextlib.suppress(OSError):
+            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            if self._child is not None:
+                signal.pidfd_send_signal(self._child, number)
+
+    def _gone(self, timeout: float | None) -> bool:
+        if self._child is None:
+            return True
+        poll = select.poll()
+        poll.register(self._child, select.POLLIN)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+    def _finish(self) -> int:
+        self._gone(None)
+        assert self._watchdog.stdin is not None
+        self._watchdog.stdin.close()
+        code = self._watchdog.wait()
+        if self._child is not None:
+            os.close(self._child)
+            self._child = None
+        return code
+
+
+def spawn(argv: Sequence[str], *, env: Mapping[str, str] | None = None, log_path: Path) -> Daemon:
+    """Start a supervised child; see :class:`Daemon`."""
+    return Daemon(argv, env=env, log_path=log_path)
