@@ -13,15 +13,23 @@ from typing import Annotated, Any
 
 import yaml
 from platformdirs import user_cache_path, user_config_path, user_data_path
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
 from rwm.errors import ConfigError
 
 _ENVIRONMENT = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_region")
-_RETENTION = (
-    "keep-last keep-hourly keep-daily keep-weekly keep-monthly keep-yearly keep-tag keep-within "
-    "keep-within-hourly keep-within-daily keep-within-weekly keep-within-monthly keep-within-yearly"
-).split()
+_SPANS = ("hourly", "daily", "weekly", "monthly", "yearly")
+_RETENTION = tuple(
+    f"keep-{name}" for name in ("last", *_SPANS, "tag", "within", *(f"within-{span}" for span in _SPANS))
+)
 
 
 def _as_list(value: Any) -> Any:
@@ -81,7 +89,9 @@ class Config(_Strict):
             return value
         unknown = [str(key) for key in value if key not in _RETENTION]
         if unknown:
-            raise ValueError(f"{', '.join(unknown)} is not a retention of restic forget; it knows {' '.join(_RETENTION)}")
+            raise ValueError(
+                f"{', '.join(unknown)} is not a retention of restic forget; it knows {' '.join(_RETENTION)}"
+            )
         return {key: str(count) for key, count in value.items()}
 
     def s3_settings(self) -> tuple[str, str, str, str]:
@@ -100,7 +110,9 @@ class Config(_Strict):
         return str(value)
 
     def _missing(self, key: str) -> ConfigError:
-        where = f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
+        where = (
+            f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
+        )
         also = f", or {key.upper()} with the prefix RWM_ in the environment" if key in _ENVIRONMENT else ""
         return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}")
 
@@ -176,7 +188,9 @@ def private_directory(path: Path) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise ConfigError(f"directory {path}: {error.strerror}", hint="set another path in the configuration") from error
+        raise ConfigError(
+            f"directory {path}: {error.strerror}", hint="set another path in the configuration"
+        ) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(f"directory {path} is a symbolic link or belongs to another user", hint="use another path")
     return path

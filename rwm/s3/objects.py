@@ -46,7 +46,7 @@ class BucketReader:
             ):  # botocore retries up to the headers; the body is ours to retry
                 if attempt == BODY_ATTEMPTS - 1:
                     raise
-                time.sleep(random.uniform(0.1, 0.2) * 2**attempt)
+                time.sleep(random.uniform(0.1, 0.2) * 2**attempt)  # noqa: S311 - jitter
         raise AssertionError("unreachable")
 
     def _get(self, key: str, version_id: str, start: int, stop: int) -> bytes:
@@ -115,9 +115,7 @@ class Objects:
         A key that XML cannot carry (control characters) goes in a request of its own.
         """
         plain = [pair for pair in exact if pair[0].isprintable()]
-        failures = [
-            fail for pair in exact if not pair[0].isprintable() for fail in self._delete_one(bucket, *pair)
-        ]
+        failures = [fail for pair in exact if not pair[0].isprintable() for fail in self._delete_one(bucket, *pair)]
         if not plain:
             return failures
         with mapped("DeleteObjects", bucket):

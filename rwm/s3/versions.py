@@ -59,9 +59,7 @@ class Versions:
             seen.add(here)
             markers = {"KeyMarker": here[0]} | ({"VersionIdMarker": here[1]} if here[1] else {})
 
-    def _page(
-        self, bucket: str, prefix: str, delimiter: str, page_size: int, markers: dict[str, str]
-    ) -> Page:
+    def _page(self, bucket: str, prefix: str, delimiter: str, page_size: int, markers: dict[str, str]) -> Page:
         request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": page_size, "EncodingType": "url", **markers}
         if prefix:
             request["Prefix"] = prefix
@@ -96,9 +94,7 @@ class Versions:
         try:
             return parse_http_date(header)
         except (ValueError, TypeError) as error:
-            raise BadResponse(
-                f"HeadBucket {bucket}: the answer has no usable Date header ({header!r})"
-            ) from error
+            raise BadResponse(f"HeadBucket {bucket}: the answer has no usable Date header ({header!r})") from error
 
     def unfinished_uploads(self, bucket: str) -> Iterator[tuple[str, str, int]]:
         """(key, upload id, time begun) of multipart uploads that were neither completed nor aborted."""

@@ -1,0 +1,34 @@
+"""``rwm``: the group of all commands. What a command needs is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from rwm import __version__
+from rwm.cli import boundary, output
+from rwm.cli.options import App, common, current_app
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@common
+def cli() -> None:
+    """Keep restic backups in S3 recoverable after the backed-up machine is taken over."""
+
+
+@cli.command()
+@common
+@click.pass_context
+def version(context: click.Context) -> None:
+    """Show the version."""
+    app: App = current_app(context)
+    if app.json:
+        output.document({"version": __version__})
+    else:
+        click.echo(f"rwm {__version__}")
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    boundary.run(cli, "rwm")

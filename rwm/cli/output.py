@@ -1,0 +1,113 @@
+"""Tables, JSON and progress. Data goes to stdout; logs, warnings and progress go to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from rwm.model import StateInfo
+from rwm.times import iso
+
+SHORT_ID = 12
+
+
+def escape(text: str) -> str:
+    """The text with control characters made visible: names in a bucket are the attacker's to choose."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def document(value: Any) -> None:
+    """One JSON document on stdout."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:
+    """A table with aligned columns; the columns numbered in ``right`` are aligned right."""
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(line[n]) for line in [list(headings), *cells]) for n in range(len(headings))]
+    numbers = set(right)
+    for line in [list(headings), ["-" * width for width in widths], *cells]:
+        padded = [
+            cell.rjust(width) if n in numbers else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        click.echo("  ".join(padded).rstrip())
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    click.echo(f"warning: {escape(text)}", err=True)
+
+
+def note(text: str) -> None:
+    """What is going on, on stderr."""
+    click.echo(escape(text), err=True)
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``1.4 GiB``."""
+    if count < 1024:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        value /= 1024
+        if value < 1024:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def state_json(info: StateInfo) -> dict[str, Any]:
+    """A state as scripts get to see it: id in full, time in ISO 8601 UTC."""
+    return {
+        "id": info.id,
+        "bucket": info.bucket,
+        "captured_at": iso(info.captured_at),
+        "origin": info.origin,
+        "outcome": info.outcome,
+        "objects": info.objects,
+        "bytes": info.bytes,
+    }
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something destructive. Without a terminal to ask on, ``--yes`` is needed."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Say --yes: there is no terminal to ask on.")
+    click.confirm(question, abort=True, err=True)
+
+
+class Progress:
+    """A counter that a service moves."""
+
+    def __init__(self, total: int | None, advance: Any) -> None:
+        self.total = total
+        self._advance = advance
+
+    def __call__(self, count: int = 1) -> None:
+        """Say that ``count`` more are done."""
+        self._advance(count)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Progress]:
+    """A live counter on stderr if that is a terminal, nothing otherwise."""
+    if not sys.stderr.isatty():
+        yield Progress(total, lambda count: None)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield Progress(total, lambda count: bar.advance(task, count))

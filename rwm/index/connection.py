@@ -1,0 +1,88 @@
+"""Opening the index file: private, write-ahead logged, migrated; and every SQLite error as one of RWM's."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from rwm.config import private_directory
+from rwm.errors import IndexUnusable
+from rwm.index.schema import STEPS, migrations
+
+BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """The index at ``path``, in autocommit mode; made when it is not there. Raises IndexUnusable.
+
+    ``readonly`` forbids this connection to change it. The file is still opened for writing, because a reader of a
+    write-ahead log takes part in its locks.
+    """
+    private_directory(path.parent)
+    with errors(path):
+        # Made by our hand first, so that it never exists with a mode that others could read.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may lose the last commit, no more
+        connection.execute("PRAGMA cache_size = -16384")  # KiB
+        _migrate(connection, path)
+        if readonly:
+            connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    database = Database(connection)
+    newer = {str(step.name) for step in migrations.applied(database)} - STEPS
+    if newer:
+        raise IndexUnusable(
+            f"index {path}: written by a newer version of RWM ({', '.join(sorted(newer))})",
+            hint="update RWM here, or set another index_path",
+        )
+    if migrations.pending(database):
+        with transaction(connection):  # two first runs at once: the second waits, and finds it done
+            migrations.apply(database)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One write transaction: all of it or nothing, whatever happens in between."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def errors(path: Path | str) -> Iterator[None]:
+    """Raise IndexUnusable, with what to do, for every SQLite and file error."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise IndexUnusable(f"index {path}: {error}", hint=_hint(error)) from error
+    except OSError as error:
+        raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
+
+
+def _hint(error: sqlite3.Error) -> str:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    primary = code & 0xFF
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return "the file is damaged: move it away and capture again; the bucket still holds every state"
+    if primary == sqlite3.SQLITE_BUSY:
+        return "another process has been writing to it for a long time: try again"
+    if primary == sqlite3.SQLITE_FULL:
+        return "the disk is full: make room and try again; the index is as it was"
+    return "check index_path and its rights"

@@ -1,0 +1,80 @@
+"""The index on disk, and how it came to be: migrations, each applied once and recorded.
+
+An object version is a row with the half-open interval of *moments* during which it was current, so rows grow with
+what changes and not with states times objects. A moment is a place on a bucket's time line, one for each state:
+the state's time in milliseconds, plus one for each other state of the same second. A state at moment T consists
+of the rows with ``since <= T < until``; both ends are always moments of states, or FOREVER.
+"""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+FOREVER = (1 << 47) - 1
+"""``until`` of what is current in the newest state. The largest number that SQLite stores in six bytes (year 6429)."""
+
+migrations = Migrations("rwm-index")
+
+
+@migrations()
+def m001_states_and_versions(db: Database) -> None:
+    """Buckets, directories, object versions with their intervals, states."""
+    db.execute(
+        """
+        CREATE TABLE bucket (
+            id    INTEGER PRIMARY KEY,
+            name  TEXT NOT NULL UNIQUE
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        -- One row for each directory that any state of the bucket ever had.
+        CREATE TABLE directory (
+            id      INTEGER PRIMARY KEY,
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            parent  INTEGER NOT NULL,          -- 0: this is the bucket's root, whose name is empty
+            name    TEXT NOT NULL,             -- without slash; empty between two slashes
+            hidden  INTEGER NOT NULL,          -- 1: no filesystem can show it, by its own name or one above it
+            UNIQUE (bucket, parent, name)
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        -- One row for each object version and interval (two intervals of one version are rare: somebody has
+        -- removed a delete marker). Clustered by directory and name: a directory is one range scan.
+        CREATE TABLE version (
+            directory      INTEGER NOT NULL REFERENCES directory,
+            name           TEXT NOT NULL,      -- the key's last part; empty for a key that ends in a slash
+            since          INTEGER NOT NULL,   -- moment of the first state in which it is current
+            until          INTEGER NOT NULL,   -- moment of the next state in which it is not, or FOREVER
+            version_id     TEXT NOT NULL,
+            size           INTEGER NOT NULL,   -- bytes
+            etag           TEXT NOT NULL,      -- as the server says, without quotes
+            last_modified  INTEGER NOT NULL,   -- milliseconds since 1970 UTC
+            hidden         INTEGER NOT NULL,   -- 1: its own name is one that no filesystem can show
+            PRIMARY KEY (directory, name, since)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("CREATE INDEX version_hidden ON version (directory) WHERE hidden")
+    db.execute(
+        """
+        CREATE TABLE state (
+            id           TEXT PRIMARY KEY,     -- SHA-256 of the canonical form, hexadecimal
+            bucket       INTEGER NOT NULL REFERENCES bucket,
+            moment       INTEGER NOT NULL,
+            captured_at  INTEGER NOT NULL,     -- milliseconds since 1970 UTC, a whole second
+            origin       TEXT NOT NULL,        -- backup, capture, past
+            outcome      TEXT,                 -- of the backup before it: ok, partial, failed
+            objects      INTEGER NOT NULL,
+            bytes        INTEGER NOT NULL,
+            UNIQUE (bucket, moment)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
+STEPS = frozenset(str(step.name) for step in migrations.pending(Database(memory=True)))
+"""Names of all migrations that this version knows; an index with others is newer."""

@@ -1,0 +1,144 @@
+"""A recorded state as directories, read on demand: what a mount is served from."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from rwm.errors import IndexUnusable
+from rwm.index.connection import errors
+from rwm.model import Entry, StateInfo, TreeNode
+
+_FILE = "name, version_id, size, etag, last_modified"
+_CURRENT = "since <= :T AND until > :T"
+
+
+class IndexTree:
+    """Implements :class:`rwm.model.StateTree`. A directory is there when a key that can be shown lies below it."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int) -> None:
+        self._connection = connection
+        self._path = path
+        self._moment = moment
+        self._alive: dict[int, bool] = {}
+        self._prefixes: dict[int, str] = {root: ""}
+        self.root = root
+        self.info = info
+
+    def child(self, directory: int, name: str) -> TreeNode | None:
+        """The file or directory of that name, or None. A directory shadows a file."""
+        with errors(self._path):
+            row = self._connection.execute(
+                "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, name)
+            ).fetchone()
+            if row and self._is_alive(row[0]):
+                return TreeNode(name, row[0], None)
+            file = self._connection.execute(
+                f"SELECT {_FILE} FROM version WHERE directory = :d AND name = :n AND {_CURRENT} AND NOT hidden",
+                {"d": directory, "n": name, "T": self._moment},
+            ).fetchone()
+        return self._file(directory, file) if file else None
+
+    def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
+        """Up to ``limit`` children with ``name > after``, sorted by name."""
+        with errors(self._path):
+            found = {node.name: node for node in self._files(directory, after, limit)}
+            for count, node in enumerate(self._directories(directory, after)):
+                if count == limit:
+                    break
+                found[node.name] = node
+        return [found[name] for name in sorted(found)][:limit]
+
+    def _files(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
+        rows = self._connection.execute(
+            f"SELECT {_FILE} FROM version WHERE directory = :d AND name > :after AND {_CURRENT} AND NOT hidden "
+            "ORDER BY name LIMIT :limit",
+            {"d": directory, "after": after, "T": self._moment, "limit": limit},
+        )
+        return (self._file(directory, row) for row in rows.fetchall())
+
+    def _directories(self, directory: int, after: str) -> Iterator[TreeNode]:
+        rows = self._connection.execute(
+            "SELECT name, id FROM directory WHERE parent = ? AND name > ? AND NOT hidden ORDER BY name",
+            (directory, after),
+        )
+        return (TreeNode(name, number, None) for name, number in rows if self._is_alive(number))
+
+    def _file(self, directory: int, row: tuple[str, str, int, str, int]) -> TreeNode:
+        return TreeNode(row[0], None, Entry(self._prefix(directory) + row[0], *row[1:]))
+
+    def _prefix(self, directory: int) -> str:
+        """The keys' part up to and with the directory's slash."""
+        prefix = self._prefixes.get(directory)
+        if prefix is None:
+            parent, name = self._connection.execute(
+                "SELECT parent, name FROM directory WHERE id = ?", (directory,)
+            ).fetchone()
+            prefix = self._prefixes[directory] = f"{self._prefix(parent)}{name}/"
+        return prefix
+
+    def _is_alive(self, directory: int) -> bool:
+        """Whether the state has a showable key anywhere below."""
+        alive = self._alive.get(directory)
+        if alive is None:
+            row = self._connection.execute(
+                f"""WITH RECURSIVE below (id) AS (
+                        VALUES (:d)
+                        UNION ALL SELECT d.id FROM directory d JOIN below ON d.parent = below.id WHERE NOT d.hidden)
+                    SELECT EXISTS (SELECT 1 FROM below JOIN version v ON v.directory = below.id
+                                   WHERE {_CURRENT} AND NOT v.hidden)""",
+                {"d": directory, "T": self._moment},
+            ).fetchone()
+            alive = self._alive[directory] = bool(row[0])
+        return alive
+
+    def hidden_count(self) -> int:
+        """How many keys of the state have no path. Costs as much as there are hidden keys, not as the state."""
+        with errors(self._path):
+            return sum(1 for _ in self._hidden())
+
+    def hidden_keys(self) -> Iterator[str]:
+        """Those keys, in no order."""
+        with errors(self._path):
+            for directory, name in self._hidden():
+                yield self._prefix(directory) + name
+
+    def _hidden(self) -> Iterator[tuple[int, str]]:
+        """(directory, name) of: what lies in hidden directories, has a hidden name, or shares it with a directory."""
+        bucket = self._connection.execute("SELECT bucket FROM directory WHERE id = ?", (self.root,)).fetchone()
+        if bucket is None:
+            return
+        at = {"T": self._moment, "bucket": bucket[0]}
+        yield from self._connection.execute(
+            f"SELECT v.directory, v.name FROM directory d JOIN version v ON v.directory = d.id "
+            f"WHERE d.bucket = :bucket AND {_CURRENT} AND d.hidden",
+            at,
+        )
+        yield from self._connection.execute(
+            f"SELECT v.directory, v.name FROM version v INDEXED BY version_hidden JOIN directory d "
+            f"ON d.id = v.directory WHERE v.hidden AND {_CURRENT} AND d.bucket = :bucket AND NOT d.hidden",
+            at,
+        )
+        shared = self._connection.execute(
+            f"SELECT v.directory, v.name, d.id FROM directory d JOIN version v "
+            f"ON v.directory = d.parent AND v.name = d.name WHERE d.bucket = :bucket AND {_CURRENT} AND NOT d.hidden",
+            at,
+        ).fetchall()
+        for directory, name, number in shared:
+            if self._is_alive(number):
+                yield directory, name
+
+    def check(self) -> None:
+        """Raises IndexUnusable unless the index holds as many entries as the state had when it was captured."""
+        with errors(self._path):
+            found = self._connection.execute(
+                f"SELECT count(*) FROM directory d JOIN version v ON v.directory = d.id WHERE d.bucket = "
+                f"(SELECT bucket FROM directory WHERE id = :root) AND {_CURRENT}",
+                {"root": self.root, "T": self._moment},
+            ).fetchone()[0]
+        if found != self.info.objects:
+            raise IndexUnusable(
+                f"index {self._path}: state {self.info.id[:12]} has {self.info.objects} objects, {found} are there",
+                hint="move the index away and capture again; the bucket still holds every state",
+            )
