@@ -64,9 +64,7 @@ def desired(bucket: str, admin: str, user: str) -> Policy:
     """The policy of a protected bucket. ``admin`` and ``user`` are principal ARNs in the server's own form."""
     on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
 
-    def statement(
-        sid: str, effect: str, who: str, actions: Iterable[str], resource: list[str]
-    ) -> dict[str, Any]:
+    def statement(sid: str, effect: str, who: str, actions: Iterable[str], resource: list[str]) -> dict[str, Any]:
         return {
             "Sid": sid,
             "Effect": effect,
@@ -88,6 +86,9 @@ def desired(bucket: str, admin: str, user: str) -> Policy:
             public_put,
         ],
     }
+
+
+NOBODY = "(nobody)"
 
 
 class Grant(NamedTuple):
@@ -123,6 +124,12 @@ def principals(policy: Policy) -> set[str]:
     return {principal for statement in _statements(policy) for principal in _principals(statement)}
 
 
+def users_of(policy: Policy | None, owner_id: str) -> set[str]:
+    """Ids of the accounts other than the admin whom the policy names, as an ACL shows them."""
+    admin = admin_principal(policy or {}, owner_id)
+    return {user_id(who) for who in principals(policy or {}) - {admin, NOBODY}}
+
+
 def _statements(policy: Policy) -> list[dict[str, Any]]:
     statements = policy.get("Statement", [])
     found = statements if isinstance(statements, list) else [statements]
@@ -150,7 +157,7 @@ def _principals(statement: dict[str, Any]) -> list[str]:
                 found += [mark + (one if kind == "AWS" else f"{kind}:{one}") for one in _listed(who)]
         elif value is not None:
             found += [mark + one for one in _listed(value)]
-    return found or ["(nobody)"]
+    return found or [NOBODY]
 
 
 def _condition(statement: dict[str, Any]) -> str:
@@ -160,9 +167,7 @@ def _condition(statement: dict[str, Any]) -> str:
         return ""
     if isinstance(condition, dict):
         condition = {
-            operator: {key: sorted(_listed(value)) for key, value in test.items()}
-            if isinstance(test, dict)
-            else test
+            operator: {key: sorted(_listed(value)) for key, value in test.items()} if isinstance(test, dict) else test
             for operator, test in condition.items()
         }
     return json.dumps(condition, sort_keys=True)
@@ -175,11 +180,12 @@ class Drift(NamedTuple):
     detail: str
 
 
-def policy_drift(actual: Policy | None, bucket: str, admin: str) -> list[Drift]:
-    """How the policy differs from :func:`desired`, for whichever one user it names beside ``admin``."""
+def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drift]:
+    """How the policy differs from :func:`desired`, for whichever one user it names beside the admin."""
     if actual is None:
         return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
-    users = sorted(principals(actual) - {admin, "(nobody)"})
+    admin = admin_principal(actual, owner_id) or f"arn:aws:iam:::user/{owner_id}"
+    users = sorted(principals(actual) - {admin, NOBODY})
     if not users:
         return [Drift("policy-no-user", "the policy names no user account beside the admin")]
     user = _intended_user(actual, users)
@@ -199,9 +205,7 @@ def _summed(code: str, word: str, found: set[Grant]) -> list[Drift]:
     """One line for all actions that share effect, principal, resource and condition."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for grant in sorted(found):
-        groups.setdefault((grant.effect, grant.principal, grant.resource, grant.condition), []).append(
-            grant.action
-        )
+        groups.setdefault((grant.effect, grant.principal, grant.resource, grant.condition), []).append(grant.action)
     return [
         Drift(code, f"{word}: {Grant(effect, principal, ', '.join(actions), resource, condition)}")
         for (effect, principal, resource, condition), actions in groups.items()
@@ -222,22 +226,16 @@ def settings_drift(
     """
     found = []
     if versioning != "Enabled":
-        found.append(
-            Drift("versioning", f"versioning is {versioning or 'off'}: overwritten objects are lost")
-        )
+        found.append(Drift("versioning", f"versioning is {versioning or 'off'}: overwritten objects are lost"))
     if owner in set(user_ids):
-        found.append(
-            Drift("ownership", f"the bucket belongs to its user {owner}, who can undo every protection")
-        )
+        found.append(Drift("ownership", f"the bucket belongs to its user {owner}, who can undo every protection"))
     for grantee, permission in bucket_grants:
         if grantee != owner:
             found.append(Drift("acl", f"the bucket's ACL grants {permission} to {grantee}"))
     for rule in lifecycle:
         name = rule.get("ID") or "without a name"
         if rule.get("Status", "Enabled") == "Enabled":
-            found.append(
-                Drift("lifecycle", f"the lifecycle rule {name!r} may delete versions that a state needs")
-            )
+            found.append(Drift("lifecycle", f"the lifecycle rule {name!r} may delete versions that a state needs"))
     return found
 
 
@@ -249,20 +247,40 @@ def user_id(principal: str) -> str:
     return f"{tenant}${name}" if tenant and not tenant.isdigit() else name
 
 
-def principal_forms(name: str, *, tenant: str = "", account: str = "") -> list[str]:
-    """The forms in which servers may want to see an account in a policy, the likeliest first.
+def principal_forms(owner_id: str, caller_arn: str | None) -> list[str]:
+    """The forms in which this server may want to see the account that owns the bucket, the likeliest first.
 
-    Every server accepts a wrong form in silence and then matches nobody, so the right one has to be tried.
-    A full ARN is taken as it is.
+    ``owner_id`` is what ListBuckets calls the account: ``admin``, with a tenant ``t1$admin``, on AWS a canonical id.
+    ``caller_arn`` is what STS calls it, where the server has STS. Every server accepts a wrong form in silence and
+    then matches nobody, so the right one has to be tried (:func:`form_probe`).
     """
-    if name.startswith("arn:"):
-        return [name]
-    if "$" in name:
-        tenant, _, name = name.partition("$")
-    forms = [f"arn:aws:iam::{account}:user/{name}"] if account else []
-    if tenant:
-        forms.append(f"arn:aws:iam::{tenant}:user/{name}")
-    return [*forms, f"arn:aws:iam:::user/{name}"]
+    forms = [caller_arn] if caller_arn else []
+    tenant, dollar, name = owner_id.rpartition("$")
+    if owner_id:
+        forms.append(f"arn:aws:iam::{tenant if dollar else ''}:user/{name}")
+    return forms
+
+
+def user_principal(admin: str, user: str) -> str:
+    """The principal of ``user`` in the form that works for ``admin``. A full ARN is taken as it is.
+
+    ``t1$user1`` names a user of another tenant.
+    """
+    if user.startswith("arn:"):
+        return user
+    tenant, dollar, name = user.rpartition("$")
+    return f"arn:aws:iam::{tenant if dollar else admin.split(':')[4]}:user/{name}"
+
+
+def admin_principal(policy: Policy, owner_id: str) -> str:
+    """Who the policy's admin is: the bucket's owner, or (on AWS, where owners have other ids) who may do everything.
+
+    An empty string when there is none.
+    """
+    named = sorted(principals(policy) - {NOBODY})
+    owner = [who for who in named if user_id(who) == owner_id]
+    mighty = sorted(grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*"))
+    return next(iter(owner + mighty), "")
 
 
 def form_probe(bucket: str, principal: str) -> Policy:

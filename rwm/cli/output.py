@@ -56,7 +56,7 @@ def size(count: int) -> str:
     if count < 1024:
         return f"{count} B"
     value = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007 - the one it stops at
         value /= 1024
         if value < 1024:
             break

@@ -10,6 +10,7 @@ import botocore.session
 from botocore.config import Config
 
 from rwm import __version__
+from rwm.errors import S3Error
 from rwm.s3.buckets import Buckets
 from rwm.s3.mapping import mapped
 from rwm.s3.objects import BucketReader, Objects
@@ -47,19 +48,15 @@ class S3(Objects, Versions, Buckets):
         """Something that can read the bucket's versions and nothing else."""
         return BucketReader(self.client, bucket)
 
-    def caller(self) -> tuple[str, str] | None:
-        """(account, ARN) of these keys as STS tells it, or None where the server has no STS (Ceph RGW)."""
-        sts = _client("sts", self._sts_endpoint(), self.credentials, self.region)
+    def caller_arn(self) -> str | None:
+        """The ARN of this account as STS tells it, or None where the server has no STS (Ceph RGW)."""
+        endpoint = None if ".amazonaws.com" in self.endpoint_url else self.endpoint_url
+        sts = _client("sts", endpoint, self.credentials, self.region)
         try:
             with mapped("GetCallerIdentity", self.endpoint_url):
-                answer = sts.get_caller_identity()
-        except Exception:  # noqa: BLE001 - whatever this server says to STS, it does not tell who we are
+                return str(sts.get_caller_identity()["Arn"])
+        except (S3Error, KeyError):  # whatever this server says to STS, it does not tell who we are
             return None
-        account, arn = answer.get("Account"), answer.get("Arn")
-        return (account, arn) if account and arn else None
-
-    def _sts_endpoint(self) -> str | None:
-        return None if ".amazonaws.com" in self.endpoint_url else self.endpoint_url
 
 
 def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "us-east-1") -> S3:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -56,7 +57,7 @@ class BucketReader:
                 Bucket=self.bucket, Key=key, VersionId=version_id, Range=f"bytes={start}-{stop - 1}"
             )
             _same_version(answer.get("VersionId"), version_id, subject)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 length = answer["ContentLength"]
                 data = body.read() if length == stop - start else b""
         if len(data) != stop - start:
@@ -80,7 +81,7 @@ class Objects:
         with mapped("GetObject", subject):
             answer = self.client.get_object(Bucket=bucket, Key=key, **which)
             _same_version(answer.get("VersionId"), version_id, subject)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(CHUNK)
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
@@ -149,12 +150,12 @@ class Objects:
         """Why the version cannot be deleted (``legal hold``, or retention mode and time), or None."""
         subject = f"{bucket}/{key} version {version_id}"
         with mapped("HeadObject", subject):
-            head = self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
+            head: dict[str, Any] = dict(self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id))
         if head.get("ObjectLockLegalHoldStatus") == "ON":
             return "legal hold"
-        mode = head.get("ObjectLockMode")
-        if mode and (until := head["ObjectLockRetainUntilDate"]).timestamp() > time.time():
-            return f"{mode} until {until:%Y-%m-%dT%H:%M:%SZ}"
+        until = head.get("ObjectLockRetainUntilDate")
+        if until is not None and until.timestamp() > time.time():
+            return f"{head.get('ObjectLockMode', 'locked')} until {until:%Y-%m-%dT%H:%M:%SZ}"
         return None
 
 

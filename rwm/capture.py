@@ -1,0 +1,115 @@
+"""Capture: make a state of what a bucket holds, as of a second that is over, and lose nothing that came later."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from rwm.current import current_at
+from rwm.errors import BadResponse, Refused, UsageError
+from rwm.index import Incoming, Index
+from rwm.listing import by_key
+from rwm.model import OWN_PREFIX, Entry, ObjectVersion, Origin, Outcome, StateInfo
+from rwm.s3 import S3
+from rwm.statefile import file_key, identified
+from rwm.times import SECOND, iso
+
+_FIRST = ("snapshots/", "index/")
+_LAST = "data/"
+_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+_SPOOL_MEMORY = 8 << 20
+
+Progress = Callable[[int], None]
+
+
+def capture(
+    s3: S3,
+    index: Index,
+    bucket: str,
+    *,
+    at: int | None = None,
+    origin: Origin = "capture",
+    outcome: Outcome | None = None,
+    progress: Progress = lambda count: None,
+) -> StateInfo:
+    """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
+
+    The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
+    with the number of versions listed since the last call. Raises Refused for a bucket without versioning, UsageError
+    for a time that is not over, and the errors of S3 and of the index; nothing is recorded then.
+    """
+    if not s3.versioning(bucket):
+        raise Refused(
+            f"bucket {bucket} has no versioning: what is overwritten is gone, and no state could bring it back",
+            hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
+        )
+    second = _second(s3, bucket, at)
+    spool = index.incoming()
+    try:
+        for versions in _listings(s3, bucket):
+            _spool(spool, versions, second, born_later=at is None, progress=progress)
+        return _record(s3, index, spool, StateInfo("", bucket, second, origin, *spool.totals(), outcome))
+    finally:
+        spool.close()
+
+
+def _second(s3: S3, bucket: str, at: int | None) -> int:
+    """The second that the state is of: the newest that is over by the server's own clock, or the one asked for.
+
+    Some servers know only whole seconds, so the one that runs when we ask is waited out.
+    """
+    now = s3.server_time(bucket)
+    if at is not None:
+        second = at // SECOND * SECOND
+        if second >= now:
+            raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
+        return second
+    deadline = time.monotonic() + _TICK_LIMIT
+    while s3.server_time(bucket) <= now:
+        if time.monotonic() > deadline:
+            raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
+        time.sleep(0.05)
+    return now
+
+
+def listing_order(prefixes: Iterable[str]) -> list[str]:
+    """Top-level prefixes in the order to list them while restic may be at work; RWM's own is left out.
+
+    Snapshots first, then indexes, data last: a snapshot that is seen has its index and packs there already.
+    """
+    rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
+    others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)
+    return sorted(others, key=lambda prefix: (rank.get(prefix, len(_FIRST)), prefix))
+
+
+def _listings(s3: S3, bucket: str) -> Iterator[Iterable[ObjectVersion]]:
+    """The version histories of all keys but RWM's own, one listing for each top-level prefix.
+
+    A single listing of everything would lose keys on SeaweedFS where ``a/`` stands beside ``a-b/``.
+    """
+    roots, prefixes = s3.top_level(bucket)
+    for prefix in listing_order(prefixes):
+        yield s3.versions(bucket, prefix)
+    yield roots
+
+
+def _spool(
+    spool: Incoming, versions: Iterable[ObjectVersion], second: int, *, born_later: bool, progress: Progress
+) -> None:
+    def entries() -> Iterator[Entry]:
+        for history in by_key(versions):
+            progress(len(history))
+            if entry := current_at(history, second, born_later=born_later):
+                yield entry
+
+    spool.add(entries())
+
+
+def _record(s3: S3, index: Index, spool: Incoming, info: StateInfo) -> StateInfo:
+    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
+        info = identified(info, spool.entries(), copy)
+        copy.seek(0)
+        s3.put(info.bucket, file_key(info), copy)
+    index.record(info, spool.entries())
+    return info
