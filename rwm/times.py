@@ -42,9 +42,7 @@ def parse_iso(text: str) -> int:
     if not match:
         raise ValueError(f"not an ISO 8601 time: {text!r}")
     year, month, day, hour, minute, second, fraction, zone = match.groups(default="")
-    moment = datetime(
-        int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC
-    )
+    moment = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC)
     if zone[:1] in ("+", "-"):
         shift = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
         moment = moment - shift if zone[0] == "+" else moment + shift
@@ -56,9 +54,7 @@ def parse_time(text: str) -> int:
     try:
         return parse_iso(text)
     except ValueError as error:
-        raise UsageError(
-            f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z"
-        ) from error
+        raise UsageError(f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z") from error
 
 
 def looks_like_time(text: str) -> bool:
