@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rwm.current import current_at
 from rwm.errors import BadResponse, Refused, UsageError
+from rwm.histories import histories
 from rwm.index import Incoming, Index
-from rwm.listing import by_key
-from rwm.model import OWN_PREFIX, Entry, ObjectVersion, Origin, Outcome, StateInfo
+from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
 from rwm.s3 import S3
 from rwm.statefile import file_key, identified
 from rwm.times import SECOND, iso
 
-_FIRST = ("snapshots/", "index/")
-_LAST = "data/"
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
 _SPOOL_MEMORY = 8 << 20
 
@@ -47,8 +45,8 @@ def capture(
     second = _second(s3, bucket, at)
     spool = index.incoming()
     try:
-        for versions in _listings(s3, bucket):
-            _spool(spool, versions, second, born_later=at is None, progress=progress)
+        for part in histories(s3, bucket):
+            _spool(spool, part, second, born_later=at is None, progress=progress)
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, *spool.totals(), outcome))
     finally:
         spool.close()
@@ -73,32 +71,11 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
     return now
 
 
-def listing_order(prefixes: Iterable[str]) -> list[str]:
-    """Top-level prefixes in the order to list them while restic may be at work; RWM's own is left out.
-
-    Snapshots first, then indexes, data last: a snapshot that is seen has its index and packs there already.
-    """
-    rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
-    others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)
-    return sorted(others, key=lambda prefix: (rank.get(prefix, len(_FIRST)), prefix))
-
-
-def _listings(s3: S3, bucket: str) -> Iterator[Iterable[ObjectVersion]]:
-    """The version histories of all keys but RWM's own, one listing for each top-level prefix.
-
-    A single listing of everything would lose keys on SeaweedFS where ``a/`` stands beside ``a-b/``.
-    """
-    roots, prefixes = s3.top_level(bucket)
-    for prefix in listing_order(prefixes):
-        yield s3.versions(bucket, prefix)
-    yield roots
-
-
 def _spool(
-    spool: Incoming, versions: Iterable[ObjectVersion], second: int, *, born_later: bool, progress: Progress
+    spool: Incoming, part: Iterable[Sequence[ObjectVersion]], second: int, *, born_later: bool, progress: Progress
 ) -> None:
     def entries() -> Iterator[Entry]:
-        for history in by_key(versions):
+        for history in part:
             progress(len(history))
             if entry := current_at(history, second, born_later=born_later):
                 yield entry
