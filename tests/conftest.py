@@ -1,0 +1,98 @@
+"""Servers for all tests, a private home for each, and no skipping."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.servers import Server
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped test is a failed one: nobody looks at what did not run."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which counts as failed: {call.excinfo and call.excinfo.value}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for modules that skip themselves."""
+    report = yield
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, which counts as failed: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """No keys, configuration or proxies of the person who runs the tests; nothing of theirs is read or written."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "RESTIC_", "RWM_", "RGW_", "CEPH_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home directory, the only one that a test and its children know; the XDG directories are in it."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name, place in {
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_CACHE_HOME": ".cache",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_STATE_HOME": ".local/state",
+    }.items():
+        monkeypatch.setenv(name, str(home / place))
+    return home
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(_clean_environment: None) -> Iterator[Server]:
+    """SeaweedFS for the whole run; make buckets of your own."""
+    with servers.seaweedfs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rgw(_clean_environment: None) -> Iterator[Server]:
+    """Ceph RGW for the whole run; make buckets of your own."""
+    with servers.rgw() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto(_clean_environment: None) -> Iterator[Server]:
+    """moto for the whole run; make buckets of your own."""
+    with servers.moto() as server:
+        yield server
+
+
+@pytest.fixture(params=["seaweedfs", "rgw"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each real server in turn."""
+    chosen = request.getfixturevalue(request.param)
+    assert isinstance(chosen, Server)
+    return chosen
+
+
+@pytest.fixture(params=["seaweedfs", "rgw", "moto"])
+def any_server(request: pytest.FixtureRequest) -> Server:
+    """Each server in turn, moto too: for tests that claim nothing about rights."""
+    chosen = request.getfixturevalue(request.param)
+    assert isinstance(chosen, Server)
+    return chosen
