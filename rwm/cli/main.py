@@ -7,8 +7,13 @@ from typing import NoReturn
 import click
 
 from rwm import __version__
-from rwm.cli import boundary, output
+from rwm.cli import aliases, boundary, output
+from rwm.cli.backup import backup
 from rwm.cli.options import App, common, current_app
+from rwm.cli.prune import prune
+from rwm.cli.state import state
+from rwm.cli.storage import storage
+from rwm.cli.tools import aws, restic
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,6 +32,11 @@ def version(context: click.Context) -> None:
         output.document({"version": __version__})
     else:
         click.echo(f"rwm {__version__}")
+
+
+for _command in (aws, backup, prune, restic, state, storage):
+    cli.add_command(_command)
+aliases.add_to(cli)
 
 
 def main() -> NoReturn:

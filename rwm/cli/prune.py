@@ -1,0 +1,103 @@
+"""``rwm prune``: reclaim what no kept state needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm.cli import output
+from rwm.cli.options import App, common, pass_app
+from rwm.cli.storage import YES
+from rwm.errors import PartlyDone, Refused
+from rwm.times import parse_duration
+
+if TYPE_CHECKING:
+    from rwm.prune import PrunePlan
+
+
+@click.command()
+@common
+@click.argument("bucket")
+@click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states.")
+@click.option("--keep-state", multiple=True, metavar="STATE", help="Keep this state too (repeatable).")
+@click.option(
+    "--min-age",
+    default="0",
+    metavar="DUR",
+    help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
+)
+@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@YES
+@pass_app
+def prune(
+    app: App, bucket: str, keep_last: int, keep_state: tuple[str, ...], min_age: str, dry_run: bool, yes: bool
+) -> None:
+    """Delete the versions in BUCKET that neither a kept state nor the present listing needs."""
+    run(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, yes=yes)
+
+
+def run(
+    app: App, bucket: str, keep_last: int, keep_state: tuple[str, ...], min_age: int, *, dry_run: bool, yes: bool
+) -> None:
+    """What ``prune`` and its older spelling do: plan, show, ask, execute."""
+    from rwm import prune as service
+
+    keep = service.kept_states(app.index, bucket, last=keep_last, named=keep_state)
+    with output.progress(f"listing {bucket}") as progress:
+        plan = service.plan(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
+    if app.json and dry_run:
+        output.document(_json(plan))
+    elif not app.json:
+        _show(plan)
+    if plan.refused:
+        raise Refused(f"prune of {bucket} refused: {'; '.join(plan.refused)}", hint="nothing was deleted")
+    if dry_run:
+        return
+    count = len(plan.versions) + len(plan.markers)
+    if count:
+        output.confirm(f"Delete {count} versions and markers for good?", yes=yes)
+    with output.progress(f"deleting from {bucket}", count) as progress:
+        result = service.execute(app.s3, plan, progress)
+    if app.json:
+        done = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
+        output.document(_json(plan) | done | {"failures": [failure._asdict() for failure in result.failures]})
+    else:
+        freed = output.size(result.bytes)
+        click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
+    if result.failures:
+        first = result.failures[0]
+        raise PartlyDone(
+            f"{len(result.failures)} of {count} were not deleted: {first.key} version {first.version_id}: {first.code}",
+            hint="run the command again; what is locked stays until its retention ends",
+        )
+
+
+def _json(plan: PrunePlan) -> dict[str, Any]:
+    return {
+        "bucket": plan.bucket,
+        "kept_states": [info.id for info in plan.kept_states],
+        "versions": len(plan.versions),
+        "markers": len(plan.markers),
+        "bytes": plan.bytes,
+        "kept_versions": plan.kept_versions,
+        "locked": plan.locked,
+        "too_young": plan.too_young,
+        "refused": list(plan.refused),
+    }
+
+
+def _show(plan: PrunePlan) -> None:
+    states = ", ".join(info.id[: output.SHORT_ID] for info in plan.kept_states)
+    click.echo(f"plan for {plan.bucket}; kept states: {states or 'none'}")
+    output.table(
+        ["", "count", "size"],
+        [
+            ("delete: versions", len(plan.versions), output.size(plan.bytes)),
+            ("delete: markers", len(plan.markers), ""),
+            ("keep: needed versions", plan.kept_versions, ""),
+            ("keep: too young", plan.too_young, ""),
+            ("keep: locked", plan.locked, ""),
+        ],
+        right=(1, 2),
+    )

@@ -1,0 +1,147 @@
+"""``rwm state``: capture, list, show, diff, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rwm.cli import output
+from rwm.cli.options import App, common, pass_app
+from rwm.errors import PartlyDone, UsageError
+from rwm.model import StateInfo
+from rwm.times import iso, parse_time
+
+BUCKET_OPTION = click.option("-b", "--bucket", help="The bucket that `latest` or a time is of.")
+
+
+@click.group()
+@common
+def state() -> None:
+    """Record which version of every object is current, and look at what was recorded."""
+
+
+@state.command()
+@common
+@click.argument("bucket")
+@click.option("--at", metavar="TIME", help="The state at a past UTC time, from the bucket's history alone.")
+@pass_app
+def capture(app: App, bucket: str, at: str | None) -> None:
+    """Record the state of BUCKET, in the index and in the bucket."""
+    from rwm.capture import capture as service
+
+    moment = parse_time(at) if at else None
+    with output.progress(f"listing {bucket}") as progress:
+        info = service(app.s3, app.index, bucket, at=moment, origin="past" if at else "capture", progress=progress)
+    if app.json:
+        output.document(output.state_json(info))
+    else:
+        click.echo(f"state {info.id[: output.SHORT_ID]} of {bucket} at {iso(info.captured_at)}: {contents(info)}")
+
+
+def contents(info: StateInfo) -> str:
+    """``12 objects, 3.4 MiB``."""
+    return f"{info.objects} object{'s' * (info.objects != 1)}, {output.size(info.bytes)}"
+
+
+@state.command("list")
+@common
+@click.argument("bucket", required=False)
+@pass_app
+def list_(app: App, bucket: str | None) -> None:
+    """List the recorded states, of BUCKET or of all buckets, oldest first."""
+    states = app.index.states(bucket)
+    if app.json:
+        output.document([output.state_json(info) for info in states])
+        return
+    rows = [
+        (
+            info.id[: output.SHORT_ID],
+            info.bucket,
+            iso(info.captured_at),
+            info.origin + (f" ({info.outcome})" if info.outcome else ""),
+            info.objects,
+            output.size(info.bytes),
+        )
+        for info in states
+    ]
+    output.table(["id", "bucket", "captured at", "origin", "objects", "size"], rows, right=(4, 5))
+
+
+@state.command()
+@common
+@click.argument("state", metavar="STATE")
+@BUCKET_OPTION
+@click.option("--hidden", is_flag=True, help="Only the keys that no filesystem can show.")
+@pass_app
+def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
+    """Show STATE and its entries."""
+    from rwm.statefile import entry_json
+
+    info = app.index.resolve(state, bucket)
+    only = set(app.index.tree(info).hidden_keys()) if hidden else None
+    entries = (entry for entry in app.index.entries(info) if only is None or entry.key in only)
+    if app.json:
+        output.document({**output.state_json(info), "entries": [entry_json(entry) for entry in entries]})
+        return
+    output.note(f"state {info.id}\nof {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
+    for entry in entries:
+        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {entry.version_id} {output.escape(entry.key)}")
+
+
+@state.command()
+@common
+@click.argument("old", metavar="STATE")
+@click.argument("new", metavar="STATE")
+@BUCKET_OPTION
+@pass_app
+def diff(app: App, old: str, new: str, bucket: str | None) -> None:
+    """Show which keys two states do not share: + added, - removed, M another version."""
+    from rwm.diff import diff as service
+
+    before, after = app.index.resolve(old, bucket), app.index.resolve(new, bucket)
+    changes = list(service(app.index.entries(before), app.index.entries(after)))
+    if app.json:
+        kinds = {"+": "added", "-": "removed", "M": "changed"}
+        output.document({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
+        return
+    for kind, key in changes:
+        click.echo(f"{kind} {output.escape(key)}")
+
+
+@state.command()
+@common
+@click.argument("state", metavar="STATE")
+@click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Into a new or empty directory.")
+@click.option("--to-bucket", metavar="BUCKET", help="Into a new or empty bucket of the same server.")
+@BUCKET_OPTION
+@pass_app
+def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bucket: str | None) -> None:
+    """Make STATE real again, as files in a directory or as objects in another bucket."""
+    if bool(to_dir) == bool(to_bucket):
+        raise UsageError("say where to restore to", hint="with --to-dir DIR or --to-bucket BUCKET")
+    restore_state(app, app.index.resolve(state, bucket), to_dir, to_bucket or "")
+
+
+def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:
+    """What ``state restore`` and its older spelling do."""
+    from rwm import restore as service
+
+    with output.progress("restoring", info.objects) as progress:
+        if to_dir:
+            result = service.to_directory(app.s3, app.index, info, to_dir, progress)
+        else:
+            result = service.to_bucket(app.s3, app.index, info, to_bucket, progress)
+    where = str(to_dir) if to_dir else f"bucket {to_bucket}"
+    for key, why in result.failures:
+        output.warn(f"{key} is not restored: {why}")
+    if result.hidden:
+        output.warn(f"{result.hidden} keys have no path: they are in {where}/{service.HIDDEN}, with keys.jsonl")
+    failures = [{"key": key, "why": why} for key, why in result.failures]
+    if app.json:
+        document = {"id": info.id, "target": where, "objects": result.objects, "bytes": result.bytes}
+        output.document({**document, "failures": failures})
+    else:
+        click.echo(f"restored {result.objects} objects, {output.size(result.bytes)}, to {where}")
+    if failures:
+        raise PartlyDone(f"{len(failures)} of {info.objects} objects of state {info.id[:12]} are not restored")

@@ -1,0 +1,134 @@
+"""``rwm storage``: protected buckets."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from rwm.cli import output
+from rwm.cli.options import App, common, pass_app
+from rwm.errors import CheckFailed, NotFound, PartlyDone
+
+BUCKET = click.argument("bucket")
+YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group()
+@common
+def storage() -> None:
+    """Create, check and describe protected buckets (with the admin's account)."""
+
+
+@storage.command()
+@common
+@BUCKET
+@click.argument("user")
+@pass_app
+def create(app: App, bucket: str, user: str) -> None:
+    """Create a versioned BUCKET that USER may write to, but never remove a version from."""
+    from rwm.storage import create as service
+
+    principal = service(app.s3, bucket, user)
+    if app.json:
+        output.document({"bucket": bucket, "user": principal})
+    else:
+        click.echo(f"bucket {bucket} is ready: versioned, {principal} may write and never remove a version")
+
+
+@storage.command()
+@common
+@BUCKET
+@pass_app
+def check(app: App, bucket: str) -> None:
+    """List every way in which BUCKET is not a protected one (exit code 4 if any)."""
+    from rwm.storage import check as service
+
+    drift = service(app.s3, bucket)
+    if app.json:
+        output.document({"ok": not drift, "drift": [item._asdict() for item in drift]})
+    elif drift:
+        output.table(["code", "detail"], drift)
+    else:
+        click.echo(f"bucket {bucket} is as it should be")
+    if drift:
+        raise CheckFailed(f"bucket {bucket}: {len(drift)} problem{'s' * (len(drift) > 1)} found")
+
+
+@storage.command("list")
+@common
+@pass_app
+def list_(app: App) -> None:
+    """List the buckets of this account, and whether they are protected."""
+    from rwm.storage import check as service
+
+    rows = [(name, app.s3.versioning(name) or "off", len(service(app.s3, name))) for name in app.s3.list_buckets()]
+    if app.json:
+        output.document([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
+    else:
+        shown = [(name, versioning, "protected" if not n else f"{n} problems") for name, versioning, n in rows]
+        output.table(["bucket", "versioning", "check"], shown)
+
+
+@storage.command()
+@common
+@BUCKET
+@pass_app
+def info(app: App, bucket: str) -> None:
+    """Count what BUCKET holds: objects, noncurrent versions, markers, unfinished uploads, states."""
+    from rwm.storage import info as service
+
+    with output.progress(f"listing {bucket}") as progress:
+        found = service(app.s3, bucket, progress)
+    if app.json:
+        output.document(asdict(found))
+        return
+    output.table(
+        ["", "count", "size"],
+        [
+            ("objects", found.objects, output.size(found.bytes)),
+            ("noncurrent versions", found.noncurrent_versions, output.size(found.noncurrent_bytes)),
+            ("delete markers", found.delete_markers, ""),
+            ("unfinished uploads", found.unfinished_uploads, ""),
+            ("states kept in the bucket", found.states, ""),
+        ],
+        right=(1, 2),
+    )
+    click.echo(f"versioning: {found.versioning}")
+
+
+@storage.command()
+@common
+@BUCKET
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@YES
+@pass_app
+def delete(app: App, bucket: str, dry_run: bool, yes: bool) -> None:
+    """Delete BUCKET with every version of every object in it."""
+    remove_bucket(app, bucket, dry_run=dry_run, yes=yes)
+
+
+def remove_bucket(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
+    """What ``storage delete`` and its older spelling do."""
+    from rwm import storage as service
+
+    if not app.s3.bucket_exists(bucket):
+        raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage list` shows the buckets of this account")
+    with output.progress(f"listing {bucket}") as progress:
+        found = service.info(app.s3, bucket, progress)
+    count = found.objects + found.noncurrent_versions + found.delete_markers
+    what = f"bucket {bucket} with {count} versions and markers, {output.size(found.bytes + found.noncurrent_bytes)}"
+    if not dry_run:
+        output.confirm(f"Delete {what}?", yes=yes)
+        with output.progress(f"deleting {bucket}", count) as progress:
+            failures = service.delete(app.s3, bucket, progress)
+        if failures:
+            codes = ", ".join(sorted({failure.code for failure in failures}))
+            raise PartlyDone(
+                f"{len(failures)} of {count} versions stayed ({codes}), and the bucket with them",
+                hint="locked versions can be deleted when their retention has ended",
+            )
+    if app.json:
+        output.document({"bucket": bucket, "deleted": not dry_run, "versions": count})
+    else:
+        click.echo(f"{'would delete' if dry_run else 'deleted'} {what}")
