@@ -130,22 +130,27 @@ class Listing:
     """One directory read in pages, with positions that stay valid: a name's position is its rank.
 
     A position costs nothing to make, and going back to one reads a page from the nearest page start seen so far.
-    The directory is immutable, so a rank means the same name for ever.
+    The directory is immutable, so a rank means the same name for ever. ``first`` is the rank of the first name: ranks
+    below it are free for what another part of the filesystem puts before the names.
     """
 
     PAGE = 1000
 
-    def __init__(self, tree: InodeTree, directory: int) -> None:
+    def __init__(self, tree: InodeTree, directory: int, first: int = 0) -> None:
+        self.directory = directory
+        self.first = first
         self._tree = tree
-        self._directory = directory
-        self._starts = [0]
+        self._starts = [first]
         self._afters = [""]
-        self._page_start = 0
+        self._page_start = first
         self._page: list[TreeNode] | None = None
 
     def read(self, position: int) -> Iterator[tuple[int, TreeNode]]:
-        """Names from a rank on, each with the rank that follows it. Names hidden at the root are passed over."""
-        at_root = self._directory == self._tree.state.root
+        """Names from a rank (``first`` or more) on, each with the rank that follows it.
+
+        Names hidden at the root are passed over.
+        """
+        at_root = self.directory == self._tree.state.root
         hidden = self._tree.hidden_at_root if at_root else frozenset[str]()
         while page := self._page_at(position):
             for node in page[position - self._page_start :]:
@@ -160,7 +165,7 @@ class Listing:
         nearest = bisect_right(self._starts, position) - 1
         while True:
             start, after = self._starts[nearest], self._afters[nearest]
-            page = self._tree.state.children(self._directory, after, self.PAGE)
+            page = self._tree.state.children(self.directory, after, self.PAGE)
             if not page or position < start + len(page):
                 self._page_start, self._page = start, page
                 return page

@@ -1,0 +1,127 @@
+"""``rwmfs``: mount, umount, version. What a command needs is imported when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from rwm import __version__
+from rwm.cli import boundary, output
+from rwm.cli.options import App, common, current_app
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``. Powers of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a size: write it as 256M or 1G", context, parameter)
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+@click.group(context_settings=CONTEXT)
+@common
+def cli() -> None:
+    """Mount a recorded state of a bucket as a filesystem."""
+
+
+@cli.command()
+@common
+@click.argument("bucket")
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.option("--at", metavar="STATE", help="State id or its beginning, latest, or a UTC time.")
+@click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
+@click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
+@click.option(
+    "--cache-size", metavar="SIZE", callback=_bytes, default="256M", show_default=True, help="Memory for what was read."
+)
+@click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log there instead.")
+@click.pass_context
+def mount(
+    context: click.Context,
+    bucket: str,
+    mountpoint: Path,
+    at: str | None,
+    foreground: bool,
+    allow_other: bool,
+    cache_size: int,
+    log_file: Path | None,
+) -> None:
+    """Show a state of BUCKET, read-only, at MOUNTPOINT.
+
+    Returns when the mount can be used. restic works on it as on any local repository:
+
+        restic -r MOUNTPOINT restore latest --target DIR
+    """
+    from rwmfs import daemon, logs, start
+    from rwmfs import mountpoint as places
+
+    if at is None:
+        raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
+    app = current_app(context)
+    app.config.s3_settings()
+    if log_file is None and not foreground:
+        log_file = logs.default_path(bucket)
+    request = start.Request(
+        config=app.config,
+        bucket=bucket,
+        at=at,
+        mountpoint=places.prepare(mountpoint),
+        cache_size=cache_size,
+        allow_other=allow_other,
+        log_file=log_file.absolute() if log_file else None,
+        foreground=foreground,
+        verbose=app.verbose,
+    )
+    serve = partial(start.serve, request)
+    if foreground:
+        serve(partial(_announce, app))
+    else:
+        _announce(app, daemon.in_background(serve))
+
+
+def _announce(app: App, report: dict[str, Any]) -> None:
+    """Say what is mounted where."""
+    if hidden := report["hidden_keys"]:
+        verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
+        output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
+    if app.json:
+        output.document(report)
+        return
+    where, short = report["mountpoint"], report["id"][: output.SHORT_ID]
+    content = f"{report['objects']} objects, {output.size(report['bytes'])}"
+    click.echo(output.escape(f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is at {where}"))
+    if report["log_file"]:
+        click.echo(output.escape(f"log: {report['log_file']}"))
+    click.echo(output.escape(f"end it with: rwmfs umount {where}"))
+
+
+@cli.command()
+@common
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+def umount(mountpoint: Path) -> None:
+    """End the mount at MOUNTPOINT."""
+    from rwmfs import mountpoint as places
+
+    places.unmount(mountpoint)
+
+
+@cli.command()
+@common
+@click.pass_context
+def version(context: click.Context) -> None:
+    """Show the version."""
+    if current_app(context).json:
+        output.document({"version": __version__})
+    else:
+        click.echo(f"rwmfs {__version__}")
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    boundary.run(cli, "rwmfs")
