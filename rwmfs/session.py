@@ -20,6 +20,7 @@ import trio
 from rwm.errors import MountError
 from rwm.model import ObjectReader, StateTree
 from rwmfs.cache import MemoryCache
+from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import LOCKS, Operations
 from rwmfs.reader import BlockReader
 from rwmfs.scratch import Scratch
@@ -53,7 +54,14 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
 
     Raises MountError when the mount cannot be made.
     """
-    trio.run(_serve, mount, ready)
+    try:
+        trio.run(_serve, mount, ready)
+    except BaseExceptionGroup as group:
+        # A nursery raises groups, even of one; what went wrong first is what there is to say.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
 
 
 async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
@@ -64,13 +72,20 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
             _mount(mount, Operations(tree, Scratch(), reader))
             try:
                 nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
-                ready()
-                log.info("mounted %s at %s", mount.name, mount.mountpoint)
+                nursery.start_soon(_when_usable, mount, ready)
                 await pyfuse3.main(max_tasks=TASKS)
                 nursery.cancel_scope.cancel()
             finally:
                 pyfuse3.close(unmount=True)
                 log.info("unmounted %s", mount.mountpoint)
+
+
+async def _when_usable(mount: Mount, ready: Callable[[], None]) -> None:
+    """Ask the mount something, from a thread because it is we who answer; then say that it is ready."""
+    await trio.to_thread.run_sync(mount.mountpoint.stat, abandon_on_cancel=True)
+    enlarge_requests(mount.mountpoint)
+    log.info("mounted %s at %s", mount.name, mount.mountpoint)
+    ready()
 
 
 def _mount(mount: Mount, operations: Operations) -> None:

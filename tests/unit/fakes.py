@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class FakeTree:
         self.root = 0
         self.hidden = hidden_keys(entry.key for entry in entries)
         self._directories: list[dict[str, TreeNode]] = [{}]
+        self._sorted: dict[int, list[str]] = {}
         for entry in entries:
             if entry.key not in self.hidden:
                 self._add(entry)
@@ -43,8 +45,14 @@ class FakeTree:
         return self._directories[directory].get(name)
 
     def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
-        names = sorted(name for name in self._directories[directory] if name > after)
-        return [self._directories[directory][name] for name in names[:limit]]
+        names = self._names(directory)
+        start = bisect_right(names, after)
+        return [self._directories[directory][name] for name in names[start : start + limit]]
+
+    def _names(self, directory: int) -> list[str]:
+        if directory not in self._sorted:
+            self._sorted[directory] = sorted(self._directories[directory])
+        return self._sorted[directory]
 
     def hidden_count(self) -> int:
         return len(self.hidden)
@@ -83,7 +91,5 @@ def fake_state(files: Mapping[str, bytes]) -> tuple[FakeTree, FakeBucket]:
 
 
 def state_of_directory(root: Path) -> tuple[FakeTree, FakeBucket]:
-    """All files below a real directory as a state; read from there when asked for."""
-    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
-    entries = [entry_for(str(path.relative_to(root)), path.stat().st_size) for path in paths]
-    return FakeTree(entries), FakeBucket(lambda key: (root / key).read_bytes())
+    """All files below a real directory as a state, read into memory now."""
+    return fake_state({str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()})

@@ -1,0 +1,76 @@
+"""A real mount of a state in memory, or of a directory served as a state: ``python -m tests.mount.serve``.
+
+Arguments: MOUNTPOINT LOGFILE, then ``--directory DIR`` or ``--files JSON`` (key → text), ``--foreground``,
+``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--crash`` (before it is ready).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rwm.cli.boundary import report
+from rwm.errors import RwmError, Unreachable
+from rwmfs import daemon, logs, mountpoint
+from rwmfs.probe import probe
+from tests.unit.fakes import fake_state, state_of_directory
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("mountpoint", type=Path)
+    parser.add_argument("log", type=Path)
+    parser.add_argument("--directory", type=Path)
+    parser.add_argument("--files", default="{}")
+    parser.add_argument("--foreground", action="store_true")
+    parser.add_argument("--fail")
+    parser.add_argument("--hang")
+    parser.add_argument("--crash", action="store_true")
+    return parser.parse_args()
+
+
+def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, Any]], None]) -> None:
+    from rwmfs import session
+
+    def fault(key: str, start: int, stop: int) -> None:
+        if key == options.fail:
+            raise Unreachable("no route to host")
+        if key == options.hang:
+            time.sleep(3600)
+
+    logs.start(options.log, stderr=options.foreground, verbose=False)
+    if options.crash:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if options.directory:
+        state, bucket = state_of_directory(options.directory)
+    else:
+        state, bucket = fake_state({key: text.encode() for key, text in json.loads(options.files).items()})
+    bucket.fault = fault
+    if options.hang is None:
+        probe(state, bucket)
+    session.serve(session.Mount(state, bucket, place, 256 << 20), lambda: ready({}))
+
+
+def main() -> int:
+    options = arguments()
+    try:
+        place = mountpoint.prepare(options.mountpoint)
+        if options.foreground:
+            serve(options, place, lambda report: print("ready", flush=True))
+        else:
+            print(daemon.in_background(lambda ready: serve(options, place, ready))["pid"])
+    except RwmError as error:
+        report("serve", error)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
