@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -175,7 +176,8 @@ class EmbeddedS3:
         s3 = self.connect()
         end = time.monotonic() + READY
         while daemon.running():
-            if embedded_config.listening(self._port):
+            # All of them, or we might talk to whoever took one of them from us, and who may never answer.
+            if all(embedded_config.listening(port) for port in self.ports):
                 with contextlib.suppress(S3Error):
                     _put_and_get(s3)
                     return True
@@ -223,10 +225,11 @@ def _put_and_get(s3: S3) -> None:
 
 
 def _reason(daemon: process.Daemon) -> str:
-    """The last error in the log: glog lines begin with E or F, the date, and end with the text."""
+    """The last error in the log, without what glog puts before it: ``E1123 10:04:26.335857 mini.go:1244 ``."""
     lines = daemon.log_tail(200).splitlines()
-    errors = [line for line in lines if line[:2] in {"E0", "E1", "F0", "F1"}]
-    return (errors or lines or ["its log is empty"])[-1].rpartition("] ")[2]
+    errors = [line for line in lines if re.match(r"[EF]\d{4} ", line)]
+    last = (errors or lines or ["its log is empty"])[-1]
+    return re.sub(r"^[A-Z]\d{4} \S+ \S+ ", "", last)
 
 
 __all__ = ["Credentials", "EmbeddedS3"]
