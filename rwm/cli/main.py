@@ -9,6 +9,7 @@ import click
 from rwm import __version__
 from rwm.cli import aliases, boundary, output
 from rwm.cli.backup import backup
+from rwm.cli.demo import demo
 from rwm.cli.options import App, common, current_app
 from rwm.cli.prune import prune
 from rwm.cli.state import state
@@ -34,7 +35,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (aws, backup, prune, restic, state, storage):
+for _command in (aws, backup, demo, prune, restic, state, storage):
     cli.add_command(_command)
 aliases.add_to(cli)
 
