@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,8 @@ def tell(*, keep: bool = False, size: int = 240 * data.MIB) -> None:
     with _interruptible(), contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         server = stack.enter_context(EmbeddedS3(directory / "s3"))
-        _write_configurations(directory, server)
-        narrator = Narrator(directory, _environment(directory))
+        write_configurations(directory, server.endpoint, server.credentials)
+        narrator = Narrator(directory, environment(directory))
         stack.callback(_unmount, directory)
         narrator.title("RWM demo: a restic repository in S3 survives an attacker who holds all keys of the machine")
         narrator.say(f"SeaweedFS serves S3 on {server.endpoint}; everything happens in {directory}")
@@ -131,32 +131,28 @@ _SUSPEND = ("--versioning-configuration", "Status=Suspended")
 _UNLOCK = {"RESTIC_PASSWORD": _PASSWORD}
 
 
-def _write_configurations(directory: Path, server: EmbeddedS3) -> None:
-    write_configuration(directory / "admin.conf", server.endpoint, server.credentials["admin"], {})
+def write_configurations(directory: Path, endpoint: str, accounts: Mapping[str, Credentials]) -> None:
+    """``admin.conf`` and ``rwm.conf`` (for user1) in ``directory``, private."""
     backups: dict[str, Any] = {
         "restic_bucket": BUCKET,
         "restic_password": _PASSWORD,
         "backups": {"data": {"filesdirs": [str(directory / "data")], "tags": ["demo"]}},
         "retention": {"keep-last": 10, "keep-within": "30d"},
     }
-    write_configuration(directory / "rwm.conf", server.endpoint, server.credentials["user1"], backups)
+    for name, account, more in (("admin.conf", "admin", {}), ("rwm.conf", "user1", backups)):
+        values = {
+            "s3_endpoint_url": endpoint,
+            "s3_access_key": accounts[account].access_key,
+            "s3_secret_key": accounts[account].secret_key,
+            "index_path": str(directory / "index" / "index.sqlite"),
+            "lock_path": str(directory / "backup.lock"),
+            **more,
+        }
+        (directory / name).touch(mode=0o600)
+        (directory / name).write_text(json.dumps(values, indent=2) + "\n")  # JSON is YAML
 
 
-def write_configuration(path: Path, endpoint: str, account: Credentials, more: dict[str, Any]) -> None:
-    """A configuration file, private. JSON is YAML."""
-    values = {
-        "s3_endpoint_url": endpoint,
-        "s3_access_key": account.access_key,
-        "s3_secret_key": account.secret_key,
-        "index_path": str(path.parent / "index" / "index.sqlite"),
-        "lock_path": str(path.parent / "backup.lock"),
-        **more,
-    }
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(values, indent=2) + "\n")
-
-
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     """Ours without settings for S3, restic and RWM; restic's cache lies in the demo's directory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RESTIC_", "RWM_"))}
     return kept | {"RESTIC_CACHE_DIR": str(directory / "restic-cache")}

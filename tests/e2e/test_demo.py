@@ -1,0 +1,76 @@
+"""The whole story, as `make demo` tells it, on the embedded SeaweedFS and on a real Ceph RGW."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rwm import process
+from rwm.demo import data, story
+from rwm.demo.narrator import Narrator
+from rwm.errors import RwmError
+from tests.servers import Server
+
+
+def test_rwm_demo_tells_the_story_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
+    done = process.run(
+        [sys.executable, "-m", "rwm", "demo", "--size", "40"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        cwd=Path(story.__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for expected in ("refused", "byte for byte", "$ rwmfs -c admin.conf mount bucket1 --at", "Nothing was lost"):
+        assert expected in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert "\x1b" not in done.stdout, "colours in output that is no terminal"
+
+
+def test_the_same_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(story, "BUCKET", f"demo-{os.getpid()}")
+    story.write_configurations(tmp_path, rgw.endpoint, rgw.accounts)
+    shown = io.StringIO()
+    narrator = Narrator(tmp_path, story.environment(tmp_path), Console(file=shown, width=200))
+    story.perform(narrator, tmp_path, rgw.connect, 30 * data.MIB)
+    assert "byte for byte" in shown.getvalue()
+
+
+def test_a_step_that_goes_wrong_stops_the_demo(tmp_path: Path) -> None:
+    narrator = Narrator(tmp_path, os.environ, Console(file=io.StringIO()))
+    with pytest.raises(RwmError, match="failed with exit code 1"):
+        narrator.run("false")
+    with pytest.raises(RwmError, match="worked, but should have failed"):
+        narrator.run("true", fails=True)
+    with pytest.raises(RwmError, match="failed: .*nowhere"):
+        narrator.ask("ls", "/nowhere")
+
+
+def test_keep_leaves_it_running_until_interrupted(tmp_path: Path) -> None:
+    log = tmp_path / "demo.log"
+    (tmp_path / "tmp").mkdir()
+    with process.spawn(
+        [sys.executable, "-u", "-m", "rwm", "demo", "--keep", "--size", "10"],
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        log_path=log,
+    ) as demo:
+        while "Ctrl-C here ends it" not in log.read_text():
+            assert demo.running(), log.read_text()
+            time.sleep(0.1)
+        (directory,) = (tmp_path / "tmp").iterdir()
+        environment = {**os.environ, "RESTIC_PASSWORD": "correct-horse-battery-staple"}
+        for command in (
+            [sys.executable, "-m", "rwmfs", "-c", "admin.conf", "mount", "bucket1", "--at", "latest", "mnt"],
+            ["restic", "-r", "mnt", "snapshots"],
+        ):
+            done = process.run(command, env=environment, cwd=directory)
+            assert done.returncode == 0, done.stdout + done.stderr
+        os.kill(demo.pid, signal.SIGINT)
+        while demo.running():
+            time.sleep(0.1)
+    assert list((tmp_path / "tmp").iterdir()) == []
