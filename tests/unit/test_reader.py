@@ -313,19 +313,26 @@ def test_the_end_of_the_mount_does_not_wait_for_a_hung_server() -> None:
     go.set()
 
 
-def test_readahead_begins_small_doubles_and_stops_at_the_end() -> None:
+def test_readahead_of_a_whole_object_is_the_limit_in_whole_windows() -> None:
     run = Readahead(AHEAD)
     ends = [run.wanted(block * MIB, (block + 1) * MIB, 100) for block in range(60)]
-    assert ends[0] == WINDOW
+    assert ends[0] == AHEAD
     assert ends == sorted(ends)
     assert all(end % WINDOW == 0 for end in ends)
     assert max(end - block for block, end in enumerate(ends)) == AHEAD + 1
     assert run.wanted(60 * MIB, 61 * MIB, 63) == 63
 
 
-def test_readahead_starts_in_the_middle_after_a_whole_block() -> None:
+def test_readahead_in_the_middle_grows_with_the_run() -> None:
     run = Readahead(AHEAD)
     assert run.wanted(50 * MIB, 50 * MIB + 1000, 100) == 51
     assert run.wanted(50 * MIB + 1000, 50 * MIB + 2000, 100) == 51
-    assert run.wanted(50 * MIB + 2000, 51 * MIB, 100) > 51
+    assert run.wanted(50 * MIB + 2000, 51 * MIB, 100) == 52
+    assert run.wanted(51 * MIB, 52 * MIB, 100) == 56
+    assert run.wanted(52 * MIB, 54 * MIB, 100) == 68
     assert run.wanted(20 * MIB, 20 * MIB + 1, 100) == 21
+
+
+def test_a_small_cache_is_not_read_ahead_of() -> None:
+    run = Readahead(0)
+    assert [run.wanted(block * MIB, (block + 1) * MIB, 100) for block in range(9)] == list(range(1, 10))
