@@ -83,6 +83,6 @@ def _hint(error: sqlite3.Error) -> str:
         return "the file is damaged: move it away and capture again; the bucket still holds every state"
     if primary == sqlite3.SQLITE_BUSY:
         return "another process has been writing to it for a long time: try again"
-    if primary == sqlite3.SQLITE_FULL:
-        return "the disk is full: make room and try again; the index is as it was"
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return "the disk is full or failing: make room and try again; the index is as it was"
     return "check index_path and its rights"

@@ -47,7 +47,7 @@ def test_a_step_that_goes_wrong_stops_the_demo(tmp_path: Path) -> None:
         narrator.run("false")
     with pytest.raises(RwmError, match="worked, but should have failed"):
         narrator.run("true", fails=True)
-    with pytest.raises(RwmError, match="failed: .*nowhere"):
+    with pytest.raises(RwmError, match=r"failed: .*nowhere"):
         narrator.ask("ls", "/nowhere")
 
 

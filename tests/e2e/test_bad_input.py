@@ -1,0 +1,224 @@
+"""Bad input: one clear line that says what, which and why, a hint, the documented exit code, and nothing done."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sqlite3
+import uuid
+from pathlib import Path
+
+import pytest
+
+from rwm.lock import held
+from rwm.s3 import Credentials
+from tests.e2e.cli import Shell
+from tests.servers import Server
+
+
+@pytest.fixture
+def shell(seaweedfs: Server, tmp_path: Path) -> Shell:
+    shell = Shell(tmp_path)
+    shell.configure("admin.conf", seaweedfs.endpoint, seaweedfs.accounts["admin"])
+    (tmp_path / "mnt").mkdir()
+    return shell
+
+
+@pytest.fixture
+def bucket(shell: Shell) -> str:
+    """A protected bucket with one recorded state."""
+    name = f"bad-{uuid.uuid4().hex[:12]}"
+    shell("rwm", "-c", "admin.conf", "storage", "create", name, "user1")
+    (shell.directory / "config").write_text("hello")
+    shell("rwm", "-c", "admin.conf", "aws", "s3", "cp", "config", f"s3://{name}/config")
+    shell("rwm", "-c", "admin.conf", "state", "capture", name)
+    return name
+
+
+def refused(shell: Shell, code: int, pattern: str, *words: str, **variables: str) -> str:
+    """The command ends with ``code``, one line that matches and at most one hint; returns all of stderr."""
+    done = shell(*words, code=None, **variables)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert re.search(pattern, lines[0]), done.stderr
+    assert len(lines) <= 2, done.stderr
+    assert all(line.startswith("  ") for line in lines[1:]), done.stderr
+    return done.stderr
+
+
+ADMIN = ("rwm", "-c", "admin.conf")
+FS = ("rwmfs", "-c", "admin.conf")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["storage check", "storage info", "storage delete --yes", "state capture", "prune --keep-last 1"],
+)
+def test_unknown_bucket(shell: Shell, command: str) -> None:
+    refused(shell, 1, "no-such-bucket", *ADMIN, *command.split(), "no-such-bucket")
+
+
+def test_wrong_keys(shell: Shell, bucket: str) -> None:
+    for variable, wrong in (("RWM_S3_SECRET_KEY", "wrong" * 8), ("RWM_S3_ACCESS_KEY", "NOSUCHKEY")):
+        for words in (
+            (*ADMIN, "storage", "list"),
+            (*ADMIN, "storage", "info", bucket),
+            (*ADMIN, "state", "capture", bucket),
+            (*ADMIN, "prune", bucket, "--keep-last", "1", "--yes"),
+            (*FS, "mount", bucket, "--at", "latest", "mnt"),
+        ):
+            text = refused(shell, 6, "SignatureDoesNotMatch|InvalidAccessKeyId|403", *words, **{variable: wrong})
+            assert "check s3_" in text
+            assert wrong * 2 not in text
+    assert not (shell.directory / "mnt").is_mount()
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "http://no-such-host.invalid:80"])
+def test_endpoint_that_cannot_be_reached(shell: Shell, bucket: str, endpoint: str) -> None:
+    for words in (
+        (*ADMIN, "storage", "check", bucket),
+        (*ADMIN, "state", "capture", bucket),
+        (*FS, "mount", bucket, "--at", "latest", "mnt"),
+    ):
+        refused(shell, 1, "no usable answer", *words, RWM_S3_ENDPOINT_URL=endpoint)
+    assert not (shell.directory / "mnt").is_mount()
+
+
+def test_an_endpoint_that_is_no_url(shell: Shell) -> None:
+    refused(shell, 2, "127.0.0.1:8333", *ADMIN, "storage", "list", RWM_S3_ENDPOINT_URL="127.0.0.1:8333")
+
+
+def test_unknown_and_ambiguous_states(shell: Shell, bucket: str) -> None:
+    for n in range(17):
+        (shell.directory / "more").write_text(str(n))
+        shell(*ADMIN, "state", "capture", bucket, "--at", f"2020-01-01T00:00:{n:02}Z")
+    ids = [state["id"] for state in shell.json(*ADMIN, "state", "list")]
+    first = next(digit for digit in "0123456789abcdef" if sum(name.startswith(digit) for name in ids) > 1)
+    for words in (("rwm", "-c", "admin.conf", "state", "show"), (*FS, "mount", bucket, "mnt", "--at")):
+        refused(shell, 1, f"states .*begin with {first}", *words, first)
+        refused(shell, 1, "begins with 00000000000000000000", *words, "0" * 20)
+        refused(shell, 1, "'yesterday' is not a state", *words, "yesterday")
+    refused(shell, 1, "no state of bucket other is recorded", *FS, "mount", "other", "--at", "latest", "mnt")
+    refused(shell, 1, r"at or before 2019-12-31", *FS, "mount", bucket, "--at", "2019-12-31", "mnt")
+
+
+def test_mountpoint_missing_or_busy(shell: Shell, bucket: str) -> None:
+    refused(shell, 1, "nowhere", *FS, "mount", bucket, "--at", "latest", "nowhere")
+    refused(shell, 1, "admin.conf", *FS, "mount", bucket, "--at", "latest", "admin.conf")
+    shell(*FS, "mount", bucket, "--at", "latest", "mnt")
+    try:
+        refused(shell, 1, "mnt", *FS, "mount", bucket, "--at", "latest", "mnt")
+        with (shell.directory / "mnt" / "config").open():
+            refused(shell, 1, "mnt.*(busy|in use)", "rwmfs", "umount", "mnt")
+    finally:
+        shell("rwmfs", "umount", "mnt")
+    refused(shell, 1, "mnt.*not", "rwmfs", "umount", "mnt")
+
+
+def test_bucket_without_versioning(shell: Shell) -> None:
+    name = f"plain-{uuid.uuid4().hex[:12]}"
+    shell(*ADMIN, "aws", "s3", "mb", f"s3://{name}")
+    refused(shell, 5, f"bucket {name} has no versioning", *ADMIN, "state", "capture", name)
+    assert shell.json(*ADMIN, "state", "list", name) == []
+    drift = shell.json(*ADMIN, "storage", "check", name, code=4)
+    assert drift["ok"] is False
+    assert {item["code"] for item in drift["drift"]} == {"versioning", "policy-missing"}
+
+
+def test_index_from_a_newer_version_or_damaged(shell: Shell, bucket: str) -> None:
+    path = shell.directory / "index" / "index.sqlite"
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute("INSERT INTO _sqlite_migrations (migration_set, name) VALUES ('rwm-index', 'm999')")
+    connection.close()
+    for words in (
+        (*ADMIN, "state", "list"),
+        (*ADMIN, "state", "capture", bucket),
+        (*FS, "mount", bucket, "--at", "latest", "mnt"),
+    ):
+        text = refused(shell, 1, "newer version of RWM", *words)
+        assert "update RWM" in text
+    path.write_bytes(b"garbage " * 1000)
+    refused(shell, 1, "index.sqlite", *ADMIN, "state", "list")
+    assert path.read_bytes().startswith(b"garbage")
+
+
+def test_configuration_with_a_typo_missing_or_empty(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "typo.conf").write_text("s3_acess_key: a-secret-value\n")
+    (tmp_path / "typo.conf").chmod(0o600)
+    text = refused(shell, 2, r"typo\.conf.*s3_acess_key: no such key", "rwm", "-c", "typo.conf", "storage", "list")
+    assert "a-secret-value" not in text
+    refused(shell, 2, "missing.conf.*No such file", "rwm", "-c", "missing.conf", "storage", "list")
+    refused(shell, 2, "does not set s3_endpoint_url", "rwm", "storage", "list")
+    (tmp_path / "bad.conf").write_text("a: [1\n")
+    (tmp_path / "bad.conf").chmod(0o600)
+    refused(shell, 2, r"bad\.conf: line 2.*not valid YAML", "rwm", "-c", "bad.conf", "storage", "list")
+
+
+def test_restic_missing(machine: Shell, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for words in (("rwm", "restic", "snapshots"), ("rwm", "backup", "--all")):
+        text = refused(machine, 1, "restic", *words, PATH=str(tmp_path / "empty"))
+        assert "install" in text
+
+
+@pytest.fixture
+def machine(shell: Shell) -> Shell:
+    """A shell with the configuration of a machine that backs up to a server that is not there."""
+    more = {"restic_bucket": "b", "restic_password": "p", "backups": {"etc": {"filesdirs": ["/etc"]}}}
+    shell.configure("rwm.conf", "http://127.0.0.1:9", Credentials("key", "secret"), more)
+    return shell
+
+
+def test_a_second_backup_at_once_is_refused(machine: Shell, tmp_path: Path) -> None:
+    with held(tmp_path / "backup.lock"):
+        refused(machine, 7, "another run holds the lock .*backup.lock", "rwm", "backup", "--all")
+
+
+def test_backups_that_are_not_configured(machine: Shell) -> None:
+    text = refused(machine, 2, "no backup is called home", "rwm", "backup", "home")
+    assert "etc" in text
+    refused(machine, 2, "name the backups to run, or say --all", "rwm", "backup")
+
+
+def test_nothing_destructive_without_a_terminal_or_yes(shell: Shell, bucket: str) -> None:
+    done = shell(*ADMIN, "storage", "delete", bucket, code=2)
+    assert "--yes" in done.stderr
+    assert shell.json(*ADMIN, "storage", "info", bucket)["objects"] == 2
+
+
+def test_options_that_make_no_sense(shell: Shell, bucket: str) -> None:
+    refused(shell, 2, "which states to keep", *ADMIN, "prune", bucket)
+    refused(shell, 2, "'soon' is not understood", *ADMIN, "prune", bucket, "--keep-last", "1", "--min-age", "soon")
+    refused(shell, 2, "'yesterday' is not understood", *ADMIN, "state", "capture", bucket, "--at", "yesterday")
+    refused(shell, 2, "is not over", *ADMIN, "state", "capture", bucket, "--at", "2999-01-01")
+    refused(shell, 2, "where to restore", *ADMIN, "state", "restore", "latest", "-b", bucket)
+    refused(shell, 2, "latest says no state without a bucket", *ADMIN, "state", "show", "latest")
+    refused(shell, 5, "not empty", *ADMIN, "state", "restore", "latest", "-b", bucket, "--to-dir", ".")
+
+
+def test_an_index_on_a_full_disk(shell: Shell, bucket: str) -> None:
+    """A capture that finds no room says so, and the index is as it was."""
+    small = shell.directory / "small"
+    small.mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", "small")
+    try:
+        values = json.loads((shell.directory / "admin.conf").read_text()) | {"index_path": str(small / "i.sqlite")}
+        (shell.directory / "admin.conf").write_text(json.dumps(values))
+        shell(*ADMIN, "state", "capture", bucket)
+        # Room for what SQLite needs to read (32 KiB of shared memory), not for what a capture writes.
+        (small / "filler").write_bytes(b"x" * (shutil.disk_usage(small).free - 48 * 1024))
+        before = shell.json(*ADMIN, "state", "list")
+        for n in range(200):
+            (shell.directory / "garbage" / f"{n:0200}").parent.mkdir(exist_ok=True)
+            (shell.directory / "garbage" / f"{n:0200}").touch()
+        shell(*ADMIN, "aws", "s3", "cp", "--quiet", "--recursive", "garbage/", f"s3://{bucket}/")
+        text = refused(shell, 1, "index .*(full|disk I/O)", *ADMIN, "state", "capture", bucket)
+        assert "make room" in text
+        (small / "filler").unlink()
+        assert shell.json(*ADMIN, "state", "list") == before
+        assert shell.json(*ADMIN, "state", "capture", bucket)["objects"] == 201
+    finally:
+        shell("umount", "small")
