@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 TASKS = 256
 """Requests of the kernel that are worked on at once. Reads that wait for S3 must not keep the others out."""
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
 
 @dataclass(frozen=True, slots=True)
 class Mount:
@@ -52,8 +54,11 @@ class Mount:
 def serve(mount: Mount, ready: Callable[[], None]) -> None:
     """Mount, call ``ready`` once it can be used, and serve until it is unmounted or told to end.
 
-    Raises MountError when the mount cannot be made.
+    Raises MountError when the mount cannot be made. The process is expected to end afterwards: it stays deaf to the
+    signals that end a mount, so that one too many does not make a failure of a clean end.
     """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         trio.run(_serve, mount, ready)
     except BaseExceptionGroup as group:
@@ -65,7 +70,7 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
 
 
 async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+    with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
             reader = BlockReader(mount.source, MemoryCache(mount.cache_size), nursery)
             tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))

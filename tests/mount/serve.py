@@ -1,6 +1,6 @@
 """A real mount of a state in memory, or of a directory served as a state: ``python -m tests.mount.serve``.
 
-Arguments: MOUNTPOINT LOGFILE, then ``--directory DIR`` or ``--files JSON`` (key → text), ``--foreground``,
+Arguments: MOUNTPOINT LOGFILE, then ``--directory DIR`` or ``--files FILE`` (JSON, key → text), ``--foreground``,
 ``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--crash`` (before it is ready).
 """
 
@@ -28,7 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("mountpoint", type=Path)
     parser.add_argument("log", type=Path)
     parser.add_argument("--directory", type=Path)
-    parser.add_argument("--files", default="{}")
+    parser.add_argument("--files", type=Path)
     parser.add_argument("--foreground", action="store_true")
     parser.add_argument("--fail")
     parser.add_argument("--hang")
@@ -51,7 +51,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     if options.directory:
         state, bucket = state_of_directory(options.directory)
     else:
-        state, bucket = fake_state({key: text.encode() for key, text in json.loads(options.files).items()})
+        state, bucket = fake_state({key: text.encode() for key, text in json.loads(options.files.read_text()).items()})
     bucket.fault = fault
     if options.hang is None:
         probe(state, bucket)

@@ -1,0 +1,121 @@
+"""Real mounts for tests: each ends with its test, and one that a killed run left behind is swept away."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from rwmfs.mountpoint import MOUNTINFO, is_dead, mounted_at
+
+REPOSITORY = Path(__file__).parent.parent.parent
+SECONDS = 20.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _sweep() -> None:
+    """Dead mounts, of rwmfs or of restic, below pytest's directories: nobody can be using them."""
+    for line in MOUNTINFO.read_text().splitlines():
+        place = line.split()[4]
+        if " - fuse" in line and "/pytest-of-" in place and is_dead(Path(place)):
+            subprocess.run(["fusermount3", "-uz", place], check=True)
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll for a condition that must come true soon."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {SECONDS} s: {what}"
+        time.sleep(0.01)
+
+
+class Filesystem:
+    """A filesystem process in the foreground. ``path`` is where it is mounted."""
+
+    def __init__(self, path: Path, log: Path, arguments: list[str]) -> None:
+        self.path = path
+        self.log = log
+        self.killed = False
+        command = [sys.executable, "-m", "tests.mount.serve", str(path), str(log), "--foreground", *arguments]
+        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self._wait_for_mount()
+
+    def _wait_for_mount(self) -> None:
+        """Its word that it is ready, or its end: whichever comes first."""
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], SECONDS)
+        line = self.process.stdout.readline() if readable else b""
+        if line != b"ready\n":
+            self.process.kill()
+            _, stderr = self.process.communicate()
+            pytest.fail(f"no mount ({line!r}, exit code {self.process.returncode}):\n{stderr.decode()}")
+        assert mounted_at(self.path) is not None
+
+    def kill(self) -> None:
+        """kill -9, as a crash."""
+        self.killed = True
+        self.process.kill()
+        self.process.wait(SECONDS)
+
+    def end(self, number: int = signal.SIGTERM) -> None:
+        """Stop it, and see that it ended well and left nothing."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        stdout, stderr = self.process.communicate(timeout=SECONDS)
+        if self.killed:
+            subprocess.run(["fusermount3", "-uz", self.path], check=False, stderr=subprocess.DEVNULL)
+            return
+        assert (self.process.returncode, stdout) == (0, b""), stderr.decode()
+        assert mounted_at(self.path) is None
+        assert list(self.path.iterdir()) == []
+
+    def logged(self) -> str:
+        """The log so far."""
+        return self.log.read_text()
+
+
+Serve = Callable[..., Filesystem]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Mount files (key → text), or what lies in a directory; unmounted at the end, exit code checked."""
+    running: list[Filesystem] = []
+
+    def start(
+        files: Mapping[str, str] | None = None, *, directory: Path | None = None, arguments: tuple[str, ...] = ()
+    ) -> Filesystem:
+        path = tmp_path / "mnt"
+        path.mkdir(exist_ok=True)
+        (tmp_path / "files").write_text(json.dumps(files or {}))
+        what = ["--directory", str(directory)] if directory else ["--files", str(tmp_path / "files")]
+        running.append(Filesystem(path, tmp_path / f"log{len(running)}", [*what, *arguments]))
+        return running[-1]
+
+    yield start
+    for filesystem in reversed(running):
+        filesystem.end()
+
+
+@pytest.fixture
+def restic(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run restic verbatim: ``restic("check", repository)``. No flags are added, no cache of other tests is used."""
+
+    def run(repository: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "restic-cache")}
+        done = subprocess.run(
+            ["restic", "-r", str(repository), *arguments], env=environment, capture_output=True, text=True, timeout=120
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run

@@ -1,0 +1,274 @@
+"""A state through the kernel: what programs see, and what they may do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rwm.errors import MountError
+from rwmfs.mountpoint import mounted_at, prepare, unmount
+from tests.mount.conftest import REPOSITORY, Serve, wait_until
+
+FILES = {
+    "config": "configuration",
+    "data/ab/abcd": "pack " * 100_000,
+    "data/empty": "",
+    "locks/left-behind": "never shown",
+    "Привет мир/100%+ файл": "!",
+}
+
+
+def refused(code: int, call: Callable[..., object], *arguments: object) -> None:
+    with pytest.raises(OSError, match=re.escape(f"[Errno {code}]")):
+        call(*arguments)
+
+
+def test_what_is_there(serve: Serve) -> None:
+    root = serve(FILES).path
+    found = {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+    assert found == {key: text for key, text in FILES.items() if not key.startswith("locks/")}
+    assert sorted(path.name for path in root.iterdir()) == ["config", "data", "locks", "Привет мир"]
+    assert list((root / "locks").iterdir()) == []
+    config = (root / "config").stat()
+    assert (config.st_mode, config.st_size, config.st_mtime) == (stat.S_IFREG | 0o444, 13, 1_700_000_000)
+    assert (root / "data").stat().st_mode == stat.S_IFDIR | 0o555
+    assert os.getxattr(root / "config", "user.rwm.etag") == b"etag-13"
+    assert sorted(os.listxattr(root / "config")) == ["user.rwm.etag", "user.rwm.version_id"]
+    refused(errno.ENOENT, (root / "nothing").read_bytes)
+    assert os.statvfs(root).f_namemax == 255
+
+
+def test_a_state_without_locks_has_locks(serve: Serve) -> None:
+    root = serve({}).path
+    assert [path.name for path in root.iterdir()] == ["locks"]
+
+
+def test_bytes_by_many_readers_at_once(serve: Serve, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    content = random.Random(5).randbytes(23_000_003)
+    (source / "pack").write_bytes(content)
+    pack = serve(directory=source).path / "pack"
+    wrong: list[int] = []
+
+    def reader(seed: int) -> None:
+        place = random.Random(seed)
+        with pack.open("rb", buffering=0) as file:
+            for _ in range(60):
+                offset, size = place.randrange(len(content) + 1000), place.choice([1, 4096, 200_000, 3_000_000])
+                if os.pread(file.fileno(), size, offset) != content[offset : offset + size]:
+                    wrong.append(offset)
+
+    threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert pack.read_bytes() == content
+
+
+def test_nothing_outside_locks_can_be_changed(serve: Serve) -> None:
+    root = serve(FILES).path
+    config = root / "config"
+    for change in (
+        lambda: config.write_text("x"),
+        lambda: config.open("r+b"),
+        lambda: config.open("ab"),
+        lambda: (root / "new").touch(),
+        lambda: os.truncate(config, 0),
+        config.unlink,
+        lambda: config.rename(root / "other"),
+        lambda: config.rename(root / "locks" / "other"),
+        lambda: config.chmod(0o600),
+        lambda: os.utime(config),
+        lambda: os.chown(config, 1, 1),
+        lambda: (root / "new").mkdir(),
+        lambda: (root / "data").rmdir(),
+        lambda: (root / "new").symlink_to("x"),
+        lambda: (root / "new").hardlink_to(config),
+        lambda: os.mkfifo(root / "new"),
+        lambda: os.setxattr(config, "user.x", b"y"),
+        lambda: os.removexattr(config, "user.rwm.etag"),
+    ):
+        refused(errno.EROFS, change)
+    assert not os.access(config, os.W_OK)
+    assert config.read_text() == "configuration"
+
+
+def test_locks_as_restic_uses_them(serve: Serve) -> None:
+    locks = serve(FILES).path / "locks"
+    final = locks / "abc"
+    temporary = locks / "abc-tmp-1"
+    with temporary.open("xb") as file:
+        file.write(b"lock")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(final)
+    final.chmod(0o400)
+    os.utime(final, (1, 2))
+    assert stat.S_IMODE(final.stat().st_mode) == 0o400
+    assert final.stat().st_mtime == 2
+    assert [path.name for path in locks.iterdir()] == ["abc"]
+    directory = os.open(locks, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+    (locks / "def").write_bytes(b"refreshed")
+    with final.open("rb") as held:
+        final.unlink()
+        assert held.read() == b"lock", "a file lives as long as it is open"
+    assert [path.name for path in locks.iterdir()] == ["def"]
+    assert (locks / "def").read_bytes() == b"refreshed"
+    (locks / "def").write_bytes(b"x")
+    assert (locks / "def").read_bytes() == b"x"
+    refused(errno.EPERM, (locks / "directory").mkdir)
+
+
+def test_a_full_scratch_directory_says_so(serve: Serve) -> None:
+    full = serve(FILES).path / "locks" / "big"
+    refused(errno.ENOSPC, full.write_bytes, bytes(17 << 20))
+    full.unlink()
+    full.write_bytes(bytes(15 << 20))
+
+
+def test_a_large_directory(serve: Serve, tmp_path: Path) -> None:
+    names = {f"{number:05}" for number in range(5000)}
+    root = serve({f"data/{name}": "x" for name in names}).path
+    with os.scandir(root / "data") as entries:
+        assert sorted(entry.name for entry in entries) == sorted(names)
+    inodes = {entry.name: entry.inode() for entry in os.scandir(root / "data")}
+    assert len(set(inodes.values())) == len(names)
+    assert (root / "data" / "04999").stat().st_ino == inodes["04999"]
+
+
+def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: Serve) -> None:
+    filesystem = serve({"config": "ok", "bad\nkey": "x"}, arguments=("--fail", "bad\nkey"))
+    refused(errno.EIO, (filesystem.path / "bad\nkey").read_bytes)
+    assert (filesystem.path / "config").read_text() == "ok"
+    lines = [line for line in filesystem.logged().splitlines() if "ERROR" in line]
+    assert lines
+    assert all("cannot read bad\\nkey" in line and line.endswith("no route to host") for line in lines)
+
+
+def test_a_hung_server_does_not_keep_the_mount_alive(serve: Serve) -> None:
+    filesystem = serve({"config": "ok", "slow": "x"}, arguments=("--hang", "slow"))
+    readers = [subprocess.Popen(["cat", filesystem.path / "slow"], stderr=subprocess.DEVNULL) for _ in range(3)]
+    assert (filesystem.path / "config").read_text() == "ok"
+    filesystem.end()
+    for reader in readers:
+        assert reader.wait(10) != 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_even_in_use(serve: Serve, number: int) -> None:
+    filesystem = serve(FILES)
+    held = os.open(filesystem.path / "config", os.O_RDONLY)
+    filesystem.end(number)
+    refused(errno.ENOTCONN, os.close, held)
+
+
+def test_umount_ends_it(serve: Serve) -> None:
+    filesystem = serve(FILES)
+    unmount(filesystem.path)
+    assert filesystem.process.wait(10) == 0
+
+
+def test_umount_of_a_mount_in_use(serve: Serve) -> None:
+    filesystem = serve(FILES)
+    with (filesystem.path / "config").open("rb"), pytest.raises(MountError, match="in use"):
+        unmount(filesystem.path)
+    assert (filesystem.path / "config").exists()
+    unmount(filesystem.path)
+    with pytest.raises(MountError, match="rwmfs is not"):
+        unmount(filesystem.path)
+
+
+def test_after_a_crash_it_mounts_again(serve: Serve) -> None:
+    first = serve(FILES)
+    first.kill()
+    refused(errno.ENOTCONN, os.statvfs, first.path)
+    assert (serve(FILES).path / "config").read_text() == "configuration"
+
+
+def test_umount_of_a_dead_mount(serve: Serve) -> None:
+    filesystem = serve(FILES)
+    filesystem.kill()
+    unmount(filesystem.path)
+    assert mounted_at(filesystem.path) is None
+
+
+def test_places_that_cannot_be_mounted_on(serve: Serve, tmp_path: Path) -> None:
+    filesystem = serve(FILES)
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    for place, message in {
+        filesystem.path: "mounted at .* already",
+        filesystem.path / "data": "not empty",
+        tmp_path / "missing": "does not exist",
+        tmp_path / "file": "not a directory",
+        tmp_path / "full": "not empty",
+    }.items():
+        with pytest.raises(MountError, match=message):
+            prepare(place)
+
+
+def in_background(place: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Both outputs are pipes: it comes back only when nobody holds them open any more."""
+    files = place.parent / "files"
+    files.write_text(json.dumps({"config": "ok"}))
+    log = place.parent / "log"
+    command = [sys.executable, "-m", "tests.mount.serve", str(place), str(log), "--files", str(files), *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, pass_fds=descriptors)
+
+
+def test_in_the_background(tmp_path: Path) -> None:
+    place = tmp_path / "mnt with space"
+    place.mkdir()
+    done = in_background(place)
+    assert (done.returncode, done.stderr) == (0, "")
+    process = Path(f"/proc/{int(done.stdout)}")
+    assert (place / "config").read_text() == "ok", "usable at once"
+    assert (process / "cwd").readlink() == Path("/")
+    assert {(process / "fd" / str(number)).readlink() for number in range(3)} == {Path(os.devnull)}
+    unmount(place)
+    wait_until(lambda: not process.exists() or "zombie" in (process / "status").read_text(), "its end")
+    log = (tmp_path / "log").read_text()
+    assert "mounted rwmfs:bucket1@1234567890ab" in log
+    assert "unmounted" in log
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path) -> None:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    done = in_background(place, "--fail", "config")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "serve: no route to host\n"
+    done = in_background(place, "--crash")
+    assert done.returncode == 1
+    assert done.stderr == "serve: the filesystem process died while it started (signal 9)\n"
+    assert mounted_at(place) is None
+
+
+def test_a_descriptor_of_the_caller_is_not_kept(tmp_path: Path) -> None:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    inlet, outlet = os.pipe()
+    assert in_background(place, descriptors=(outlet,)).returncode == 0
+    os.close(outlet)
+    assert os.read(inlet, 1) == b"", "the mount does not hold the other end open"
+    os.close(inlet)
+    unmount(place)
