@@ -14,7 +14,7 @@ from typing import Self
 
 from rwm.errors import RwmError
 from rwm.process import watchdog
-from rwm.process.start import find
+from rwm.process.start import find, start_errors
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -31,16 +31,20 @@ class Daemon:
         program = find(argv[0])
         self.name = Path(program).name
         self.log_path = log_path
-        log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         try:
-            self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", watchdog.__file__, str(GRACE), program, *argv[1:]],
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us, who then stop the child in good order
-            )
+            log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise RwmError(f"{self.name} cannot log to {log_path}: {error.strerror}") from error
+        try:
+            with start_errors(program):
+                self._watchdog = subprocess.Popen(
+                    [sys.executable, "-I", watchdog.__file__, str(GRACE), program, *argv[1:]],
+                    env=env,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,  # Ctrl-C is for us, who then stop the child in good order
+                )
         finally:
             os.close(log)
         assert self._watchdog.stdout is not None

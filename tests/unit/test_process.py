@@ -75,6 +75,17 @@ class TestRun:
         with pytest.raises(RwmError, match=r"sleep did not end within 0\.2 s"):
             process.run(["sleep", "60"], timeout=0.2)
 
+    def test_interrupted(self, tmp_path: Path) -> None:
+        """Nothing goes on in the background after Ctrl-C."""
+        pid = tmp_path / "pid"
+        code = f"from rwm import process; process.run(['/bin/sh', '-c', 'echo $$ >{pid}; exec sleep 60'])"
+        with subprocess.Popen(python(code), stderr=subprocess.PIPE) as parent:
+            assert until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+            parent.send_signal(signal.SIGINT)
+            assert parent.stderr is not None
+            assert b"KeyboardInterrupt" in parent.stderr.read()
+        assert not alive(int(pid.read_text()))
+
     def test_missing(self) -> None:
         with pytest.raises(CommandMissing):
             process.run(["no-such-program"])
@@ -259,6 +270,30 @@ class TestDaemon:
         with process.spawn([str(broken)], log_path=tmp_path / "log") as daemon:
             assert until(lambda: not daemon.running())
             assert "Exec format error" in daemon.log_tail()
+
+    def test_no_watchdog_no_child(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        broken = tmp_path / "python"
+        broken.write_text("#!/bin/sh\necho out of memory >&2\n")
+        broken.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(broken))
+        with pytest.raises(RwmError, match="sleep could not be started: out of memory"):
+            process.spawn(["sleep", "60"], log_path=tmp_path / "log")
+
+    def test_gone_before_we_looked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def gone(_: int) -> int:
+            raise ProcessLookupError
+
+        monkeypatch.setattr(os, "pidfd_open", gone)
+        daemon = process.spawn(["true"], log_path=tmp_path / "log")
+        assert not daemon.running()
+        assert until(lambda: not alive(daemon.pid))
+        assert daemon.stop() == 0
+
+    def test_a_log_that_is_a_link_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "log").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(RwmError, match="sleep cannot log to"):
+            process.spawn(["sleep", "60"], log_path=tmp_path / "log")
+        assert not (tmp_path / "elsewhere").exists()
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
     def test_ends_with_its_parent(self, tmp_path: Path, number: signal.Signals) -> None:
