@@ -20,7 +20,7 @@ class Shell:
 
     def __init__(self, directory: Path, **variables: str) -> None:
         self.directory = directory
-        self.environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}:/usr/sbin:/sbin", **variables}
+        self.environment = {**os.environ, "PATH": f"{BIN}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **variables}
 
     def __call__(self, *words: str | Path, code: int | None = 0, **variables: str) -> process.Completed:
         """Run the command, and check its exit code unless that is None."""
