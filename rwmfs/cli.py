@@ -13,6 +13,8 @@ from rwm import __version__
 from rwm.cli import boundary, output
 from rwm.cli.options import App, common, current_app
 
+# Not readable: click would refuse a mountpoint whose mount has died.
+PLACE = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -33,7 +35,7 @@ def cli() -> None:
 @cli.command()
 @common
 @click.argument("bucket")
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", type=PLACE)
 @click.option("--at", metavar="STATE", help="State id or its beginning, latest, or a UTC time.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
 @click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
@@ -103,7 +105,7 @@ def _announce(app: App, report: dict[str, Any]) -> None:
 
 @cli.command()
 @common
-@click.argument("mountpoint", type=click.Path(path_type=Path))
+@click.argument("mountpoint", type=PLACE)
 def umount(mountpoint: Path) -> None:
     """End the mount at MOUNTPOINT."""
     from rwmfs import mountpoint as places
