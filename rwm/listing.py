@@ -6,6 +6,7 @@ on dates. Format: the ListObjectVersions page of the Amazon S3 API reference.
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,10 @@ from urllib.parse import unquote_to_bytes
 
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
+
+# What XML cannot carry, as Ceph RGW sends it in markers all the same.
+_UNSPEAKABLE = re.compile(rb"&#x(?:0[0-8bcef]|1[0-9a-f]);|\xef\xbf[\xbe\xbf]")
+_UNKNOWN = "\ufffd"
 
 
 class Page(NamedTuple):
@@ -33,6 +38,8 @@ def parse_page(body: bytes) -> Page:
     """Parse a ListObjectVersions answer. Raises BadResponse when it is not a whole, well-formed one."""
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise BadResponse("the version listing carries a document type, which no S3 server sends")
+    if b">url</EncodingType>" in body:  # names are percent-encoded, so this meets only echoes and markers
+        body = _UNSPEAKABLE.sub(_UNKNOWN.encode(), body)
     try:
         root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
     except ET.ParseError as error:
@@ -66,7 +73,28 @@ def _read(root: ET.Element, space: str) -> Page:
         return Page(versions, prefixes, None, None)
     if not head.get("NextKeyMarker"):
         raise BadResponse("the version listing is truncated but does not say where it goes on")
-    return Page(versions, prefixes, decode(head["NextKeyMarker"]), head.get("NextVersionIdMarker", ""))
+    listed = [*prefixes[-1:], *(entry.key for entry in versions[-1:])]
+    return Page(
+        versions, prefixes, _next_key(head["NextKeyMarker"], listed, decode), head.get("NextVersionIdMarker", "")
+    )
+
+
+def _next_key(text: str, listed: list[str], decode: Callable[[str], str]) -> str:
+    """The marker to go on from: what was ``listed`` last, in whichever form the server says it.
+
+    Ceph RGW encodes names but not this marker, other servers both or neither. A marker that is read wrongly skips
+    keys or goes back, so one that could be read in two ways and is not what was listed last is an error.
+    """
+    if _UNKNOWN in text and text not in listed and listed:
+        return max(listed)
+    if _UNKNOWN in text and decode is _decode_plain:
+        raise BadResponse(f"the listing cannot go on after {text!r}: the server does not say the key's exact name")
+    if text in listed:
+        return text
+    decoded = decode(text)
+    if decoded != text and decoded not in listed:
+        raise BadResponse(f"the listing goes on after {text!r}, which it did not list")
+    return decoded
 
 
 def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[str], str]) -> ObjectVersion:

@@ -19,14 +19,20 @@ _EMPTY = b"<ListVersionsResult/>"
 
 
 def keep_raw_listings(client: S3Client) -> None:
-    """Hand out the raw body of version listings, and let botocore parse an empty page in its place."""
+    """Hand out the raw body of version listings, and let botocore parse an empty page in its place.
+
+    The wildcard puts this before botocore's own look at ``before-parse.s3.*``, which would take a key that XML cannot
+    carry for a server error.
+    """
 
     def keep(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
-        if response_dict["status_code"] < 300:
-            customized_response_dict[_RAW] = response_dict["body"]
+        body = response_dict["body"]
+        # Anything else is an error with status 200, which botocore tries again.
+        if response_dict["status_code"] < 300 and b"VersionsResult" in body[:500]:
+            customized_response_dict[_RAW] = body
             response_dict["body"] = _EMPTY
 
-    client.meta.events.register("before-parse.s3.ListObjectVersions", keep)
+    client.meta.events.register("before-parse.*.ListObjectVersions", keep)
 
 
 class Versions:
@@ -68,7 +74,7 @@ class Versions:
         with mapped("ListObjectVersions", bucket):
             answer: dict[str, Any] = dict(self.client.list_object_versions(**request))
         try:
-            return parse_page(answer[_RAW])
+            return parse_page(answer.get(_RAW, b""))
         except RwmError as error:
             raise BadResponse(f"ListObjectVersions {bucket}: {error.message}") from error
 
