@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from boto3.s3.transfer import TransferConfig
+
 from rwm.errors import AccessDenied, BadResponse, Unreachable
 from rwm.s3.mapping import mapped
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+COPY_WHOLE = 1 << 29  # bytes; restic's packs are far smaller
 BODY_ATTEMPTS = 4
 
 
@@ -95,9 +98,13 @@ class Objects:
             self.client.upload_file(str(path), bucket, key)
 
     def copy(self, source: str, key: str, version_id: str, target: str) -> None:
-        """Copy one version into another bucket of the server under the same key, whatever its size."""
+        """Copy one version into another bucket of the server under the same key, whatever its size.
+
+        In one request if it can be: Ceph RGW does not find keys with special characters when it copies by parts.
+        """
+        whole = TransferConfig(multipart_threshold=COPY_WHOLE, multipart_chunksize=COPY_WHOLE)
         with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
-            self.client.copy({"Bucket": source, "Key": key, "VersionId": version_id}, target, key)
+            self.client.copy({"Bucket": source, "Key": key, "VersionId": version_id}, target, key, Config=whole)
 
     def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
         """Size in bytes by HEAD. NotFound when the object (or the version) is absent."""
