@@ -44,6 +44,8 @@ FLAGS = [
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-webdav=false",
+    # Each bucket takes a volume. By itself weed allows one for each GB free, and then answers 500 to every put.
+    "-volume.max=10000",
 ]
 
 
