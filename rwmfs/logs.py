@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from rwm.cli.output import escape
@@ -37,18 +38,32 @@ def default_path(bucket: str) -> Path:
     return private_directory(user_log_path("rwm")) / f"rwmfs-{bucket.replace('/', '_')}.log"
 
 
-def start(path: Path | None, *, stderr: bool, verbose: bool) -> None:
-    """Send the log to a file (0600, appended) and to stderr, either or both; raises MountError."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
+class PrivateFile(logging.FileHandler):
+    """Appends to a file that only its owner may read, and never through a symbolic link."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.baseFilename, flags, 0o600)
+        return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+
+
+def handlers(path: Path | None, *, stderr: bool) -> list[logging.Handler]:
+    """What writes to a file and to stderr, either or both; raises MountError."""
+    found: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
     if path is not None:
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            found.append(PrivateFile(path))
         except OSError as error:
             raise MountError(f"log file {path}: {error.strerror}", hint="name another one with --log-file") from None
-        handlers.append(logging.StreamHandler(os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")))
-    for handler in handlers:
+    for handler in found:
         handler.setFormatter(Formatter(FORMAT))
-    logging.basicConfig(handlers=handlers, level=logging.DEBUG if verbose else logging.WARNING, force=True)
+    return found
+
+
+def start(path: Path | None, *, stderr: bool, verbose: bool) -> None:
+    """Send the log of this process there, instead of where it went before; raises MountError."""
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(handlers=handlers(path, stderr=stderr), level=level, force=True)
     logging.getLogger("rwmfs").setLevel(logging.DEBUG if verbose else logging.INFO)
     for noisy in ("botocore", "boto3", "urllib3", "pyfuse3", "s3transfer"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.WARNING)

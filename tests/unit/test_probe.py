@@ -1,0 +1,36 @@
+"""Before a mount: one byte of the state is read, or the mount fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from rwm.errors import Unreachable
+from rwmfs.probe import probe
+from tests.unit.fakes import fake_state
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        ({}, []),
+        ({"a": b""}, []),
+        ({"a": b"x", "config": b"xyz"}, [("config", 0, 1)]),
+        ({"a": b"", "config": b"", "data/1": b"", "data/2/3": b"x", "z": b"x"}, [("data/2/3", 0, 1)]),
+        ({f"empty{number}": b"" for number in range(25)} | {"last": b"x"}, [("last", 0, 1)]),
+        ({f"empty{number:05}": b"" for number in range(2000)} | {"last": b"x"}, []),
+    ],
+)
+def test_what_is_read(files: dict[str, bytes], read: list[tuple[str, int, int]]) -> None:
+    state, bucket = fake_state(files)
+    probe(state, bucket)
+    assert bucket.requests == read
+
+
+def test_what_cannot_be_read() -> None:
+    def fault(*_: object) -> None:
+        raise Unreachable("no route")
+
+    state, bucket = fake_state({"config": b"x"})
+    bucket.fault = fault
+    with pytest.raises(Unreachable):
+        probe(state, bucket)
