@@ -12,14 +12,14 @@ _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
 
 
-def histories(s3: S3, bucket: str) -> Iterator[Iterator[list[ObjectVersion]]]:
-    """One iterator for each top-level prefix, then one for the keys without any; RWM's own objects are left out.
+def histories(s3: S3, bucket: str, *, own: bool = False) -> Iterator[Iterator[list[ObjectVersion]]]:
+    """One iterator for each top-level prefix, then one for the keys without any; RWM's ``own`` only if asked for.
 
     Each gives the entries of one key at a time, newest first. A single listing of everything would lose keys on
     SeaweedFS, where ``a/`` stands beside ``a-b/``.
     """
     roots, prefixes = s3.top_level(bucket)
-    for prefix in listing_order(prefixes):
+    for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
         yield by_key(s3.versions(bucket, prefix))
     yield by_key(roots)
 

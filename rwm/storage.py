@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rwm.errors import AccessDenied, Refused, RwmError
+from rwm.histories import histories
 from rwm.model import ObjectVersion
 from rwm.policy import (
     Drift,
@@ -151,10 +152,11 @@ class StorageInfo:
 def info(s3: S3, bucket: str, progress: Progress = lambda count: None) -> StorageInfo:
     """Count a bucket's contents in one pass, in constant memory."""
     found = StorageInfo(bucket, s3.versioning(bucket) or "off")
-    for page in s3.list_pages(bucket):
-        progress(len(page.versions))
-        for version in page.versions:
-            _count(found, version)
+    for part in histories(s3, bucket, own=True):
+        for history in part:
+            progress(len(history))
+            for version in history:
+                _count(found, version)
     found.unfinished_uploads = sum(1 for _ in s3.unfinished_uploads(bucket))
     return found
 
@@ -172,23 +174,17 @@ def _count(found: StorageInfo, version: ObjectVersion) -> None:
 
 
 def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list[DeleteFailure]:
-    """Delete a bucket with every version in it. What the server keeps (locked versions) is returned; then it stays.
+    """Delete a bucket with every version in it.
 
+    Stops at the first versions that the server keeps (locked ones) and returns them; the bucket stays then.
     Raises NotFound for an unknown bucket.
     """
-    failures: list[DeleteFailure] = []
-    chunk: list[tuple[str, str]] = []
-    for version in [*s3.versions(bucket)]:
-        chunk.append((version.key, version.version_id))
-        if len(chunk) == DELETE_CHUNK:
-            failures += s3.delete_versions(bucket, chunk)
-            progress(len(chunk))
-            chunk = []
-    if chunk:
-        failures += s3.delete_versions(bucket, chunk)
-        progress(len(chunk))
-    for key, upload, _ in [*s3.unfinished_uploads(bucket)]:
+    while page := next(s3.list_pages(bucket, page_size=DELETE_CHUNK)).versions:
+        failures = s3.delete_versions(bucket, [(version.key, version.version_id) for version in page])
+        if failures:
+            return failures
+        progress(len(page))
+    for key, upload, _ in list(s3.unfinished_uploads(bucket)):
         s3.abort_upload(bucket, key, upload)
-    if not failures:
-        s3.delete_bucket(bucket)
-    return failures
+    s3.delete_bucket(bucket)
+    return []

@@ -52,7 +52,11 @@ def check(app: App, bucket: str) -> None:
     else:
         click.echo(f"bucket {bucket} is as it should be")
     if drift:
-        raise CheckFailed(f"bucket {bucket}: {len(drift)} problem{'s' * (len(drift) > 1)} found")
+        raise CheckFailed(f"bucket {bucket}: {_problems(len(drift))} found")
+
+
+def _problems(count: int) -> str:
+    return f"{count} problem{'s' * (count > 1)}"
 
 
 @storage.command("list")
@@ -66,7 +70,7 @@ def list_(app: App) -> None:
     if app.json:
         output.document([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
     else:
-        shown = [(name, versioning, "protected" if not n else f"{n} problems") for name, versioning, n in rows]
+        shown = [(name, versioning, _problems(n) if n else "protected") for name, versioning, n in rows]
         output.table(["bucket", "versioning", "check"], shown)
 
 
@@ -125,8 +129,8 @@ def remove_bucket(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
         if failures:
             codes = ", ".join(sorted({failure.code for failure in failures}))
             raise PartlyDone(
-                f"{len(failures)} of {count} versions stayed ({codes}), and the bucket with them",
-                hint="locked versions can be deleted when their retention has ended",
+                f"bucket {bucket} stays: the server keeps {failures[0].key} version {failures[0].version_id} ({codes})",
+                hint="what is locked can be deleted when its retention has ended",
             )
     if app.json:
         output.document({"bucket": bucket, "deleted": not dry_run, "versions": count})
