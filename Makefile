@@ -75,7 +75,7 @@ coverage: $(VENV)/.installed-dev  ## all tests, measured: fails under 95 %
 lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict rwm rwmfs tests
+	@$(BIN)/mypy --strict rwm rwmfs tests bench
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev  ## let ruff lay out the code

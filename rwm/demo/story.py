@@ -117,8 +117,8 @@ def _recover(tell: Narrator, directory: Path, state: dict[str, Any]) -> None:
     mount = ["mount", BUCKET, "--at", short, "mnt", "--log-file", "rwmfs.log"]
     tell.run("rwmfs", "-c", "admin.conf", *mount)
     tell.step("Plain restic restores from it", "No special options: to restic it is a repository in a directory.")
-    tell.run("restic", "-r", "mnt", "snapshots", "--compact", env=_UNLOCK)
-    tell.run("restic", "-r", "mnt", "restore", "latest", "--target", "restore", env=_UNLOCK)
+    tell.run("restic", "-r", "mnt", "snapshots", "--compact", env=UNLOCK)
+    tell.run("restic", "-r", "mnt", "restore", "latest", "--target", "restore", env=UNLOCK)
     tell.run("diff", "--recursive", "data", f"restore{directory}/data")
     files = [path for path in (directory / "data").rglob("*") if path.is_file()]
     tell.good(f"all {len(files)} files are back, byte for byte")
@@ -128,7 +128,7 @@ def _recover(tell: Narrator, directory: Path, state: dict[str, Any]) -> None:
 
 _TABLE = r"snapshot \w+ saved|^(backup  |-+  -|data  |\()"
 _SUSPEND = ("--versioning-configuration", "Status=Suspended")
-_UNLOCK = {"RESTIC_PASSWORD": _PASSWORD}
+UNLOCK = {"RESTIC_PASSWORD": _PASSWORD}
 
 
 def write_configurations(directory: Path, endpoint: str, accounts: Mapping[str, Credentials]) -> None:

@@ -1,0 +1,54 @@
+"""Listing versions: CPU time per version of RWM's raw-body parser beside boto3's paginator, on the same pages."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import boto3
+from botocore.config import Config
+
+from bench.pages import PAGE, serving
+from rwm.s3 import connect
+
+PAGES = 20
+ROUNDS = 3
+
+
+def ours(url: str) -> int:
+    """How many versions RWM's adapter lists."""
+    return sum(1 for _ in connect(url, "key", "secret").versions("b"))
+
+
+def paginator(url: str) -> int:
+    """How many versions boto3's paginator lists."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=url,
+        aws_access_key_id="key",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}),
+    )
+    pages = client.get_paginator("list_object_versions").paginate(Bucket="b")
+    return sum(len(page["Versions"]) for page in pages)
+
+
+def cpu(listing: Callable[[str], int], url: str) -> float:
+    """Microseconds of this process's CPU for each version listed."""
+    started = time.process_time()
+    count = listing(url)
+    used = time.process_time() - started
+    assert count == PAGES * PAGE, count
+    return used / count * 1e6
+
+
+def main() -> None:
+    """Print the median of a few rounds, each with both."""
+    with serving(PAGES) as url:
+        rounds = [(cpu(ours, url), cpu(paginator, url)) for _ in range(ROUNDS)]
+    mine, peer = (statistics.median(values) for values in zip(*rounds, strict=True))
+    print(f"listing {PAGES * PAGE} versions, CPU per version, median of {ROUNDS}:")
+    print(f"  boto3 paginator   {peer:7.1f} µs   1.00")
+    print(f"  rwm               {mine:7.1f} µs   {mine / peer:.2f}")
