@@ -1,7 +1,8 @@
 """A real mount of a state in memory, or of a directory served as a state: ``python -m tests.mount.serve``.
 
 Arguments: MOUNTPOINT LOGFILE, then ``--directory DIR`` or ``--files FILE`` (JSON, key → text), ``--foreground``,
-``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--crash`` (before it is ready).
+``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--allow-other``, and what happens before
+it is ready: ``--crash``, ``--wait`` (for long), ``--vanish`` (the mountpoint is gone).
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--foreground", action="store_true")
     parser.add_argument("--fail")
     parser.add_argument("--hang")
-    parser.add_argument("--crash", action="store_true")
+    for flag in ("--allow-other", "--crash", "--wait", "--vanish"):
+        parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 
 
@@ -48,6 +50,10 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     logs.start(options.log, stderr=options.foreground, verbose=False)
     if options.crash:
         os.kill(os.getpid(), signal.SIGKILL)
+    if options.wait:
+        time.sleep(3600)
+    if options.vanish:
+        place.rmdir()
     if options.directory:
         state, bucket = state_of_directory(options.directory)
     else:
@@ -55,7 +61,8 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     bucket.fault = fault
     if options.hang is None:
         probe(state, bucket)
-    session.serve(session.Mount(state, bucket, place, 256 << 20), lambda: ready({}))
+    mount = session.Mount(state, bucket, place, 256 << 20, options.allow_other)
+    session.serve(mount, lambda: ready({}))
 
 
 def main() -> int:

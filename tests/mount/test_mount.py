@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from rwm.errors import MountError
-from rwmfs.mountpoint import mounted_at, prepare, unmount
+from rwmfs.mountpoint import MOUNTINFO, mounted_at, prepare, unmount
 from tests.mount.conftest import REPOSITORY, Serve, wait_until
 
 FILES = {
@@ -225,12 +225,16 @@ def test_places_that_cannot_be_mounted_on(serve: Serve, tmp_path: Path) -> None:
             prepare(place)
 
 
-def in_background(place: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Both outputs are pipes: it comes back only when nobody holds them open any more."""
+def command_for(place: Path, *arguments: str) -> list[str | Path]:
     files = place.parent / "files"
     files.write_text(json.dumps({"config": "ok"}))
-    log = place.parent / "log"
-    command = [sys.executable, "-m", "tests.mount.serve", str(place), str(log), "--files", str(files), *arguments]
+    program = [sys.executable, "-m", "tests.mount.serve"]
+    return [*program, place, place.parent / "log", "--files", files, *arguments]
+
+
+def in_background(place: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Both outputs are pipes: it comes back only when nobody holds them open any more."""
+    command = command_for(place, *arguments)
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, pass_fds=descriptors)
 
 
@@ -260,7 +264,34 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
     done = in_background(place, "--crash")
     assert done.returncode == 1
     assert done.stderr == "serve: the filesystem process died while it started (signal 9)\n"
+    done = in_background(place, "--vanish")
+    assert done.returncode == 1
+    assert f"serve: cannot mount at {place}" in done.stderr
+    assert "Traceback" not in done.stderr
     assert mounted_at(place) is None
+
+
+def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+    place = tmp_path / "mnt"
+    place.mkdir()
+    process = subprocess.Popen(command_for(place, "--wait"), cwd=REPOSITORY, stderr=subprocess.PIPE)
+    wait_until((tmp_path / "log").exists, "the child's start")
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_others_get_in_only_if_they_are_let_in(serve: Serve) -> None:
+    def options(path: Path) -> str:
+        return next(line for line in MOUNTINFO.read_text().splitlines() if str(path) in line)
+
+    mine = serve(FILES)
+    assert "allow_other" not in options(mine.path)
+    mine.end()
+    assert "allow_other" in options(serve(FILES, arguments=("--allow-other",)).path)
 
 
 def test_a_descriptor_of_the_caller_is_not_kept(tmp_path: Path) -> None:

@@ -40,6 +40,14 @@ def test_a_held_file_knows_its_entry() -> None:
     assert tree.entry(file).key == "data/ab/abc"
 
 
+def test_a_file_that_the_state_has_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = make("a")
+    node = tree.node(hold(tree, tree.state.root, "a"))
+    monkeypatch.setattr(tree.state, "child", lambda directory, name: None)
+    with pytest.raises(UnknownInode):
+        tree.entry(node)
+
+
 def test_a_number_is_the_same_after_everything_was_forgotten() -> None:
     tree = make("a", "b")
     first = hold(tree, tree.state.root, "a")
