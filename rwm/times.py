@@ -29,7 +29,7 @@ _UNITS = {
 
 def iso(time: int) -> str:
     """``2026-11-20T10:00:00Z``, with milliseconds only where there are any."""
-    moment = datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    moment = datetime.fromtimestamp(time // SECOND, UTC).replace(tzinfo=None).isoformat()
     return f"{moment}.{time % SECOND:03d}Z" if time % SECOND else f"{moment}Z"
 
 
@@ -45,7 +45,10 @@ def parse_iso(text: str) -> int:
     moment = datetime(int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=UTC)
     if zone[:1] in ("+", "-"):
         shift = timedelta(hours=int(zone[1:3]), minutes=int(zone[-2:]))
-        moment = moment - shift if zone[0] == "+" else moment + shift
+        try:
+            moment = moment - shift if zone[0] == "+" else moment + shift
+        except OverflowError as error:
+            raise ValueError(f"not a time between the years 1 and 9999: {text!r}") from error
     return timegm(moment.utctimetuple()) * SECOND + int((fraction + "000")[:3])
 
 
