@@ -1,0 +1,153 @@
+"""Buckets in memory behind the interface of rwm.s3.S3, with a clock of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import IO, Any
+
+from rwm.errors import AccessDenied, NotFound
+from rwm.model import ObjectVersion
+from rwm.policy import Policy
+from rwm.s3 import S3, DeleteFailure
+from rwm.times import SECOND
+
+START = 1_700_000_000_000
+
+
+class MemoryS3(S3):
+    """What a versioned S3 server does, in the plainest way: per key a list of entries, newest first.
+
+    Every look at the clock takes a second. ``stuck`` are (key, version id) that cannot be deleted; ``wrong`` replaces
+    the bytes of an object on their way.
+    """
+
+    def __init__(self, *buckets: str) -> None:
+        self.endpoint_url = "memory"
+        self.buckets: dict[str, dict[str, list[ObjectVersion]]] = {bucket: {} for bucket in buckets}
+        self.bodies: dict[str, bytes] = {}
+        self.now = START
+        self.states = dict.fromkeys(buckets, "Enabled")
+        self.policies: dict[str, Policy] = {}
+        self.owner = "admin"
+        self.account = "user1"
+        self.stuck: dict[tuple[str, str], str] = {}
+        self.locked: dict[tuple[str, str], str] = {}
+        self.object_lock = False
+        self.asked_about_locks: list[tuple[str, str]] = []
+        self.wrong: dict[str, bytes] = {}
+        self.denied: set[str] = set()
+        self.deleted: list[tuple[str, str]] = []
+
+    # --- contents
+
+    def _add(self, bucket: str, key: str, body: bytes | None) -> str:
+        history = self._of(bucket).setdefault(key, [])
+        version = f"v{len(self.bodies)}"
+        self.bodies[version] = body or b""
+        history[:] = [entry._replace(is_latest=False) for entry in history]
+        etag = "" if body is None else f"etag-{version}"
+        history.insert(0, ObjectVersion(key, version, True, body is None, len(body or b""), etag, self.now))
+        return version
+
+    def _of(self, bucket: str) -> dict[str, list[ObjectVersion]]:
+        if bucket not in self.buckets:
+            raise NotFound(f"bucket {bucket}: NoSuchBucket")
+        return self.buckets[bucket]
+
+    def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
+        return self._add(bucket, key, body if isinstance(body, bytes) else body.read())
+
+    def delete(self, bucket: str, key: str) -> None:
+        self._add(bucket, key, None)
+
+    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        entries = [entry for entry in self._of(bucket).get(key, []) if version_id in (None, entry.version_id)]
+        if key in self.denied:
+            raise AccessDenied(f"GetObject {key}: AccessDenied")
+        if not entries or entries[0].is_marker:
+            raise NotFound(f"GetObject {key}: NoSuchVersion")
+        body = self.wrong.get(key, self.bodies[entries[0].version_id])
+        yield body[: len(body) // 2]
+        yield body[len(body) // 2 :]
+
+    def copy(self, source: str, key: str, version_id: str, target: str) -> None:
+        self.put(target, key, b"".join(self.stream(source, key, version_id)))
+
+    def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
+        failures = []
+        for key, version in exact:
+            if (key, version) in self.stuck:
+                failures.append(DeleteFailure(key, version, self.stuck[key, version]))
+                continue
+            self.deleted.append((key, version))
+            self.remove(bucket, key, version)
+        return failures
+
+    def remove(self, bucket: str, key: str, version: str) -> None:
+        """One version goes; what is newest then is the latest."""
+        rest = [entry for entry in self._of(bucket)[key] if entry.version_id != version]
+        self._of(bucket)[key] = [entry._replace(is_latest=n == 0) for n, entry in enumerate(rest)]
+
+    def present(self, bucket: str) -> dict[str, str]:
+        """The plain listing: version by key."""
+        return {
+            key: history[0].version_id
+            for key, history in self._of(bucket).items()
+            if history and not history[0].is_marker
+        }
+
+    # --- listings
+
+    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+        found = self._of(bucket)
+        return iter([entry for key in sorted(found) if key.startswith(prefix) for entry in found[key]])
+
+    def top_level(self, bucket: str, *, page_size: int = 1000) -> tuple[list[ObjectVersion], list[str]]:
+        roots = [entry for entry in self.versions(bucket) if "/" not in entry.key]
+        return roots, sorted({key.partition("/")[0] + "/" for key in self._of(bucket) if "/" in key})
+
+    def server_time(self, bucket: str) -> int:
+        self._of(bucket)
+        now = self.now // SECOND * SECOND
+        self.now += SECOND
+        return now
+
+    # --- buckets
+
+    def bucket_exists(self, bucket: str) -> bool:
+        return bucket in self.buckets
+
+    def create_bucket(self, bucket: str) -> None:
+        self.buckets[bucket] = {}
+        self.states[bucket] = ""
+
+    def enable_versioning(self, bucket: str) -> None:
+        self.states[bucket] = "Enabled"
+
+    def versioning(self, bucket: str) -> str:
+        self._of(bucket)
+        return self.states[bucket]
+
+    def owner_id(self) -> str:
+        return self.account
+
+    def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
+        return self.owner, [(self.owner, "FULL_CONTROL")]
+
+    def policy(self, bucket: str) -> Policy | None:
+        return self.policies.get(bucket)
+
+    def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
+        return []
+
+    def has_object_lock(self, bucket: str) -> bool:
+        return self.object_lock
+
+    def locked_until(self, bucket: str, key: str, version_id: str) -> str | None:
+        self.asked_about_locks.append((key, version_id))
+        return self.locked.get((key, version_id))
+
+    def counts(self, bucket: str) -> Counter[str]:
+        """How many versions and markers there are."""
+        return Counter("marker" if entry.is_marker else "version" for entry in self.versions(bucket))
