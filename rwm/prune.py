@@ -66,7 +66,7 @@ def plan_key(
             if not survivors_below and not young:
                 markers.append(doomed)
             continue
-        if version.is_latest or version.version_id in kept:
+        if version.is_latest or version is history[0] or version.version_id in kept:
             needed += 1
         elif young:
             too_young += 1
