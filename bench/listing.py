@@ -16,13 +16,14 @@ PAGES = 20
 ROUNDS = 3
 
 
-def ours(url: str) -> int:
-    """How many versions RWM's adapter lists."""
-    return sum(1 for _ in connect(url, "key", "secret").versions("b"))
+def ours(url: str) -> Callable[[], int]:
+    """Counts the versions with RWM's adapter."""
+    s3 = connect(url, "key", "secret")
+    return lambda: sum(1 for _ in s3.versions("b"))
 
 
-def paginator(url: str) -> int:
-    """How many versions boto3's paginator lists."""
+def paginator(url: str) -> Callable[[], int]:
+    """Counts the versions with boto3's paginator."""
     client = boto3.client(
         "s3",
         endpoint_url=url,
@@ -31,14 +32,14 @@ def paginator(url: str) -> int:
         region_name="us-east-1",
         config=Config(s3={"addressing_style": "path"}),
     )
-    pages = client.get_paginator("list_object_versions").paginate(Bucket="b")
-    return sum(len(page["Versions"]) for page in pages)
+    paginator = client.get_paginator("list_object_versions")
+    return lambda: sum(len(page["Versions"]) for page in paginator.paginate(Bucket="b"))
 
 
-def cpu(listing: Callable[[str], int], url: str) -> float:
+def cpu(listing: Callable[[], int]) -> float:
     """Microseconds of this process's CPU for each version listed."""
     started = time.process_time()
-    count = listing(url)
+    count = listing()
     used = time.process_time() - started
     assert count == PAGES * PAGE, count
     return used / count * 1e6
@@ -47,7 +48,8 @@ def cpu(listing: Callable[[str], int], url: str) -> float:
 def main() -> None:
     """Print the median of a few rounds, each with both."""
     with serving(PAGES) as url:
-        rounds = [(cpu(ours, url), cpu(paginator, url)) for _ in range(ROUNDS)]
+        peers = (ours(url), paginator(url))
+        rounds = [[cpu(listing) for listing in peers] for _ in range(ROUNDS)]
     mine, peer = (statistics.median(values) for values in zip(*rounds, strict=True))
     print(f"listing {PAGES * PAGE} versions, CPU per version, median of {ROUNDS}:")
     print(f"  boto3 paginator   {peer:7.1f} µs   1.00")

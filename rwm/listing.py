@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from calendar import timegm
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -38,10 +39,8 @@ def parse_page(body: bytes) -> Page:
     """Parse a ListObjectVersions answer. Raises BadResponse when it is not a whole, well-formed one."""
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise BadResponse("the version listing carries a document type, which no S3 server sends")
-    if b">url</EncodingType>" in body:  # names are percent-encoded, so this meets only echoes and markers
-        body = _UNSPEAKABLE.sub(_UNKNOWN.encode(), body)
     try:
-        root = ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
+        root = _parsed(body)
     except ET.ParseError as error:
         raise BadResponse(f"the version listing is not well-formed XML ({error})") from error
     tag = root.tag
@@ -52,6 +51,16 @@ def parse_page(body: bytes) -> Page:
         return _read(root, space)
     except (KeyError, ValueError, TypeError) as error:
         raise BadResponse(f"the version listing has a malformed entry ({error!r})") from error
+
+
+def _parsed(body: bytes) -> ET.Element:
+    try:
+        return ET.fromstring(body)  # noqa: S314 - without a document type there are no entities
+    except ET.ParseError:
+        if b">url</EncodingType>" not in body:
+            raise
+        # Names are percent-encoded, so what XML cannot carry is in echoes and markers only.
+        return ET.fromstring(_UNSPEAKABLE.sub(_UNKNOWN.encode(), body))  # noqa: S314
 
 
 def _read(root: ET.Element, space: str) -> Page:
@@ -106,10 +115,17 @@ def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[st
         field.get("VersionId") or "null",
         field["IsLatest"] == "true",
         is_marker,
-        0 if is_marker else int(field["Size"] or ""),
+        0 if is_marker else _size(field["Size"] or ""),
         "" if is_marker else (field.get("ETag") or "").strip('"'),
         parse_timestamp(field["LastModified"] or ""),
     )
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if size < 0:
+        raise ValueError(f"a size of {size} bytes")
+    return size
 
 
 def _decode_plain(text: str) -> str:
@@ -137,7 +153,7 @@ def parse_timestamp(text: str, _seconds: dict[str, int] = {}) -> int:  # noqa: B
         hours, minutes, seconds = map(int, clock.split(":"))
         if len(_seconds) > 100_000:
             _seconds.clear()
-        second = timegm((year, month, day, hours, minutes, seconds, 0, 0, 0)) * 1000
+        second = timegm(datetime(year, month, day, hours, minutes, seconds, tzinfo=UTC).timetuple()) * 1000
         _seconds[text[:19]] = second
     tail = text[19:]
     if tail == "Z":
