@@ -282,8 +282,8 @@ def admin_principal(policy: Policy, owner_id: str) -> str:
     """
     named = sorted(principals(policy) - {NOBODY})
     owner = [who for who in named if user_id(who) == owner_id]
-    mighty = sorted(grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*"))
-    return next(iter(owner + mighty), "")
+    mighty = {grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*")}
+    return next(iter(owner + [who for who in named if who in mighty and who.startswith("arn:")]), "")
 
 
 def form_probe(bucket: str, principal: str) -> Policy:
