@@ -83,8 +83,13 @@ class TestOneKey:
         assert found.versions == [Doomed("k", "v1", 10)]
 
     def test_locks_are_asked_for_only_about_the_doomed(self) -> None:
-        asked = []
-        plan_key(history("v5@9", "m4@5", "v3@4", "v2@3", "v1@1"), {"v2"}, 5, lambda d: bool(asked.append(d.version_id)))
+        asked: list[str] = []
+
+        def locked(doomed: Doomed) -> bool:
+            asked.append(doomed.version_id)
+            return False
+
+        plan_key(history("v5@9", "m4@5", "v3@4", "v2@3", "v1@1"), {"v2"}, 5, locked)
         assert asked == ["v1"]
 
     def test_the_newest_stays_even_when_the_server_does_not_call_it_the_latest(self) -> None:

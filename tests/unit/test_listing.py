@@ -1,0 +1,386 @@
+"""Version listings as servers send them, and as broken or lying servers would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from rwm.errors import BadResponse
+from rwm.listing import ListingCheck, Page, by_key, parse_page, parse_timestamp
+from rwm.model import ObjectVersion
+from rwm.times import iso
+
+AWS = b"""<?xml version="1.0" encoding="UTF-8"?>
+<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+  <Name>bucket1</Name><Prefix></Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker>
+  <NextKeyMarker>my+second+image.jpg</NextKeyMarker>
+  <NextVersionIdMarker>03jpff543dhffds434rfdsFDN943fdsFkdmqnh892</NextVersionIdMarker>
+  <MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
+  <Version>
+    <Key>my-third-image.jpg</Key>
+    <VersionId>3/L4kqtJl40Nr8X8gdRQBpUMLUo</VersionId>
+    <IsLatest>true</IsLatest>
+    <LastModified>2009-10-28T22:32:00.000Z</LastModified>
+    <ETag>&quot;fba9dede5f27731c9771645a39863328&quot;</ETag>
+    <ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>
+    <Size>434234</Size>
+    <StorageClass>STANDARD</StorageClass>
+    <Owner><ID>75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a</ID></Owner>
+  </Version>
+  <DeleteMarker>
+    <Key>my+second+image.jpg</Key>
+    <VersionId>03jpff543dhffds434rfdsFDN943fdsFkdmqnh892</VersionId>
+    <IsLatest>true</IsLatest>
+    <LastModified>2009-11-12T17:50:30.500Z</LastModified>
+    <Owner><ID>75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a</ID></Owner>
+  </DeleteMarker>
+  <CommonPrefixes><Prefix>photos/</Prefix></CommonPrefixes>
+  <CommonPrefixes><Prefix>videos%2F2009/</Prefix></CommonPrefixes>
+</ListVersionsResult>"""
+
+RGW = (
+    b'<?xml version="1.0" encoding="UTF-8"?><ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    b"<Name>bucket1</Name><Prefix></Prefix><MaxKeys>1000</MaxKeys><EncodingType>url</EncodingType>"
+    b"<IsTruncated>false</IsTruncated><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker>"
+    b"<Version><Key>a%2Bb%20%25</Key><VersionId>7Jq0.A-_x</VersionId><IsLatest>true</IsLatest>"
+    b"<LastModified>2026-11-20T12:00:00.123Z</LastModified><ETag>&quot;0cc175b9&quot;</ETag><Size>1</Size>"
+    b"<StorageClass>STANDARD</StorageClass><Owner><ID>user1</ID><DisplayName>user1</DisplayName></Owner>"
+    b"<Type>Normal</Type></Version>"
+    b"<Version><Key>a%2Bb%20%25</Key><VersionId>null</VersionId><IsLatest>false</IsLatest>"
+    b"<LastModified>2026-11-20T12:00:00.124Z</LastModified><ETag></ETag><Size>0</Size></Version>"
+    b"<CommonPrefixes><Prefix>%D0%9F/</Prefix></CommonPrefixes></ListVersionsResult>"
+)
+
+SEAWEEDFS = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+    "<Name>bucket1</Name><Prefix></Prefix><IsTruncated>true</IsTruncated><MaxKeys>2</MaxKeys>"
+    "<NextKeyMarker>p%20q+r &amp; Привет</NextKeyMarker><NextVersionIdMarker>3c8e</NextVersionIdMarker>"
+    "<Version><Key>p%20q+r &amp; Привет</Key><VersionId>3c8e</VersionId><IsLatest>true</IsLatest>"
+    '<LastModified>2026-11-20T12:00:00Z</LastModified><ETag>"0cc175b9"</ETag><Size>1</Size></Version>'
+    "<CommonPrefixes><Prefix>x+y/</Prefix></CommonPrefixes></ListVersionsResult>"
+).encode()
+
+NOON = 1_795_176_000_000
+
+
+def test_a_page_of_aws() -> None:
+    assert parse_page(AWS) == Page(
+        [
+            ObjectVersion(
+                "my-third-image.jpg",
+                "3/L4kqtJl40Nr8X8gdRQBpUMLUo",
+                True,
+                False,
+                434234,
+                "fba9dede5f27731c9771645a39863328",
+                1_256_769_120_000,
+            ),
+            ObjectVersion(
+                "my second image.jpg", "03jpff543dhffds434rfdsFDN943fdsFkdmqnh892", True, True, 0, "", 1_258_048_230_500
+            ),
+        ],
+        ["photos/", "videos/2009/"],
+        "my second image.jpg",
+        "03jpff543dhffds434rfdsFDN943fdsFkdmqnh892",
+    )
+
+
+def test_a_page_of_ceph_rgw() -> None:
+    assert parse_page(RGW) == Page(
+        [
+            ObjectVersion("a+b %", "7Jq0.A-_x", True, False, 1, "0cc175b9", NOON + 123),
+            ObjectVersion("a+b %", "null", False, False, 0, "", NOON + 124),
+        ],
+        ["П/"],
+        None,
+        None,
+    )
+
+
+def test_a_page_of_seaweedfs_is_taken_literally() -> None:
+    """It says no EncodingType, whatever was asked for: what looks encoded is the key's own."""
+    key = "p%20q+r & Привет"
+    assert parse_page(SEAWEEDFS) == Page(
+        [ObjectVersion(key, "3c8e", True, False, 1, "0cc175b9", NOON)], ["x+y/"], key, "3c8e"
+    )
+
+
+def test_a_missing_version_id_is_null() -> None:
+    body = RGW.replace(b"<VersionId>7Jq0.A-_x</VersionId>", b"<VersionId></VersionId>")
+    assert parse_page(body).versions[0].version_id == "null"
+    assert parse_page(RGW.replace(b"<VersionId>null</VersionId>", b"")).versions[1].version_id == "null"
+
+
+def test_an_empty_listing_is_one_all_the_same() -> None:
+    assert parse_page(page([], [])) == Page([], [], None, None)
+    assert parse_page(b"<ListObjectVersionsResult><IsTruncated>False</IsTruncated></ListObjectVersionsResult>") == (
+        Page([], [], None, None)
+    )
+
+
+# --- any history, rendered --------------------------------------------------------------------------------
+
+Encode = Callable[[str], str]
+ENCODINGS: dict[str, Encode] = {"path": quote, "form": quote_plus, "all": lambda text: quote(text, safe=""), "": str}
+
+
+def page(
+    versions: Iterable[ObjectVersion],
+    prefixes: Iterable[str],
+    encoding: str = "",
+    *,
+    more: tuple[str, str] | None = None,
+    namespace: bool = True,
+) -> bytes:
+    """The XML that a server sends for these entries."""
+
+    def name(text: str) -> str:
+        return escape(ENCODINGS[encoding](text))
+
+    space = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"' if namespace else ""
+    parts = [f"<ListVersionsResult{space}><IsTruncated>{str(more is not None).lower()}</IsTruncated>"]
+    if encoding:
+        parts.append("<EncodingType>url</EncodingType>")
+    if more:
+        parts.append(f"<NextKeyMarker>{name(more[0])}</NextKeyMarker>")
+        parts.append(f"<NextVersionIdMarker>{more[1]}</NextVersionIdMarker>")
+    for version in versions:
+        kind = "DeleteMarker" if version.is_marker else "Version"
+        parts.append(f"<{kind}><Key>{name(version.key)}</Key><VersionId>{version.version_id}</VersionId>")
+        parts.append(f"<IsLatest>{str(version.is_latest).lower()}</IsLatest>")
+        parts.append(f"<LastModified>{iso(version.last_modified)}</LastModified>")
+        if not version.is_marker:
+            parts.append(f'<ETag>"{version.etag}"</ETag><Size>{version.size}</Size>')
+        parts.append(f"</{kind}>")
+    parts += [f"<CommonPrefixes><Prefix>{name(prefix)}</Prefix></CommonPrefixes>" for prefix in prefixes]
+    return "".join([*parts, "</ListVersionsResult>"]).encode()
+
+
+names = st.text(alphabet="a%+/ &<2BП\U0001f600", min_size=1, max_size=4)
+times = st.integers(0, 2_000_000_000_000)
+
+
+def _version(key: str, version_id: str, latest: bool, time: int, body: tuple[int, str] | None) -> ObjectVersion:
+    size, etag = body or (0, "")
+    return ObjectVersion(key, version_id, latest, body is None, size, etag, time)
+
+
+versions = st.builds(
+    _version,
+    names,
+    st.sampled_from(["null", "v1", "v.2-_"]),
+    st.booleans(),
+    times,
+    st.none() | st.tuples(st.integers(0, 1 << 45), st.sampled_from(["", "0cc175b9-2"])),
+)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("namespace", [True, False])
+@given(entries=st.lists(versions, max_size=5), prefixes=st.lists(names, max_size=3))
+def test_whatever_is_in_a_bucket_is_read_as_it_is(
+    encoding: str, namespace: bool, entries: list[ObjectVersion], prefixes: list[str]
+) -> None:
+    assert parse_page(page(entries, prefixes, encoding, namespace=namespace)) == Page(entries, prefixes, None, None)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@given(entries=st.lists(versions, min_size=1, max_size=5))
+def test_it_goes_on_after_the_last_entry(encoding: str, entries: list[ObjectVersion]) -> None:
+    last = entries[-1]
+    found = parse_page(page(entries, [], encoding, more=(last.key, last.version_id)))
+    assert found == Page(entries, [], last.key, last.version_id)
+
+
+@given(entries=st.lists(versions, min_size=1, max_size=4), cut=st.floats(0, 1, exclude_max=True))
+@example(entries=[ObjectVersion("k", "v", True, True, 0, "", 0)], cut=0.0)
+def test_a_body_that_is_cut_off_anywhere_is_never_a_page(entries: list[ObjectVersion], cut: float) -> None:
+    body = page(entries, [], "path")
+    with pytest.raises(BadResponse):
+        parse_page(body[: int(len(body) * cut)])
+
+
+@given(garbage=st.binary(max_size=40))
+def test_garbage_is_a_bad_response(garbage: bytes) -> None:
+    with pytest.raises(BadResponse):
+        parse_page(garbage)
+
+
+ENTITY = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>
+<ListVersionsResult><IsTruncated>false</IsTruncated><Name>&b;</Name></ListVersionsResult>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (ENTITY, "document type"),
+        (b"", "not well-formed"),
+        (b"<html><body>502</body></html>", "got <html>"),
+        (b"<Error><Code>SlowDown</Code></Error>", "got <Error>"),
+        (b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", "got <ListBucketResult>"),
+        (b"<ListVersionsResult></ListVersionsResult>", "IsTruncated"),
+        (b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>", "where it goes on"),
+        (AWS.replace(b"<NextKeyMarker>my+second+image.jpg</NextKeyMarker>", b""), "where it goes on"),
+        (AWS.replace(b"<NextKeyMarker>my+second+image.jpg<", b"<NextKeyMarker>my+other+image.jpg<"), "did not list"),
+        (RGW.replace(b"<Key>a%2Bb%20%25</Key>", b"<Key></Key>"), "without a key"),
+        (RGW.replace(b"<Key>a%2Bb%20%25</Key>", b""), "Key"),
+        (RGW.replace(b"<Key>a%2Bb%20%25</Key>", b"<Key>%FF%FE</Key>"), "not UTF-8"),
+        (RGW.replace(b"<IsLatest>true</IsLatest>", b""), "IsLatest"),
+        (RGW.replace(b"<Size>1</Size>", b""), "Size"),
+        (RGW.replace(b"<Size>1</Size>", b"<Size></Size>"), "malformed entry"),
+        (RGW.replace(b"<Size>1</Size>", b"<Size>many</Size>"), "malformed entry"),
+        (RGW.replace(b"<Size>1</Size>", b"<Size>-1</Size>"), "malformed entry"),
+        (RGW.replace(b"<LastModified>2026-11-20T12:00:00.123Z</LastModified>", b""), "LastModified"),
+        (RGW.replace(b"2026-11-20T12:00:00.123Z", b"yesterday"), "malformed entry"),
+        (RGW.replace(b"2026-11-20T12:00:00.123Z", b"2026-11-20T12:00:00.123+01:00"), "UTC"),
+        (RGW.replace(b"2026-11-20T12:00:00.123Z", b"9999-12-99T12:00:00.123Z"), "malformed entry"),
+        (RGW.replace(b"2026-11-20T12:00:00.123Z", b"2026-11-20T99:99:99.123Z"), "malformed entry"),
+        (RGW.replace(b"2026-11-20T12:00:00.123Z", b"0000-11-20T12:00:00.123Z"), "malformed entry"),
+    ],
+)
+def test_what_is_not_a_whole_listing_is_a_bad_response(body: bytes, words: str) -> None:
+    with pytest.raises(BadResponse) as error:
+        parse_page(body)
+    assert words in error.value.message
+    assert "\n" not in error.value.message
+
+
+def test_a_marker_without_a_size_is_whole() -> None:
+    (marker,) = parse_page(page([ObjectVersion("k", "v", True, True, 0, "", 5)], [])).versions
+    assert (marker.size, marker.etag, marker.is_marker) == (0, "", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-11-20T12:00:00Z", NOON),
+        ("2026-11-20T12:00:00.5Z", NOON + 500),
+        ("2026-11-20T12:00:00.123456789Z", NOON + 123),
+        ("1970-01-01T00:00:00.000Z", 0),
+    ],
+)
+def test_timestamps(text: str, time: int) -> None:
+    assert parse_timestamp(text) == time
+    assert parse_timestamp(text) == time  # from the cache
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-20",
+        "2026-11-20T12:00:00",
+        "2026-11-20T12:00:00.Q",
+        "2026-11-20T12:00:00.xZ",
+        "99999-01-01T00:00:00Z",
+    ],
+)
+def test_what_is_no_timestamp(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_timestamp(text)
+
+
+@given(time=st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_any_timestamp(time: int) -> None:
+    assert parse_timestamp(iso(time)) == time
+
+
+# --- page after page ---------------------------------------------------------------------------------------
+
+
+def entry(key: str, version_id: str = "v1", *, latest: bool = True) -> ObjectVersion:
+    return ObjectVersion(key, version_id, latest, False, 1, "etag", 0)
+
+
+def check(*pages: Iterable[ObjectVersion], prefix: str = "") -> None:
+    """Let a listing of these pages go by."""
+    watch = ListingCheck(prefix)
+    for versions in pages:
+        watch.entries(versions)
+
+
+def refused(words: str, *pages: Iterable[ObjectVersion], prefix: str = "") -> None:
+    with pytest.raises(BadResponse) as error:
+        check(*pages, prefix=prefix)
+    assert words in error.value.message
+
+
+def test_a_listing_in_order_passes_on_one_page_or_on_many() -> None:
+    entries = [entry("a"), entry("a", "v0", latest=False), entry("b"), entry("c/d")]
+    check(entries)
+    check(*([one] for one in entries))
+    check([], entries, [])
+
+
+def test_a_repeated_entry() -> None:
+    refused("repeats version v1 of 'a'", [entry("a"), entry("a")])
+    refused("repeats version v1 of 'a'", [entry("a")], [entry("a", latest=False)])
+
+
+def test_a_repeated_page() -> None:
+    one = [entry("a"), entry("b")]
+    refused("backwards", one, one)
+
+
+def test_a_key_that_goes_backwards() -> None:
+    refused("backwards: 'a' after 'b'", [entry("b")], [entry("a")])
+
+
+def test_a_second_latest_version() -> None:
+    refused("second latest", [entry("a", "v2"), entry("a", "v1")])
+    refused("second latest", [entry("a", "v2", latest=False)], [entry("a", "v1")])
+
+
+def test_a_key_outside_what_was_asked_for() -> None:
+    check([entry("data/a")], prefix="data/")
+    refused("the listing of 'data/' answered with the key 'database'", [entry("database")], prefix="data/")
+
+
+keys = st.lists(st.text(alphabet="a-/0", min_size=1, max_size=4), unique=True, max_size=8)
+
+
+@given(keys=keys, size=st.integers(1, 3))
+def test_the_order_of_bytes_and_the_order_of_path_components_pass(keys: list[str], size: int) -> None:
+    for order in (str.encode, lambda key: key.split("/")):
+        entries = [entry(key) for key in sorted(keys, key=order)]
+        check(*(entries[at : at + size] for at in range(0, len(entries), size)))
+
+
+@given(keys=keys)
+def test_any_other_order_is_refused(keys: list[str]) -> None:
+    if keys not in (sorted(keys), sorted(keys, key=lambda key: key.split("/"))):
+        refused("backwards", [entry(key) for key in keys])
+    else:
+        check([entry(key) for key in keys])
+
+
+def test_a_listing_keeps_to_the_order_that_it_began_with() -> None:
+    check([entry("a-b"), entry("a/b"), entry("b-c"), entry("b/c")])  # by byte
+    check([entry("a/b"), entry("a-b"), entry("b/c"), entry("b-c")])  # by component
+    refused("backwards", [entry("a-b"), entry("a/b")], [entry("b/c"), entry("b-c")])
+
+
+@given(entries=st.lists(st.builds(entry, st.sampled_from("ab"), st.sampled_from(["v1", "v2"])), max_size=8))
+def test_by_key_groups_what_stands_together_and_loses_nothing(entries: list[ObjectVersion]) -> None:
+    groups = list(by_key(iter(entries)))
+    assert [one for group in groups for one in group] == entries
+    assert groups == [list(group) for _, group in groupby(entries, key=lambda one: one.key)]
+
+
+def test_by_key_reads_no_further_than_it_must() -> None:
+    taken: list[str] = []
+
+    def listing() -> Iterable[ObjectVersion]:
+        for key in "aabbb":
+            taken.append(key)
+            yield entry(key)
+
+    groups = by_key(listing())
+    assert len(next(groups)) == 2
+    assert taken == ["a", "a", "b"]
