@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from rwm import process, restic, storage
 from rwm.capture import capture
 from rwm.config import BackupConfig, Config
-from rwm.errors import Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, Refused, RwmError, UsageError
 from rwm.index import Index
 from rwm.model import Outcome, StateInfo
 from rwm.s3 import S3
@@ -112,11 +112,18 @@ def _storage_warnings(config: Config, s3: S3) -> list[str]:
                 f"bucket {bucket} does not exist yet: `rwm restic init` makes a plain one, an admin a protected one"
             ]
         drift = [item.detail for item in storage.check(s3, bucket)]
-        if s3.acl(bucket)[0] == s3.owner_id():
-            drift.append("the bucket belongs to the account that backs up, which can undo every protection")
+        if _owns(s3, bucket):
+            drift.append("it belongs to the account that backs up, which can undo every protection")
     except RwmError as error:
         return [f"bucket {bucket} could not be checked: {error.message}"]
     return [f"bucket {bucket}: {detail}" for detail in drift]
+
+
+def _owns(s3: S3, bucket: str) -> bool:
+    try:
+        return s3.acl(bucket)[0] == s3.owner_id()
+    except AccessDenied:  # on AWS a machine's account may see neither, and then it is not the owner
+        return False
 
 
 def _one(config: Config, name: str, backup: BackupConfig, say: Say, on_line: restic.OnLine | None) -> BackupResult:

@@ -12,17 +12,18 @@ import click
 from rwm import __version__
 from rwm.cli import boundary, output
 from rwm.cli.options import App, common, current_app
+from rwm.errors import UsageError
 
 # Not readable: click would refuse a mountpoint whose mount has died.
 PLACE = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def _bytes(context: click.Context, parameter: click.Parameter, value: str) -> int:
-    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``. Powers of 1024."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", value.strip(), re.IGNORECASE)
+def parse_size(text: str) -> int:
+    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``. Powers of 1024. Raises UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise click.BadParameter(f"{value!r} is not a size: write it as 256M or 1G", context, parameter)
+        raise UsageError(f"cache size {text!r} is not a size", hint="write it as 256M or 1G")
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
@@ -39,9 +40,7 @@ def cli() -> None:
 @click.option("--at", metavar="STATE", help="State id or its beginning, latest, or a UTC time.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
 @click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
-@click.option(
-    "--cache-size", metavar="SIZE", callback=_bytes, default="256M", show_default=True, help="Memory for what was read."
-)
+@click.option("--cache-size", metavar="SIZE", help="Memory for what was read (default: cache_size, 256M).")
 @click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log there instead.")
 @click.pass_context
 def mount(
@@ -51,7 +50,7 @@ def mount(
     at: str | None,
     foreground: bool,
     allow_other: bool,
-    cache_size: int,
+    cache_size: str | None,
     log_file: Path | None,
 ) -> None:
     """Show a state of BUCKET, read-only, at MOUNTPOINT.
@@ -74,7 +73,7 @@ def mount(
         bucket=bucket,
         at=at,
         mountpoint=places.prepare(mountpoint),
-        cache_size=cache_size,
+        cache_size=parse_size(cache_size or app.config.cache_size),
         allow_other=allow_other,
         log_file=log_file.absolute() if log_file else None,
         foreground=foreground,
