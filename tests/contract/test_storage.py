@@ -1,0 +1,449 @@
+"""Protected buckets on the real servers, asked with the keys of the account that they protect against."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rwm import process, storage
+from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, UsageError
+from rwm.policy import desired, form_probe, user_principal
+from rwm.s3 import S3, connect
+from tests.contract.buckets import Written, unique, versioned, written
+from tests.servers import Server
+
+BODY = b"what must survive"
+FAR = datetime.now(UTC) + timedelta(days=36_500)
+PUBLIC = "http://acs.amazonaws.com/groups/global/AllUsers"
+
+
+class Protected:
+    """A protected bucket with history in it, and clients for its admin and its user."""
+
+    def __init__(self, server: Server, admin: str, user: str) -> None:
+        self.admin = server.connect(admin)
+        self.user = server.connect(user)
+        self.bucket = unique("protected")
+        self.principal = storage.create(self.admin, self.bucket, user.rpartition("$")[2])
+        self.first = self.user.put(self.bucket, "data/00/pack", BODY)
+        self.user.put(self.bucket, "data/00/pack", b"overwritten")
+        self.user.put(self.bucket, "config", b"config")
+        self.user.delete(self.bucket, "config")
+        self.marker = next(v.version_id for v in self.admin.versions(self.bucket) if v.is_marker)
+
+    def everything(self) -> list[Written]:
+        return written(self.admin.versions(self.bucket))
+
+
+@pytest.fixture(params=["seaweedfs", "rgw", "rgw with a tenant"])
+def protected(request: pytest.FixtureRequest) -> Protected:
+    """One on each server; on RGW also with accounts of a tenant."""
+    name, _, tenant = request.param.partition(" ")
+    server: Server = request.getfixturevalue(name)
+    return Protected(server, *(("t1$admin", "t1$user1") if tenant else ("admin", "user1")))
+
+
+# --- what the user can and cannot do -------------------------------------------------------------------
+
+
+def test_restic_works_with_the_users_keys(protected: Protected, request: pytest.FixtureRequest) -> None:
+    user = protected.user
+    environment = {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "RESTIC_PASSWORD": "x",
+        "AWS_ACCESS_KEY_ID": user.credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": user.credentials.secret_key,
+        "HOME": str(request.getfixturevalue("home")),
+    }
+    for arguments in (
+        ["init"],
+        ["backup", "/etc/hostname"],
+        ["backup", "/etc/passwd"],
+        ["forget", "--keep-last", "1", "--group-by", "", "--prune"],
+        ["check", "--read-data"],
+    ):
+        run = ["restic", "-q", "-r", f"s3:{user.endpoint_url}/{protected.bucket}/repo", *arguments]
+        done = process.run(run, env=environment)
+        assert done.returncode == 0, (arguments, done.stderr)
+    entries = [*protected.admin.versions(protected.bucket, "repo/")]
+    assert {"repo/snapshots/", "repo/index/"} <= {entry.key[: entry.key.rindex("/") + 1] for entry in entries}
+    assert any(entry.is_marker and entry.key.startswith("repo/snapshots/") for entry in entries)
+
+
+def test_the_user_can_read_write_hide_and_list(protected: Protected) -> None:
+    user, bucket = protected.user, protected.bucket
+    assert user.get(bucket, "data/00/pack") == b"overwritten"
+    assert written(user.versions(bucket)) == protected.everything()
+    assert user.versioning(bucket) == "Enabled"
+    assert storage.check(user, bucket) == []
+    upload = user.client.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
+    user.client.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"part")
+    assert [key for key, _, _ in user.unfinished_uploads(bucket)] == ["parts"]
+    user.abort_upload(bucket, "parts", upload)
+
+
+FORBIDDEN: dict[str, Callable[[Any, Protected], Any]] = {
+    "delete a version": lambda s3, p: s3.delete_object(Bucket=p.bucket, Key="data/00/pack", VersionId=p.first),
+    "delete a marker": lambda s3, p: s3.delete_object(Bucket=p.bucket, Key="config", VersionId=p.marker),
+    "delete a version with bypass": lambda s3, p: s3.delete_object(
+        Bucket=p.bucket, Key="data/00/pack", VersionId=p.first, BypassGovernanceRetention=True
+    ),
+    "suspend versioning": lambda s3, p: s3.put_bucket_versioning(
+        Bucket=p.bucket, VersioningConfiguration={"Status": "Suspended"}
+    ),
+    "put a policy": lambda s3, p: s3.put_bucket_policy(
+        Bucket=p.bucket, Policy='{"Version":"2012-10-17","Statement":[]}'
+    ),
+    "delete the policy": lambda s3, p: s3.delete_bucket_policy(Bucket=p.bucket),
+    "put a lifecycle": lambda s3, p: s3.put_bucket_lifecycle_configuration(
+        Bucket=p.bucket,
+        LifecycleConfiguration={
+            "Rules": [
+                {
+                    "ID": "x",
+                    "Status": "Enabled",
+                    "Filter": {"Prefix": ""},
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+                }
+            ]
+        },
+    ),
+    "delete the lifecycle": lambda s3, p: s3.delete_bucket_lifecycle(Bucket=p.bucket),
+    "bucket ACL": lambda s3, p: s3.put_bucket_acl(Bucket=p.bucket, ACL="public-read-write"),
+    "object ACL": lambda s3, p: s3.put_object_acl(Bucket=p.bucket, Key="data/00/pack", ACL="public-read"),
+    "ACL of a version": lambda s3, p: s3.put_object_acl(
+        Bucket=p.bucket, Key="data/00/pack", VersionId=p.first, ACL="public-read"
+    ),
+    "tagging": lambda s3, p: s3.put_object_tagging(
+        Bucket=p.bucket, Key="data/00/pack", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]}
+    ),
+    "retention": lambda s3, p: s3.put_object_retention(
+        Bucket=p.bucket, Key="data/00/pack", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": FAR}
+    ),
+    "legal hold": lambda s3, p: s3.put_object_legal_hold(
+        Bucket=p.bucket, Key="data/00/pack", LegalHold={"Status": "ON"}
+    ),
+    "object lock of the bucket": lambda s3, p: s3.put_object_lock_configuration(
+        Bucket=p.bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 36_500}},
+        },
+    ),
+    "CORS": lambda s3, p: s3.put_bucket_cors(
+        Bucket=p.bucket, CORSConfiguration={"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
+    ),
+    "delete the bucket": lambda s3, p: s3.delete_bucket(Bucket=p.bucket),
+}
+
+
+@pytest.mark.parametrize("attempt", FORBIDDEN)
+def test_the_user_is_refused(protected: Protected, attempt: str) -> None:
+    before = protected.everything()
+    with pytest.raises(ClientError) as error:
+        FORBIDDEN[attempt](protected.user.client, protected)
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error.value
+    assert protected.everything() == before
+    assert protected.admin.get(protected.bucket, "data/00/pack", protected.first) == BODY
+    assert storage.check(protected.admin, protected.bucket) == []
+
+
+def test_versions_in_a_batch_are_refused_one_by_one(protected: Protected) -> None:
+    before = protected.everything()
+    pairs = [("data/00/pack", protected.first), ("config", protected.marker)]
+    failures = protected.user.delete_versions(protected.bucket, pairs)
+    assert sorted((fail.key, fail.version_id, fail.code) for fail in failures) == sorted(
+        (key, version, "AccessDenied") for key, version in pairs
+    )
+    assert protected.everything() == before
+
+
+def test_publishing_by_the_header_of_a_put(protected: Protected) -> None:
+    before = protected.everything()
+    with pytest.raises(ClientError) as error:
+        protected.user.client.put_object(Bucket=protected.bucket, Key="x", Body=b"", ACL="public-read")
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert protected.everything() == before
+
+
+def test_another_account_sees_nothing(rgw: Server) -> None:
+    protected = Protected(rgw, "admin", "user1")
+    stranger = rgw.connect("user2")
+    before = protected.everything()
+    for attempt in (
+        lambda: stranger.get(protected.bucket, "data/00/pack"),
+        lambda: stranger.put(protected.bucket, "data/00/pack", b"x"),
+        lambda: stranger.delete(protected.bucket, "data/00/pack"),
+        lambda: [*stranger.versions(protected.bucket)],
+        lambda: stranger.policy(protected.bucket),
+        lambda: stranger.acl(protected.bucket),
+        lambda: stranger.bucket_exists(protected.bucket),
+    ):
+        with pytest.raises(AccessDenied):
+            attempt()
+    assert protected.everything() == before
+
+
+def test_another_account_may_not_read_what_is_not_its_own(seaweedfs: Server) -> None:
+    """The identity policies of the embedded server let user2 into buckets of its own name only."""
+    protected = Protected(seaweedfs, "admin", "user1")
+    stranger = seaweedfs.connect("user2")
+    with pytest.raises(AccessDenied):
+        stranger.get(protected.bucket, "data/00/pack")
+    with pytest.raises(AccessDenied):
+        stranger.put(protected.bucket, "x", b"")
+
+
+def test_the_admin_reads_and_copies_what_the_user_wrote(protected: Protected) -> None:
+    admin, bucket = protected.admin, protected.bucket
+    assert admin.get(bucket, "data/00/pack", protected.first) == BODY
+    assert admin.size(bucket, "data/00/pack", protected.first) == len(BODY)
+    assert admin.reader(bucket).read_range("data/00/pack", protected.first, 5, 9) == BODY[5:9]
+    target = versioned(admin, "copies")
+    admin.copy(bucket, "data/00/pack", protected.first, target)
+    assert admin.get(target, "data/00/pack") == BODY
+
+
+# --- create ------------------------------------------------------------------------------------------------
+
+
+def test_create_again_changes_nothing(server: Server) -> None:
+    admin, bucket = server.connect(), unique("again")
+    principal = storage.create(admin, bucket, "user1")
+    policy = admin.policy(bucket)
+    assert storage.create(admin, bucket, "user1") == principal
+    assert admin.policy(bucket) == policy
+    assert storage.check(admin, bucket) == []
+
+
+@pytest.mark.parametrize("stage", ["bucket", "versioning", "probe"])
+def test_create_goes_on_after_an_interruption(server: Server, stage: str) -> None:
+    admin, bucket = server.connect(), unique("interrupted")
+    admin.create_bucket(bucket)
+    if stage != "bucket":
+        admin.enable_versioning(bucket)
+    if stage == "probe":
+        model = unique("model")
+        storage.create(admin, model, "user1")
+        statements = (admin.policy(model) or {})["Statement"]
+        who = next(each for each in statements if each["Sid"] == "RwmAdmin")["Principal"]["AWS"]
+        admin.put_policy(bucket, form_probe(bucket, who if isinstance(who, str) else who[0]))
+    storage.create(admin, bucket, "user1")
+    assert storage.check(admin, bucket) == []
+    server.connect("user1").put(bucket, "key", b"1")
+
+
+def test_create_refuses_a_bucket_with_history(server: Server) -> None:
+    admin = server.connect()
+    bucket = versioned(admin, "used")
+    admin.delete(bucket, "only-a-marker")
+    with pytest.raises(Refused, match="not empty"):
+        storage.create(admin, bucket, "user1")
+    assert admin.policy(bucket) is None
+
+
+def test_create_refuses_a_bucket_with_a_policy_of_its_own(server: Server) -> None:
+    admin, bucket = server.connect(), unique("foreign")
+    principal = storage.create(admin, unique("model"), "user1")
+    admin.create_bucket(bucket)
+    policy = form_probe(bucket, principal)
+    policy["Statement"][0]["Action"] = ["s3:GetObject"]
+    policy["Statement"][0]["Resource"] = [f"arn:aws:s3:::{bucket}/*"]
+    admin.put_policy(bucket, policy)
+    before = admin.policy(bucket)
+    with pytest.raises(Refused, match="policy of its own"):
+        storage.create(admin, bucket, "user1")
+    assert admin.policy(bucket) == before
+
+
+def test_create_for_the_admin_itself_is_refused(server: Server) -> None:
+    with pytest.raises(Refused, match="admin account itself"):
+        storage.create(server.connect(), unique("self"), "admin")
+
+
+# --- check -------------------------------------------------------------------------------------------------
+
+SUSPENDED = {"Status": "Suspended"}
+RULE = {
+    "ID": "eat",
+    "Status": "Enabled",
+    "Filter": {"Prefix": ""},
+    "NoncurrentVersionExpiration": {"NoncurrentDays": 1},
+}
+
+
+def _statements(p: Protected, change: Callable[[list[dict[str, Any]]], Any]) -> None:
+    policy = p.admin.policy(p.bucket)
+    assert policy is not None
+    change(policy["Statement"])
+    p.admin.put_policy(p.bucket, policy)
+
+
+def _without(sid: str) -> Callable[[list[dict[str, Any]]], None]:
+    def change(statements: list[dict[str, Any]]) -> None:
+        statements[:] = [each for each in statements if each["Sid"] != sid]
+
+    return change
+
+
+def _allow_all(statements: list[dict[str, Any]]) -> None:
+    resource = next(each["Resource"] for each in statements if each["Sid"] == "RwmUserObjects")
+    everyone = {"Sid": "X", "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": resource}
+    statements.append(everyone)
+
+
+def _weaker(statements: list[dict[str, Any]]) -> None:
+    deny = next(each for each in statements if each["Sid"] == "RwmUserObjectsDenied")
+    deny["Action"] = [action for action in deny["Action"] if action != "s3:DeleteObjectVersion"]
+
+
+CHANGES: dict[str, tuple[Callable[[Protected], Any], str, str]] = {
+    "versioning suspended": (
+        lambda p: p.admin.client.put_bucket_versioning(Bucket=p.bucket, VersioningConfiguration=SUSPENDED),  # type: ignore[arg-type]
+        "versioning",
+        "Suspended",
+    ),
+    "one more statement": (lambda p: _statements(p, _allow_all), "policy-extra-statement", "s3:getobject"),
+    "a Deny gone": (
+        lambda p: _statements(p, _without("RwmUserObjectsDenied")),
+        "policy-missing-statement",
+        "s3:deleteobjectversion",
+    ),
+    "one action less denied": (
+        lambda p: _statements(p, _weaker),
+        "policy-missing-statement",
+        "missing: Deny s3:deleteobjectversion on",
+    ),
+    "the admin not named": (lambda p: _statements(p, _without("RwmAdmin")), "policy-missing-statement", "s3:*"),
+    "a lifecycle rule": (
+        lambda p: p.admin.client.put_bucket_lifecycle_configuration(
+            Bucket=p.bucket,
+            LifecycleConfiguration={"Rules": [RULE]},  # type: ignore[list-item]
+        ),
+        "lifecycle",
+        "eat",
+    ),
+    "a public ACL": (
+        lambda p: p.admin.client.put_bucket_acl(Bucket=p.bucket, ACL="public-read"),
+        "acl",
+        PUBLIC,
+    ),
+    "no policy": (lambda p: p.admin.delete_policy(p.bucket), "policy-missing", "no policy"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_check_finds_what_was_changed(protected: Protected, change: str) -> None:
+    assert storage.check(protected.admin, protected.bucket) == []
+    act, code, detail = CHANGES[change]
+    act(protected)
+    drift = storage.check(protected.admin, protected.bucket)
+    assert {item.code for item in drift} == {code}, drift
+    assert all(detail in item.detail for item in drift), drift
+
+
+def test_check_of_a_bucket_for_another_user(server: Server) -> None:
+    """Whichever one user the policy is about is the right one, but it may not own the bucket."""
+    admin, bucket = server.connect(), unique("owned")
+    principal = storage.create(admin, unique("model"), "user1")
+    admin.create_bucket(bucket)
+    admin.enable_versioning(bucket)
+    owner = user_principal(principal, "admin")
+    admin.put_policy(bucket, desired(bucket, owner, user_principal(principal, "user2")))
+    assert storage.check(admin, bucket) == []
+    admin.put_policy(bucket, desired(bucket, principal, owner))
+    assert storage.check(admin, bucket) != []
+
+
+def test_check_of_an_unknown_bucket(server: Server) -> None:
+    with pytest.raises(NotFound):
+        storage.check(server.connect(), unique("nobodys"))
+
+
+# --- info and delete -----------------------------------------------------------------------------------
+
+
+def test_info_counts(protected: Protected) -> None:
+    admin, bucket = protected.admin, protected.bucket
+    protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")
+    admin.put(bucket, "rwm/states/one", b"12345")
+    seen: list[int] = []
+    info = storage.info(admin, bucket, seen.append)
+    assert (info.versioning, info.objects, info.bytes) == ("Enabled", 2, len(b"overwritten") + 5)
+    assert (info.noncurrent_versions, info.noncurrent_bytes) == (2, len(BODY) + len(b"config"))
+    assert (info.delete_markers, info.unfinished_uploads, info.states) == (1, 1, 1)
+    assert sum(seen) == 5
+
+
+def test_delete_removes_everything(protected: Protected) -> None:
+    admin, bucket = protected.admin, protected.bucket
+    upload = protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")["UploadId"]
+    protected.user.client.upload_part(Bucket=bucket, Key="unfinished", UploadId=upload, PartNumber=1, Body=b"part")
+    protected.user.put(bucket, "a\nb", b"1")
+    assert storage.delete(admin, bucket) == []
+    assert not admin.bucket_exists(bucket)
+    with pytest.raises(NotFound):
+        storage.delete(admin, bucket)
+
+
+def test_delete_by_the_user_fails_and_keeps_everything(protected: Protected) -> None:
+    before = protected.everything()
+    failures = storage.delete(protected.user, protected.bucket)
+    assert len(failures) == len(before)
+    assert {fail.code for fail in failures} == {"AccessDenied"}
+    assert protected.everything() == before
+
+
+def test_delete_keeps_what_is_locked(server: Server) -> None:
+    admin, bucket = server.connect(), unique("locked")
+    admin.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    held, _ = admin.put(bucket, "held", b"1"), admin.put(bucket, "free", b"1")
+    admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "ON"})
+    assert [(fail.key, fail.version_id) for fail in storage.delete(admin, bucket)] == [("held", held)]
+    assert [version.key for version in admin.versions(bucket)] == ["held"]
+    admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "OFF"})
+    assert storage.delete(admin, bucket) == []
+
+
+# --- errors ------------------------------------------------------------------------------------------------
+
+
+def test_errors_have_their_class_and_one_line(server: Server) -> None:
+    admin, bucket = server.connect(), versioned(server.connect(), "errors")
+    wrong = connect(server.endpoint, admin.credentials.access_key, "x" * 40)
+    unknown = connect(server.endpoint, "NOSUCHKEY0000000", "x" * 40)
+    closed = connect("http://127.0.0.1:1", *admin.credentials)
+    started = time.monotonic()
+    for client, kind in ((wrong, AccessDenied), (unknown, AccessDenied), (closed, Unreachable)):
+        for call in _calls(client, bucket):
+            with pytest.raises(kind) as error:
+                call()
+            assert_one_line(error.value)
+    assert time.monotonic() - started < 60
+    for missing in (lambda: admin.get(bucket, "nothing"), lambda: [*admin.versions(unique("nobodys"))]):
+        with pytest.raises(NotFound) as not_found:
+            missing()
+        assert_one_line(not_found.value)
+
+
+def _calls(s3: S3, bucket: str) -> list[Callable[[], object]]:
+    return [
+        lambda: s3.bucket_exists(bucket),
+        lambda: [*s3.versions(bucket)],
+        lambda: s3.put(bucket, "key", b"1"),
+    ]
+
+
+def assert_one_line(error: RwmError) -> None:
+    assert error.message and "\n" not in error.message and "\n" not in error.hint
+    assert "Traceback" not in error.message and "secret" not in error.message.lower()
+
+
+def test_an_impossible_endpoint() -> None:
+    with pytest.raises(UsageError):
+        connect("not a url", "a", "b")
