@@ -1,0 +1,339 @@
+"""Captures against a model of what was put and deleted, on the real servers."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rwm.capture import capture
+from rwm.errors import Refused, UsageError
+from rwm.histories import histories
+from rwm.index import Index
+from rwm.model import ObjectVersion, StateInfo
+from rwm.s3 import S3, connect
+from rwm.statefile import PREFIX, file_key
+from rwm.times import SECOND
+from tests.contract.buckets import Model, next_second, unique, versioned
+from tests.servers import Server
+
+
+@pytest.fixture
+def s3(server: Server) -> S3:
+    """The admin's client."""
+    return server.connect()
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """An empty index."""
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+def content(index: Index, info: StateInfo) -> dict[str, str]:
+    """Version id by key."""
+    return {entry.key: entry.version_id for entry in index.entries(info)}
+
+
+def some_history(s3: S3) -> Model:
+    model = Model(s3, versioned(s3, "capture"))
+    for key in ("config", "data/00/a", "data/00/b", "data/ff/c", "index/i", "keys/k", "snapshots/s", "резерв/копия"):
+        model.put(key, key.encode())
+    model.put("data/00/a", b"again")
+    model.delete("data/00/b")
+    model.delete("locks/never")
+    model.put("index/i", b"")
+    return model
+
+
+def test_a_state_is_what_a_plain_listing_shows(s3: S3, index: Index) -> None:
+    model = some_history(s3)
+    counted: list[int] = []
+    before = s3.server_time(model.bucket)
+    info = capture(s3, index, model.bucket, progress=counted.append)
+    assert before <= info.captured_at < s3.server_time(model.bucket)
+    assert content(index, info) == model.current()
+    sizes = {key: len(history[0][1] or b"") for key, history in model.histories.items() if key in model.current()}
+    assert {entry.key: entry.size for entry in index.entries(info)} == sizes
+    assert (info.bucket, info.origin, info.outcome) == (model.bucket, "capture", None)
+    assert (info.objects, info.bytes) == (len(sizes), sum(sizes.values()))
+    assert sum(counted) == len(model.expected())
+    assert index.states(model.bucket) == [info]
+
+
+def test_entries_say_what_head_says(s3: S3, index: Index) -> None:
+    model = some_history(s3)
+    for entry in index.entries(capture(s3, index, model.bucket)):
+        head = s3.client.head_object(Bucket=model.bucket, Key=entry.key, VersionId=entry.version_id)
+        assert (entry.size, entry.etag) == (head["ContentLength"], head["ETag"].strip('"'))
+        assert entry.last_modified // SECOND == int(head["LastModified"].timestamp())
+
+
+def test_an_empty_bucket_has_an_empty_state(s3: S3, index: Index) -> None:
+    bucket = versioned(s3, "capture")
+    info = capture(s3, index, bucket)
+    assert (info.objects, info.bytes, content(index, info)) == (0, 0, {})
+
+
+def test_null_versions_belong_to_a_state(s3: S3, index: Index) -> None:
+    bucket = unique("capture")
+    s3.create_bucket(bucket)
+    s3.put(bucket, "stays", b"1")
+    s3.put(bucket, "replaced", b"1")
+    s3.enable_versioning(bucket)
+    version = s3.put(bucket, "replaced", b"2")
+    assert content(index, capture(s3, index, bucket)) == {"stays": "null", "replaced": version}
+
+
+def test_a_marker_that_was_deleted_brings_the_key_back(s3: S3, index: Index) -> None:
+    model = Model(s3, versioned(s3, "capture"))
+    version = model.put("key", b"1")
+    marker = model.delete("key")
+    assert content(index, capture(s3, index, model.bucket)) == {}
+    assert not s3.delete_versions(model.bucket, [("key", marker)])
+    assert content(index, capture(s3, index, model.bucket)) == {"key": version}
+
+
+# --- the past ------------------------------------------------------------------------------------------------
+
+
+def test_every_second_of_the_past(s3: S3, index: Index) -> None:
+    model = Model(s3, versioned(s3, "past"))
+    born = s3.server_time(model.bucket) - SECOND
+    then: dict[int, dict[str, str]] = {born: {}}
+    steps: list[Callable[[], object]] = [
+        lambda: [model.put(key, b"1") for key in ("config", "data/00/a", "data/00/b")],
+        lambda: [model.put("data/00/a", b"22"), model.put("data/00/a", b"333")],
+        lambda: [model.delete("data/00/a"), model.delete("data/00/b")],
+        lambda: [model.put("data/00/a", b"4444"), model.delete("config")],
+        lambda: [model.put("config", b"5"), model.delete("config"), model.put("index/i", b"6")],
+    ]
+    for step in steps:
+        step()
+        current = model.current()
+        then[next_second(s3, model.bucket)] = current
+    assert len({tuple(sorted(current.items())) for current in then.values()}) == len(steps) + 1
+    captured = {
+        second: capture(s3, index, model.bucket, at=second + 999 * (number % 2), origin="past")
+        for number, second in enumerate(reversed(list(then)))
+    }
+    for second, info in captured.items():
+        assert (info.captured_at, info.origin) == (second, "past")
+        assert content(index, info) == then[second]
+    now = capture(s3, index, model.bucket)
+    assert content(index, now) == then[max(then)]
+
+
+def test_the_same_second_again_is_the_same_state(s3: S3, index: Index) -> None:
+    model = some_history(s3)
+    second = next_second(s3, model.bucket)
+    first = capture(s3, index, model.bucket, at=second, origin="past")
+    model.put("config", b"later")
+    assert capture(s3, index, model.bucket, at=second, origin="past") == first
+    assert index.states() == [first]
+
+
+def test_the_future_and_the_running_second_are_refused(s3: S3, index: Index) -> None:
+    bucket = versioned(s3, "capture")
+    for ahead in (3600 * SECOND, 2 * SECOND):
+        with pytest.raises(UsageError, match="not over"):
+            capture(s3, index, bucket, at=s3.server_time(bucket) + ahead)
+    while True:  # the server's second may end between the two requests
+        now = s3.server_time(bucket)
+        try:
+            capture(s3, index, bucket, at=now)
+        except UsageError:
+            break
+        assert s3.server_time(bucket) > now
+
+
+# --- what is written meanwhile ---------------------------------------------------------------------------
+
+
+def write_meanwhile(s3: S3, monkeypatch: pytest.MonkeyPatch, before: str, write: Callable[[], object]) -> None:
+    """Call ``write`` once, when T0 is over, just before the listing of the prefix ``before``."""
+    plain, done = s3.versions, list[bool]()
+
+    def versions(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+        if prefix == before and not done:
+            done.append(True)
+            write()
+        yield from plain(bucket, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "versions", versions)
+
+
+def test_what_was_there_stays_as_it_was_and_what_is_born_is_kept(
+    server: Server, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = server.connect()
+    model = Model(server.connect(), versioned(s3, "capture"))
+    for key in ("data/00/changed", "data/00/deleted", "data/00/stays", "data/00/hidden", "index/i"):
+        model.put(key, b"1")
+    model.delete("data/00/hidden")
+    there = model.current()
+    born: dict[str, str] = {}
+
+    def write() -> None:
+        model.put("data/00/changed", b"poison")
+        model.delete("data/00/deleted")
+        model.put("data/00/hidden", b"again")
+        born["data/00/born"] = model.put("data/00/born", b"first")
+        model.put("data/00/born", b"second")
+        born["data/00/short"] = model.put("data/00/short", b"first")
+        model.delete("data/00/short")
+        model.delete("data/00/never")
+        model.put("index/too late", b"its prefix is listed already")
+
+    write_meanwhile(s3, monkeypatch, "data/", write)
+    info = capture(s3, index, model.bucket)
+    assert born and content(index, info) == there | born
+
+
+def test_what_is_born_later_is_no_part_of_the_past(
+    server: Server, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = server.connect()
+    model = some_history(server.connect())
+    there, second = model.current(), next_second(s3, model.bucket)
+    write_meanwhile(s3, monkeypatch, "data/", lambda: model.put("data/00/born", b"1"))
+    assert content(index, capture(s3, index, model.bucket, at=second, origin="past")) == there
+    assert "data/00/born" in model.histories
+
+
+def test_what_is_written_before_the_call_is_in_the_state(s3: S3, index: Index) -> None:
+    """However late in the second it was."""
+    model = Model(s3, versioned(s3, "capture"))
+    for number in range(3):
+        time.sleep(0.3)
+        model.put("config", b"x" * number)
+        assert content(index, capture(s3, index, model.bucket)) == model.current()
+
+
+def test_snapshots_come_first_and_data_last(s3: S3) -> None:
+    model = some_history(s3)
+    model.put("rwm/states/forged", b"1")
+    prefixes = [key.rpartition("/")[0] for part in histories(s3, model.bucket) for (key, *_), *_ in part]
+    assert prefixes == ["snapshots", "index", "keys", "locks", "резерв", "data/00", "data/00", "data/ff", ""]
+
+
+# --- the file in the bucket ------------------------------------------------------------------------------
+
+
+def test_the_state_in_the_bucket_proves_itself(s3: S3, index: Index, tmp_path: Path) -> None:
+    model = some_history(s3)
+    info = capture(s3, index, model.bucket, outcome="partial")
+    (version,) = s3.versions(model.bucket, "rwm/")
+    assert version.key == file_key(info)
+    assert re.fullmatch(PREFIX + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{64}\.jsonl\.gz", version.key)
+    packed = tmp_path / "state.gz"
+    packed.write_bytes(s3.get(model.bucket, version.key, version.version_id))
+    # What a person types; a pipe is all that it takes.
+    with os.popen(f"zcat {packed} | sha256sum") as told:
+        assert told.read().split() == [info.id, "-"]
+    lines = gzip.decompress(packed.read_bytes()).splitlines()
+    assert hashlib.sha256(gzip.decompress(packed.read_bytes())).hexdigest() == info.id
+    header, *entries = map(json.loads, lines)
+    assert header["outcome"] == "partial" and header["objects"] == len(entries) == info.objects
+    assert {entry["key"]: entry["version_id"] for entry in entries} == model.current()
+    assert [entry["key"] for entry in entries] == sorted(model.current())
+
+
+def test_our_own_objects_are_never_part_of_a_state(s3: S3, index: Index) -> None:
+    model = some_history(s3)
+    for key in ("rwm/x", "rwm/states/y"):
+        s3.put(model.bucket, key, b"1")
+    model.put("rwm", b"a file of that name is somebody's")
+    model.put("rwmfs/x", b"1")
+    for _ in range(2):
+        assert content(index, capture(s3, index, model.bucket)) == model.current()
+    assert len([*s3.versions(model.bucket, PREFIX)]) == 3
+
+
+# --- what is refused, cut off, or done twice -----------------------------------------------------------------
+
+
+def test_a_bucket_without_versioning_is_refused(s3: S3, index: Index) -> None:
+    bucket = unique("plain")
+    s3.create_bucket(bucket)
+    s3.put(bucket, "key", b"1")
+    with pytest.raises(Refused, match="no versioning"):
+        capture(s3, index, bucket)
+    assert index.states() == []
+    assert [version.key for version in s3.versions(bucket)] == ["key"]
+
+
+def _capture_and_hang(arguments: tuple[str, str, str], bucket: str, path: Path, stage: str, ready: Path) -> None:
+    """In a child: a capture that stops for ever in the middle of listing or of recording."""
+    s3 = connect(*arguments)
+
+    def hang(*_: object) -> None:
+        ready.touch()
+        time.sleep(600)
+
+    index = Index.open(path)
+    if stage == "recording":
+        index._connection.create_function("hang", 0, hang)
+        index._connection.execute("CREATE TEMP TRIGGER stop BEFORE INSERT ON main.state BEGIN SELECT hang(); END")
+    capture(s3, index, bucket, progress=hang if stage == "listing" else lambda _: None)
+
+
+@pytest.mark.parametrize("stage", ["listing", "recording"])
+def test_kill_9_leaves_the_last_good_index(s3: S3, server: Server, tmp_path: Path, stage: str) -> None:
+    model, path, ready = some_history(s3), tmp_path / "index.sqlite", tmp_path / "ready"
+    with Index.open(path) as index:
+        before = capture(s3, index, model.bucket)
+        kept = content(index, before)
+    model.put("data/00/new", b"1")
+    model.delete("config")
+    arguments = (server.endpoint, *server.accounts["admin"])
+    child = multiprocessing.get_context("spawn").Process(
+        target=_capture_and_hang, args=(arguments, model.bucket, path, stage, ready)
+    )
+    child.start()
+    while not ready.exists():
+        assert child.is_alive()
+        time.sleep(0.02)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    with Index.open(path) as index:
+        assert index.states() == [before]
+        assert content(index, before) == kept
+        after = capture(s3, index, model.bucket)
+        assert content(index, after) == model.current()
+        assert index.states() == [before, after]
+
+
+def _capture(arguments: tuple[str, str, str], bucket: str, path: Path) -> None:
+    with Index.open(path) as index:
+        capture(connect(*arguments), index, bucket)
+
+
+def test_two_captures_at_once(s3: S3, server: Server, tmp_path: Path) -> None:
+    model, path = some_history(s3), tmp_path / "index.sqlite"
+    arguments = (server.endpoint, *server.accounts["admin"])
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=_capture, args=(arguments, model.bucket, path)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    with Index.open(path) as index:
+        states = index.states(model.bucket)
+        assert 1 <= len(states) <= 2
+        for info in states:
+            assert content(index, info) == model.current()
+            assert file_key(info) in {version.key for version in s3.versions(model.bucket, PREFIX)}
