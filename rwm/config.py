@@ -6,6 +6,7 @@ Secrets never leave this module in an error message: pydantic is told to keep in
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,6 +31,9 @@ _SPANS = ("hourly", "daily", "weekly", "monthly", "yearly")
 _RETENTION = tuple(
     f"keep-{name}" for name in ("last", *_SPANS, "tag", "within", *(f"within-{span}" for span in _SPANS))
 )
+
+# PyYAML's words for `restic_password: !secret` and the like.
+_QUOTES_A_VALUE = re.compile(r" (alias|anchor|tag handle|tag) ['\"].*", re.DOTALL)
 
 
 def _as_list(value: Any) -> Any:
@@ -92,6 +96,9 @@ class Config(_Strict):
             raise ValueError(
                 f"{', '.join(unknown)} is not a retention of restic forget; it knows {' '.join(_RETENTION)}"
             )
+        empty = [key for key, count in value.items() if not isinstance(count, str | int) or isinstance(count, bool)]
+        if empty:
+            raise ValueError(f"{', '.join(empty)} needs a number or a duration behind it")
         return {key: str(count) for key, count in value.items()}
 
     def s3_settings(self) -> tuple[str, str, str, str]:
@@ -145,8 +152,6 @@ def load(explicit: str | os.PathLike[str] | None = None, environment: Mapping[st
     except ValidationError as error:
         where = str(path) if path else "the environment"
         raise ConfigError(f"{where}: {'; '.join(_problem(item) for item in error.errors())}") from None
-    except TypeError as error:  # a key that is no string, or `path` itself
-        raise ConfigError(f"{path}: {error}") from None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -157,14 +162,19 @@ def _read(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
             values = yaml.safe_load(file)
     except OSError as error:
         raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another one with --config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML raises them all
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        raise ConfigError(f"{path}:{place} not valid YAML ({getattr(error, 'problem', None) or 'bad text'})") from None
+        problem = _QUOTES_A_VALUE.sub(r" \1", getattr(error, "problem", None) or "bad text")
+        hint = "put values with special characters, and what looks like a date, in quotes"
+        raise ConfigError(f"{path}:{place} not valid YAML ({problem})", hint=hint) from None
     if values is None:
         values = {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected `key: value` lines at the top level")
+    for key in values:
+        if not isinstance(key, str) or key in ("path", "warnings"):
+            raise ConfigError(f"{path}: {key}: no such key (a typo?)")
     loose = stat.S_IMODE(mode) & 0o077
     warning = f"{path} holds secrets and is open to others (mode {stat.S_IMODE(mode):04o}): chmod 0600 {path}"
     values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
@@ -185,7 +195,9 @@ def private_directory(path: Path) -> Path:
     Raises ConfigError.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in [above for above in reversed(path.parents) if not above.exists()]:
+            missing.mkdir(mode=0o700, exist_ok=True)  # mkdir with parents=True would make these with the umask alone
+        path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
         raise ConfigError(
