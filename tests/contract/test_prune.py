@@ -1,0 +1,292 @@
+"""Prune on the real servers: what is kept stays whole, what is gone stays gone."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pytest
+
+from rwm import process, prune, storage
+from rwm.capture import capture
+from rwm.histories import histories
+from rwm.index import Index
+from rwm.model import Entry, ObjectVersion, StateInfo
+from rwm.restore import to_directory
+from rwm.s3 import S3, DeleteFailure
+from rwm.times import SECOND
+from tests.contract.buckets import Model, next_second, unique, versioned
+from tests.servers import Server
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """An empty index."""
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+@pytest.fixture
+def s3(server: Server) -> S3:
+    """The admin's client."""
+    return server.connect()
+
+
+def everything(s3: S3, bucket: str) -> list[ObjectVersion]:
+    """All entries but RWM's own."""
+    return [version for part in histories(s3, bucket) for history in part for version in history]
+
+
+def present(s3: S3, bucket: str) -> dict[str, str]:
+    """What a plain listing shows: version id by key."""
+    return {v.key: v.version_id for v in everything(s3, bucket) if v.is_latest and not v.is_marker}
+
+
+def files(s3: S3, index: Index, info: StateInfo, directory: Path) -> dict[str, bytes]:
+    """The state, restored."""
+    result = to_directory(s3, index, info, directory)
+    assert (result.failures, result.objects) == ([], info.objects)
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+class History(NamedTuple):
+    """A bucket with restic's history in it, and a state after each of three backups."""
+
+    s3: S3
+    bucket: str
+    states: list[StateInfo]
+
+
+@pytest.fixture
+def history(server: Server, s3: S3, index: Index, tmp_path: Path) -> History:
+    bucket, data = unique("prune"), tmp_path / "data"
+    storage.create(s3, bucket, "user1")
+    data.mkdir()
+    environment = server.environment("user1") | {"RESTIC_PASSWORD": "x"}
+
+    def restic(*arguments: str) -> None:
+        done = process.run(["restic", "-q", "-r", f"s3:{server.endpoint}/{bucket}", *arguments], env=environment)
+        assert done.returncode == 0, done.stderr
+
+    restic("init")
+    states = []
+    for number in range(3):
+        (data / "file").write_bytes(random.Random(number).randbytes(200_000))
+        restic("backup", str(data))
+        restic("forget", "--keep-last", "1", "--prune", "--max-unused", "0")
+        states.append(capture(s3, index, bucket))
+    return History(s3, bucket, states)
+
+
+def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_path: Path) -> None:
+    s3, bucket, states = history
+    kept = [states[0], states[2]]
+    before = [files(s3, index, info, tmp_path / f"before-{info.id}") for info in kept]
+    shown, all_before = present(s3, bucket), everything(s3, bucket)
+    own = [*s3.versions(bucket, "rwm/")]
+    todo = prune.plan(s3, index, bucket, kept)
+    assert todo.refused == () and todo.versions and todo.markers
+    assert everything(s3, bucket) == all_before  # a plan changes nothing
+    result = prune.execute(s3, todo)
+    assert result.failures == ()
+    assert (result.versions, result.markers, result.bytes) == (len(todo.versions), len(todo.markers), todo.bytes)
+    assert [files(s3, index, info, tmp_path / f"after-{info.id}") for info in kept] == before
+    assert present(s3, bucket) == shown
+    assert [*s3.versions(bucket, "rwm/")] == own
+    needed = {(entry.key, entry.version_id) for info in kept for entry in index.entries(info)} | set(shown.items())
+    left = everything(s3, bucket)
+    assert {(v.key, v.version_id) for v in left if not v.is_marker} == needed
+    assert len(left) == len(all_before) - result.versions - result.markers
+    again = prune.plan(s3, index, bucket, kept)
+    assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
+
+    keep = prune.kept_states(index, bucket, last=1, named=[])
+    assert keep == [states[2]]
+    assert prune.execute(s3, prune.plan(s3, index, bucket, keep)).versions > 0
+    assert present(s3, bucket) == shown
+    assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
+    assert prune.plan(s3, index, bucket, kept[:1]).refused  # it was not kept, and is incomplete now
+
+
+def test_an_incomplete_newest_state_is_refused(s3: S3, index: Index) -> None:
+    model, first = hidden_history(s3, index)
+    newest = capture(s3, index, model.bucket)
+    assert prune.plan(s3, index, model.bucket, [first, newest]).refused == ()
+    version = model.current()["kept/replaced"]
+    assert not s3.delete_versions(model.bucket, [("kept/replaced", version)])
+    (reason,) = prune.plan(s3, index, model.bucket, [first, newest]).refused
+    assert "not complete: 1 of its 2 versions" in reason
+    assert prune.plan(s3, index, model.bucket, [first]).refused == ()
+
+
+def test_a_suspended_bucket_and_a_bucket_without_states_are_refused(s3: S3, index: Index) -> None:
+    bucket = versioned(s3, "prune")
+    s3.put(bucket, "key", b"1")
+    assert any("no state" in reason for reason in prune.plan(s3, index, bucket, []).refused)
+    info = capture(s3, index, bucket)
+    assert prune.plan(s3, index, bucket, [info]).refused == ()
+    s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    assert any("Suspended" in reason for reason in prune.plan(s3, index, bucket, [info]).refused)
+
+
+# --- what was deleted stays deleted ----------------------------------------------------------------------
+
+
+def hidden_history(s3: S3, index: Index) -> tuple[Model, StateInfo]:
+    """Keys of every shape, and a state of which some versions lie below markers now."""
+    model = Model(s3, versioned(s3, "prune"))
+    for key in ("kept/below", "kept/replaced", "gone/deleted", "gone/replaced", "present"):
+        model.put(key, b"0")
+    model.delete("gone/deleted")
+    for number in range(3):
+        model.put("gone/replaced", b"x" * number)
+        model.delete("gone/replaced")
+    model.delete("never")
+    info = capture(s3, index, model.bucket)
+    model.put("gone/after", b"1")
+    model.delete("gone/after")
+    model.delete("kept/below")
+    model.put("kept/replaced", b"1")
+    model.put("kept/replaced", b"2")
+    return model, info
+
+
+def entries_of(index: Index, info: StateInfo) -> list[Entry]:
+    return list(index.entries(info))
+
+
+def test_deleted_keys_never_come_back(s3: S3, index: Index) -> None:
+    model, info = hidden_history(s3, index)
+    second = next_second(s3, model.bucket)
+    past = entries_of(index, capture(s3, index, model.bucket, at=info.captured_at, origin="past"))
+    assert past == entries_of(index, info)
+    todo = prune.plan(s3, index, model.bucket, [info])
+    prune.execute(s3, todo)
+    assert present(s3, model.bucket) == model.current()
+    assert {v.key for v in everything(s3, model.bucket) if v.is_marker} == {"kept/below"}
+    again = capture(s3, index, model.bucket, at=second, origin="past")
+    assert {entry.key: entry.version_id for entry in index.entries(again)} == model.current()
+    again = capture(s3, index, model.bucket, at=info.captured_at, origin="past")
+    assert entries_of(index, again) == entries_of(index, info)
+
+
+def test_minimum_age(s3: S3, index: Index) -> None:
+    model, info = hidden_history(s3, index)
+    todo = prune.plan(s3, index, model.bucket, [info], min_age=3600 * SECOND)
+    assert (todo.versions, todo.markers) == ((), ())
+    assert todo.too_young == 7  # four of gone/replaced, one each of gone/deleted, gone/after and kept/replaced
+    next_second(s3, model.bucket)
+    cut = s3.server_time(model.bucket)
+    time.sleep(1.1)
+    model.put("late", b"1")
+    model.delete("late")
+    todo = prune.plan(s3, index, model.bucket, [info], min_age=s3.server_time(model.bucket) - cut)
+    assert "late" not in {doomed.key for doomed in (*todo.versions, *todo.markers)}
+    assert {doomed.key for doomed in todo.versions} >= {"gone/deleted", "gone/replaced", "gone/after"}
+    prune.execute(s3, todo)
+    assert present(s3, model.bucket) == model.current()
+    assert [v.is_marker for v in s3.versions(model.bucket, "late")] == [True, False]
+
+
+# --- locks -----------------------------------------------------------------------------------------------
+
+
+def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
+    bucket = unique("locked")
+    s3.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    model = Model(s3, bucket)
+    locked = {}
+    for number in range(3):
+        for key in ("free", "governance", "compliance", "held"):
+            version = model.put(key, b"x" * number)
+            if number == 1:
+                locked[key] = version
+    del locked["free"]
+    until = datetime.now(UTC) + timedelta(days=1)
+    modes: dict[str, Literal["GOVERNANCE", "COMPLIANCE"]] = {"governance": "GOVERNANCE", "compliance": "COMPLIANCE"}
+    for key, mode in modes.items():
+        s3.client.put_object_retention(
+            Bucket=bucket, Key=key, VersionId=locked[key], Retention={"Mode": mode, "RetainUntilDate": until}
+        )
+    s3.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=locked["held"], LegalHold={"Status": "ON"})
+    model.delete("held")
+    info = capture(s3, index, bucket)
+    todo = prune.plan(s3, index, bucket, [info])
+    assert todo.refused == () and todo.locked == 3
+    assert {(doomed.key, doomed.version_id) for doomed in todo.versions}.isdisjoint(locked.items())
+    assert todo.markers == ()  # the one there hides a locked version
+    result = prune.execute(s3, todo)
+    assert result.failures == () and result.versions == len(todo.versions) == 6
+    left = {(version.key, version.version_id) for version in everything(s3, bucket) if not version.is_marker}
+    assert left == set(locked.items()) | set(model.current().items())
+    assert present(s3, bucket) == model.current()
+
+
+def test_what_is_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, index: Index) -> None:
+    bucket = unique("locked")
+    s3.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    model = Model(s3, bucket)
+    model.put("stays", b"1")
+    version = model.put("deleted", b"1")
+    model.delete("deleted")
+    todo = prune.plan(s3, index, bucket, [capture(s3, index, bucket)])
+    assert [doomed.key for doomed in (*todo.versions, *todo.markers)] == ["deleted", "deleted"]
+    s3.client.put_object_legal_hold(Bucket=bucket, Key="deleted", VersionId=version, LegalHold={"Status": "ON"})
+    result = prune.execute(s3, todo)
+    assert (result.versions, result.markers) == (0, 0)
+    assert result.failures == (DeleteFailure("deleted", version, "AccessDenied"),)
+    assert present(s3, bucket) == model.current()
+
+
+# --- interruptions ---------------------------------------------------------------------------------------
+
+
+class CutOffError(Exception):
+    """The power went."""
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 3])
+def test_an_interrupted_prune_is_finished_by_the_next(
+    s3: S3, index: Index, monkeypatch: pytest.MonkeyPatch, chunks: int
+) -> None:
+    monkeypatch.setattr(prune, "CHUNK", 4)
+    monkeypatch.setattr(prune, "THREADS", 1)
+    model, info = hidden_history(s3, index)
+    todo = prune.plan(s3, index, model.bucket, [info])
+    assert len(todo.versions) >= 6 and len(todo.markers) >= 4
+    plain, done = s3.delete_versions, list[int]()
+
+    def delete(bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
+        if len(done) == chunks:
+            raise CutOffError
+        done.append(len(exact))
+        return plain(bucket, exact)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "delete_versions", delete)
+        with pytest.raises(CutOffError):
+            prune.execute(s3, todo)
+    assert len(done) == chunks
+    assert present(s3, model.bucket) == model.current()
+    assert prune.plan(s3, index, model.bucket, [info]).refused == ()
+    result = prune.execute(s3, todo)  # the same plan again: what is gone already is no failure
+    assert result.failures == ()
+    assert present(s3, model.bucket) == model.current()
+    left = prune.plan(s3, index, model.bucket, [info])
+    assert (left.versions, left.markers) == ((), ())
+
+
+def test_what_comes_after_the_plan_is_untouched(s3: S3, index: Index) -> None:
+    model, info = hidden_history(s3, index)
+    todo = prune.plan(s3, index, model.bucket, [info])
+    for key in ("gone/replaced", "kept/replaced", "new"):
+        model.put(key, b"during")
+    model.delete("present")
+    prune.execute(s3, todo)
+    assert present(s3, model.bucket) == model.current()
+    for key, version in model.current().items():
+        assert s3.get(model.bucket, key, version) == model.histories[key][0][1]
