@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import s3transfer.exceptions
 from boto3.exceptions import Boto3Error
 from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
 
@@ -25,11 +28,19 @@ _HINTS = {
 }
 
 _TRANSPORT: tuple[type[Exception], ...] = (
-    sdk.HTTPClientError,  # connect, TLS, proxy, time-out, connection closed; the base of them all
-    sdk.EndpointConnectionError,
+    sdk.HTTPClientError,  # time-out of a read, connection closed, a body that breaks off
+    sdk.ConnectionError,  # no connection: name, route, TLS, proxy, time-out
     sdk.IncompleteReadError,
-    sdk.ReadTimeoutError,
-    sdk.ResponseStreamingError,
+    # What comes while a body is read botocore hands on as it is.
+    HTTPError,
+    ConnectionError,
+    TimeoutError,
+)
+_OTHERS: tuple[type[Exception], ...] = (
+    sdk.BotoCoreError,
+    sdk.UndefinedModelAttributeError,
+    Boto3Error,
+    *(cls for cls in vars(s3transfer.exceptions).values() if inspect.isclass(cls) and issubclass(cls, Exception)),
 )
 
 
@@ -51,7 +62,7 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
         raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
     except (ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
         raise BadResponse(f"{operation} {subject}: {one_line(error)}") from error
-    except (sdk.BotoCoreError, Boto3Error) as error:
+    except _OTHERS as error:
         cause = error.__context__
         if isinstance(cause, sdk.ClientError):  # what a managed transfer wraps
             raise from_answer(cause, operation, subject) from error
@@ -64,7 +75,7 @@ def from_answer(error: sdk.ClientError, operation: str, subject: str) -> S3Error
     """The error of an answer with a status. RGW sends a code and mostly no message; a HEAD sends neither."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     fault = error.response.get("Error", {})
-    code = fault.get("Code") or str(status)
+    code = " ".join(str(fault.get("Code", "")).split())[:100] or str(status)
     text = f"{operation} {subject}: {code}" + (f" (HTTP {status})" if code != str(status) else "")
     message = fault.get("Message", "")
     if message and message not in (code, "Unknown", "None"):
