@@ -17,6 +17,8 @@ from rwm.s3 import S3
 
 Say = Callable[[str], None]
 
+NOT_STARTED = 127  # the exit code that a shell gives a program which cannot be started
+
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
@@ -134,7 +136,7 @@ def _one(config: Config, name: str, backup: BackupConfig, say: Say, on_line: res
     if detail:
         result = restic.Result("failed", 0, detail)
     else:
-        result = restic.run(config, restic.backup_arguments(name, backup, config), on_line)
+        result = _restic(config, restic.backup_arguments(name, backup, config), on_line)
     code = None if detail else result.exit_code
     after = {"RWM_BACKUP": name, "RWM_BACKUP_OUTCOME": result.outcome}
     failed = _hooks("postrun", backup.postrun, after, say, on_line)
@@ -143,13 +145,24 @@ def _one(config: Config, name: str, backup: BackupConfig, say: Say, on_line: res
     return BackupResult(name, outcome, code, time.monotonic() - started, details)
 
 
+def _restic(config: Config, arguments: list[str], on_line: restic.OnLine | None) -> restic.Result:
+    """Run restic; one that cannot even be started (arguments too long) is a failure like any other."""
+    try:
+        return restic.run(config, arguments, on_line)
+    except RwmError as error:
+        return restic.Result("failed", NOT_STARTED, error.message)
+
+
 def _hooks(
     kind: str, commands: Iterable[str], variables: dict[str, str], say: Say, on_line: restic.OnLine | None
 ) -> str:
     """Run the shell commands up to the first that fails; says which, or nothing."""
     for command in commands:
         say(f"{kind}: {command}")
-        code = process.shell(command, env=os.environ | variables, on_line=on_line).returncode
+        try:
+            code = process.shell(command, env=os.environ | variables, on_line=on_line).returncode
+        except RwmError as error:
+            return f"{kind} failed: {error.message}"
         if code:
             return f"{kind} failed with exit code {code}: {command}"
     return ""
@@ -163,7 +176,7 @@ def _forget(config: Config, report: Report, say: Say, on_line: restic.OnLine | N
         report.warnings.append("retention has no keep-within: a burst of false snapshots would push out the true ones")
         say(f"warning: {report.warnings[-1]}")
     say("forget and prune by retention")
-    report.forget = restic.run(config, restic.forget_arguments(config.retention), on_line)
+    report.forget = _restic(config, restic.forget_arguments(config.retention), on_line)
 
 
 def _capture(config: Config, s3: S3, open_index: Callable[[], Index], report: Report, say: Say) -> None:
@@ -174,6 +187,6 @@ def _capture(config: Config, s3: S3, open_index: Callable[[], Index], report: Re
     except Refused as error:  # a plain bucket: the backup is as good as it can be there
         report.warnings.append(f"no state was captured: {error.message}")
         say(f"warning: {report.warnings[-1]}")
-    except RwmError as error:
-        report.errors.append(f"no state was captured: {error.message}")
+    except (RwmError, OSError) as error:  # OSError: no room for the spool
+        report.errors.append(f"no state was captured: {error}")
         say(f"error: {report.errors[-1]}")

@@ -28,13 +28,15 @@ def find(program: str) -> str:
 
 @contextlib.contextmanager
 def start_errors(program: str) -> Iterator[None]:
-    """In the block that starts ``program``: OSError becomes CommandMissing or RwmError."""
+    """In the block that starts ``program``: OSError and ValueError become CommandMissing or RwmError."""
     try:
         yield
     except FileNotFoundError:
         raise _missing(program) from None
     except OSError as error:
         raise RwmError(f"{Path(program).name} could not be started: {error.strerror}") from error
+    except ValueError as error:  # NUL in an argument or a variable
+        raise RwmError(f"{Path(program).name} could not be started: {error}") from error
 
 
 def _missing(program: str) -> CommandMissing:
