@@ -16,6 +16,7 @@ import pytest
 
 from rwm import process, storage
 from rwm.capture import capture
+from rwm.errors import RwmError
 from rwm.histories import histories
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
@@ -130,5 +131,9 @@ def checked(s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
     if not any((directory / "snapshots").iterdir()):
         return f"{info}: no snapshots"
     environment = {"RESTIC_PASSWORD": "x", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    done = process.run(["restic", "-r", str(directory), "--no-cache", "check", "--read-data"], env=environment)
+    check = ["restic", "-r", str(directory), "--no-cache", "check", "--read-data"]
+    try:  # restic goes on trying for minutes to read what is missing
+        done = process.run(check, env=environment, timeout=60)
+    except RwmError as error:
+        return f"{info}: {error}"
     return f"{info}: {done.stdout}{done.stderr}" if done.returncode else ""
