@@ -6,10 +6,7 @@ command -v dpkg-query >/dev/null \
   || { echo "debian-packages: not a Debian system; please install by hand: $*" >&2; exit 0; }
 missing=()
 for package in "$@"; do
-  case $(dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null) in
-    *installed*) ;;
-    *) missing+=("$package") ;;
-  esac
+  dpkg-query -W -f='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
