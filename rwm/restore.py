@@ -59,7 +59,7 @@ def to_directory(
             path = directory / HIDDEN / _hidden_name(entry.key)
         else:
             path = safe_path(directory, entry.key)
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_directories(directory, path.parent)
         _download(s3, info.bucket, entry, path)
 
     result = RestoreResult(hidden=len(hidden))
@@ -75,6 +75,15 @@ def _make_empty(directory: Path) -> None:
         raise UsageError(f"directory {directory}: {error.strerror}", hint="name an empty or a new directory") from error
     if in_use:
         raise Refused(f"directory {directory} is not empty", hint="name an empty or a new directory")
+
+
+def _make_directories(root: Path, directory: Path) -> None:
+    """What is missing of ``directory`` below ``root``, each 0700: with parents=True those above would not be."""
+    if directory.is_dir():
+        return
+    below = directory.relative_to(root)
+    for path in (*reversed(below.parents), below):
+        (root / path).mkdir(mode=0o700, exist_ok=True)
 
 
 def _hidden_name(key: str) -> str:
@@ -139,6 +148,7 @@ def to_bucket(
         if entry.key not in failed and arrived.get(entry.key) != entry.size:
             result.failures.append((entry.key, f"{arrived.get(entry.key)} bytes arrived of {entry.size}"))
             result.objects -= 1
+            result.bytes -= entry.size
     return result
 
 
