@@ -1,0 +1,271 @@
+"""The documents say what is so: commands parse, links lead somewhere, keys, exit codes and JSON are the code's."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from rwm import config, errors, policy
+from rwm.backup import BackupResult, Report
+from rwm.cli import backup as backup_command
+from rwm.cli import boundary, output
+from rwm.cli import prune as prune_command
+from rwm.model import Entry, StateInfo
+from rwm.prune import PrunePlan
+from rwm.restic import Result
+from rwm.statefile import entry_json
+from rwm.storage import StorageInfo
+from tests import help as help_texts
+
+ROOT = help_texts.ROOT
+README = ROOT / "README.md"
+DOCS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+WRITTEN = [path for path in DOCS if path != help_texts.COMMANDS]
+SHELL = re.compile(r"^ *```(?:sh|ini)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`((?:rwm|rwmfs) [^`\n]+)`")
+PROGRAM = re.compile(r"(?:^|/bin/)(rwm|rwmfs)$")
+
+
+def names(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def prose(text: str) -> str:
+    """The text without its code blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def typed(text: str) -> Iterator[list[str]]:
+    """Every command of rwm and rwmfs in the blocks of shell and of units, as words, the program first."""
+    for block in SHELL.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.replace("ExecStart=", ""), comments=True)
+            if words[:1] == ["echo"]:  # a line for cron
+                words = shlex.split(words[1])
+            start = next((n for n, word in enumerate(words) if PROGRAM.search(word)), None)
+            if start is not None:
+                yield [words[start].rpartition("/")[2], *words[start + 1 :]]
+
+
+def spans(text: str) -> Iterator[list[str]]:
+    """Every ``rwm …`` between backticks."""
+    for span in SPAN.findall(prose(text)):
+        yield shlex.split(span)
+
+
+def section(title: str) -> str:
+    """The README from one heading to the next of the same or a higher rank."""
+    text = README.read_text()
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, title
+    return found[2]
+
+
+def first_column(text: str) -> list[str]:
+    rows = re.findall(r"^\| *([^|]+?) *\|", text, re.MULTILINE)
+    return [row for row in rows if not re.fullmatch(r"-+|key|code", row)]
+
+
+# --- commands ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parse(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Give a command line to the real parser; nothing is run."""
+    for _, command, _ in help_texts.everything(hidden=True):
+        if not isinstance(command, click.Group):
+            monkeypatch.setattr(command, "callback", lambda **_: None)
+
+    def run(words: list[str]) -> None:
+        program = help_texts.PROGRAMS[words[0]]
+        try:
+            program.main(words[1:], prog_name=words[0], standalone_mode=False)
+        except click.ClickException as error:
+            pytest.fail(f"{shlex.join(words)}: {error.format_message()}")
+
+    return run
+
+
+@pytest.mark.parametrize("name", names(WRITTEN))
+def test_commands_in_shell_blocks_parse(name: str, parse: Any) -> None:
+    for words in typed((ROOT / name).read_text()):
+        parse(words)
+
+
+def test_the_parser_would_notice(parse: Any) -> None:
+    for wrong in ("rwm stat list", "rwm state list --at now", "rwmfs mount bucket1", "rwm prune b --keep-last many"):
+        with pytest.raises(pytest.fail.Exception):
+            parse(wrong.split())
+
+
+def test_commands_are_found_in_shell_blocks() -> None:
+    text = "```sh\nX=1 rwm -c a state \\\n  list  # all\ncd /opt/rwm\n```\n\n   ```sh\n   rwmfs umount /m\n   ```\n"
+    text += "```text\nrwm x\n```\n```ini\nExecStart=/bin/rwm version\n```\n"
+    text += "```sh\necho '1 2 * * * root /usr/bin/rwm backup --all' > /etc/cron.d/x\n```\n"
+    assert list(typed(text)) == [
+        ["rwm", "-c", "a", "state", "list"],
+        ["rwmfs", "umount", "/m"],
+        ["rwm", "version"],
+        ["rwm", "backup", "--all"],
+    ]
+    assert len(list(typed(README.read_text()))) > 20
+
+
+@pytest.mark.parametrize("name", names(WRITTEN))
+def test_commands_in_prose_exist_with_their_options(name: str) -> None:
+    """Command and options must exist; arguments may be left out or be placeholders."""
+    known = {path: command for path, command, _ in help_texts.everything(hidden=True)}
+    for words in spans((ROOT / name).read_text()):
+        path, rest = words[0], words[1:]
+        options = {option for parameter in known[path].params for option in parameter.opts}
+        while rest and (rest[0] == "-c" or f"{path} {rest[0]}" in known):
+            if rest[0] == "-c":
+                rest = rest[2:]
+                continue
+            path, rest = f"{path} {rest[0]}", rest[1:]
+            options |= {option for parameter in known[path].params for option in parameter.opts}
+        text = shlex.join(words)
+        group = isinstance(known[path], click.Group)
+        assert not (group and rest and not rest[0].startswith("-")), f"{text}: {path} has no command {rest[0]}"
+        if path in ("rwm restic", "rwm aws"):
+            continue
+        unknown = [word for word in rest if re.match(r"--?[a-z]", word) and word not in options | {"-h", "--help"}]
+        assert not unknown, f"{text}: {path} has no option {unknown}"
+
+
+def test_every_visible_command_is_in_the_readme() -> None:
+    table = section("Commands")
+    for path, command, _ in help_texts.everything():
+        if not isinstance(command, click.Group):
+            assert re.search(rf"^\| `{path}[ `]", table, re.MULTILINE), path
+
+
+def test_every_older_spelling_is_in_the_readme() -> None:
+    table = section("Coming from the original tool")
+    visible = {path for path, _, _ in help_texts.everything()}
+    older = {path.split()[1] for path, _, _ in help_texts.everything(hidden=True) if path not in visible}
+    assert older
+    assert {name.replace("-", "_") for name in older} <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_help_texts_are_checked_in() -> None:
+    assert help_texts.COMMANDS.read_text() == help_texts.text(), "write them anew: venv/bin/python -m tests.help"
+
+
+# --- what scripts rely on ----------------------------------------------------------------------------
+
+
+def exit_codes(error: type[errors.RwmError]) -> set[int]:
+    return {error.exit_code}.union(*(exit_codes(each) for each in error.__subclasses__()))
+
+
+def test_exit_codes_in_the_readme_are_those_of_the_code() -> None:
+    documented = [int(code) for code in first_column(section("Exit codes"))]
+    assert documented == sorted({0, boundary.INTERRUPTED} | exit_codes(errors.RwmError))
+
+
+def test_configuration_keys_in_the_readme_are_those_of_the_code() -> None:
+    documented = [key.strip("`") for key in first_column(section("Configuration"))]
+    known = [name for name, field in config.Config.model_fields.items() if not field.exclude]
+    assert sorted(documented) == sorted([*known, *config.BackupConfig.model_fields])
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.conf")), ids=lambda path: path.name)
+def test_examples_are_configurations(path: Path) -> None:
+    loaded = config.load(path, environment={})
+    assert all(loaded.s3_settings())
+    # What is commented out is a key too.
+    keys = re.findall(r"^# ?([a-z0-9_]+): ", path.read_text(), re.MULTILINE)
+    assert set(keys) <= set(config.Config.model_fields)
+
+
+def test_every_drift_code_is_documented() -> None:
+    wrong = policy.settings_drift(
+        versioning="", owner="user1", user_ids=["user1"], bucket_grants=[("all", "READ")], lifecycle=[{}]
+    )
+    for actual in (None, {}, {"Statement": {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/user1"]}}}):
+        wrong += policy.policy_drift(actual, "b", "admin")
+    codes = {drift.code for drift in wrong} | {"unreadable"}
+    for text in (section("JSON for scripts"), (ROOT / "docs" / "operations.md").read_text()):
+        assert not codes - set(re.findall(r"`([a-z-]+)`", text))
+
+
+def documented_json(command: str) -> Any:
+    """The JSON block that follows the mention of a command."""
+    text = section("JSON for scripts")
+    start = text.index(f"`{command}")
+    block = re.compile(r"```json\n(.*?)```", re.DOTALL).search(text, start)
+    assert block
+    return json.loads(block[1])
+
+
+def shape(value: Any) -> Any:
+    """Field names all the way down, in order; what is not an object counts as nothing."""
+    if isinstance(value, dict):
+        return [(key, shape(each)) for key, each in value.items()]
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return None
+
+
+INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
+ENTRY = Entry("config", "v", 155, "e", 0)
+PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
+REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
+
+
+@pytest.mark.parametrize(
+    ("command", "value"),
+    [
+        ("rwm state capture BUCKET", output.state_json(INFO)),
+        ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
+        ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
+        ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
+        ("rwm prune BUCKET", prune_command._json(PLAN)),
+        ("rwm backup --all", backup_command._json(REPORT)),
+    ],
+)
+def test_json_in_the_readme_is_that_of_the_code(command: str, value: Any) -> None:
+    assert shape(documented_json(command)) == shape(value)
+
+
+# --- form --------------------------------------------------------------------------------------------
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a document's headings, as GitLab and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", names(DOCS))
+def test_links_lead_somewhere(name: str) -> None:
+    path = ROOT / name
+    for target in re.findall(r"\]\(([^)]+)\)", prose(path.read_text())):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        found = path.parent / file if file else path
+        assert found.exists(), f"{name}: {target}"
+        assert not anchor or anchor in anchors(found), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", names(DOCS))
+def test_lines_are_short_and_files_end_with_one_line_feed(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert not [line for line in text.splitlines() if len(line) > 120 or line != line.rstrip()]
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    text = README.read_text()
+    assert not [name for name in names(DOCS) if name != "README.md" and f"]({name})" not in text]
