@@ -107,6 +107,10 @@ class MemoryS3(S3):
         roots = [entry for entry in self.versions(bucket) if "/" not in entry.key]
         return roots, sorted({key.partition("/")[0] + "/" for key in self._of(bucket) if "/" in key})
 
+    def unfinished_uploads(self, bucket: str) -> Iterator[tuple[str, str, int]]:
+        self._of(bucket)
+        return iter(())
+
     def server_time(self, bucket: str) -> int:
         self._of(bucket)
         now = self.now // SECOND * SECOND
