@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from rwm import config, errors, policy
+from rwm import config, embedded_config, errors, policy
 from rwm.backup import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import boundary, output
@@ -196,6 +196,15 @@ def test_every_drift_code_is_documented() -> None:
     codes = {drift.code for drift in wrong} | {"unreadable"}
     for text in (section("JSON for scripts"), (ROOT / "docs" / "operations.md").read_text()):
         assert not codes - set(re.findall(r"`([a-z-]+)`", text))
+
+
+def test_the_identity_policy_for_seaweedfs_is_the_one_that_is_tested() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    found = re.search(r"```json\n(\{\"Version\".*?)```", text, re.DOTALL)
+    assert found
+    (statement,) = json.loads(found[1])["Statement"]
+    assert tuple(statement["Action"]) == embedded_config.USER_ACTIONS
+    assert statement["Resource"] == ["arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"]
 
 
 def documented_json(command: str) -> Any:
