@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from rwm.errors import AccessDenied, NotFound
+from rwm.listing import Page
 from rwm.model import ObjectVersion
 from rwm.policy import Policy
 from rwm.s3 import S3, DeleteFailure
@@ -103,6 +104,11 @@ class MemoryS3(S3):
         found = self._of(bucket)
         return iter([entry for key in sorted(found) if key.startswith(prefix) for entry in found[key]])
 
+    def list_pages(
+        self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
+    ) -> Iterator[Page]:
+        yield Page([*self.versions(bucket, prefix)][:page_size], [], None, None)
+
     def top_level(self, bucket: str, *, page_size: int = 1000) -> tuple[list[ObjectVersion], list[str]]:
         roots = [entry for entry in self.versions(bucket) if "/" not in entry.key]
         return roots, sorted({key.partition("/")[0] + "/" for key in self._of(bucket) if "/" in key})
@@ -125,6 +131,10 @@ class MemoryS3(S3):
     def create_bucket(self, bucket: str) -> None:
         self.buckets[bucket] = {}
         self.states[bucket] = ""
+
+    def delete_bucket(self, bucket: str) -> None:
+        assert not any(self._of(bucket).values())
+        del self.buckets[bucket]
 
     def enable_versioning(self, bucket: str) -> None:
         self.states[bucket] = "Enabled"

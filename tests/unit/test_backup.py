@@ -17,7 +17,7 @@ from rwm.backup import BackupResult, Report, combined, selected
 from rwm.cli import boundary
 from rwm.cli.main import cli
 from rwm.config import Config, load
-from rwm.errors import CommandMissing, ConfigError, IndexUnusable, Unreachable, UsageError
+from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable, Unreachable, UsageError
 from rwm.index import Index
 from rwm.lock import held
 from rwm.model import Outcome, StateInfo
@@ -272,6 +272,15 @@ class TestStorage:
         assert "does not exist yet" in report.warnings[0]
         assert outcomes(report) == {"etc": "ok"}
         assert report.exit_code == 3
+
+    def test_an_account_that_may_not_see_who_owns_the_bucket_is_not_its_owner(
+        self, host: Host, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied() -> str:
+            raise AccessDenied("ListBuckets: AccessDenied")
+
+        monkeypatch.setattr(host.s3, "owner_id", denied)
+        assert host.run({"etc": {}}).warnings == []
 
     def test_a_check_that_is_not_possible_keeps_nothing_from_running(
         self, host: Host, monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -28,6 +29,7 @@ from rwm.errors import (
     Unreachable,
     UsageError,
 )
+from rwm.times import iso
 from tests.unit.memory import MemoryS3
 
 HEAVY = {"boto3", "botocore", "pyfuse3", "sqlite3", "sqlite_utils", "yaml", "pydantic", "rich", "trio"}
@@ -110,7 +112,8 @@ print("MODULES", *sorted({{name.partition(".")[0] for name in sys.modules}}))
 
 def modules_after(*lines: list[str]) -> set[str]:
     """The top-level modules that a process has imported after these command lines."""
-    done = process.run([sys.executable, "-c", SHOW_MODULES.format(lines=list(lines))])
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("COV")}  # it imports sqlite3
+    done = process.run([sys.executable, "-c", SHOW_MODULES.format(lines=list(lines))], env=bare)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.rpartition("MODULES ")[2].split())
 
@@ -291,9 +294,9 @@ def test_control_characters_of_a_bucket_cannot_move_the_cursor(rwm_: Terminal, s
     assert rwm_.out == "- evil\\x1b[2J\\n\\r\n"
 
 
-def states(rwm_: Terminal) -> list[dict[str, str]]:
+def states(rwm_: Terminal) -> list[dict[str, Any]]:
     assert rwm_("-c", "here.conf", "state", "list", "--json") == 0
-    found: list[dict[str, str]] = json.loads(rwm_.out)
+    found: list[dict[str, Any]] = json.loads(rwm_.out)
     return found
 
 
@@ -418,6 +421,84 @@ def test_a_check_that_finds_problems_ends_with_4(rwm_: Terminal, s3: MemoryS3) -
     assert document["ok"] is False
     assert [item["code"] for item in document["drift"]] == ["policy-missing"]
     assert rwm_("-c", "here.conf", "storage", "check", "nope") == 1
+
+
+def test_a_state_of_the_past(rwm_: Terminal, s3: MemoryS3) -> None:
+    then = s3.now
+    s3.now += 60_000
+    s3.put("bucket1", "new", b"x")
+    s3.now += 60_000
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--at", iso(then + 5000)) == 0
+    (info,) = states(rwm_)
+    assert (info["origin"], info["objects"], info["captured_at"]) == ("past", 1, iso(then + 5000))
+    assert rwm_("-c", "here.conf", "state", "list", "bucket1") == 0
+    assert info["id"][:12] in rwm_.out
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--at", "2100-01-01") == 2
+    assert len(states(rwm_)) == 1
+
+
+def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "..", b"x")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1")
+    assert rwm_(*restore, "--to-bucket", "new") == 0
+    assert rwm_.out == "restored 2 objects, 3 B, to bucket new\n"
+    assert s3.present("new").keys() == {"config", ".."}
+    assert rwm_(*restore, "--to-dir", "out") == 0
+    assert "1 keys have no path" in rwm_.err
+    assert (rwm_.directory / "out" / "config").read_bytes() == b"{}"
+
+
+def test_delete_says_what_goes_and_asks(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "config", b"{} ")
+    assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--dry-run") == 0
+    assert rwm_.out == "would delete bucket bucket1 with 2 versions and markers, 5 B\n"
+    assert "bucket1" in s3.buckets
+    assert rwm_("-c", "here.conf", "storage", "delete", "nope", "--yes") == 1
+    s3.stuck["config", s3.present("bucket1")["config"]] = "AccessDenied"
+    assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--yes") == 3
+    assert "AccessDenied" in rwm_.err
+    s3.stuck.clear()
+    assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--yes", "--json") == 0
+    assert json.loads(rwm_.out)["deleted"] is True
+    assert s3.buckets == {}
+
+
+class TestOriginalSpellings:
+    @pytest.mark.parametrize("name", ["storage_delete", "storage-delete"])
+    def test_delete(self, rwm_: Terminal, s3: MemoryS3, name: str) -> None:
+        assert rwm_("-c", "here.conf", name, "bucket1", "--yes") == 0
+        assert s3.buckets == {}
+
+    @pytest.mark.parametrize("name", ["storage_drop_versions", "storage-drop-versions"])
+    def test_drop_versions_keeps_the_newest_state_and_what_is_present(
+        self, rwm_: Terminal, s3: MemoryS3, name: str
+    ) -> None:
+        captured = s3.put("bucket1", "config", b"2")
+        rwm_("-c", "here.conf", "storage_state", "bucket1")
+        s3.now += 5000
+        present = s3.put("bucket1", "config", b"3")
+        assert rwm_("-c", "here.conf", name, "bucket1") == 0
+        there = [entry.version_id for entry in s3.versions("bucket1") if entry.key == "config"]
+        assert there == [present, captured]
+
+    def test_drop_versions_is_refused_when_it_would_lose_data(self, rwm_: Terminal, s3: MemoryS3) -> None:
+        assert rwm_("-c", "here.conf", "storage_drop_versions", "bucket1") == 5
+        assert s3.deleted == []
+
+    def test_restore_state_takes_an_id_or_the_key_of_a_state_file(self, rwm_: Terminal, s3: MemoryS3) -> None:
+        rwm_("-c", "here.conf", "storage_state", "bucket1")
+        ((key, _),) = [item for item in s3.present("bucket1").items() if item[0].startswith("rwm/states/")]
+        (info,) = states(rwm_)
+        for target, name in (("one", info["id"]), ("two", info["id"][:9]), ("three", key), ("four", "latest")):
+            assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", target, name) == 0
+            assert s3.present(target).keys() == {"config"}
+        assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", "five", "rwm/state_2024.json.gz") == 2
+        assert "five" not in s3.buckets
+
+    def test_backup_all(self, rwm_: Terminal, s3: MemoryS3) -> None:
+        assert rwm_("-c", "here.conf", "backup_all") == 2
+        assert "has no backups" in rwm_.err
 
 
 def test_secrets_are_in_nothing_that_is_printed(rwm_: Terminal, s3: MemoryS3) -> None:
