@@ -120,7 +120,7 @@ class Config(_Strict):
         where = (
             f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
         )
-        also = f", or {key.upper()} with the prefix RWM_ in the environment" if key in _ENVIRONMENT else ""
+        also = f", or RWM_{key.upper()} in the environment" if key in _ENVIRONMENT else ""
         return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}")
 
 

@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from rwm.errors import UsageError
+
 Policy = dict[str, Any]
 """A bucket policy document as JSON holds it."""
 
@@ -52,6 +54,7 @@ DENIED_BUCKET_ACTIONS = (
 DENIED_OBJECT_ACTIONS = (
     "s3:BypassGovernanceRetention",
     "s3:DeleteObjectVersion",
+    "s3:GetObjectVersion",  # what was pruned long ago is not for whoever steals these keys; recovery is the admin's
     "s3:PutObjectAcl",
     "s3:PutObjectLegalHold",
     "s3:PutObjectRetention",
@@ -267,12 +270,19 @@ def principal_forms(owner_id: str, caller_arn: str | None) -> list[str]:
 def user_principal(admin: str, user: str) -> str:
     """The principal of ``user`` in the form that works for ``admin``. A full ARN is taken as it is.
 
-    ``t1$user1`` names a user of another tenant.
+    ``t1$user1`` names a user with its tenant, which must be the admin's: no S3 client reaches a bucket of another.
+    Raises UsageError.
     """
     if user.startswith("arn:"):
         return user
     tenant, dollar, name = user.rpartition("$")
-    return f"arn:aws:iam::{tenant if dollar else admin.split(':')[4]}:user/{name}"
+    account = admin.split(":")[4]
+    if dollar and tenant != account:
+        raise UsageError(
+            f"{user} is not of the tenant that the bucket would be in ({account or 'none'})",
+            hint="use an admin account of the same tenant",
+        )
+    return f"arn:aws:iam::{account}:user/{name}"
 
 
 def admin_principal(policy: Policy, owner_id: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from rwm.audit import CONFIG, has_other_content, has_shrunk
 from rwm.errors import UsageError
 from rwm.histories import histories
 from rwm.index import Index
@@ -79,7 +80,11 @@ def plan_key(
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """What to delete and what not. ``refused`` says why it must not be executed; it is empty when it may."""
+    """What to delete and what not.
+
+    ``refused`` says why it must not be executed; it is empty when it may. ``findings`` are what looks like an attack:
+    whoever executes the plan in spite of them has to mean it.
+    """
 
     bucket: str
     kept_states: tuple[StateInfo, ...]
@@ -89,6 +94,7 @@ class PrunePlan:
     too_young: int
     locked: int
     refused: tuple[str, ...]
+    findings: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -125,6 +131,7 @@ def plan(
     newest = index.kept_versions(bucket, keep[-1:])
     has_locks = s3.has_object_lock(bucket)
     locked: list[Doomed] = []
+    watch = _Watch(index.states(bucket), keep)
 
     def is_locked(doomed: Doomed) -> bool:
         if has_locks and s3.locked_until(bucket, doomed.key, doomed.version_id):
@@ -138,20 +145,67 @@ def plan(
     for part in histories(s3, bucket):
         for history in part:
             progress(len(history))
-            decided = plan_key(history, needed.of(history[0].key), cutoff, is_locked)
+            of_kept, of_newest = needed.of(history[0].key), newest.of(history[0].key)
+            watch.look(history, of_kept, of_newest)
+            decided = plan_key(history, of_kept, cutoff, is_locked)
             versions += decided.versions
             markers += decided.markers
             kept += decided.kept
             young += decided.too_young
             there = {version.version_id for version in history if not version.is_marker}
-            found += len(newest.of(history[0].key) & there)
+            found += len(of_newest & there)
     if keep and found != keep[-1].objects:
         missing = keep[-1].objects - found
         reasons.append(
             f"the newest kept state {keep[-1].id[:12]} ({iso(keep[-1].captured_at)}) is not complete: "
             f"{missing} of its {keep[-1].objects} versions are not in the bucket"
         )
-    return PrunePlan(bucket, tuple(keep), tuple(versions), tuple(markers), kept, young, len(locked), tuple(reasons))
+    return PrunePlan(
+        bucket,
+        tuple(keep),
+        tuple(versions),
+        tuple(markers),
+        kept,
+        young,
+        len(locked),
+        tuple(reasons),
+        tuple(watch.findings()),
+    )
+
+
+class _Watch:
+    """Looks for signs of an attack while the histories go by: what is kept may be what the attacker left."""
+
+    def __init__(self, states: Sequence[StateInfo], keep: Sequence[StateInfo]) -> None:
+        self._newest = keep[-1] if keep else None
+        self._shrunk = has_shrunk(states, self._newest) if self._newest else None
+        self._overwritten: list[str] = []
+        self._lost_config = False
+
+    def look(self, history: Sequence[ObjectVersion], of_kept: set[str], of_newest: set[str]) -> None:
+        """One key's entries, newest first, and which of them the kept states and the newest one reference."""
+        first = history[0]
+        if has_other_content(history, of_kept | {first.version_id}):
+            self._overwritten.append(first.key)
+        if first.key == CONFIG and not of_newest and any(not version.is_marker for version in history):
+            self._lost_config = True
+
+    def findings(self) -> list[str]:
+        """One line for each sign."""
+        found = []
+        if self._overwritten:
+            found.append(
+                f"{len(self._overwritten)} objects that restic writes once were overwritten with other content "
+                f"(the first: {self._overwritten[0]})"
+            )
+        if self._newest and self._lost_config:
+            found.append(f"the newest kept state {self._newest.id[:12]} has no config: restic could not open it")
+        if self._newest and self._shrunk:
+            found.append(
+                f"the newest kept state {self._newest.id[:12]} has {self._newest.objects} objects, "
+                f"the one before it ({self._shrunk.id[:12]}) had {self._shrunk.objects}"
+            )
+        return found
 
 
 def _reasons(s3: S3, bucket: str, keep: Sequence[StateInfo]) -> list[str]:

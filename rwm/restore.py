@@ -114,10 +114,10 @@ def _download(s3: S3, bucket: str, entry: Entry, path: Path) -> None:
 
 def _verify(entry: Entry, size: int, sha256: str) -> None:
     if size != entry.size:
-        raise BadResponse(f"{entry.key}: {size} bytes came, the state has {entry.size}")
+        raise BadResponse(f"{size} bytes came, the state has {entry.size}")
     expected = expected_sha256(entry.key)
     if expected and expected != sha256:
-        raise BadResponse(f"{entry.key}: the content is not what its name says (SHA-256 {sha256})")
+        raise BadResponse(f"the content is not what its name says (SHA-256 {sha256})")
 
 
 def to_bucket(

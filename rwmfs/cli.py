@@ -28,6 +28,7 @@ def parse_size(text: str) -> int:
 
 
 @click.group(context_settings=CONTEXT)
+@click.version_option(__version__, "-V", "--version", message="rwmfs %(version)s")
 @common
 def cli() -> None:
     """Mount a recorded state of a bucket as a filesystem."""

@@ -87,8 +87,9 @@ def unmount(mountpoint: Path) -> None:
     path = _real(mountpoint)
     mounted = mounted_at(path)
     if mounted is None or mounted.fstype != FSTYPE:
-        what = f"{mounted.fstype} is" if mounted else "nothing is"
-        raise MountError(f"{what} mounted at {path}, rwmfs is not")
+        raise MountError(
+            f"{mounted.fstype} is mounted at {path}, not rwmfs" if mounted else f"nothing is mounted at {path}"
+        )
     _fusermount(path, lazy=is_dead(path))
 
 

@@ -65,7 +65,7 @@ def storage_drop_versions(app: App, bucket: str) -> None:
 
     The original asked nothing and checked nothing. This asks nothing, and is refused when that would lose data.
     """
-    prune_command.run(app, bucket, 1, (), 0, dry_run=False, yes=True)
+    prune_command.run(app, bucket, 1, (), 0, dry_run=False, force=False, yes=True)
 
 
 @click.command()

@@ -18,6 +18,7 @@ from rwm.cli.tools import aws, restic
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="rwm %(version)s")
 @common
 def cli() -> None:
     """Keep restic backups in S3 recoverable after the backed-up machine is taken over."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rwm.errors import UsageError
 from rwm.model import StateInfo
 from rwm.times import iso
 
@@ -46,9 +47,10 @@ def warn(text: str) -> None:
     click.echo(f"warning: {escape(text)}", err=True)
 
 
-def note(text: str) -> None:
+def note(*lines: str) -> None:
     """What is going on, on stderr."""
-    click.echo(escape(text), err=True)
+    for line in lines:
+        click.echo(escape(line), err=True)
 
 
 def size(count: int) -> str:
@@ -81,7 +83,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question} Say --yes: there is no terminal to ask on.")
+        raise UsageError(f"there is no terminal to ask on: {question}", hint="say --yes to answer")
     click.confirm(question, abort=True, err=True)
 
 

@@ -9,11 +9,11 @@ import click
 from rwm.cli import output
 from rwm.cli.options import App, common, pass_app
 from rwm.cli.storage import YES
-from rwm.errors import PartlyDone, Refused
+from rwm.errors import AccessDenied, PartlyDone, Refused
 from rwm.times import parse_duration
 
 if TYPE_CHECKING:
-    from rwm.prune import PrunePlan
+    from rwm.prune import PrunePlan, PruneResult
 
 
 @click.command()
@@ -28,17 +28,36 @@ if TYPE_CHECKING:
     help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
 )
 @click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+@click.option("--force", is_flag=True, help="Prune in spite of signs of an attack; they are named.")
 @YES
 @pass_app
 def prune(
-    app: App, bucket: str, keep_last: int, keep_state: tuple[str, ...], min_age: str, dry_run: bool, yes: bool
+    app: App,
+    bucket: str,
+    keep_last: int,
+    keep_state: tuple[str, ...],
+    min_age: str,
+    dry_run: bool,
+    force: bool,
+    yes: bool,
 ) -> None:
-    """Delete the versions in BUCKET that neither a kept state nor the present listing needs."""
-    run(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, yes=yes)
+    """Delete the versions in BUCKET that neither a kept state nor the present listing needs.
+
+    Refused (exit code 5) when the newest kept state is not complete, or when the bucket shows signs of an attack.
+    """
+    run(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, force=force, yes=yes)
 
 
 def run(
-    app: App, bucket: str, keep_last: int, keep_state: tuple[str, ...], min_age: int, *, dry_run: bool, yes: bool
+    app: App,
+    bucket: str,
+    keep_last: int,
+    keep_state: tuple[str, ...],
+    min_age: int,
+    *,
+    dry_run: bool,
+    force: bool,
+    yes: bool,
 ) -> None:
     """What ``prune`` and its older spelling do: plan, show, ask, execute."""
     from rwm import prune as service
@@ -47,11 +66,10 @@ def run(
     with output.progress(f"listing {bucket}") as progress:
         plan = service.plan(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:
-        output.document(_json(plan))
+        output.document(_json(plan, force))
     elif not app.json:
         _show(plan)
-    if plan.refused:
-        raise Refused(f"prune of {bucket} refused: {'; '.join(plan.refused)}", hint="nothing was deleted")
+    _may_run(plan, force)
     if dry_run:
         return
     count = len(plan.versions) + len(plan.markers)
@@ -61,19 +79,39 @@ def run(
         result = service.execute(app.s3, plan, progress)
     if app.json:
         done = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
-        output.document(_json(plan) | done | {"failures": [failure._asdict() for failure in result.failures]})
+        output.document(_json(plan, force) | done | {"failures": [failure._asdict() for failure in result.failures]})
     else:
         freed = output.size(result.bytes)
         click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
     if result.failures:
-        first = result.failures[0]
-        raise PartlyDone(
-            f"{len(result.failures)} of {count} were not deleted: {first.key} version {first.version_id}: {first.code}",
-            hint="run the command again; what is locked stays until its retention ends",
+        _raise_failures(result, count)
+
+
+def _may_run(plan: PrunePlan, force: bool) -> None:
+    for finding in plan.findings if force else ():
+        output.warn(f"overridden: {finding}")
+    reasons = [*plan.refused, *(() if force else plan.findings)]
+    if reasons:
+        only_findings = "; look at an earlier state, or --force to prune all the same" if not plan.refused else ""
+        raise Refused(
+            f"prune of {plan.bucket} refused: {'; '.join(reasons)}", hint=f"nothing was deleted{only_findings}"
         )
 
 
-def _json(plan: PrunePlan) -> dict[str, Any]:
+def _raise_failures(result: PruneResult, count: int) -> None:
+    first = result.failures[0]
+    if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
+        raise AccessDenied(
+            "nothing was deleted: this account may not delete versions, or all of them are locked",
+            hint="prune with the admin's configuration",
+        )
+    raise PartlyDone(
+        f"{len(result.failures)} of {count} were not deleted: {first.key} version {first.version_id}: {first.code}",
+        hint="run the command again; what is locked stays until its retention ends",
+    )
+
+
+def _json(plan: PrunePlan, force: bool) -> dict[str, Any]:
     return {
         "bucket": plan.bucket,
         "kept_states": [info.id for info in plan.kept_states],
@@ -83,7 +121,8 @@ def _json(plan: PrunePlan) -> dict[str, Any]:
         "kept_versions": plan.kept_versions,
         "locked": plan.locked,
         "too_young": plan.too_young,
-        "refused": list(plan.refused),
+        "refused": [*plan.refused, *(() if force else plan.findings)],
+        "overridden": list(plan.findings) if force else [],
     }
 
 

@@ -33,6 +33,8 @@ def capture(app: App, bucket: str, at: str | None) -> None:
     moment = parse_time(at) if at else None
     with output.progress(f"listing {bucket}") as progress:
         info = service(app.s3, app.index, bucket, at=moment, origin="past" if at else "capture", progress=progress)
+    if not info.objects:
+        output.warn(f"bucket {bucket} held nothing at {iso(info.captured_at)}: the state is empty")
     if app.json:
         output.document(output.state_json(info))
     else:
@@ -51,6 +53,12 @@ def contents(info: StateInfo) -> str:
 def list_(app: App, bucket: str | None) -> None:
     """List the recorded states, of BUCKET or of all buckets, oldest first."""
     states = app.index.states(bucket)
+    if not states:
+        where = f"of bucket {bucket}" if bucket else "of any bucket"
+        output.note(
+            f"no state {where} is in the index {app.config.index_path}",
+            "  `rwm state capture BUCKET` records one; with --at TIME as it was then, from the bucket's own history",
+        )
     if app.json:
         output.document([output.state_json(info) for info in states])
         return
@@ -84,7 +92,7 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
     if app.json:
         output.document({**output.state_json(info), "entries": [entry_json(entry) for entry in entries]})
         return
-    output.note(f"state {info.id}\nof {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
+    output.note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
     for entry in entries:
         click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {entry.version_id} {output.escape(entry.key)}")
 
@@ -133,6 +141,8 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
         else:
             result = service.to_bucket(app.s3, app.index, info, to_bucket, progress)
     where = str(to_dir) if to_dir else f"bucket {to_bucket}"
+    if to_bucket:
+        output.note(f"bucket {to_bucket} is not a protected one: `rwm storage check {to_bucket}` shows what is missing")
     for key, why in result.failures:
         output.warn(f"{key} is not restored: {why}")
     if result.hidden:

@@ -8,7 +8,7 @@ import click
 
 from rwm.cli import output
 from rwm.cli.options import App, common, pass_app
-from rwm.errors import CheckFailed, NotFound, PartlyDone
+from rwm.errors import AccessDenied, CheckFailed, NotFound, PartlyDone
 
 BUCKET = click.argument("bucket")
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -128,6 +128,8 @@ def remove_bucket(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
             failures = service.delete(app.s3, bucket, progress)
         if failures:
             codes = ", ".join(sorted({failure.code for failure in failures}))
+            if codes == "AccessDenied" and not app.s3.has_object_lock(bucket):
+                raise AccessDenied(f"bucket {bucket} stays: this account may not delete its versions")
             raise PartlyDone(
                 f"bucket {bucket} stays: the server keeps {failures[0].key} version {failures[0].version_id} ({codes})",
                 hint="what is locked can be deleted when its retention has ended",

@@ -71,7 +71,9 @@ class Index:
         """
         if text == "latest" or looks_like_time(text):
             if bucket is None:
-                raise UsageError(f"{text} says no state without a bucket", hint="give the state's id, or a bucket")
+                raise UsageError(
+                    f"{text} says no state without a bucket", hint="name the bucket with -b BUCKET, or give an id"
+                )
             return self._by_time(text, bucket)
         prefix = text.strip().lower()
         if not prefix or set(prefix) - set("0123456789abcdef"):

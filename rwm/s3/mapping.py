@@ -22,6 +22,7 @@ _HINTS = {
     "PermanentRedirect": "the bucket lives elsewhere: check s3_endpoint_url and s3_region",
     "IllegalLocationConstraintException": "the endpoint serves another region: check s3_region",
     "NoSuchBucket": "`rwm storage list` shows the buckets of this account",
+    "InvalidBucketName": "bucket names are 3 to 63 characters: lower case letters, digits, dots and hyphens",
     "NoSuchUpload": "the upload was ended by somebody else",
     "QuotaExceeded": "the account's quota is used up",
     "MethodNotAllowed": "the version is a delete marker, or the server does not know this operation",

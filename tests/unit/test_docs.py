@@ -238,7 +238,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
         ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
-        ("rwm prune BUCKET", prune_command._json(PLAN)),
+        ("rwm prune BUCKET", prune_command._json(PLAN, force=False)),
         ("rwm backup --all", backup_command._json(REPORT)),
     ],
 )

@@ -44,7 +44,7 @@ def test_a_dead_mount_of_somebody_else_is_left_alone(
     mountinfo.write_text(f"40 28 0:36 / {tmp_path} rw,nosuid - fuse.sshfs host:/dir rw\n")
     with pytest.raises(MountError, match=r"dead: the process behind fuse\.sshfs is gone"):
         mountpoint.prepare(tmp_path)
-    with pytest.raises(MountError, match=r"fuse\.sshfs is mounted at .*, rwmfs is not"):
+    with pytest.raises(MountError, match=r"fuse\.sshfs is mounted at .*, not rwmfs"):
         mountpoint.unmount(tmp_path)
     with pytest.raises(MountError, match="nothing is mounted"):
         mountpoint.unmount(tmp_path / "other")

@@ -1,0 +1,65 @@
+"""Prune after an attack that the admin has not noticed: the newest state is what the attacker left."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rwm import prune, storage
+from rwm.capture import capture
+from rwm.index import Index
+from rwm.s3 import S3
+from tests.contract.buckets import unique
+from tests.servers import Server
+
+
+def pack(content: bytes) -> str:
+    name = hashlib.sha256(content).hexdigest()
+    return f"data/{name[:2]}/{name}"
+
+
+def overwrite(user: S3, bucket: str, keys: list[str]) -> None:
+    for key in keys:
+        user.put(bucket, key, os.urandom(20))
+
+
+def delete_config(user: S3, bucket: str, keys: list[str]) -> None:
+    user.delete(bucket, "config")
+
+
+def delete_data(user: S3, bucket: str, keys: list[str]) -> None:
+    for key in keys:
+        if key.startswith("data/"):
+            user.delete(bucket, key)
+
+
+@pytest.mark.parametrize(
+    ("attack", "sign"),
+    [
+        (overwrite, "overwritten with other content"),
+        (delete_config, "has no config"),
+        (delete_data, "the one before it"),
+    ],
+)
+def test_prune_is_refused(
+    server: Server, tmp_path: Path, attack: Callable[[S3, str, list[str]], None], sign: str
+) -> None:
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("attacked")
+    storage.create(admin, bucket, "user1")
+    contents = [bytes([n]) * 10 for n in range(5)]
+    keys = ["config", *(pack(content) for content in contents)]
+    user.put(bucket, "config", b"the repository")
+    for content in contents:
+        user.put(bucket, pack(content), content)
+    with Index.open(tmp_path / "index.sqlite") as index:
+        capture(admin, index, bucket)
+        assert prune.plan(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[])).findings == ()
+        attack(user, bucket, keys)
+        capture(admin, index, bucket)
+        plan = prune.plan(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[]))
+        assert plan.refused == ()
+        assert any(sign in finding for finding in plan.findings), plan.findings
