@@ -150,8 +150,6 @@ class TestNothingIsRecorded:
     def _afterwards(self, index: Index) -> object:
         yield
         assert index.states() == []
-        spool = index.incoming()  # none is left open
-        spool.close()
 
 
 def test_progress_counts_every_version(index: Index) -> None:

@@ -325,10 +325,22 @@ def test_a_wrong_call_ends_with_2_and_no_traceback(rwm_: Terminal, s3: MemoryS3,
     assert "Traceback" not in rwm_.err
 
 
-def test_a_reader_that_goes_away_is_no_internal_error(tmp_path: Path) -> None:
-    done = process.run(["/bin/bash", "-c", f"{sys.executable} -m rwm --help | true; echo ${{PIPESTATUS[0]}}"])
-    assert done.stderr == ""
-    assert done.stdout.strip() in ("0", "1")
+TALK = """
+import click
+from rwm.cli import boundary
+
+@click.command()
+def talk():
+    click.echo("x" * 1_000_000)
+
+boundary.run(talk, "rwm", [])
+"""
+
+
+def test_a_reader_that_goes_away_is_no_internal_error() -> None:
+    pipeline = '"$0" -c "$1" | true; exit "${PIPESTATUS[0]}"'
+    done = process.run(["/bin/bash", "-c", pipeline, sys.executable, TALK])
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
 
 
 # --- what commands print -------------------------------------------------------------------------------------
@@ -361,23 +373,32 @@ def test_hidden_keys_are_listed(rwm_: Terminal, s3: MemoryS3) -> None:
     assert [entry["key"] for entry in json.loads(rwm_.out)["entries"]] == ["a/../b"]
 
 
-def test_a_dry_run_of_prune_shows_the_plan_and_deletes_nothing(rwm_: Terminal, s3: MemoryS3) -> None:
-    s3.put("bucket1", "config", b"{} ")
+@pytest.fixture
+def replaced(s3: MemoryS3) -> list[str]:
+    """Three versions of one key, which is none that restic writes only once; the last is present."""
+    return [s3.put("bucket1", "notes", b"x" * size) for size in (1, 2, 3)]
+
+
+def test_a_dry_run_of_prune_shows_the_plan_and_deletes_nothing(
+    rwm_: Terminal, s3: MemoryS3, replaced: list[str]
+) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     before = s3.counts("bucket1")
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--dry-run", "--json") == 0
     plan = json.loads(rwm_.out)
     assert {name: plan[name] for name in ("versions", "markers", "bytes", "kept_versions", "locked", "too_young")} == {
-        "versions": 1, "markers": 0, "bytes": 2, "kept_versions": 1, "locked": 0, "too_young": 0,
+        "versions": 2, "markers": 0, "bytes": 3, "kept_versions": 2, "locked": 0, "too_young": 0,
     }  # fmt: skip
     assert plan["refused"] == []
     assert s3.counts("bucket1") == before
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
-    assert "deleted 1 versions and 0 markers" in rwm_.out
+    assert "deleted 2 versions and 0 markers" in rwm_.out
+    assert replaced[-1] == s3.present("bucket1")["notes"]
 
 
-def test_prune_asks_and_without_a_terminal_says_how_to_answer(rwm_: Terminal, s3: MemoryS3) -> None:
-    s3.put("bucket1", "config", b"{} ")
+def test_prune_asks_and_without_a_terminal_says_how_to_answer(
+    rwm_: Terminal, s3: MemoryS3, replaced: list[str]
+) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     with Path(os.devnull).open() as nothing, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", nothing)
@@ -391,15 +412,13 @@ def test_prune_without_a_state_is_refused(rwm_: Terminal, s3: MemoryS3) -> None:
     assert "rwm state capture bucket1" in rwm_.err
 
 
-def test_what_could_not_be_pruned_is_partly_done(rwm_: Terminal, s3: MemoryS3) -> None:
-    first = s3.present("bucket1")["config"]
-    s3.put("bucket1", "config", b"{} ")
-    s3.stuck["config", first] = "AccessDenied"
+def test_what_could_not_be_pruned_is_partly_done(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+    s3.stuck["notes", replaced[0]] = "AccessDenied"
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes", "--json") == 3
     document = json.loads(rwm_.out)
-    assert document["failures"] == [{"key": "config", "version_id": first, "code": "AccessDenied"}]
-    assert document["versions"] == 0
+    assert document["failures"] == [{"key": "notes", "version_id": replaced[0], "code": "AccessDenied"}]
+    assert document["versions"] == 1
 
 
 def test_restore_shows_what_arrived_and_what_did_not(rwm_: Terminal, s3: MemoryS3) -> None:
@@ -455,6 +474,7 @@ def test_delete_says_what_goes_and_asks(rwm_: Terminal, s3: MemoryS3) -> None:
     assert rwm_.out == "would delete bucket bucket1 with 2 versions and markers, 5 B\n"
     assert "bucket1" in s3.buckets
     assert rwm_("-c", "here.conf", "storage", "delete", "nope", "--yes") == 1
+    s3.object_lock = True
     s3.stuck["config", s3.present("bucket1")["config"]] = "AccessDenied"
     assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--yes") == 3
     assert "AccessDenied" in rwm_.err
@@ -472,15 +492,14 @@ class TestOriginalSpellings:
 
     @pytest.mark.parametrize("name", ["storage_drop_versions", "storage-drop-versions"])
     def test_drop_versions_keeps_the_newest_state_and_what_is_present(
-        self, rwm_: Terminal, s3: MemoryS3, name: str
+        self, rwm_: Terminal, s3: MemoryS3, replaced: list[str], name: str
     ) -> None:
-        captured = s3.put("bucket1", "config", b"2")
         rwm_("-c", "here.conf", "storage_state", "bucket1")
         s3.now += 5000
-        present = s3.put("bucket1", "config", b"3")
+        present = s3.put("bucket1", "notes", b"4")
         assert rwm_("-c", "here.conf", name, "bucket1") == 0
-        there = [entry.version_id for entry in s3.versions("bucket1") if entry.key == "config"]
-        assert there == [present, captured]
+        there = [entry.version_id for entry in s3.versions("bucket1") if entry.key == "notes"]
+        assert there == [present, replaced[-1]]
 
     def test_drop_versions_is_refused_when_it_would_lose_data(self, rwm_: Terminal, s3: MemoryS3) -> None:
         assert rwm_("-c", "here.conf", "storage_drop_versions", "bucket1") == 5

@@ -197,7 +197,7 @@ def test_what_is_missing_is_named_with_the_ways_to_set_it(file: Path, key: str) 
     with pytest.raises(ConfigError) as error:
         config.s3_settings()
     assert error.value.message == f"the configuration {file} does not set {key}"
-    assert f"{key.upper()} with the prefix RWM_ in the environment" in error.value.hint
+    assert f"RWM_{key.upper()} in the environment" in error.value.hint
 
 
 def test_what_is_missing_without_any_file() -> None:

@@ -124,6 +124,45 @@ def test_an_empty_listing_is_one_all_the_same() -> None:
     )
 
 
+def cut(marker: str, key: str, encoding: str = "<EncodingType>url</EncodingType>") -> bytes:
+    """A page that ends at a key, with the marker as the server says it."""
+    return (
+        f"<ListVersionsResult><IsTruncated>true</IsTruncated>{encoding}<NextKeyMarker>{marker}</NextKeyMarker>"
+        f"<Version><Key>{key}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><Size>1</Size>"
+        "<LastModified>2026-11-20T12:00:00Z</LastModified></Version></ListVersionsResult>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("marker", "key", "name"),
+    [
+        ("a%2Bb", "a%2Bb", "a+b"),  # both encoded
+        ("a+b", "a%2Bb", "a+b"),  # Ceph RGW: only names are
+        ("%2541", "%2541", "%41"),
+        ("%41", "%2541", "%41"),
+        ("a&#x01;b", "a%01b", "a\x01b"),  # what XML cannot carry
+        ("a&#x1f;b", "a%1Fb", "a\x1fb"),
+        ("a\ufffeb", "a%EF%BF%BEb", "a\ufffeb"),
+        ("a\ufffdb", "a%EF%BF%BDb", "a\ufffdb"),
+    ],
+)
+def test_it_goes_on_after_what_was_listed_last_in_whichever_form_the_marker_comes(
+    marker: str, key: str, name: str
+) -> None:
+    found = parse_page(cut(marker, key))
+    assert [version.key for version in found.versions] == [name]
+    assert found.next_key == name
+
+
+def test_a_marker_whose_exact_name_is_unknown_is_an_error() -> None:
+    """Where nothing is encoded, a key that XML cannot carry is lost on the way."""
+    with pytest.raises(BadResponse, match="does not say the key's exact name"):
+        parse_page(
+            b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a\xef\xbf\xbdb</NextKeyMarker>"
+            b"</ListVersionsResult>"
+        )
+
+
 # --- any history, rendered --------------------------------------------------------------------------------
 
 Encode = Callable[[str], str]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.cli import output
+from rwm.errors import UsageError
 from rwm.model import StateInfo
 
 HOSTILE = "a\x1b[2J\x07\n\r\tb\x00\u202e\x9b31m\ud800"
@@ -56,10 +57,10 @@ def test_a_row_stays_a_row_whatever_is_in_it(capsys: pytest.CaptureFixture[str])
 
 def test_warnings_and_notes_go_to_stderr_and_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     output.warn("\x1b[1A warned")
-    output.note("\x1b[1A noted")
+    output.note("\x1b[1A noted", "twice")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "warning: \\x1b[1A warned\n\\x1b[1A noted\n"
+    assert captured.err == "warning: \\x1b[1A warned\n\\x1b[1A noted\ntwice\n"
 
 
 def test_a_document_is_json_that_people_can_read(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,8 +108,9 @@ class TestConfirm:
 
     def test_without_a_terminal_yes_must_be_said(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys.stdin, "isatty", lambda: False)
-        with pytest.raises(click.UsageError, match="--yes"):
+        with pytest.raises(UsageError, match="Delete all") as error:
             output.confirm("Delete all?", yes=False)
+        assert "--yes" in error.value.hint
 
     @pytest.mark.parametrize(("answer", "goes_on"), [("y", True), ("n", False), ("", False)])
     def test_on_a_terminal_the_answer_decides(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwm.errors import UsageError
 from rwm.policy import (
     DENIED_BUCKET_ACTIONS,
     DENIED_OBJECT_ACTIONS,
@@ -177,7 +178,7 @@ whos = st.sampled_from(
 @given(
     principal=whos,
     no=st.tuples(st.booleans(), st.booleans(), st.booleans()),
-    action=st.sampled_from(["s3:*", "*", "S3:GetObjectVersion", "s3:Delete*", ["s3:PutBucketPolicy"]]),
+    action=st.sampled_from(["s3:*", "*", "S3:GetObjectTorrent", "s3:Delete*", ["s3:PutBucketPolicy"]]),
     resource=st.sampled_from(["*", ON_BUCKET, [ON_OBJECTS], "arn:aws:s3:::bucket1/data/*"]),
     effect=st.sampled_from(["Allow", "Deny"]),
     condition=st.sampled_from([None, {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}, {"Bool": "odd"}, "odd"]),
@@ -418,13 +419,19 @@ def test_forms_to_try_for_the_account_that_owns_the_bucket(owner: str, caller: s
     [
         (ADMIN, "user1", USER),
         (T1_ADMIN, "user1", "arn:aws:iam::t1:user/user1"),
-        (T1_ADMIN, "t2$user1", "arn:aws:iam::t2:user/user1"),
+        (T1_ADMIN, "t1$user1", "arn:aws:iam::t1:user/user1"),
         ("arn:aws:iam::000000000000:user/admin", "user1", "arn:aws:iam::000000000000:user/user1"),
         (ADMIN, "arn:aws:iam::99:role/backup", "arn:aws:iam::99:role/backup"),
     ],
 )
 def test_a_user_is_named_in_the_form_that_works_for_the_admin(admin: str, user: str, principal: str) -> None:
     assert user_principal(admin, user) == principal
+
+
+@pytest.mark.parametrize(("admin", "user"), [(T1_ADMIN, "t2$user1"), (ADMIN, "t1$user1")])
+def test_a_user_of_another_tenant_could_not_reach_the_bucket(admin: str, user: str) -> None:
+    with pytest.raises(UsageError, match="is not of the tenant"):
+        user_principal(admin, user)
 
 
 @pytest.mark.parametrize("tenant", ["", "t1"])

@@ -158,7 +158,7 @@ class TestWrongBytes:
         info = place.state("config", "data/00/a")
         place.s3.wrong["config"] = b"conf"
         result = place.restore(info)
-        assert result.failures == [("config", "config: 4 bytes came, the state has 6")]
+        assert result.failures == [("config", "4 bytes came, the state has 6")]
         assert (result.objects, result.bytes) == (1, len("data/00/a"))
         assert place.files() == {"data/00/a": b"data/00/a"}
 
