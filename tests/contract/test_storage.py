@@ -40,9 +40,22 @@ class Protected:
         return written(self.admin.versions(self.bucket))
 
 
-@pytest.fixture(params=["seaweedfs", "rgw", "rgw with a tenant"])
+PLACES = ["seaweedfs", "rgw", "rgw with a tenant"]
+
+
+@pytest.fixture(params=PLACES)
 def protected(request: pytest.FixtureRequest) -> Protected:
     """One on each server; on RGW also with accounts of a tenant."""
+    return _protected(request)
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def shared(request: pytest.FixtureRequest) -> Protected:
+    """The same for all tests in which nothing may change."""
+    return _protected(request)
+
+
+def _protected(request: pytest.FixtureRequest) -> Protected:
     name, _, tenant = request.param.partition(" ")
     server: Server = request.getfixturevalue(name)
     return Protected(server, *(("t1$admin", "t1$user1") if tenant else ("admin", "user1")))
@@ -143,32 +156,32 @@ FORBIDDEN: dict[str, Callable[[Any, Protected], Any]] = {
 
 
 @pytest.mark.parametrize("attempt", FORBIDDEN)
-def test_the_user_is_refused(protected: Protected, attempt: str) -> None:
-    before = protected.everything()
+def test_the_user_is_refused(shared: Protected, attempt: str) -> None:
+    before = shared.everything()
     with pytest.raises(ClientError) as error:
-        FORBIDDEN[attempt](protected.user.client, protected)
+        FORBIDDEN[attempt](shared.user.client, shared)
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error.value
-    assert protected.everything() == before
-    assert protected.admin.get(protected.bucket, "data/00/pack", protected.first) == BODY
-    assert storage.check(protected.admin, protected.bucket) == []
+    assert shared.everything() == before
+    assert shared.admin.get(shared.bucket, "data/00/pack", shared.first) == BODY
+    assert storage.check(shared.admin, shared.bucket) == []
 
 
-def test_versions_in_a_batch_are_refused_one_by_one(protected: Protected) -> None:
-    before = protected.everything()
-    pairs = [("data/00/pack", protected.first), ("config", protected.marker)]
-    failures = protected.user.delete_versions(protected.bucket, pairs)
+def test_versions_in_a_batch_are_refused_one_by_one(shared: Protected) -> None:
+    before = shared.everything()
+    pairs = [("data/00/pack", shared.first), ("config", shared.marker)]
+    failures = shared.user.delete_versions(shared.bucket, pairs)
     assert sorted((fail.key, fail.version_id, fail.code) for fail in failures) == sorted(
         (key, version, "AccessDenied") for key, version in pairs
     )
-    assert protected.everything() == before
+    assert shared.everything() == before
 
 
-def test_publishing_by_the_header_of_a_put(protected: Protected) -> None:
-    before = protected.everything()
+def test_publishing_by_the_header_of_a_put(shared: Protected) -> None:
+    before = shared.everything()
     with pytest.raises(ClientError) as error:
-        protected.user.client.put_object(Bucket=protected.bucket, Key="x", Body=b"", ACL="public-read")
+        shared.user.client.put_object(Bucket=shared.bucket, Key="x", Body=b"", ACL="public-read")
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert protected.everything() == before
+    assert shared.everything() == before
 
 
 def test_another_account_sees_nothing(rgw: Server) -> None:
