@@ -291,6 +291,15 @@ def test_a_deny_on_something_else_is_both() -> None:
     assert codes(policy) == MISSING | EXTRA
 
 
+@pytest.mark.parametrize("name", ["Principal", "Action", "Resource"])
+def test_the_not_forms_mean_the_opposite(name: str) -> None:
+    policy = good()
+    denied = statement(policy, "RwmUserObjectsDenied")
+    denied[f"Not{name}"] = denied.pop(name)
+    assert codes(policy) == MISSING | EXTRA
+    assert any(f"Not{name}:" in detail or f"not{name.lower()}:" in detail for _, detail in drift(policy))
+
+
 def test_a_condition_weakens_a_deny() -> None:
     policy = good()
     statement(policy, "RwmUserObjectsDenied")["Condition"] = {"StringEquals": {"aws:UserAgent": "nobody"}}
