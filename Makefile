@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 LINKS  ?= /usr/local/bin
 # Arguments for pytest: make test ARGS="-k listing tests/unit"
 ARGS   ?=
+# Tests at once: they wait for servers, mounts and clocks more than they compute.
+JOBS   ?= 4
 
 DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
 DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl
@@ -64,11 +66,11 @@ bench: $(VENV)/.installed-dev  ## measurements
 # --- development -------------------------------------------------------------------------------------
 
 test: $(VENV)/.installed-dev  ## all tests (ARGS="..." goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
 
 coverage: $(VENV)/.installed-dev  ## all tests, measured: fails under 95 %
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

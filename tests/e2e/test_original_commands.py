@@ -17,6 +17,9 @@ from rwm.s3 import Credentials
 from tests.e2e.cli import BIN, Shell
 from tests.servers import Server
 
+# All of them want bucket1, and /mnt/restore: one after the other.
+pytestmark = pytest.mark.xdist_group("bucket1")
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
