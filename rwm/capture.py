@@ -30,14 +30,21 @@ def capture(
     origin: Origin = "capture",
     outcome: Outcome | None = None,
     progress: Progress = lambda count: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> StateInfo:
     """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
     The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
-    with the number of versions listed since the last call. Raises Refused for a bucket without versioning, UsageError
-    for a time that is not over, and the errors of S3 and of the index; nothing is recorded then.
+    with the number of versions listed since the last call, ``warn`` with what the user should know. Raises Refused for
+    a bucket without versioning, UsageError for a time that is not over, and the errors of S3 and of the index; nothing
+    is recorded then.
     """
-    if not s3.versioning(bucket):
+    versioning = s3.versioning(bucket)
+    if versioning == "Suspended":
+        warn(
+            f"versioning of bucket {bucket} is suspended: what is overwritten now is gone, and no state brings it back"
+        )
+    elif not versioning:
         raise Refused(
             f"bucket {bucket} has no versioning: what is overwritten is gone, and no state could bring it back",
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",

@@ -23,6 +23,6 @@ def diff(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[tuple[Kind
             yield "+", right.key
             right = next(new, None)
         else:
-            if left.version_id != right.version_id:
+            if left != right:  # a `null` version that was overwritten in place keeps its id
                 yield "M", left.key
             left, right = next(old, None), next(new, None)

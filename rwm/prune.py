@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from rwm.audit import CONFIG, has_other_content, has_shrunk
-from rwm.errors import UsageError
+from rwm.audit import Watch
+from rwm.errors import NotFound, S3Error, UsageError
 from rwm.histories import histories
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, DeleteFailure
+from rwm.tally import Tally
 from rwm.times import iso
 
 CHUNK = 250  # versions to one request: Ceph RGW takes 15 s for 1,000
@@ -83,7 +84,8 @@ class PrunePlan:
     """What to delete and what not.
 
     ``refused`` says why it must not be executed; it is empty when it may. ``findings`` are what looks like an attack:
-    whoever executes the plan in spite of them has to mean it.
+    whoever executes the plan in spite of them has to mean it. ``lost_states`` are recorded states that are not whole
+    any more afterwards.
     """
 
     bucket: str
@@ -95,6 +97,7 @@ class PrunePlan:
     locked: int
     refused: tuple[str, ...]
     findings: tuple[str, ...] = ()
+    lost_states: tuple[StateInfo, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -127,39 +130,40 @@ def plan(
     """Look at the whole bucket and decide. ``min_age`` in milliseconds. Changes nothing."""
     reasons = _reasons(s3, bucket, keep)
     cutoff = s3.server_time(bucket) - min_age if min_age else _NEVER
-    needed = index.kept_versions(bucket, keep)
-    newest = index.kept_versions(bucket, keep[-1:])
-    has_locks = s3.has_object_lock(bucket)
-    locked: list[Doomed] = []
-    watch = _Watch(index.states(bucket), keep)
-
-    def is_locked(doomed: Doomed) -> bool:
-        if has_locks and s3.locked_until(bucket, doomed.key, doomed.version_id):
-            locked.append(doomed)
-            return True
-        return False
-
+    references, tally = index.references(bucket), Tally(index.states(bucket), keep)
+    last = Tally(index.states(bucket), keep[-1:])
+    watch = Watch(keep[-1]) if keep else None
+    locks = _Locks(s3, bucket)
     versions: list[Doomed] = []
     markers: list[Doomed] = []
-    kept = young = found = 0
+    kept = young = 0
     for part in histories(s3, bucket):
         for history in part:
             progress(len(history))
-            of_kept, of_newest = needed.of(history[0].key), newest.of(history[0].key)
-            watch.look(history, of_kept, of_newest)
-            decided = plan_key(history, of_kept, cutoff, is_locked)
+            needs = references.of(history[0].key)
+            wanted = {version for version, states in needs if tally.is_kept(states)}
+            decided = plan_key(history, wanted, cutoff, locks.hold)
+            there, doomed = _ids(history), {item.version_id for item in decided.versions}
+            for version, states in needs:
+                if version in there:
+                    tally.there(states)
+                if version in doomed:
+                    tally.doomed(states)
+            if watch:
+                watch.look(history, wanted, any(last.is_kept(states) for _, states in needs))
             versions += decided.versions
             markers += decided.markers
             kept += decided.kept
             young += decided.too_young
-            there = {version.version_id for version in history if not version.is_marker}
-            found += len(of_newest & there)
-    if keep and found != keep[-1].objects:
-        missing = keep[-1].objects - found
-        reasons.append(
-            f"the newest kept state {keep[-1].id[:12]} ({iso(keep[-1].captured_at)}) is not complete: "
-            f"{missing} of its {keep[-1].objects} versions are not in the bucket"
-        )
+    ending = tally.ending()
+    findings = watch.findings(info for info, whole in ending if whole) if watch else []
+    for info, count in tally.missing():
+        lacks = f"is not complete: {count} of its {info.objects} versions are not in the bucket"
+        name = f"{info.id[:12]} ({iso(info.captured_at)})"
+        if info == keep[-1]:
+            reasons.append(f"the newest kept state {name} {lacks}")
+        else:
+            findings.append(f"the kept state {name} {lacks}")
     return PrunePlan(
         bucket,
         tuple(keep),
@@ -167,45 +171,38 @@ def plan(
         tuple(markers),
         kept,
         young,
-        len(locked),
+        locks.held,
         tuple(reasons),
-        tuple(watch.findings()),
+        tuple(findings),
+        tuple(info for info, _ in ending),
     )
 
 
-class _Watch:
-    """Looks for signs of an attack while the histories go by: what is kept may be what the attacker left."""
+def _ids(history: Sequence[ObjectVersion]) -> set[str]:
+    return {version.version_id for version in history if not version.is_marker}
 
-    def __init__(self, states: Sequence[StateInfo], keep: Sequence[StateInfo]) -> None:
-        self._newest = keep[-1] if keep else None
-        self._shrunk = has_shrunk(states, self._newest) if self._newest else None
-        self._overwritten: list[str] = []
-        self._lost_config = False
 
-    def look(self, history: Sequence[ObjectVersion], of_kept: set[str], of_newest: set[str]) -> None:
-        """One key's entries, newest first, and which of them the kept states and the newest one reference."""
-        first = history[0]
-        if has_other_content(history, of_kept | {first.version_id}):
-            self._overwritten.append(first.key)
-        if first.key == CONFIG and not of_newest and any(not version.is_marker for version in history):
-            self._lost_config = True
+class _Locks:
+    """Asks the server what it holds, where the bucket can have locks at all."""
 
-    def findings(self) -> list[str]:
-        """One line for each sign."""
-        found = []
-        if self._overwritten:
-            found.append(
-                f"{len(self._overwritten)} objects that restic writes once were overwritten with other content "
-                f"(the first: {self._overwritten[0]})"
-            )
-        if self._newest and self._lost_config:
-            found.append(f"the newest kept state {self._newest.id[:12]} has no config: restic could not open it")
-        if self._newest and self._shrunk:
-            found.append(
-                f"the newest kept state {self._newest.id[:12]} has {self._newest.objects} objects, "
-                f"the one before it ({self._shrunk.id[:12]}) had {self._shrunk.objects}"
-            )
-        return found
+    def __init__(self, s3: S3, bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._possible = s3.has_object_lock(bucket)
+        self.held = 0
+
+    def hold(self, doomed: Doomed) -> bool:
+        """Whether the version is locked. One of which the server does not tell counts as locked: it is kept."""
+        if not self._possible:
+            return False
+        try:
+            locked = self._s3.locked_until(self._bucket, doomed.key, doomed.version_id) is not None
+        except NotFound:
+            return False
+        except S3Error:
+            locked = True
+        self.held += locked
+        return locked
 
 
 def _reasons(s3: S3, bucket: str, keep: Sequence[StateInfo]) -> list[str]:
@@ -228,6 +225,18 @@ class PruneResult:
     markers: int = 0
     bytes: int = 0
     failures: tuple[DeleteFailure, ...] = ()
+
+
+def carry_out(s3: S3, index: Index, todo: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
+    """:func:`execute` the plan, and take the states that it ends out of the index: a mount of them would be a lie."""
+    try:
+        result = execute(s3, todo, progress)
+    except BaseException:
+        index.forget(todo.lost_states)  # some of it may be deleted
+        raise
+    if result.versions:
+        index.forget(todo.lost_states)
+    return result
 
 
 def execute(s3: S3, todo: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:

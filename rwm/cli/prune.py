@@ -76,7 +76,7 @@ def run(
     if count:
         output.confirm(f"Delete {count} versions and markers for good?", yes=yes)
     with output.progress(f"deleting from {bucket}", count) as progress:
-        result = service.execute(app.s3, plan, progress)
+        result = service.carry_out(app.s3, app.index, plan, progress)
     if app.json:
         done = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
         output.document(_json(plan, force) | done | {"failures": [failure._asdict() for failure in result.failures]})
@@ -115,6 +115,7 @@ def _json(plan: PrunePlan, force: bool) -> dict[str, Any]:
     return {
         "bucket": plan.bucket,
         "kept_states": [info.id for info in plan.kept_states],
+        "lost_states": [info.id for info in plan.lost_states],
         "versions": len(plan.versions),
         "markers": len(plan.markers),
         "bytes": plan.bytes,
@@ -134,6 +135,7 @@ def _show(plan: PrunePlan) -> None:
         [
             ("delete: versions", len(plan.versions), output.size(plan.bytes)),
             ("delete: markers", len(plan.markers), ""),
+            ("delete: states that need them", len(plan.lost_states), ""),
             ("keep: needed versions", plan.kept_versions, ""),
             ("keep: too young", plan.too_young, ""),
             ("keep: locked", plan.locked, ""),

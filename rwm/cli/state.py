@@ -30,9 +30,17 @@ def capture(app: App, bucket: str, at: str | None) -> None:
     """Record the state of BUCKET, in the index and in the bucket."""
     from rwm.capture import capture as service
 
-    moment = parse_time(at) if at else None
+    moment = parse_time(at) if at is not None else None
     with output.progress(f"listing {bucket}") as progress:
-        info = service(app.s3, app.index, bucket, at=moment, origin="past" if at else "capture", progress=progress)
+        info = service(
+            app.s3,
+            app.index,
+            bucket,
+            at=moment,
+            origin="past" if moment is not None else "capture",
+            progress=progress,
+            warn=output.warn,
+        )
     if not info.objects:
         output.warn(f"bucket {bucket} held nothing at {iso(info.captured_at)}: the state is empty")
     if app.json:
@@ -94,7 +102,8 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
         return
     output.note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
     for entry in entries:
-        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {entry.version_id} {output.escape(entry.key)}")
+        version = output.escape(entry.version_id)
+        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {version} {output.escape(entry.key)}")
 
 
 @state.command()
@@ -146,7 +155,7 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
     for key, why in result.failures:
         output.warn(f"{key} is not restored: {why}")
     if result.hidden:
-        output.warn(f"{result.hidden} keys have no path: they are in {where}/{service.HIDDEN}, with keys.jsonl")
+        output.warn(f"{result.hidden} keys have no path: they are in {where}/{result.aside}, with keys.jsonl")
     failures = [{"key": key, "why": why} for key, why in result.failures]
     if app.json:
         document = {"id": info.id, "target": where, "objects": result.objects, "bytes": result.bytes}

@@ -30,6 +30,22 @@ def record(connection: sqlite3.Connection, info: StateInfo, entries: Iterable[En
     )
 
 
+def forget(connection: sqlite3.Connection, info: StateInfo) -> None:
+    """Take a state out again. The caller holds the transaction. Every other moment stays as it is.
+
+    What was current at the state's moment T alone goes; what began at T begins at N, what ended at T ends at N.
+    """
+    bucket = bucket_id(connection, info.bucket)
+    row = connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
+    if row is None:
+        return
+    scope = {"bucket": bucket, "T": row[0], "N": _next_moment(connection, bucket, row[0])}
+    connection.execute(f"DELETE FROM version WHERE {_OURS} AND since = :T AND until <= :N", scope)
+    connection.execute(f"UPDATE version SET since = :N WHERE {_OURS} AND since = :T", scope)
+    connection.execute(f"UPDATE version SET until = :N WHERE {_OURS} AND until = :T", scope)
+    connection.execute("DELETE FROM state WHERE id = ?", (info.id,))
+
+
 def bucket_id(connection: sqlite3.Connection, name: str, *, create: bool = False) -> int:
     """The bucket's row; 0 when it has none."""
     if create:
@@ -104,10 +120,14 @@ class _Directories:
         return int(row[0]), hidden
 
 
+# A `null` version that was overwritten in place keeps its id and is another one all the same.
+_SAME = (
+    "a.directory = version.directory AND a.name = version.name AND a.version_id = version.version_id "
+    "AND a.size = version.size AND a.etag = version.etag AND a.last_modified = version.last_modified"
+)
 _OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
 _VANISHED = f"""{_OURS} AND since < :T AND until > :T AND NOT EXISTS (
-    SELECT 1 FROM temp.arriving a
-    WHERE a.directory = version.directory AND a.name = version.name AND a.version_id = version.version_id)"""
+    SELECT 1 FROM temp.arriving a WHERE {_SAME})"""
 
 
 def _end_what_vanished(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
@@ -131,8 +151,7 @@ def _begin_what_appeared(connection: sqlite3.Connection, scope: dict[str, int]) 
     )
     connection.execute(
         f"""UPDATE version SET since = :T WHERE {_OURS} AND since = :N AND EXISTS (
-            SELECT 1 FROM temp.arriving a
-            WHERE a.directory = version.directory AND a.name = version.name AND a.version_id = version.version_id)""",
+            SELECT 1 FROM temp.arriving a WHERE {_SAME})""",
         scope,
     )
     connection.execute(

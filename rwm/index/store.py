@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rwm.errors import StateNotFound, UsageError
+from rwm.errors import IndexUnusable, StateNotFound, UsageError
 from rwm.index.connection import connect, errors, transaction
 from rwm.index.incoming import Incoming
-from rwm.index.record import bucket_id, record
+from rwm.index.record import bucket_id, forget, record
+from rwm.index.references import References
 from rwm.index.tree import IndexTree
 from rwm.model import Entry, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
@@ -56,6 +57,13 @@ class Index:
                 return False
             record(self._connection, info, entries)
             return True
+
+    def forget(self, states: Iterable[StateInfo]) -> None:
+        """Take states out, each in one transaction; those that are not there are passed over."""
+        with errors(self.path):
+            for info in states:
+                with transaction(self._connection):
+                    forget(self._connection, info)
 
     def states(self, bucket: str | None = None) -> list[StateInfo]:
         """All states, or one bucket's, oldest first."""
@@ -125,10 +133,20 @@ class Index:
         return IndexTree(self._connection, self.path, info, self._root(info.bucket), self.moment(info))
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
-        """The state's entries sorted by key (by byte)."""
-        moment = self.moment(info)
+        """The state's entries sorted by key (by byte).
+
+        Raises IndexUnusable in the end when they are not as many as the state had when it was captured.
+        """
+        moment, count = self.moment(info), 0
         with errors(self.path):
-            yield from self._entries_below(self._root(info.bucket), "", moment)
+            for entry in self._walk(self._root(info.bucket), moment):
+                count += 1
+                yield entry
+        if count != info.objects:
+            raise IndexUnusable(
+                f"index {self.path}: state {info.id[:12]} has {info.objects} objects, {count} are there",
+                hint="move the index away and capture again; the bucket still holds every state",
+            )
 
     def _root(self, bucket: str) -> int:
         with errors(self.path):
@@ -138,8 +156,23 @@ class Index:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def _entries_below(self, directory: int, path: str, moment: int) -> Iterator[Entry]:
-        """Files and subdirectories merged in the order of whole keys: a directory sorts as its name with a slash."""
+    def _walk(self, root: int, moment: int) -> Iterator[Entry]:
+        """Depth first, with a stack of our own: a key may have a thousand slashes."""
+        stack = [self._level(root, "", moment)]
+        while stack:
+            item = next(stack[-1], None)
+            if item is None:
+                stack.pop()
+            elif isinstance(item, Entry):
+                yield item
+            else:
+                stack.append(self._level(*item, moment))
+
+    def _level(self, directory: int, path: str, moment: int) -> Iterator[Entry | tuple[int, str]]:
+        """A directory's files and (id, path) of its subdirectories, merged in the order of whole keys.
+
+        A directory sorts as its name with a slash.
+        """
         files = self._connection.execute(
             "SELECT name, version_id, size, etag, last_modified FROM version "
             "WHERE directory = ? AND since <= ? AND until > ? ORDER BY name",
@@ -149,47 +182,12 @@ class Index:
         subdirectories = sorted((f"{name}/", number) for name, number in children)
         merged: Iterator[tuple[Any, ...]] = heapq.merge(files, subdirectories, key=lambda item: item[0])
         for item in merged:
-            if len(item) == 2:
-                yield from self._entries_below(item[1], path + item[0], moment)
-            else:
-                yield Entry(path + item[0], *item[1:])
+            yield (item[1], path + item[0]) if len(item) == 2 else Entry(path + item[0], *item[1:])
 
-    def kept_versions(self, bucket: str, states: Iterable[StateInfo]) -> KeptVersions:
-        """What those states of the bucket reference, to be asked key by key."""
-        return KeptVersions(self._connection, self.path, self._root(bucket), [self.moment(info) for info in states])
-
-
-class KeptVersions:
-    """Answers which versions of a key any of some states references."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path, root: int, moments: list[int]) -> None:
-        self._connection = connection
-        self._path = path
-        self._root = root
-        self._moments = moments
-        self._directory: tuple[str, int] = ("", root)
-
-    def of(self, key: str) -> set[str]:
-        """Version ids of ``key`` that are current in at least one of the states."""
-        path, _, name = key.rpartition("/")
-        with errors(self._path):
-            rows = self._connection.execute(
-                "SELECT version_id, since, until FROM version WHERE directory = ? AND name = ?",
-                (self._find(path + "/" if "/" in key else ""), name),
-            ).fetchall()
-        return {version for version, since, until in rows if any(since <= at < until for at in self._moments)}
-
-    def _find(self, path: str) -> int:
-        """The directory's row, 0 for none. Keeps the last one: a listing asks in order."""
-        if path != self._directory[0]:
-            found = self._root
-            for name in path.split("/")[:-1]:
-                row = self._connection.execute(
-                    "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, name)
-                ).fetchone()
-                found = int(row[0]) if row else 0
-            self._directory = (path, found)
-        return self._directory[1]
+    def references(self, bucket: str) -> References:
+        """Which states of the bucket need which versions, to be asked key by key."""
+        moments = [self.moment(info) for info in self.states(bucket)]
+        return References(self._connection, self.path, self._root(bucket), moments)
 
 
 def _info(row: tuple[Any, ...]) -> StateInfo:

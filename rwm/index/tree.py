@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from rwm.errors import IndexUnusable
 from rwm.index.connection import errors
 from rwm.model import Entry, StateInfo, TreeNode
 
@@ -70,13 +69,14 @@ class IndexTree:
 
     def _prefix(self, directory: int) -> str:
         """The keys' part up to and with the directory's slash."""
-        prefix = self._prefixes.get(directory)
-        if prefix is None:
-            parent, name = self._connection.execute(
-                "SELECT parent, name FROM directory WHERE id = ?", (directory,)
-            ).fetchone()
-            prefix = self._prefixes[directory] = f"{self._prefix(parent)}{name}/"
-        return prefix
+        names: list[str] = []
+        here = directory
+        while here not in self._prefixes:
+            here, name = self._connection.execute("SELECT parent, name FROM directory WHERE id = ?", (here,)).fetchone()
+            names.append(name)
+        if names:
+            self._prefixes[directory] = self._prefixes[here] + "".join(f"{name}/" for name in reversed(names))
+        return self._prefixes[directory]
 
     def _is_alive(self, directory: int) -> bool:
         """Whether the state has a showable key anywhere below."""
@@ -128,17 +128,3 @@ class IndexTree:
         for directory, name, number in shared:
             if self._is_alive(number):
                 yield directory, name
-
-    def check(self) -> None:
-        """Raises IndexUnusable unless the index holds as many entries as the state had when it was captured."""
-        with errors(self._path):
-            found = self._connection.execute(
-                f"SELECT count(*) FROM directory d JOIN version v ON v.directory = d.id WHERE d.bucket = "
-                f"(SELECT bucket FROM directory WHERE id = :root) AND {_CURRENT}",
-                {"root": self.root, "T": self._moment},
-            ).fetchone()[0]
-        if found != self.info.objects:
-            raise IndexUnusable(
-                f"index {self._path}: state {self.info.id[:12]} has {self.info.objects} objects, {found} are there",
-                hint="move the index away and capture again; the bucket still holds every state",
-            )

@@ -90,6 +90,7 @@ def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_
     own = [*s3.versions(bucket, "rwm/")]
     todo = prune.plan(s3, index, bucket, kept)
     assert todo.refused == () and todo.versions and todo.markers
+    assert todo.findings == () and todo.lost_states == (states[1],)
     assert everything(s3, bucket) == all_before  # a plan changes nothing
     result = prune.execute(s3, todo)
     assert result.failures == ()
@@ -106,10 +107,25 @@ def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_
 
     keep = prune.kept_states(index, bucket, last=1, named=[])
     assert keep == [states[2]]
-    assert prune.execute(s3, prune.plan(s3, index, bucket, keep)).versions > 0
+    assert prune.carry_out(s3, index, prune.plan(s3, index, bucket, keep)).versions > 0
     assert present(s3, bucket) == shown
+    assert index.states(bucket) == [states[2]]  # the others are not whole any more
     assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
-    assert prune.plan(s3, index, bucket, kept[:1]).refused  # it was not kept, and is incomplete now
+
+
+def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(
+    history: History, index: Index, tmp_path: Path
+) -> None:
+    s3, bucket, states = history
+    foreign = StateInfo("f" * 64, bucket, states[0].captured_at + 1000, "capture", 1, 1)
+    index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
+    keep = prune.kept_states(index, bucket, last=3, named=[])
+    assert foreign in keep
+    todo = prune.plan(s3, index, bucket, keep)
+    assert f"the kept state {foreign.id[:12]}" in todo.findings[0]
+    assert "is not complete: 1 of its 1 versions" in todo.findings[0]
+    without = prune.plan(s3, index, bucket, states)
+    assert without.lost_states == ()  # nothing of it was ever here
 
 
 def test_an_incomplete_newest_state_is_refused(s3: S3, index: Index) -> None:

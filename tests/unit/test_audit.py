@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rwm.audit import has_other_content, has_shrunk
-from rwm.model import ObjectVersion, StateInfo
+from rwm.audit import Watch, has_other_content
+from rwm.model import ObjectVersion, Outcome, StateInfo
 
 PACK = "data/ab/" + "ab" * 32
 MD5 = {"x": "0" * 32, "y": "1" * 32}
@@ -53,13 +53,35 @@ def test_other_names_may_change() -> None:
         assert not has_other_content(history(key, "x", "y"), ["v2"])
 
 
-def state(objects: int) -> StateInfo:
-    return StateInfo(f"{objects}", "bucket1", objects, "capture", objects, 0)
+def state(objects: int, outcome: Outcome | None = None) -> StateInfo:
+    return StateInfo(f"{objects:064x}", "bucket1", objects, "backup", objects, 0, outcome)
 
 
-def test_a_state_with_less_than_half_of_the_one_before_has_shrunk() -> None:
-    big, half, small = state(100), state(50), state(49)
-    assert has_shrunk([big, half], half) is None
-    assert has_shrunk([big, small], small) is big
-    assert has_shrunk([small, big], big) is None
-    assert has_shrunk([small], small) is None
+class TestWatch:
+    def test_an_ordinary_day_has_no_findings(self) -> None:
+        watch = Watch(state(50, "ok"))
+        watch.look(history("config", "x"), {"v1"}, newest=True)
+        watch.look(history(PACK, "x", None), set(), newest=False)
+        assert watch.findings([state(100)]) == []
+
+    def test_what_is_kept_or_present_was_overwritten(self) -> None:
+        watch = Watch(state(1))
+        watch.look(history(PACK, "x", "y"), {"v1"}, newest=True)
+        assert watch.findings([]) == [
+            f"1 objects that restic writes once were overwritten with other content (the first: {PACK})"
+        ]
+
+    def test_the_newest_kept_state_has_no_config_though_there_was_one(self) -> None:
+        watch = Watch(state(1))
+        watch.look(history("config", "x", None), set(), newest=False)
+        assert ["has no config" in finding for finding in watch.findings([])] == [True]
+
+    def test_the_newest_kept_state_comes_from_a_failed_backup(self) -> None:
+        assert Watch(state(1, "partial")).findings([]) == []
+        assert ["after a backup that failed" in f for f in Watch(state(1, "failed")).findings([])] == [True]
+
+    def test_a_much_larger_state_would_end(self) -> None:
+        """However many small states were captured after it."""
+        (finding,) = Watch(state(49)).findings([state(60), state(100), state(48)])
+        assert "has 49 objects" in finding
+        assert f"{state(100).id[:12]}, which this would end, has 100" in finding

@@ -30,11 +30,15 @@ def test_a_state_does_not_differ_from_itself(content: dict[str, str]) -> None:
     assert list(diff(entries(content), entries(content))) == []
 
 
-def test_the_version_alone_decides() -> None:
-    """The same version with another size or time is the server's talk; another version with the same size is not."""
+def test_another_version_with_the_same_content_is_a_change() -> None:
     before, after = Entry("k", "v1", 1, "e", 0), Entry("k", "v2", 1, "e", 0)
-    assert list(diff([before], [before._replace(size=2, last_modified=5)])) == []
     assert list(diff([before], [after])) == [("M", "k")]
+
+
+def test_a_null_version_that_was_overwritten_in_place_is_a_change() -> None:
+    before = Entry("k", "null", 1, "e", 0)
+    assert list(diff([before], [before])) == []
+    assert list(diff([before], [before._replace(size=2, etag="f", last_modified=5)])) == [("M", "k")]
 
 
 def test_it_needs_only_one_entry_of_each_side_at_a_time() -> None:

@@ -61,7 +61,6 @@ def test_states_in_any_order_leave_every_other_state_as_it_was(
         assert hidden == sorted(hidden_keys(e.key for e in expected))
         assert sorted(shown + hidden) == [e.key for e in expected]
         assert tree.hidden_count() == len(hidden)
-        tree.check()
     assert {info.id for info in index.states(BUCKET)} == set(model)
     moments = [index.moment(info) for info in index.states(BUCKET)]
     assert moments == sorted(set(moments))
@@ -85,18 +84,66 @@ def files_of(tree: StateTree) -> list[str]:
     return sorted(found)
 
 
+@given(
+    history=st.lists(st.tuples(st.integers(1, 6), contents), min_size=1, max_size=8),
+    gone=st.sets(st.integers(0, 7)),
+)
+def test_forgetting_states_leaves_every_other_state_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]], gone: set[int]
+) -> None:
+    index = Index.open(tmp_path_factory.mktemp("index") / "index.sqlite")
+    model = {put(index, second, content): content for second, content in history}
+    forgotten = [info for n, info in enumerate(model) if n in gone]
+    index.forget(forgotten)
+    for info in forgotten:
+        del model[info]
+    assert set(index.states()) == set(model)
+    for info, content in model.items():
+        assert list(index.entries(info)) == sorted(entry(key, version) for key, version in content.items())
+    if not model:
+        assert index._connection.execute("SELECT count(*) FROM version").fetchone() == (0,)
+    index.forget(forgotten)  # once more changes nothing
+    index.close()
+
+
 @given(history=st.lists(st.tuples(st.integers(1, 6), contents), min_size=1, max_size=6))
-def test_kept_versions_are_those_of_the_kept_states(
+def test_references_say_which_states_need_a_version(
     tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]]
 ) -> None:
     index = Index.open(tmp_path_factory.mktemp("index") / "index.sqlite")
-    infos = [(put(index, second, content), content) for second, content in history]
-    kept = infos[::2]
-    versions = index.kept_versions(BUCKET, [info for info, _ in kept])
-    for key in {key for _, content in infos for key in content}:
-        assert versions.of(key) == {content[key] for _, content in kept if key in content}
-    assert versions.of("never/there") == set()
+    contents = {put(index, second, content): content for second, content in history}
+    states = index.states(BUCKET)
+    references = index.references(BUCKET)
+    for key in {key for content in contents.values() for key in content}:
+        found = {(version, n) for version, numbers in references.of(key) for n in numbers}
+        assert found == {(contents[info][key], n) for n, info in enumerate(states) if key in contents[info]}
+    assert references.of("never/there") == []
     index.close()
+
+
+def test_a_version_that_was_overwritten_in_place_is_another_one(index: Index) -> None:
+    """Without versioning, or while it is suspended, every version is called null."""
+    before, after = Entry("k", "null", 1, "one", 1000), Entry("k", "null", 2, "two", 2000)
+    infos = [state(1, [before]), state(3, [after]), state(2, [before])]
+    for info, contents in zip(infos, ([before], [after], [before]), strict=True):
+        index.record(info, contents)
+    assert [list(index.entries(info)) for info in infos] == [[before], [after], [before]]
+
+
+def test_a_key_with_a_thousand_slashes(index: Index) -> None:
+    deep = "/" * 1000 + "x"
+    clean = put(index, 1, {"a": "v1"})
+    info = put(index, 2, {deep: "v1", "a/" * 400 + "x": "v1", "a": "v1"})
+    assert [e.key for e in index.entries(info)] == sorted([deep, "a/" * 400 + "x", "a"])
+    assert [e.key for e in index.entries(clean)] == ["a"]
+    assert sorted(index.tree(info).hidden_keys()) == sorted([deep, "a"])
+
+
+def test_rows_that_are_missing_are_noticed(index: Index) -> None:
+    info = put(index, 1, {"a": "v1", "b": "v1"})
+    index._connection.execute("DELETE FROM version WHERE name = 'b'")
+    with pytest.raises(IndexUnusable, match="has 2 objects, 1 are there"):
+        list(index.entries(info))
 
 
 def test_rows_grow_with_what_changes_not_with_states(index: Index) -> None:

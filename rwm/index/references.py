@@ -1,0 +1,46 @@
+"""Which states need which versions of a key."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from pathlib import Path
+
+from rwm.index.connection import errors
+from rwm.names import split
+
+
+class References:
+    """Answers for the states of one bucket, which are numbered from 0 in their order of time. Ask in key order."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, root: int, moments: list[int]) -> None:
+        self._connection = connection
+        self._path = path
+        self._root = root
+        self._moments = moments
+        self._directory: tuple[str, int] = ("", root)
+
+    def of(self, key: str) -> list[tuple[str, range]]:
+        """(version id, numbers of the states in which it is current), for every version of ``key`` in any state."""
+        path, name = split(key)
+        with errors(self._path):
+            rows = self._connection.execute(
+                "SELECT version_id, since, until FROM version WHERE directory = ? AND name = ?",
+                (self._find(path), name),
+            ).fetchall()
+        return [(version, range(self._number(since), self._number(until))) for version, since, until in rows]
+
+    def _number(self, moment: int) -> int:
+        return bisect_left(self._moments, moment)
+
+    def _find(self, path: str) -> int:
+        """The directory's row, 0 for none. Keeps the last one: a listing asks in order."""
+        if path != self._directory[0]:
+            found = self._root
+            for name in path.split("/")[:-1]:
+                row = self._connection.execute(
+                    "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, name)
+                ).fetchone()
+                found = int(row[0]) if row else 0
+            self._directory = (path, found)
+        return self._directory[1]
