@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import random
+import stat
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import IO
 
 from rwm.content import expected_sha256
-from rwm.errors import BadResponse, NotFound, Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, BadResponse, Refused, RwmError, Unreachable, UsageError
 from rwm.histories import histories
 from rwm.index import Index
-from rwm.model import Entry, StateInfo
+from rwm.model import Entry, StateInfo, StateTree
 from rwm.names import safe_path
 from rwm.s3 import S3
 
 THREADS = 8
 HIDDEN = ".rwm-hidden"
-"""Where keys go that have no path: each as the SHA-256 of its key, with ``keys.jsonl`` to tell which is which."""
+"""Where keys go that have no path: each as the SHA-256 of its key, with ``keys.jsonl`` to tell which is which.
+
+A state that has such a name itself gets ``.rwm-hidden-1`` or the next that is free.
+"""
+
+BODY_ATTEMPTS = 4
+"""How often a file is begun whose body breaks off."""
+
+NONE_YET = 16
+"""So many objects denied or out of reach before any could be restored: it is not about single objects."""
+
+IN_A_ROW = 100
+"""So many one after the other, later: the server has gone, or the right to read."""
+
+_OF_ONE_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+"""What a filesystem has against one name: it is too long, or the same as another but for upper and lower case."""
 
 Progress = Callable[[int], None]
 
 
 @dataclass
 class RestoreResult:
-    """What was restored; ``failures`` are (key, why). Hidden keys count as objects too."""
+    """What was restored; ``failures`` are (key, why). Hidden keys count as objects too, and are in ``aside``."""
 
     objects: int = 0
     bytes: int = 0
     hidden: int = 0
+    aside: str = HIDDEN
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -42,39 +63,74 @@ def to_directory(
 ) -> RestoreResult:
     """Download every entry of the state below ``directory``, which must be empty or not there yet.
 
-    Files are 0600, directories 0700. Nothing is written outside, whatever the keys say. An object that is gone or
-    whose bytes are wrong becomes a failure, and no file of that name is left. Raises Refused for a directory that is
-    in use, and the errors of S3 that would meet every object alike.
+    Files are 0600, directories 0700. Nothing is written outside, whatever the keys say: the directory is our own, no
+    other user may write to it, and it is held open, so that nobody can put a symbolic link in the place of it or of
+    anything below. An object that cannot be had or whose bytes are wrong becomes a failure, and no file of that name
+    is left. Raises Refused for a directory that is in use or that others may write to, and the errors of S3 that meet
+    every object alike.
     """
-    _make_empty(directory)
-    hidden = set(index.tree(info).hidden_keys())
-    if hidden:
-        (directory / HIDDEN).mkdir(mode=0o700)
-        with _create(directory / HIDDEN / "keys.jsonl") as file:
-            for key in sorted(hidden):
-                file.write(json.dumps({"file": _hidden_name(key), "key": key}).encode() + b"\n")
+    tree = index.tree(info)
+    hidden = set(tree.hidden_keys())
+    result = RestoreResult(hidden=len(hidden), aside=_free_name(tree))
+    stop = threading.Event()
+    with _own_empty(directory) as root:
+        if hidden:
+            _set_aside(root / result.aside, hidden)
 
-    def one(entry: Entry) -> None:
-        if entry.key in hidden:
-            path = directory / HIDDEN / _hidden_name(entry.key)
-        else:
-            path = safe_path(directory, entry.key)
-            _make_directories(directory, path.parent)
-        _download(s3, info.bucket, entry, path)
+        def one(entry: Entry) -> None:
+            if entry.key in hidden:
+                path = root / result.aside / _hidden_name(entry.key)
+            else:
+                path = safe_path(root, entry.key)
+                _make_directories(root, path.parent)
+            _download(s3, info.bucket, entry, path, stop)
 
-    result = RestoreResult(hidden=len(hidden))
-    _all(index.entries(info), one, result, progress)
+        _all(index.entries(info), one, result, progress, stop)
     return result
 
 
-def _make_empty(directory: Path) -> None:
+def _free_name(tree: StateTree) -> str:
+    """A name for the hidden keys that no key of the state has or begins with."""
+    names = (f"{HIDDEN}-{n}" if n else HIDDEN for n in count())
+    return next(name for name in names if tree.child(tree.root, name) is None)
+
+
+def _set_aside(place: Path, hidden: set[str]) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        in_use = any(directory.iterdir())
+        place.mkdir(mode=0o700)
+        with _create(place / "keys.jsonl") as file:
+            for key in sorted(hidden):
+                file.write(json.dumps({"file": _hidden_name(key), "key": key}).encode() + b"\n")
     except OSError as error:
-        raise UsageError(f"directory {directory}: {error.strerror}", hint="name an empty or a new directory") from error
-    if in_use:
-        raise Refused(f"directory {directory} is not empty", hint="name an empty or a new directory")
+        raise RwmError(f"{place.name}/keys.jsonl: {error.strerror}") from error
+
+
+@contextmanager
+def _own_empty(directory: Path) -> Iterator[Path]:
+    """Make the directory if it is missing, and hold it open: the path leads there whatever becomes of its name."""
+    other = "name a new one, which is made"
+    try:
+        for missing in [path for path in reversed(directory.parents) if not path.exists()]:
+            missing.mkdir(mode=0o700, exist_ok=True)  # with parents=True these would be as the umask says
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if directory.is_symlink():
+            raise Refused(f"directory {directory} is a symbolic link", hint="name the directory itself, or a new one")
+        number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"directory {directory}: {error.strerror}", hint="name a new or an empty directory") from error
+    held = Path(f"/proc/self/fd/{number}")
+    try:
+        found = os.fstat(number)
+        if found.st_uid != os.geteuid():
+            raise Refused(f"directory {directory} belongs to another user", hint=other)
+        if found.st_mode & 0o022:
+            mode = f"{stat.S_IMODE(found.st_mode):04o}"
+            raise Refused(f"directory {directory} can be written to by others (mode {mode})", hint=other)
+        if any(held.iterdir()):
+            raise Refused(f"directory {directory} is not empty", hint=other)
+        yield held
+    finally:
+        os.close(number)
 
 
 def _make_directories(root: Path, directory: Path) -> None:
@@ -96,20 +152,35 @@ def _create(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
-def _download(s3: S3, bucket: str, entry: Entry, path: Path) -> None:
+def _download(s3: S3, bucket: str, entry: Entry, path: Path, stop: threading.Event) -> None:
     """Write the entry's version to ``path``, or raise and leave nothing there."""
+    file = _create(path)
+    try:
+        with file:
+            for attempt in range(BODY_ATTEMPTS):
+                try:
+                    _verify(entry, *_write(s3.stream(bucket, entry.key, entry.version_id), file))
+                    break
+                except Unreachable:  # botocore retries up to the headers; the body is ours to retry
+                    wait = random.uniform(0.1, 0.2) * 2**attempt  # noqa: S311 - jitter
+                    if attempt == BODY_ATTEMPTS - 1 or stop.wait(wait):
+                        raise
+                    file.seek(0)
+                    file.truncate()
+        os.utime(path, ns=(entry.last_modified * 1_000_000,) * 2)
+    except BaseException:
+        path.unlink()
+        raise
+
+
+def _write(chunks: Iterator[bytes], file: IO[bytes]) -> tuple[int, str]:
+    """Size and SHA-256 of what was written."""
     digest, size = hashlib.sha256(), 0
-    with _create(path) as file:
-        try:
-            for chunk in s3.stream(bucket, entry.key, entry.version_id):
-                file.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
-            _verify(entry, size, digest.hexdigest())
-        except BaseException:
-            path.unlink()
-            raise
-    os.utime(path, ns=(entry.last_modified * 1_000_000,) * 2)
+    for chunk in chunks:
+        file.write(chunk)
+        digest.update(chunk)
+        size += len(chunk)
+    return size, digest.hexdigest()
 
 
 def _verify(entry: Entry, size: int, sha256: str) -> None:
@@ -135,7 +206,11 @@ def to_bucket(
     elif next(s3.versions(target, page_size=1), None) is not None:
         raise Refused(f"bucket {target} is not empty", hint="name an empty or a new bucket")
     result = RestoreResult()
-    _all(index.entries(info), lambda entry: s3.copy(info.bucket, entry.key, entry.version_id, target), result, progress)
+
+    def one(entry: Entry) -> None:
+        s3.copy(info.bucket, entry.key, entry.version_id, target)
+
+    _all(index.entries(info), one, result, progress, threading.Event())
     failed = {key for key, _ in result.failures}
     arrived = {
         version.key: version.size
@@ -152,19 +227,48 @@ def to_bucket(
     return result
 
 
-def _all(entries: Iterator[Entry], one: Callable[[Entry], None], result: RestoreResult, progress: Progress) -> None:
-    """Do ``one`` for every entry, a few at a time. A fault of one object is noted, one that meets all is raised."""
-    with ThreadPoolExecutor(THREADS) as pool:
+def _all(
+    entries: Iterator[Entry],
+    one: Callable[[Entry], None],
+    result: RestoreResult,
+    progress: Progress,
+    stop: threading.Event,
+) -> None:
+    """Do ``one`` for every entry, a few at a time. A fault of one object is noted, one that meets all is raised.
+
+    What meets all is told from what does not by counting: one object may be out of reach although the server is
+    there, and one may be denied although others are not, because a machine may have put it there. ``stop`` is set
+    when nothing more is to be tried.
+    """
+    row: list[RwmError] = []
+    pool = ThreadPoolExecutor(THREADS)
+    try:
         for batch in iter(lambda: list(islice(entries, 16 * THREADS)), []):
-            running = [(entry, pool.submit(one, entry)) for entry in batch]
-            for entry, future in running:
+            for entry, future in [(entry, pool.submit(one, entry)) for entry in batch]:
                 try:
                     future.result()
-                except (NotFound, BadResponse, FileExistsError) as error:
-                    result.failures.append((entry.key, str(error)))
+                except RwmError as error:
+                    result.failures.append((entry.key, error.message))
+                    if not isinstance(error, AccessDenied | Unreachable):
+                        row.clear()
+                        continue
+                    row.append(error)
+                    if len(row) >= (IN_A_ROW if result.objects else NONE_YET):
+                        text = f"{error.message}; so {len(row)} times in a row, {result.objects} objects are restored"
+                        raise type(error)(text, hint=error.hint) from error
                 except OSError as error:
-                    raise RwmError(f"{error.filename or entry.key}: {error.strerror}") from error
+                    if error.errno not in _OF_ONE_NAME:
+                        raise RwmError(f"{entry.key}: {error.strerror}") from error
+                    result.failures.append((entry.key, error.strerror or str(error)))
+                    row.clear()
                 else:
                     result.objects += 1
                     result.bytes += entry.size
-                progress(1)
+                    row.clear()
+                finally:
+                    progress(1)
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+    if row and len(row) == len(result.failures) and not result.objects:
+        raise row[-1]  # fewer than it takes to be sure, but there are no others

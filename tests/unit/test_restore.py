@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwm import restore
 from rwm.capture import capture
-from rwm.errors import AccessDenied, Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, RwmError, S3Error, Unreachable, UsageError
 from rwm.index import Index
 from rwm.model import StateInfo
 from rwm.names import hidden_keys
@@ -126,10 +130,17 @@ def test_without_hidden_keys_there_is_nothing_aside(place: Place) -> None:
     assert not (place.target / HIDDEN).exists()
 
 
-def test_a_key_that_pretends_to_be_ours_is_a_failure_and_overwrites_nothing(place: Place) -> None:
-    result = place.restore(place.state("..", f"{HIDDEN}/keys.jsonl"))
-    assert [key for key, _ in result.failures] == [f"{HIDDEN}/keys.jsonl"]
-    assert json.loads((place.target / HIDDEN / "keys.jsonl").read_text())["key"] == ".."
+@pytest.mark.parametrize("ours", [f"{HIDDEN}/keys.jsonl", f"{HIDDEN}/{hashlib.sha256(b'..').hexdigest()}", HIDDEN])
+def test_keys_that_are_named_like_ours_are_restored_and_ours_go_elsewhere(place: Place, ours: str) -> None:
+    result = place.restore(place.state("..", ours, f"{HIDDEN}-1/x"))
+    assert (result.objects, result.failures, result.aside) == (3, [], f"{HIDDEN}-2")
+    files = place.files()
+    assert json.loads(files.pop(f"{HIDDEN}-2/keys.jsonl"))["key"] == ".."
+    assert files == {
+        ours: ours.encode(),
+        f"{HIDDEN}-1/x": f"{HIDDEN}-1/x".encode(),
+        f"{HIDDEN}-2/{hashlib.sha256(b'..').hexdigest()}": b"..",
+    }
 
 
 keys = st.sets(st.text(alphabet="a./", min_size=1, max_size=6), min_size=1, max_size=6)
@@ -193,6 +204,127 @@ class TestWrongBytes:
         assert place.files() == {}
 
 
+def failing(place: Place, faults: dict[str, list[RwmError]]) -> list[str]:
+    """Let reading (and copying) a key break off with each of these in turn; returns the keys that are read."""
+    read: list[str] = []
+    stream = place.s3.stream
+
+    def broken(bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        read.append(key)
+        body = stream(bucket, key, version_id)
+        if faults.get(key):
+            yield next(body)
+            raise faults[key].pop(0)
+        yield from body
+
+    place.s3.stream = broken  # type: ignore[method-assign]
+    return read
+
+
+def gone(key: str) -> Unreachable:
+    return Unreachable(f"GetObject {key}: no usable answer")
+
+
+class TestFaultsOfSingleObjects:
+    def test_a_body_that_breaks_off_is_begun_again(self, place: Place) -> None:
+        info = place.state("config", "data/00/a")
+        failing(place, {"config": [gone("config"), gone("config")]})
+        assert place.restore(info).failures == []
+        assert place.files() == {"config": b"config", "data/00/a": b"data/00/a"}
+
+    def test_one_that_breaks_off_every_time_is_one_failure(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rwm.restore.BODY_ATTEMPTS", 2)
+        info = place.state("config", "data/00/a")
+        read = failing(place, {"config": [gone("config")] * 9})
+        result = place.restore(info)
+        assert result.failures == [("config", "GetObject config: no usable answer")]
+        assert (result.objects, result.bytes) == (1, len("data/00/a"))
+        assert place.files() == {"data/00/a": b"data/00/a"}
+        assert read.count("config") == 2
+
+    @pytest.mark.parametrize(
+        "error", [AccessDenied("no"), S3Error("no"), BadResponse("no"), NotFound("no"), UsageError("no")]
+    )
+    def test_whatever_is_wrong_with_one_the_others_are_restored(self, place: Place, error: RwmError) -> None:
+        info = place.state("config", "data/00/a", "data/00/b")
+        read = failing(place, {"config": [error] * 9})
+        assert place.restore(info).failures == [("config", "no")]
+        assert place.files() == {key: key.encode() for key in ("data/00/a", "data/00/b")}
+        assert read.count("config") == 1
+
+    def test_a_name_that_the_filesystem_does_not_take(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        info = place.state("config", "keys/k")
+        create = restore._create
+
+        def picky(path: Path) -> IO[bytes]:
+            if path.name == "config":
+                raise OSError(36, "File name too long", str(path))
+            return create(path)
+
+        monkeypatch.setattr("rwm.restore._create", picky)
+        assert place.restore(info).failures == [("config", "File name too long")]
+        assert place.files() == {"keys/k": b"keys/k"}
+
+    def test_no_file_stays_whose_end_found_no_room(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What is written is kept until the file is closed."""
+        create = restore._create
+
+        class Full(io.BufferedWriter):
+            def close(self) -> None:
+                super().close()
+                raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("rwm.restore._create", lambda path: Full(create(path).detach()))  # type: ignore[attr-defined]
+        with pytest.raises(RwmError, match="config: No space left"):
+            place.restore(place.state("config"))
+        assert place.files() == {}
+
+    def test_copies_too(self, place: Place) -> None:
+        info = place.state("config", "keys/k")
+        failing(place, {"config": [S3Error("CopyObject config: InvalidRequest")]})
+        result = to_bucket(place.s3, place.index, info, "new")
+        assert (result.objects, result.failures) == (1, [("config", "CopyObject config: InvalidRequest")])
+        assert place.s3.present("new").keys() == {"keys/k"}
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no", hint="check"), Unreachable("no", hint="check")])
+class TestFaultsOfAll:
+    @pytest.fixture(autouse=True)
+    def _in_haste(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("rwm.restore.BODY_ATTEMPTS", 1)
+
+    def test_nothing_can_be_read_at_all(self, place: Place, error: RwmError) -> None:
+        names = [f"k{n:04}" for n in range(500)]
+        info = place.state(*names)
+        read = failing(place, {name: [error] for name in names})
+        with pytest.raises(type(error), match="no; so 16 times in a row, 0 objects are restored") as caught:
+            place.restore(info)
+        assert caught.value.hint == "check"
+        assert len(read) <= 128
+        assert place.files() == {}
+
+    def test_nothing_can_be_read_any_more(self, place: Place, error: RwmError) -> None:
+        names = [f"k{n:04}" for n in range(1000)]
+        info = place.state(*names)
+        read = failing(place, {name: [error] for name in names[10:]})
+        with pytest.raises(type(error), match="no; so 100 times in a row, 10 objects are restored"):
+            place.restore(info)
+        assert len(read) <= 256
+        assert len(place.files()) == 10
+
+    def test_some_of_many_can_not(self, place: Place, error: RwmError) -> None:
+        names = [f"k{n:04}" for n in range(300)]
+        info = place.state(*names)
+        failing(place, {name: [error] for name in names if not name.endswith("5")})
+        assert place.restore(info).objects == 30
+
+    def test_all_of_a_few_is_all(self, place: Place, error: RwmError) -> None:
+        info = place.state("a", "b")
+        failing(place, {"a": [error], "b": [error]})
+        with pytest.raises(type(error)):
+            place.restore(info)
+
+
 class TestDirectory:
     def test_one_that_is_in_use_is_refused_and_left_alone(self, place: Place) -> None:
         info = place.state("config")
@@ -201,6 +333,70 @@ class TestDirectory:
         with pytest.raises(Refused, match="is not empty"):
             place.restore(info)
         assert place.files() == {".hidden": b""}
+
+    def test_what_a_failed_restore_left_is_in_use_and_another_one_is_made(self, place: Place) -> None:
+        info = place.state("config")
+        place.restore(info)
+        with pytest.raises(Refused) as error:
+            place.restore(info)
+        assert "name a new one" in error.value.hint
+
+    def test_one_of_another_user_is_refused(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        place.target.mkdir(mode=0o700)
+        os.chown(place.target, 12345, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 12345)
+        with pytest.raises(Refused, match="belongs to another user"):
+            place.restore(place.state("config"))
+        assert place.files() == {}
+
+    @pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
+    def test_one_that_others_may_write_to_is_refused(self, place: Place, mode: int) -> None:
+        place.target.mkdir()
+        place.target.chmod(mode)
+        with pytest.raises(Refused, match=f"written to by others .mode {mode:04o}"):
+            place.restore(place.state("config"))
+        assert place.files() == {}
+
+    def test_one_that_others_may_read_is_taken(self, place: Place) -> None:
+        place.target.mkdir(mode=0o755)
+        assert place.restore(place.state("config")).objects == 1
+
+    def test_a_symbolic_link_is_refused(self, place: Place) -> None:
+        (place.directory / "real").mkdir(mode=0o700)
+        place.target.symlink_to(place.directory / "real")
+        with pytest.raises(Refused, match="symbolic link"):
+            place.restore(place.state("config"))
+        assert place.files(place.directory / "real") == {}
+
+    def test_what_is_missing_above_is_private_whatever_the_umask(self, place: Place) -> None:
+        info = place.state("config")
+        place.target = place.directory / "one" / "two" / "three"
+        old = os.umask(0)
+        try:
+            place.restore(info)
+        finally:
+            os.umask(old)
+        for made in (place.target, *list(place.target.parents)[:2]):
+            assert made.stat().st_mode & 0o777 == 0o700, made
+
+    def test_nothing_follows_a_name_that_leads_elsewhere_meanwhile(self, place: Place) -> None:
+        """Who may write to the directory above can put another in the place of ours."""
+        info = place.state("a/x", "b/x")
+        victim = place.directory / "victim"
+        victim.mkdir()
+        stream, moved = place.s3.stream, place.target.with_name("moved")
+
+        def swapping(*words: str) -> Iterator[bytes]:
+            if not moved.exists():
+                place.target.rename(moved)
+                place.target.symlink_to(victim)
+            return stream(*words)
+
+        place.s3.stream = swapping  # type: ignore[method-assign, assignment]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("rwm.restore.THREADS", 1)
+            assert place.restore(info).objects == 2
+        assert place.files(victim) == {}
+        assert place.files(moved) == {"a/x": b"a/x", "b/x": b"b/x"}
 
     def test_one_that_is_empty_is_taken(self, place: Place) -> None:
         place.target.mkdir()
