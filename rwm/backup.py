@@ -129,17 +129,29 @@ def _owns(s3: S3, bucket: str) -> bool:
 
 
 def _one(config: Config, name: str, backup: BackupConfig, say: Say, on_line: restic.OnLine | None) -> BackupResult:
-    """prerun, restic, postrun. A failed prerun skips restic; postrun is run in any case: it cleans up."""
+    """prerun, restic, postrun. A failed prerun skips restic; postrun is run in any case: it cleans up.
+
+    That goes for SIGINT, SIGTERM and SIGHUP too: the child ends, postrun is run, and then the signal acts.
+    """
     started = time.monotonic()
     say(f"backup {name}")
-    detail = _hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, say, on_line)
-    if detail:
-        result = restic.Result("failed", 0, detail)
-    else:
-        result = _restic(config, restic.backup_arguments(name, backup, config), on_line)
+
+    def postrun(outcome: Outcome) -> str:
+        after = {"RWM_BACKUP": name, "RWM_BACKUP_OUTCOME": outcome}
+        return _hooks("postrun", backup.postrun, after, say, on_line)
+
+    try:
+        detail = _hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, say, on_line)
+        if detail:
+            result = restic.Result("failed", 0, detail)
+        else:
+            result = _restic(config, restic.backup_arguments(name, backup, config), on_line)
+    except BaseException:  # a signal: what prerun began (a snapshot, a stopped service) must not stay
+        if failed := postrun("failed"):
+            say(f"error: {failed}")
+        raise
     code = None if detail else result.exit_code
-    after = {"RWM_BACKUP": name, "RWM_BACKUP_OUTCOME": result.outcome}
-    failed = _hooks("postrun", backup.postrun, after, say, on_line)
+    failed = postrun(result.outcome)
     outcome: Outcome = "partial" if failed and result.outcome == "ok" else result.outcome
     details = "; ".join(text for text in (result.detail, failed) if text)
     return BackupResult(name, outcome, code, time.monotonic() - started, details)
@@ -154,17 +166,21 @@ def _restic(config: Config, arguments: list[str], on_line: restic.OnLine | None)
 
 
 def _hooks(
-    kind: str, commands: Iterable[str], variables: dict[str, str], say: Say, on_line: restic.OnLine | None
+    kind: str, commands: Sequence[str], variables: dict[str, str], say: Say, on_line: restic.OnLine | None
 ) -> str:
-    """Run the shell commands up to the first that fails; says which, or nothing."""
-    for command in commands:
-        say(f"{kind}: {command}")
+    """Run the shell commands up to the first that fails; says which, or nothing.
+
+    By its number: a command line may hold secrets, and what is said here ends in logs and mails.
+    """
+    for number, command in enumerate(commands, 1):
+        which = f"{kind} {number} of {len(commands)}"
+        say(which)
         try:
             code = process.shell(command, env=os.environ | variables, on_line=on_line).returncode
         except RwmError as error:
-            return f"{kind} failed: {error.message}"
+            return f"{which} failed: {error.message}"
         if code:
-            return f"{kind} failed with exit code {code}: {command}"
+            return f"{which} failed with exit code {code}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Host:
         restic = directory / "bin" / "restic"
         restic.write_text(RESTIC)
         restic.chmod(0o755)
-        for tool in ("mv", "wc"):
+        for tool in ("mv", "sleep", "wc"):
             (directory / "bin" / tool).symlink_to(shutil.which(tool) or "missing")
         monkeypatch.setenv("PATH", str(directory / "bin"))  # and no real restic
         monkeypatch.setenv("RESTIC_LOG", str(self.log))
@@ -175,14 +176,14 @@ class TestHooks:
         assert host.trail == ["cleanup failed"]
         assert outcomes(report) == {"etc": "failed", "home": "ok"}
         assert report.backups[0].exit_code is None
-        assert report.backups[0].detail == "prerun failed with exit code 5: exit 5"
+        assert report.backups[0].detail == "prerun 1 of 2 failed with exit code 5"
         assert report.exit_code == 3
 
     def test_a_failed_postrun_is_told_and_the_snapshot_stays(self, host: Host) -> None:
         report = host.run({"etc": {"postrun": ["false", host.note("never")]}}, retention={"keep-last": 1})
         assert outcomes(report) == {"etc": "partial"}
         assert report.backups[0].exit_code == 0
-        assert "postrun failed with exit code 1: false" in report.backups[0].detail
+        assert report.backups[0].detail == "postrun 1 of 2 failed with exit code 1"
         assert host.trail == []
         assert report.forget is None
         assert report.exit_code == 3
@@ -190,7 +191,7 @@ class TestHooks:
     def test_a_failed_postrun_does_not_hide_that_restic_failed(self, host: Host) -> None:
         report = host.run({"etc": {**ends(1), "postrun": ["false"]}})
         assert outcomes(report) == {"etc": "failed"}
-        assert "restic failed (exit code 1); postrun failed" in report.backups[0].detail
+        assert "restic failed (exit code 1); postrun 1 of 1 failed" in report.backups[0].detail
 
     def test_one_that_is_ended_by_a_signal_has_failed(self, host: Host) -> None:
         report = host.run({"etc": {"prerun": ["kill -9 $$"]}, "home": {}})
@@ -200,8 +201,40 @@ class TestHooks:
     def test_one_that_cannot_be_started_keeps_nothing_from_running(self, host: Host, kind: str) -> None:
         report = host.run({"etc": {kind: ["# " + "x" * 200_000]}, "home": {}})
         assert outcomes(report) == {"etc": "failed" if kind == "prerun" else "partial", "home": "ok"}
-        assert f"{kind} failed: sh could not be started" in report.backups[0].detail
+        assert f"{kind} 1 of 1 failed: sh could not be started" in report.backups[0].detail
         assert report.state
+
+    def test_command_lines_may_hold_secrets_and_are_not_repeated(self, host: Host) -> None:
+        hooks = ["true hunter2", "false hunter2"]
+        report = host.run({"a": {"prerun": hooks}, "b": {"postrun": hooks}})
+        assert [result.detail for result in report.backups] == [
+            f"{kind} 2 of 2 failed with exit code 1" for kind in ("prerun", "postrun")
+        ]
+        assert "hunter2" not in "".join(host.said) + repr(report)
+        assert [line for line in host.said if "run " in line] == [
+            f"{kind} {number} of 2" for kind in ("prerun", "postrun") for number in (1, 2)
+        ]
+
+    @pytest.mark.parametrize(
+        ("number", "end"),
+        [("INT", KeyboardInterrupt), ("TERM", SystemExit), ("HUP", SystemExit)],
+    )
+    @pytest.mark.parametrize("during", ["prerun", "restic"])
+    def test_a_signal_ends_what_runs_but_not_before_postrun(
+        self, host: Host, during: str, number: str, end: type[BaseException]
+    ) -> None:
+        """The child sends it to its parent, which passes it on to the child."""
+        interrupted = f"sleep 0.3; kill -{number} $PPID; exec sleep 60"
+        if during == "restic":
+            (host.directory / "bin" / "restic").write_text(f"#!/bin/sh\n{interrupted}\n")
+        prerun = [interrupted] if during == "prerun" else []
+        postrun = [host.note("cleanup $RWM_BACKUP_OUTCOME"), "exit 7"]
+        with pytest.raises(end) as error:
+            host.run({"etc": {"prerun": prerun, "postrun": postrun}, "home": {"prerun": [host.note("never")]}})
+        assert not isinstance(error.value, SystemExit) or error.value.code == 128 + signal.Signals[f"SIG{number}"]
+        assert host.trail == ["cleanup failed"]
+        assert host.said[-1] == "error: postrun 2 of 2 failed with exit code 7"
+        assert host.s3.present(BUCKET).keys() == {"config"}
 
 
 @pytest.mark.parametrize("pattern", ["x" * 200_000, "NUL\0within"])
