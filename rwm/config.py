@@ -86,6 +86,14 @@ class Config(_Strict):
     path: Path | None = Field(default=None, exclude=True)
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
+    @field_validator("restic_password_file", "lock_path", "index_path", "cache_dir")
+    @classmethod
+    def _home(cls, value: Path | None) -> Path | None:
+        try:
+            return value and value.expanduser()
+        except RuntimeError as error:
+            raise ValueError("it is not known whose home the ~ means") from error
+
     @field_validator("retention", mode="before")
     @classmethod
     def _known_retention(cls, value: Any) -> Any:
@@ -138,12 +146,17 @@ def find(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]
 
 
 def load(explicit: str | os.PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration. Raises ConfigError naming file, key and cause."""
+    """The configuration. Raises ConfigError naming file, key and cause.
+
+    It may hold commands, so one that nobody named must be our own or root's, and nobody else's to write to: it may
+    lie in a directory where anybody can leave a file.
+    """
     path = find(explicit, environment)
+    named = bool(explicit or environment.get("RWM_CONFIG"))
     values: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()
     if path is not None:
-        values, warnings = _read(path)
+        values, warnings = _read(path, named=named)
     for key in _ENVIRONMENT:
         if variable := environment.get(f"RWM_{key.upper()}"):
             values[key] = variable
@@ -154,11 +167,13 @@ def load(explicit: str | os.PathLike[str] | None = None, environment: Mapping[st
         raise ConfigError(f"{where}: {'; '.join(_problem(item) for item in error.errors())}") from None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The file's values and warnings. A known key with nothing behind it keeps its default."""
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
+            if not named:
+                _must_be_ours(path, found)
             values = yaml.safe_load(file)
     except OSError as error:
         raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another one with --config") from error
@@ -175,10 +190,22 @@ def _read(path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
     for key in values:
         if not isinstance(key, str) or key in ("path", "warnings"):
             raise ConfigError(f"{path}: {key}: no such key (a typo?)")
-    loose = stat.S_IMODE(mode) & 0o077
-    warning = f"{path} holds secrets and is open to others (mode {stat.S_IMODE(mode):04o}): chmod 0600 {path}"
+    mode = stat.S_IMODE(found.st_mode)
+    loose = mode & 0o077
+    warning = f"{path} holds secrets and is open to others (mode {mode:04o}): chmod 0600 {path}"
     values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
     return values, (warning,) if loose else ()
+
+
+def _must_be_ours(path: Path, found: os.stat_result) -> None:
+    """``found`` is of the open file; a symbolic link at ``path`` counts too: it says which file is taken."""
+    if {found.st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
+        problem = "belongs to another user"
+    elif found.st_mode & 0o022:
+        problem = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    else:
+        return
+    raise ConfigError(f"configuration {path} was not asked for and {problem}", hint=f"if it is meant: --config {path}")
 
 
 def _problem(item: Any) -> str:

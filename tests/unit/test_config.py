@@ -299,6 +299,68 @@ def test_a_file_that_others_may_read_is_warned_about(file: Path, mode: int, warn
     assert all(str(file) in text and f"{mode:04o}" in text and "chmod 0600" in text for text in warnings)
 
 
+def in_search_path(monkeypatch: pytest.MonkeyPatch, file: Path, mode: int = 0o600, owner: int | None = None) -> None:
+    """Stand where the file is found without being named."""
+    monkeypatch.chdir(file.parent)
+    file.write_text(ORIGINAL)
+    file.chmod(mode)
+    if owner is not None:
+        os.chown(file, owner, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: owner)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_file_that_nobody_else_can_have_written_is_taken_unasked(
+    file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    in_search_path(monkeypatch, file, mode)
+    assert load(None, {}).restic_bucket == "rwmbackup1"
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_file_that_others_may_write_to_is_taken_only_when_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    in_search_path(monkeypatch, file, mode)
+    with pytest.raises(ConfigError, match=f"rwm.conf was not asked for and can be written to .*{mode:04o}") as error:
+        load(None, {})
+    assert "--config rwm.conf" in error.value.hint
+    assert load("rwm.conf", {}).warnings
+    assert load(None, {"RWM_CONFIG": "rwm.conf"}).warnings
+
+
+def test_a_file_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_search_path(monkeypatch, file, owner=12345)
+    with pytest.raises(ConfigError, match=r"rwm\.conf was not asked for and belongs to another user") as error:
+        load(None, {})
+    assert "--config rwm.conf" in error.value.hint
+    assert load("rwm.conf", {}).restic_bucket == "rwmbackup1"
+    assert load(None, {"RWM_CONFIG": "rwm.conf"}).restic_bucket == "rwmbackup1"
+
+
+def test_a_symbolic_link_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = file.parent / "there" / "rwm.conf"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    file.write_text(ORIGINAL)
+    monkeypatch.chdir(link.parent)
+    assert load(None, {}).restic_bucket == "rwmbackup1"
+    found, others = link.lstat(), list(link.lstat())
+    others[4] = 12345
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "lstat", lambda _: os.stat_result(others))
+        with pytest.raises(ConfigError, match="belongs to another user"):
+            load(None, {})
+    assert link.lstat() == found
+
+
+def test_a_home_directory_is_meant_by_a_tilde(file: Path, home: Path) -> None:
+    keys = ("restic_password_file", "index_path", "lock_path", "cache_dir")
+    config = read(file, "".join(f"{key}: ~/{key}\n" for key in keys))
+    assert [getattr(config, key) for key in keys] == [home / key for key in keys]
+    assert "whose home the ~ means" in refused(file, "index_path: ~nobody-of-that-name/index\n")
+    assert read(file, "index_path: /a/~/b\n").index_path == Path("/a/~/b")
+
+
 # --- directories -------------------------------------------------------------------------------------------
 
 
