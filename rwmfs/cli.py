@@ -63,7 +63,7 @@ def mount(
     from rwmfs import daemon, logs, start
     from rwmfs import mountpoint as places
 
-    if at is None:
+    if not at:
         raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()

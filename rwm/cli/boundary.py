@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -18,7 +19,24 @@ INTERRUPTED = 130  # what a shell reports for SIGINT
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``command`` and exit. A traceback is shown only with ``-v``."""
+    _open_standard_streams()
     sys.exit(_run(command, program, list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _open_standard_streams() -> None:
+    """Give a process that was started without stdin, stdout or stderr an empty one in its place.
+
+    The next file opened would get the number, and what children print would go into it; and Python's own streams
+    would be None, which ``print`` takes for stdout.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free: this one
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as the process lives
 
 
 def _run(command: click.Command, program: str, arguments: list[str]) -> int:

@@ -294,6 +294,17 @@ def test_control_characters_of_a_bucket_cannot_move_the_cursor(rwm_: Terminal, s
     assert rwm_.out == "- evil\\x1b[2J\\n\\r\n"
 
 
+def test_control_characters_of_a_server_cannot_move_the_cursor(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version ids are the server's to choose."""
+    (history,) = s3.buckets["bucket1"].values()
+    history[0] = history[0]._replace(version_id="v\x1b[2J\x9b")
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+    assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1") == 0
+    assert rwm_.out.endswith(" v\\x1b[2J\\x9b config\n")
+
+
 def states(rwm_: Terminal) -> list[dict[str, Any]]:
     assert rwm_("-c", "here.conf", "state", "list", "--json") == 0
     found: list[dict[str, Any]] = json.loads(rwm_.out)
@@ -312,6 +323,7 @@ def states(rwm_: Terminal) -> list[dict[str, Any]]:
         ("prune", "bucket1", "--keep-last", "many"),
         ("prune", "bucket1", "--keep-last", "1", "--min-age", "soon"),
         ("state", "capture", "bucket1", "--at", "yesterday"),
+        ("state", "capture", "bucket1", "--at", ""),
         ("state", "restore", "abc"),
         ("state", "restore", "abc", "--to-dir", "x", "--to-bucket", "y"),
         ("-c",),
@@ -346,6 +358,42 @@ def test_a_reader_that_goes_away_is_no_internal_error(line: str) -> None:
     pipeline = '"$0" -c "$1" | true; exit "${PIPESTATUS[0]}"'
     done = process.run(["/bin/bash", "-c", pipeline, sys.executable, TALK.format(line=line)])
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+SPEAK = """
+import os, sys
+import click
+from rwm.cli import boundary, output
+from rwm.errors import Refused
+
+@click.command()
+def speak():
+    click.echo("data")
+    output.note("on the way")
+    with output.progress("working"), open({file!r}, "w") as file:
+        os.system("echo from a child; echo from a child >&2")
+    raise Refused("what failed", hint="what to do")
+
+boundary.run(speak, "rwm", [])
+"""
+
+
+@pytest.mark.parametrize(
+    ("closed", "out", "err"),
+    [
+        (">&-", "", "on the way\nfrom a child\nrwm: what failed\n  what to do\n"),
+        ("2>&-", "data\nfrom a child\n", ""),
+        (">&- 2>&-", "", ""),
+        ("<&- >&- 2>&-", "", ""),
+    ],
+)
+def test_closed_standard_streams_end_up_nowhere(tmp_path: Path, closed: str, out: str, err: str) -> None:
+    file = tmp_path / "file"
+    script = SPEAK.format(file=str(file))
+    done = process.run(["/bin/sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, script])
+    assert sorted(done.stdout.splitlines()) == sorted(out.splitlines())
+    assert (done.returncode, done.stderr) == (5, err)
+    assert file.read_text() == ""
 
 
 # --- what commands print -------------------------------------------------------------------------------------
