@@ -23,6 +23,13 @@ CONNECT_TIMEOUT = 10  # seconds
 READ_TIMEOUT = 60  # seconds between two pieces of an answer
 ATTEMPTS = 4
 POOL = 32
+S3_SETTINGS: Any = {
+    "addressing_style": "path",
+    # Said here only because botocore would take them from the environment otherwise.
+    "s3_disable_multiregion_access_points": False,
+    "us_east_1_regional_endpoint": "regional",
+    "use_arn_region": False,
+}
 
 
 class Credentials(NamedTuple):
@@ -69,15 +76,13 @@ def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "
 
 
 def _client(service: str, endpoint_url: str | None, credentials: Credentials, region: str) -> Any:
-    """Profiles and files of the aws command are not looked at: they belong to somebody else."""
-    unset = (None, None, None, None)
-    session = botocore.session.Session(
-        session_vars={
-            "profile": unset,
-            "config_file": (None, None, os.devnull, None),
-            "credentials_file": (None, None, os.devnull, None),
-        }
-    )
+    """Profiles, files and variables of the aws command are not looked at: they belong to somebody else."""
+    settings = botocore.session.Session.SESSION_VARIABLES
+    ours = {name: (None, None, default, None) for name, (_, _, default, _) in settings.items() if name != "ca_bundle"}
+    nothing = (None, None, os.devnull, None)
+    files = {"config_file": nothing, "credentials_file": nothing}
+    elsewhere = {"ignore_configured_endpoint_urls": (None, None, True, None)}  # AWS_ENDPOINT_URL_STS and the like
+    session = botocore.session.Session(session_vars={**ours, **files, **elsewhere})
     return boto3.Session(
         aws_access_key_id=credentials.access_key,
         aws_secret_access_key=credentials.secret_key,
@@ -88,7 +93,7 @@ def _client(service: str, endpoint_url: str | None, credentials: Credentials, re
         endpoint_url=endpoint_url,
         config=Config(
             signature_version="s3v4" if service == "s3" else None,
-            s3={"addressing_style": "path"},
+            s3=S3_SETTINGS,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS if service == "s3" else 1},
