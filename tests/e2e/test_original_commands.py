@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from tests.servers import Server
 pytestmark = pytest.mark.xdist_group("bucket1")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+TURN = Path("/tmp/rwm-tests-directories.lock")
 
 
 @pytest.fixture
@@ -36,7 +38,16 @@ def shell(server: Server, tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def directories() -> Iterator[None]:
-    """/data with a file to back up, and /mnt/restore, as the README takes them for granted."""
+    """/data with a file to back up, and /mnt/restore, as the README takes them for granted.
+
+    Theirs are absolute paths: two runs of the tests on one machine take turns.
+    """
+    with TURN.open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield from _directories()
+
+
+def _directories() -> Iterator[None]:
     made = [path for path in (Path("/data"), Path("/mnt/restore")) if not path.exists()]
     for path in made:
         path.mkdir()
