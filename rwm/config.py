@@ -201,7 +201,7 @@ def _must_be_ours(path: Path, found: os.stat_result) -> None:
     """``found`` is of the open file; a symbolic link at ``path`` counts too: it says which file is taken."""
     if {found.st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
         problem = "belongs to another user"
-    elif found.st_mode & 0o022:
+    elif found.st_mode & 0o002:
         problem = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})"
     else:
         return
