@@ -7,6 +7,7 @@ may do more to it than any grant says. The admin is named too, or RGW would refu
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,9 @@ from rwm.errors import UsageError
 
 Policy = dict[str, Any]
 """A bucket policy document as JSON holds it."""
+
+_AWS_ACCOUNT = re.compile("[0-9]{12}")
+_CANONICAL = re.compile("[0-9a-f]{64}")
 
 USER_BUCKET_ACTIONS = (
     "s3:GetBucketLocation",
@@ -62,6 +66,15 @@ DENIED_OBJECT_ACTIONS = (
     "s3:PutObjectVersionAcl",
     "s3:PutObjectVersionTagging",
 )
+# Headers by which a PUT may publish what it writes. One statement each, because all conditions of one must hold.
+PUBLISHING_HEADERS = (
+    "x-amz-acl",
+    "x-amz-grant-read",
+    "x-amz-grant-write",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write-acp",
+    "x-amz-grant-full-control",
+)
 
 
 def desired(bucket: str, admin: str, user: str) -> Policy:
@@ -77,8 +90,11 @@ def desired(bucket: str, admin: str, user: str) -> Policy:
             "Resource": resource,
         }
 
-    public_put = statement("RwmUserPublishDenied", "Deny", user, ["s3:PutObject"], [on_objects])
-    public_put["Condition"] = {"StringLike": {"s3:x-amz-acl": ["?*"]}}
+    def publishing(header: str) -> dict[str, Any]:
+        sid = "RwmUserPublishDenied" + header.removeprefix("x-amz").title().replace("-", "")
+        denied = statement(sid, "Deny", user, ["s3:PutObject"], [on_objects])
+        return denied | {"Condition": {"StringLike": {f"s3:{header}": ["?*"]}}}
+
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -87,7 +103,7 @@ def desired(bucket: str, admin: str, user: str) -> Policy:
             statement("RwmUserObjects", "Allow", user, USER_OBJECT_ACTIONS, [on_objects]),
             statement("RwmUserBucketDenied", "Deny", user, DENIED_BUCKET_ACTIONS, [on_bucket]),
             statement("RwmUserObjectsDenied", "Deny", user, DENIED_OBJECT_ACTIONS, [on_objects]),
-            public_put,
+            *map(publishing, PUBLISHING_HEADERS),
         ],
     }
 
@@ -188,17 +204,19 @@ def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drif
     """How the policy differs from :func:`desired`, for whichever one user it names beside the admin."""
     if actual is None:
         return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
-    admin = admin_principal(actual, owner_id) or f"arn:aws:iam:::user/{owner_id}"
+    found = []
+    if not owner_id:
+        found.append(Drift("ownership", "whose the bucket is cannot be told, so nor can who may do everything with it"))
+    admin = admin_principal(actual, owner_id) or _unnamed_admin(actual, owner_id)
     have = grants(actual)
     users = sorted(who for who in principals(actual) - {admin} if who.startswith("arn:"))
     if not users:
         extra = have - {grant for grant in have if grant.principal == admin}
         nobody = Drift("policy-no-user", "the policy names no user account beside the admin")
-        return [nobody, *_summed("policy-extra-statement", "not intended", extra)]
+        return [*found, nobody, *_summed("policy-extra-statement", "not intended", extra)]
     want = grants(desired(bucket, admin, _intended_user(have, users)))
-    return _summed("policy-missing-statement", "missing", want - have) + _summed(
-        "policy-extra-statement", "not intended", have - want
-    )
+    found += _summed("policy-missing-statement", "missing", want - have)
+    return found + _summed("policy-extra-statement", "not intended", have - want)
 
 
 def _intended_user(have: set[Grant], users: list[str]) -> str:
@@ -250,7 +268,7 @@ def user_id(principal: str) -> str:
     parts = principal.split(":")
     name = parts[-1].rpartition("/")[2]
     tenant = parts[4] if len(parts) > 5 else ""
-    return f"{tenant}${name}" if tenant and not tenant.isdigit() else name
+    return f"{tenant}${name}" if tenant and not _AWS_ACCOUNT.fullmatch(tenant) else name
 
 
 def principal_forms(owner_id: str, caller_arn: str | None) -> list[str]:
@@ -286,14 +304,29 @@ def user_principal(admin: str, user: str) -> str:
 
 
 def admin_principal(policy: Policy, owner_id: str) -> str:
-    """Who the policy's admin is: the bucket's owner, or (on AWS, where owners have other ids) who may do everything.
+    """Who the policy's admin is: the bucket's owner, an empty string when the policy does not name it.
 
-    An empty string when there is none.
+    Where the owner's id cannot be compared with principals (a canonical id, as on AWS, or none at all), it is whoever
+    may do everything.
     """
-    named = sorted(principals(policy) - {NOBODY})
-    owner = [who for who in named if user_id(who) == owner_id]
-    mighty = {grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*")}
-    return next(iter(owner + [who for who in named if who in mighty and who.startswith("arn:")]), "")
+    named = sorted(who for who in principals(policy) if who.startswith("arn:"))
+    forms = principal_forms(owner_id, None)
+    owner = [who for who in named if who in forms or (":user/" in who and user_id(who) == owner_id)]
+    if not owner and (not owner_id or _CANONICAL.fullmatch(owner_id)):
+        mighty = {grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*")}
+        owner = [who for who in named if who in mighty]
+    return next(iter(owner), "")
+
+
+def _unnamed_admin(policy: Policy, owner_id: str) -> str:
+    """The admin that a policy ought to name, as this server would have it, for people to read."""
+    if not owner_id or _CANONICAL.fullmatch(owner_id):
+        return "the bucket's owner"
+    accounts = [who.split(":")[4] for who in sorted(principals(policy)) if who.startswith("arn:aws:iam:")]
+    (form,) = principal_forms(owner_id, None)
+    if "$" not in owner_id and accounts and _AWS_ACCOUNT.fullmatch(accounts[0]):
+        return f"arn:aws:iam::{accounts[0]}:user/{owner_id}"
+    return form
 
 
 def form_probe(bucket: str, principal: str) -> Policy:

@@ -16,6 +16,7 @@ from rwm.policy import (
     DENIED_BUCKET_ACTIONS,
     DENIED_OBJECT_ACTIONS,
     NOBODY,
+    PUBLISHING_HEADERS,
     USER_BUCKET_ACTIONS,
     USER_OBJECT_ACTIONS,
     Policy,
@@ -35,6 +36,8 @@ from rwm.policy import (
 ADMIN = "arn:aws:iam:::user/admin"
 USER = "arn:aws:iam:::user/user1"
 STRANGER = "arn:aws:iam:::user/user2"
+T1_ADMIN = "arn:aws:iam::t1:user/admin"
+CANONICAL = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
 BUCKET = "bucket1"
 ON_BUCKET, ON_OBJECTS = "arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"
 
@@ -93,6 +96,15 @@ def test_the_admin_may_do_everything_or_rgw_would_refuse_it_what_the_user_wrote(
     assert mighty == {ON_BUCKET, ON_OBJECTS}
 
 
+@pytest.mark.parametrize(
+    "header", ["acl", *(f"grant-{who}" for who in ("read", "write", "read-acp", "write-acp", "full-control"))]
+)
+def test_no_header_of_a_put_may_publish(header: str) -> None:
+    """Each is denied by itself: the conditions of one statement would all have to hold."""
+    condition = json.dumps({"StringLike": {f"s3:x-amz-{header}": ["?*"]}})
+    assert ("Deny", USER, "s3:putobject", ON_OBJECTS, condition) in grants(good())
+
+
 def test_it_is_json() -> None:
     assert json.loads(json.dumps(good())) == good()
 
@@ -113,7 +125,8 @@ def reshaped(policy: Policy, draw: random.Random) -> Policy:
             part["Action"] = recased(part["Action"], draw)
             part["Principal"] = {"AWS": rewritten(part["Principal"]["AWS"], draw)}
             if "Condition" in part:
-                part["Condition"] = {"StringLike": {"s3:x-amz-acl": draw.choice(["?*", ["?*"]])}}
+                ((header, _),) = part["Condition"]["StringLike"].items()
+                part["Condition"] = {"StringLike": {header: draw.choice(["?*", ["?*"]])}}
             statements.append(dict(draw.sample(list(part.items()), len(part))))
     if draw.random() < 0.5:
         statements.append(dict(draw.choice(statements)))
@@ -262,7 +275,9 @@ def test_a_second_user_is_not_intended() -> None:
 
 
 def test_each_removed_deny_is_missing() -> None:
-    for sid in ("RwmUserBucketDenied", "RwmUserObjectsDenied", "RwmUserPublishDenied", "RwmAdmin"):
+    sids = {item["Sid"] for item in good()["Statement"] if item["Effect"] == "Deny"}
+    assert len(sids) == 2 + len(PUBLISHING_HEADERS)
+    for sid in ("RwmAdmin", *sids):
         policy = good()
         policy["Statement"].remove(statement(policy, sid))
         assert codes(policy) == MISSING, sid
@@ -321,7 +336,7 @@ def test_a_condition_weakens_a_deny() -> None:
 )
 def test_another_condition_is_another_statement(condition: object) -> None:
     policy = good()
-    statement(policy, "RwmUserPublishDenied")["Condition"] = condition
+    statement(policy, "RwmUserPublishDeniedAcl")["Condition"] = condition
     assert codes(policy) == MISSING | EXTRA
 
 
@@ -337,9 +352,53 @@ def test_a_policy_of_another_bucket_differs() -> None:
 
 
 def test_an_unknown_owner_is_found_by_what_it_may_do() -> None:
-    """On AWS, and where the ACL cannot be read, the owner's id is not in the policy."""
-    assert policy_drift(good(), BUCKET, "75aa57f09aa0c8caeab4f8c24e99d10f") == []
-    assert policy_drift(good(), BUCKET, "") == []
+    """On AWS the owner's id cannot be in the policy."""
+    assert policy_drift(good(), BUCKET, CANONICAL) == []
+    policy = good()
+    policy["Statement"].remove(statement(policy, "RwmAdmin"))
+    (missing, *_) = policy_drift(policy, BUCKET, CANONICAL)
+    assert missing.detail == f"missing: Allow s3:* on {ON_BUCKET} to the bucket's owner"
+
+
+def test_an_owner_that_cannot_be_told_is_drift_and_no_more_is_guessed() -> None:
+    assert [item.code for item in policy_drift(good(), BUCKET, "")] == ["ownership"]
+    assert [item.code for item in policy_drift({}, BUCKET, "")] == ["ownership", "policy-no-user"]
+
+
+@pytest.mark.parametrize("owner", ["admin", "t1$admin", "79a59df900b949e5", "0" * 12, CANONICAL.upper()])
+def test_the_machines_account_in_the_place_of_the_admin(owner: str) -> None:
+    """Who may do everything and is not the owner is no admin, however well the rest fits."""
+    found = policy_drift(desired(BUCKET, USER, STRANGER), BUCKET, owner)
+    assert {item.code for item in found} == MISSING | EXTRA
+    for resource in (ON_BUCKET, ON_OBJECTS):
+        assert f"not intended: Allow s3:* on {resource} to {USER}" in [item.detail for item in found]
+
+
+@pytest.mark.parametrize(
+    "who", ["admin", f"NotPrincipal:{ADMIN}", "arn:aws:iam:::role/admin", "arn:aws:iam::t1:user/admin"]
+)
+def test_what_looks_like_the_owner_is_not_the_owner(who: str) -> None:
+    policy = desired(BUCKET, who, USER)
+    mighty = statement(policy, "RwmAdmin")
+    if who.startswith("Not"):
+        mighty["NotPrincipal"] = {"AWS": [ADMIN]}
+        del mighty["Principal"]
+    assert codes(policy) == MISSING | EXTRA
+
+
+@pytest.mark.parametrize(
+    ("owner", "user", "form"),
+    [
+        ("admin", USER, ADMIN),
+        ("t1$admin", "arn:aws:iam::t1:user/user1", T1_ADMIN),
+        ("admin", "arn:aws:iam::000000000000:user/user1", "arn:aws:iam::000000000000:user/admin"),
+    ],
+)
+def test_an_admin_that_is_not_named_is_told_in_the_form_of_the_server(owner: str, user: str, form: str) -> None:
+    policy = desired(BUCKET, "x", user)
+    policy["Statement"].remove(statement(policy, "RwmAdmin"))
+    details = [item.detail for item in policy_drift(policy, BUCKET, owner)]
+    assert details == [f"missing: Allow s3:* on {resource} to {form}" for resource in (ON_BUCKET, ON_OBJECTS)]
 
 
 # --- settings ----------------------------------------------------------------------------------------------
@@ -390,7 +449,6 @@ def test_lifecycle_rules_that_are_not_disabled() -> None:
 
 # --- who is who --------------------------------------------------------------------------------------------
 
-T1_ADMIN = "arn:aws:iam::t1:user/admin"
 AWS_ADMIN = "arn:aws:iam::123456789012:user/ops/admin"
 
 
@@ -400,6 +458,8 @@ AWS_ADMIN = "arn:aws:iam::123456789012:user/ops/admin"
         (USER, "user1"),
         ("arn:aws:iam::t1:user/user1", "t1$user1"),
         ("arn:aws:iam::000000000000:user/user1", "user1"),
+        ("arn:aws:iam::123:user/user1", "123$user1"),
+        ("arn:aws:iam::1234567890123:user/user1", "1234567890123$user1"),
         (AWS_ADMIN, "admin"),
         ("*", "*"),
         ("79a59df900b949e5", "79a59df900b949e5"),
@@ -443,7 +503,7 @@ def test_a_user_of_another_tenant_could_not_reach_the_bucket(admin: str, user: s
         user_principal(admin, user)
 
 
-@pytest.mark.parametrize("tenant", ["", "t1"])
+@pytest.mark.parametrize("tenant", ["", "t1", "123"])
 def test_the_forms_of_rgw_lead_back_to_its_ids(tenant: str) -> None:
     owner = f"{tenant}$admin" if tenant else "admin"
     (admin,) = principal_forms(owner, None)
@@ -456,7 +516,10 @@ def test_the_forms_of_rgw_lead_back_to_its_ids(tenant: str) -> None:
 
 def test_the_admin_of_a_policy() -> None:
     assert admin_principal(good(), "admin") == ADMIN
-    assert admin_principal(good(), "75aa57f09aa0c8ca") == ADMIN
+    assert admin_principal(good(), CANONICAL) == ADMIN
+    assert admin_principal(good(), "75aa57f09aa0c8ca") == ""
+    twelve = "arn:aws:iam::123456789012:user/admin"  # a tenant that looks like an account
+    assert admin_principal(desired(BUCKET, twelve, USER), "123456789012$admin") == twelve
     assert admin_principal({"Statement": []}, "admin") == ""
     assert admin_principal({"Statement": [{"Effect": "Deny", "Action": "s3:*"}]}, "admin") == ""
 
