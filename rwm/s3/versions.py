@@ -1,4 +1,4 @@
-"""Version listings and deletion by version id."""
+"""Listings: versions, and unfinished uploads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rwm.errors import BadResponse, RwmError
-from rwm.listing import ListingCheck, Page, parse_page, parse_timestamp
+from rwm.listing import ListingCheck, Page, UploadPage, parse_page, parse_uploads
 from rwm.model import ObjectVersion
 from rwm.s3.mapping import mapped
 from rwm.times import parse_http_date
@@ -15,24 +15,28 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _RAW = "RawBody"
-_EMPTY = b"<ListVersionsResult/>"
+_ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
+_EMPTY = b"<Empty/>"
 
 
 def keep_raw_listings(client: S3Client) -> None:
-    """Hand out the raw body of version listings, and let botocore parse an empty page in its place.
+    """Hand out the raw body of listings, and let botocore parse an empty page in its place.
 
     The wildcard puts this before botocore's own look at ``before-parse.s3.*``, which would take a key that XML cannot
     carry for a server error.
     """
 
-    def keep(response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    def keep(
+        operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
+    ) -> None:
         body = response_dict["body"]
         # Anything else is an error with status 200, which botocore tries again.
-        if response_dict["status_code"] < 300 and b"VersionsResult" in body[:500]:
+        if response_dict["status_code"] < 300 and _ROOTS[operation_model.name] in body[:500]:
             customized_response_dict[_RAW] = body
             response_dict["body"] = _EMPTY
 
-    client.meta.events.register("before-parse.*.ListObjectVersions", keep)
+    for operation in _ROOTS:
+        client.meta.events.register(f"before-parse.*.{operation}", keep)
 
 
 class Versions:
@@ -102,10 +106,29 @@ class Versions:
         except (ValueError, TypeError) as error:
             raise BadResponse(f"HeadBucket {bucket}: the answer has no usable Date header ({header!r})") from error
 
-    def unfinished_uploads(self, bucket: str) -> Iterator[tuple[str, str, int]]:
+    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         """(key, upload id, time begun) of multipart uploads that were neither completed nor aborted."""
+        seen: set[tuple[str, str]] = set()
+        here = ("", "")
+        while True:
+            page = self._uploads(bucket, page_size, *here)
+            yield from page.uploads
+            here = (page.next_key, page.next_upload)
+            if not any(here):
+                return
+            if here in seen:
+                raise BadResponse(f"ListMultipartUploads {bucket}: the server repeats the marker {here!r}")
+            seen.add(here)
+
+    def _uploads(self, bucket: str, page_size: int, key: str, upload: str) -> UploadPage:
+        request: dict[str, Any] = {"Bucket": bucket, "MaxUploads": page_size}
+        if key:
+            request["KeyMarker"] = key
+        if upload:  # SeaweedFS goes on after an upload, and names no key
+            request["UploadIdMarker"] = upload
         with mapped("ListMultipartUploads", bucket):
-            for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-                for upload in page.get("Uploads", []):
-                    begun = upload["Initiated"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-                    yield upload["Key"], upload["UploadId"], parse_timestamp(begun)
+            answer: dict[str, Any] = dict(self.client.list_multipart_uploads(**request))
+        try:
+            return parse_uploads(answer.get(_RAW, b""))
+        except RwmError as error:
+            raise BadResponse(f"ListMultipartUploads {bucket}: {error.message}") from error

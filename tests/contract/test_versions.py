@@ -576,6 +576,15 @@ def test_unfinished_uploads(any_s3: S3) -> None:
         assert begun - SECOND <= left[2] <= time.time() * SECOND + SECOND
 
 
+def test_unfinished_uploads_page_for_page(s3: S3) -> None:
+    bucket = versioned(s3)
+    keys = ["a b", "a%20b", "a+b", "a&<b", "x\ry", "ж", "\ue000", "same", "same", "same"]
+    for key in keys:
+        s3.client.create_multipart_upload(Bucket=bucket, Key=key)
+    for size in (1000, 1, 3):
+        assert sorted(key for key, _, _ in s3.unfinished_uploads(bucket, page_size=size)) == sorted(keys)
+
+
 def test_server_time_is_a_second_that_runs(any_s3: S3) -> None:
     bucket = versioned(any_s3)
     first = any_s3.server_time(bucket)

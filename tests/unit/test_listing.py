@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rwm.errors import BadResponse
-from rwm.listing import ListingCheck, Page, by_key, parse_page, parse_timestamp
+from rwm.listing import ListingCheck, Page, UploadPage, by_key, parse_page, parse_timestamp, parse_uploads
 from rwm.model import ObjectVersion
 from rwm.times import iso
 
@@ -275,6 +275,7 @@ ENTITY = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY 
         (RGW.replace(b"<Size>1</Size>", b"<Size></Size>"), "malformed entry"),
         (RGW.replace(b"<Size>1</Size>", b"<Size>many</Size>"), "malformed entry"),
         (RGW.replace(b"<Size>1</Size>", b"<Size>-1</Size>"), "malformed entry"),
+        (RGW.replace(b"<Size>1</Size>", b"<Size>9223372036854775808</Size>"), "malformed entry"),
         (RGW.replace(b"<LastModified>2026-11-20T12:00:00.123Z</LastModified>", b""), "LastModified"),
         (RGW.replace(b"2026-11-20T12:00:00.123Z", b"yesterday"), "malformed entry"),
         (RGW.replace(b"2026-11-20T12:00:00.123Z", b"2026-11-20T12:00:00.123+01:00"), "UTC"),
@@ -288,6 +289,11 @@ def test_what_is_not_a_whole_listing_is_a_bad_response(body: bytes, words: str) 
         parse_page(body)
     assert words in error.value.message
     assert "\n" not in error.value.message
+
+
+def test_the_largest_size() -> None:
+    body = RGW.replace(b"<Size>1</Size>", b"<Size>9223372036854775807</Size>")
+    assert parse_page(body).versions[0].size == 2**63 - 1
 
 
 def test_a_marker_without_a_size_is_whole() -> None:
@@ -423,3 +429,72 @@ def test_by_key_reads_no_further_than_it_must() -> None:
     groups = by_key(listing())
     assert len(next(groups)) == 2
     assert taken == ["a", "a", "b"]
+
+
+# --- unfinished uploads -------------------------------------------------------------------------------------
+
+RGW_UPLOADS = (
+    b'<?xml version="1.0" encoding="UTF-8"?>'
+    b'<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>bucket1</Bucket>'
+    b"<NextKeyMarker>&#x01;up</NextKeyMarker><NextUploadIdMarker>2~6nFZ_</NextUploadIdMarker>"
+    b"<MaxUploads>1</MaxUploads><IsTruncated>true</IsTruncated><Upload><Key>&#x01;up</Key><UploadId>2~6nFZ_</UploadId>"
+    b"<Initiator><ID>user1</ID><DisplayName>user1</DisplayName></Initiator><StorageClass>STANDARD</StorageClass>"
+    b"<Initiated>2026-11-20T12:00:00.123Z</Initiated></Upload></ListMultipartUploadsResult>"
+)
+SEAWEEDFS_UPLOADS = (
+    b"<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><KeyMarker></KeyMarker>"
+    b"<NextUploadIdMarker>7dbd_cc33</NextUploadIdMarker><Upload><Initiated>2026-11-20T12:00:00Z</Initiated>"
+    b"<Key>a%2Bb+c</Key><UploadId>7dbd_cc33</UploadId></Upload></ListMultipartUploadsResult>"
+)
+
+
+def test_a_page_of_uploads_of_ceph_rgw() -> None:
+    assert parse_uploads(RGW_UPLOADS) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "\x01up", "2~6nFZ_")
+    last = RGW_UPLOADS.replace(b"true", b"false")
+    assert parse_uploads(last) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "", "")
+
+
+def test_a_page_of_uploads_of_seaweedfs_goes_on_without_a_key() -> None:
+    assert parse_uploads(SEAWEEDFS_UPLOADS) == UploadPage([("a%2Bb+c", "7dbd_cc33", NOON)], "", "7dbd_cc33")
+
+
+@given(
+    keys=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1), max_size=4),
+    decimal=st.booleans(),
+)
+@example(keys=["\x01", "\ue0001;", "\ufffe", "&#x01;", "\x00", "a\nb\t"], decimal=False)
+def test_any_key_of_an_upload_is_read_as_it_is(keys: list[str], decimal: bool) -> None:
+    def spelled(key: str) -> str:
+        refer = "&#{};" if decimal else "&#x{:02x};"
+        return "".join(refer.format(ord(c)) if ord(c) < 0x20 else escape(c) for c in key)
+
+    uploads = "".join(
+        f"<Upload><Key>{spelled(key)}</Key><UploadId>u</UploadId><Initiated>2026-11-20T12:00:00Z</Initiated></Upload>"
+        for key in keys
+    )
+    body = f"<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>{uploads}</ListMultipartUploadsResult>"
+    assert parse_uploads(body.encode()).uploads == [(key, "u", NOON) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not well-formed"),
+        (RGW_UPLOADS[:300], "not well-formed"),
+        (RGW, "got <ListVersionsResult>"),
+        (ENTITY, "document type"),
+        (RGW_UPLOADS.replace(b"<IsTruncated>true</IsTruncated>", b""), "IsTruncated"),
+        (SEAWEEDFS_UPLOADS.replace(b"<NextUploadIdMarker>7dbd_cc33<", b"<NextUploadIdMarker><"), "where it goes on"),
+        (RGW_UPLOADS.replace(b"<UploadId>2~6nFZ_</UploadId>", b""), "UploadId"),
+        (RGW_UPLOADS.replace(b"<Key>&#x01;up<", b"<Key><"), "without a key"),
+        (RGW_UPLOADS.replace(b"&#x01;", b"&#xd800;"), "malformed entry"),
+        (RGW_UPLOADS.replace(b"&#x01;", b"&#xffffff;"), "malformed entry"),
+        (RGW_UPLOADS.replace(b"&#x01;", b"&#xffffffff;"), "not well-formed"),
+        (RGW_UPLOADS.replace(b"2026-11-20T12", b"yesterday"), "malformed entry"),
+    ],
+)
+def test_what_is_not_a_whole_listing_of_uploads_is_a_bad_response(body: bytes, words: str) -> None:
+    with pytest.raises(BadResponse) as error:
+        parse_uploads(body)
+    assert words in error.value.message
+    assert "\n" not in error.value.message
