@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rwm.errors import AccessDenied, Refused, RwmError
+from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, RwmError
 from rwm.histories import histories
 from rwm.model import ObjectVersion
 from rwm.policy import (
@@ -178,15 +179,21 @@ def _count(found: StorageInfo, version: ObjectVersion) -> None:
 def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list[DeleteFailure]:
     """Delete a bucket with every version in it.
 
-    Stops at the first versions that the server keeps (locked ones) and returns them; the bucket stays then.
-    Raises NotFound for an unknown bucket.
+    Unfinished uploads go first. Stops at the first versions that the server keeps (locked ones) and returns them; the
+    bucket stays then. Raises NotFound for an unknown bucket, and BadResponse when what was deleted stays listed.
     """
+    for key, upload, _ in list(s3.unfinished_uploads(bucket)):
+        with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot say
+            s3.abort_upload(bucket, key, upload)
+    before: list[tuple[str, str]] = []
     while page := next(s3.list_pages(bucket, page_size=DELETE_CHUNK)).versions:
-        failures = s3.delete_versions(bucket, [(version.key, version.version_id) for version in page])
+        exact = [(version.key, version.version_id) for version in page]
+        if exact == before:
+            raise BadResponse(f"bucket {bucket}: the server still lists {exact[0][0]!r}, which it says is deleted")
+        failures = s3.delete_versions(bucket, exact)
         if failures:
             return failures
         progress(len(page))
-    for key, upload, _ in list(s3.unfinished_uploads(bucket)):
-        s3.abort_upload(bucket, key, upload)
+        before = exact
     s3.delete_bucket(bucket)
     return []

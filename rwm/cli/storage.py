@@ -98,7 +98,7 @@ def info(app: App, bucket: str) -> None:
         ],
         right=(1, 2),
     )
-    click.echo(f"versioning: {found.versioning}")
+    click.echo(f"versioning: {output.escape(found.versioning)}")
 
 
 @storage.command()

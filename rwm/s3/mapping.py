@@ -63,6 +63,10 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
         raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
     except (ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
         raise BadResponse(f"{operation} {subject}: {one_line(error)}") from error
+    except RecursionError as error:  # botocore follows redirects by calling itself
+        raise BadResponse(
+            f"{operation} {subject}: the server redirects without end", hint="check s3_endpoint_url and s3_region"
+        ) from error
     except _OTHERS as error:
         cause = error.__context__
         if isinstance(cause, sdk.ClientError):  # what a managed transfer wraps

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 COPY_WHOLE = 1 << 29  # bytes; restic's packs are far smaller
 BODY_ATTEMPTS = 4
+NOT_CONFIRMED = "NotConfirmed"
+_GONE_ALREADY = ("NoSuchVersion", "NoSuchKey")  # what was wanted
 
 
 class DeleteFailure(NamedTuple):
-    """A version that the server did not delete, with its code (AccessDenied for a locked one)."""
+    """A version that the server did not delete, with its code.
+
+    AccessDenied for a locked one, NotConfirmed where the server does not say that it is gone.
+    """
 
     key: str
     version_id: str
@@ -126,26 +131,19 @@ class Objects:
         failures = [fail for pair in exact if not pair[0].isprintable() for fail in self._delete_one(bucket, *pair)]
         if not plain:
             return failures
+        objects: list[Any] = [{"Key": key, "VersionId": version} for key, version in plain]
         with mapped("DeleteObjects", bucket):
-            answer = self.client.delete_objects(
-                Bucket=bucket,
-                Delete={
-                    "Objects": [{"Key": key, "VersionId": version} for key, version in plain],
-                    "Quiet": True,
-                },
-            )
-        for error in answer.get("Errors", []):
-            code = error.get("Code", "Unknown")
-            if code not in ("NoSuchVersion", "NoSuchKey"):  # gone already: what was wanted
-                failures.append(DeleteFailure(error.get("Key", ""), error.get("VersionId", ""), code))
-        return failures
+            answer = self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+        return failures + _stayed(plain, dict(answer))
 
     def _delete_one(self, bucket: str, key: str, version_id: str) -> list[DeleteFailure]:
         try:
             with mapped("DeleteObject", f"{bucket}/{key!r}"):
-                self.client.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
+                answer = self.client.delete_object(Bucket=bucket, Key=key, VersionId=version_id)
         except AccessDenied:
             return [DeleteFailure(key, version_id, "AccessDenied")]
+        if answer.get("VersionId", version_id) != version_id:
+            return [DeleteFailure(key, version_id, NOT_CONFIRMED)]
         return []
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
@@ -164,6 +162,22 @@ class Objects:
         if until is not None and until.timestamp() > time.time():
             return f"{head.get('ObjectLockMode', 'locked')} until {until:%Y-%m-%dT%H:%M:%SZ}"
         return None
+
+
+def _stayed(asked: Sequence[tuple[str, str]], answer: dict[str, Any]) -> list[DeleteFailure]:
+    """Of the pairs asked for, those that a DeleteObjects answer does not name as deleted: silence is no success."""
+    gone: set[tuple[str, str]] = set()
+    for item in answer.get("Deleted", []):
+        # SeaweedFS names a delete marker only here. A marker that a server made instead has another id.
+        gone |= {(item.get("Key", ""), item.get(name, "")) for name in ("VersionId", "DeleteMarkerVersionId")}
+    codes: dict[tuple[str, str], str] = {}
+    for error in answer.get("Errors", []):
+        pair, code = (error.get("Key", ""), error.get("VersionId", "")), error.get("Code", "Unknown")
+        if code in _GONE_ALREADY:
+            gone.add(pair)
+        else:
+            codes[pair] = code
+    return [DeleteFailure(*pair, codes.get(pair, NOT_CONFIRMED)) for pair in asked if pair in codes or pair not in gone]
 
 
 def _same_version(answered: str | None, asked: str | None, subject: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -39,6 +40,7 @@ class MemoryS3(S3):
         self.wrong: dict[str, bytes] = {}
         self.denied: set[str] = set()
         self.deleted: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
 
     # --- contents
 
@@ -87,8 +89,9 @@ class MemoryS3(S3):
 
     def remove(self, bucket: str, key: str, version: str) -> None:
         """One version goes; what is newest then is the latest."""
-        rest = [entry for entry in self._of(bucket)[key] if entry.version_id != version]
-        self._of(bucket)[key] = [entry._replace(is_latest=n == 0) for n, entry in enumerate(rest)]
+        with self._lock:  # prune deletes in several threads
+            rest = [entry for entry in self._of(bucket)[key] if entry.version_id != version]
+            self._of(bucket)[key] = [entry._replace(is_latest=n == 0) for n, entry in enumerate(rest)]
 
     def present(self, bucket: str) -> dict[str, str]:
         """The plain listing: version by key."""
@@ -113,7 +116,7 @@ class MemoryS3(S3):
         roots = [entry for entry in self.versions(bucket) if "/" not in entry.key]
         return roots, sorted({key.partition("/")[0] + "/" for key in self._of(bucket) if "/" in key})
 
-    def unfinished_uploads(self, bucket: str) -> Iterator[tuple[str, str, int]]:
+    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         self._of(bucket)
         return iter(())
 

@@ -181,6 +181,12 @@ def test_the_last_configuration_named_counts(rwm_: Terminal, s3: MemoryS3) -> No
     assert rwm_("-c", "nowhere.conf", "storage", "info", "bucket1", "-c", "here.conf") == 0
 
 
+def test_what_a_server_says_about_versioning_does_not_reach_the_terminal_as_it_is(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.states["bucket1"] = "\x9b2J\x1b[31mEnabled"
+    assert rwm_("-c", "here.conf", "storage", "info", "bucket1") == 0
+    assert rwm_.out.splitlines()[-1] == "versioning: \\x9b2J\\x1b[31mEnabled"
+
+
 @pytest.mark.parametrize("place", [2, 3, 4, 5])
 def test_json_before_or_after_the_command(rwm_: Terminal, s3: MemoryS3, place: int) -> None:
     words = ["-c", "here.conf", "storage", "info", "bucket1"]

@@ -119,6 +119,12 @@ def test_an_answer_that_cannot_be_parsed_is_a_bad_response() -> None:
     assert isinstance(raised(made(botocore.exceptions.FlexibleChecksumError)), BadResponse)
 
 
+def test_redirects_without_end_are_a_bad_response() -> None:
+    found = raised(RecursionError("maximum recursion depth exceeded"))
+    assert isinstance(found, BadResponse)
+    assert "redirects without end" in found.message
+
+
 def test_our_own_errors_pass_as_they_are() -> None:
     own = BadResponse("as it is")
     assert raised(own) is own
