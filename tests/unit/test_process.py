@@ -78,7 +78,9 @@ class TestRun:
     def test_interrupted(self, tmp_path: Path) -> None:
         """Nothing goes on in the background after Ctrl-C."""
         pid = tmp_path / "pid"
-        code = f"from rwm import process; process.run(['/bin/sh', '-c', 'echo $$ >{pid}; exec sleep 60'])"
+        # The child waits before it tells, so that the parent is past starting it.
+        shell = f"sleep 0.5; echo $$ >{pid}; exec sleep 60"
+        code = f"from rwm import process; process.run(['/bin/sh', '-c', '{shell}'])"
         with subprocess.Popen(python(code), stderr=subprocess.PIPE) as parent:
             assert until(lambda: pid.exists() and pid.read_text().endswith("\n"))
             parent.send_signal(signal.SIGINT)
