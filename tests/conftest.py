@@ -14,9 +14,14 @@ from tests.servers import Server
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take Ctrl-C as a terminal gives it: what runs in the background of a script is born deaf to SIGINT."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Take signals as a terminal gives them: what a script or nohup starts is born deaf to some."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(wrapper=True)
