@@ -157,13 +157,9 @@ def plan(
             young += decided.too_young
     ending = tally.ending()
     findings = watch.findings(info for info, whole in ending if whole) if watch else []
-    for info, count in tally.missing():
-        lacks = f"is not complete: {count} of its {info.objects} versions are not in the bucket"
-        name = f"{info.id[:12]} ({iso(info.captured_at)})"
-        if info == keep[-1]:
-            reasons.append(f"the newest kept state {name} {lacks}")
-        else:
-            findings.append(f"the kept state {name} {lacks}")
+    lacking = _lacking(tally)
+    if keep and keep[-1].id in lacking:
+        reasons.append(f"the newest {lacking.pop(keep[-1].id)}")
     return PrunePlan(
         bucket,
         tuple(keep),
@@ -173,9 +169,18 @@ def plan(
         young,
         locks.held,
         tuple(reasons),
-        tuple(findings),
+        (*findings, *(f"the {text}" for text in lacking.values())),
         tuple(info for info, _ in ending),
     )
+
+
+def _lacking(tally: Tally) -> dict[str, str]:
+    """What is wrong with the kept states that are not whole, by state id."""
+    return {
+        info.id: f"kept state {info.id[:12]} ({iso(info.captured_at)}) is not complete: "
+        f"{count} of its {info.objects} versions are not in the bucket"
+        for info, count in tally.missing()
+    }
 
 
 def _ids(history: Sequence[ObjectVersion]) -> set[str]:
