@@ -10,6 +10,7 @@
     ├── Refused           5  refused for safety
     ├── LockHeld          7  another run holds the lock
     ├── StateNotFound     1  no recorded state, or more than one, answers to that name
+    ├── BadState          1  a state file is not one, is cut off, or is not what its id says
     ├── IndexUnusable     1  the index cannot be read or written
     ├── CommandMissing    1  a program that RWM runs is not installed
     ├── MountError        1  a mount cannot be made or ended
@@ -72,6 +73,10 @@ class LockHeld(RwmError):
 
 class StateNotFound(RwmError):
     """No recorded state, or more than one, answers to the given id, prefix or time."""
+
+
+class BadState(RwmError):
+    """A state file that is none, is cut off, or does not hold what its id says."""
 
 
 class IndexUnusable(RwmError):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-Origin = Literal["backup", "capture", "past"]
-"""How a state came to be: after ``rwm backup``, by ``rwm state capture``, or from history alone (``--at``)."""
+Origin = Literal["backup", "capture", "past", "original"]
+"""How a state came to be: after ``rwm backup``, by ``rwm state capture``, from history alone (``--at``), or from a
+state file of the original tool."""
 
 Outcome = Literal["ok", "partial", "failed"]
 """How the backup ended that a state was captured after."""
@@ -42,6 +43,13 @@ class Entry(NamedTuple):
     size: int
     etag: str
     last_modified: int
+
+
+class Change(NamedTuple):
+    """What one state has otherwise than another: ``entry`` under ``key``, or nothing (None) where the other has it."""
+
+    key: str
+    entry: Entry | None
 
 
 @dataclass(frozen=True, slots=True)
