@@ -27,6 +27,7 @@ EXIT_CODES = {
     "AccessDenied": 6,
     "LockHeld": 7,
     "StateNotFound": 1,
+    "BadState": 1,
     "IndexUnusable": 1,
     "CommandMissing": 1,
     "MountError": 1,
