@@ -50,6 +50,11 @@ $(VENV)/.installed-dev: $(PACKAGING) $(VENV)/.installed | system-dev
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-bench: $(PACKAGING) $(VENV)/.installed
+	@echo "make: installing what RWM is measured beside"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 install: $(VENV)/.installed  ## Debian packages, venv/, and rwm and rwmfs on the PATH
 	@scripts/link-programs.sh $(LINKS) $(abspath $(BIN))/rwm $(abspath $(BIN))/rwmfs
 
@@ -60,7 +65,7 @@ install-dev: install $(VENV)/.installed-dev  ## what tests and lint need, a real
 demo: $(VENV)/.installed  ## back up, lose everything, mount the past, restore: on an S3 server of its own
 	@$(BIN)/rwm demo $(ARGS)
 
-bench: $(VENV)/.installed-dev  ## measurements
+bench: $(VENV)/.installed-bench  ## measurements beside other tools (ARGS="--help" lists parts and sizes)
 	@$(BIN)/python -m bench $(ARGS)
 
 # --- development -------------------------------------------------------------------------------------

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+import signal
 import sys
+from collections.abc import Sequence
 
-from bench import listing, restore
+from bench.options import parse
 
-PARTS = {"listing": listing.main, "restore": restore.main}
+PARTS = ("listing", "parallel", "memory", "index", "restore")
+"""Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
 
 
-def main(names: list[str]) -> int:
-    """Run the parts; an unknown name is an error."""
-    unknown = [name for name in names if name not in PARTS]
-    if unknown:
-        print(f"bench: no part is called {', '.join(unknown)}; there are: {', '.join(PARTS)}", file=sys.stderr)
-        return 2
-    for name in names or PARTS:
-        PARTS[name]()
+def main(arguments: Sequence[str]) -> int:
+    """Run the parts; what they start ends with them, however that happens."""
+    names, options = parse(arguments, PARTS)
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    for name in names:
+        importlib.import_module(f"bench.{name}").main(options)
     return 0
 
 
-sys.exit(main(sys.argv[1:]))
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

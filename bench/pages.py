@@ -1,82 +1,139 @@
-"""A server of prepared listing pages, in a process of its own: takes a real server's speed out of a comparison."""
+"""Listing pages of a large restic repository, made when they are asked for: nothing of it is held, all is repeatable.
+
+Keys come in blocks of up to 1,000 that share their beginning, and the 1,000 rows of a block are prepared once: a page
+is rows joined, with the block's beginning and second put in. That takes a millisecond and a megabyte.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from multiprocessing.connection import Connection
-from urllib.parse import parse_qs, urlsplit
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 PAGE = 1000
+LAST = "\U0010ffff"
+"""Sorts behind every character that a key here has."""
+
 _VERSION = (
-    "<Version><Key>{key}</Key><VersionId>{version}</VersionId><IsLatest>true</IsLatest>"
-    "<LastModified>2026-11-{day:02}T{hour:02}:{minute:02}:07.{ms:03}Z</LastModified><ETag>&quot;{etag}&quot;</ETag>"
+    "<Version><Key>@directory@@mark@{rest}</Key><VersionId>{version}@mark@</VersionId><IsLatest>true</IsLatest>"
+    "<LastModified>2026-10-{day:02}T{hour:02}:{minute:02}:@second@.{ms:03}Z</LastModified><ETag>&quot;{etag}&quot;</ETag>"
     "<Size>{size}</Size><StorageClass>STANDARD</StorageClass><Owner><ID>user1</ID><DisplayName>user1</DisplayName>"
     "</Owner><Type>Normal</Type></Version>"
 )
 
 
-def page(number: int, last: int) -> bytes:
-    """Page ``number`` of a bucket of restic packs, as Ceph RGW writes it."""
-    names = sorted(hashlib.sha256(f"{number}/{n}".encode()).hexdigest() for n in range(PAGE))
-    keys = [f"data/{number:04x}{name}" for name in names]
-    entries = "".join(
-        _VERSION.format(
-            key=key,
-            version=key[-31:],
-            day=n % 28 + 1,
-            hour=n % 24,
-            minute=n % 60,
-            ms=n,
-            etag=key[-32:],
-            size=n + 4 << 20,
-        )
-        for n, key in enumerate(keys)
-    )
-    more = number < last
-    markers = f"<NextKeyMarker>{keys[-1]}</NextKeyMarker><NextVersionIdMarker>{keys[-1][-31:]}</NextVersionIdMarker>"
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?><ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<EncodingType>url</EncodingType><Name>b</Name><MaxKeys>{PAGE}</MaxKeys>"
-        f"<IsTruncated>{str(more).lower()}</IsTruncated>{markers if more else ''}{entries}</ListVersionsResult>"
+class Block(NamedTuple):
+    """``keys`` keys from number ``first`` on: ``directory`` + ``mark`` (six hex digits) + the rest of each row."""
+
+    first: int
+    keys: int
+    directory: str
+    mark: str
+
+
+def _row(rest: str) -> bytes:
+    digest = hashlib.sha256(rest.encode()).digest()
+    return _VERSION.format(
+        rest=rest,
+        version=rest[:25],
+        day=digest[0] % 28 + 1,
+        hour=digest[1] % 24,
+        minute=digest[7] % 60,
+        ms=int.from_bytes(digest[2:4], "big") % 1000,
+        etag=digest.hex()[:32],
+        size=(16 << 20) + int.from_bytes(digest[4:7], "big") // 8,
     ).encode()
 
 
-def _serve(pages: int, pipe: Connection) -> None:
-    bodies = [page(number, pages - 1) for number in range(pages)]
+class Bucket(Sequence[str]):
+    """The keys of a repository in their order, each with one version: ``versions`` of them.
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    Packs in ``data/00/`` to ``data/ff/`` mostly, and a thousandth each in ``index/`` and ``snapshots/``.
+    """
 
-        def do_GET(self) -> None:
-            marker = parse_qs(urlsplit(self.path).query).get("key-marker", [""])[0]
-            body = bodies[int(marker[5:9], 16) + 1 if marker else 0]
-            self.send_response(200)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def __init__(self, versions: int) -> None:
+        self._rests = sorted(hashlib.sha256(f"row {n}".encode()).hexdigest()[:58] for n in range(PAGE))
+        self._rows = [_row(rest) for rest in self._rests]
+        few = min(versions // 1000, PAGE)
+        self.blocks: list[Block] = []
+        for directory, count in self._directories(versions - 2 * few):
+            self._add(directory, count)
+        for directory in ("index/", "snapshots/"):
+            if few:
+                self._add(directory, few)
+        self._firsts = [block.first for block in self.blocks]
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    @staticmethod
+    def _directories(packs: int) -> Iterator[tuple[str, int]]:
+        """``data/xx/`` with how many packs it has: as many as fill pages, so that few packs are in few directories."""
+        directories = min(256, -(-packs // PAGE))
+        for n in range(directories):
+            yield f"data/{n * 256 // directories:02x}/", packs * (n + 1) // directories - packs * n // directories
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    pipe.send(server.server_port)
-    server.serve_forever()
+    def _add(self, directory: str, count: int) -> None:
+        for start in range(0, count, PAGE):
+            first = self.blocks[-1].first + self.blocks[-1].keys if self.blocks else 0
+            mark = (directory[5:7] or "00") + f"{start // PAGE:04x}"
+            self.blocks.append(Block(first, min(PAGE, count - start), directory, mark))
+
+    def __len__(self) -> int:
+        return self.blocks[-1].first + self.blocks[-1].keys
+
+    def __getitem__(self, number: int) -> str:  # type: ignore[override]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        block = self.blocks[bisect_right(self._firsts, number) - 1]
+        return f"{block.directory}{block.mark}{self._rests[number - block.first]}"
+
+    def xml(self, start: int, stop: int) -> bytes:
+        """The entries of the keys numbered from ``start`` up to ``stop``."""
+        parts = []
+        number = start
+        while number < stop:
+            at = bisect_right(self._firsts, number) - 1
+            block = self.blocks[at]
+            end = min(stop, block.first + block.keys)
+            rows = b"".join(self._rows[number - block.first : end - block.first])
+            fields = (("@directory@", block.directory), ("@mark@", block.mark), ("@second@", f"{at % 60:02}"))
+            for token, text in fields:
+                rows = rows.replace(token.encode(), text.encode())
+            parts.append(rows)
+            number = end
+        return b"".join(parts)
 
 
-@contextmanager
-def serving(pages: int) -> Iterator[str]:
-    """The URL of a server of so many pages of 1,000 versions each."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(pages, there), daemon=True)
-    process.start()
-    try:
-        yield f"http://127.0.0.1:{here.recv()}"
-    finally:
-        process.terminate()
-        process.join()
+def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = PAGE) -> bytes:
+    """The answer to one ListObjectVersions request, as Ceph RGW writes it."""
+    start = max(bisect_left(bucket, prefix), bisect_right(bucket, marker))
+    stop = bisect_left(bucket, prefix + LAST)
+    if not delimiter:
+        end = min(start + limit, stop)
+        return _answer(bucket.xml(start, end), bucket[end - 1] if end < stop else "")
+    prefixes: list[str] = []
+    keys: list[bytes] = []
+    last = ""
+    while start < stop and len(prefixes) + len(keys) < limit:
+        key = bucket[start]
+        inside = key[len(prefix) :].partition(delimiter)
+        last = prefix + inside[0] + inside[1]
+        if inside[1]:
+            if last > marker:  # a marker that is itself a common prefix has been listed
+                prefixes.append(last)
+            start = bisect_left(bucket, last + LAST)
+        else:
+            keys.append(bucket.xml(start, start + 1))
+            start += 1
+    common = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in prefixes)
+    return _answer(b"".join(keys) + common.encode(), last if start < stop else "")
+
+
+def _answer(content: bytes, last: str) -> bytes:
+    version = last[-58:-33] + last[-64:-58]
+    more = f"<NextKeyMarker>{last}</NextKeyMarker><NextVersionIdMarker>{version}</NextVersionIdMarker>"
+    head = (
+        '<?xml version="1.0" encoding="UTF-8"?><ListVersionsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<EncodingType>url</EncodingType><Name>b</Name><MaxKeys>{PAGE}</MaxKeys>"
+        f"<IsTruncated>{'true' if last else 'false'}</IsTruncated>{more if last else ''}"
+    )
+    return head.encode() + content + b"</ListVersionsResult>"

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.options import Options
 from rwm import process
 from rwm.demo import data, story
 from rwm.demo.narrator import Narrator
@@ -30,7 +31,7 @@ def timed(directory: Path, environment: dict[str, str], *command: str) -> float:
     return seconds
 
 
-def main() -> None:
+def main(_options: Options) -> None:
     """Print the medians, the mount's with an empty cache and again with what the first restore left in it."""
     rwm, rwmfs = [sys.executable, "-m", "rwm"], [sys.executable, "-m", "rwmfs", "-c", "admin.conf"]
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, EmbeddedS3() as server:

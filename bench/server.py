@@ -1,0 +1,132 @@
+"""An S3 server of prepared pages, in a process of its own: it takes a real server's speed out of a comparison.
+
+It has one bucket of a given number of versions (:mod:`bench.pages`), answers what RWM, boto3, aws and rclone ask when
+they list, gives a byte of any object that is read, and throws away what is written. It checks no signature.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.connection import Connection
+from urllib.parse import parse_qs, urlsplit
+
+from bench.pages import PAGE, Bucket, page
+
+BUCKET = "b"
+KEYS = ("key", "secret")
+"""Any access key and secret would do."""
+
+PIECE = 1 << 20
+CACHED = 64
+"""Pages that are kept: those of a small bucket, so that a second listing does not wait for them to be made."""
+
+_XML = '<?xml version="1.0" encoding="UTF-8"?><{0} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{1}</{0}>'
+
+
+class Pages:
+    """The pages of a bucket, the last few of them kept."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self.get = lru_cache(CACHED)(partial(page, bucket))
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection; ``pages`` and ``delay`` are set in a subclass for each server."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 16
+    pages: Pages
+    delay: float
+
+    def do_HEAD(self) -> None:
+        """The bucket is there; whether an object is, nobody needs to know."""
+        self._answer(404 if urlsplit(self.path).path.strip("/").partition("/")[2] else 200, b"")
+
+    def do_GET(self) -> None:
+        """A page, a setting, or the bytes of an object."""
+        url = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
+        if "versions" in query:
+            time.sleep(self.delay)
+            wanted = [query.get(name, "") for name in ("prefix", "delimiter", "key-marker")]
+            self._answer(200, self.pages.get(*wanted, int(query.get("max-keys") or PAGE)))
+        elif "versioning" in query:
+            self._xml("VersioningConfiguration", "<Status>Enabled</Status>")
+        elif "location" in query:
+            self._xml("LocationConstraint", "")
+        elif "uploads" in query:
+            self._xml("ListMultipartUploadsResult", "<IsTruncated>false</IsTruncated>")
+        elif "list-type" in query:
+            self._xml("ListBucketResult", "<KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>")
+        else:
+            self._bytes(query.get("versionId", "null"))
+
+    def do_PUT(self) -> None:
+        """Whatever comes is gone."""
+        left = int(self.headers.get("Content-Length", "0"))
+        while left > 0 and (piece := self.rfile.read(min(left, PIECE))):
+            left -= len(piece)
+        self._answer(200, b"", version="written")
+
+    def _bytes(self, version: str) -> None:
+        first, _, last = self.headers.get("Range", "bytes=0-0").removeprefix("bytes=").partition("-")
+        length = int(last) - int(first) + 1
+        span = f"bytes {first}-{last}/{1 << 40}"
+        self._answer(206, b"\0" * length, "application/octet-stream", version=version, span=span)
+
+    def _xml(self, root: str, content: str) -> None:
+        self._answer(200, _XML.format(root, content).encode())
+
+    def _answer(
+        self, status: int, body: bytes, kind: str = "application/xml", *, version: str = "", span: str = ""
+    ) -> None:
+        self.send_response(status)
+        for name, value in (("Content-Type", kind), ("x-amz-version-id", version), ("Content-Range", span)):
+            if value:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def _serve(versions: int, delay: float, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then stops us
+    members = {"pages": Pages(Bucket(versions)), "delay": delay}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), members))
+    pipe.send(server.server_port)
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    server.serve_forever()
+
+
+def _end_with(pipe: Connection) -> None:
+    """The parent never sends anything: what can be read is its end."""
+    pipe.poll(None)
+    os._exit(0)
+
+
+@contextmanager
+def serving(versions: int, delay: float = 0.0) -> Iterator[str]:
+    """The URL of a server with so many versions, which waits ``delay`` seconds before each page of a listing."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(versions, delay, there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        yield f"http://127.0.0.1:{here.recv()}"
+    finally:
+        process.terminate()
+        process.join()
