@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from rwm.errors import BadResponse, RwmError
-from rwm.listing import ListingCheck, Page, UploadPage, parse_page, parse_uploads
+from rwm.listing import ListingCheck
 from rwm.model import ObjectVersion
+from rwm.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.mapping import mapped
 from rwm.times import parse_http_date
 

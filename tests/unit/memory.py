@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any
 
 from rwm.errors import AccessDenied, NotFound
-from rwm.listing import Page
 from rwm.model import ObjectVersion
+from rwm.pages import Page
 from rwm.policy import Policy
 from rwm.s3 import S3, DeleteFailure
 from rwm.times import SECOND
