@@ -12,6 +12,7 @@
     ├── StateNotFound     1  no recorded state, or more than one, answers to that name
     ├── BadState          1  a state file is not one, is cut off, or is not what its id says
     ├── IndexUnusable     1  the index cannot be read or written
+    │   └── IndexDamaged  1  its file is damaged; `rwm state sync` makes it anew
     ├── CommandMissing    1  a program that RWM runs is not installed
     ├── MountError        1  a mount cannot be made or ended
     └── S3Error           1  the server said no, said nonsense, or said nothing
@@ -81,6 +82,10 @@ class BadState(RwmError):
 
 class IndexUnusable(RwmError):
     """The local index is damaged, read-only, full, or written by a newer version."""
+
+
+class IndexDamaged(IndexUnusable):
+    """The index file is not a whole SQLite database any more."""
 
 
 class CommandMissing(RwmError):

@@ -52,6 +52,14 @@ class Change(NamedTuple):
     entry: Entry | None
 
 
+class Difference(NamedTuple):
+    """A key that two states do not share; None where a state has no such key."""
+
+    key: str
+    before: Entry | None
+    after: Entry | None
+
+
 @dataclass(frozen=True, slots=True)
 class StateInfo:
     """A state without its entries. ``captured_at`` is a whole second; ``outcome`` is None without a backup."""
@@ -63,6 +71,29 @@ class StateInfo:
     objects: int
     bytes: int
     outcome: Outcome | None = None
+
+
+Trust = Literal["own", "unchecked", "verified", "unknown", "contradicted"]
+"""What is known of a recorded state's truth: captured with this index (own), not compared yet (unchecked), or what a
+comparison with the bucket's own history found: all of it is so (verified), the history does not reach back far enough
+to tell (unknown), it says otherwise (contradicted).
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedState:
+    """A state in an index; ``checked_at`` is when it was compared with the bucket's history, None if it was not."""
+
+    info: StateInfo
+    trust: Trust
+    checked_at: int | None = None
+
+
+class StoredFile(NamedTuple):
+    """A state's file in its bucket: compressed bytes, and the id of the state it builds upon (None: a full one)."""
+
+    size: int
+    base: str | None
 
 
 class TreeNode(NamedTuple):

@@ -141,13 +141,13 @@ def plan(
         for history in part:
             progress(len(history))
             needs = references.of(history[0].key)
-            wanted = {version for version, states in needs if tally.is_kept(states)}
+            wanted = {entry.version_id for entry, states in needs if tally.is_kept(states)}
             decided = plan_key(history, wanted, cutoff, locks.hold)
             there, doomed = _ids(history), {item.version_id for item in decided.versions}
-            for version, states in needs:
-                if version in there:
+            for entry, states in needs:
+                if entry.version_id in there:
                     tally.there(states)
-                if version in doomed:
+                if entry.version_id in doomed:
                     tally.doomed(states)
             if watch:
                 watch.look(history, wanted, any(last.is_kept(states) for _, states in needs))

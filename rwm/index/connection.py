@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from rwm.config import private_directory
-from rwm.errors import IndexUnusable
+from rwm.errors import IndexDamaged, IndexUnusable
 from rwm.index.schema import STEPS, migrations
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
@@ -71,16 +71,24 @@ def errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise IndexUnusable(f"index {path}: {error}", hint=_hint(error)) from error
+        kind = IndexDamaged if _primary(error) in _DAMAGED else IndexUnusable
+        raise kind(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
 
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+REBUILD = "`rwm state sync BUCKET` moves the damaged file away and makes the index anew from the bucket"
+
+
+def _primary(error: sqlite3.Error) -> int:
+    return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+
+
 def _hint(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", None) or 0
-    primary = code & 0xFF
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return "the file is damaged: move it away and capture again; the bucket still holds every state"
+    primary = _primary(error)
+    if primary in _DAMAGED:
+        return REBUILD
     if primary == sqlite3.SQLITE_BUSY:
         return "another process has been writing to it for a long time: try again"
     if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from rwm.errors import BadResponse
+from rwm.errors import BadResponse, BadState
 from rwm.index.connection import errors
-from rwm.model import Entry
+from rwm.model import Change, Entry
+from rwm.statefile import entry_text
+from rwm.times import parse_iso
 
 _BATCH = 1000
 
 
 class Incoming:
-    """Entries in any order in, sorted by key out. Nothing of it is seen in the index until it is recorded."""
+    """Entries in any order in, sorted by key out. Nothing of it is seen in the index until it is recorded.
+
+    What is kept of an entry is its line of the canonical form, so that the state's id is a matter of reading.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         with errors("(temporary)"):
             connection.execute("DROP TABLE IF EXISTS temp.incoming")
             connection.execute(
-                "CREATE TEMP TABLE incoming (key TEXT PRIMARY KEY, version_id TEXT, size INTEGER, etag TEXT, "
-                "last_modified INTEGER) WITHOUT ROWID"
+                "CREATE TEMP TABLE incoming (key TEXT PRIMARY KEY, size INTEGER, line TEXT) STRICT, WITHOUT ROWID"
             )
 
     def add(self, entries: Iterable[Entry]) -> None:
@@ -29,9 +34,26 @@ class Incoming:
         with errors("(temporary)"):
             self._connection.execute("BEGIN")
             try:
-                self._connection.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?, ?, ?)", entries)
+                self._connection.executemany(
+                    "INSERT INTO temp.incoming VALUES (?, ?, ?)",
+                    ((entry[0], entry[2], entry_text(entry)) for entry in entries),
+                )
             except sqlite3.IntegrityError as error:
                 raise BadResponse("a key was listed twice, in two places of the version listing") from error
+            finally:
+                self._connection.execute("COMMIT")
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make another state of the one that is spooled. Raises BadState for a key to remove that is not there."""
+        with errors("(temporary)"):
+            self._connection.execute("BEGIN")
+            try:
+                for key, entry in changes:
+                    if entry is not None:
+                        row = (key, entry.size, entry_text(entry))
+                        self._connection.execute("INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?)", row)
+                    elif not self._connection.execute("DELETE FROM temp.incoming WHERE key = ?", (key,)).rowcount:
+                        raise BadState(f"the key {key!r} is removed, but the state before does not have it")
             finally:
                 self._connection.execute("COMMIT")
 
@@ -41,14 +63,52 @@ class Incoming:
             row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM temp.incoming").fetchone()
         return int(row[0]), int(row[1])
 
+    def lines(self) -> Iterator[str]:
+        """The lines of the canonical form but its header, sorted by key (by byte)."""
+        with errors("(temporary)"):
+            cursor = self._connection.execute("SELECT line FROM temp.incoming ORDER BY key")
+            while rows := cursor.fetchmany(_BATCH):
+                for (line,) in rows:
+                    yield line
+
     def entries(self) -> Iterator[Entry]:
         """All of them, sorted by key (by byte)."""
+        return map(_entry, self.lines())
+
+    def differences(self, before: Iterable[Entry]) -> Iterator[Change]:
+        """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""
         with errors("(temporary)"):
-            cursor = self._connection.execute("SELECT * FROM temp.incoming ORDER BY key")
-            while rows := cursor.fetchmany(_BATCH):
-                yield from map(Entry._make, rows)
+            cursor = self._connection.execute("SELECT key, line FROM temp.incoming ORDER BY key")
+            yield from _differences(iter(before), cursor)
 
     def close(self) -> None:
         """Free the space."""
         with errors("(temporary)"):
             self._connection.execute("DROP TABLE IF EXISTS temp.incoming")
+
+
+def _entry(line: str) -> Entry:
+    value = json.loads(line)
+    return Entry(**{**value, "last_modified": parse_iso(value["last_modified"])})
+
+
+def _differences(before: Iterator[Entry], after: Iterator[tuple[str, str]]) -> Iterator[Change]:
+    old, new = next(before, None), next(after, None)
+    while old is not None and new is not None:
+        key, line = new
+        if old.key == key:
+            if entry_text(old) != line:
+                yield Change(key, _entry(line))
+            old, new = next(before, None), next(after, None)
+        elif old.key < key:
+            yield Change(old.key, None)
+            old = next(before, None)
+        else:
+            yield Change(key, _entry(line))
+            new = next(after, None)
+    while old is not None:
+        yield Change(old.key, None)
+        old = next(before, None)
+    while new is not None:
+        yield Change(new[0], _entry(new[1]))
+        new = next(after, None)

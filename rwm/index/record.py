@@ -1,39 +1,91 @@
-"""Writing one state into the intervals, between whichever states are there already."""
+"""Writing one state into the intervals, between whichever states are there already.
+
+A state comes as what it has otherwise than the one before it, so the work grows with what changed.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterator
 
+from rwm.errors import BadState
+from rwm.index.packed import pack
 from rwm.index.schema import FOREVER
-from rwm.model import Entry, StateInfo
-from rwm.names import component_hidden_reason, split
+from rwm.model import StateInfo
+from rwm.names import component_hidden_reason
+from rwm.times import iso
+
+_ROW = "directory, name, since, until, version_id, size, etag, last_modified, hidden"
 
 
-def record(connection: sqlite3.Connection, info: StateInfo, entries: Iterable[Entry]) -> None:
-    """Add a state that is not there yet. The caller holds the transaction.
+def record(connection: sqlite3.Connection, info: StateInfo, moment: int) -> None:
+    """Add a state that is not there yet, from temp.changed (see rwm.index.arrival). The caller holds the transaction.
 
-    The rows current at the new moment T are exactly the state's entries afterwards, and those current at every other
+    T is its ``moment``. The rows current at T are the state's entries afterwards, and those current at every other
     moment are what they were. N is the next later state's moment, FOREVER without one.
     """
     bucket = bucket_id(connection, info.bucket, create=True)
-    moment = _free_moment(connection, bucket, info.captured_at)
     after = _next_moment(connection, bucket, moment)
-    _spread(connection, bucket, entries)
-    scope = {"bucket": bucket, "T": moment, "N": after}
-    _end_what_vanished(connection, scope)
-    _begin_what_appeared(connection, scope)
-    connection.execute("DROP TABLE temp.arriving")
+    changed = _Changed(connection, bucket, moment, after)
+    if after != FOREVER:
+        changed.run(_GO_ON_AFTER, "1")
+    if previous_state(connection, bucket, moment) is not None:
+        changed.run(_END, "1")
+    if after != FOREVER:
+        changed.run(_BEGIN_EARLIER, "version_id IS NOT NULL")
+    changed.run(_BEGIN, "version_id IS NOT NULL")
+    connection.execute("DROP TABLE temp.changed")
     connection.execute(
-        "INSERT INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO state (id, bucket, moment, captured_at, origin, outcome, objects, bytes) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (info.id, bucket, moment, info.captured_at, info.origin, info.outcome, info.objects, info.bytes),
     )
+
+
+_AT = "directory = :directory AND name = :name"
+# Rows that go across T and are current at N go on there in a row of their own.
+_GO_ON_AFTER = f"""INSERT INTO version ({_ROW})
+    SELECT directory, name, :N, until, version_id, size, etag, last_modified, hidden
+    FROM version WHERE {_AT} AND since < :T AND until > :N"""
+_END = f"UPDATE version SET until = :T WHERE {_AT} AND since < :T AND until > :T"
+# A `null` version that was overwritten in place keeps its id and is another one all the same.
+_BEGIN_EARLIER = f"""UPDATE version SET since = :T
+    WHERE {_AT} AND since = :N AND version_id = :version_id AND size = :size AND etag = :etag
+    AND last_modified = :last_modified"""
+_BEGIN = f"""INSERT INTO version ({_ROW})
+    SELECT :directory, :name, :T, :N, :version_id, :size, :etag, :last_modified, :hidden
+    WHERE NOT EXISTS (SELECT 1 FROM version WHERE {_AT} AND since = :T)"""
+
+
+class _Changed:
+    """temp.changed as parameters of statements."""
+
+    def __init__(self, connection: sqlite3.Connection, bucket: int, moment: int, after: int) -> None:
+        self._connection = connection
+        self._moment = moment
+        self._after = after
+        self._directories = _Directories(connection, bucket)
+
+    def run(self, statement: str, condition: str) -> None:
+        """Execute the statement once for each change that meets the condition."""
+        self._connection.executemany(statement, self._rows(condition))
+
+    def _rows(self, condition: str) -> Iterator[dict[str, object]]:
+        names = ("name", "version_id", "size", "etag", "last_modified", "hidden")
+        for path, *row in self._connection.execute(f"SELECT * FROM temp.changed WHERE {condition} ORDER BY rowid"):
+            yield {
+                "directory": self._directories.id(path),
+                "T": self._moment,
+                "N": self._after,
+                **dict(zip(names, row, strict=True)),
+            }
 
 
 def forget(connection: sqlite3.Connection, info: StateInfo) -> None:
     """Take a state out again. The caller holds the transaction. Every other moment stays as it is.
 
-    What was current at the state's moment T alone goes; what began at T begins at N, what ended at T ends at N.
+    What was current at the state's moment T alone goes; what began at T begins at N, what ended at T ends at N, or
+    goes on there when the same version begins at N.
     """
     bucket = bucket_id(connection, info.bucket)
     row = connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
@@ -42,8 +94,32 @@ def forget(connection: sqlite3.Connection, info: StateInfo) -> None:
     scope = {"bucket": bucket, "T": row[0], "N": _next_moment(connection, bucket, row[0])}
     connection.execute(f"DELETE FROM version WHERE {_OURS} AND since = :T AND until <= :N", scope)
     connection.execute(f"UPDATE version SET since = :N WHERE {_OURS} AND since = :T", scope)
+    _join(connection, scope)
     connection.execute(f"UPDATE version SET until = :N WHERE {_OURS} AND until = :T", scope)
     connection.execute("DELETE FROM state WHERE id = ?", (info.id,))
+
+
+_OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
+
+
+def _join(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
+    """Make one row of two that only the forgotten state kept apart."""
+    pairs = connection.execute(
+        """SELECT a.directory, a.name, a.since, b.until FROM version a JOIN version b
+            ON b.directory = a.directory AND b.name = a.name AND b.since = :N AND b.version_id = a.version_id
+            AND b.size = a.size AND b.etag = a.etag AND b.last_modified = a.last_modified
+            WHERE a.until = :T AND a.directory IN (SELECT id FROM directory WHERE bucket = :bucket)""",
+        scope,
+    ).fetchall()
+    for directory, name, since, until in pairs:
+        at = {"directory": directory, "name": name, "since": since, "until": until, "N": scope["N"]}
+        connection.execute(f"DELETE FROM version WHERE {_AT} AND since = :N", at)
+        connection.execute(f"UPDATE version SET until = :until WHERE {_AT} AND since = :since", at)
+
+
+def is_recorded(connection: sqlite3.Connection, info: StateInfo) -> bool:
+    """Whether the state is there."""
+    return connection.execute("SELECT 1 FROM state WHERE id = ?", (info.id,)).fetchone() is not None
 
 
 def bucket_id(connection: sqlite3.Connection, name: str, *, create: bool = False) -> int:
@@ -54,7 +130,7 @@ def bucket_id(connection: sqlite3.Connection, name: str, *, create: bool = False
     return int(row[0]) if row else 0
 
 
-def _free_moment(connection: sqlite3.Connection, bucket: int, captured_at: int) -> int:
+def free_moment(connection: sqlite3.Connection, bucket: int, captured_at: int) -> int:
     """The first millisecond of the state's second that no other state of the bucket has."""
     taken = {
         moment
@@ -63,7 +139,18 @@ def _free_moment(connection: sqlite3.Connection, bucket: int, captured_at: int) 
             (bucket, captured_at, captured_at + 999),
         )
     }
-    return next(moment for moment in range(captured_at, captured_at + 1000) if moment not in taken)
+    for moment in range(captured_at, captured_at + 1000):
+        if moment not in taken:
+            return moment
+    raise BadState(f"1,000 states of {iso(captured_at)} are recorded: there is no room for another")
+
+
+def previous_state(connection: sqlite3.Connection, bucket: int, moment: int) -> str | None:
+    """Id of the state before that moment, None without one."""
+    row = connection.execute(
+        "SELECT id FROM state WHERE bucket = ? AND moment < ? ORDER BY moment DESC LIMIT 1", (bucket, moment)
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _next_moment(connection: sqlite3.Connection, bucket: int, moment: int) -> int:
@@ -71,24 +158,6 @@ def _next_moment(connection: sqlite3.Connection, bucket: int, moment: int) -> in
         "SELECT min(moment) FROM state WHERE bucket = ? AND moment > ?", (bucket, moment)
     ).fetchone()
     return FOREVER if row[0] is None else int(row[0])
-
-
-def _spread(connection: sqlite3.Connection, bucket: int, entries: Iterable[Entry]) -> None:
-    """The entries as rows by directory and name, in temp.arriving."""
-    connection.execute("DROP TABLE IF EXISTS temp.arriving")
-    connection.execute(
-        "CREATE TEMP TABLE arriving (directory INTEGER, name TEXT, version_id TEXT, size INTEGER, etag TEXT, "
-        "last_modified INTEGER, hidden INTEGER, PRIMARY KEY (directory, name)) WITHOUT ROWID"
-    )
-    directories = _Directories(connection, bucket)
-
-    def rows() -> Iterable[tuple[int, str, str, int, str, int, int]]:
-        for key, version_id, size, etag, last_modified in entries:
-            path, name = split(key)
-            hidden = component_hidden_reason(name) is not None
-            yield directories.id(path), name, version_id, size, etag, last_modified, hidden
-
-    connection.executemany("INSERT INTO temp.arriving VALUES (?, ?, ?, ?, ?, ?, ?)", rows())
 
 
 class _Directories:
@@ -109,7 +178,7 @@ class _Directories:
         return self._last[1]
 
     def _row(self, parent: int, name: str, *, hidden: bool) -> tuple[int, bool]:
-        where = (self._bucket, parent, name)
+        where = (self._bucket, parent, pack(name))
         select = "SELECT id FROM directory WHERE bucket = ? AND parent = ? AND name = ?"
         row = self._connection.execute(select, where).fetchone()
         if row is None:
@@ -118,47 +187,3 @@ class _Directories:
                 (*where, hidden),
             ).fetchone()
         return int(row[0]), hidden
-
-
-# A `null` version that was overwritten in place keeps its id and is another one all the same.
-_SAME = (
-    "a.directory = version.directory AND a.name = version.name AND a.version_id = version.version_id "
-    "AND a.size = version.size AND a.etag = version.etag AND a.last_modified = version.last_modified"
-)
-_OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
-_VANISHED = f"""{_OURS} AND since < :T AND until > :T AND NOT EXISTS (
-    SELECT 1 FROM temp.arriving a WHERE {_SAME})"""
-
-
-def _end_what_vanished(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
-    """Rows that go across T without being in the state: they end at T, and go on at N if they are current there."""
-    connection.execute(
-        f"""INSERT INTO version
-            SELECT directory, name, :N, until, version_id, size, etag, last_modified, hidden
-            FROM version WHERE {_VANISHED} AND until > :N""",
-        scope,
-    )
-    connection.execute(f"UPDATE version SET until = :T WHERE {_VANISHED}", scope)
-
-
-def _begin_what_appeared(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
-    """Entries without a row at T: the row that begins at N begins at T from now on, else there is a new one."""
-    connection.execute(
-        """DELETE FROM temp.arriving WHERE EXISTS (
-            SELECT 1 FROM version v WHERE v.directory = arriving.directory AND v.name = arriving.name
-            AND v.since < :T AND v.until > :T)""",
-        scope,
-    )
-    connection.execute(
-        f"""UPDATE version SET since = :T WHERE {_OURS} AND since = :N AND EXISTS (
-            SELECT 1 FROM temp.arriving a WHERE {_SAME})""",
-        scope,
-    )
-    connection.execute(
-        """INSERT INTO version
-            SELECT directory, name, :T, :N, version_id, size, etag, last_modified, hidden FROM temp.arriving a
-            WHERE NOT EXISTS (
-                SELECT 1 FROM version v
-                WHERE v.directory = a.directory AND v.name = a.name AND v.since = :T)""",
-        scope,
-    )

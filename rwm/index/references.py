@@ -7,6 +7,8 @@ from bisect import bisect_left
 from pathlib import Path
 
 from rwm.index.connection import errors
+from rwm.index.packed import pack, unpack
+from rwm.model import Entry
 from rwm.names import split
 
 
@@ -20,15 +22,22 @@ class References:
         self._moments = moments
         self._directory: tuple[str, int] = ("", root)
 
-    def of(self, key: str) -> list[tuple[str, range]]:
-        """(version id, numbers of the states in which it is current), for every version of ``key`` in any state."""
+    def of(self, key: str) -> list[tuple[Entry, range]]:
+        """(entry, numbers of the states that have it), for every version of ``key`` in any state."""
         path, name = split(key)
         with errors(self._path):
             rows = self._connection.execute(
-                "SELECT version_id, since, until FROM version WHERE directory = ? AND name = ?",
-                (self._find(path), name),
+                "SELECT version_id, size, etag, last_modified, since, until FROM version "
+                "WHERE directory = ? AND name = ?",
+                (self._find(path), pack(name)),
             ).fetchall()
-        return [(version, range(self._number(since), self._number(until))) for version, since, until in rows]
+        return [
+            (
+                Entry(key, unpack(version), size, unpack(etag), last_modified),
+                range(self._number(since), self._number(until)),
+            )
+            for version, size, etag, last_modified, since, until in rows
+        ]
 
     def _number(self, moment: int) -> int:
         return bisect_left(self._moments, moment)
@@ -39,7 +48,7 @@ class References:
             found = self._root
             for name in path.split("/")[:-1]:
                 row = self._connection.execute(
-                    "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, name)
+                    "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, pack(name))
                 ).fetchone()
                 found = int(row[0]) if row else 0
             self._directory = (path, found)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from rwm.index.packed import pack
+
 FOREVER = (1 << 47) - 1
 """``until`` of what is current in the newest state. The largest number that SQLite stores in six bytes (year 6429)."""
 
@@ -75,6 +77,71 @@ def m001_states_and_versions(db: Database) -> None:
         """
     )
 
+
+@migrations()
+def m002_packed_columns_and_trust(db: Database) -> None:
+    """Hexadecimal text as bytes (see rwm.index.packed); what is known of a state's truth and of its file."""
+    db.conn.create_function("pack", 1, pack, deterministic=True)
+    for table, columns in (("directory", _PACKED_DIRECTORY), ("version", _PACKED_VERSION)):
+        db.execute(f"ALTER TABLE {table} RENAME TO {table}_text")
+        db.execute(columns)
+    db.execute("INSERT INTO directory SELECT id, bucket, parent, pack(name), hidden FROM directory_text")
+    db.execute(
+        """
+        INSERT INTO version
+        SELECT directory, pack(name), since, until, pack(version_id), size, pack(etag), last_modified, hidden
+        FROM version_text ORDER BY directory, pack(name), since
+        """
+    )
+    db.execute("DROP TABLE version_text")
+    db.execute("DROP TABLE directory_text")
+    db.execute("CREATE INDEX version_hidden ON version (directory) WHERE hidden")
+    for column in (
+        # own: captured with this index; unchecked; or what a comparison with the bucket's history found:
+        # verified, unknown (the history does not reach back), contradicted.
+        "trust TEXT NOT NULL DEFAULT 'own'",
+        "checked_at INTEGER",  # milliseconds since 1970 UTC of that comparison
+        "file_size INTEGER",  # bytes of the state's file in the bucket; NULL: none that is known
+        "base TEXT",  # id of the state that the file builds upon; NULL: it is a full one
+    ):
+        db.execute(f"ALTER TABLE state ADD COLUMN {column}")
+    db.execute(
+        """
+        -- What state sync has looked at and leaves alone from then on.
+        CREATE TABLE passed_over (
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            file    TEXT NOT NULL,             -- key and version id of a file, or id of a state that was forgotten
+            why     TEXT NOT NULL,
+            PRIMARY KEY (bucket, file)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
+_PACKED_DIRECTORY = """
+    CREATE TABLE directory (
+        id      INTEGER PRIMARY KEY,
+        bucket  INTEGER NOT NULL REFERENCES bucket,
+        parent  INTEGER NOT NULL,
+        name    ANY NOT NULL,              -- packed
+        hidden  INTEGER NOT NULL,
+        UNIQUE (bucket, parent, name)
+    ) STRICT
+"""
+_PACKED_VERSION = """
+    CREATE TABLE version (
+        directory      INTEGER NOT NULL REFERENCES directory,
+        name           ANY NOT NULL,       -- packed
+        since          INTEGER NOT NULL,
+        until          INTEGER NOT NULL,
+        version_id     ANY NOT NULL,       -- packed
+        size           INTEGER NOT NULL,
+        etag           ANY NOT NULL,       -- packed
+        last_modified  INTEGER NOT NULL,
+        hidden         INTEGER NOT NULL,
+        PRIMARY KEY (directory, name, since)
+    ) STRICT, WITHOUT ROWID
+"""
 
 STEPS = frozenset(str(step.name) for step in migrations.pending(Database(memory=True)))
 """Names of all migrations that this version knows; an index with others is newer."""

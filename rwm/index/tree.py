@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
+from rwm.errors import StateNotFound
 from rwm.index.connection import errors
+from rwm.index.packed import Packed, least_after, pack, unpack
 from rwm.model import Entry, StateInfo, TreeNode
 
 _FILE = "name, version_id, size, etag, last_modified"
 _CURRENT = "since <= :T AND until > :T"
 
 
+def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
+    """Conditions on ``name``, with their bound, that together mean names that sort after that text."""
+    yield "name > :after AND name < x''", after
+    packed = pack(after)
+    if isinstance(packed, bytes):
+        yield "name > :after", packed
+    elif (least := least_after(after)) is not None:
+        yield "name >= :after", least
+
+
 class IndexTree:
-    """Implements :class:`rwm.model.StateTree`. A directory is there when a key that can be shown lies below it."""
+    """Implements :class:`rwm.model.StateTree`. A directory is there when a key that can be shown lies below it.
+
+    Raises StateNotFound once the state is not in the index any more: its names are not absent, they are unknown.
+    """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int) -> None:
         self._connection = connection
@@ -28,44 +44,53 @@ class IndexTree:
     def child(self, directory: int, name: str) -> TreeNode | None:
         """The file or directory of that name, or None. A directory shadows a file."""
         with errors(self._path):
+            self._still_there()
             row = self._connection.execute(
-                "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, name)
+                "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, pack(name))
             ).fetchone()
             if row and self._is_alive(row[0]):
                 return TreeNode(name, row[0], None)
             file = self._connection.execute(
                 f"SELECT {_FILE} FROM version WHERE directory = :d AND name = :n AND {_CURRENT} AND NOT hidden",
-                {"d": directory, "n": name, "T": self._moment},
+                {"d": directory, "n": pack(name), "T": self._moment},
             ).fetchone()
         return self._file(directory, file) if file else None
 
     def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
         """Up to ``limit`` children with ``name > after``, sorted by name."""
         with errors(self._path):
+            self._still_there()
             found = {node.name: node for node in self._files(directory, after, limit)}
-            for count, node in enumerate(self._directories(directory, after)):
-                if count == limit:
-                    break
+            for node in self._directories(directory, after, limit):
                 found[node.name] = node
         return [found[name] for name in sorted(found)][:limit]
 
+    def _still_there(self) -> None:
+        if not self._connection.execute("SELECT 1 FROM state WHERE id = ?", (self.info.id,)).fetchone():
+            raise StateNotFound(f"state {self.info.id[:12]} is not in the index any more")
+
     def _files(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
-        rows = self._connection.execute(
-            f"SELECT {_FILE} FROM version WHERE directory = :d AND name > :after AND {_CURRENT} AND NOT hidden "
-            "ORDER BY name LIMIT :limit",
-            {"d": directory, "after": after, "T": self._moment, "limit": limit},
-        )
-        return (self._file(directory, row) for row in rows.fetchall())
+        for condition, bound in _ranges(after):
+            rows = self._connection.execute(
+                f"SELECT {_FILE} FROM version WHERE directory = :d AND {condition} AND {_CURRENT} AND NOT hidden "
+                "ORDER BY name LIMIT :limit",
+                {"d": directory, "after": bound, "T": self._moment, "limit": limit},
+            )
+            yield from (self._file(directory, row) for row in rows.fetchall())
 
-    def _directories(self, directory: int, after: str) -> Iterator[TreeNode]:
-        rows = self._connection.execute(
-            "SELECT name, id FROM directory WHERE parent = ? AND name > ? AND NOT hidden ORDER BY name",
-            (directory, after),
-        )
-        return (TreeNode(name, number, None) for name, number in rows if self._is_alive(number))
+    def _directories(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
+        for condition, bound in _ranges(after):
+            rows = self._connection.execute(
+                f"SELECT name, id FROM directory WHERE parent = :d AND {condition} AND NOT hidden ORDER BY name",
+                {"d": directory, "after": bound},
+            )
+            yield from islice(
+                (TreeNode(unpack(name), number, None) for name, number in rows if self._is_alive(number)), limit
+            )
 
-    def _file(self, directory: int, row: tuple[str, str, int, str, int]) -> TreeNode:
-        return TreeNode(row[0], None, Entry(self._prefix(directory) + row[0], *row[1:]))
+    def _file(self, directory: int, row: tuple[Packed, Packed, int, Packed, int]) -> TreeNode:
+        name, version_id, size, etag, last_modified = unpack(row[0]), unpack(row[1]), row[2], unpack(row[3]), row[4]
+        return TreeNode(name, None, Entry(self._prefix(directory) + name, version_id, size, etag, last_modified))
 
     def _prefix(self, directory: int) -> str:
         """The keys' part up to and with the directory's slash."""
@@ -73,7 +98,7 @@ class IndexTree:
         here = directory
         while here not in self._prefixes:
             here, name = self._connection.execute("SELECT parent, name FROM directory WHERE id = ?", (here,)).fetchone()
-            names.append(name)
+            names.append(unpack(name))
         if names:
             self._prefixes[directory] = self._prefixes[here] + "".join(f"{name}/" for name in reversed(names))
         return self._prefixes[directory]
@@ -102,9 +127,9 @@ class IndexTree:
         """Those keys, in no order."""
         with errors(self._path):
             for directory, name in self._hidden():
-                yield self._prefix(directory) + name
+                yield self._prefix(directory) + unpack(name)
 
-    def _hidden(self) -> Iterator[tuple[int, str]]:
+    def _hidden(self) -> Iterator[tuple[int, Packed]]:
         """(directory, name) of: what lies in hidden directories, has a hidden name, or shares it with a directory."""
         bucket = self._connection.execute("SELECT bucket FROM directory WHERE id = ?", (self.root,)).fetchone()
         if bucket is None:

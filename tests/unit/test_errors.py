@@ -29,6 +29,7 @@ EXIT_CODES = {
     "StateNotFound": 1,
     "BadState": 1,
     "IndexUnusable": 1,
+    "IndexDamaged": 1,
     "CommandMissing": 1,
     "MountError": 1,
     "S3Error": 1,

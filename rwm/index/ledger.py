@@ -1,0 +1,64 @@
+"""What the index knows about states beside their entries: trust, files in the bucket, and what sync leaves alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+
+from rwm.index.connection import errors, transaction
+from rwm.index.record import bucket_id
+from rwm.model import StateInfo, StoredFile, Trust
+
+
+class Ledger:
+    """A part of :class:`rwm.index.Index`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def describe(self, info: StateInfo, trust: Trust, stored: StoredFile | None) -> None:
+        """Note a new state's trust and file. The caller holds the transaction."""
+        size, base = stored or (None, None)
+        self._connection.execute(
+            "UPDATE state SET trust = ?, file_size = ?, base = ? WHERE id = ?", (trust, size, base, info.id)
+        )
+
+    def judge(self, verdicts: Mapping[str, Trust], at: int) -> None:
+        """Note what a comparison at the time ``at`` found, by state id: all of it or nothing."""
+        with errors(self._path), transaction(self._connection):
+            self._connection.executemany(
+                "UPDATE state SET trust = ?, checked_at = ? WHERE id = ?",
+                [(trust, at, number) for number, trust in verdicts.items()],
+            )
+
+    def stored(self, info: StateInfo) -> StoredFile | None:
+        """The state's file in the bucket, None when none is known."""
+        with errors(self._path):
+            row = self._connection.execute("SELECT file_size, base FROM state WHERE id = ?", (info.id,)).fetchone()
+        return None if row is None or row[0] is None else StoredFile(*row)
+
+    def pass_over(self, bucket: str, file: str, why: str) -> None:
+        """Have sync leave a file (key and version id) or a state (id) alone from now on."""
+        with errors(self._path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO passed_over VALUES (?, ?, ?)",
+                (bucket_id(self._connection, bucket, create=True), file, why),
+            )
+
+    def look_again(self, bucket: str, file: str) -> None:
+        """Take back :meth:`pass_over`."""
+        with errors(self._path):
+            self._connection.execute(
+                "DELETE FROM passed_over WHERE bucket = ? AND file = ?", (bucket_id(self._connection, bucket), file)
+            )
+
+    def passed_over(self, bucket: str) -> dict[str, str]:
+        """What is left alone, and why."""
+        with errors(self._path):
+            return dict(
+                self._connection.execute(
+                    "SELECT file, why FROM passed_over WHERE bucket = ?", (bucket_id(self._connection, bucket),)
+                )
+            )
