@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from rwm.errors import UsageError
 
 SECOND = 1000
 DAY = 86_400 * SECOND
+
+# A state of a million entries has a million times to write: parts are looked up, not formatted.
+_EPOCH = date(1970, 1, 1).toordinal()
+_MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60)]
+_SECONDS = [f"{second:02d}" for second in range(60)]
+_FRACTIONS = ["Z", *(f".{fraction:03d}Z" for fraction in range(1, SECOND))]
 
 _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
@@ -29,8 +36,15 @@ _UNITS = {
 
 def iso(time: int) -> str:
     """``2026-11-20T10:00:00Z``, with milliseconds only where there are any."""
-    moment = datetime.fromtimestamp(time // SECOND, UTC).replace(tzinfo=None).isoformat()
-    return f"{moment}.{time % SECOND:03d}Z" if time % SECOND else f"{moment}Z"
+    day, rest = divmod(time, DAY)
+    minute, rest = divmod(rest, 60 * SECOND)
+    return f"{_day(day)}{_MINUTES[minute]}{_SECONDS[rest // SECOND]}{_FRACTIONS[rest % SECOND]}"
+
+
+@lru_cache(maxsize=1 << 14)
+def _day(number: int) -> str:
+    """The date so many days after 1970-01-01."""
+    return date.fromordinal(_EPOCH + number).isoformat()
 
 
 def parse_iso(text: str) -> int:
