@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from rwm.current import current_at
+from rwm.deposit import deposit
 from rwm.errors import BadResponse, Refused, UsageError
 from rwm.histories import histories
 from rwm.index import Incoming, Index
 from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
 from rwm.s3 import S3
-from rwm.statefile import file_key, identified
+from rwm.statefile import identified_by_lines
 from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
-_SPOOL_MEMORY = 8 << 20
 
 Progress = Callable[[int], None]
 
@@ -91,9 +90,7 @@ def _spool(
 
 
 def _record(s3: S3, index: Index, spool: Incoming, info: StateInfo) -> StateInfo:
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
-        info = identified(info, spool.entries(), copy)
-        copy.seek(0)
-        s3.put(info.bucket, file_key(info), copy)
-    index.record(info, spool.entries())
+    info = identified_by_lines(info, spool.lines())
+    arrival = index.arrival(info, spool)
+    arrival.record("own", deposit(s3, index, spool, arrival))
     return info

@@ -122,6 +122,14 @@ def identified(info: StateInfo, entries: Iterable[Entry], copy: IO[bytes] | None
     return replace(info, id=digest.hexdigest())
 
 
+def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:
+    """``info`` with its id, from its entries as lines."""
+    digest = hashlib.sha256()
+    for piece in encoded(header_text(info), lines):
+        digest.update(piece)
+    return replace(info, id=digest.hexdigest())
+
+
 def compressed(file: IO[bytes]) -> gzip.GzipFile:
     """A file to write to that is compressed into ``file``, the same each time: without name and time."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0)

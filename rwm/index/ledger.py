@@ -39,6 +39,26 @@ class Ledger:
             row = self._connection.execute("SELECT file_size, base FROM state WHERE id = ?", (info.id,)).fetchone()
         return None if row is None or row[0] is None else StoredFile(*row)
 
+    def chain(self, state_id: str) -> tuple[int, list[int]] | None:
+        """Sizes of the files that the state is read from in its bucket: of the full one, and of the deltas upon it.
+
+        None when one of them is not known to be there, or the bucket's history contradicts the state.
+        """
+        deltas: list[int] = []
+        here: str | None = state_id
+        while here is not None:
+            with errors(self._path):
+                row = self._connection.execute(
+                    "SELECT file_size, base FROM state WHERE id = ? AND file_size IS NOT NULL "
+                    "AND trust != 'contradicted'",
+                    (here,),
+                ).fetchone()
+            if row is None:
+                return None
+            size, here = row
+            deltas.insert(0, size)
+        return deltas[0], deltas[1:]
+
     def pass_over(self, bucket: str, file: str, why: str) -> None:
         """Have sync leave a file (key and version id) or a state (id) alone from now on."""
         with errors(self._path):

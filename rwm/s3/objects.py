@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 COPY_WHOLE = 1 << 29  # bytes; restic's packs are far smaller
+_WHOLE = TransferConfig(multipart_threshold=COPY_WHOLE, multipart_chunksize=COPY_WHOLE)
 BODY_ATTEMPTS = 4
 NOT_CONFIRMED = "NotConfirmed"
 _GONE_ALREADY = ("NoSuchVersion", "NoSuchKey")  # what was wanted
@@ -98,18 +99,17 @@ class Objects:
             return str(self.client.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "null"))
 
     def upload(self, bucket: str, key: str, path: Path) -> None:
-        """Write a file of any size."""
+        """Write a file of any size, in one request if it can be."""
         with mapped("PutObject", f"{bucket}/{key}"):
-            self.client.upload_file(str(path), bucket, key)
+            self.client.upload_file(str(path), bucket, key, Config=_WHOLE)
 
     def copy(self, source: str, key: str, version_id: str, target: str) -> None:
         """Copy one version into another bucket of the server under the same key, whatever its size.
 
         In one request if it can be: Ceph RGW does not find keys with special characters when it copies by parts.
         """
-        whole = TransferConfig(multipart_threshold=COPY_WHOLE, multipart_chunksize=COPY_WHOLE)
         with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
-            self.client.copy({"Bucket": source, "Key": key, "VersionId": version_id}, target, key, Config=whole)
+            self.client.copy({"Bucket": source, "Key": key, "VersionId": version_id}, target, key, Config=_WHOLE)
 
     def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
         """Size in bytes by HEAD. NotFound when the object (or the version) is absent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from rwm.errors import AccessDenied, NotFound
@@ -60,6 +61,9 @@ class MemoryS3(S3):
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
         return self._add(bucket, key, body if isinstance(body, bytes) else body.read())
+
+    def upload(self, bucket: str, key: str, path: Path) -> None:
+        self.put(bucket, key, path.read_bytes())
 
     def delete(self, bucket: str, key: str) -> None:
         self._add(bucket, key, None)
