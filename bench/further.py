@@ -1,0 +1,45 @@
+"""One further state of a repository that has a year of them: what ``rwm state capture`` does once it has listed."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+
+from bench.clock import cpu_of
+from bench.states import Repository
+from bench.year import Sink
+from rwm.deposit import deposit
+from rwm.index import Index
+from rwm.s3 import S3
+from rwm.statefile import compressed, encoded, header_text, identified_by_lines
+
+
+def record(index: Index, repository: Repository, s3: S3) -> tuple[dict[str, float], float]:
+    """Record the next day's state as a capture does.
+
+    Returns seconds of CPU for each step, and those of writing a whole file, which only some states have.
+    """
+    repository.next_day()
+    entries = list(repository.entries())
+    gc.collect()
+    gc.freeze()  # the list is ours: a capture has none
+    steps: dict[str, float] = {}
+    spool = index.incoming()
+    try:
+        _, steps["spooled"] = cpu_of(partial(spool.add, entries))
+        assert spool.totals() == (repository.info.objects, repository.info.bytes)
+        info, steps["id computed"] = cpu_of(lambda: identified_by_lines(repository.info, spool.lines()))
+        arrival, steps["compared"] = cpu_of(partial(index.arrival, info, spool))
+        stored, steps["copy in the bucket"] = cpu_of(partial(deposit, s3, index, spool, arrival))
+        _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))
+
+        def whole() -> None:
+            with compressed(Sink()) as file:
+                for piece in encoded(header_text(info), spool.lines()):
+                    file.write(piece)
+
+        _, full = cpu_of(whole)
+        return steps, full
+    finally:
+        spool.close()
+        gc.unfreeze()

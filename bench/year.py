@@ -1,0 +1,123 @@
+"""A year of states: recorded in an index, written as files, and as the original tool would have written them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from bench.clock import cpu_of
+from bench.states import Repository
+from rwm import delta
+from rwm.index import Index
+from rwm.model import Entry, StoredFile
+from rwm.statefile import identified
+from rwm.times import iso
+
+
+class Sink(io.BytesIO):
+    """A file that keeps nothing but its size."""
+
+    size = 0
+
+    def write(self, data: Any) -> int:
+        """Count it."""
+        length = memoryview(data).nbytes
+        self.size += length
+        return length
+
+
+@dataclass
+class Year:
+    """What recording took. Sizes are in bytes; times in seconds of CPU, without the making of the states."""
+
+    full: int
+    """One full file in the bucket, of the first state."""
+    first: float
+    """Recording the first state."""
+    days: list[float] = field(default_factory=list)
+    """Recording each later one."""
+    deltas: list[int] = field(default_factory=list)
+    """All deltas in the bucket."""
+    fulls: int = 1
+    """Full files in the bucket."""
+
+    @property
+    def in_bucket(self) -> int:
+        """All files, each full one counted as large as the first: there are as many objects every day."""
+        return self.fulls * self.full + sum(self.deltas)
+
+
+def record(index: Index, repository: Repository, days: int) -> Year:
+    """Record the first state whole, and each later one as what changed."""
+    sink = Sink()
+    identified(repository.info, repository.entries(), sink)
+    entries = list(repository.entries())
+    stored = StoredFile(sink.size, None)
+    done, first = cpu_of(partial(index.record, repository.info, entries, stored=stored))
+    assert done
+    del entries
+    year = Year(stored.size, first)
+    chain: list[int] = []
+    for _ in range(days - 1):
+        base = repository.info
+        changes = repository.next_day()
+        sink = Sink()
+        delta.write_delta(repository.info, base.id, changes, len(changes), sink)
+        if delta.full_is_due(year.full, chain, sink.size):
+            chain, stored = [], StoredFile(year.full, None)
+            year.fulls += 1
+        else:
+            stored = StoredFile(sink.size, base.id)
+            chain.append(sink.size)
+            year.deltas.append(sink.size)
+        done, cpu = cpu_of(partial(index.record_changes, repository.info, base, changes, stored=stored))
+        assert done
+        year.days.append(cpu)
+    return year
+
+
+def index_sizes(path: Path) -> tuple[int, int]:
+    """(bytes of the index with its journal as they are now, bytes of the index after a checkpoint)."""
+    now = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return now, path.stat().st_size
+
+
+def write_original(repository: Repository, target: IO[bytes]) -> None:
+    """The state as the original tool writes it: gzip JSON, ``versions`` as boto3 lists them.
+
+    Compressed as Python's gzip does it by itself (level 9).
+    """
+    when = iso(repository.info.captured_at)
+    head = {"bucket_name": repository.info.bucket, "bucket_acl": [], "bucket_policy": {}, "time_start": when}
+    with gzip.GzipFile(filename="", fileobj=target, mode="wb") as file:
+        file.write((json.dumps(head)[:-1] + ', "versions": [').encode())
+        for piece in _versions(repository.entries()):
+            file.write(piece)
+        file.write(f'], "delete_markers": [], "time_end": "{when}"}}'.encode())
+
+
+def _versions(entries: Iterator[Entry]) -> Iterator[bytes]:
+    separator = ""
+    for entry in entries:
+        version = {
+            "ETag": f'"{entry.etag}"',
+            "Size": entry.size,
+            "StorageClass": "STANDARD",
+            "Key": entry.key,
+            "VersionId": entry.version_id,
+            "IsLatest": True,
+            "LastModified": iso(entry.last_modified).replace("Z", "+00:00"),
+            "Owner": {"DisplayName": "user1", "ID": "user1"},
+        }
+        yield (separator + json.dumps(version)).encode()
+        separator = ", "
