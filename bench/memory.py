@@ -1,0 +1,52 @@
+"""Memory of a whole capture: that of a large bucket beside that of a small one."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench import child
+from bench.options import Options
+from bench.server import serving
+from bench.table import count, mib, ratio, show
+
+SMALLER = 100
+"""How many times smaller the small bucket is."""
+
+
+def main(options: Options) -> None:
+    """One capture each: listed from prepared pages, spooled, identified, copied into the bucket, recorded."""
+    taken = [_capture(versions) for versions in (max(1000, options.objects // SMALLER), options.objects)]
+    base = taken[0]["peak"]
+    rows = [
+        (
+            f"{count(each['objects'])} versions",
+            mib(each["peak"]),
+            ratio(each["peak"], base),
+            *(f"{each[name]:.2f}" for name in ("listed", "identified", "recorded", "cpu", "wall")),
+        )
+        for each in taken
+    ]
+    headers = (
+        "",
+        "peak memory",
+        "ratio",
+        "listed, spooled",
+        "id, file",
+        "put, recorded",
+        "all CPU s",
+        "on the clock s",
+    )
+    note = "peak memory is VmHWM of the capturing process; the other columns are seconds of its CPU"
+    show("a first capture, from a server of prepared pages", headers, rows, note)
+
+
+def _capture(versions: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, serving(versions) as url:
+        index = Path(name) / "index" / "index.sqlite"
+        used = child.run(child.python("bench.captured", url, str(index)))
+        taken: dict[str, Any] = json.loads(used.output)
+    assert taken["objects"] == versions, taken
+    return taken
