@@ -66,10 +66,10 @@ class Bucket(Sequence[str]):
 
     @staticmethod
     def _directories(packs: int) -> Iterator[tuple[str, int]]:
-        """``data/xx/`` with how many packs it has: as many as fill pages, so that few packs are in few directories."""
-        directories = min(256, -(-packs // PAGE))
-        for n in range(directories):
-            yield f"data/{n * 256 // directories:02x}/", packs * (n + 1) // directories - packs * n // directories
+        """``data/00/`` to ``data/ff/``, each with how many packs it has: restic spreads them evenly."""
+        for n in range(256):
+            if count := packs * (n + 1) // 256 - packs * n // 256:
+                yield f"data/{n:02x}/", count
 
     def _add(self, directory: str, count: int) -> None:
         for start in range(0, count, PAGE):

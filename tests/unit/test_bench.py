@@ -1,0 +1,141 @@
+"""The measurements themselves: what they are made from is what they say, and the same each time."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+
+from bench import pages, table, year
+from bench.__main__ import PARTS, main
+from bench.options import Options, parse
+from bench.states import Repository
+from rwm.model import ObjectVersion
+from rwm.original import read_original
+from rwm.pages import parse_page
+
+OBJECTS = 2000
+
+
+def listed(versions: int, prefix: str = "", limit: int = 1000) -> list[ObjectVersion]:
+    """All versions below the prefix, page by page as a client asks for them."""
+    bucket = pages.Bucket(versions)
+    found: list[ObjectVersion] = []
+    marker: str | None = ""
+    while marker is not None:
+        page = parse_page(pages.page(bucket, prefix, "", marker, limit))
+        assert len(page.versions) <= limit
+        found += page.versions
+        marker = page.next_key
+    return found
+
+
+def test_a_repository_goes_from_day_to_day_as_its_changes_say() -> None:
+    repository = Repository(OBJECTS)
+    now = {entry.key: entry for entry in repository.entries()}
+    for day in range(1, 30):
+        before = repository.info
+        changes = repository.next_day()
+        assert [change.key for change in changes] == sorted({change.key for change in changes})
+        assert sum(change.entry is None for change in changes) == OBJECTS * 0.003
+        assert sum(change.entry is not None for change in changes) == OBJECTS * 0.003
+        for key, entry in changes:
+            assert (key in now) is (entry is None)
+            if entry is None:
+                del now[key]
+            else:
+                now[key] = entry
+                assert before.captured_at < entry.last_modified <= repository.info.captured_at, day
+        assert repository.info.captured_at - before.captured_at == 86_400_000
+        assert repository.info.objects == len(now) == OBJECTS
+        assert repository.info.bytes == sum(entry.size for entry in now.values())
+    assert list(repository.entries()) == [now[key] for key in sorted(now)]
+
+
+def test_a_repository_is_the_same_each_time_and_another_for_another_seed() -> None:
+    first, second, other = Repository(OBJECTS), Repository(OBJECTS), Repository(OBJECTS, seed=2)
+    assert first.next_day() == second.next_day() != other.next_day()
+    assert first.info == second.info != other.info
+    assert list(first.entries()) == list(second.entries())
+
+
+def test_a_repository_looks_like_one_of_restic() -> None:
+    entries = list(Repository(OBJECTS).entries())
+    assert {entry.key.partition("/")[0] for entry in entries} == {"config", "data", "index", "keys", "snapshots"}
+    assert all(len(entry.version_id) == 31 and len(entry.etag) == 32 for entry in entries)
+    assert len({entry.version_id for entry in entries}) == OBJECTS
+    packs = [entry.key for entry in entries if entry.key.startswith("data/")]
+    assert len(packs) > OBJECTS * 0.95
+    assert all(key[5:7] == key[8:10] and len(key) == len("data/00/") + 64 for key in packs)
+
+
+def test_the_peers_file_is_one_of_the_original_tool() -> None:
+    repository = Repository(OBJECTS)
+    target = io.BytesIO()
+    year.write_original(repository, target)
+    target.seek(0)
+    info, entries = read_original(target)
+    assert (info.bucket, info.captured_at) == (repository.info.bucket, repository.info.captured_at)
+    assert entries == list(repository.entries())
+
+
+@pytest.mark.parametrize("versions", [1, 999, 5000, 30_500])
+def test_pages_are_one_listing(versions: int) -> None:
+    found = listed(versions)
+    assert len(found) == len(pages.Bucket(versions)) == versions
+    assert all(one.key < other.key for one, other in pairwise(found))
+
+
+def test_pages_obey_prefix_marker_limit_and_delimiter() -> None:
+    bucket = pages.Bucket(5000)
+    everything = [version.key for version in listed(5000)]
+    assert everything == [version.key for version in listed(5000, limit=7)]
+    for prefix in ("data/", "data/33/", "index/", "snapshots/none"):
+        assert [version.key for version in listed(5000, prefix, 300)] == [k for k in everything if k.startswith(prefix)]
+    assert parse_page(pages.page(bucket, "", "/")).prefixes == ["data/", "index/", "snapshots/"]
+    below = parse_page(pages.page(bucket, "data/", "/"))
+    assert (below.versions, below.next_key) == ([], None)
+    assert below.prefixes == sorted({key[:8] for key in everything if key.startswith("data/")})
+    some = parse_page(pages.page(bucket, "data/", "/", limit=2))
+    assert some.prefixes == below.prefixes[:2]
+    rest = parse_page(pages.page(bucket, "data/", "/", some.next_key or ""))
+    assert rest.prefixes == below.prefixes[2:]
+
+
+def test_a_table_is_aligned() -> None:
+    lines = table.table("title", ("", "µs", "ratio"), [("boto3", "98.1", "1.00"), ("rwm, raw", "5.0", "0.05")], "note")
+    assert lines.splitlines() == [
+        "title",
+        "               µs   ratio",
+        "  boto3      98.1    1.00",
+        "  rwm, raw    5.0    0.05",
+        "  note",
+    ]
+
+
+def test_figures() -> None:
+    assert table.count(1_234_567) == "1 234 567"
+    assert [table.mib(size) for size in (0, 1 << 20, 2000 << 20)] == ["0.0 MiB", "1.0 MiB", "2 000 MiB"]
+    assert [table.ratio(1, 3), table.ratio(300, 2), table.ratio(1, 0)] == ["0.33", "150", "-"]
+
+
+def test_parts_run_in_their_order_and_sizes_are_options() -> None:
+    assert parse([], PARTS) == (list(PARTS), Options())
+    names, options = parse(["memory", "listing", "--small", "--objects", "3000"], PARTS)
+    assert (names, options.objects, options.rounds) == (["listing", "memory"], 3000, 1)
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["--objects", "0"], ["--objects", "many"]])
+def test_what_is_not_understood_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert arguments[-1] in capsys.readouterr().err
+
+
+def test_help_names_the_parts() -> None:
+    done = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, check=True)
+    assert all(part in done.stdout for part in PARTS)
