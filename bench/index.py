@@ -40,7 +40,9 @@ def main(options: Options) -> None:
 def _build(path: Path, options: Options, url: str, what: str) -> None:
     repository = Repository(options.objects)
     original = Sink()
-    _, peer_cpu = cpu_of(partial(year.write_original, repository, original))
+    entries = list(repository.entries())
+    _, peer_cpu = cpu_of(partial(year.write_original, repository.info, entries, original))
+    del entries
     with Index.open(path) as index:
         taken = year.record(index, repository, options.days)
         _sizes(path, taken, original.size, options, what)

@@ -38,10 +38,11 @@ def mib(size: float) -> str:
 
 
 def ratio(value: float, base: float) -> str:
-    """``value`` as a multiple of ``base``: ``0.07``, ``14.2``, or ``-`` without a base."""
+    """``value`` as a multiple of ``base``: ``0.0072``, ``0.15``, ``14.20``, ``150``, or ``-`` without a base."""
     if not base:
         return "-"
-    return f"{value / base:.3g}" if value / base >= 100 else f"{value / base:.2f}"
+    times = value / base
+    return count(times) if times >= 100 else f"{times:.2f}" if times >= 0.1 else f"{times:.2g}"
 
 
 def median(values: Sequence[float]) -> float:

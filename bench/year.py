@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from bench.clock import cpu_of
 from bench.states import Repository
 from rwm import delta
 from rwm.index import Index
-from rwm.model import Entry, StoredFile
+from rwm.model import Entry, StateInfo, StoredFile
 from rwm.statefile import identified
 from rwm.times import iso
 
@@ -92,21 +92,21 @@ def index_sizes(path: Path) -> tuple[int, int]:
     return now, path.stat().st_size
 
 
-def write_original(repository: Repository, target: IO[bytes]) -> None:
+def write_original(info: StateInfo, entries: Iterable[Entry], target: IO[bytes]) -> None:
     """The state as the original tool writes it: gzip JSON, ``versions`` as boto3 lists them.
 
     Compressed as Python's gzip does it by itself (level 9).
     """
-    when = iso(repository.info.captured_at)
-    head = {"bucket_name": repository.info.bucket, "bucket_acl": [], "bucket_policy": {}, "time_start": when}
+    when = iso(info.captured_at)
+    head = {"bucket_name": info.bucket, "bucket_acl": [], "bucket_policy": {}, "time_start": when}
     with gzip.GzipFile(filename="", fileobj=target, mode="wb") as file:
         file.write((json.dumps(head)[:-1] + ', "versions": [').encode())
-        for piece in _versions(repository.entries()):
+        for piece in _versions(entries):
             file.write(piece)
         file.write(f'], "delete_markers": [], "time_end": "{when}"}}'.encode())
 
 
-def _versions(entries: Iterator[Entry]) -> Iterator[bytes]:
+def _versions(entries: Iterable[Entry]) -> Iterator[bytes]:
     separator = ""
     for entry in entries:
         version = {

@@ -75,7 +75,7 @@ def test_a_repository_looks_like_one_of_restic() -> None:
 def test_the_peers_file_is_one_of_the_original_tool() -> None:
     repository = Repository(OBJECTS)
     target = io.BytesIO()
-    year.write_original(repository, target)
+    year.write_original(repository.info, repository.entries(), target)
     target.seek(0)
     info, entries = read_original(target)
     assert (info.bucket, info.captured_at) == (repository.info.bucket, repository.info.captured_at)
@@ -119,7 +119,7 @@ def test_a_table_is_aligned() -> None:
 def test_figures() -> None:
     assert table.count(1_234_567) == "1 234 567"
     assert [table.mib(size) for size in (0, 1 << 20, 2000 << 20)] == ["0.0 MiB", "1.0 MiB", "2 000 MiB"]
-    assert [table.ratio(1, 3), table.ratio(300, 2), table.ratio(1, 0)] == ["0.33", "150", "-"]
+    assert [table.ratio(*pair) for pair in ((1, 3), (300, 2), (1, 0), (1, 140))] == ["0.33", "150", "-", "0.0071"]
 
 
 def test_parts_run_in_their_order_and_sizes_are_options() -> None:
