@@ -159,6 +159,7 @@ def parse_file_key(key: str) -> FileName | None:
     if not match:
         return None
     try:
-        return FileName(parse_iso(match[1]), match[2], match[3] is not None)
+        captured_at = parse_iso(match[1])
     except ValueError:
         return None
+    return FileName(captured_at, match[2], match[3] is not None) if 0 <= captured_at < TIMES else None

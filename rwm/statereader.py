@@ -33,6 +33,7 @@ _ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ORIGINS: tuple[str, ...] = get_args(Origin)
 _OUTCOMES: tuple[str | None, ...] = (None, *get_args(Outcome))
 _OURS = b'{"format":'
+_NO_HEADER = "the file is cut off before the end of its header"
 
 Record = TypeVar("Record", Entry, Change)
 
@@ -84,7 +85,7 @@ def open_state(file: IO[bytes]) -> FullState | DeltaState:
     """
     head, rest = _peeked(file)
     if not head.startswith(_OURS):
-        raise BadState("not a state file of RWM" + (": one of the original tool?" if head.startswith(b"{") else ""))
+        raise BadState(_not_json(head) or "not a state file of RWM; one of the original tool, perhaps")
     return _opened(chain([head], rest))
 
 
@@ -96,8 +97,8 @@ def open_any(file: IO[bytes], name: str = "") -> FullState | DeltaState | Origin
     head, rest = _peeked(file)
     if head.startswith(_OURS):
         return _opened(chain([head], rest))
-    if not head.lstrip().startswith(b"{"):
-        raise BadState("the file is empty" if not head else "not gzip and not JSON")
+    if fault := _not_json(head):
+        raise BadState(fault)
     return read_pieces(chain([head], rest), name)
 
 
@@ -105,11 +106,21 @@ def _peeked(file: IO[bytes]) -> tuple[bytes, Iterator[bytes]]:
     """Enough of the file to tell what it is, and the rest of it."""
     content = pieces(file)
     head = b""
-    for piece in content:
-        head += piece
-        if len(head) >= len(_OURS):
-            break
+    try:
+        for piece in content:
+            head += piece
+            if len(head) >= len(_OURS):
+                break
+    except CutOff as error:
+        raise BadState(_NO_HEADER) from error
     return head, content
+
+
+def _not_json(head: bytes) -> str:
+    """What is wrong with a file that begins so, or "" where it may be a JSON object."""
+    if not head:
+        return "the file is empty"
+    return "" if head.lstrip().startswith(b"{") else "not gzip and not JSON"
 
 
 def _opened(content: Iterable[bytes]) -> FullState | DeltaState:
@@ -119,7 +130,7 @@ def _opened(content: Iterable[bytes]) -> FullState | DeltaState:
     except CutOff:
         line = None
     if line is None:
-        raise BadState("the file is cut off before the end of its header")
+        raise BadState(_NO_HEADER)
     return _header(lines, line)
 
 

@@ -8,11 +8,22 @@ import io
 import json
 from dataclasses import replace
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rwm.model import Entry, StateInfo
-from rwm.statefile import canonical, entry_json, file_key, identified
+from rwm.statefile import (
+    canonical,
+    delta_key,
+    entry_json,
+    entry_line,
+    file_key,
+    header_text,
+    identified,
+    line_text,
+    parse_file_key,
+)
 from rwm.times import iso
 
 # If one of these two differs, ids of states that are kept in buckets prove nothing any more. Do not adapt them.
@@ -99,6 +110,44 @@ def test_everything_in_the_header_counts_but_the_id() -> None:
         assert identified(changed, ENTRIES).id != found.id
 
 
+any_text = st.text(max_size=8) | st.text(st.characters(max_codepoint=0x2F), max_size=4)
+
+
+@example(key="\x00\x1f\x7f\x80\u2028", version_id='"', size=0, etag="\\", time=999)
+@example(key="/", version_id="v", size=1 << 63, etag="\b\f\n\r\t", time=253_402_300_799_999)
+@given(
+    key=any_text,
+    version_id=any_text,
+    size=st.integers(0, 1 << 64),
+    etag=any_text,
+    time=st.integers(-62_135_596_800_000, 253_402_300_799_999),
+)
+def test_a_line_is_what_the_json_encoder_makes_of_it(
+    key: str, version_id: str, size: int, etag: str, time: int
+) -> None:
+    """Of all times that a date can say, and all of Unicode."""
+    entry = Entry(key, version_id, size, etag, time)
+    expected = json.dumps(entry_json(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    assert entry_line(entry) == line_text(entry_json(entry)).encode() == expected
+    assert b"".join(canonical(INFO, [entry, entry])) == header_text(INFO).encode() + 2 * expected
+
+
+def test_a_lone_surrogate_is_no_text() -> None:
+    for entry in (Entry("\ud800", "v", 0, "", 0), Entry("k", "\udfff", 0, "", 0), Entry("k\n", "v", 0, "\ud800", 0)):
+        with pytest.raises(UnicodeEncodeError):
+            entry_line(entry)
+        with pytest.raises(UnicodeEncodeError):
+            identified(INFO, [entry])
+
+
+def test_pieces_are_whole_lines_and_not_one_for_each() -> None:
+    many = [Entry(f"k{n:05d}", "v", 0, "", 0) for n in range(5000)]
+    pieces = list(canonical(INFO, many))
+    assert len(pieces) < 10
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert b"".join(pieces).count(b"\n") == 5001
+
+
 def test_two_copies_are_the_same_byte_for_byte() -> None:
     """Whenever and wherever they were packed."""
     first, second = io.BytesIO(), io.BytesIO()
@@ -112,6 +161,39 @@ def test_where_a_state_is_kept() -> None:
     info = replace(INFO, id=GOLDEN_ID)
     assert file_key(info) == f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz"
     assert iso(info.captured_at) in file_key(info)
+
+
+@given(second=st.integers(0, 4_000_000_000), digest=st.binary(min_size=32, max_size=32))
+def test_names_of_state_files_are_read_back(second: int, digest: bytes) -> None:
+    info = replace(INFO, id=digest.hex(), captured_at=second * 1000)
+    assert parse_file_key(file_key(info)) == (info.captured_at, info.id, False)
+    assert parse_file_key(delta_key(info)) == (info.captured_at, info.id, True)
+    assert delta_key(info) == file_key(info).replace(".jsonl.gz", ".delta.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl",
+        f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz\n",
+        f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID}Xjsonl.gz",
+        f"rwm/states/2026-11-20T12:00:00.000Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/2026-11-20T12:00:00+00:00-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/2026-13-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/2026-11-20T12:00:60Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/1969-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/6000-01-01T00:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/x/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID[1:]}.jsonl.gz",
+        f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID.upper()}.jsonl.gz",
+        f"states/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        f"rwm/states/\u0662026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz",
+        "rwm/states/",
+        "",
+    ],
+)
+def test_other_names_are_no_state_files(key: str) -> None:
+    assert parse_file_key(key) is None
 
 
 def test_entries_are_ordered_by_byte() -> None:
