@@ -156,7 +156,9 @@ def _latest(document: dict[str, Any]) -> list[Entry]:
 
 def _listed(document: dict[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The members of a list, which may be missing; each has a key and says whether it is the latest."""
-    values = document.get(name) or []
+    values = document.get(name)
+    if values is None:
+        return
     if type(values) is not list:
         raise BadState(f"{name} is no list")
     for number, value in enumerate(values):
