@@ -1,4 +1,4 @@
-"""Memory of a whole capture: that of a large bucket beside that of a small one."""
+"""Memory of a whole capture: that of a large bucket beside those of smaller ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bench.options import Options
 from bench.server import serving
 from bench.table import count, mib, ratio, show
 
-SMALLER = 100
-"""How many times smaller the small bucket is."""
+SMALLER = (100, 10, 1)
+"""How many times smaller the buckets are."""
 
 
 def main(options: Options) -> None:
     """One capture each: listed from prepared pages, spooled, identified, copied into the bucket, recorded."""
-    taken = [_capture(versions) for versions in (max(1000, options.objects // SMALLER), options.objects)]
+    taken = [_capture(max(1000, options.objects // times)) for times in SMALLER]
     base = taken[0]["peak"]
     rows = [
         (
@@ -39,7 +39,7 @@ def main(options: Options) -> None:
         "all CPU s",
         "on the clock s",
     )
-    note = "peak memory is VmHWM of the capturing process; the other columns are seconds of its CPU"
+    note = "peak memory is VmHWM of the capturing process; the columns after it are seconds of its CPU"
     show("a first capture, from a server of prepared pages", headers, rows, note)
 
 
