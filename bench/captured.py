@@ -31,7 +31,7 @@ def main(url: str, index_path: str) -> None:
     s3 = Watched(plain.endpoint_url, plain.credentials, plain.region, plain.client)
     listed = 0.0
 
-    def progress(_count: int) -> None:
+    def progress(*_: int) -> None:
         nonlocal listed
         listed = time.process_time()
 
