@@ -34,10 +34,10 @@ def main(options: Options) -> None:
         "peak memory",
         "ratio",
         "listed, spooled",
-        "id, file",
+        "id, compared, file",
         "put, recorded",
-        "all CPU s",
-        "on the clock s",
+        "CPU s",
+        "wall s",
     )
     note = "peak memory is VmHWM of the capturing process; the columns after it are seconds of its CPU"
     show("a first capture, from a server of prepared pages", headers, rows, note)

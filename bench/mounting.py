@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,11 @@ from bench import child
 from bench.server import KEYS
 
 DIRECTORIES = 4
+PENDING = 1.0
+"""Seconds in which a mount comes about, or does not, when whoever asked for it is gone."""
+
+GRACE = 10.0
+"""Seconds that the process of a mount may take to end."""
 
 
 class Mounted(NamedTuple):
@@ -36,26 +40,29 @@ def mount(index_path: Path, endpoint: str, bucket: str, at: str, directory: Path
     place.mkdir(exist_ok=True)
     command = child.python("rwmfs", "-c", str(config), "--json", "mount", bucket, str(place), "--at", at)
     command += ["--log-file", str(directory / "rwmfs.log")]
-    used = child.run(command)
-    pid = int(json.loads(used.output)["pid"])
-    with _ended(place, pid):
+    pid = 0
+    try:
+        used = child.run(command)
+        pid = int(json.loads(used.output)["pid"])
         shown = child.run(["ls", "-lR", *map(str, sorted((place / "data").iterdir())[:DIRECTORIES])])
         resident, _ = child.memory(pid)
+    finally:
+        _end(place, pid)
     files = sum(line.startswith("-") for line in shown.output.splitlines())
     return Mounted(used.wall, files, shown.wall, resident)
 
 
-@contextlib.contextmanager
-def _ended(place: Path, pid: int) -> Iterator[None]:
-    """Unmount in the end, whatever happens, and see that the process is gone."""
-    try:
-        yield
-    finally:
-        with contextlib.suppress(RuntimeError):
-            child.run(child.python("rwmfs", "umount", str(place)))
-        deadline = time.monotonic() + 10
-        with contextlib.suppress(ProcessLookupError):
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(0.05)
-            os.kill(pid, signal.SIGTERM)
+def _end(place: Path, pid: int) -> None:
+    """Unmount, and see that the process is gone. Without a ``pid`` we were interrupted while it was made."""
+    if not pid:
+        time.sleep(PENDING)
+    with contextlib.suppress(RuntimeError):
+        child.run(child.python("rwmfs", "umount", str(place)))
+    if not pid:
+        return
+    deadline = time.monotonic() + GRACE
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGTERM)
