@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from rwm.model import Entry
+from rwm.model import Difference, Entry
 
 Kind = Literal["+", "-", "M"]
+
+
+def kind_of(found: Difference) -> Kind:
+    """``+`` only after, ``-`` only before, ``M`` another version."""
+    if found.before is None:
+        return "+"
+    return "-" if found.after is None else "M"
 
 
 def diff(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[tuple[Kind, str]]:

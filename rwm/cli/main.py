@@ -7,8 +7,9 @@ from typing import NoReturn
 import click
 
 from rwm import __version__
-from rwm.cli import aliases, boundary, output
+from rwm.cli import aliases, boundary, output, statefiles
 from rwm.cli.backup import backup
+from rwm.cli.completion import completion
 from rwm.cli.demo import demo
 from rwm.cli.options import App, common, current_app
 from rwm.cli.prune import prune
@@ -36,8 +37,10 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (aws, backup, demo, prune, restic, state, storage):
+for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
+for _command in statefiles.COMMANDS:
+    state.add_command(_command)
 aliases.add_to(cli)
 
 

@@ -52,6 +52,12 @@ class App:
 
         return Index.open(self.config.index_path)
 
+    def reopen_index(self) -> None:
+        """The next use opens it anew."""
+        index = self.__dict__.pop("index", None)
+        if index:
+            index.close()
+
 
 def current_app(context: click.Context) -> App:
     """The one App of this run, whatever command the context belongs to."""

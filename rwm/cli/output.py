@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rwm.errors import UsageError
-from rwm.model import StateInfo
+from rwm.model import RecordedState, StateInfo
 from rwm.times import iso
 
 SHORT_ID = 12
@@ -76,6 +76,12 @@ def state_json(info: StateInfo) -> dict[str, Any]:
         "objects": info.objects,
         "bytes": info.bytes,
     }
+
+
+def recorded_json(state: RecordedState) -> dict[str, Any]:
+    """A state of the index, with what is known of its truth."""
+    checked = None if state.checked_at is None else iso(state.checked_at)
+    return {**state_json(state.info), "trust": state.trust, "verified_at": checked}
 
 
 def confirm(question: str, *, yes: bool) -> None:

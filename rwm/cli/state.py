@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
 
 from rwm.cli import output
+from rwm.cli.completion import BUCKET, STATE
 from rwm.cli.options import App, common, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.model import StateInfo
-from rwm.times import iso, parse_time
+from rwm.times import iso, looks_like_time, parse_duration, parse_time
 
-BUCKET_OPTION = click.option("-b", "--bucket", help="The bucket that `latest` or a time is of.")
+BUCKET_OPTION = click.option("-b", "--bucket", type=BUCKET, help="The bucket that `latest` or a time is of.")
 
 
 @click.group()
@@ -23,7 +25,7 @@ def state() -> None:
 
 @state.command()
 @common
-@click.argument("bucket")
+@click.argument("bucket", type=BUCKET)
 @click.option("--at", metavar="TIME", help="The state at a past UTC time, from the bucket's history alone.")
 @pass_app
 def capture(app: App, bucket: str, at: str | None) -> None:
@@ -56,37 +58,53 @@ def contents(info: StateInfo) -> str:
 
 @state.command("list")
 @common
-@click.argument("bucket", required=False)
+@click.argument("bucket", required=False, type=BUCKET)
+@click.option("-b", "--bucket", "named", type=BUCKET, help="The same as the argument.")
+@click.option("--since", metavar="TIME", help="Only states of that UTC time and later; 30d: of the last 30 days.")
 @pass_app
-def list_(app: App, bucket: str | None) -> None:
+def list_(app: App, bucket: str | None, named: str | None, since: str | None) -> None:
     """List the recorded states, of BUCKET or of all buckets, oldest first."""
-    states = app.index.states(bucket)
+    if bucket and named and bucket != named:
+        raise UsageError(f"two buckets are named: {bucket} and {named}")
+    bucket = bucket or named
+    first = time_or_age(since) if since else 0
+    states = [one for one in app.index.recorded(bucket) if one.info.captured_at >= first]
     if not states:
         where = f"of bucket {bucket}" if bucket else "of any bucket"
+        when = f" since {iso(first)}" if since else ""
         output.note(
-            f"no state {where} is in the index {app.config.index_path}",
-            "  `rwm state capture BUCKET` records one; with --at TIME as it was then, from the bucket's own history",
+            f"no state {where}{when} is in the index {app.config.index_path}",
+            "  `rwm state sync BUCKET` fetches those that the bucket holds, `rwm state capture BUCKET` records one; "
+            "with --at TIME as it was then, from the bucket's own history",
         )
     if app.json:
-        output.document([output.state_json(info) for info in states])
+        output.document([output.recorded_json(one) for one in states])
         return
     rows = [
         (
-            info.id[: output.SHORT_ID],
-            info.bucket,
-            iso(info.captured_at),
-            info.origin + (f" ({info.outcome})" if info.outcome else ""),
-            info.objects,
-            output.size(info.bytes),
+            one.info.id[: output.SHORT_ID],
+            one.info.bucket,
+            iso(one.info.captured_at),
+            one.info.origin + (f" ({one.info.outcome})" if one.info.outcome else ""),
+            one.trust,
+            one.info.objects,
+            output.size(one.info.bytes),
         )
-        for info in states
+        for one in states
     ]
-    output.table(["id", "bucket", "captured at", "origin", "objects", "size"], rows, right=(4, 5))
+    output.table(["id", "bucket", "captured at", "origin", "trust", "objects", "size"], rows, right=(5, 6))
+
+
+def time_or_age(text: str) -> int:
+    """``2026-11-01`` or ``30d`` (ago, by this machine's clock) in milliseconds. Raises UsageError."""
+    if looks_like_time(text):
+        return parse_time(text)
+    return max(0, int(time.time() * 1000) - parse_duration(text))
 
 
 @state.command()
 @common
-@click.argument("state", metavar="STATE")
+@click.argument("state", metavar="STATE", type=STATE)
 @BUCKET_OPTION
 @click.option("--hidden", is_flag=True, help="Only the keys that no filesystem can show.")
 @pass_app
@@ -108,16 +126,20 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
 
 @state.command()
 @common
-@click.argument("old", metavar="STATE")
-@click.argument("new", metavar="STATE")
+@click.argument("old", metavar="STATE", type=STATE)
+@click.argument("new", metavar="STATE", type=STATE)
 @BUCKET_OPTION
 @pass_app
 def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     """Show which keys two states do not share: + added, - removed, M another version."""
     from rwm.diff import diff as service
+    from rwm.diff import kind_of
 
     before, after = app.index.resolve(old, bucket), app.index.resolve(new, bucket)
-    changes = list(service(app.index.entries(before), app.index.entries(after)))
+    if before.bucket == after.bucket:
+        changes = [(kind_of(found), found.key) for found in app.index.differences(before, after)]
+    else:
+        changes = list(service(app.index.entries(before), app.index.entries(after)))
     if app.json:
         kinds = {"+": "added", "-": "removed", "M": "changed"}
         output.document({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
@@ -128,7 +150,7 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
 
 @state.command()
 @common
-@click.argument("state", metavar="STATE")
+@click.argument("state", metavar="STATE", type=STATE)
 @click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Into a new or empty directory.")
 @click.option("--to-bucket", metavar="BUCKET", help="Into a new or empty bucket of the same server.")
 @BUCKET_OPTION

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -37,6 +38,16 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         if readonly:
             connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged index another name, with its log; its new path. Who has it open keeps it."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    with errors(path):
+        for suffix in ("-shm", "-wal", ""):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

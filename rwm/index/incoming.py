@@ -43,6 +43,11 @@ class Incoming:
             finally:
                 self._connection.execute("COMMIT")
 
+    def clear(self) -> None:
+        """Forget what is spooled."""
+        with errors("(temporary)"):
+            self._connection.execute("DELETE FROM temp.incoming")
+
     def apply(self, changes: Iterable[Change]) -> None:
         """Make another state of the one that is spooled. Raises BadState for a key to remove that is not there."""
         with errors("(temporary)"):

@@ -33,6 +33,15 @@ class Ledger:
                 [(trust, at, number) for number, trust in verdicts.items()],
             )
 
+    def forget_verdicts(self, bucket: str) -> None:
+        """Have everything of the bucket looked at once more: all states but its own, and what was passed over."""
+        with errors(self._path), transaction(self._connection):
+            number = bucket_id(self._connection, bucket)
+            self._connection.execute("DELETE FROM passed_over WHERE bucket = ?", (number,))
+            self._connection.execute(
+                "UPDATE state SET trust = 'unchecked', checked_at = NULL WHERE bucket = ? AND trust != 'own'", (number,)
+            )
+
     def stored(self, info: StateInfo) -> StoredFile | None:
         """The state's file in the bucket, None when none is known."""
         with errors(self._path):

@@ -67,7 +67,8 @@ class Index:
         source = entries if isinstance(entries, Incoming) else list(entries)
 
         def differences(before: str | None) -> Iterable[Change]:
-            old = self._entries_of(before) if before else iter(())
+            known = self.by_id(before) if before else None
+            old = self.entries(known) if known else iter(())
             return source.differences(old) if isinstance(source, Incoming) else delta.changes(old, source)
 
         return Arrival(self._connection, self.path, info, differences)
@@ -118,6 +119,11 @@ class Index:
         with errors(self.path):
             return is_recorded(self._connection, info)
 
+    def by_id(self, state_id: str) -> StateInfo | None:
+        """The state with that full id, None when it is not recorded."""
+        found = self._finder.where("s.id = ?", (state_id,))
+        return found[0].info if found else None
+
     def recorded(self, bucket: str | None = None) -> list[RecordedState]:
         """All states, or one bucket's, oldest first, with what is known of their truth."""
         if bucket is None:
@@ -165,9 +171,6 @@ class Index:
                 f"index {self.path}: state {info.id[:12]} has {info.objects} objects, {count} are there",
                 hint="move the index away, then `rwm state sync BUCKET` makes it anew from the bucket",
             )
-
-    def _entries_of(self, state_id: str) -> Iterator[Entry]:
-        return self.entries(self._finder.where("s.id = ?", (state_id,))[0].info)
 
     def differences(self, before: StateInfo, after: StateInfo) -> list[Difference]:
         """What two states of one bucket do not share, sorted by key. Memory grows with that."""

@@ -1,0 +1,267 @@
+"""``rwm state sync|export|import|forget``: states as files, and out of the index again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from rwm.cli import output
+from rwm.cli.completion import BUCKET, STATE
+from rwm.cli.options import App, common, pass_app
+from rwm.cli.state import BUCKET_OPTION, contents
+from rwm.errors import BadState, CheckFailed, IndexDamaged, PartlyDone, Refused, RwmError, UsageError
+from rwm.times import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rwm.comparison import Judged
+    from rwm.index import Index
+    from rwm.intake import Source
+    from rwm.sync import BroughtIn
+
+SHOWN = 10  # contradictions of one state
+
+
+@click.command()
+@common
+@click.argument("bucket", type=BUCKET)
+@click.option("--again", is_flag=True, help="Everything once more: forgotten states, rejected files, all comparisons.")
+@pass_app
+def sync(app: App, bucket: str, again: bool) -> None:
+    """Fetch the states that BUCKET holds, and compare them with the bucket's own history.
+
+    Of each state file the first version counts. A damaged index is moved away and made anew.
+    """
+    from rwm import sync as service
+
+    index = _whole_index(app)
+    with output.progress(f"listing state files of {bucket}"):
+        files = service.state_files(app.s3, bucket)
+    if again:
+        index.ledger.forget_verdicts(bucket)
+    new = service.new_files(index, bucket, files)
+    with output.progress("reading state files", len(new)) as progress:
+        came = service.bring_in(app.s3, index, bucket, files, new, progress)
+    with output.progress(f"comparing with the history of {bucket}") as progress:
+        judged = service.judge(app.s3, index, bucket, files, progress)
+    if app.json:
+        output.document(_sync_json(bucket, len(files), came, judged))
+    else:
+        _show_sync(bucket, len(files), came, judged)
+    _complain(bucket, came, judged)
+
+
+def _whole_index(app: App) -> Index:
+    """The index; one that is damaged is moved away, and a new one is made."""
+    from rwm.index import set_aside
+
+    try:
+        app.index.check()
+    except IndexDamaged as error:
+        app.reopen_index()
+        aside = set_aside(app.config.index_path)
+        output.warn(error.message)
+        output.note(
+            f"the damaged index is now {aside}; a new one is made from the bucket",
+            "  other buckets that were in it need a sync of their own",
+        )
+    return app.index
+
+
+def _sync_json(bucket: str, files: int, came: BroughtIn, judged: Sequence[Judged]) -> dict[str, Any]:
+    return {
+        "bucket": bucket,
+        "files": files,
+        "recorded": [info.id for info in came.recorded],
+        "rejected": [file._asdict() for file in came.rejected],
+        "compared": [
+            {
+                **output.state_json(one.info),
+                "trust": one.verdict,
+                "entries": {"verified": one.verified, "contradicted": one.contradicted, "unknown": one.unknown},
+                "contradictions": [fault._asdict() for fault in one.contradictions],
+            }
+            for one in judged
+        ],
+    }
+
+
+def _show_sync(bucket: str, files: int, came: BroughtIn, judged: Sequence[Judged]) -> None:
+    new = len(came.recorded)
+    click.echo(f"{bucket}: {files} state file{'s' * (files != 1)}, {new} new state{'s' * (new != 1)}")
+    for file in came.rejected:
+        click.echo(output.escape(f"rejected {file.key} (version {file.version_id}): {file.why}"))
+    for one in judged:
+        counts = ((one.verified, "verified"), (one.contradicted, "contradicted"), (one.unknown, "unknown"))
+        said = ", ".join(f"{count} {word}" for count, word in counts if count) or "no entries"
+        click.echo(f"state {one.info.id[: output.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict} ({said})")
+        for key, version, why in one.contradictions[:SHOWN]:
+            subject = f"{key} version {version}: " if key else ""
+            click.echo(output.escape(f"  {subject}{why}"))
+        if one.contradicted > SHOWN:
+            click.echo(f"  and {one.contradicted - min(SHOWN, len(one.contradictions))} more")
+
+
+def _complain(bucket: str, came: BroughtIn, judged: Sequence[Judged]) -> None:
+    contradicted = sum(one.verdict == "contradicted" for one in judged)
+    faults = [
+        f"{count} {what}"
+        for count, what in (
+            (contradicted, f"state{'s' * (contradicted != 1)} that the history contradicts"),
+            (len(came.rejected), f"file{'s' * (len(came.rejected) != 1)} that are no state of it"),
+        )
+        if count
+    ]
+    if faults:
+        raise CheckFailed(
+            f"bucket {bucket} has {' and '.join(faults)}",
+            hint="somebody who may write to the bucket put them there, or something is broken: "
+            "contradicted states are not used unless they are named by id",
+        )
+
+
+@click.command("export")
+@common
+@click.argument("state", metavar="STATE", type=STATE)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Where the name of FILE does not say it.")
+@BUCKET_OPTION
+@pass_app
+def export_(app: App, state: str, file: Path, form: str | None, bucket: str | None) -> None:
+    """Write STATE to FILE, for tools of your own: .jsonl or .csv, with .gz compressed; - is standard output."""
+    from rwm.export import form_of, write
+
+    known = form_of(file.name)
+    if known is None and form is None:
+        if str(file) != "-":
+            raise UsageError(
+                f"{file}: the name does not say a format", hint="end it in .jsonl or .csv, or say --format"
+            )
+        form = "jsonl"
+    info = app.index.resolve(state, bucket)
+    chosen, is_compressed = known or (form, file.name.endswith(".gz"))
+    with _new_file(file) as out:
+        write(info, app.index.entries(info), out, form or chosen, is_compressed=is_compressed)  # type: ignore[arg-type]
+    if str(file) == "-":
+        return
+    if app.json:
+        output.document({**output.state_json(info), "file": str(file)})
+    else:
+        click.echo(f"state {info.id[: output.SHORT_ID]} of {info.bucket}: {contents(info)}, in {file}")
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that is not there yet, or standard output; nothing is left of a file that could not be finished."""
+    if str(path) == "-":
+        yield sys.stdout.buffer
+        return
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise Refused(f"{path} is there already", hint="name another file, or remove it") from error
+    except OSError as error:
+        raise RwmError(f"{path}: {error.strerror}") from error
+    try:
+        with os.fdopen(number, "wb") as file:
+            yield file
+    except BaseException as error:
+        path.unlink()
+        if isinstance(error, OSError) and error.errno:
+            raise RwmError(f"{path}: {error.strerror}") from error
+        raise
+
+
+@click.command("import")
+@common
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@pass_app
+def import_(app: App, files: Sequence[Path]) -> None:
+    """Record the states in FILEs: state files of RWM (also deltas whose base is recorded), and of the original tool.
+
+    Their buckets are asked nothing: `rwm state sync BUCKET` compares them with the history.
+    """
+    from rwm.intake import Intake
+
+    recorded, failures = [], []
+    with Intake(app.index) as intake:
+        for path in files:
+            try:
+                info, is_new = intake.take(_local(path))
+            except BadState as error:
+                failures.append((path, error))
+                continue
+            app.index.ledger.look_again(info.bucket, info.id)
+            recorded.append((path, info, is_new))
+    if app.json:
+        found = [{**output.state_json(info), "file": str(path), "new": is_new} for path, info, is_new in recorded]
+        output.document({"states": found, "failures": [{"file": str(path), "why": e.message} for path, e in failures]})
+    else:
+        for _, info, is_new in recorded:
+            short = f"state {info.id[: output.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}: {contents(info)}"
+            click.echo(short + ("" if is_new else " (was recorded before)"))
+    _report_failures(failures, bool(recorded))
+
+
+def _local(path: Path) -> Source:
+    from rwm.intake import Source
+    from rwm.statefile import PREFIX, parse_file_key
+
+    @contextmanager
+    def content() -> Iterator[IO[bytes]]:
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(path.open("rb"))
+                file.peek(1)
+            except OSError as error:
+                raise BadState(error.strerror or str(error)) from error
+            yield file
+
+    return Source(str(path), content, parse_file_key(PREFIX + path.name), 0, is_stored=False)
+
+
+def _report_failures(failures: Sequence[tuple[Path, BadState]], some: bool) -> None:
+    if not failures:
+        return
+    if not some and len(failures) == 1:
+        path, error = failures[0]
+        raise BadState(f"{path}: {error.message}", hint="nothing is recorded") from error
+    for path, error in failures:
+        output.warn(f"{path}: {error.message}")
+    text = f"{len(failures)} file{'s are' if len(failures) != 1 else ' is'} not imported"
+    raise PartlyDone(text) if some else BadState(text, hint="nothing is recorded")
+
+
+@click.command()
+@common
+@click.argument("states", metavar="STATE...", nargs=-1, required=True, type=STATE)
+@BUCKET_OPTION
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_app
+def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, yes: bool) -> None:
+    """Take STATEs out of the index. Their files and versions stay in the bucket.
+
+    `rwm state sync --again` or `rwm state import` brings a forgotten state back.
+    """
+    chosen = list({info.id: info for info in (app.index.resolve(name, bucket) for name in states)}.values())
+    if not dry_run:
+        listed = ", ".join(f"{info.id[: output.SHORT_ID]} ({iso(info.captured_at)})" for info in chosen)
+        output.confirm(f"forget {listed}?", yes=yes)
+        app.index.forget(chosen)
+    if app.json:
+        output.document({"forgotten": [] if dry_run else [i.id for i in chosen], "states": [i.id for i in chosen]})
+        return
+    for info in chosen:
+        word = "would forget" if dry_run else "forgot"
+        click.echo(f"{word} state {info.id[: output.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}")
+
+
+COMMANDS = (export_, forget, import_, sync)

@@ -1,0 +1,152 @@
+"""Taking states into the index that come as files: from the bucket, or from anywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import IO, NamedTuple, Self
+
+from rwm.errors import BadState
+from rwm.index import Index
+from rwm.model import Entry, StateInfo, StoredFile
+from rwm.original import OriginalState
+from rwm.statefile import FileName, identified_by_lines
+from rwm.statereader import DeltaState, FullState, open_any
+from rwm.times import iso
+
+Reopen = Callable[[], AbstractContextManager[IO[bytes]]]
+"""Opens a file from its beginning; a delta is read twice."""
+
+CHAIN_MAX = 1000
+"""Deltas that a state may be read from, one upon the other. RWM writes 100."""
+
+
+class Source(NamedTuple):
+    """A state file. ``label`` is its key or path, ``name`` what that says, ``size`` its compressed bytes.
+
+    ``is_stored`` says that it lies in its bucket, where a delta may build upon it.
+    """
+
+    label: str
+    open: Reopen
+    name: FileName | None
+    size: int
+    is_stored: bool
+
+
+class Intake:
+    """Keeps the state that was read last in a temporary table, because the next one mostly builds upon it.
+
+    ``find`` gives the file of a state that is not in the index, None where there is none. ``bucket`` is the one that
+    states have to be of; None takes any.
+    """
+
+    def __init__(
+        self, index: Index, bucket: str | None = None, find: Callable[[str], Source | None] = lambda state_id: None
+    ) -> None:
+        self._index = index
+        self._bucket = bucket
+        self._find = find
+        self._spool = index.incoming()
+        self._spooled: StateInfo | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spool.close()
+
+    def take(self, source: Source) -> tuple[StateInfo, bool]:
+        """Read the file, prove its id, and record its state as unchecked; False when it is recorded already.
+
+        Raises BadState for a file that is not whole, is not what its id or its name says, or builds upon a state that
+        cannot be had. Nothing is recorded then.
+        """
+        info, base = self._read(source)
+        stored = StoredFile(source.size, base.id if base else None) if source.is_stored else None
+        if base is not None and self._record_delta(source, info, base, stored):
+            return info, True
+        return info, self._index.record(info, self._spool, trust="unchecked", stored=stored)
+
+    def _record_delta(self, source: Source, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
+        """Only what changed is written, if the base happens to be the state before."""
+        with source.open() as content:
+            again = open_any(content, source.label)
+            assert isinstance(again, DeltaState)
+            return self._index.record_changes(info, base, again.changes(), trust="unchecked", stored=stored)
+
+    def _read(self, source: Source) -> tuple[StateInfo, StateInfo | None]:
+        """Spool the state, and what it builds upon before it; the state, and the base where it is a delta."""
+        todo = [source]
+        while True:
+            current = todo[-1]
+            with current.open() as content:
+                file = open_any(content, current.label)
+                self._fits(current, file.info)
+                base = None
+                if not isinstance(file, DeltaState):
+                    self._load(file)
+                elif self._has_spooled(file.base):
+                    base = self._spooled
+                    self._apply(file)
+                else:
+                    todo.append(self._file_of(file.base, len(todo)))
+                    continue
+            assert self._spooled
+            if current.name and current.name.id != self._spooled.id:
+                raise BadState(f"its content has the id {self._spooled.id}")
+            todo.pop()
+            if not todo:
+                return self._spooled, base
+
+    def _fits(self, source: Source, info: StateInfo) -> None:
+        if self._bucket is not None and info.bucket != self._bucket:
+            raise BadState(f"it is of another bucket: {info.bucket}")
+        if source.name and source.name.captured_at != info.captured_at:
+            raise BadState(f"its header says another time than its name: {iso(info.captured_at)}")
+
+    def _file_of(self, state_id: str, length: int) -> Source:
+        found = self._find(state_id)
+        if found is None:
+            raise BadState(f"it builds upon state {state_id[:12]}, which is neither in the index nor among the files")
+        if length > CHAIN_MAX:
+            raise BadState(f"it builds upon more than {CHAIN_MAX} other files")
+        return found
+
+    def _has_spooled(self, state_id: str) -> bool:
+        """Whether the state could be made the spooled one without its file."""
+        if self._spooled and self._spooled.id == state_id:
+            return True
+        known = self._index.by_id(state_id)
+        if known:
+            self._fill(self._index.entries(known))
+            self._spooled = known
+        return known is not None
+
+    def _load(self, file: FullState | OriginalState) -> None:
+        self._fill(file.entries())
+        self._prove(file.info)
+
+    def _apply(self, file: DeltaState) -> None:
+        self._spooled = None
+        self._spool.apply(file.changes())
+        self._prove(identified_by_lines(file.info, self._spool.lines()), file.info.id)
+
+    def _fill(self, entries: Iterable[Entry]) -> None:
+        self._spooled = None
+        self._spool.clear()
+        self._spool.add(entries)
+
+    def _prove(self, info: StateInfo, claimed: str | None = None) -> None:
+        """The spooled state is ``info``: as many entries and bytes, and the id that the file claims."""
+        if claimed not in (None, info.id):
+            raise BadState(f"what it makes has the id {info.id}, not {claimed}")
+        if self._spool.totals() != (info.objects, info.bytes):
+            objects, size = self._spool.totals()
+            raise BadState(
+                f"its header says {info.objects} objects of {info.bytes} bytes, there are {objects} of {size}"
+            )
+        self._spooled = info

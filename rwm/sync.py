@@ -1,0 +1,162 @@
+"""Sync: the states that a bucket holds, brought into the index and compared with the bucket's own history.
+
+The machine whose backups these are may write below ``rwm/`` too. So of each file only the first version counts, an id
+has to be that of the content, and a state is verified only when each of its entries is what the history says.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+from rwm.comparison import Comparison, Judged
+from rwm.errors import BadState, NotFound
+from rwm.histories import histories
+from rwm.index import Index
+from rwm.intake import Intake, Source
+from rwm.listing import by_key
+from rwm.model import OWN_PREFIX, StateInfo
+from rwm.original import is_original_key
+from rwm.s3 import S3
+from rwm.statefile import PREFIX, FileName, parse_file_key
+
+_SPOOL_MEMORY = 1 << 20
+_RECORDED = "recorded as "
+
+Progress = Callable[[int], None]
+
+
+class StateFile(NamedTuple):
+    """The first version of a key below ``rwm/``. ``uploaded`` in milliseconds; ``name`` is None for the original's."""
+
+    key: str
+    version_id: str
+    size: int
+    uploaded: int
+    name: FileName | None
+
+    @property
+    def mark(self) -> str:
+        """How the index remembers it."""
+        return f"{self.key}@{self.version_id}"
+
+
+class Rejected(NamedTuple):
+    """A file that is no state of the bucket, and why."""
+
+    key: str
+    version_id: str
+    why: str
+
+
+@dataclass
+class BroughtIn:
+    """What came of the files that were new."""
+
+    recorded: list[StateInfo] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def state_files(s3: S3, bucket: str) -> list[StateFile]:
+    """The first version of each key that is, or claims to be, a state file; deleted and overwritten ones too.
+
+    Sorted by the time of the state, so that a delta comes after what it builds upon.
+    """
+    found = []
+    for history in by_key(s3.versions(bucket, OWN_PREFIX)):
+        written = [version for version in history if not version.is_marker]
+        key = history[0].key
+        if written and (key.startswith(PREFIX) or is_original_key(key)):
+            first = written[-1]
+            found.append(StateFile(key, first.version_id, first.size, first.last_modified, parse_file_key(key)))
+    return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
+
+
+def new_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
+    """Those that the index has nothing of, and has not looked at before."""
+    known = {info.id for info in index.states(bucket)} | index.ledger.passed_over(bucket).keys()
+    return [file for file in files if file.mark not in known and not (file.name and file.name.id in known)]
+
+
+def bring_in(
+    s3: S3,
+    index: Index,
+    bucket: str,
+    files: Sequence[StateFile],
+    new: Sequence[StateFile],
+    progress: Progress = lambda count: None,
+) -> BroughtIn:
+    """Record the states of the ``new`` files, one by one; what is not one is remembered, and rejected once.
+
+    ``files`` are all of the bucket: what a new one builds upon may have been forgotten here. Raises the errors of S3
+    and of the index; what was recorded until then stays.
+    """
+    result = BroughtIn()
+    by_id: dict[str, Source] = {}
+    for file in files:
+        if file.name and not (file.name.is_delta and file.name.id in by_id):  # a full one builds upon nothing
+            by_id[file.name.id] = _source(s3, bucket, file)
+    with Intake(index, bucket, by_id.get) as intake:
+        for file in new:
+            try:
+                if not file.name and not is_original_key(file.key):
+                    raise BadState("its name is not that of a state file")
+                info, is_new = intake.take(_source(s3, bucket, file))
+            except (BadState, NotFound) as error:
+                index.ledger.pass_over(bucket, file.mark, error.message)
+                result.rejected.append(Rejected(file.key, file.version_id, error.message))
+            else:
+                if not file.name:  # whose id is not in its name
+                    index.ledger.pass_over(bucket, file.mark, _RECORDED + info.id)
+                if is_new:
+                    result.recorded.append(info)
+            progress(1)
+    return result
+
+
+def _source(s3: S3, bucket: str, file: StateFile) -> Source:
+    @contextmanager
+    def content() -> Iterator[IO[bytes]]:
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
+            for chunk in s3.stream(bucket, file.key, file.version_id):
+                copy.write(chunk)
+            copy.seek(0)
+            yield copy
+
+    return Source(file.key, content, file.name, file.size, is_stored=True)
+
+
+def judge(
+    s3: S3, index: Index, bucket: str, files: Sequence[StateFile], progress: Progress = lambda count: None
+) -> list[Judged]:
+    """Compare the states that are unchecked with the bucket's history, in one pass, and note what came out."""
+    states = index.recorded(bucket)
+    wanted = [state.info.id for state in states if state.trust == "unchecked"]
+    if not wanted:
+        return []
+    now = s3.server_time(bucket)
+    comparison = Comparison([state.info for state in states], wanted, _uploads(index, bucket, files))
+    references = index.references(bucket)
+    for part in histories(s3, bucket):
+        for history in part:
+            comparison.look(history, references.of(history[0].key))
+            progress(len(history))
+    judged = comparison.verdicts()
+    index.ledger.judge({one.info.id: one.verdict for one in judged}, now)
+    return judged
+
+
+def _uploads(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, int]:
+    """When the file of each state was written, by state id."""
+    passed_over = index.ledger.passed_over(bucket)
+    uploads: dict[str, int] = {}
+    for file in files:
+        why = passed_over.get(file.mark, "")
+        if why.startswith(_RECORDED):
+            uploads[why.removeprefix(_RECORDED)] = file.uploaded
+        elif file.name and not why:
+            uploads[file.name.id] = max(file.uploaded, uploads.get(file.name.id, 0))
+    return uploads
