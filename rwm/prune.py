@@ -108,13 +108,16 @@ class PrunePlan:
 def kept_states(index: Index, bucket: str, *, last: int, named: Iterable[str]) -> list[StateInfo]:
     """The newest ``last`` states of the bucket and the ``named`` ones, oldest first. Raises UsageError for none.
 
-    Raises StateNotFound for a name that is not the bucket's.
+    A state that the bucket's history contradicts is kept only by name. Raises StateNotFound for a name that is not
+    the bucket's.
     """
-    states = index.states(bucket)
+    recorded = index.recorded(bucket)
+    states = [state.info for state in recorded]
+    credible = [state.info for state in recorded if state.trust != "contradicted"]
     names = list(named)
     if last < 1 and not names:
         raise UsageError("say which states to keep", hint="with --keep-last N (at least 1) or --keep-state S")
-    wanted = {index.resolve(name, bucket).id for name in names} | {info.id for info in states[-last:] if last > 0}
+    wanted = {index.resolve(name, bucket).id for name in names} | {info.id for info in credible[-last:] if last > 0}
     return [info for info in states if info.id in wanted]
 
 
@@ -157,6 +160,7 @@ def plan(
             young += decided.too_young
     ending = tally.ending()
     findings = watch.findings(info for info, whole in ending if whole) if watch else []
+    findings += _doubts(index, keep)
     lacking = _lacking(tally)
     if keep and keep[-1].id in lacking:
         reasons.append(f"the newest {lacking.pop(keep[-1].id)}")
@@ -181,6 +185,16 @@ def _lacking(tally: Tally) -> dict[str, str]:
         f"{count} of its {info.objects} versions are not in the bucket"
         for info, count in tally.missing()
     }
+
+
+def _doubts(index: Index, keep: Sequence[StateInfo]) -> list[str]:
+    """Kept states that are not known to be what the bucket's history says."""
+    why = {
+        "contradicted": "is contradicted by the bucket's history",
+        "unchecked": "was not compared with the bucket's history: `rwm state sync` does it",
+    }
+    trust = [(info, index.trust(info)) for info in keep]
+    return [f"kept state {info.id[:12]} ({iso(info.captured_at)}) {why[word]}" for info, word in trust if word in why]
 
 
 def _ids(history: Sequence[ObjectVersion]) -> set[str]:

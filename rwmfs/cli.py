@@ -11,6 +11,7 @@ import click
 
 from rwm import __version__
 from rwm.cli import boundary, output
+from rwm.cli.completion import BUCKET, STATE, completion
 from rwm.cli.options import App, common, current_app
 from rwm.errors import UsageError
 
@@ -36,9 +37,9 @@ def cli() -> None:
 
 @cli.command()
 @common
-@click.argument("bucket")
+@click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=PLACE)
-@click.option("--at", metavar="STATE", help="State id or its beginning, latest, or a UTC time.")
+@click.option("--at", metavar="STATE", type=STATE, help="State id or its beginning, latest, or a UTC time.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
 @click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
 @click.option("--cache-size", metavar="SIZE", help="Memory for what was read (default: cache_size, 256M).")
@@ -87,11 +88,20 @@ def mount(
         _announce(app, daemon.in_background(serve))
 
 
+DOUBTS = {
+    "contradicted": "is not what the bucket's own history says: somebody may have forged it (`rwm state list`)",
+    "unchecked": "was not compared with the bucket's own history: `rwm state sync` does it",
+    "unknown": "could not be compared in full: the bucket has lost versions since, and some reads may fail",
+}
+
+
 def _announce(app: App, report: dict[str, Any]) -> None:
     """Say what is mounted where."""
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
         output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
+    if doubt := DOUBTS.get(report["trust"]):
+        output.warn(f"state {report['id'][:12]} {doubt}")
     if app.json:
         output.document(report)
         return
@@ -122,6 +132,9 @@ def version(context: click.Context) -> None:
         output.document({"version": __version__})
     else:
         click.echo(f"rwmfs {__version__}")
+
+
+cli.add_command(completion)
 
 
 def main() -> NoReturn:

@@ -26,7 +26,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import pyfuse3
 
-from rwm.errors import S3Error
+from rwm.errors import RwmError, S3Error
 from rwmfs.attributes import Attributes, absent
 from rwmfs.reader import BlockReader, ObjectId, OpenObject
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchError, ScratchFile
@@ -56,6 +56,9 @@ def _handler(method: Handler[Arguments, Result]) -> Handler[Arguments, Result]:
         except UnknownInode:
             code = errno.ESTALE
         except S3Error:  # the reader has logged it
+            code = errno.EIO
+        except RwmError as error:  # the index has lost the state, or is damaged
+            log.error("%s failed: %s", method.__name__, error.message)
             code = errno.EIO
         except Exception:
             log.exception("%s failed", method.__name__)

@@ -43,11 +43,12 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
 
     logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        state = index.tree(index.resolve(request.at, request.bucket))
+        info = index.resolve(request.at, request.bucket)
+        state = index.tree(info)
         source = connect(*request.config.s3_settings()).reader(request.bucket)
         probe(state, source)
         mount = session.Mount(state, source, request.mountpoint, request.cache_size, request.allow_other)
-        report = _report(request, state)
+        report = _report(request, state) | {"trust": index.trust(info)}
         session.serve(mount, lambda: ready(report))
 
 

@@ -124,6 +124,13 @@ class Index:
         found = self._finder.where("s.id = ?", (state_id,))
         return found[0].info if found else None
 
+    def trust(self, info: StateInfo) -> Trust:
+        """What is known of the state's truth. Raises StateNotFound."""
+        found = self._finder.where("s.id = ?", (info.id,))
+        if not found:
+            raise StateNotFound(f"state {info.id[:12]} is not in the index")
+        return found[0].trust
+
     def recorded(self, bucket: str | None = None) -> list[RecordedState]:
         """All states, or one bucket's, oldest first, with what is known of their truth."""
         if bucket is None:
