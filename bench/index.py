@@ -81,9 +81,12 @@ def _sizes(path: Path, taken: Year, original: int, options: Options, what: str) 
 
 def _reading(small: Path, large: Path, options: Options, what: str) -> None:
     base, figures = (reading.questions(path, BUCKET, options.rounds) for path in (small, large))
-    rows = [(name, f"{base[name]:.2f}", f"{ms:.2f}", ratio(ms, base[name])) for name, ms in figures.items()]
+    rows = [
+        (name, f"{base[name].ms:.2f}", f"{answered.ms:.2f}", ratio(answered.ms, base[name].ms), count(answered.items))
+        for name, answered in figures.items()
+    ]
     title = f"reading the index: {what}; beside {count(SMALL)} objects, 2 states; median of {options.rounds}"
-    show(title, ("", "small ms", "large ms", "ratio"), rows)
+    show(title, ("", "small ms", "large ms", "ratio", "items, large"), rows)
 
 
 def _mounting(small: Path, large: Path, url: str, directory: Path, options: Options) -> None:
