@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from bench.options import parse
+from rwm.errors import RwmError
 
 PARTS = ("listing", "parallel", "memory", "index", "restore")
 """Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
@@ -25,5 +26,7 @@ def main(arguments: Sequence[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
+    except RwmError as error:
+        sys.exit(f"bench: {error.message}" + (f"\n  {error.hint}" if error.hint else ""))
     except KeyboardInterrupt:
         sys.exit(130)
