@@ -34,6 +34,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may lose the last commit, no more
         connection.execute("PRAGMA cache_size = -16384")  # KiB
+        connection.execute("PRAGMA journal_size_limit = 16777216")  # bytes; a first state's log is as large as it
         _migrate(connection, path)
         if readonly:
             connection.execute("PRAGMA query_only = ON")
