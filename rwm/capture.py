@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from operator import attrgetter
 
 from rwm.current import current_at
 from rwm.deposit import deposit
 from rwm.errors import BadResponse, Refused, UsageError
-from rwm.histories import histories
+from rwm.histories import readings
 from rwm.index import Incoming, Index
 from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
 from rwm.s3 import S3
@@ -16,8 +18,9 @@ from rwm.statefile import identified_by_lines
 from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+_REPORTED = 1000  # versions between two reports of progress
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, int], None]
 
 
 def capture(
@@ -28,15 +31,15 @@ def capture(
     at: int | None = None,
     origin: Origin = "capture",
     outcome: Outcome | None = None,
-    progress: Progress = lambda count: None,
+    progress: Progress = lambda count, size: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> StateInfo:
     """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
     The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
-    with the number of versions listed since the last call, ``warn`` with what the user should know. Raises Refused for
-    a bucket without versioning, UsageError for a time that is not over, and the errors of S3 and of the index; nothing
-    is recorded then.
+    with the number of versions listed since the last call and their bytes, ``warn`` with what the user should know.
+    Raises Refused for a bucket without versioning, UsageError for a time that is not over, and the errors of S3 and of
+    the index; nothing is recorded then.
     """
     versioning = s3.versioning(bucket)
     if versioning == "Suspended":
@@ -51,8 +54,8 @@ def capture(
     second = _second(s3, bucket, at)
     spool = index.incoming()
     try:
-        for part in histories(s3, bucket):
-            _spool(spool, part, second, born_later=at is None, progress=progress)
+        for part in readings(s3, bucket, lambda listed: _entries(listed, second, at is None, progress)):
+            spool.add(part)
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, *spool.totals(), outcome))
     finally:
         spool.close()
@@ -77,16 +80,25 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
     return now
 
 
-def _spool(
-    spool: Incoming, part: Iterable[Sequence[ObjectVersion]], second: int, *, born_later: bool, progress: Progress
-) -> None:
-    def entries() -> Iterator[Entry]:
-        for history in part:
-            progress(len(history))
-            if entry := current_at(history, second, born_later=born_later):
-                yield entry
+def _entries(listed: Iterable[ObjectVersion], second: int, born_later: bool, progress: Progress) -> Iterator[Entry]:
+    """What was current, key by key; nothing is held, however many versions a key has."""
+    for _, history in groupby(_counted(listed, progress), key=attrgetter("key")):
+        if entry := current_at(history, second, born_later=born_later):
+            yield entry
 
-    spool.add(entries())
+
+def _counted(listed: Iterable[ObjectVersion], progress: Progress) -> Iterator[ObjectVersion]:
+    """The same, reported a thousand at a time."""
+    count = size = 0
+    for version in listed:
+        yield version
+        count += 1
+        size += version.size
+        if count == _REPORTED:
+            progress(count, size)
+            count = size = 0
+    if count:
+        progress(count, size)
 
 
 def _record(s3: S3, index: Index, spool: Incoming, info: StateInfo) -> StateInfo:

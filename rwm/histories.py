@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from rwm.listing import by_key
 from rwm.model import OWN_PREFIX, ObjectVersion
 from rwm.s3 import S3
 
+T = TypeVar("T")
 _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
 
 
 def histories(s3: S3, bucket: str, *, own: bool = False) -> Iterator[Iterator[list[ObjectVersion]]]:
-    """One iterator for each top-level prefix, then one for the keys without any; RWM's ``own`` only if asked for.
+    """The keys without a prefix, then one iterator for each top-level prefix; RWM's ``own`` only if asked for.
 
-    Each gives the entries of one key at a time, newest first. A single listing of everything would lose keys on
-    SeaweedFS, where ``a/`` stands beside ``a-b/``.
+    Each gives the entries of one key at a time, newest first.
     """
-    roots, prefixes = s3.top_level(bucket)
+    return readings(s3, bucket, by_key, own=own)
+
+
+def readings(
+    s3: S3, bucket: str, read: Callable[[Iterable[ObjectVersion]], Iterator[T]], *, own: bool = False
+) -> Iterator[Iterator[T]]:
+    """What ``read`` makes of the listing of each part of the bucket, in constant memory.
+
+    All entries of a key are in one part, next to each other, newest first.
+    """
+    prefixes: set[str] = set()
+
+    def roots() -> Iterator[ObjectVersion]:
+        for level in s3.level(bucket):
+            prefixes.update(level.prefixes)
+            yield from level.versions
+
+    listing = roots()
+    yield read(listing)
+    deque(listing, maxlen=0)  # whoever does not care for these keys needs the prefixes all the same
     for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
-        yield by_key(s3.versions(bucket, prefix))
-    yield by_key(roots)
+        yield read(s3.versions(bucket, prefix))
 
 
 def listing_order(prefixes: Iterable[str]) -> list[str]:

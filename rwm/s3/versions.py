@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rwm.errors import BadResponse, RwmError
@@ -10,6 +11,8 @@ from rwm.listing import ListingCheck
 from rwm.model import ObjectVersion
 from rwm.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.mapping import mapped
+from rwm.s3.patience import Patient
+from rwm.s3.walk import Level, Walk
 from rwm.times import parse_http_date
 
 if TYPE_CHECKING:
@@ -18,6 +21,25 @@ if TYPE_CHECKING:
 _RAW = "RawBody"
 _ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
 _EMPTY = b"<Empty/>"
+
+
+@contextmanager
+def _named(bucket: str) -> Iterator[None]:
+    """What is wrong with a listing is said of its bucket."""
+    try:
+        yield
+    except BadResponse as error:
+        if error.message.startswith("List"):
+            raise
+        raise BadResponse(f"ListObjectVersions {bucket}: {error.message}", hint=error.hint) from error
+
+
+def _loses_keys(server: str, page: Page) -> bool:
+    """Whether the listing may lose keys at page breaks: SeaweedFS, or what may be one behind a proxy.
+
+    Ceph RGW, AWS and MinIO confirm the encoding that was asked for. Nobody else is trusted.
+    """
+    return "SeaweedFS" in server or not (page.encoded or "amazon" in server.lower())
 
 
 def keep_raw_listings(client: S3Client) -> None:
@@ -40,7 +62,7 @@ def keep_raw_listings(client: S3Client) -> None:
         client.meta.events.register(f"before-parse.*.{operation}", keep)
 
 
-class Versions:
+class Versions(Patient):
     """What an account can do with versions as such. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
@@ -48,19 +70,20 @@ class Versions:
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
     ) -> Iterator[Page]:
-        """The pages of one listing, checked: a listing that is not whole raises, it never ends early.
+        """The pages of one listing as the server gives them: one that is not whole raises, it never ends early.
 
-        Raises BadResponse for malformed, repeated or backward pages, and the errors of :func:`mapped`.
+        Raises BadResponse for malformed, repeated or backward pages, and the errors of :func:`mapped`. For all keys of
+        a server that loses some at page breaks ask :meth:`versions`.
         """
+        return self._pages(bucket, prefix, delimiter, page_size, self._answer(bucket, prefix, delimiter, page_size)[0])
+
+    def _pages(self, bucket: str, prefix: str, delimiter: str, page_size: int, page: Page) -> Iterator[Page]:
+        """A listing whose first page is there already."""
         check = ListingCheck(prefix)
         seen: set[tuple[str, str]] = set()
-        markers: dict[str, str] = {}
         while True:
-            page = self._page(bucket, prefix, delimiter, page_size, markers)
-            try:
+            with _named(bucket):
                 check.entries(page.versions)
-            except RwmError as error:
-                raise BadResponse(f"ListObjectVersions {bucket}: {error.message}") from error
             yield page
             if page.next_key is None:
                 return
@@ -68,34 +91,61 @@ class Versions:
             if here in seen:
                 raise BadResponse(f"ListObjectVersions {bucket}: the server repeats the marker {here!r}")
             seen.add(here)
-            markers = {"KeyMarker": here[0]} | ({"VersionIdMarker": here[1]} if here[1] else {})
+            page = self._answer(bucket, prefix, delimiter, page_size, *here)[0]
 
-    def _page(self, bucket: str, prefix: str, delimiter: str, page_size: int, markers: dict[str, str]) -> Page:
-        request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": page_size, "EncodingType": "url", **markers}
-        if prefix:
-            request["Prefix"] = prefix
-        if delimiter:
-            request["Delimiter"] = delimiter
-        with mapped("ListObjectVersions", bucket):
-            answer: dict[str, Any] = dict(self.client.list_object_versions(**request))
-        try:
-            return parse_page(answer.get(_RAW, b""))
-        except RwmError as error:
-            raise BadResponse(f"ListObjectVersions {bucket}: {error.message}") from error
+    def _answer(
+        self, bucket: str, prefix: str, delimiter: str, size: int, key: str = "", version: str = ""
+    ) -> tuple[Page, bool]:
+        """One page, and whether the server may lose keys after it."""
+        optional = {"Prefix": prefix, "Delimiter": delimiter, "KeyMarker": key, "VersionIdMarker": version}
+        given = {name: value for name, value in optional.items() if value}
+        request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": size, "EncodingType": "url", **given}
+
+        def ask() -> dict[str, Any]:
+            with mapped("ListObjectVersions", bucket):
+                return dict(self.client.list_object_versions(**request))
+
+        answer = self.again(ask, f"ListObjectVersions {bucket}")
+        with _named(bucket):
+            page = parse_page(answer.get(_RAW, b""))
+        server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+        return page, _loses_keys(server, page)
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
-        """Every entry below ``prefix``, per key newest first."""
-        for page in self.list_pages(bucket, prefix, page_size=page_size):
-            yield from page.versions
+        """Every entry below ``prefix``, per key newest first; the keys of a directory before those in directories."""
+        first, loses = self._answer(bucket, prefix, "", page_size)
+        if not loses:
+            for page in self._pages(bucket, prefix, "", page_size, first):
+                yield from page.versions
+            return
+        with _named(bucket):
+            for versions in self._walk(bucket, page_size).everything(prefix, first):
+                yield from versions
 
-    def top_level(self, bucket: str, *, page_size: int = 1000) -> tuple[list[ObjectVersion], list[str]]:
-        """The entries of keys without ``/``, and the prefixes (``data/`` …) of all others, sorted."""
-        roots: list[ObjectVersion] = []
-        prefixes: set[str] = set()
-        for page in self.list_pages(bucket, delimiter="/", page_size=page_size):
-            roots.extend(page.versions)
-            prefixes.update(page.prefixes)
-        return roots, sorted(prefixes)
+    def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
+        """One directory as it is listed: entries of the keys in it, and the prefixes (``data/`` …) of all others."""
+        first, loses = self._answer(bucket, prefix, "/", page_size)
+        if not loses:
+            for page in self._pages(bucket, prefix, "/", page_size, first):
+                yield Level(page.versions, page.prefixes)
+            return
+        with _named(bucket):
+            yield from self._walk(bucket, page_size).level(prefix, first)
+
+    def _walk(self, bucket: str, page_size: int) -> Walk:
+        def fetch(prefix: str, delimiter: str, size: int, key: str, version: str) -> Page:
+            return self._answer(bucket, prefix, delimiter, size, key, version)[0]
+
+        def present(prefix: str, after: str) -> list[str]:
+            def ask() -> list[str]:
+                with mapped("ListObjectsV2", bucket):
+                    answer = self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/", StartAfter=after)
+                keys = [item["Key"] for item in answer.get("Contents", [])]
+                return keys + [item["Prefix"] for item in answer.get("CommonPrefixes", [])]
+
+            return self.again(ask, f"ListObjectsV2 {bucket}")
+
+        return Walk(fetch, present, page_size)
 
     def server_time(self, bucket: str) -> int:
         """The server's own clock, a whole second in milliseconds (Date header). Raises BadResponse without one."""

@@ -13,6 +13,7 @@ from rwm.model import ObjectVersion
 from rwm.pages import Page
 from rwm.policy import Policy
 from rwm.s3 import S3, DeleteFailure
+from rwm.s3.walk import Level
 from rwm.times import SECOND
 
 START = 1_700_000_000_000
@@ -116,9 +117,11 @@ class MemoryS3(S3):
     ) -> Iterator[Page]:
         yield Page([*self.versions(bucket, prefix)][:page_size], [], None, None)
 
-    def top_level(self, bucket: str, *, page_size: int = 1000) -> tuple[list[ObjectVersion], list[str]]:
-        roots = [entry for entry in self.versions(bucket) if "/" not in entry.key]
-        return roots, sorted({key.partition("/")[0] + "/" for key in self._of(bucket) if "/" in key})
+    def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
+        inside = list(self.versions(bucket, prefix))
+        keys = [entry for entry in inside if "/" not in entry.key[len(prefix) :]]
+        below = {prefix + entry.key[len(prefix) :].partition("/")[0] + "/" for entry in inside if entry not in keys}
+        yield Level(keys, sorted(below))
 
     def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         self._of(bucket)

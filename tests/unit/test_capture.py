@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import rwm.capture
 from rwm.capture import capture
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
-from rwm.model import ObjectVersion
+from rwm.s3.walk import Level
 from rwm.statefile import file_key
 from rwm.times import SECOND
 from tests.unit.memory import START, MemoryS3
@@ -59,13 +60,13 @@ def test_our_own_objects_are_never_part_of_it(index: Index) -> None:
 class Busy(MemoryS3):
     """Somebody deletes, overwrites and writes while the listing runs."""
 
-    def top_level(self, bucket: str, *, page_size: int = 1000) -> tuple[list[ObjectVersion], list[str]]:
+    def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
         self.now += 5000
         self.delete(bucket, "data/00/deleted")
         self.put(bucket, "data/00/overwritten", b"garbage")
         self.put(bucket, "data/00/born", b"b")
         self.put(bucket, "data/00/born", b"later")
-        return super().top_level(bucket, page_size=page_size)
+        return super().level(bucket, prefix, page_size=page_size)
 
 
 def test_what_changes_during_a_capture_is_as_it_was_and_what_is_born_is_kept(index: Index) -> None:
@@ -157,6 +158,6 @@ def test_progress_counts_every_version(index: Index) -> None:
     for _ in range(3):
         s3.put(BUCKET, "config", b"1")
     s3.delete(BUCKET, "data/x")
-    counted: list[int] = []
-    capture(s3, index, BUCKET, progress=counted.append)
-    assert sum(counted) == 4
+    counted: list[tuple[int, int]] = []
+    capture(s3, index, BUCKET, progress=lambda count, size: counted.append((count, size)))
+    assert [sum(column) for column in zip(*counted, strict=True)] == [4, 3]

@@ -1,0 +1,117 @@
+"""Names that a server may lose at its page breaks: every key is listed on every server, whatever the page size.
+
+SeaweedFS walks directories and goes on by byte order, so what stands beside ``k-a`` or ``repo-2/`` is at risk there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rwm.capture import capture
+from rwm.histories import histories
+from rwm.index import Index
+from rwm.s3 import S3
+from tests.contract.buckets import Model, at_once, by_key_order, versioned
+from tests.servers import Server
+
+SIZES = (1000, 7, 2)
+
+
+def fill(s3: S3, keys: list[str], *, several: int = 0, deleted: int = 0) -> Model:
+    """A bucket of these keys; every ``several``-th has three versions, every ``deleted``-th a marker above."""
+    model = Model(s3, versioned(s3, "siblings"))
+
+    def write(numbered: tuple[int, str]) -> None:
+        number, key = numbered
+        for count in range(3 if several and number % several == 0 else 1):
+            model.put(key, b"x" * count)
+        if deleted and number % deleted == 0:
+            model.delete(key)
+
+    at_once(write, enumerate(keys))
+    return model
+
+
+def complete(s3: S3, model: Model, prefix: str = "") -> None:
+    for size in SIZES:
+        assert by_key_order(s3.versions(model.bucket, prefix, page_size=size)) == model.expected(prefix), size
+
+
+def captured(s3: S3, model: Model, tmp_path: Path) -> None:
+    found = [entry for part in histories(s3, model.bucket) for history in part for entry in history]
+    assert by_key_order(found) == model.expected()
+    with Index.open(tmp_path / "index.sqlite") as index:
+        info = capture(s3, index, model.bucket)
+        assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
+
+
+def count_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every ListObjectVersions request from now on."""
+    asked: list[object] = []
+    ask = s3.client.list_object_versions
+
+    def counted(**request: Any) -> Any:
+        asked.append(request)
+        return ask(**request)
+
+    monkeypatch.setattr(s3.client, "list_object_versions", counted)
+    return asked
+
+
+def test_files_at_the_root(any_server: Server, tmp_path: Path) -> None:
+    s3 = any_server.connect()
+    model = fill(s3, [f"k{number}{end}" for number in range(530) for end in ("", "-a")])
+    for size in SIZES:
+        levels = [*s3.level(model.bucket, page_size=size)]
+        assert by_key_order(entry for level in levels for entry in level.versions) == model.expected(), size
+    captured(s3, model, tmp_path)
+
+
+def test_sibling_prefixes_below_a_prefix(any_server: Server, tmp_path: Path) -> None:
+    s3 = any_server.connect()
+    keys = [f"all/{prefix}/{number:03}" for prefix in ("repo", "repo-2", "repo.old") for number in range(350)]
+    model = fill(s3, keys)
+    complete(s3, model, "all/")
+    captured(s3, model, tmp_path)
+
+
+def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path) -> None:
+    """With markers and several versions of a key."""
+    s3 = server.connect()
+    keys = [f"data/{number % 8:02x}/{number:04}" for number in range(640)]
+    keys += [
+        f"data/{number:02x}{end}" for number in range(8) for end in ("", "-e", "-e/x", ".versions-", " ", "/x/y-z")
+    ]
+    keys += [f"data/05-{number:03}" for number in range(200)]
+    model = fill(s3, keys, several=5, deleted=7)
+    complete(s3, model, "data/")
+    captured(s3, model, tmp_path)
+
+
+@pytest.mark.parametrize("others", [[], ["backup"], ["backup/of/it", "backup"]])
+def test_more_siblings_than_a_page(server: Server, tmp_path: Path, others: list[str]) -> None:
+    s3 = server.connect()
+    model = fill(s3, [*(f"backup-{number:04}" for number in range(1040)), *others])
+    if others:
+        model.put("backup", b"again")
+        model.delete("backup")
+    captured(s3, model, tmp_path)
+
+
+def test_a_small_prefix_is_one_request(any_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = any_server.connect()
+    model = fill(s3, [f"data/{number:02x}/{end}" for number in range(16) for end in ("k", "k-a")])
+    asked = count_requests(s3, monkeypatch)
+    assert by_key_order(s3.versions(model.bucket, "data/")) == model.expected()
+    assert len(asked) == 1
+
+
+def test_a_flat_listing_stays_flat_where_nothing_is_lost(rgw: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = rgw.connect()
+    model = fill(s3, [f"data/{number % 16:02x}/{number:03}" for number in range(200)])
+    asked = count_requests(s3, monkeypatch)
+    assert by_key_order(s3.versions(model.bucket, "data/", page_size=50)) == model.expected()
+    assert len(asked) <= 5
