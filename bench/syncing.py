@@ -1,0 +1,116 @@
+"""``rwm state sync`` on a new machine: many states of a large repository read back, proven, and compared with history.
+
+Beside it the same states as the original tool keeps them, read with Python's gzip and json and nothing else.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from bench import table
+from bench.clock import cpu_of
+from bench.options import Options
+from bench.states import Repository
+from bench.year import write_original
+from rwm import delta, statefile
+from rwm.comparison import Comparison, Judged
+from rwm.index import Index
+from rwm.model import Change, Entry, ObjectVersion, StateInfo
+from rwm.s3 import S3
+from rwm.sync import BroughtIn, StateFile, bring_in
+
+DAYS = 30
+"""At most so many states: making them with true ids takes longer than reading them."""
+
+
+class Bucket:
+    """The state files, and the history of every key, of a repository that went on for some days."""
+
+    def __init__(self, repository: Repository, days: int) -> None:
+        self.files: list[StateFile] = []
+        self.contents: dict[str, bytes] = {}
+        self.original = io.BytesIO()
+        self.size = 0
+        self._lives = {entry.key: [entry, 0] for entry in repository.entries()}
+        before = self._add(repository, None, None)
+        write_original(repository.info, repository.entries(), self.original)
+        for _ in range(days - 1):
+            changes = repository.next_day()
+            for key, entry in changes:
+                if entry is None:
+                    self._lives[key][1] = repository.info.captured_at - 1
+                else:
+                    self._lives[key] = [entry, 0]
+            before = self._add(repository, before, changes)
+        self.name = repository.info.bucket
+
+    def _add(self, repository: Repository, before: StateInfo | None, changes: list[Change] | None) -> StateInfo:
+        file = io.BytesIO()
+        if before is None or changes is None:
+            info = statefile.identified(repository.info, repository.entries(), file)
+            key = statefile.file_key(info)
+        else:
+            info = statefile.identified(repository.info, repository.entries())
+            delta.write_delta(info, before.id, changes, len(changes), file)
+            key = statefile.delta_key(info)
+        self.contents[key] = file.getvalue()
+        self.size += len(file.getvalue())
+        uploaded = info.captured_at + 60_000
+        self.files.append(StateFile(key, "v1", len(file.getvalue()), uploaded, statefile.parse_file_key(key)))
+        return info
+
+    def stream(self, bucket: str, key: str, version_id: str) -> Iterator[bytes]:
+        """As :meth:`rwm.s3.S3.stream`."""
+        yield self.contents[key]
+
+    def histories(self) -> Iterator[list[ObjectVersion]]:
+        """Newest first, key by key in order."""
+        for key in sorted(self._lives):
+            entry, gone = cast("tuple[Entry, int]", self._lives[key])
+            version = ObjectVersion(key, entry.version_id, not gone, False, *entry[2:])
+            marker = ObjectVersion(key, "marker", True, True, 0, "", gone)
+            yield [marker, version] if gone else [version]
+
+
+def main(options: Options) -> None:
+    """Print seconds of CPU, in all and for each state."""
+    days = min(options.days, DAYS)
+    bucket = Bucket(Repository(options.objects), days)
+    with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, Index.open(Path(name) / "index.sqlite") as index:
+        came, reading = cpu_of(partial(_read, bucket, index))
+        assert len(came.recorded) == days, came.rejected[:1]
+        _, listing = cpu_of(lambda: sum(1 for _ in bucket.histories()))
+        judged, comparing = cpu_of(partial(_judge, bucket, index, came))
+        assert {one.verdict for one in judged} == {"verified"}, judged[:1]
+    _, original = cpu_of(lambda: json.loads(gzip.decompress(bucket.original.getvalue())))
+    rows = [("gzip JSON of each, only unpacked and parsed", original * days)]
+    rows += [("rwm, read, proven and recorded", reading), ("rwm, compared with history", comparing - listing)]
+    table.show(
+        f"sync on a new machine: {table.count(options.objects)} objects, {days} states, its listing left out",
+        ("", "CPU s", "for each state", "ratio"),
+        [(label, f"{cpu:.1f}", f"{cpu / days:.2f}", table.ratio(cpu, rows[0][1])) for label, cpu in rows],
+        f"one file of the original tool was parsed, and counted {days} times",
+        f"ours take {table.mib(bucket.size)} in the bucket, those of the original "
+        f"{table.mib(len(bucket.original.getvalue()) * days)}",
+    )
+
+
+def _read(bucket: Bucket, index: Index) -> BroughtIn:
+    return bring_in(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
+
+
+def _judge(bucket: Bucket, index: Index, came: BroughtIn) -> list[Judged]:
+    """As :func:`rwm.sync.judge`, without a server."""
+    uploads = {file.name.id: file.uploaded for file in bucket.files if file.name}
+    comparison = Comparison(index.states(bucket.name), [info.id for info in came.recorded], uploads)
+    references = index.references(bucket.name)
+    for history in bucket.histories():
+        comparison.look(history, references.of(history[0].key))
+    return comparison.verdicts()
