@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -65,6 +65,9 @@ def size(count: int) -> str:
     return f"{value:.1f} {unit}"
 
 
+_size = size  # where a parameter has that name
+
+
 def state_json(info: StateInfo) -> dict[str, Any]:
     """A state as scripts get to see it: id in full, time in ISO 8601 UTC."""
     return {
@@ -96,26 +99,42 @@ def confirm(question: str, *, yes: bool) -> None:
 class Progress:
     """A counter that a service moves."""
 
-    def __init__(self, total: int | None, advance: Any) -> None:
+    def __init__(self, total: int | None, advance: Callable[[int, int], object]) -> None:
         self.total = total
         self._advance = advance
 
-    def __call__(self, count: int = 1) -> None:
-        """Say that ``count`` more are done."""
-        self._advance(count)
+    def __call__(self, count: int = 1, size: int = 0) -> None:
+        """Say that ``count`` more are done, and how many bytes they are."""
+        self._advance(count, size)
+
+
+def figures(count: float, rate: float | None, size: int) -> str:
+    """How far something without a known end is: ``12,345 · 1,700/s · 3.4 MiB``."""
+    parts = [f"{count:,.0f}", f"{rate:,.0f}/s" if rate else "", _size(size) if size else ""]
+    return " · ".join(part for part in parts if part)
 
 
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Progress]:
-    """A live counter on stderr if that is a terminal, nothing otherwise."""
+    """A live counter on stderr if that is a terminal, nothing otherwise. Without a total: how many, how fast, bytes."""
     if not sys.stderr.isatty():
-        yield Progress(total, lambda count: None)
+        yield Progress(total, lambda count, size: None)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
+    from rich.text import Text
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    class Figures(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(figures(task.completed, task.speed, task.fields["size"]))
+
+    middle = [Figures()] if total is None else [MofNCompleteColumn()]
+    columns = [TextColumn("{task.description}"), BarColumn(), *middle, TimeElapsedColumn()]
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=total)
-        yield Progress(total, lambda count: bar.advance(task, count))
+        task = bar.add_task(label, total=total, size=0)
+
+        def advance(count: int, size: int) -> None:
+            bar.update(task, advance=count, size=bar.tasks[0].fields["size"] + size)
+
+        yield Progress(total, advance)

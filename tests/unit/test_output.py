@@ -144,3 +144,23 @@ class TestProgress:
         assert captured.out == ""
         assert "listing" in captured.err
         assert "3/3" in captured.err
+
+    def test_without_a_known_end_it_shows_how_many_how_fast_and_how_much(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setenv("TERM", "xterm")
+        with output.progress("listing") as progress:
+            progress(1000, 5 << 20)
+            progress(234, 1 << 20)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "1,234" in captured.err
+        assert "6.0 MiB" in captured.err
+
+    @pytest.mark.parametrize(
+        ("count", "rate", "size", "text"),
+        [(0, None, 0, "0"), (12345, None, 0, "12,345"), (12345, 1700.4, 3 << 20, "12,345 · 1,700/s · 3.0 MiB")],
+    )
+    def test_the_figures(self, count: int, rate: float | None, size: int, text: str) -> None:
+        assert output.figures(count, rate, size) == text
