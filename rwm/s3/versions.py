@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import IncompleteReadError
+
 from rwm.errors import BadResponse, RwmError
 from rwm.listing import ListingCheck
 from rwm.model import ObjectVersion
@@ -52,7 +54,9 @@ def keep_raw_listings(client: S3Client) -> None:
     def keep(
         operation_model: Any, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
     ) -> None:
-        body = response_dict["body"]
+        body, length = response_dict["body"], response_dict["headers"].get("content-length", "")
+        if length.isdecimal() and len(body) < int(length):  # urllib3 does not always notice
+            raise IncompleteReadError(actual_bytes=len(body), expected_bytes=int(length))
         # Anything else is an error with status 200, which botocore tries again.
         if response_dict["status_code"] < 300 and _ROOTS[operation_model.name] in body[:500]:
             customized_response_dict[_RAW] = body
