@@ -6,6 +6,7 @@ has to be that of the content, and a state is verified only when each of its ent
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from rwm.comparison import Comparison, Judged
-from rwm.errors import BadState, NotFound
+from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, Unreachable
 from rwm.histories import histories
-from rwm.index import Index
+from rwm.index import RECORDED_AS, Index
 from rwm.intake import Intake, Source
 from rwm.listing import by_key
 from rwm.model import OWN_PREFIX, StateInfo
@@ -24,7 +25,7 @@ from rwm.s3 import S3
 from rwm.statefile import PREFIX, FileName, parse_file_key
 
 _SPOOL_MEMORY = 1 << 20
-_RECORDED = "recorded as "
+_DENIED_MAX = 16  # files that may not be read, before it is given up
 
 Progress = Callable[[int], None]
 
@@ -44,8 +45,12 @@ class StateFile(NamedTuple):
         return f"{self.key}@{self.version_id}"
 
 
+class _NoRoom(RwmError):
+    """A file is too large for this computer."""
+
+
 class Rejected(NamedTuple):
-    """A file that is no state of the bucket, and why."""
+    """A file that is no state of the bucket, or cannot be read, and why."""
 
     key: str
     version_id: str
@@ -58,6 +63,7 @@ class BroughtIn:
 
     recorded: list[StateInfo] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    unread: list[Rejected] = field(default_factory=list)
 
 
 def state_files(s3: S3, bucket: str) -> list[StateFile]:
@@ -91,8 +97,10 @@ def bring_in(
 ) -> BroughtIn:
     """Record the states of the ``new`` files, one by one; what is not one is remembered, and rejected once.
 
-    ``files`` are all of the bucket: what a new one builds upon may have been forgotten here. Raises the errors of S3
-    and of the index; what was recorded until then stays.
+    ``files`` are all of the bucket: what a new one builds upon may have been forgotten here. A file that the server
+    does not give out, or that there is no room for, is passed over this time: whoever may write to the bucket can make
+    such ones, and the others are wanted all the same. Raises AccessDenied when none can be read, Unreachable, and the
+    errors of the index; what was recorded until then stays.
     """
     result = BroughtIn()
     by_id: dict[str, Source] = {}
@@ -108,9 +116,17 @@ def bring_in(
             except (BadState, NotFound) as error:
                 index.ledger.pass_over(bucket, file.mark, error.message)
                 result.rejected.append(Rejected(file.key, file.version_id, error.message))
+            except Unreachable:
+                raise
+            except (S3Error, _NoRoom) as error:
+                result.unread.append(Rejected(file.key, file.version_id, error.message))
+                denied = isinstance(error, AccessDenied) and not (result.recorded or result.rejected)
+                if denied and len(result.unread) == min(_DENIED_MAX, len(new)):
+                    hint = "the machine's account may not read versions by their id: use the admin's keys"
+                    raise AccessDenied(error.message, hint=hint) from error
             else:
                 if not file.name:  # whose id is not in its name
-                    index.ledger.pass_over(bucket, file.mark, _RECORDED + info.id)
+                    index.ledger.pass_over(bucket, file.mark, RECORDED_AS + info.id)
                 if is_new:
                     result.recorded.append(info)
             progress(1)
@@ -121,6 +137,8 @@ def _source(s3: S3, bucket: str, file: StateFile) -> Source:
     @contextmanager
     def content() -> Iterator[IO[bytes]]:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
+            if file.size > shutil.disk_usage(tempfile.gettempdir()).free:
+                raise _NoRoom(f"its {file.size} bytes are more than there is room for in {tempfile.gettempdir()}")
             for chunk in s3.stream(bucket, file.key, file.version_id):
                 copy.write(chunk)
             copy.seek(0)
@@ -155,8 +173,8 @@ def _uploads(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str,
     uploads: dict[str, int] = {}
     for file in files:
         why = passed_over.get(file.mark, "")
-        if why.startswith(_RECORDED):
-            uploads[why.removeprefix(_RECORDED)] = file.uploaded
+        if why.startswith(RECORDED_AS):
+            uploads[why.removeprefix(RECORDED_AS)] = file.uploaded
         elif file.name and not why:
             uploads[file.name.id] = max(file.uploaded, uploads.get(file.name.id, 0))
     return uploads

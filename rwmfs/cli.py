@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from rwm import __version__
-from rwm.cli import boundary, output
+from rwm.cli import boundary, doubts, output
 from rwm.cli.completion import BUCKET, STATE, completion
 from rwm.cli.options import App, common, current_app
 from rwm.errors import UsageError
@@ -88,20 +88,12 @@ def mount(
         _announce(app, daemon.in_background(serve))
 
 
-DOUBTS = {
-    "contradicted": "is not what the bucket's own history says: somebody may have forged it (`rwm state list`)",
-    "unchecked": "was not compared with the bucket's own history: `rwm state sync` does it",
-    "unknown": "could not be compared in full: the bucket has lost versions since, and some reads may fail",
-}
-
-
 def _announce(app: App, report: dict[str, Any]) -> None:
     """Say what is mounted where."""
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
         output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
-    if doubt := DOUBTS.get(report["trust"]):
-        output.warn(f"state {report['id'][:12]} {doubt}")
+    doubts.warn_of(report["id"], report["trust"])
     if app.json:
         output.document(report)
         return

@@ -11,7 +11,7 @@ from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
 from rwm.cli import storage as storage_commands
 from rwm.cli.options import App, common, pass_app
-from rwm.errors import UsageError
+from rwm.errors import StateNotFound
 
 _STATE_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -76,8 +76,19 @@ def storage_drop_versions(app: App, bucket: str) -> None:
 @pass_app
 def storage_restore_state(app: App, source: str, target: str, state: str) -> None:
     """Copy STATE (an id, or the key of its file) of bucket SOURCE to bucket TARGET (now: rwm state restore)."""
-    name = _STATE_ID.search(state)
-    if "/" in state and not name:
-        raise UsageError(f"{state} is not a state file of this version", hint="`rwm state list` shows the states")
-    info = app.index.resolve(name[0] if name else state, source)
-    state_commands.restore_state(app, info, None, target)
+    state_commands.restore_state(app, app.index.resolve(_id_in(app, source, state), source), None, target)
+
+
+def _id_in(app: App, bucket: str, state: str) -> str:
+    """The id that the key of a state file stands for; any other name of a state as it is."""
+    if name := _STATE_ID.search(state):
+        return name[0]
+    if "/" not in state:
+        return state
+    found = app.index.ledger.recorded_as(bucket, state)
+    if found is None:
+        raise StateNotFound(
+            f"no state is recorded for the file {state} of bucket {bucket}",
+            hint=f"`rwm state sync {bucket}` reads the state files of the bucket, those of the original tool too",
+        )
+    return found

@@ -1,7 +1,11 @@
-"""Shell completion: buckets and states as the index knows them. Whatever goes wrong, there is just nothing to offer."""
+"""Shell completion: buckets and states as the index knows them. Whatever goes wrong, there is just nothing to offer.
+
+Shells take what is offered apart at blanks, expand it, and print it: only names that are plain words are offered.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import click
@@ -13,18 +17,20 @@ from rwm.model import StateInfo
 from rwm.times import iso
 
 SHELLS = ("bash", "zsh", "fish")
+_WORD = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 
 def _recorded(context: click.Context) -> list[StateInfo]:
     """All states in the index; none where it cannot be read."""
-    from rwm.index import Index
-
     try:
-        path = current_app(context).config.index_path
+        from rwm.config import load
+        from rwm.index import Index
+
+        path = load(current_app(context).config_path).index_path  # without its warnings
         if not path.exists():  # completing a word makes no index
             return []
         with Index.open(path, readonly=True) as index:
-            return index.states()
+            return [info for info in index.states() if _WORD.fullmatch(info.bucket)]
     except Exception:  # noqa: BLE001 - a shell that completes has no place for errors
         return []
 

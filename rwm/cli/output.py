@@ -68,6 +68,11 @@ def size(count: int) -> str:
 _size = size  # where a parameter has that name
 
 
+def count(number: int, what: str) -> str:
+    """``1 state``, ``2 states``."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def state_json(info: StateInfo) -> dict[str, Any]:
     """A state as scripts get to see it: id in full, time in ISO 8601 UTC."""
     return {

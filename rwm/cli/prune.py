@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm.cli import output
+from rwm.cli.completion import BUCKET, STATE
 from rwm.cli.options import App, common, pass_app
 from rwm.cli.storage import YES
 from rwm.errors import AccessDenied, PartlyDone, Refused
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @common
-@click.argument("bucket")
+@click.argument("bucket", type=BUCKET)
 @click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states.")
-@click.option("--keep-state", multiple=True, metavar="STATE", help="Keep this state too (repeatable).")
+@click.option("--keep-state", multiple=True, metavar="STATE", type=STATE, help="Keep this state too (repeatable).")
 @click.option(
     "--min-age",
     default="0",

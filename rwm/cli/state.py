@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from rwm.cli import output
+from rwm.cli import doubts, output
 from rwm.cli.completion import BUCKET, STATE
 from rwm.cli.options import App, common, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.model import StateInfo
-from rwm.times import iso, looks_like_time, parse_duration, parse_time
+from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
 
 BUCKET_OPTION = click.option("-b", "--bucket", type=BUCKET, help="The bucket that `latest` or a time is of.")
 
@@ -53,7 +53,7 @@ def capture(app: App, bucket: str, at: str | None) -> None:
 
 def contents(info: StateInfo) -> str:
     """``12 objects, 3.4 MiB``."""
-    return f"{info.objects} object{'s' * (info.objects != 1)}, {output.size(info.bytes)}"
+    return f"{output.count(info.objects, 'object')}, {output.size(info.bytes)}"
 
 
 @state.command("list")
@@ -64,14 +64,14 @@ def contents(info: StateInfo) -> str:
 @pass_app
 def list_(app: App, bucket: str | None, named: str | None, since: str | None) -> None:
     """List the recorded states, of BUCKET or of all buckets, oldest first."""
-    if bucket and named and bucket != named:
+    if None not in (bucket, named) and bucket != named:
         raise UsageError(f"two buckets are named: {bucket} and {named}")
-    bucket = bucket or named
-    first = time_or_age(since) if since else 0
+    bucket = named if bucket is None else bucket
+    first = 0 if since is None else time_or_age(since)
     states = [one for one in app.index.recorded(bucket) if one.info.captured_at >= first]
     if not states:
-        where = f"of bucket {bucket}" if bucket else "of any bucket"
-        when = f" since {iso(first)}" if since else ""
+        where = "of any bucket" if bucket is None else f"of bucket {bucket}"
+        when = "" if since is None else f" since {iso(first)}"
         output.note(
             f"no state {where}{when} is in the index {app.config.index_path}",
             "  `rwm state sync BUCKET` fetches those that the bucket holds, `rwm state capture BUCKET` records one; "
@@ -99,7 +99,13 @@ def time_or_age(text: str) -> int:
     """``2026-11-01`` or ``30d`` (ago, by this machine's clock) in milliseconds. Raises UsageError."""
     if looks_like_time(text):
         return parse_time(text)
-    return max(0, int(time.time() * 1000) - parse_duration(text))
+    try:
+        age = parse_duration(text)
+    except UsageError as error:
+        raise UsageError(
+            f"{text!r} is neither a time nor an age", hint="write it as 2026-11-20T10:00:00Z, or as 30d"
+        ) from error
+    return max(0, int(time.time()) * SECOND - age)
 
 
 @state.command()
@@ -166,6 +172,7 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
     """What ``state restore`` and its older spelling do."""
     from rwm import restore as service
 
+    doubts.warn_of(info.id, app.index.trust(info))
     with output.progress("restoring", info.objects) as progress:
         if to_dir:
             result = service.to_directory(app.s3, app.index, info, to_dir, progress)
@@ -183,6 +190,7 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
         document = {"id": info.id, "target": where, "objects": result.objects, "bytes": result.bytes}
         output.document({**document, "failures": failures})
     else:
-        click.echo(f"restored {result.objects} objects, {output.size(result.bytes)}, to {where}")
+        counted = output.count(result.objects, "object")
+        click.echo(output.escape(f"restored {counted}, {output.size(result.bytes)}, to {where}"))
     if failures:
         raise PartlyDone(f"{len(failures)} of {info.objects} objects of state {info.id[:12]} are not restored")

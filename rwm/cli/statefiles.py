@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rwm.intake import Source
     from rwm.sync import BroughtIn
 
-SHOWN = 10  # contradictions of one state
+SHOWN = 10  # contradictions of one state, states in one question
 
 
 @click.command()
@@ -37,13 +38,14 @@ SHOWN = 10  # contradictions of one state
 def sync(app: App, bucket: str, again: bool) -> None:
     """Fetch the states that BUCKET holds, and compare them with the bucket's own history.
 
-    Of each state file the first version counts. A damaged index is moved away and made anew.
+    Of each state file the first version counts. A damaged index is moved away and made anew. Exit code 4 when something
+    new is no state or contradicted, 3 when files could not be read.
     """
     from rwm import sync as service
 
-    index = _whole_index(app)
     with output.progress(f"listing state files of {bucket}"):
         files = service.state_files(app.s3, bucket)
+    index = _whole_index(app)
     if again:
         index.ledger.forget_verdicts(bucket)
     new = service.new_files(index, bucket, files)
@@ -54,7 +56,10 @@ def sync(app: App, bucket: str, again: bool) -> None:
     if app.json:
         output.document(_sync_json(bucket, len(files), came, judged))
     else:
-        _show_sync(bucket, len(files), came, judged)
+        click.echo(output.escape(_headline(bucket, len(files), came)))
+        _show_files(came)
+        _show_verdicts(judged, everything=app.verbose)
+    _say_what_is_known(index, bucket, judged)
     _complain(bucket, came, judged)
 
 
@@ -81,6 +86,7 @@ def _sync_json(bucket: str, files: int, came: BroughtIn, judged: Sequence[Judged
         "files": files,
         "recorded": [info.id for info in came.recorded],
         "rejected": [file._asdict() for file in came.rejected],
+        "unread": [file._asdict() for file in came.unread],
         "compared": [
             {
                 **output.state_json(one.info),
@@ -93,37 +99,75 @@ def _sync_json(bucket: str, files: int, came: BroughtIn, judged: Sequence[Judged
     }
 
 
-def _show_sync(bucket: str, files: int, came: BroughtIn, judged: Sequence[Judged]) -> None:
-    new = len(came.recorded)
-    click.echo(f"{bucket}: {files} state file{'s' * (files != 1)}, {new} new state{'s' * (new != 1)}")
-    for file in came.rejected:
-        click.echo(output.escape(f"rejected {file.key} (version {file.version_id}): {file.why}"))
+def _headline(bucket: str, files: int, came: BroughtIn) -> str:
+    return f"{bucket}: {output.count(files, 'state file')}, {output.count(len(came.recorded), 'new state')}"
+
+
+def _show_files(came: BroughtIn) -> None:
+    for word, found in (("rejected", came.rejected), ("could not be read:", came.unread)):
+        for file in found:
+            click.echo(output.escape(f"{word} {file.key} (version {file.version_id}): {file.why}"))
+
+
+def _show_verdicts(judged: Sequence[Judged], *, everything: bool) -> None:
+    """One line for all that are verified, unless everything is asked for; the others one by one."""
     for one in judged:
-        counts = ((one.verified, "verified"), (one.contradicted, "contradicted"), (one.unknown, "unknown"))
-        said = ", ".join(f"{count} {word}" for count, word in counts if count) or "no entries"
-        click.echo(f"state {one.info.id[: output.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict} ({said})")
-        for key, version, why in one.contradictions[:SHOWN]:
-            subject = f"{key} version {version}: " if key else ""
-            click.echo(output.escape(f"  {subject}{why}"))
-        if one.contradicted > SHOWN:
-            click.echo(f"  and {one.contradicted - min(SHOWN, len(one.contradictions))} more")
+        if everything or one.verdict != "verified":
+            _show_verdict(one)
+    if judged:
+        verdicts = [one.verdict for one in judged]
+        words = ", ".join(
+            f"{verdicts.count(word)} {word}" for word in ("verified", "unknown", "contradicted") if word in verdicts
+        )
+        click.echo(f"compared {output.count(len(judged), 'state')} with the bucket's history: {words}")
+
+
+def _show_verdict(one: Judged) -> None:
+    said = ""
+    if one.contradicted:
+        said = f": {one.contradicted} of its claims are false"
+    elif one.unknown:
+        said = f": {one.unknown} of its {output.count(one.info.objects, 'version')} are not in the bucket"
+    click.echo(f"state {one.info.id[: output.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict}{said}")
+    for key, version, why in one.contradictions[:SHOWN]:
+        subject = f"{key} version {version}: " if key else ""
+        click.echo(output.escape(f"  {subject}{why}"))
+    if one.contradicted > SHOWN:
+        click.echo(f"  and {one.contradicted - min(SHOWN, len(one.contradictions))} more")
+
+
+def _say_what_is_known(index: Index, bucket: str, judged: Sequence[Judged]) -> None:
+    """What this run did not find, and what there is to do where there is nothing."""
+    recorded, new = index.recorded(bucket), {one.info.id for one in judged}
+    known = sum(state.trust == "contradicted" and state.info.id not in new for state in recorded)
+    if known:
+        verb = "was" if known == 1 else "were"
+        output.note(f"{output.count(known, 'state')} of {bucket} {verb} found to be contradicted before")
+    if not recorded:
+        output.note(
+            f"no state of bucket {bucket} is known",
+            f"  `rwm state capture {bucket} --at TIME` makes one of any past time, from the bucket's own history",
+        )
 
 
 def _complain(bucket: str, came: BroughtIn, judged: Sequence[Judged]) -> None:
     contradicted = sum(one.verdict == "contradicted" for one in judged)
-    faults = [
-        f"{count} {what}"
-        for count, what in (
-            (contradicted, f"state{'s' * (contradicted != 1)} that the history contradicts"),
-            (len(came.rejected), f"file{'s' * (len(came.rejected) != 1)} that are no state of it"),
-        )
-        if count
-    ]
+    faults = []
+    if contradicted:
+        faults.append(f"{output.count(contradicted, 'state')} that the history contradicts")
+    if came.rejected:
+        verb = "is no state" if len(came.rejected) == 1 else "are no states"
+        faults.append(f"{output.count(len(came.rejected), 'file')} that {verb} of it")
     if faults:
         raise CheckFailed(
             f"bucket {bucket} has {' and '.join(faults)}",
             hint="somebody who may write to the bucket put them there, or something is broken: "
             "contradicted states are not used unless they are named by id",
+        )
+    if came.unread:
+        raise PartlyDone(
+            f"{output.count(len(came.unread), 'state file')} of bucket {bucket} could not be read",
+            hint="the other states are recorded; the next sync tries again",
         )
 
 
@@ -138,6 +182,8 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
     """Write STATE to FILE, for tools of your own: .jsonl or .csv, with .gz compressed; - is standard output."""
     from rwm.export import form_of, write
 
+    if file.is_dir():
+        raise UsageError(f"{file} is a directory", hint="name a file that is not there yet")
     known = form_of(file.name)
     if known is None and form is None:
         if str(file) != "-":
@@ -154,29 +200,43 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
     if app.json:
         output.document({**output.state_json(info), "file": str(file)})
     else:
-        click.echo(f"state {info.id[: output.SHORT_ID]} of {info.bucket}: {contents(info)}, in {file}")
+        short = info.id[: output.SHORT_ID]
+        click.echo(output.escape(f"state {short} of {info.bucket}: {contents(info)}, in {file}"))
 
 
 @contextmanager
 def _new_file(path: Path) -> Iterator[IO[bytes]]:
     """A file that is not there yet, or standard output; nothing is left of a file that could not be finished."""
     if str(path) == "-":
-        yield sys.stdout.buffer
+        with _problems("standard output", "what was written is not the whole state"):
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
         return
     try:
         number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         raise Refused(f"{path} is there already", hint="name another file, or remove it") from error
     except OSError as error:
-        raise RwmError(f"{path}: {error.strerror}") from error
+        raise RwmError(f"{path}: {error.strerror}", hint="name a file in a directory that you may write to") from error
     try:
-        with os.fdopen(number, "wb") as file:
+        with (
+            _problems(str(path), "make room, or name another place; nothing is left of the file"),
+            os.fdopen(number, "wb") as file,
+        ):
             yield file
-    except BaseException as error:
-        path.unlink()
-        if isinstance(error, OSError) and error.errno:
-            raise RwmError(f"{path}: {error.strerror}") from error
+    except BaseException:
+        path.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _problems(where: str, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise RwmError(f"{where}: {error.strerror}", hint=hint) from error
 
 
 @click.command("import")
@@ -191,10 +251,12 @@ def import_(app: App, files: Sequence[Path]) -> None:
     from rwm.intake import Intake
 
     recorded, failures = [], []
-    with Intake(app.index) as intake:
-        for path in files:
+    sources = [_local(path) for path in files]
+    by_id = {source.name.id: source for source in sources if source.name}
+    with Intake(app.index, find=by_id.get) as intake:
+        for path, source in zip(files, sources, strict=True):
             try:
-                info, is_new = intake.take(_local(path))
+                info, is_new = intake.take(source)
             except BadState as error:
                 failures.append((path, error))
                 continue
@@ -206,7 +268,7 @@ def import_(app: App, files: Sequence[Path]) -> None:
     else:
         for _, info, is_new in recorded:
             short = f"state {info.id[: output.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}: {contents(info)}"
-            click.echo(short + ("" if is_new else " (was recorded before)"))
+            click.echo(output.escape(short + ("" if is_new else " (was recorded before)")))
     _report_failures(failures, bool(recorded))
 
 
@@ -218,6 +280,8 @@ def _local(path: Path) -> Source:
     def content() -> Iterator[IO[bytes]]:
         with ExitStack() as stack:
             try:
+                if not stat.S_ISREG(path.stat().st_mode):  # it may be read twice
+                    raise BadState("it is a directory" if path.is_dir() else "it is not a regular file")
                 file = stack.enter_context(path.open("rb"))
                 file.peek(1)
             except OSError as error:
@@ -235,7 +299,7 @@ def _report_failures(failures: Sequence[tuple[Path, BadState]], some: bool) -> N
         raise BadState(f"{path}: {error.message}", hint="nothing is recorded") from error
     for path, error in failures:
         output.warn(f"{path}: {error.message}")
-    text = f"{len(failures)} file{'s are' if len(failures) != 1 else ' is'} not imported"
+    text = f"{output.count(len(failures), 'file')} {'is' if len(failures) == 1 else 'are'} not imported"
     raise PartlyDone(text) if some else BadState(text, hint="nothing is recorded")
 
 
@@ -253,7 +317,8 @@ def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, y
     """
     chosen = list({info.id: info for info in (app.index.resolve(name, bucket) for name in states)}.values())
     if not dry_run:
-        listed = ", ".join(f"{info.id[: output.SHORT_ID]} ({iso(info.captured_at)})" for info in chosen)
+        listed = ", ".join(f"{info.id[: output.SHORT_ID]} ({iso(info.captured_at)})" for info in chosen[:SHOWN])
+        listed += f" and {len(chosen) - SHOWN} more" if len(chosen) > SHOWN else ""
         output.confirm(f"forget {listed}?", yes=yes)
         app.index.forget(chosen)
     if app.json:
@@ -261,7 +326,8 @@ def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, y
         return
     for info in chosen:
         word = "would forget" if dry_run else "forgot"
-        click.echo(f"{word} state {info.id[: output.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}")
+        short = f"state {info.id[: output.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}"
+        click.echo(output.escape(f"{word} {short}"))
 
 
 COMMANDS = (export_, forget, import_, sync)

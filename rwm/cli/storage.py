@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import click
 
-from rwm.cli import output
+from rwm.cli import completion, output
 from rwm.cli.options import App, common, pass_app
 from rwm.errors import AccessDenied, CheckFailed, NotFound, PartlyDone
 
-BUCKET = click.argument("bucket")
+BUCKET = click.argument("bucket", type=completion.BUCKET)
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 

@@ -44,7 +44,8 @@ class Arrival:
         try:
             yield
         finally:
-            self._connection.execute("COMMIT")
+            if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+                self._connection.execute("COMMIT")
 
     def changes(self) -> Iterator[Change]:
         """The differences from the state :attr:`before`, :attr:`count` of them, sorted by key."""

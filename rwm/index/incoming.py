@@ -41,7 +41,7 @@ class Incoming:
             except sqlite3.IntegrityError as error:
                 raise BadResponse("a key was listed twice, in two places of the version listing") from error
             finally:
-                self._connection.execute("COMMIT")
+                self._end()
 
     def clear(self) -> None:
         """Forget what is spooled."""
@@ -60,7 +60,11 @@ class Incoming:
                     elif not self._connection.execute("DELETE FROM temp.incoming WHERE key = ?", (key,)).rowcount:
                         raise BadState(f"the key {key!r} is removed, but the state before does not have it")
             finally:
-                self._connection.execute("COMMIT")
+                self._end()
+
+    def _end(self) -> None:
+        if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+            self._connection.execute("COMMIT")
 
     def totals(self) -> tuple[int, int]:
         """(number of objects, sum of their bytes)."""

@@ -10,6 +10,9 @@ from rwm.index.connection import errors, transaction
 from rwm.index.record import bucket_id
 from rwm.model import StateInfo, StoredFile, Trust
 
+RECORDED_AS = "recorded as "
+"""Why sync passes a file over whose name does not say what state it holds; the state's id follows."""
+
 
 class Ledger:
     """A part of :class:`rwm.index.Index`."""
@@ -82,6 +85,13 @@ class Ledger:
             self._connection.execute(
                 "DELETE FROM passed_over WHERE bucket = ? AND file = ?", (bucket_id(self._connection, bucket), file)
             )
+
+    def recorded_as(self, bucket: str, key: str) -> str | None:
+        """Id of the state that sync found in the file of that key, whose name does not say it; None for none."""
+        for file, why in self.passed_over(bucket).items():
+            if file.rpartition("@")[0] == key and why.startswith(RECORDED_AS):
+                return why.removeprefix(RECORDED_AS)
+        return None
 
     def passed_over(self, bucket: str) -> dict[str, str]:
         """What is left alone, and why."""

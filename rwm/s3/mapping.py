@@ -60,6 +60,10 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
             hint="check s3_endpoint_url, the network and the server",
         ) from error
     except (sdk.ParamValidationError, sdk.InvalidEndpointDiscoveryConfigurationError) as error:
+        if "Invalid bucket name" in str(error):
+            raise UsageError(
+                f"{operation} {subject}: this is no bucket name", hint=_HINTS["InvalidBucketName"]
+            ) from error
         raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
     except (ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
         raise BadResponse(f"{operation} {subject}: {one_line(error)}") from error
