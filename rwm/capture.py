@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from threading import Lock
 
 from rwm.current import current_at
 from rwm.deposit import deposit
@@ -31,10 +33,13 @@ def capture(
     at: int | None = None,
     origin: Origin = "capture",
     outcome: Outcome | None = None,
+    concurrency: int | None = None,
     progress: Progress = lambda count, size: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> StateInfo:
     """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
+
+    ``concurrency`` connections list ``data/``; None means as many as the server is faster with.
 
     The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
     with the number of versions listed since the last call and their bytes, ``warn`` with what the user should know.
@@ -54,7 +59,9 @@ def capture(
     second = _second(s3, bucket, at)
     spool = index.incoming()
     try:
-        for part in readings(s3, bucket, lambda listed: _entries(listed, second, at is None, progress)):
+        report = _one_at_a_time(progress)
+        read = partial(_entries, second=second, born_later=at is None, progress=report)
+        for part in readings(s3, bucket, read, concurrency=concurrency):
             spool.add(part)
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, *spool.totals(), outcome))
     finally:
@@ -78,6 +85,17 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
             raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
         time.sleep(0.05)
     return now
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    """For the threads of a listing."""
+    lock = Lock()
+
+    def report(count: int, size: int) -> None:
+        with lock:
+            progress(count, size)
+
+    return report
 
 
 def _entries(listed: Iterable[ObjectVersion], second: int, born_later: bool, progress: Progress) -> Iterator[Entry]:

@@ -9,26 +9,35 @@ from typing import TypeVar
 from rwm.listing import by_key
 from rwm.model import OWN_PREFIX, ObjectVersion
 from rwm.s3 import S3
+from rwm.spread import spread
 
 T = TypeVar("T")
 _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
 
 
-def histories(s3: S3, bucket: str, *, own: bool = False) -> Iterator[Iterator[list[ObjectVersion]]]:
+def histories(
+    s3: S3, bucket: str, *, own: bool = False, concurrency: int | None = 1
+) -> Iterator[Iterator[list[ObjectVersion]]]:
     """The keys without a prefix, then one iterator for each top-level prefix; RWM's ``own`` only if asked for.
 
-    Each gives the entries of one key at a time, newest first.
+    Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`readings`.
     """
-    return readings(s3, bucket, by_key, own=own)
+    return readings(s3, bucket, by_key, own=own, concurrency=concurrency)
 
 
 def readings(
-    s3: S3, bucket: str, read: Callable[[Iterable[ObjectVersion]], Iterator[T]], *, own: bool = False
+    s3: S3,
+    bucket: str,
+    read: Callable[[Iterable[ObjectVersion]], Iterator[T]],
+    *,
+    own: bool = False,
+    concurrency: int | None = 1,
 ) -> Iterator[Iterator[T]]:
     """What ``read`` makes of the listing of each part of the bucket, in constant memory.
 
-    All entries of a key are in one part, next to each other, newest first.
+    All entries of a key are in one part, next to each other, newest first. ``data/`` is listed by so many connections
+    (None: as many as the server is faster with) when all else is done; ``read`` is called in their threads then.
     """
     prefixes: set[str] = set()
 
@@ -41,7 +50,10 @@ def readings(
     yield read(listing)
     deque(listing, maxlen=0)  # whoever does not care for these keys needs the prefixes all the same
     for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
-        yield read(s3.versions(bucket, prefix))
+        if prefix == _LAST:
+            yield spread(s3, bucket, prefix, read, concurrency)
+        else:
+            yield read(s3.versions(bucket, prefix))
 
 
 def listing_order(prefixes: Iterable[str]) -> list[str]:

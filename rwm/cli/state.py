@@ -27,8 +27,14 @@ def state() -> None:
 @common
 @click.argument("bucket", type=BUCKET)
 @click.option("--at", metavar="TIME", help="The state at a past UTC time, from the bucket's history alone.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="List with N connections (default: as many as the server is faster with).",
+)
 @pass_app
-def capture(app: App, bucket: str, at: str | None) -> None:
+def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> None:
     """Record the state of BUCKET, in the index and in the bucket."""
     from rwm.capture import capture as service
 
@@ -39,6 +45,7 @@ def capture(app: App, bucket: str, at: str | None) -> None:
             app.index,
             bucket,
             at=moment,
+            concurrency=concurrency,
             origin="past" if moment is not None else "capture",
             progress=progress,
             warn=output.warn,

@@ -70,6 +70,8 @@ class Versions(Patient):
     """What an account can do with versions as such. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
+    loses_keys: bool = False
+    """Whether the server may lose keys at page breaks, as its last listing told."""
 
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
@@ -113,11 +115,18 @@ class Versions(Patient):
         with _named(bucket):
             page = parse_page(answer.get(_RAW, b""))
         server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
-        return page, _loses_keys(server, page)
+        self.loses_keys = _loses_keys(server, page)
+        return page, self.loses_keys
 
-    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
-        """Every entry below ``prefix``, per key newest first; the keys of a directory before those in directories."""
-        first, loses = self._answer(bucket, prefix, "", page_size)
+    def versions(
+        self, bucket: str, prefix: str = "", *, page_size: int = 1000, after: str = ""
+    ) -> Iterator[ObjectVersion]:
+        """Every entry below ``prefix``, per key newest first; those of a key next to each other.
+
+        ``after``: of the keys that are greater by byte only; not from a server that loses keys.
+        """
+        first, loses = self._answer(bucket, prefix, "", page_size, after)
+        assert not (loses and after)
         if not loses:
             for page in self._pages(bucket, prefix, "", page_size, first):
                 yield from page.versions

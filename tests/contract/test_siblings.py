@@ -91,6 +91,21 @@ def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path) -> None:
     captured(s3, model, tmp_path)
 
 
+@pytest.mark.parametrize("concurrency", [None, 4])
+def test_several_connections_list_the_same(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int | None
+) -> None:
+    monkeypatch.setattr("rwm.spread._PROBE", 20)
+    s3 = server.connect()
+    keys = [f"data/{number % 24:02x}/{number:04}" for number in range(240)]
+    model = fill(s3, [*keys, "data/05", "data/05-e", "data/05-e/x", "data/1", "data/zz"], several=5, deleted=7)
+    found = [entry for part in histories(s3, model.bucket, concurrency=concurrency) for h in part for entry in h]
+    assert by_key_order(found) == model.expected()
+    with Index.open(tmp_path / "index.sqlite") as index:
+        info = capture(s3, index, model.bucket, concurrency=concurrency)
+        assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
+
+
 @pytest.mark.parametrize("others", [[], ["backup"], ["backup/of/it", "backup"]])
 def test_more_siblings_than_a_page(server: Server, tmp_path: Path, others: list[str]) -> None:
     s3 = server.connect()

@@ -108,9 +108,12 @@ class MemoryS3(S3):
 
     # --- listings
 
-    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+    def versions(
+        self, bucket: str, prefix: str = "", *, page_size: int = 1000, after: str = ""
+    ) -> Iterator[ObjectVersion]:
         found = self._of(bucket)
-        return iter([entry for key in sorted(found) if key.startswith(prefix) for entry in found[key]])
+        keys = [key for key in sorted(found) if key.startswith(prefix) and key > after]
+        return iter([entry for key in keys for entry in found[key]])
 
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
@@ -118,7 +121,7 @@ class MemoryS3(S3):
         yield Page([*self.versions(bucket, prefix)][:page_size], [], None, None)
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
-        inside = list(self.versions(bucket, prefix))
+        inside = list(MemoryS3.versions(self, bucket, prefix))
         keys = [entry for entry in inside if "/" not in entry.key[len(prefix) :]]
         below = {prefix + entry.key[len(prefix) :].partition("/")[0] + "/" for entry in inside if entry not in keys}
         yield Level(keys, sorted(below))
