@@ -25,7 +25,6 @@ from rwm.s3 import S3
 from rwm.statefile import PREFIX, FileName, parse_file_key
 
 _SPOOL_MEMORY = 1 << 20
-_DENIED_MAX = 16  # files that may not be read, before it is given up
 
 Progress = Callable[[int], None]
 
@@ -102,7 +101,7 @@ def bring_in(
     such ones, and the others are wanted all the same. Raises AccessDenied when none can be read, Unreachable, and the
     errors of the index; what was recorded until then stays.
     """
-    result = BroughtIn()
+    result, denied = BroughtIn(), 0
     by_id: dict[str, Source] = {}
     for file in files:
         if file.name and not (file.name.is_delta and file.name.id in by_id):  # a full one builds upon nothing
@@ -120,8 +119,8 @@ def bring_in(
                 raise
             except (S3Error, _NoRoom) as error:
                 result.unread.append(Rejected(file.key, file.version_id, error.message))
-                denied = isinstance(error, AccessDenied) and not (result.recorded or result.rejected)
-                if denied and len(result.unread) == min(_DENIED_MAX, len(new)):
+                denied += isinstance(error, AccessDenied)
+                if denied == len(files):
                     hint = "the machine's account may not read versions by their id: use the admin's keys"
                     raise AccessDenied(error.message, hint=hint) from error
             else:

@@ -62,7 +62,11 @@ class StateName(_Text):
 
     def offers(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
         """Short ids with bucket and time."""
-        bucket = context.params.get("bucket")
+        states = list(states)
+        buckets = {info.bucket for info in states}
+        # An option that has no value yet keeps click from telling arguments apart: they are left over.
+        typed = (word for word in context.args if word in buckets)
+        bucket = context.params.get("bucket") or next(typed, None)
         chosen = [info for info in states if bucket in (None, info.bucket)]
         offers = {info.id[: output.SHORT_ID]: f"{info.bucket} {iso(info.captured_at)}" for info in reversed(chosen)}
         return offers | ({"latest": "the newest"} if bucket else {})

@@ -125,9 +125,9 @@ def _show_verdicts(judged: Sequence[Judged], *, everything: bool) -> None:
 def _show_verdict(one: Judged) -> None:
     said = ""
     if one.contradicted:
-        said = f": {one.contradicted} of its claims are false"
+        said = f": {output.count(one.contradicted, 'false claim')}"
     elif one.unknown:
-        said = f": {one.unknown} of its {output.count(one.info.objects, 'version')} are not in the bucket"
+        said = f": the bucket has not got {one.unknown} of {output.count(one.info.objects, 'version')}"
     click.echo(f"state {one.info.id[: output.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict}{said}")
     for key, version, why in one.contradictions[:SHOWN]:
         subject = f"{key} version {version}: " if key else ""

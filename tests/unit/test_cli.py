@@ -14,7 +14,6 @@ import pytest
 
 import rwm
 from rwm import process
-from rwm.cli import boundary
 from rwm.cli.main import cli
 from rwm.errors import (
     AccessDenied,
@@ -31,6 +30,7 @@ from rwm.errors import (
 )
 from rwm.times import iso
 from tests.unit.memory import MemoryS3
+from tests.unit.terminal import Terminal
 
 HEAVY = {"boto3", "botocore", "pyfuse3", "sqlite3", "sqlite_utils", "yaml", "pydantic", "rich", "trio"}
 
@@ -51,49 +51,6 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
 
 
 VISIBLE = [path for path, command in commands() if not command.hidden]
-
-
-class Terminal:
-    """Types a command line and catches what comes of it."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], directory: Path) -> None:
-        self._capfd = capfd
-        self.directory = directory
-        self.out = self.err = ""
-
-    def __call__(self, *words: str, command: click.Command = cli) -> int:
-        code = boundary._run(command, "rwm", list(words))
-        self.out, self.err = self._capfd.readouterr()
-        return code
-
-
-@pytest.fixture
-def rwm_(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    monkeypatch.chdir(tmp_path)
-    return Terminal(capfd, tmp_path)
-
-
-@pytest.fixture
-def s3(rwm_: Terminal, monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
-    """An account with one bucket, and a configuration for it, here.conf."""
-    s3 = MemoryS3("bucket1")
-    s3.put("bucket1", "config", b"{}")
-    monkeypatch.setattr("rwm.s3.connect", lambda *_: s3)
-    path = rwm_.directory / "here.conf"
-    path.touch(mode=0o600)
-    path.write_text(
-        json.dumps(
-            {
-                "s3_endpoint_url": "http://127.0.0.1:9",
-                "s3_access_key": "user1",
-                "s3_secret_key": "s3-secret-value",
-                "restic_bucket": "bucket1",
-                "restic_password": "restic-password-value",
-                "index_path": str(rwm_.directory / "index.sqlite"),
-            }
-        )
-    )
-    return s3
 
 
 # --- start-up and help -------------------------------------------------------------------------------------
@@ -136,7 +93,7 @@ def test_help_shows_every_command_that_is_not_an_alias(rwm_: Terminal) -> None:
     assert rwm_("--help") == 0
     listed = [line.split()[0] for line in rwm_.out.partition("Commands:")[2].splitlines() if line.strip()]
     assert listed == sorted(path[0] for path in VISIBLE if len(path) == 1)
-    assert listed == ["aws", "backup", "demo", "prune", "restic", "state", "storage", "version"]
+    assert listed == ["aws", "backup", "completion", "demo", "prune", "restic", "state", "storage", "version"]
 
 
 def test_the_original_spellings_are_there_and_hidden(rwm_: Terminal) -> None:
@@ -571,7 +528,8 @@ class TestOriginalSpellings:
         for target, name in (("one", info["id"]), ("two", info["id"][:9]), ("three", key), ("four", "latest")):
             assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", target, name) == 0
             assert s3.present(target).keys() == {"config"}
-        assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", "five", "rwm/state_2024.json.gz") == 2
+        assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", "five", "rwm/state_2024.json.gz") == 1
+        assert "`rwm state sync bucket1` reads the state files" in rwm_.err
         assert "five" not in s3.buckets
 
     def test_backup_all(self, rwm_: Terminal, s3: MemoryS3) -> None:

@@ -1,0 +1,116 @@
+"""README's recovery, typed on a fresh computer that has nothing but the admin's keys and the restic password."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cli import Shell
+from tests.servers import Server
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct-horse-battery-staple"
+
+
+@pytest.fixture
+def machine(server: Server, tmp_path: Path) -> Shell:
+    """The computer that is backed up."""
+    (tmp_path / "machine" / "files").mkdir(parents=True)
+    return Shell(tmp_path / "machine")
+
+
+@pytest.fixture
+def fresh(server: Server, tmp_path: Path) -> Shell:
+    """The computer on which somebody recovers."""
+    (tmp_path / "fresh").mkdir()
+    shell = Shell(tmp_path / "fresh", RESTIC_PASSWORD=PASSWORD)
+    shell.configure("admin.conf", server.endpoint, server.accounts["admin"])
+    return shell
+
+
+@pytest.fixture
+def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
+    """Two backups, and then an attack with everything that the machine has: its keys."""
+    name = f"recovery-{uuid.uuid4().hex[:12]}"
+    (tmp_path / "office").mkdir()
+    office = Shell(tmp_path / "office")
+    office.configure("admin.conf", server.endpoint, server.accounts["admin"])
+    office("rwm", "-c", "admin.conf", "storage", "create", name, "user1")
+    backups = {"files": {"filesdirs": [str(machine.directory / "files")]}}
+    more = {"restic_bucket": name, "restic_password": PASSWORD, "backups": backups}
+    machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
+    machine("rwm", "restic", "init")
+    for number in range(2):
+        (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
+        machine("rwm", "backup", "--all")
+    # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
+    file, *_ = machine("rwm", "aws", "s3", "ls", f"s3://{name}/rwm/states/").stdout.split()[3::4]
+    forged = f"2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
+    for key in (f"rwm/states/{file}", f"rwm/states/{forged}", "config"):
+        machine("rwm", "aws", "s3", "cp", "--quiet", "/etc/hostname", f"s3://{name}/{key}")
+    machine("rwm", "aws", "s3", "rm", "--quiet", "--recursive", f"s3://{name}/")
+    return name
+
+
+def steps() -> list[str]:
+    """The lines of shell in README's recovery."""
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## Recovery in a hurry") : text.index("## Commands")]
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def test_readme_types_what_is_typed_here() -> None:
+    lines = steps()
+    for line in (
+        "rwm -c admin.conf state sync bucket1",
+        "rwm -c admin.conf state list bucket1",
+        "rwmfs -c admin.conf mount bucket1 --at 3455a41a00bb /mnt/repo",
+        "restic -r /mnt/repo snapshots",
+        "restic -r /mnt/repo check",
+        "restic -r /mnt/repo restore latest --target /restore",
+        "rwmfs umount /mnt/repo",
+    ):
+        assert line in lines
+    assert lines.index("rwm -c admin.conf state sync bucket1") < lines.index("rwm -c admin.conf state list bucket1")
+
+
+def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str) -> None:
+    def line(text: str, code: int = 0) -> str:
+        """A line of README, with this test's bucket and directories."""
+        text = text.replace("bucket1", bucket).replace("/mnt/repo", "repo").replace("/restore", "restored")
+        done = fresh(*shlex.split(text), code=code)
+        return done.stdout + done.stderr
+
+    assert not (fresh.directory / "index").exists()
+    said = line("rwm -c admin.conf state sync bucket1", code=4)
+    assert "2 verified" in said
+    assert "rejected rwm/states/2027-01-01T00:00:00Z-0000" in said
+    line("rwm -c admin.conf state list bucket1")
+    states = fresh.json("rwm", "-c", "admin.conf", "state", "list", bucket)
+    assert [(state["origin"], state["trust"]) for state in states] == [("backup", "verified")] * 2
+    (fresh.directory / "repo").mkdir()
+    mounted = line(f"rwmfs -c admin.conf mount bucket1 --at {states[-1]['id'][:12]} /mnt/repo")
+    assert "warning" not in mounted
+    try:
+        line("restic -r /mnt/repo snapshots")
+        line("restic -r /mnt/repo check")
+        line("restic -r /mnt/repo restore latest --target /restore")
+    finally:
+        line("rwmfs umount /mnt/repo")
+    found = {path.name: path.read_text() for path in (fresh.directory / "restored").rglob("*.txt")}
+    assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
+
+
+def test_without_any_state_file_the_history_is_enough(fresh: Shell, machine: Shell, bucket: str) -> None:
+    """The fallback: a time, and the bucket's own history."""
+    state = fresh.json("rwm", "-c", "admin.conf", "state", "sync", bucket, code=4)["compared"][-1]
+    rwm = ("rwm", "-c", "admin.conf", "state")
+    fresh(*rwm, "forget", state["id"], "--yes")
+    past = fresh.json(*rwm, "capture", bucket, "--at", state["captured_at"])
+    assert (past["origin"], past["objects"], past["bytes"]) == ("past", state["objects"], state["bytes"])
+    assert [state["trust"] for state in fresh.json(*rwm, "list")] == ["verified", "own"]
