@@ -1,0 +1,75 @@
+"""States and their files, made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from rwm.index import Index
+from rwm.model import Entry, Origin, StateInfo, StateTree
+from rwm.statefile import identified
+
+BUCKET = "bucket1"
+
+
+def entry(key: str, version: str = "v1", size: int = 1) -> Entry:
+    return Entry(key, version, size, f"etag-{version}", 1000)
+
+
+def listed(contents: Mapping[str, str]) -> list[Entry]:
+    """Entries, sorted by key, of versions by key."""
+    return sorted(entry(key, version) for key, version in contents.items())
+
+
+def state(second: int, entries: Iterable[Entry], bucket: str = BUCKET, origin: Origin = "capture") -> StateInfo:
+    """With its true id."""
+    found = list(entries)
+    return identified(StateInfo("", bucket, second * 1000, origin, len(found), sum(e.size for e in found)), found)
+
+
+def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BUCKET) -> StateInfo:
+    """Record a state, of versions by key."""
+    info = state(second, listed(contents), bucket)
+    index.record(info, listed(contents))
+    return info
+
+
+def walk(tree: StateTree) -> dict[str, list[str]]:
+    """Names in each directory, which has a slash after its name, in pages of two; each found by name too.
+
+    The directory itself is named as keys name it: ``""`` is the root, ``a/b/`` below it.
+    """
+    found: dict[str, list[str]] = {}
+    todo = [("", tree.root)]
+    while todo:
+        path, directory = todo.pop()
+        found[path], after = [], ""
+        while page := tree.children(directory, after, limit=2):
+            after = page[-1].name
+            for node in page:
+                assert tree.child(directory, node.name) == node
+                assert (node.entry is None) != (node.directory is None)
+                if node.directory is not None:
+                    todo.append((f"{path}{node.name}/", node.directory))
+                elif node.entry:
+                    assert node.entry.key == path + node.name
+                found[path].append(node.name + "/" * (node.entry is None))
+    return found
+
+
+def files_of(tree: StateTree) -> list[str]:
+    """Keys of all files that a walk of the tree finds."""
+    return sorted(path + name for path, names in walk(tree).items() for name in names if not name.endswith("/"))
+
+
+def shown(keys: Iterable[str]) -> dict[str, list[str]]:
+    """What :func:`walk` finds of keys that all can be shown."""
+    found: dict[str, set[str]] = {"": set()}
+    for key in keys:
+        path = ""
+        *above, name = key.split("/")
+        for directory in above:
+            found[path].add(f"{directory}/")
+            path += f"{directory}/"
+            found.setdefault(path, set())
+        found[path].add(name)
+    return {path: sorted(names, key=lambda name: name.rstrip("/")) for path, names in found.items()}
