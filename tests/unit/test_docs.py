@@ -16,13 +16,15 @@ import pytest
 from rwm import config, embedded_config, errors, policy
 from rwm.backup import BackupResult, Report
 from rwm.cli import backup as backup_command
-from rwm.cli import boundary, output
+from rwm.cli import boundary, output, statefiles
 from rwm.cli import prune as prune_command
-from rwm.model import Entry, StateInfo
+from rwm.comparison import Contradiction, Judged
+from rwm.model import Entry, RecordedState, StateInfo
 from rwm.prune import PrunePlan
 from rwm.restic import Result
 from rwm.statefile import entry_json
 from rwm.storage import StorageInfo
+from rwm.sync import BroughtIn, Rejected
 from tests import help as help_texts
 
 ROOT = help_texts.ROOT
@@ -228,6 +230,9 @@ def shape(value: Any) -> Any:
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
+REJECTED = [Rejected("rwm/states/x", "v", "w")]
+CAME = BroughtIn([INFO], REJECTED, REJECTED)
+JUDGED = [Judged(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 
@@ -235,6 +240,8 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
     ("command", "value"),
     [
         ("rwm state capture BUCKET", output.state_json(INFO)),
+        ("rwm state list", output.recorded_json(RecordedState(INFO, "verified", 0))),
+        ("rwm state sync BUCKET", statefiles._sync_json("bucket1", 31, CAME, JUDGED)),
         ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
         ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
