@@ -14,11 +14,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from rwm.model import ObjectVersion
 from rwm.pages import Page
 
 _STORED = ".versions"
+_TOGETHER = 10_000
+"""Directories whose names are held to list them together; a directory with more of them is listed one by one."""
+
+
+class Level(NamedTuple):
+    """A part of one directory: entries of the keys in it, and the directories in it."""
+
+    versions: list[ObjectVersion]
+    prefixes: list[str]
 
 
 @dataclass(frozen=True)
@@ -97,3 +107,68 @@ def _upto(page: Page, prefix: str, name: _Name, last: str) -> Cut:
         tuple(text for text in beginnings if text not in keys and text[directory:] + _STORED >= last),
         tuple(sorted(text for text in ahead if text > end)),
     )
+
+
+class Siblings:
+    """The names in one directory, and which directories of them one listing can go through without a loss.
+
+    Such a listing goes on after a key ``dir/name``. What the walk meets later and is smaller by byte begins with
+    ``dir`` or ``name`` and a character below ``/``: it is not there when no sibling of ``dir`` is of that kind and
+    ``name`` has no such character. restic's names never have one.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._above = prefix.rfind("/") + 1
+        self._directories: list[str] = []
+        self._extended: set[str] = set()
+        self._full = False
+
+    def add(self, level: Level) -> list[str]:
+        """Take note of a part of the directory. The directories that are to be listed at once, each by itself."""
+        names = [*(version.key for version in level.versions), *level.prefixes]
+        for name in names:
+            self._extended.update(name[:at] for at in _below_slash(name, self._above))
+        self._directories += level.prefixes
+        if self._full or len(self._directories) + len(self._extended) > _TOGETHER:
+            self._full = True
+            self._extended.clear()
+            ready, self._directories = self._directories, []
+            return ready
+        return []
+
+    def divided(self) -> tuple[list[str], list[str]]:
+        """The other directories: those to list together, sorted, and those to list each by itself."""
+        alone = [name for name in self._directories if not self._is_plain(name)]
+        together = sorted(set(self._directories).difference(alone))
+        return (together, alone) if len(together) > 1 else ([], [*together, *alone])
+
+    def directory(self, key: str) -> str:
+        """The directory among the siblings that the key lies in, "" for a key that lies in none."""
+        end = key.find("/", self._above)
+        return key[: end + 1]
+
+    def harmless(self, versions: list[ObjectVersion]) -> int:
+        """How many entries of a page to take, so that the listing can go on after the last of them; 0 for none."""
+        for number in range(len(versions) - 1, 0, -1):
+            entry = versions[number - 1]
+            # What follows was walked over later, so all of this key's versions were before it; not what is below it.
+            if not versions[number].key.startswith(entry.key) and self._is_harmless(entry):
+                return number
+        return 0
+
+    def _is_harmless(self, entry: ObjectVersion) -> bool:
+        directory = self.directory(entry.key)
+        name = entry.key[len(directory) :]
+        # A version from before versioning is walked over apart from the others of its key.
+        return (
+            entry.version_id != "null" and "/" not in name and self._is_plain(directory) and not _below_slash(name, 0)
+        )
+
+    def _is_plain(self, directory: str) -> bool:
+        name = directory[:-1]
+        return len(name) > self._above and not _below_slash(name, self._above) and name not in self._extended
+
+
+def _below_slash(text: str, start: int) -> list[int]:
+    """Where it has a character that sorts before ``/``."""
+    return [at for at in range(start, len(text)) if text[at] < "/"]

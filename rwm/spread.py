@@ -62,6 +62,9 @@ def spread(
     if width == 1 and in_order and not s3.loses_keys:  # as if nothing had been tried
         yield from read(entry for entry in keys if entry.key <= last)
         yield from read(s3.versions(bucket, prefix, after=last + _LAST))
+    elif width == 1 and concurrency is None:  # directory by directory would be more requests
+        finished = set(children[:done])
+        yield from read(entry for entry in start.rest() if start.name(entry.key) not in finished)
     else:
         yield from fan_out(tasks[done:], width)
         yield from read(keys)
@@ -82,7 +85,7 @@ class _Start:
     def __iter__(self) -> Iterator[ObjectVersion]:
         here = ""
         for entry in self._listing:
-            name = self._name(entry.key)
+            name = self.name(entry.key)
             if self.count >= _PROBE and name != here:
                 self._next, self.ended = entry, False
                 return
@@ -92,7 +95,8 @@ class _Start:
                 self.seen.add(name)
             yield entry
 
-    def _name(self, key: str) -> str:
+    def name(self, key: str) -> str:
+        """The directory or key of the prefix that a key belongs to."""
         first, slash, _ = key[len(self._prefix) :].partition("/")
         return self._prefix + first + slash
 

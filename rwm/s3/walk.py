@@ -7,13 +7,13 @@ care, and then each directory in it in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from rwm.errors import BadResponse
 from rwm.listing import ListingCheck
 from rwm.model import ObjectVersion
 from rwm.pages import Page
-from rwm.siblings import Cut, cut
+from rwm.siblings import Cut, Level, Siblings, cut
 
 LARGEST = 1000
 
@@ -30,13 +30,6 @@ class Present(Protocol):
 
     def __call__(self, prefix: str, after: str) -> list[str]:
         """Keys and common prefixes (delimiter ``/``) behind ``after``; not all of them, and in any order."""
-
-
-class Level(NamedTuple):
-    """A part of one directory: entries of the keys in it, and the directories in it."""
-
-    versions: list[ObjectVersion]
-    prefixes: list[str]
 
 
 class Walk:
@@ -57,10 +50,42 @@ class Walk:
         directory = prefix.rfind("/") + 1
         # The walk met no directory as yet: with a delimiter the first page would be this one.
         flat = all("/" not in version.key[directory:] for version in page.versions)
+        siblings = Siblings(prefix)
         for level in self.level(prefix, page if flat else None):
             yield level.versions
-            for child in level.prefixes:
+            for child in siblings.add(level):
                 yield from self.everything(child)
+        together, by_themselves = siblings.divided()
+        for child in by_themselves:
+            yield from self.everything(child)
+        if together:
+            yield from self._together(prefix, page, siblings, together)
+
+    def _together(
+        self, prefix: str, page: Page, siblings: Siblings, directories: list[str]
+    ) -> Iterator[list[ObjectVersion]]:
+        """All entries in these directories, by a listing that goes on from one to the next; ``page`` is its first.
+
+        Where a page has no place to go on from, what is left is listed directory by directory.
+        """
+        wanted = set(directories)
+        check = ListingCheck(prefix)
+        key = ""
+        while True:
+            whole = page.next_key is None
+            part = page.versions if whole else page.versions[: siblings.harmless(page.versions)]
+            check.entries(part)
+            yield [entry for entry in part if siblings.directory(entry.key) in wanted]
+            if whole:
+                return
+            if not part:
+                break
+            key = part[-1].key
+            page = self._fetch(prefix, "", self._size, key, "")
+        for child in directories:
+            if child >= siblings.directory(key):
+                for versions in self.everything(child):
+                    yield [entry for entry in versions if entry.key > key]
 
     def level(self, prefix: str, first: Page | None = None) -> Iterator[Level]:
         """The directory (or the part of it whose names begin like that) by itself."""

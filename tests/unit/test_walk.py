@@ -148,10 +148,22 @@ def test_a_directory_of_files_alone_is_not_asked_for_twice() -> None:
     assert server.asked == 10
 
 
-def test_each_directory_of_a_large_one_is_listed_by_itself() -> None:
+def test_directories_without_siblings_that_extend_their_names_are_listed_together() -> None:
     server = Seaweed({f"data/{n % 16:x}/{n:04}": 1 for n in range(95)})
     assert len(server.everything("data/", 16)) == 95
-    assert server.asked == 1 + 1 + 16
+    assert server.asked == 7 + 1  # a page or two, and the names of the directories
+
+
+def test_each_directory_that_a_sibling_extends_is_listed_by_itself() -> None:
+    server = Seaweed({f"data/{name}/{n:04}": 1 for name in ("a", "a-b", "c", "c-d") for n in range(15)})
+    assert len(server.everything("data/", 16)) == 60
+    assert server.asked == 1 + 1 + 4
+
+
+@pytest.mark.parametrize("name", ["{:04}-x", "{:04}/x"])
+def test_where_no_page_has_a_harmless_end_the_rest_goes_directory_by_directory(name: str) -> None:
+    server = Seaweed({f"data/{n % 4}/{name.format(n)}": 2 for n in range(60)})
+    assert server.everything("data/", 16) == server.entries
 
 
 @pytest.mark.parametrize("others", [[], ["k"], ["k/x"], ["k", "k/x"], ["k", "k.a", "k a", "ka"]])
