@@ -17,7 +17,9 @@ from rwm.s3 import S3
 from tests.contract.buckets import Model, at_once, by_key_order, versioned
 from tests.servers import Server
 
-SIZES = (1000, 7, 2)
+# More than a page as servers have them, and many pages of a few keys.
+LARGE, SMALL = (1000,), (7, 2)
+sizes = pytest.mark.parametrize(("scale", "sizes"), [(1.0, LARGE), (0.1, SMALL)], ids=["large", "small"])
 
 
 def fill(s3: S3, keys: list[str], *, several: int = 0, deleted: int = 0) -> Model:
@@ -35,8 +37,8 @@ def fill(s3: S3, keys: list[str], *, several: int = 0, deleted: int = 0) -> Mode
     return model
 
 
-def complete(s3: S3, model: Model, prefix: str = "") -> None:
-    for size in SIZES:
+def complete(s3: S3, model: Model, sizes: tuple[int, ...], prefix: str = "") -> None:
+    for size in sizes:
         assert by_key_order(s3.versions(model.bucket, prefix, page_size=size)) == model.expected(prefix), size
 
 
@@ -61,33 +63,39 @@ def count_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return asked
 
 
-def test_files_at_the_root(any_server: Server, tmp_path: Path) -> None:
+@sizes
+def test_files_at_the_root(any_server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
     s3 = any_server.connect()
-    model = fill(s3, [f"k{number}{end}" for number in range(530) for end in ("", "-a")])
-    for size in SIZES:
+    model = fill(s3, [f"k{number}{end}" for number in range(int(530 * scale)) for end in ("", "-a")])
+    for size in sizes:
         levels = [*s3.level(model.bucket, page_size=size)]
         assert by_key_order(entry for level in levels for entry in level.versions) == model.expected(), size
     captured(s3, model, tmp_path)
 
 
-def test_sibling_prefixes_below_a_prefix(any_server: Server, tmp_path: Path) -> None:
+@sizes
+def test_sibling_prefixes_below_a_prefix(
+    any_server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]
+) -> None:
     s3 = any_server.connect()
-    keys = [f"all/{prefix}/{number:03}" for prefix in ("repo", "repo-2", "repo.old") for number in range(350)]
+    count = int(350 * scale)
+    keys = [f"all/{prefix}/{number:03}" for prefix in ("repo", "repo-2", "repo.old") for number in range(count)]
     model = fill(s3, keys)
-    complete(s3, model, "all/")
+    complete(s3, model, sizes, "all/")
     captured(s3, model, tmp_path)
 
 
-def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path) -> None:
+@sizes
+def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
     """With markers and several versions of a key."""
     s3 = server.connect()
-    keys = [f"data/{number % 8:02x}/{number:04}" for number in range(640)]
+    keys = [f"data/{number % 8:02x}/{number:04}" for number in range(int(640 * scale))]
     keys += [
         f"data/{number:02x}{end}" for number in range(8) for end in ("", "-e", "-e/x", ".versions-", " ", "/x/y-z")
     ]
-    keys += [f"data/05-{number:03}" for number in range(200)]
+    keys += [f"data/05-{number:03}" for number in range(int(200 * scale))]
     model = fill(s3, keys, several=5, deleted=7)
-    complete(s3, model, "data/")
+    complete(s3, model, sizes, "data/")
     captured(s3, model, tmp_path)
 
 
