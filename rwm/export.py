@@ -44,8 +44,10 @@ def _write(info: StateInfo, entries: Iterable[Entry], file: IO[bytes] | gzip.Gzi
             file.write(piece)
         return
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    table.writerows((*entry[:4], iso(entry.last_modified)) for entry in entries)
-    text.flush()
-    text.detach()
+    try:
+        csv.writer(text, lineterminator="\n").writerow(COLUMNS)
+        # Every text is quoted: csv.writer would leave a carriage return alone, at which readers end a line.
+        table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+        table.writerows((*entry[:4], iso(entry.last_modified)) for entry in entries)
+    finally:
+        text.detach()  # which flushes it; it would close the file otherwise

@@ -150,13 +150,14 @@ def judge(
     s3: S3, index: Index, bucket: str, files: Sequence[StateFile], progress: Progress = lambda count: None
 ) -> list[Judged]:
     """Compare the states that are unchecked with the bucket's history, in one pass, and note what came out."""
-    states = index.recorded(bucket)
-    wanted = [state.info.id for state in states if state.trust == "unchecked"]
+    recorded = index.recorded(bucket)
+    states = [state.info for state in recorded]
+    wanted = [state.info.id for state in recorded if state.trust == "unchecked"]
     if not wanted:
         return []
     now = s3.server_time(bucket)
-    comparison = Comparison([state.info for state in states], wanted, _uploads(index, bucket, files))
-    references = index.references(bucket)
+    comparison = Comparison(states, wanted, _uploads(index, bucket, files))
+    references = index.references(bucket, states)
     for part in histories(s3, bucket):
         for history in part:
             comparison.look(history, references.of(history[0].key))

@@ -43,7 +43,11 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
 
 def set_aside(path: Path) -> Path:
     """Give a damaged index another name, with its log; its new path. Who has it open keeps it."""
-    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    stem = aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = stem.with_name(f"{stem.name}-{number}")
     with errors(path):
         for suffix in ("-shm", "-wal", ""):
             with suppress(FileNotFoundError):
@@ -83,7 +87,7 @@ def errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        kind = IndexDamaged if _primary(error) in _DAMAGED else IndexUnusable
+        kind = IndexDamaged if _is_damage(error) else IndexUnusable
         raise kind(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
@@ -97,10 +101,15 @@ def _primary(error: sqlite3.Error) -> int:
     return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
 
 
+def _is_damage(error: sqlite3.Error) -> bool:
+    """Text that is not UTF-8 is damage too, which Python notices and gives no code."""
+    return _primary(error) in _DAMAGED or str(error).startswith("Could not decode to UTF-8")
+
+
 def _hint(error: sqlite3.Error) -> str:
-    primary = _primary(error)
-    if primary in _DAMAGED:
+    if _is_damage(error):
         return REBUILD
+    primary = _primary(error)
     if primary == sqlite3.SQLITE_BUSY:
         return "another process has been writing to it for a long time: try again"
     if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):

@@ -54,22 +54,27 @@ class Ledger:
     def chain(self, state_id: str) -> tuple[int, list[int]] | None:
         """Sizes of the files that the state is read from in its bucket: of the full one, and of the deltas upon it.
 
-        None when one of them is not known to be there, or the bucket's history contradicts the state.
+        None when one of them is not known to be there, or the bucket's history contradicts one of the states. Files in
+        a bucket may build upon each other in a circle, where somebody put them: nothing can be read from those alone.
         """
-        deltas: list[int] = []
+        sizes: list[int] = []
+        seen: set[str] = set()
         here: str | None = state_id
         while here is not None:
+            if here in seen:
+                return None
+            seen.add(here)
             with errors(self._path):
                 row = self._connection.execute(
                     "SELECT file_size, base FROM state WHERE id = ? AND file_size IS NOT NULL "
-                    "AND trust != 'contradicted'",
-                    (here,),
+                    "AND trust != 'contradicted' AND bucket = (SELECT bucket FROM state WHERE id = ?)",
+                    (here, state_id),
                 ).fetchone()
             if row is None:
                 return None
             size, here = row
-            deltas.insert(0, size)
-        return deltas[0], deltas[1:]
+            sizes.append(size)
+        return sizes.pop(), sizes[::-1]
 
     def pass_over(self, bucket: str, file: str, why: str) -> None:
         """Have sync leave a file (key and version id) or a state (id) alone from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -144,7 +144,7 @@ class Index:
     def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
         """The one state that a person means: a full id, a unique prefix, ``latest``, or the last one by a UTC time.
 
-        ``latest`` and times need a bucket, and pass over states that the bucket's history contradicts. Raises
+        ``latest`` and times need a bucket, and pass over states that the bucket's history does not confirm. Raises
         StateNotFound (none, or several) and UsageError.
         """
         return self._finder.resolve(text, bucket)
@@ -166,13 +166,16 @@ class Index:
     def entries(self, info: StateInfo) -> Iterator[Entry]:
         """The state's entries sorted by key (by byte).
 
-        Raises IndexDamaged in the end when they are not as many as the state had when it was captured.
+        Raises IndexDamaged in the end when they are not as many as the state had when it was captured, StateNotFound
+        when another process has forgotten it meanwhile.
         """
         moment, count = self.moment(info), 0
         with errors(self.path):
             for entry in walk.entries(self._connection, self._root(info.bucket), moment):
                 count += 1
                 yield entry
+        if self.moment(info) != moment:  # it was forgotten and came back: what was read may be of another one
+            raise StateNotFound(f"state {info.id[:12]} was forgotten while it was read")
         if count != info.objects:
             raise IndexDamaged(
                 f"index {self.path}: state {info.id[:12]} has {info.objects} objects, {count} are there",
@@ -193,7 +196,10 @@ class Index:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def references(self, bucket: str) -> References:
-        """Which states of the bucket need which versions, to be asked key by key."""
-        moments = [self.moment(info) for info in self.states(bucket)]
+    def references(self, bucket: str, states: Sequence[StateInfo] | None = None) -> References:
+        """Which states of the bucket need which versions, to be asked key by key.
+
+        ``states`` are all of them as :meth:`states` gave them a moment ago: numbers are places in it.
+        """
+        moments = [self.moment(info) for info in (self.states(bucket) if states is None else states)]
         return References(self._connection, self.path, self._root(bucket), moments)

@@ -44,29 +44,39 @@ class IndexTree:
     def child(self, directory: int, name: str) -> TreeNode | None:
         """The file or directory of that name, or None. A directory shadows a file."""
         with errors(self._path):
+            found = self._child(directory, name)
             self._still_there()
-            row = self._connection.execute(
-                "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, pack(name))
-            ).fetchone()
-            if row and self._is_alive(row[0]):
-                return TreeNode(name, row[0], None)
-            file = self._connection.execute(
-                f"SELECT {_FILE} FROM version WHERE directory = :d AND name = :n AND {_CURRENT} AND NOT hidden",
-                {"d": directory, "n": pack(name), "T": self._moment},
-            ).fetchone()
+        return found
+
+    def _child(self, directory: int, name: str) -> TreeNode | None:
+        row = self._connection.execute(
+            "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, pack(name))
+        ).fetchone()
+        if row and self._is_alive(row[0]):
+            return TreeNode(name, row[0], None)
+        file = self._connection.execute(
+            f"SELECT {_FILE} FROM version WHERE directory = :d AND name = :n AND {_CURRENT} AND NOT hidden",
+            {"d": directory, "n": pack(name), "T": self._moment},
+        ).fetchone()
         return self._file(directory, file) if file else None
 
     def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
         """Up to ``limit`` children with ``name > after``, sorted by name."""
         with errors(self._path):
-            self._still_there()
             found = {node.name: node for node in self._files(directory, after, limit)}
             for node in self._directories(directory, after, limit):
                 found[node.name] = node
+            self._still_there()
         return [found[name] for name in sorted(found)][:limit]
 
     def _still_there(self) -> None:
-        if not self._connection.execute("SELECT 1 FROM state WHERE id = ?", (self.info.id,)).fetchone():
+        """To be asked after something was read, so that it holds for what was read.
+
+        A state that was forgotten and came back may have another moment.
+        """
+        query = "SELECT 1 FROM state WHERE id = ? AND moment = ?"
+        if not self._connection.execute(query, (self.info.id, self._moment)).fetchone():
+            self._alive.clear()
             raise StateNotFound(f"state {self.info.id[:12]} is not in the index any more")
 
     def _files(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
@@ -121,13 +131,16 @@ class IndexTree:
     def hidden_count(self) -> int:
         """How many keys of the state have no path. Costs as much as there are hidden keys, not as the state."""
         with errors(self._path):
-            return sum(1 for _ in self._hidden())
+            count = sum(1 for _ in self._hidden())
+            self._still_there()
+        return count
 
     def hidden_keys(self) -> Iterator[str]:
         """Those keys, in no order."""
         with errors(self._path):
             for directory, name in self._hidden():
                 yield self._prefix(directory) + unpack(name)
+            self._still_there()
 
     def _hidden(self) -> Iterator[tuple[int, Packed]]:
         """(directory, name) of: what lies in hidden directories, has a hidden name, or shares it with a directory."""

@@ -1,124 +1,21 @@
-"""The index against the plainest model there is: a dict of dicts."""
+"""Recording states: what is stored of them, and what happens when it does not come to an end."""
 
 from __future__ import annotations
 
-import hashlib
-import multiprocessing
-import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rwm.errors import BadResponse, IndexUnusable, StateNotFound, UsageError
+from rwm.errors import BadResponse, BadState, IndexUnusable
 from rwm.index import Index
 from rwm.index.schema import FOREVER
-from rwm.model import Entry, StateInfo, StateTree
-from rwm.names import hidden_keys
-
-BUCKET = "bucket1"
-
-
-def state(second: int, entries: list[Entry], bucket: str = BUCKET) -> StateInfo:
-    name = hashlib.sha256(repr((bucket, second, entries)).encode()).hexdigest()
-    return StateInfo(name, bucket, second * 1000, "capture", len(entries), sum(e.size for e in entries), None)
-
-
-def entry(key: str, version: str = "v1", size: int = 1) -> Entry:
-    return Entry(key, version, size, f"etag-{version}", 1000)
-
-
-def put(index: Index, second: int, contents: dict[str, str], bucket: str = BUCKET) -> StateInfo:
-    entries = sorted(entry(key, version) for key, version in contents.items())
-    info = state(second, entries, bucket)
-    index.record(info, entries)
-    return info
+from rwm.model import Change, Entry
+from tests.unit.states import entry, listed, put, state
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
     return Index.open(tmp_path / "index.sqlite")
-
-
-keys = st.text(alphabet="ab/.", min_size=1, max_size=5)
-contents = st.dictionaries(keys, st.sampled_from(["v1", "v2"]), max_size=6)
-
-
-@given(history=st.lists(st.tuples(st.integers(1, 6), contents), max_size=8))
-def test_states_in_any_order_leave_every_other_state_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]]
-) -> None:
-    index = Index.open(tmp_path_factory.mktemp("index") / "index.sqlite")
-    model: dict[str, tuple[StateInfo, list[Entry]]] = {}
-    for second, content in history:
-        info = put(index, second, content)
-        model[info.id] = (info, sorted(entry(key, version) for key, version in content.items()))
-    for info, expected in model.values():
-        assert list(index.entries(info)) == expected
-        tree = index.tree(info)
-        shown, hidden = files_of(tree), sorted(tree.hidden_keys())
-        assert hidden == sorted(hidden_keys(e.key for e in expected))
-        assert sorted(shown + hidden) == [e.key for e in expected]
-        assert tree.hidden_count() == len(hidden)
-    assert {info.id for info in index.states(BUCKET)} == set(model)
-    moments = [index.moment(info) for info in index.states(BUCKET)]
-    assert moments == sorted(set(moments))
-    index.close()
-
-
-def files_of(tree: StateTree) -> list[str]:
-    """Keys of all files that a walk of the tree finds, in pages of two, each found by name too."""
-    found, todo = [], [tree.root]
-    while todo:
-        directory, after = todo.pop(), ""
-        while page := tree.children(directory, after, limit=2):
-            after = page[-1].name
-            for node in page:
-                assert tree.child(directory, node.name) == node
-                if node.entry:
-                    found.append(node.entry.key)
-                else:
-                    assert node.directory is not None
-                    todo.append(node.directory)
-    return sorted(found)
-
-
-@given(
-    history=st.lists(st.tuples(st.integers(1, 6), contents), min_size=1, max_size=8),
-    gone=st.sets(st.integers(0, 7)),
-)
-def test_forgetting_states_leaves_every_other_state_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]], gone: set[int]
-) -> None:
-    index = Index.open(tmp_path_factory.mktemp("index") / "index.sqlite")
-    model = {put(index, second, content): content for second, content in history}
-    forgotten = [info for n, info in enumerate(model) if n in gone]
-    index.forget(forgotten)
-    for info in forgotten:
-        del model[info]
-    assert set(index.states()) == set(model)
-    for info, content in model.items():
-        assert list(index.entries(info)) == sorted(entry(key, version) for key, version in content.items())
-    if not model:
-        assert index._connection.execute("SELECT count(*) FROM version").fetchone() == (0,)
-    index.forget(forgotten)  # once more changes nothing
-    index.close()
-
-
-@given(history=st.lists(st.tuples(st.integers(1, 6), contents), min_size=1, max_size=6))
-def test_references_say_which_states_need_a_version(
-    tmp_path_factory: pytest.TempPathFactory, history: list[tuple[int, dict[str, str]]]
-) -> None:
-    index = Index.open(tmp_path_factory.mktemp("index") / "index.sqlite")
-    contents = {put(index, second, content): content for second, content in history}
-    states = index.states(BUCKET)
-    references = index.references(BUCKET)
-    for key in {key for content in contents.values() for key in content}:
-        found = {(needed.version_id, n) for needed, numbers in references.of(key) for n in numbers}
-        assert found == {(contents[info][key], n) for n, info in enumerate(states) if key in contents[info]}
-    assert references.of("never/there") == []
-    index.close()
 
 
 def test_a_version_that_was_overwritten_in_place_is_another_one(index: Index) -> None:
@@ -188,91 +85,6 @@ def test_a_failure_while_recording_leaves_the_index_as_it_was(index: Index) -> N
     assert [e.key for e in index.entries(before)] == ["a"]
 
 
-class TestResolve:
-    def test_latest_time_id_and_prefix(self, index: Index) -> None:
-        first, second = put(index, 10, {"k": "v1"}), put(index, 20, {"k": "v2"})
-        assert index.resolve("latest", BUCKET) == second
-        assert index.resolve("1970-01-01T00:00:19Z", BUCKET) == first
-        assert index.resolve("1970-01-01T00:00:20.900Z", BUCKET) == second
-        assert index.resolve(first.id) == first
-        assert index.resolve(first.id[:10].upper(), BUCKET) == first
-
-    def test_nothing_found_says_what_to_do(self, index: Index) -> None:
-        put(index, 10, {})
-        for text in ("latest", "1970-01-01"):
-            with pytest.raises(StateNotFound) as error:
-                index.resolve(text, "other")
-            assert "rwm state capture other" in error.value.hint
-        with pytest.raises(StateNotFound, match=r"at or before 1970-01-01T00:00:09Z"):
-            index.resolve("1970-01-01T00:00:09Z", BUCKET)
-        with pytest.raises(StateNotFound, match="begins with 0123"):
-            index.resolve("0123", BUCKET)
-        with pytest.raises(StateNotFound, match="is not a state"):
-            index.resolve("snapshot", BUCKET)
-
-    def test_an_ambiguous_prefix_names_the_candidates(self, index: Index) -> None:
-        infos = [put(index, second, {}) for second in range(40)]
-        prefix = next(c for c in "0123456789abcdef" if sum(i.id.startswith(c) for i in infos) > 1)
-        with pytest.raises(StateNotFound, match=r"states .*begin with") as error:
-            index.resolve(prefix, BUCKET)
-        assert next(i for i in infos if i.id.startswith(prefix)).id[:12] in str(error.value)
-
-    def test_latest_needs_a_bucket(self, index: Index) -> None:
-        with pytest.raises(UsageError):
-            index.resolve("latest")
-
-
-class TestFile:
-    def test_it_and_its_directory_are_private(self, tmp_path: Path) -> None:
-        path = tmp_path / "new" / "index.sqlite"
-        Index.open(path).close()
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert path.parent.stat().st_mode & 0o777 == 0o700
-
-    def test_a_newer_one_is_refused_and_left_alone(self, tmp_path: Path) -> None:
-        path = tmp_path / "index.sqlite"
-        Index.open(path).close()
-        with sqlite3.connect(path) as connection:
-            connection.execute("UPDATE _sqlite_migrations SET name = 'm999_of_the_future' WHERE name LIKE 'm002%'")
-        connection.close()
-        with pytest.raises(IndexUnusable, match="newer version of RWM \\(m999_of_the_future\\)"):
-            Index.open(path)
-
-    def test_a_damaged_one_is_recognised(self, tmp_path: Path) -> None:
-        path = tmp_path / "index.sqlite"
-        path.write_bytes(b"not a database at all" * 1000)
-        with pytest.raises(IndexUnusable) as error:
-            Index.open(path)
-        assert "damaged" in error.value.hint
-        assert path.read_bytes().startswith(b"not a database")
-
-    def test_a_symbolic_link_is_not_followed(self, tmp_path: Path) -> None:
-        (tmp_path / "index.sqlite").symlink_to(tmp_path / "elsewhere")
-        with pytest.raises(IndexUnusable):
-            Index.open(tmp_path / "index.sqlite")
-        assert not (tmp_path / "elsewhere").exists()
-
-    def test_readonly_cannot_write(self, tmp_path: Path) -> None:
-        path = tmp_path / "index.sqlite"
-        Index.open(path).close()
-        with pytest.raises(IndexUnusable):
-            Index.open(path, readonly=True).record(state(1, []), [])
-
-    def test_two_first_runs_at_once(self, tmp_path: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        runs = [context.Process(target=open_and_put, args=(tmp_path / "index.sqlite", n)) for n in range(4)]
-        for run in runs:
-            run.start()
-        for run in runs:
-            run.join()
-        assert [run.exitcode for run in runs] == [0] * 4
-        assert len(Index.open(tmp_path / "index.sqlite").states()) == 4
-
-
-def open_and_put(path: Path, second: int) -> None:
-    put(Index.open(path), second, {"k": f"v{second}"})
-
-
 def test_incoming_refuses_a_key_that_comes_twice(index: Index) -> None:
     spool = index.incoming()
     spool.add([entry("b"), entry("a", size=5)])
@@ -281,3 +93,56 @@ def test_incoming_refuses_a_key_that_comes_twice(index: Index) -> None:
     assert [e.key for e in spool.entries()] == ["a", "b"]
     assert spool.totals() == (2, 6)
     spool.close()
+
+
+class TestIncoming:
+    """The spool of a state that is on its way."""
+
+    def test_what_is_removed_has_to_be_there(self, index: Index) -> None:
+        spool = index.incoming()
+        spool.add([entry("a"), entry("b")])
+        spool.apply([Change("a", None), Change("b", entry("b", "v2", 7)), Change("c", entry("c"))])
+        assert list(spool.entries()) == [entry("b", "v2", 7), entry("c")]
+        assert spool.totals() == (2, 8)
+        with pytest.raises(BadState, match="the key 'a' is removed, but the state before does not have it"):
+            spool.apply([Change("a", None)])
+        spool.clear()
+        assert (list(spool.lines()), spool.totals()) == ([], (0, 0))
+
+    def test_a_new_one_is_empty_and_nothing_of_it_is_in_the_index(self, index: Index) -> None:
+        index.incoming().add([entry("a")])
+        assert list(index.incoming().entries()) == []
+        assert index.states() == []
+
+    def test_totals_of_what_no_disk_holds(self, index: Index) -> None:
+        spool, size = index.incoming(), (1 << 63) - 1
+        spool.add(entry(str(number), size=size) for number in range(3))
+        assert spool.totals() == (3, 3 * size)
+
+    def test_differences_are_told_in_the_order_of_bytes(self, index: Index) -> None:
+        before = listed({"a": "v1", "b": "v1", "z": "v1", "я": "v1"})
+        spool = index.incoming()
+        spool.add(reversed(listed({"Z": "v1", "b": "v2", "z": "v1", "\U0001f600": "v1"})))
+        assert list(spool.differences(before)) == [
+            Change("Z", entry("Z")),
+            Change("a", None),
+            Change("b", entry("b", "v2")),
+            Change("я", None),
+            Change("\U0001f600", entry("\U0001f600")),
+        ]
+
+
+def test_a_thousand_states_of_one_second_and_no_more(index: Index) -> None:
+    first = put(index, 7, {"k": "first"})
+    index._connection.execute("BEGIN")
+    index._connection.executemany(
+        "INSERT INTO state (id, bucket, moment, captured_at, origin, objects, bytes) VALUES (?, 1, ?, 7000, '', 1, 1)",
+        [(str(number), 7000 + number) for number in range(1, 999)],
+    )
+    index._connection.execute("COMMIT")
+    last = put(index, 7, {"k": "last"})
+    with pytest.raises(BadState, match="no room for another"):
+        put(index, 7, {"k": "one more"})
+    assert [index.moment(info) for info in (first, last)] == [7000, 7999]
+    assert put(index, 8, {"k": "next"}) == index.states()[-1]
+    assert [one.version_id for info in (first, last) for one in index.entries(info)] == ["first", "last"]

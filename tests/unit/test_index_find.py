@@ -1,0 +1,188 @@
+"""Which state is meant, what is known of it, and what sync leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rwm.errors import StateNotFound, UsageError
+from rwm.index import Index
+from rwm.model import RecordedState, StateInfo, StoredFile, Trust
+from tests.unit.states import BUCKET, listed, put, state
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    return Index.open(tmp_path / "index.sqlite")
+
+
+class TestResolve:
+    def test_latest_time_id_and_prefix(self, index: Index) -> None:
+        first, second = put(index, 10, {"k": "v1"}), put(index, 20, {"k": "v2"})
+        assert index.resolve("latest", BUCKET) == second
+        assert index.resolve("1970-01-01T00:00:19Z", BUCKET) == first
+        assert index.resolve("1970-01-01T00:00:20.900Z", BUCKET) == second
+        assert index.resolve(first.id) == first
+        assert index.resolve(first.id[:10].upper(), BUCKET) == first
+
+    def test_the_last_of_one_second_is_the_one_that_came_last(self, index: Index) -> None:
+        _, second = put(index, 10, {"k": "v1"}), put(index, 10, {"k": "v2"})
+        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-01T00:00:10Z", BUCKET) == second
+
+    def test_a_bucket_limits_what_an_id_can_mean(self, index: Index) -> None:
+        info = put(index, 10, {"k": "v1"}, "other")
+        with pytest.raises(StateNotFound, match=f"of bucket {BUCKET}"):
+            index.resolve(info.id, BUCKET)
+
+    def test_nothing_found_says_what_to_do(self, index: Index) -> None:
+        put(index, 10, {})
+        for text in ("latest", "1970-01-01"):
+            with pytest.raises(StateNotFound) as error:
+                index.resolve(text, "other")
+            assert "rwm state sync other" in error.value.hint
+            assert "rwm state capture other" in error.value.hint
+        with pytest.raises(StateNotFound, match=r"at or before 1970-01-01T00:00:09Z"):
+            index.resolve("1970-01-01T00:00:09Z", BUCKET)
+        with pytest.raises(StateNotFound, match="begins with 0123"):
+            index.resolve("0123", BUCKET)
+        for text in ("snapshot", "", " ", "abc%", "_"):
+            with pytest.raises(StateNotFound, match="is not a state"):
+                index.resolve(text, BUCKET)
+
+    def test_an_ambiguous_prefix_names_the_candidates(self, index: Index) -> None:
+        infos = [put(index, second, {}) for second in range(40)]
+        prefix = next(c for c in "0123456789abcdef" if sum(i.id.startswith(c) for i in infos) > 1)
+        with pytest.raises(StateNotFound, match=r"states .*begin with") as error:
+            index.resolve(prefix, BUCKET)
+        assert next(i for i in infos if i.id.startswith(prefix)).id[:12] in str(error.value)
+
+    def test_latest_and_times_need_a_bucket(self, index: Index) -> None:
+        for text in ("latest", "1970-01-01"):
+            with pytest.raises(UsageError, match="without a bucket"):
+                index.resolve(text)
+
+
+class TestTrust:
+    @pytest.mark.parametrize("trust", ["own", "unchecked", "verified", "unknown"])
+    def test_latest_and_times_take_all_but_contradicted_ones(self, index: Index, trust: Trust) -> None:
+        first = put(index, 10, {"k": "v1"})
+        second = state(20, listed({"k": "v2"}))
+        index.record(second, listed({"k": "v2"}), trust=trust)
+        assert index.trust(second) == trust
+        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == second
+        index.ledger.judge({second.id: "contradicted"}, 5000)
+        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == first
+        assert index.resolve(second.id[:12]) == index.by_id(second.id) == second
+        assert index.recorded(BUCKET)[-1] == RecordedState(second, "contradicted", 5000)
+
+    def test_where_all_are_contradicted_it_says_so(self, index: Index) -> None:
+        info = put(index, 10, {"k": "v1"})
+        index.ledger.judge({info.id: "contradicted"}, 5000)
+        for text in ("latest", "1970-01-02"):
+            with pytest.raises(StateNotFound, match="history contradicts every state") as error:
+                index.resolve(text, BUCKET)
+            assert "by its id" in error.value.hint
+        with pytest.raises(StateNotFound, match="is recorded at or before"):
+            index.resolve("1970-01-01T00:00:09Z", BUCKET)
+
+    def test_verdicts_are_noted_with_their_time_and_of_states_that_are_there(self, index: Index) -> None:
+        one, two, other = put(index, 1, {}), put(index, 2, {}), put(index, 1, {}, "other")
+        index.ledger.judge({one.id: "verified", two.id: "unknown", "f" * 64: "contradicted"}, 7000)
+        index.ledger.judge({two.id: "contradicted"}, 8000)
+        found = {recorded.info: (recorded.trust, recorded.checked_at) for recorded in index.recorded()}
+        assert found == {one: ("verified", 7000), two: ("contradicted", 8000), other: ("own", None)}
+
+    def test_of_a_state_that_is_not_there(self, index: Index) -> None:
+        info = state(1, [])
+        for question in (index.trust, index.moment, index.tree, lambda one: list(index.entries(one))):
+            with pytest.raises(StateNotFound):
+                question(info)
+        assert index.by_id(info.id) is None
+        assert index.ledger.stored(info) is None
+
+
+class TestLedger:
+    """The files of states in their bucket."""
+
+    def put(self, index: Index, second: int, file: StoredFile | None, trust: Trust = "own") -> StateInfo:
+        info = state(second, [])
+        index.record(info, [], trust=trust, stored=file)
+        return info
+
+    def test_the_files_that_a_state_is_read_from(self, index: Index) -> None:
+        full = self.put(index, 1, StoredFile(100, None))
+        one = self.put(index, 2, StoredFile(20, full.id))
+        two = self.put(index, 3, StoredFile(3, one.id))
+        beside = self.put(index, 4, StoredFile(4, full.id))
+        assert index.ledger.stored(two) == StoredFile(3, one.id)
+        chains = [index.ledger.chain(info.id) for info in (full, one, two, beside)]
+        assert chains == [(100, []), (100, [20]), (100, [20, 3]), (100, [4])]
+
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    @pytest.mark.parametrize("fault", ["contradicted", "forgotten"])
+    def test_there_are_none_when_one_of_them_cannot_be_trusted(self, index: Index, place: int, fault: str) -> None:
+        full = self.put(index, 1, StoredFile(100, None), "verified")
+        one = self.put(index, 2, StoredFile(20, full.id), "unknown")
+        two = self.put(index, 3, StoredFile(3, one.id), "unchecked")
+        assert index.ledger.chain(two.id) == (100, [20, 3])
+        bad = [full, one, two][place]
+        if fault == "contradicted":
+            index.ledger.judge({bad.id: "contradicted"}, 1)
+        else:
+            index.forget([bad])
+        assert index.ledger.chain(two.id) is None
+
+    def test_there_are_none_when_a_file_is_not_known(self, index: Index) -> None:
+        without = self.put(index, 1, None)
+        delta = self.put(index, 2, StoredFile(20, without.id))
+        for state_id in (without.id, delta.id, "f" * 64):
+            assert index.ledger.chain(state_id) is None
+        assert index.ledger.stored(without) is None
+
+    def test_files_that_build_upon_each_other_are_none(self, index: Index) -> None:
+        """Who may write to the bucket can make such ones: the full file that they were proven with is not known."""
+        one = state(1, [])
+        two = self.put(index, 2, StoredFile(20, one.id))
+        index.record(one, [], stored=StoredFile(10, two.id))
+        assert index.ledger.chain(one.id) is index.ledger.chain(two.id) is None
+
+    def test_a_file_in_another_bucket_is_none(self, index: Index) -> None:
+        there = state(1, [], "other")
+        index.record(there, [], stored=StoredFile(100, None))
+        here = self.put(index, 2, StoredFile(20, there.id))
+        assert index.ledger.chain(there.id) == (100, [])
+        assert index.ledger.chain(here.id) is None
+
+    def test_what_is_passed_over_is_so_in_its_bucket_until_it_is_looked_at_again(self, index: Index) -> None:
+        ledger = index.ledger
+        assert ledger.passed_over("one") == {}
+        ledger.pass_over("one", "file@v1", "cut off")
+        ledger.pass_over("one", "file@v2", "no state")
+        ledger.pass_over("one", "file@v2", "no state, once more")
+        ledger.pass_over("two", "file@v1", "other")
+        assert ledger.passed_over("one") == {"file@v1": "cut off", "file@v2": "no state, once more"}
+        ledger.look_again("one", "file@v1")
+        ledger.look_again("one", "never")
+        ledger.look_again("never", "file@v1")
+        assert ledger.passed_over("one") == {"file@v2": "no state, once more"}
+        assert ledger.passed_over("two") == {"file@v1": "other"}
+
+    def test_a_forgotten_state_is_passed_over(self, index: Index) -> None:
+        info = self.put(index, 1, None)
+        index.forget([info, state(2, [])])
+        assert index.ledger.passed_over(BUCKET) == {info.id: "forgotten"}
+
+    def test_verdicts_can_be_forgotten_but_not_what_was_captured_here(self, index: Index) -> None:
+        own, other = self.put(index, 1, None), self.put(index, 2, None, "unchecked")
+        elsewhere = state(3, [], "elsewhere")
+        index.record(elsewhere, [], trust="unchecked")
+        index.ledger.judge({other.id: "contradicted", elsewhere.id: "verified"}, 9000)
+        for bucket in (BUCKET, "elsewhere"):
+            index.ledger.pass_over(bucket, "file@v1", "cut off")
+        index.ledger.forget_verdicts(BUCKET)
+        index.ledger.forget_verdicts("never heard of")
+        assert index.recorded(BUCKET) == [RecordedState(own, "own"), RecordedState(other, "unchecked")]
+        assert index.ledger.passed_over(BUCKET) == {}
+        assert index.recorded("elsewhere") == [RecordedState(elsewhere, "verified", 9000)]
+        assert index.ledger.passed_over("elsewhere") == {"file@v1": "cut off"}
