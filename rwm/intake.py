@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import IO, NamedTuple, Self
 
-from rwm.errors import BadState
+from rwm.delta import change_text
+from rwm.errors import BadState, RwmError, Unreachable
 from rwm.index import Index
-from rwm.model import Entry, StateInfo, StoredFile
+from rwm.model import Change, Entry, StateInfo, StoredFile
 from rwm.original import OriginalState
 from rwm.statefile import FileName, identified_by_lines
 from rwm.statereader import DeltaState, FullState, open_any
@@ -35,6 +37,10 @@ class Source(NamedTuple):
     is_stored: bool
 
 
+class _TooLong(BadState):
+    """A chain of deltas that may be shorter when more of it is recorded."""
+
+
 class Intake:
     """Keeps the state that was read last in a temporary table, because the next one mostly builds upon it.
 
@@ -50,6 +56,8 @@ class Intake:
         self._find = find
         self._spool = index.incoming()
         self._spooled: StateInfo | None = None
+        self._applied = ""
+        self._hopeless: dict[str, RwmError] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,11 +84,30 @@ class Intake:
         with source.open() as content:
             again = open_any(content, source.label)
             assert isinstance(again, DeltaState)
-            return self._index.record_changes(info, base, again.changes(), trust="unchecked", stored=stored)
+            changes = self._proven_before(again.changes())
+            return self._index.record_changes(info, base, changes, trust="unchecked", stored=stored)
+
+    def _proven_before(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """The same changes, which have to be those that made the proven state."""
+        digest = hashlib.sha256()
+        yield from _digested(changes, digest)
+        if digest.hexdigest() != self._applied:
+            raise BadState("it was another file when it was read once more")
 
     def _read(self, source: Source) -> tuple[StateInfo, StateInfo | None]:
         """Spool the state, and what it builds upon before it; the state, and the base where it is a delta."""
         todo = [source]
+        upon: list[str] = []  # ids of the bases that have to be read first
+        try:
+            return self._read_all(todo, upon)
+        except (_TooLong, Unreachable):
+            raise
+        except RwmError as error:
+            self._hopeless.update(dict.fromkeys(upon, error))
+            raise
+
+    def _read_all(self, todo: list[Source], upon: list[str]) -> tuple[StateInfo, StateInfo | None]:
+        waiting: set[str] = set()  # ids that deltas claim to make
         while True:
             current = todo[-1]
             with current.open() as content:
@@ -90,9 +117,13 @@ class Intake:
                 if not isinstance(file, DeltaState):
                     self._load(file)
                 elif self._has_spooled(file.base):
-                    base = self._spooled
+                    base = self._base_of(file)
                     self._apply(file)
                 else:
+                    waiting.add(file.info.id)
+                    if file.base in waiting:
+                        raise BadState(f"it builds upon state {file.base[:12]}, which builds upon it")
+                    upon.append(file.base)
                     todo.append(self._file_of(file.base, len(todo)))
                     continue
             assert self._spooled
@@ -101,6 +132,7 @@ class Intake:
             todo.pop()
             if not todo:
                 return self._spooled, base
+            upon.pop()
 
     def _fits(self, source: Source, info: StateInfo) -> None:
         if self._bucket is not None and info.bucket != self._bucket:
@@ -108,12 +140,20 @@ class Intake:
         if source.name and source.name.captured_at != info.captured_at:
             raise BadState(f"its header says another time than its name: {iso(info.captured_at)}")
 
+    def _base_of(self, file: DeltaState) -> StateInfo:
+        assert self._spooled
+        if self._spooled.bucket != file.info.bucket:
+            raise BadState(f"it builds upon a state of another bucket: {self._spooled.bucket}")
+        return self._spooled
+
     def _file_of(self, state_id: str, length: int) -> Source:
+        if state_id in self._hopeless:  # or a row of files would be read as often as it is long
+            raise self._hopeless[state_id]
         found = self._find(state_id)
         if found is None:
             raise BadState(f"it builds upon state {state_id[:12]}, which is neither in the index nor among the files")
         if length > CHAIN_MAX:
-            raise BadState(f"it builds upon more than {CHAIN_MAX} other files")
+            raise _TooLong(f"it builds upon more than {CHAIN_MAX} other files")
         return found
 
     def _has_spooled(self, state_id: str) -> bool:
@@ -132,7 +172,9 @@ class Intake:
 
     def _apply(self, file: DeltaState) -> None:
         self._spooled = None
-        self._spool.apply(file.changes())
+        digest = hashlib.sha256()
+        self._spool.apply(_digested(file.changes(), digest))
+        self._applied = digest.hexdigest()
         self._prove(identified_by_lines(file.info, self._spool.lines()), file.info.id)
 
     def _fill(self, entries: Iterable[Entry]) -> None:
@@ -150,3 +192,10 @@ class Intake:
                 f"its header says {info.objects} objects of {info.bytes} bytes, there are {objects} of {size}"
             )
         self._spooled = info
+
+
+def _digested(changes: Iterable[Change], digest: hashlib._Hash) -> Iterator[Change]:
+    """The same changes; their hash is complete at the end."""
+    for change in changes:
+        digest.update(change_text(change).encode())
+        yield change
