@@ -108,12 +108,12 @@ class PrunePlan:
 def kept_states(index: Index, bucket: str, *, last: int, named: Iterable[str]) -> list[StateInfo]:
     """The newest ``last`` states of the bucket and the ``named`` ones, oldest first. Raises UsageError for none.
 
-    A state that the bucket's history contradicts is kept only by name. Raises StateNotFound for a name that is not
+    A state that the bucket's history does not confirm is kept only by name. Raises StateNotFound for a name that is not
     the bucket's.
     """
     recorded = index.recorded(bucket)
     states = [state.info for state in recorded]
-    credible = [state.info for state in recorded if state.trust != "contradicted"]
+    credible = [state.info for state in recorded if state.trust not in ("contradicted", "unknown")]
     names = list(named)
     if last < 1 and not names:
         raise UsageError("say which states to keep", hint="with --keep-last N (at least 1) or --keep-state S")

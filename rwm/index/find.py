@@ -16,6 +16,8 @@ _SELECT = (
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
+_CREDIBLE = "s.trust NOT IN ('contradicted', 'unknown')"
+
 
 class Finder:
     """Looks states up in one index file."""
@@ -64,16 +66,16 @@ class Finder:
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")
 
     def _by_time(self, text: str, bucket: str) -> StateInfo:
-        """A state that the bucket's history contradicts is never meant by a time: whoever means it gives its id."""
+        """A state that may be forged, or is not whole any more, is never meant by a time: its id names it."""
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
         condition = "b.name = ? AND s.captured_at <= ?"
-        found = self.where(f"{condition} AND s.trust != 'contradicted' ORDER BY s.moment DESC LIMIT 1", (bucket, until))
+        found = self.where(f"{condition} AND {_CREDIBLE} ORDER BY s.moment DESC LIMIT 1", (bucket, until))
         if found:
             return found[0].info
         when = "" if text == "latest" else f" at or before {iso(until)}"
         if self.where(f"{condition} LIMIT 1", (bucket, until)):
             raise StateNotFound(
-                f"the bucket's history contradicts every state of bucket {bucket} that is recorded{when}",
+                f"the bucket's history confirms no state of bucket {bucket} that is recorded{when}",
                 hint="`rwm state list` shows them; one that is wanted all the same is named by its id",
             )
         raise StateNotFound(
