@@ -64,23 +64,26 @@ class TestResolve:
 
 
 class TestTrust:
-    @pytest.mark.parametrize("trust", ["own", "unchecked", "verified", "unknown"])
-    def test_latest_and_times_take_all_but_contradicted_ones(self, index: Index, trust: Trust) -> None:
+    @pytest.mark.parametrize("trust", ["own", "unchecked", "verified"])
+    @pytest.mark.parametrize("doubt", ["unknown", "contradicted"])
+    def test_latest_and_times_pass_over_what_history_does_not_confirm(
+        self, index: Index, trust: Trust, doubt: Trust
+    ) -> None:
         first = put(index, 10, {"k": "v1"})
         second = state(20, listed({"k": "v2"}))
         index.record(second, listed({"k": "v2"}), trust=trust)
         assert index.trust(second) == trust
         assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == second
-        index.ledger.judge({second.id: "contradicted"}, 5000)
+        index.ledger.judge({second.id: doubt}, 5000)
         assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == first
         assert index.resolve(second.id[:12]) == index.by_id(second.id) == second
-        assert index.recorded(BUCKET)[-1] == RecordedState(second, "contradicted", 5000)
+        assert index.recorded(BUCKET)[-1] == RecordedState(second, doubt, 5000)
 
-    def test_where_all_are_contradicted_it_says_so(self, index: Index) -> None:
+    def test_where_none_is_confirmed_it_says_so(self, index: Index) -> None:
         info = put(index, 10, {"k": "v1"})
         index.ledger.judge({info.id: "contradicted"}, 5000)
         for text in ("latest", "1970-01-02"):
-            with pytest.raises(StateNotFound, match="history contradicts every state") as error:
+            with pytest.raises(StateNotFound, match="history confirms no state") as error:
                 index.resolve(text, BUCKET)
             assert "by its id" in error.value.hint
         with pytest.raises(StateNotFound, match="is recorded at or before"):
