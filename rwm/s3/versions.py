@@ -14,7 +14,8 @@ from rwm.model import ObjectVersion
 from rwm.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.mapping import mapped
 from rwm.s3.patience import Patient
-from rwm.s3.walk import Level, Walk
+from rwm.s3.walk import Walk
+from rwm.siblings import Level
 from rwm.times import parse_http_date
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from rwm.model import ObjectVersion
 from rwm.pages import Page
 from rwm.policy import Policy
 from rwm.s3 import S3, DeleteFailure
-from rwm.s3.walk import Level
+from rwm.siblings import Level
 from rwm.times import SECOND
 
 START = 1_700_000_000_000

@@ -15,7 +15,7 @@ import rwm.capture
 from rwm.capture import capture
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
-from rwm.s3.walk import Level
+from rwm.siblings import Level
 from rwm.statefile import file_key
 from rwm.times import SECOND
 from tests.unit.memory import START, MemoryS3
