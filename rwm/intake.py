@@ -107,7 +107,6 @@ class Intake:
             raise
 
     def _read_all(self, todo: list[Source], upon: list[str]) -> tuple[StateInfo, StateInfo | None]:
-        waiting: set[str] = set()  # ids that deltas claim to make
         while True:
             current = todo[-1]
             with current.open() as content:
@@ -120,11 +119,8 @@ class Intake:
                     base = self._base_of(file)
                     self._apply(file)
                 else:
-                    waiting.add(file.info.id)
-                    if file.base in waiting:
-                        raise BadState(f"it builds upon state {file.base[:12]}, which builds upon it")
                     upon.append(file.base)
-                    todo.append(self._file_of(file.base, len(todo)))
+                    todo.append(self._file_of(file.base, todo))
                     continue
             assert self._spooled
             if current.name and current.name.id != self._spooled.id:
@@ -146,13 +142,15 @@ class Intake:
             raise BadState(f"it builds upon a state of another bucket: {self._spooled.bucket}")
         return self._spooled
 
-    def _file_of(self, state_id: str, length: int) -> Source:
+    def _file_of(self, state_id: str, todo: list[Source]) -> Source:
         if state_id in self._hopeless:  # or a row of files would be read as often as it is long
             raise self._hopeless[state_id]
         found = self._find(state_id)
         if found is None:
             raise BadState(f"it builds upon state {state_id[:12]}, which is neither in the index nor among the files")
-        if length > CHAIN_MAX:
+        if any(found.label == source.label for source in todo):
+            raise BadState(f"it builds upon state {state_id[:12]}, which builds upon it")
+        if len(todo) > CHAIN_MAX:
             raise _TooLong(f"it builds upon more than {CHAIN_MAX} other files")
         return found
 
