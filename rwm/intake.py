@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, NamedTuple, Self
 
 from rwm.delta import change_text
-from rwm.errors import BadState, RwmError, Unreachable
+from rwm.errors import BadResponse, BadState, RwmError, Unreachable
 from rwm.index import Index
 from rwm.model import Change, Entry, StateInfo, StoredFile
 from rwm.original import OriginalState
@@ -111,9 +111,12 @@ class Intake:
             current = todo[-1]
             with current.open() as content:
                 file = open_any(content, current.label)
-                self._fits(current, file.info)
+                if not isinstance(file, OriginalState):
+                    self._fits(current, file.info)
                 base = None
-                if not isinstance(file, DeltaState):
+                if isinstance(file, OriginalState):
+                    self._load_original(current, file)
+                elif isinstance(file, FullState):
                     self._load(file)
                 elif self._has_spooled(file.base):
                     base = self._base_of(file)
@@ -164,9 +167,21 @@ class Intake:
             self._spooled = known
         return known is not None
 
-    def _load(self, file: FullState | OriginalState) -> None:
+    def _load(self, file: FullState) -> None:
         self._fill(file.entries())
         self._prove(file.info)
+
+    def _load_original(self, source: Source, file: OriginalState) -> None:
+        """Its entries come in any order, and what it is of may come after them."""
+        self._spooled = None
+        self._spool.clear()
+        try:
+            self._spool.add_latest(file.latest())
+        except BadResponse as error:
+            raise file.twice() from error
+        info = file.info(*self._spool.totals())
+        self._fits(source, info)
+        self._spooled = identified_by_lines(info, self._spool.lines())
 
     def _apply(self, file: DeltaState) -> None:
         self._spooled = None

@@ -10,41 +10,77 @@ the name says it; without a zone in either, the time is taken as UTC.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 
 from rwm.errors import BadState
-from rwm.model import OWN_PREFIX, Entry, StateInfo
+from rwm.jsonstream import members
+from rwm.model import OWN_PREFIX, Change, Entry, StateInfo
 from rwm.statefile import NUMBERS, TIMES, identified
 from rwm.times import SECOND, parse_iso
 from rwm.unpack import pieces
 
-SIZE_MAX = 1 << 30
-"""Bytes such a file may have when unpacked. It is read as a whole and takes several times as much memory; 1 GiB is
-about two million versions."""
-
+_VERSIONS = "versions"
+_LISTS = (_VERSIONS, "delete_markers")
+_HEADER = ("bucket_name", "time_start")
 _NAME = re.compile(r"(?:.*/)?state_([^/]+)\.json\.gz", re.DOTALL)
 _ZONE = re.compile(r"(?:Z|UTC|[+-]\d\d:?\d\d)$", re.ASCII)
 
 
-@dataclass(frozen=True)
 class OriginalState:
-    """A state of the original tool. ``info.id`` is that of RWM's canonical form of it."""
+    """A state of the original tool, read once, in memory that does not grow with it. It has no id until all is read.
 
-    info: StateInfo
-    listed: list[Entry]
+    ``bucket`` and ``captured_at`` are known when :meth:`latest` is at its end: the file may say them last.
+    """
 
-    @property
-    def id(self) -> str:
-        """The state id."""
-        return self.info.id
+    def __init__(self, content: Iterable[bytes], name: str = "") -> None:
+        self.bucket = ""
+        self.captured_at = 0
+        self._content = content
+        self._name = name
+        self._header: dict[str, Any] = {}
+        self._last = ("", 0, "")
 
-    def entries(self) -> Iterator[Entry]:
-        """The entries, sorted by key."""
-        return iter(self.listed)
+    def latest(self) -> Iterator[Change]:
+        """What is the latest of its key, in no order: a version's entry, or None for a delete marker.
+
+        Can be asked for once. RWM's own objects are left out. Raises BadState at the first fault; what was given
+        before is to be forgotten then. No key may come twice, which the caller has to see to: see :meth:`twice`.
+        """
+        for name, number, value in members(self._content, _LISTS):
+            if number is None:
+                self._note(name, value)
+            elif _is_latest(name, number, value):
+                key = value["Key"]
+                self._last = (name, number, key)
+                yield Change(key, _entry(value, number) if name == _VERSIONS else None)
+        self._conclude()
+
+    def info(self, objects: int, size: int) -> StateInfo:
+        """The header of the state, still without its id, when it has so many entries of so many bytes."""
+        if size >= NUMBERS:
+            raise BadState("the sum of all sizes is no size")
+        return StateInfo("", self.bucket, self.captured_at, "original", objects, size)
+
+    def twice(self) -> BadState:
+        """The error for a key that had come before, to be asked for before :meth:`latest` goes on."""
+        name, number, key = self._last
+        return BadState(f"{name}[{number}]: a second latest version of {key!r}")
+
+    def _note(self, name: str, value: object) -> None:
+        if name in _LISTS and value is not None:
+            raise BadState(f"{name} is no list")
+        if name in _HEADER:
+            self._header[name] = value
+
+    def _conclude(self) -> None:
+        bucket = self._header.get("bucket_name")
+        if type(bucket) is not str or not bucket:
+            raise BadState("not a state file of the original tool: it has no bucket_name")
+        _unicode(bucket, "bucket_name")
+        self.captured_at = _start(self._header.get("time_start"), self._name)
+        self.bucket = bucket
 
 
 def is_original_key(key: str) -> bool:
@@ -53,60 +89,23 @@ def is_original_key(key: str) -> bool:
 
 
 def read_original(file: IO[bytes], name: str = "") -> tuple[StateInfo, list[Entry]]:
-    """The state, with its id, and its entries sorted by key.
+    """The state, with its id, and its entries sorted by key; all in memory.
 
     ``name`` is the key or the path of the file. The same file of the same name always gives the same state. Raises
     BadState for anything that is not such a file.
     """
-    state = read_pieces(pieces(file), name)
-    return state.info, state.listed
+    state = OriginalState(pieces(file), name)
+    latest: dict[str, Entry | None] = {}
+    for key, entry in state.latest():
+        if key in latest:
+            raise state.twice()
+        latest[key] = entry
+    entries = [entry for _, entry in sorted(latest.items()) if entry is not None]
+    return identified(state.info(len(entries), sum(entry.size for entry in entries)), entries), entries
 
 
-def read_pieces(content: Iterable[bytes], name: str = "") -> OriginalState:
-    """As :func:`read_original`, of content that is unpacked already."""
-    document = _document(content)
-    bucket = document.get("bucket_name")
-    if type(bucket) is not str or not bucket:
-        raise BadState("not a state file of the original tool: it has no bucket_name")
-    entries = _latest(document)
-    start = _start(document, name)
-    info = StateInfo("", bucket, start, "original", len(entries), sum(entry.size for entry in entries))
-    try:
-        return OriginalState(identified(info, entries), entries)
-    except UnicodeEncodeError as error:
-        raise BadState("a text in the file is no Unicode") from error
-
-
-def _document(content: Iterable[bytes]) -> dict[str, Any]:
-    """The JSON object that the file is."""
-    data = bytearray()
-    for piece in content:
-        data += piece
-        if len(data) > SIZE_MAX:
-            raise BadState(f"the file has more than {SIZE_MAX >> 20} MiB when unpacked")
-    try:
-        document = json.loads(data.decode(), object_pairs_hook=_object, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        raise BadState(f"not a JSON document: {str(error)[:100]}") from error
-    if type(document) is not dict:
-        raise BadState("not a state file of the original tool: no JSON object")
-    return document
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a field is there twice")
-    return value
-
-
-def _refused(text: str) -> None:
-    raise ValueError(f"{text} is no number")
-
-
-def _start(document: dict[str, Any], name: str) -> int:
+def _start(text: object, name: str) -> int:
     """The second in which the listing began."""
-    text = document.get("time_start")
     if type(text) is not str:
         raise BadState("not a state file of the original tool: it has no time_start")
     zone = _ZONE.search(_time_in(name) or "")
@@ -139,37 +138,20 @@ def _time(text: object, what: str) -> int:
     return time
 
 
-def _latest(document: dict[str, Any]) -> list[Entry]:
-    """The versions that were the latest of their keys, sorted by key, without RWM's own objects."""
-    entries: dict[str, Entry] = {}
-    for number, version in _listed(document, "versions"):
-        if version["IsLatest"] and not version["Key"].startswith(OWN_PREFIX):
-            entry = _entry(version, f"versions[{number}]")
-            if entry.key in entries:
-                raise BadState(f"versions[{number}]: a second latest version of {entry.key!r}")
-            entries[entry.key] = entry
-    for number, marker in _listed(document, "delete_markers"):
-        if marker["IsLatest"] and marker["Key"] in entries:
-            raise BadState(f"delete_markers[{number}]: a second latest version of {marker['Key']!r}")
-    return [entries[key] for key in sorted(entries)]
+def _is_latest(name: str, number: int, value: Any) -> bool:
+    """Whether an element of a list is the latest of a key that states have."""
+    if type(value) is not dict or type(value.get("Key")) is not str or not value["Key"]:
+        raise BadState(f"{name}[{number}] has no Key")
+    if type(value.get("IsLatest")) is not bool:
+        raise BadState(f"{name}[{number}] does not say whether it IsLatest")
+    if not value["IsLatest"] or value["Key"].startswith(OWN_PREFIX):
+        return False
+    _unicode(value["Key"], f"{name}[{number}]: Key")
+    return True
 
 
-def _listed(document: dict[str, Any], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The members of a list, which may be missing; each has a key and says whether it is the latest."""
-    values = document.get(name)
-    if values is None:
-        return
-    if type(values) is not list:
-        raise BadState(f"{name} is no list")
-    for number, value in enumerate(values):
-        if type(value) is not dict or type(value.get("Key")) is not str or not value["Key"]:
-            raise BadState(f"{name}[{number}] has no Key")
-        if type(value.get("IsLatest")) is not bool:
-            raise BadState(f"{name}[{number}] does not say whether it IsLatest")
-        yield number, value
-
-
-def _entry(version: dict[str, Any], where: str) -> Entry:
+def _entry(version: dict[str, Any], number: int) -> Entry:
+    where = f"{_VERSIONS}[{number}]"
     version_id, size, etag = version.get("VersionId"), version.get("Size"), version.get("ETag")
     if version_id is not None and (type(version_id) is not str or not version_id):
         raise BadState(f"{where}: VersionId is no version id")
@@ -177,5 +159,15 @@ def _entry(version: dict[str, Any], where: str) -> Entry:
         raise BadState(f"{where}: Size is no size")
     if etag is not None and type(etag) is not str:
         raise BadState(f"{where}: ETag is no text")
+    _unicode(version_id or "", f"{where}: VersionId")
+    _unicode(etag or "", f"{where}: ETag")
     modified = _time(version.get("LastModified"), f"{where}: LastModified")
     return Entry(version["Key"], version_id or "null", size, (etag or "").strip('"'), modified)
+
+
+def _unicode(text: str, what: str) -> None:
+    """Half of a surrogate pair can be written in JSON, but neither hashed nor kept."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadState(f"{what} is no Unicode") from error

@@ -31,13 +31,22 @@ class Incoming:
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Spool entries. Raises BadResponse when a key comes twice: the listing was not one."""
+        self._insert((entry[0], entry[2], entry_text(entry)) for entry in entries)
+
+    def add_latest(self, latest: Iterable[Change]) -> None:
+        """Spool what is said to be the latest of each key; of a deleted key nothing is kept in the end.
+
+        Raises BadResponse when a key comes twice, also once deleted and once not, before it takes the next one.
+        """
+        self._insert((key, 0, None) if entry is None else (key, entry.size, entry_text(entry)) for key, entry in latest)
+        with errors("(temporary)"):
+            self._connection.execute("DELETE FROM temp.incoming WHERE line IS NULL")
+
+    def _insert(self, rows: Iterable[tuple[str, int, str | None]]) -> None:
         with errors("(temporary)"):
             self._connection.execute("BEGIN")
             try:
-                self._connection.executemany(
-                    "INSERT INTO temp.incoming VALUES (?, ?, ?)",
-                    ((entry[0], entry[2], entry_text(entry)) for entry in entries),
-                )
+                self._connection.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?)", rows)
             except sqlite3.IntegrityError as error:
                 raise BadResponse("a key was listed twice, in two places of the version listing") from error
             finally:
@@ -69,8 +78,11 @@ class Incoming:
     def totals(self) -> tuple[int, int]:
         """(number of objects, sum of their bytes)."""
         with errors("(temporary)"):
-            row = self._connection.execute("SELECT count(*), coalesce(sum(size), 0) FROM temp.incoming").fetchone()
-        return int(row[0]), int(row[1])
+            # In two halves: the sizes in a file of someone else may have a sum that is more than SQLite can hold.
+            objects, high, low = self._connection.execute(
+                "SELECT count(*), coalesce(sum(size >> 32), 0), coalesce(sum(size & 0xffffffff), 0) FROM temp.incoming"
+            ).fetchone()
+        return int(objects), (int(high) << 32) + int(low)
 
     def lines(self) -> Iterator[str]:
         """The lines of the canonical form but its header, sorted by key (by byte)."""

@@ -5,18 +5,20 @@ from __future__ import annotations
 import gzip
 import io
 import json
-from collections.abc import Callable
+import tracemalloc
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import chain, cycle, repeat
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm import original
 from rwm.errors import BadState
+from rwm.jsonstream import ELEMENT_MAX, MEMBER_MAX
 from rwm.model import Entry, StateInfo
-from rwm.original import is_original_key, read_original
+from rwm.original import OriginalState, is_original_key, read_original
 from rwm.statefile import identified
 from rwm.times import parse_iso
 
@@ -154,10 +156,18 @@ def test_a_local_time_has_the_zone_of_the_name(start: datetime, name: str, secon
         ({"versions": [version("a", ETag=1)]}, "versions[0]: ETag is no text"),
         ({"versions": [version("a", LastModified=None)]}, "versions[0]: LastModified is no time"),
         ({"versions": [version("a", LastModified="x")]}, "versions[0]: LastModified is no time: 'x'"),
-        ({"versions": [version("\ud800")]}, "a text in the file is no Unicode"),
-        ({"bucket_name": "\ud800"}, "a text in the file is no Unicode"),
+        ({"versions": [version("a", Size=(1 << 63) - 1), version("b")]}, "the sum of all sizes is no size"),
+        ({"versions": [version("\ud800")]}, "versions[0]: Key is no Unicode"),
+        ({"versions": [version("a", VersionId="\ud800")]}, "versions[0]: VersionId is no Unicode"),
+        ({"versions": [version("a", ETag="\udfff")]}, "versions[0]: ETag is no Unicode"),
+        ({"delete_markers": [marker("\ud800", latest=True)]}, "delete_markers[0]: Key is no Unicode"),
+        ({"delete_markers": [marker("c", latest=True)] * 2}, "delete_markers[1]: a second latest version of 'c'"),
+        ({"bucket_name": "\ud800"}, "bucket_name is no Unicode"),
         ({"delete_markers": [marker("", latest=True)]}, "delete_markers[0] has no Key"),
-        ({"bucket_acl": float("nan")}, "not a JSON document: NaN is no number"),
+        ({"bucket_acl": float("nan")}, "not a JSON document: bucket_acl: NaN is no number"),
+        ({"versions": [version("a", Size=float("nan"))]}, "not a JSON document: versions[0]: NaN is no number"),
+        ({"versions": [version("a" * ELEMENT_MAX)]}, f"versions[0]: longer than {ELEMENT_MAX} characters"),
+        ({"bucket_policy": "a" * MEMBER_MAX}, f"bucket_policy: longer than {MEMBER_MAX} characters"),
     ],
 )
 def test_a_document_that_is_none(fields: dict[str, Any], why: str) -> None:
@@ -178,10 +188,53 @@ def test_a_beginning_is_never_taken_for_the_whole() -> None:
             read_original(io.BytesIO(data[:size]))
 
 
-def test_the_size_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(original, "SIZE_MAX", 1 << 20)
-    with pytest.raises(BadState, match="the file has more than 1 MiB when unpacked"):
-        read_original(io.BytesIO(gzip.compress(b" " * (64 << 20))))
+@given(order=st.permutations(list(document())), sizes=st.lists(st.integers(1, 300), min_size=1, max_size=8))
+def test_order_and_pieces_do_not_matter(order: list[str], sizes: list[int]) -> None:
+    whole = document()
+    content = json.dumps({name: whole[name] for name in order}, default=str).encode()
+    state = OriginalState(split(content, sizes))
+    entries = sorted(change.entry for change in state.latest() if change.entry)
+    assert (identified(state.info(2, 7), entries), entries) == (INFO, ENTRIES)
+
+
+def split(content: bytes, sizes: list[int]) -> Iterator[bytes]:
+    lengths = cycle(sizes)
+    while content:
+        size = next(lengths)
+        yield content[:size]
+        content = content[size:]
+
+
+edits = st.lists(
+    st.tuples(
+        st.integers(0, 3000),
+        st.integers(0, 3),
+        st.binary(max_size=3) | st.sampled_from([b'"', b"0", b"{", b"[", b"]", b"}", b",", b"\\"]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(is_packed=st.booleans(), edits=edits, end=st.none() | st.integers(0, 3000))
+def test_damage_is_a_bad_state_or_changes_nothing(
+    is_packed: bool, edits: list[tuple[int, int, bytes]], end: int | None
+) -> None:
+    """Without compression, which has a checksum, it may be another state, of another id."""
+    whole = packed(document())
+    data = whole if is_packed else gzip.decompress(whole)
+    for place, removed, added in edits:
+        place %= len(data) + 1
+        data = data[:place] + added + data[place + removed :]
+    try:
+        info, entries = read_original(io.BytesIO(data[:end]))
+    except BadState as error:
+        assert "\n" not in error.message
+        return
+    if is_packed:
+        assert (info, entries) == (INFO, ENTRIES)
+    assert identified(info, entries) == info
+    assert (info.id == INFO.id) == ((info, entries) == (INFO, ENTRIES))
 
 
 values = st.recursive(
@@ -234,3 +287,74 @@ def test_anything_anywhere_is_a_bad_state_or_a_state(place: list[Any], field: st
 )
 def test_names_of_the_original_files(key: str, is_one: bool) -> None:
     assert is_original_key(key) == is_one
+
+
+# --- memory ------------------------------------------------------------------------------------------
+
+
+SIZE = 16 << 20
+
+
+def read_with_peak(state: OriginalState) -> tuple[int, int]:
+    """How many there are, and the bytes of memory that it took to read them."""
+    tracemalloc.start()
+    count = sum(1 for _ in state.latest())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return count, peak
+
+
+def copies(element: dict[str, Any], size: int) -> Iterator[bytes]:
+    """The element so often, with commas, that it takes ``size`` bytes; each key another."""
+    text = json.dumps(element, default=str)
+    for number in range(size // len(text)):
+        yield ((", " if number else "") + text.replace("KEY", f"k{number:08d}")).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "element"),
+    [
+        ("versions", version("KEY", Size=0)),
+        ("versions", version("KEY", IsLatest=False)),
+        ("delete_markers", marker("KEY", latest=True)),
+    ],
+)
+def test_memory_does_not_grow_with_the_file(name: str, element: dict[str, Any]) -> None:
+    head = f'{{"bucket_name": "b", "time_start": "2023-11-20", "{name}": ['
+    state = OriginalState(chain([head.encode()], copies(element, SIZE), [b"]}"]))
+    count, peak = read_with_peak(state)
+    assert count == (0 if element["IsLatest"] is False else SIZE // len(json.dumps(element, default=str)))
+    assert state.bucket == "b"
+    assert peak < SIZE // 4
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        ('{"versions": [{"Key": "', "a"),
+        ('{"versions": [{"Key": "', "я"),
+        ('{"versions": [{"Key": "', "\\u"),
+        ('{"versions": [', "["),
+        ('{"versions": [', '{"a":'),
+        ('{"versions": [1', "0"),
+        ('{"delete_markers": [[0', ", 0"),
+        ('{"bucket_acl": ["', "a"),
+        ('{"bucket_acl": [{}', ", {}"),
+        ('{"bucket_acl": 1', "0"),
+        ('{"bucket_name": "', "a"),
+        ('{"', "a"),
+        ("{", " "),
+        ("", "{"),
+    ],
+)
+def test_memory_is_bounded_for_a_bomb(head: str, piece: str) -> None:
+    """Of whatever the file consists, when it is unpacked."""
+    size = 100 << 20
+    block = (piece * (1 << 16)).encode()
+    state = OriginalState(chain([head.encode()], repeat(block, size // len(block))))
+    tracemalloc.start()
+    with pytest.raises(BadState):
+        list(state.latest())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 48 << 20
