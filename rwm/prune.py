@@ -133,8 +133,9 @@ def plan(
     """Look at the whole bucket and decide. ``min_age`` in milliseconds. Changes nothing."""
     reasons = _reasons(s3, bucket, keep)
     cutoff = s3.server_time(bucket) - min_age if min_age else _NEVER
-    references, tally = index.references(bucket), Tally(index.states(bucket), keep)
-    last = Tally(index.states(bucket), keep[-1:])
+    recorded = index.states(bucket)  # once: if another process recorded one meanwhile, places in the list would shift
+    references, tally = index.references(bucket, recorded), Tally(recorded, keep)
+    last = Tally(recorded, keep[-1:])
     watch = Watch(keep[-1]) if keep else None
     locks = _Locks(s3, bucket)
     versions: list[Doomed] = []

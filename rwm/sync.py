@@ -25,12 +25,13 @@ from rwm.s3 import S3
 from rwm.statefile import PREFIX, FileName, parse_file_key
 
 _SPOOL_MEMORY = 1 << 20
+_VERSIONS = 8  # of one file that are looked at
 
 Progress = Callable[[int], None]
 
 
 class StateFile(NamedTuple):
-    """The first version of a key below ``rwm/``. ``uploaded`` in milliseconds; ``name`` is None for the original's."""
+    """A version of a key below ``rwm/``. ``uploaded`` in milliseconds; ``name`` is None for the original's."""
 
     key: str
     version_id: str
@@ -66,17 +67,21 @@ class BroughtIn:
 
 
 def state_files(s3: S3, bucket: str) -> list[StateFile]:
-    """The first version of each key that is, or claims to be, a state file; deleted and overwritten ones too.
+    """The first versions of each key that is, or claims to be, a state file; deleted and overwritten ones too.
 
-    Sorted by the time of the state, so that a delta comes after what it builds upon.
+    The first one counts. Others are there for the case that it is not what the id in its name says: somebody may have
+    known the name before. Sorted by the time of the state, so that a delta comes after what it builds upon.
     """
     found = []
     for history in by_key(s3.versions(bucket, OWN_PREFIX)):
         written = [version for version in history if not version.is_marker]
         key = history[0].key
         if written and (key.startswith(PREFIX) or is_original_key(key)):
-            first = written[-1]
-            found.append(StateFile(key, first.version_id, first.size, first.last_modified, parse_file_key(key)))
+            name = parse_file_key(key)
+            found += [
+                StateFile(key, version.version_id, version.size, version.last_modified, name)
+                for version in written[: -1 - (_VERSIONS if name else 1) : -1]
+            ]
     return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
 
 
@@ -102,12 +107,12 @@ def bring_in(
     errors of the index; what was recorded until then stays.
     """
     result, denied = BroughtIn(), 0
-    by_id: dict[str, Source] = {}
-    for file in files:
-        if file.name and not (file.name.is_delta and file.name.id in by_id):  # a full one builds upon nothing
-            by_id[file.name.id] = _source(s3, bucket, file)
-    with Intake(index, bucket, by_id.get) as intake:
+    done: set[str] = set()
+    with Intake(index, bucket, _sources(s3, index, bucket, files).get) as intake:
         for file in new:
+            progress(1)
+            if file.name and file.name.id in done:
+                continue
             try:
                 if not file.name and not is_original_key(file.key):
                     raise BadState("its name is not that of a state file")
@@ -126,10 +131,23 @@ def bring_in(
             else:
                 if not file.name:  # whose id is not in its name
                     index.ledger.pass_over(bucket, file.mark, RECORDED_AS + info.id)
+                done.add(info.id)
                 if is_new:
                     result.recorded.append(info)
-            progress(1)
     return result
+
+
+def _sources(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, Source]:
+    """Where the content of each state is, by state id: in the first version that is not known to be something else."""
+    rejected = index.ledger.passed_over(bucket).keys()
+    found: dict[str, StateFile] = {}
+    for file in files:
+        if file.name and file.mark not in rejected:
+            other = found.get(file.name.id)
+            # A full one builds upon nothing.
+            if other is None or (other.name and other.name.is_delta and not file.name.is_delta):
+                found[file.name.id] = file
+    return {number: _source(s3, bucket, file) for number, file in found.items()}
 
 
 def _source(s3: S3, bucket: str, file: StateFile) -> Source:
@@ -176,5 +194,5 @@ def _uploads(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str,
         if why.startswith(RECORDED_AS):
             uploads[why.removeprefix(RECORDED_AS)] = file.uploaded
         elif file.name and not why:
-            uploads[file.name.id] = max(file.uploaded, uploads.get(file.name.id, 0))
+            uploads[file.name.id] = min(file.uploaded, uploads.get(file.name.id, file.uploaded))
     return uploads

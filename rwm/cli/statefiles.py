@@ -54,9 +54,9 @@ def sync(app: App, bucket: str, again: bool) -> None:
     with output.progress(f"comparing with the history of {bucket}") as progress:
         judged = service.judge(app.s3, index, bucket, files, progress)
     if app.json:
-        output.document(_sync_json(bucket, len(files), came, judged))
+        output.document(_sync_json(bucket, len({file.key for file in files}), came, judged))
     else:
-        click.echo(output.escape(_headline(bucket, len(files), came)))
+        click.echo(output.escape(_headline(bucket, len({file.key for file in files}), came)))
         _show_files(came)
         _show_verdicts(judged, everything=app.verbose)
     _say_what_is_known(index, bucket, judged)

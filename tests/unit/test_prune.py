@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -323,6 +324,30 @@ class TestPlan:
         assert [(d.key, d.version_id) for d in found.versions] == [("data/a", a[0]), ("data/b", "v1")]
         assert [d.key for d in found.markers] == ["data/b"]
         assert (found.bytes, found.kept_versions, found.too_young, found.locked) == (3, 2, 0, 0)
+
+    def test_a_state_that_another_process_records_meanwhile_moves_no_other_to_its_place(
+        self, index: Index, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3 = MemoryS3(BUCKET)
+        needed = s3.put(BUCKET, "data/a", b"1")
+        s3.now += 10 * SECOND
+        kept = capture(s3, index, BUCKET)
+        s3.now += 10 * SECOND
+        s3.put(BUCKET, "data/a", b"2")
+        s3.now += 10 * SECOND
+        capture(s3, index, BUCKET)
+        s3.now += 10 * SECOND
+        references = Index.references
+
+        def late(self: Index, *arguments: Any) -> Any:
+            found = references(self, *arguments)
+            with Index.open(index.path) as other:
+                capture(s3, other, BUCKET, at=kept.captured_at - 5 * SECOND, origin="past")
+            return found
+
+        monkeypatch.setattr(Index, "references", late)
+        found = plan(s3, index, BUCKET, [kept])
+        assert ("data/a", needed) not in [(doomed.key, doomed.version_id) for doomed in found.versions]
 
     def test_our_own_objects_are_not_touched(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
