@@ -23,19 +23,26 @@ class Patient:
     """Seconds for which a page of a listing is asked for again, on top of what botocore does within a few."""
 
     sleep: Callable[[float], None] = staticmethod(time.sleep)
+    _answered = False
 
     def again(self, ask: Callable[[], T], what: str) -> T:
-        """The answer, however late. Raises Unreachable when none came for :attr:`patience` seconds; others at once."""
+        """The answer, however late. Raises Unreachable when none came for :attr:`patience` seconds; others at once.
+
+        A server that never answered is not waited for: the endpoint is wrong more often than the network fails.
+        """
         pause, began, told = _FIRST, time.monotonic(), False
         while True:
             try:
-                return ask()
+                answer = ask()
             except Unreachable:
                 left = self.patience - (time.monotonic() - began)
-                if left <= 0:
+                if left <= 0 or not self._answered:
                     raise
                 if not told:
                     _log.warning("%s: no usable answer, asking again for %.0f seconds", what, left)
                     told = True
                 self.sleep(min(pause * random.uniform(0.5, 1.0), left))  # noqa: S311 - so that not all ask at once
                 pause = min(pause * 2, _LONGEST)
+            else:
+                self._answered = True
+                return answer

@@ -230,6 +230,7 @@ def test_a_fault_of_the_content_is_passed_on() -> None:
 # --- memory ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_elements() -> None:
     spaces = b" " * (64 << 10)
     content = chain([b'{"rows": ['], repeat(b"[], " * 10_000, 100), [b'"end"]'], repeat(spaces, 64), [b"}"])
