@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from rwm.errors import BadResponse, NotFound
 from rwm.s3.mapping import mapped
 
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from rwm.policy import Policy
+
+
+def _is_our_own_first_try(error: ClientError) -> bool:
+    """Whether the bucket is there because an attempt before this one made it, whose answer did not come."""
+    retried = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
+    return retried and error.response.get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou"
 
 
 class Buckets:
@@ -48,7 +56,11 @@ class Buckets:
         if ".amazonaws.com" in self.endpoint_url and self.region != "us-east-1":
             request["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
         with mapped("CreateBucket", bucket):
-            self.client.create_bucket(**request)
+            try:
+                self.client.create_bucket(**request)
+            except ClientError as error:
+                if not _is_our_own_first_try(error):
+                    raise
 
     def delete_bucket(self, bucket: str) -> None:
         """Delete an empty bucket."""

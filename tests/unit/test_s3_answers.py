@@ -40,7 +40,7 @@ def serve() -> Iterator[Serve]:
                 if self.command != "HEAD":
                     self.wfile.write(body)
 
-            do_GET = do_HEAD = do_POST = do_DELETE = answer
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nobody reads it."""
@@ -168,3 +168,15 @@ def test_redirects_without_end(serve: Serve) -> None:
     s3 = serve((307, {"Location": "http://127.0.0.1:9/"}, b""))
     with pytest.raises(BadResponse, match="redirects without end"):
         s3.get("bucket1", "key")
+
+
+OWNED = (409, {}, b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>")
+
+
+def test_a_bucket_that_an_attempt_without_an_answer_has_made_is_made(serve: Serve) -> None:
+    serve((503, {}, b""), OWNED).create_bucket("bucket1")
+
+
+def test_a_bucket_that_was_there_before_is_not_made(serve: Serve) -> None:
+    with pytest.raises(S3Error, match="BucketAlreadyOwnedByYou"):
+        serve(OWNED).create_bucket("bucket1")
