@@ -170,7 +170,7 @@ def test_redirects_without_end(serve: Serve) -> None:
         s3.get("bucket1", "key")
 
 
-OWNED = (409, {}, b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>")
+OWNED: Answer = (409, {}, b"<Error><Code>BucketAlreadyOwnedByYou</Code></Error>")
 
 
 def test_a_bucket_that_an_attempt_without_an_answer_has_made_is_made(serve: Serve) -> None:
