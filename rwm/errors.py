@@ -12,7 +12,8 @@
     ├── StateNotFound     1  no recorded state, or more than one, answers to that name
     ├── BadState          1  a state file is not one, is cut off, or is not what its id says
     ├── IndexUnusable     1  the index cannot be read or written
-    │   └── IndexDamaged  1  its file is damaged; `rwm state sync` makes it anew
+    │   ├── IndexDamaged  1  its file is damaged; `rwm state sync` makes it anew
+    │   └── SpoolFull     1  there is no room for a state on its way into it
     ├── CommandMissing    1  a program that RWM runs is not installed
     ├── MountError        1  a mount cannot be made or ended
     └── S3Error           1  the server said no, said nonsense, or said nothing
@@ -86,6 +87,10 @@ class IndexUnusable(RwmError):
 
 class IndexDamaged(IndexUnusable):
     """The index file is not a whole SQLite database any more."""
+
+
+class SpoolFull(IndexUnusable):
+    """The temporary directory has no room for a state that is read or captured."""
 
 
 class CommandMissing(RwmError):

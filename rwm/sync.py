@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
 from rwm.comparison import Comparison, Judged
-from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, Unreachable
+from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
 from rwm.histories import histories
 from rwm.index import RECORDED_AS, Index
 from rwm.intake import Intake, Source
@@ -122,7 +122,7 @@ def bring_in(
                 result.rejected.append(Rejected(file.key, file.version_id, error.message))
             except Unreachable:
                 raise
-            except (S3Error, _NoRoom) as error:
+            except (S3Error, _NoRoom, SpoolFull) as error:
                 result.unread.append(Rejected(file.key, file.version_id, error.message))
                 denied += isinstance(error, AccessDenied)
                 if denied == len(files):

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from rwm.config import private_directory
-from rwm.errors import IndexDamaged, IndexUnusable
+from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
 from rwm.index.schema import STEPS, migrations
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
@@ -87,12 +87,21 @@ def errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        kind = IndexDamaged if _is_damage(error) else IndexUnusable
-        raise kind(f"index {path}: {error}", hint=_hint(error)) from error
+        raise _kind(error, path)(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
 
 
+def _kind(error: sqlite3.Error, path: Path | str) -> type[IndexUnusable]:
+    if _is_damage(error):
+        return IndexDamaged
+    return SpoolFull if path == TEMPORARY and _primary(error) in _NO_ROOM else IndexUnusable
+
+
+TEMPORARY = "(temporary)"
+"""Stands for the path of temporary tables."""
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 REBUILD = "`rwm state sync BUCKET` moves the damaged file away and makes the index anew from the bucket"
 
@@ -112,6 +121,6 @@ def _hint(error: sqlite3.Error) -> str:
     primary = _primary(error)
     if primary == sqlite3.SQLITE_BUSY:
         return "another process has been writing to it for a long time: try again"
-    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+    if primary in _NO_ROOM:
         return "the disk is full or failing: make room and try again; the index is as it was"
     return "check index_path and its rights"

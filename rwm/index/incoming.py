@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from rwm.errors import BadResponse, BadState
-from rwm.index.connection import errors
+from rwm.index.connection import TEMPORARY, errors
 from rwm.model import Change, Entry
 from rwm.statefile import entry_text
 from rwm.times import parse_iso
@@ -23,7 +23,7 @@ class Incoming:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             connection.execute("DROP TABLE IF EXISTS temp.incoming")
             connection.execute(
                 "CREATE TEMP TABLE incoming (key TEXT PRIMARY KEY, size INTEGER, line TEXT) STRICT, WITHOUT ROWID"
@@ -39,11 +39,11 @@ class Incoming:
         Raises BadResponse when a key comes twice, also once deleted and once not, before it takes the next one.
         """
         self._insert((key, 0, None) if entry is None else (key, entry.size, entry_text(entry)) for key, entry in latest)
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             self._connection.execute("DELETE FROM temp.incoming WHERE line IS NULL")
 
     def _insert(self, rows: Iterable[tuple[str, int, str | None]]) -> None:
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             self._connection.execute("BEGIN")
             try:
                 self._connection.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?)", rows)
@@ -54,12 +54,12 @@ class Incoming:
 
     def clear(self) -> None:
         """Forget what is spooled."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             self._connection.execute("DELETE FROM temp.incoming")
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Make another state of the one that is spooled. Raises BadState for a key to remove that is not there."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             self._connection.execute("BEGIN")
             try:
                 for key, entry in changes:
@@ -77,7 +77,7 @@ class Incoming:
 
     def totals(self) -> tuple[int, int]:
         """(number of objects, sum of their bytes)."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             # In two halves: the sizes in a file of someone else may have a sum that is more than SQLite can hold.
             objects, high, low = self._connection.execute(
                 "SELECT count(*), coalesce(sum(size >> 32), 0), coalesce(sum(size & 0xffffffff), 0) FROM temp.incoming"
@@ -86,7 +86,7 @@ class Incoming:
 
     def lines(self) -> Iterator[str]:
         """The lines of the canonical form but its header, sorted by key (by byte)."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             cursor = self._connection.execute("SELECT line FROM temp.incoming ORDER BY key")
             while rows := cursor.fetchmany(_BATCH):
                 for (line,) in rows:
@@ -98,13 +98,13 @@ class Incoming:
 
     def differences(self, before: Iterable[Entry]) -> Iterator[Change]:
         """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             cursor = self._connection.execute("SELECT key, line FROM temp.incoming ORDER BY key")
             yield from _differences(iter(before), cursor)
 
     def close(self) -> None:
         """Free the space."""
-        with errors("(temporary)"):
+        with errors(TEMPORARY):
             self._connection.execute("DROP TABLE IF EXISTS temp.incoming")
 
 

@@ -30,6 +30,7 @@ EXIT_CODES = {
     "BadState": 1,
     "IndexUnusable": 1,
     "IndexDamaged": 1,
+    "SpoolFull": 1,
     "CommandMissing": 1,
     "MountError": 1,
     "S3Error": 1,

@@ -343,6 +343,17 @@ def test_files_in_a_circle_leave_the_next_capture_a_beginning(s3: Watched, machi
 # --- faults on the way -----------------------------------------------------------------------------------------
 
 
+def test_a_state_that_there_is_no_room_for_does_not_keep_the_others(s3: Watched, machine: Index, index: Index) -> None:
+    infos = captures(s3, machine)
+    large = [Entry(f"data/{number:064x}", "v", 1, "e", 0) for number in range(4000)]
+    forged(s3, large, infos[1].captured_at)
+    index._connection.execute("PRAGMA temp.max_page_count = 100")
+    result = sync(s3, index)
+    assert result.came.recorded == infos
+    assert ["disk is full" in file.why for file in result.came.unread] == [True]
+    assert set(result.verdicts.values()) == {"verified"}
+
+
 def test_killed_between_recording_and_judging(s3: Watched, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
     files = state_files(s3, BUCKET)
