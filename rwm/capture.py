@@ -20,6 +20,7 @@ from rwm.statefile import identified_by_lines
 from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+_SETTLE = 0.2  # seconds
 _REPORTED = 1000  # versions between two reports of progress
 
 Progress = Callable[[int, int], None]
@@ -79,11 +80,14 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
         if second >= now:
             raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
         return second
-    deadline = time.monotonic() + _TICK_LIMIT
+    deadline, waited = time.monotonic() + _TICK_LIMIT, False
     while s3.server_time(bucket) <= now:
         if time.monotonic() > deadline:
             raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
         time.sleep(0.05)
+        waited = True
+    if waited:  # Ceph RGW has been seen to list an entry some milliseconds after the time that it has
+        time.sleep(_SETTLE)
     return now
 
 
@@ -121,6 +125,8 @@ def _counted(listed: Iterable[ObjectVersion], progress: Progress) -> Iterator[Ob
 
 def _record(s3: S3, index: Index, spool: Incoming, info: StateInfo) -> StateInfo:
     info = identified_by_lines(info, spool.lines())
+    if index.has(info) and index.ledger.stored(info):
+        return info
     arrival = index.arrival(info, spool)
     arrival.record("own", deposit(s3, index, spool, arrival))
     return info

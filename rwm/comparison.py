@@ -19,13 +19,16 @@ from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from rwm.model import OWN_PREFIX, Entry, ObjectVersion, StateInfo
-from rwm.times import SECOND, iso
+from rwm.times import DAY, SECOND, iso
 
 Verdict = Literal["verified", "contradicted", "unknown"]
 """All entries are as the history says; something is not; or nothing is, but versions are gone that would tell."""
 
 CONTRADICTIONS = 100
 """So many contradictions are told of one state; all are counted."""
+
+LISTING_MAX = DAY // 4
+"""Milliseconds that a listing may go on after the second of its state. Who forges a state may date it long ago."""
 
 _ALWAYS = 1 << 63  # after all times
 
@@ -68,7 +71,10 @@ class Comparison:
         self._wanted = [number for number, info in enumerate(states) if info.id in ids]
         # The second of a state counts as a whole: what was written before its end is in.
         self._ends = [info.captured_at + SECOND for info in states]
-        self._latest = [uploaded[info.id] + SECOND if info.id in uploaded else _ALWAYS for info in states]
+        self._latest = [
+            min(uploaded[info.id] + SECOND, info.captured_at + LISTING_MAX) if info.id in uploaded else _ALWAYS
+            for info in states
+        ]
         self._lenient = [n for n in self._wanted if states[n].origin == "original" and self._latest[n] != _ALWAYS]
         self._verified = [0] * (len(states) + 1)
         self._contradicted = [0] * (len(states) + 1)
@@ -132,6 +138,8 @@ class Comparison:
         if version is None:
             return  # gone since, or never there: nobody can tell
         if why := _difference(version, entry):
+            if entry.version_id == "null":
+                return  # overwritten in place: what it was nobody can tell
             fault = Contradiction(entry.key, entry.version_id, why)
             self._contradict(self._contradicted, numbers.start, numbers.stop, fault)
             return

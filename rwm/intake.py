@@ -136,6 +136,8 @@ class Intake:
     def _fits(self, source: Source, info: StateInfo) -> None:
         if self._bucket is not None and info.bucket != self._bucket:
             raise BadState(f"it is of another bucket: {info.bucket}")
+        if source.is_stored and source.name and info.origin == "original":
+            raise BadState("RWM keeps no states of the original tool there")
         if source.name and source.name.captured_at != info.captured_at:
             raise BadState(f"its header says another time than its name: {iso(info.captured_at)}")
 

@@ -113,7 +113,8 @@ def kept_states(index: Index, bucket: str, *, last: int, named: Iterable[str]) -
     """
     recorded = index.recorded(bucket)
     states = [state.info for state in recorded]
-    credible = [state.info for state in recorded if state.trust not in ("contradicted", "unknown")]
+    credible = [state.info for state in recorded if state.trust in ("own", "verified")]
+    credible = credible or [state.info for state in recorded if state.trust == "unchecked"]
     names = list(named)
     if last < 1 and not names:
         raise UsageError("say which states to keep", hint="with --keep-last N (at least 1) or --keep-state S")

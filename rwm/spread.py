@@ -17,7 +17,6 @@ T = TypeVar("T")
 Read = Callable[[Iterable[ObjectVersion]], Iterator[T]]
 _PROBE = 4000  # entries that are listed by one connection before anything else is tried
 _LEVELS = 10  # pages of names in the prefix itself, of which all are held
-_LAST = "\U0010ffff"  # sorts behind every name
 _INSTANT = 1e-6
 
 
@@ -57,12 +56,7 @@ def spread(
         done += 2 * width
         speeds[width] = (sum(counted.counts) - before) / max(time.monotonic() - began, _INSTANT)
     width = concurrency or best_width(speeds)
-    last = children[min(done, len(children)) - 1] if done else max(start.seen)
-    in_order = children == sorted(children) and min([*children[done:], _LAST]) > max(start.seen)
-    if width == 1 and in_order and not s3.loses_keys:  # as if nothing had been tried
-        yield from read(entry for entry in keys if entry.key <= last)
-        yield from read(s3.versions(bucket, prefix, after=last + _LAST))
-    elif width == 1 and concurrency is None:  # directory by directory would be more requests
+    if width == 1 and concurrency is None:  # as if nothing had been tried: directory by directory is more requests
         finished = set(children[:done])
         yield from read(entry for entry in start.rest() if start.name(entry.key) not in finished)
     else:

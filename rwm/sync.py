@@ -23,6 +23,7 @@ from rwm.model import OWN_PREFIX, StateInfo
 from rwm.original import is_original_key
 from rwm.s3 import S3
 from rwm.statefile import PREFIX, FileName, parse_file_key
+from rwm.times import SECOND
 
 _SPOOL_MEMORY = 1 << 20
 _VERSIONS = 8  # of one file that are looked at
@@ -194,5 +195,10 @@ def _uploads(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str,
         if why.startswith(RECORDED_AS):
             uploads[why.removeprefix(RECORDED_AS)] = file.uploaded
         elif file.name and not why:
-            uploads[file.name.id] = min(file.uploaded, uploads.get(file.name.id, file.uploaded))
+            before = uploads.get(file.name.id)
+            # What was there before the state's second is no copy of it, but somebody knew the name.
+            if before is None or before + SECOND < file.name.captured_at:
+                uploads[file.name.id] = file.uploaded
+            elif file.uploaded + SECOND >= file.name.captured_at:
+                uploads[file.name.id] = min(file.uploaded, before)
     return uploads

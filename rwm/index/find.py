@@ -16,7 +16,8 @@ _SELECT = (
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
-_CREDIBLE = "s.trust NOT IN ('contradicted', 'unknown')"
+# What was not compared yet is meant only where there is nothing better.
+_CREDIBLE = ("s.trust IN ('own', 'verified')", "s.trust = 'unchecked'")
 
 
 class Finder:
@@ -69,9 +70,10 @@ class Finder:
         """A state that may be forged, or is not whole any more, is never meant by a time: its id names it."""
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
         condition = "b.name = ? AND s.captured_at <= ?"
-        found = self.where(f"{condition} AND {_CREDIBLE} ORDER BY s.moment DESC LIMIT 1", (bucket, until))
-        if found:
-            return found[0].info
+        for credible in _CREDIBLE:
+            found = self.where(f"{condition} AND {credible} ORDER BY s.moment DESC LIMIT 1", (bucket, until))
+            if found:
+                return found[0].info
         when = "" if text == "latest" else f" at or before {iso(until)}"
         if self.where(f"{condition} LIMIT 1", (bucket, until)):
             raise StateNotFound(

@@ -71,8 +71,6 @@ class Versions(Patient):
     """What an account can do with versions as such. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
-    loses_keys: bool = False
-    """Whether the server may lose keys at page breaks, as its last listing told."""
 
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
@@ -116,18 +114,11 @@ class Versions(Patient):
         with _named(bucket):
             page = parse_page(answer.get(_RAW, b""))
         server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
-        self.loses_keys = _loses_keys(server, page)
-        return page, self.loses_keys
+        return page, _loses_keys(server, page)
 
-    def versions(
-        self, bucket: str, prefix: str = "", *, page_size: int = 1000, after: str = ""
-    ) -> Iterator[ObjectVersion]:
-        """Every entry below ``prefix``, per key newest first; those of a key next to each other.
-
-        ``after``: of the keys that are greater by byte only; not from a server that loses keys.
-        """
-        first, loses = self._answer(bucket, prefix, "", page_size, after)
-        assert not (loses and after)
+    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+        """Every entry below ``prefix``, per key newest first; those of a key next to each other."""
+        first, loses = self._answer(bucket, prefix, "", page_size)
         if not loses:
             for page in self._pages(bucket, prefix, "", page_size, first):
                 yield from page.versions

@@ -164,7 +164,7 @@ def write_meanwhile(s3: S3, monkeypatch: pytest.MonkeyPatch, before: str, write:
     """Call ``write`` once, when T0 is over, just before the listing of the prefix ``before``."""
     plain, done = s3.versions, list[bool]()
 
-    def versions(bucket: str, prefix: str = "", *, page_size: int = 1000, after: str = "") -> Iterator[ObjectVersion]:
+    def versions(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         if prefix == before and not done:
             done.append(True)
             write()

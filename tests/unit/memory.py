@@ -108,11 +108,9 @@ class MemoryS3(S3):
 
     # --- listings
 
-    def versions(
-        self, bucket: str, prefix: str = "", *, page_size: int = 1000, after: str = ""
-    ) -> Iterator[ObjectVersion]:
+    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         found = self._of(bucket)
-        keys = [key for key in sorted(found) if key.startswith(prefix) and key > after]
+        keys = [key for key in sorted(found) if key.startswith(prefix)]
         return iter([entry for key in keys for entry in found[key]])
 
     def list_pages(

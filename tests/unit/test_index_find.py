@@ -64,7 +64,7 @@ class TestResolve:
 
 
 class TestTrust:
-    @pytest.mark.parametrize("trust", ["own", "unchecked", "verified"])
+    @pytest.mark.parametrize("trust", ["own", "verified"])
     @pytest.mark.parametrize("doubt", ["unknown", "contradicted"])
     def test_latest_and_times_pass_over_what_history_does_not_confirm(
         self, index: Index, trust: Trust, doubt: Trust
@@ -78,6 +78,13 @@ class TestTrust:
         assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == first
         assert index.resolve(second.id[:12]) == index.by_id(second.id) == second
         assert index.recorded(BUCKET)[-1] == RecordedState(second, doubt, 5000)
+
+    def test_what_was_not_compared_is_meant_only_where_there_is_nothing_better(self, index: Index) -> None:
+        late = state(30, listed({"k": "v3"}))
+        index.record(late, listed({"k": "v3"}), trust="unchecked")
+        assert index.resolve("latest", BUCKET) == late
+        first = put(index, 10, {"k": "v1"})
+        assert index.resolve("latest", BUCKET) == first
 
     def test_where_none_is_confirmed_it_says_so(self, index: Index) -> None:
         info = put(index, 10, {"k": "v1"})

@@ -22,7 +22,7 @@ from rwm.model import Entry, StateInfo
 from rwm.prune import execute, kept_states, plan
 from rwm.statefile import canonical, delta_key, file_key, identified
 from rwm.sync import BroughtIn, bring_in, judge, new_files, state_files
-from rwm.times import iso
+from rwm.times import DAY, iso
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -352,6 +352,26 @@ def test_a_state_that_there_is_no_room_for_does_not_keep_the_others(s3: Watched,
     assert result.came.recorded == infos
     assert ["disk is full" in file.why for file in result.came.unread] == [True]
     assert set(result.verdicts.values()) == {"verified"}
+
+
+def test_a_capture_that_is_dated_long_ago_cannot_have_what_was_written_since(s3: Watched, index: Index) -> None:
+    clean = s3.now
+    s3.now += 5 * DAY
+    s3.put(BUCKET, "index/poison", b"a valid name")
+    with Index.open(index.path.with_name("machine.sqlite")) as own:
+        s3.now += 10_000
+        entries = [*own.entries(capture(s3, own, BUCKET))]
+    false = forged(s3, entries, clean // 1000 * 1000 + 3_600_000)
+    assert sync(s3, index).verdicts[false.id] == "contradicted"
+
+
+def test_a_capture_of_the_same_past_again_writes_nothing(s3: Watched, index: Index) -> None:
+    at = s3.now
+    s3.now += 10_000
+    info = capture(s3, index, BUCKET, at=at, origin="past")
+    before = s3.present(BUCKET)
+    assert capture(s3, index, BUCKET, at=at, origin="past") == info
+    assert s3.present(BUCKET) == before
 
 
 def test_killed_between_recording_and_judging(s3: Watched, machine: Index, index: Index) -> None:
