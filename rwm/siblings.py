@@ -70,7 +70,7 @@ def cut(page: Page, prefix: str) -> Cut | None:
     for name in sorted(names, key=lambda name: name.text, reverse=True):
         if any(key < name.text for key in unfinished):
             continue
-        if name.version and name.stored >= last and name.walked != name.stored:
+        if name.version and name.stored >= last and (name.walked != name.stored or name.version == "null"):
             continue  # from before versioning; its later versions are still to come, and are no place to go on from
         if not name.version and name.stored > last:
             continue  # names that extend this directory's may be still to come

@@ -41,7 +41,8 @@ class Seaweed:
             found.append(entry)
             if len(found) > size:
                 break
-        kept = sorted(found, key=lambda entry: entry[0])[:size]
+        # By byte, and per key newest first, wherever the walk met them.
+        kept = sorted(found, key=lambda one: (one[0], self.entries[one[0]].index(one[1]) if one[1] else 0))[:size]
         versions = [entry for _, entry in kept if entry]
         prefixes = [text for text, entry in kept if entry is None]
         if len(found) <= size:
