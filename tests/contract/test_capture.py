@@ -21,7 +21,7 @@ from rwm.histories import histories
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, connect
-from rwm.statefile import PREFIX, file_key
+from rwm.statefile import PREFIX, delta_key, file_key
 from rwm.times import SECOND
 from tests.contract.buckets import Model, next_second, unique, versioned
 from tests.servers import Server
@@ -336,4 +336,5 @@ def test_two_captures_at_once(s3: S3, server: Server, tmp_path: Path) -> None:
         assert 1 <= len(states) <= 2
         for info in states:
             assert content(index, info) == model.current()
-            assert file_key(info) in {version.key for version in s3.versions(model.bucket, PREFIX)}
+            copies = {version.key for version in s3.versions(model.bucket, PREFIX)}
+            assert copies & {file_key(info), delta_key(info)}  # a delta, if the other one had recorded its own before
