@@ -20,7 +20,8 @@
         ├── AccessDenied  6  wrong keys, or a right that the account does not have
         ├── NotFound      1  404 and nothing else: bucket, key or version is absent
         ├── Unreachable   1  no usable answer: name, route, TLS, time-out, 5xx after all retries
-        └── BadResponse   1  an answer that cannot be trusted: cut off, malformed, looping
+        ├── BadResponse   1  an answer that cannot be trusted: cut off, malformed, looping
+        └── Cancelled     1  nobody wanted the answer any more
 
 A message is one line that says what failed, on which thing, and why; ``hint`` says what to do about it.
 """
@@ -123,3 +124,7 @@ class Unreachable(S3Error):
 
 class BadResponse(S3Error):
     """An answer that cannot be trusted: cut off, malformed, repeated, or going backwards."""
+
+
+class Cancelled(S3Error):
+    """A request was given up, because nobody wanted its answer any more."""

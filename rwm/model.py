@@ -5,6 +5,7 @@ Times are integers, milliseconds since 1970-01-01 UTC (S3 listings know no more)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -104,11 +105,24 @@ class TreeNode(NamedTuple):
     entry: Entry | None
 
 
+class UploadOrder(Protocol):
+    """The packs of a state in the order of their upload. Its methods may be called from one thread at a time."""
+
+    def rank(self, entry: Entry) -> int | None:
+        """The place of a pack, counted from 0; None for what is none."""
+
+    def entry(self, rank: int) -> Entry | None:
+        """The pack of a place, or None after the last one."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 class StateTree(Protocol):
     """A state as directories, read on demand. Directory ids mean something to the same tree only.
 
     Only what a filesystem can show is in it: hidden keys are counted by ``hidden_count`` and listed by
-    ``hidden_keys``. All methods may be called from one thread only.
+    ``hidden_keys``. All methods but ``upload_order`` may be called from one thread only.
     """
 
     root: int
@@ -123,15 +137,20 @@ class StateTree(Protocol):
     def hidden_count(self) -> int:
         """How many keys of the state have no path."""
 
+    def upload_order(self) -> UploadOrder:
+        """Its packs in the order of their upload. May take a second for each million; any thread may ask."""
+
 
 class ObjectReader(Protocol):
     """Reads versions of one bucket and can do nothing else. Safe to call from any thread."""
 
     bucket: str
 
-    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+    def read_range(
+        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+    ) -> bytes | bytearray:
         """Bytes ``start`` to ``stop`` (exclusive) of that version: exactly ``stop - start`` of them.
 
-        Transient trouble is retried inside. Raises NotFound when the version is gone, AccessDenied,
-        Unreachable, or BadResponse when the server keeps answering with another length.
+        ``wanted`` is asked now and then; once it says no, Cancelled is raised. Raises NotFound when the version is
+        gone, AccessDenied, Unreachable when there is no usable answer, or BadResponse for one that cannot be right.
         """

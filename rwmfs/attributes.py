@@ -7,7 +7,7 @@ import stat
 import pyfuse3
 
 from rwm.model import Entry
-from rwmfs.cache import BLOCK
+from rwmfs.pieces import WINDOW
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchFile
 
 FOREVER = 10 * 365 * 24 * 3600
@@ -48,7 +48,7 @@ class Attributes:
         answer.st_mode = mode
         answer.st_size = size
         answer.st_blocks = -(-size // 512)
-        answer.st_blksize = BLOCK
+        answer.st_blksize = WINDOW
         answer.st_uid, answer.st_gid = self.uid, self.gid
         answer.st_atime_ns = answer.st_mtime_ns = answer.st_ctime_ns = time_ns
         answer.entry_timeout = answer.attr_timeout = lifetime

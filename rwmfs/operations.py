@@ -28,7 +28,7 @@ import pyfuse3
 
 from rwm.errors import RwmError, S3Error
 from rwmfs.attributes import Attributes, absent
-from rwmfs.reader import BlockReader, ObjectId, OpenObject
+from rwmfs.reader import OpenObject, Reader
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchError, ScratchFile
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree, Listing, UnknownInode
 
@@ -73,7 +73,7 @@ class Operations(pyfuse3.Operations):
 
     supports_dot_lookup = False
 
-    def __init__(self, tree: InodeTree, scratch: Scratch, reader: BlockReader) -> None:
+    def __init__(self, tree: InodeTree, scratch: Scratch, reader: Reader) -> None:
         super().__init__()
         self._tree = tree
         self._scratch = scratch
@@ -201,7 +201,7 @@ class Operations(pyfuse3.Operations):
         if flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         entry = self._tree.entry(self._tree.node(inode))
-        opened = self._reader.open(ObjectId(entry.key, entry.version_id, entry.size))
+        opened = self._reader.open(self._tree.state, entry)
         return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=True)
 
     @_handler
@@ -242,6 +242,8 @@ class Operations(pyfuse3.Operations):
         opened = self._handles.pop(fh)
         if isinstance(opened, ScratchFile):
             self._scratch.release(opened)
+        elif isinstance(opened, OpenObject):
+            self._reader.close(opened)
 
     # --- directories ---------------------------------------------------------------------------------
 

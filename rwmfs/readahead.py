@@ -1,49 +1,44 @@
-"""How far to read ahead of one reader of one object. Pure: counts blocks, fetches nothing.
+"""How far to read ahead of one reader of one object. Pure: counts bytes, fetches nothing.
 
 Reads that follow each other (give or take a little, because the kernel sends neighbouring requests in parallel) make a
-run. A run that starts where the object starts is taken for a reading of the whole: restic reads packs that way, and it
-comes back to those that it reads in parts. A run from the middle has to show itself: with a block behind it a window
-is fetched ahead, with a window behind it as much as for a whole. Any other read fetches the blocks that it asks for.
-
-The end of what is fetched ahead moves by whole windows, so that a sequential reader costs few, large requests.
+run. What is fetched ahead grows with the run: as much again as it has read so far, up to a limit. A run that starts
+where the object starts gets a first bit on credit. Any other read that follows none gets just what it asks for.
 """
 
 from __future__ import annotations
 
-from rwmfs.cache import BLOCK
+CREDIT = 1 << 20
+"""Bytes ahead of a first read at the start of an object."""
 
-WINDOW = 4
-"""Blocks of one GET at most."""
-
-SLACK = BLOCK
+SLACK = 1 << 20
 """Bytes by which a read may miss the end of its run and still belong to it."""
 
 
 class Readahead:
-    """The run of one open file. ``limit`` is how many blocks may be fetched ahead of it."""
+    """The run of one open file. ``limit`` is how many bytes may be fetched ahead of it."""
 
-    __slots__ = ("_end", "_start", "limit")
+    __slots__ = ("_begin", "_end", "_until", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._start = self._end = 0
+        self._begin = self._end = self._until = 0
 
-    def wanted(self, start: int, stop: int, blocks: int) -> int:
-        """For a read of the bytes ``start`` to ``stop`` (exclusive) of an object of ``blocks`` blocks: where to end.
+    def follows(self, start: int) -> bool:
+        """Whether a read from ``start`` on would go on with the run. The first read does where the object starts."""
+        return abs(start - self._end) <= SLACK if self._end else start == 0
 
-        The number of the block after the last one to fetch; at least what the read itself needs.
+    def wanted(self, start: int, stop: int) -> int:
+        """For a read of the bytes ``start`` to ``stop`` (exclusive): where to end, ``stop`` or more.
+
+        That moves by leaps of at least half of what is read ahead, so that a run costs few requests.
         """
-        first_read = self._end == 0
-        if (first_read and start > 0) or abs(start - self._end) > SLACK:
-            self._start, self._end = start, stop
-        else:
+        if self.follows(start):
             self._end = max(self._end, stop)
-        last = (stop - 1) // BLOCK + 1
-        ahead = last + self._ahead()
-        return min(max(last, ahead - ahead % WINDOW), blocks)
-
-    def _ahead(self) -> int:
-        behind = self._end - self._start
-        if self._start == 0 or behind >= WINDOW * BLOCK:
-            return self.limit
-        return min(WINDOW, self.limit) if behind >= BLOCK else 0
+        else:
+            self._begin, self._end, self._until = start, stop, stop
+        behind = self._end - self._begin
+        credit = CREDIT if self._begin == 0 else 0
+        ahead = min(max(behind, credit), self.limit) if credit or behind > stop - start else 0
+        if self._until - self._end < ahead // 2:
+            self._until = self._end + ahead
+        return max(self._until, stop)

@@ -1,12 +1,16 @@
-"""Reads objects by version id through a cache: in blocks, with few and large requests, each block once.
+"""Reads objects by version id through memory: few and large requests, each byte fetched once, never a wrong one.
 
-**What runs where.** Everything here runs in the trio thread but ``ObjectReader.read_range``, which runs in worker
-threads, at most ``connections`` at a time. Between two awaits nothing else runs: finding out which blocks are missing
-and putting their fetches on record is one step (``_collect``), so a block is never fetched twice at a time.
+**What runs where.** Everything here runs in the trio thread; ``fetcher`` has what runs elsewhere. Between two awaits
+nothing else runs: finding out what is missing and putting it on its way is one step (``_collect``), so a byte is never
+fetched twice at a time.
 
 **Who waits for what.** A fetch is a task of the nursery that the reader was given, not of the read that caused it: a
-read that is cancelled leaves its fetches to the others who wait for them, and to the cache. A read holds on to the
-fetches it waits for, so the cache may drop a block between its arrival and its use.
+read that is cancelled leaves its fetches to the others who wait for them. When the last handle of an object is closed,
+fetches that nobody waits for are given up.
+
+**Proof.** Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object
+that is fetched whole nothing is handed out before that is done; of another one that is read from end to end the last
+bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
 again. It is logged once, where it happens. A failed fetch ahead of a reader fails nobody.
@@ -15,204 +19,316 @@ again. It is logged once, where it happens. A failed fetch ahead of a reader fai
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
 from rwm.errors import BadResponse, RwmError, S3Error, Unreachable
-from rwm.model import ObjectReader
-from rwmfs.cache import BLOCK, BlockCache, BlockId
-from rwmfs.readahead import WINDOW, Readahead
+from rwm.model import Entry, StateTree
+from rwmfs.buffer import Buffer
+from rwmfs.counters import Counters
+from rwmfs.fetcher import CONNECTIONS, Fetcher
+from rwmfs.foresight import Foresight
+from rwmfs.habit import Habit
+from rwmfs.objectid import ObjectId
+from rwmfs.pieces import GRAIN, WINDOW, Held, Piece, cut
+from rwmfs.proof import Proof
+from rwmfs.readahead import Readahead
 
 log = logging.getLogger(__name__)
 
-SMALL = WINDOW * BLOCK
+SMALL = WINDOW
 """Bytes up to which an object is fetched whole, however it is read."""
 
-AHEAD = 16
-"""Blocks to read ahead at most."""
+WHOLE = 64 * 1024 * 1024
+"""Bytes up to which an object is fetched whole when it will be read whole, as far as one can tell. restic's packs are
+16 MiB as a rule."""
 
-CONNECTIONS = 16
-FETCH_SECONDS = 300.0
-"""After this long a fetch has failed, whatever the S3 layer still tries: a server that sends a byte now and then would
-otherwise hold a reader for ever."""
+SCATTERED = 8
+"""Requests for reads that follow no other, in one object, after which the whole of it is fetched."""
 
+AHEAD = 16 * 1024 * 1024
+"""Bytes to read ahead of one reader at most."""
 
-class ObjectId(NamedTuple):
-    """An object version with its size in bytes, as the state records it."""
-
-    key: str
-    version_id: str
-    size: int
+HASHING = 2
+"""Threads that hash at a time."""
 
 
-class _Fetch:
-    """A request under way for the blocks ``first`` to ``stop`` (exclusive)."""
-
-    __slots__ = ("blocks", "done", "error", "first", "stop", "waiting")
-
-    def __init__(self, first: int, stop: int) -> None:
-        self.first = first
-        self.stop = stop
-        self.done = trio.Event()
-        self.blocks: list[bytes] = []
-        self.error: RwmError | None = None
-        self.waiting = 0
+class WrongContent(BadResponse):
+    """The bytes are not those that the object's name is the hash of."""
 
 
 class OpenObject:
-    """An object as one reader sees it: its identity and the run of reads that it makes."""
+    """An object as one reader sees it: the run of reads that it makes, and how much it got."""
 
-    __slots__ = ("id", "readahead")
+    __slots__ = ("held", "read", "readahead")
 
-    def __init__(self, identity: ObjectId, readahead: Readahead) -> None:
-        self.id = identity
+    def __init__(self, held: Held, readahead: Readahead) -> None:
+        self.held = held
         self.readahead = readahead
+        self.read = 0
 
 
-class BlockReader:
-    """Reads objects of one bucket. ``nursery`` holds the fetches and must outlive all reads."""
+class Reader:
+    """Reads objects of one bucket. ``nursery`` holds the fetches and must outlive all reads; ``memory`` is bytes."""
 
     def __init__(
         self,
-        source: ObjectReader,
-        cache: BlockCache,
+        fetcher: Fetcher,
+        counters: Counters,
+        memory: int,
         nursery: trio.Nursery,
         connections: int = CONNECTIONS,
-        fetch_seconds: float = FETCH_SECONDS,
     ) -> None:
-        self._source = source
-        self._cache = cache
+        self.counters = counters
+        self._fetcher = fetcher
+        self._buffer = Buffer(memory, counters)
         self._nursery = nursery
         self._connections = connections
-        self._limiter = trio.CapacityLimiter(connections)
-        self._fetch_seconds = fetch_seconds
-        self._ahead = min(AHEAD, cache.limit // BLOCK // 4)
-        self._missing: dict[BlockId, _Fetch] = {}
+        self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
+        self._whole = min(WHOLE, memory // 4)
+        self._habit = Habit()
+        self._foresight = Foresight(nursery, self.expect, self.not_expected)
+        self._hashing = trio.CapacityLimiter(HASHING)
+        self._expected: deque[Held] = deque()
         self._running = 0
 
-    def open(self, identity: ObjectId) -> OpenObject:
-        """A reader of its own on an object. Costs nothing, fetches nothing, needs no closing."""
-        return OpenObject(identity, Readahead(self._ahead))
+    @property
+    def memory(self) -> int:
+        """Bytes of content that are here or on their way."""
+        return self._buffer.size
+
+    @property
+    def unread(self) -> int:
+        """Bytes that are here and that nobody has read so far."""
+        return self._buffer.unread()
+
+    @property
+    def running(self) -> int:
+        """Fetches under way."""
+        return self._running
+
+    def open(self, state: StateTree, entry: Entry) -> OpenObject:
+        """A reader of its own on a file of a state. Fetches nothing of it."""
+        held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
+        held.readers += 1
+        if entry.size <= min(SMALL, self._whole):
+            held.make_whole()
+        self._foresight.opened(state, entry)
+        return OpenObject(held, Readahead(self._ahead))
+
+    def close(self, file: OpenObject) -> None:
+        """The reader is gone, and with the last one what was on its way for nobody."""
+        held = file.held
+        held.readers -= 1
+        if held.id.size > SMALL and file.read:
+            self._habit.closed(held.id.size, file.read)
+        if not held.readers:
+            self._give_up(held)
+
+    def expect(self, identity: ObjectId) -> bool:
+        """Somebody will soon read the whole object: fetch it when nothing that is needed now has to wait for it.
+
+        False when it is not worth it: there is no room, or something of it is here.
+        """
+        held = self._buffer.held(identity)
+        if held.pieces or held.readers or identity.size > self._whole:
+            self._buffer.settle(held)
+            return False
+        held.make_whole()
+        self._expected.append(held)
+        self._pump()
+        return True
+
+    def not_expected(self, identity: ObjectId) -> None:
+        """Nobody will read it after all. Does nothing when somebody does."""
+        held = self._buffer.held(identity)
+        if not held.readers:
+            self._give_up(held)
+            for piece in set(held.pieces.values()):
+                self._buffer.drop(piece)
+        self._buffer.settle(held)
 
     async def read(self, file: OpenObject, offset: int, size: int) -> bytes | memoryview:
         """The bytes from ``offset`` on: ``size`` of them, fewer only where the object ends; never a short read.
 
-        Raises S3Error when the bytes cannot be had.
+        Raises S3Error when the bytes cannot be had, WrongContent when they cannot be right.
         """
-        start, stop = offset, min(offset + size, file.id.size)
+        start, stop = offset, min(offset + size, file.held.id.size)
         if start >= stop:
             return b""
-        fetches, blocks = self._collect(file, start, stop)
-        await _all_done(fetches)
-        for fetch in fetches:
-            blocks.update(enumerate(fetch.blocks, fetch.first))
-        first, last = start // BLOCK, (stop - 1) // BLOCK + 1
-        return _cut([blocks[number] for number in range(first, last)], start - first * BLOCK, stop - start)
-
-    def _collect(self, file: OpenObject, start: int, stop: int) -> tuple[list[_Fetch], dict[int, bytes]]:
-        """The fetches that a read has to wait for, each put on its way, and the blocks that are here already."""
-        total = -(-file.id.size // BLOCK)
-        first, last = start // BLOCK, (stop - 1) // BLOCK + 1
-        until = file.readahead.wanted(start, stop, total)
-        small = file.id.size <= SMALL
-        fetches: list[_Fetch] = []
-        blocks: dict[int, bytes] = {}
-        for number in range(0 if small else first, total if small else until):
-            block_id = BlockId(self._source.bucket, file.id.key, file.id.version_id, number)
-            needed = first <= number < last
-            fetch = self._missing.get(block_id)
-            data = self._cache.get(block_id) if fetch is None else None
-            if fetch is None and data is None and (needed or self._may_speculate()):
-                fetch = self._start(file.id, number, total if small else until)
-            if needed and data is not None:
-                blocks[number] = data
-            if needed and fetch is not None and fetch not in fetches:
-                fetches.append(fetch)
-        return fetches, blocks
-
-    def _may_speculate(self) -> bool:
-        return self._running < self._connections - 1
-
-    def _start(self, identity: ObjectId, first: int, until: int) -> _Fetch:
-        """Put a fetch on its way for a missing block and the missing ones after it, as many as one GET takes."""
-        stop = first
-        fetch = _Fetch(first, until)
-        while stop < min(until, first + WINDOW):
-            block_id = BlockId(self._source.bucket, identity.key, identity.version_id, stop)
-            if block_id in self._missing or self._cache.get(block_id) is not None:
-                break
-            self._missing[block_id] = fetch
-            stop += 1
-        fetch.stop = stop
-        self._running += 1
-        self._nursery.start_soon(self._run, identity, fetch)
-        return fetch
-
-    async def _run(self, identity: ObjectId, fetch: _Fetch) -> None:
-        """Fetch, hand over, and clear the record, whatever happens."""
-        fetch.error = Unreachable("the mount ends")
-        ids = [
-            BlockId(self._source.bucket, identity.key, identity.version_id, number)
-            for number in range(fetch.first, fetch.stop)
-        ]
+        until = self._plan(file, start, stop)
         try:
-            fetch.blocks = await self._fetch(identity, fetch)
-            fetch.error = None
-            for block_id, block in zip(ids, fetch.blocks, strict=True):
-                self._cache.put(block_id, block)
+            data = await self._bytes(file.held, start, stop, until)
+        except WrongContent:
+            if not file.held.whole:
+                self.counters.failed += 1
+                raise
+            # Nothing of it was handed out so far, and what failed may have been the network.
+            data = await self._bytes(file.held, start, stop, until)
+        file.read += len(data)
+        self._foresight.read(len(data))
+        self.counters.served += len(data)
+        return data
+
+    def _plan(self, file: OpenObject, start: int, stop: int) -> int:
+        """Decide whether the object is fetched whole from now on; the end of what is to be fetched for this read."""
+        held, follows = file.held, file.readahead.follows(start)
+        until = file.readahead.wanted(start, stop)
+        if held.whole or held.id.size > self._whole:
+            return until
+        held.scattered += not follows and any(held.missing(start, stop))
+        likely = held.scattered >= SCATTERED or (start == 0 and not file.read and self._habit.reads_whole)
+        if likely and self._buffer.has_room(held.id.size):
+            held.make_whole()
+        return until
+
+    async def _bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+        needed, started = self._collect(held, start, stop, until)
+        with _waiting_for(needed):
+            await _all_done(needed)
+            await self._proven(held, stop)
+            self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
+            wanted = [piece for piece in needed if piece.overlap(start, stop)]
+            for piece in wanted:
+                self._buffer.touch(piece)
+            return cut(wanted, start, stop)
+
+    def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
+        """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
+
+        What is ahead of it is put on its way too.
+        """
+        if held.whole:
+            start, stop = 0, held.id.size
+        started = [self._start(held, *part) for part in held.missing(start, stop)]
+        for part in held.missing(stop, until):
+            if not self._has_time_for(part):
+                break
+            self._start(held, *part)
+        return list(held.covering(start, stop)), started
+
+    def _has_time_for(self, part: tuple[int, int]) -> bool:
+        """Whether something that nobody waits for may be fetched: one connection stays free for what somebody needs."""
+        return self._running < self._connections - 1 and self._buffer.has_room(part[1] - part[0])
+
+    def _pump(self) -> None:
+        """Put on its way what is expected, as far as it goes."""
+        while self._expected:
+            held = self._expected[0]
+            part = next(held.missing(0, held.id.size), None)
+            if part is None or self._buffer.held(held.id) is not held:
+                self._expected.popleft()
+            elif self._has_time_for(part):
+                self._start(held, *part)
+            else:
+                return
+
+    def _start(self, held: Held, start: int, stop: int) -> Piece:
+        piece = self._buffer.add(held, start, stop)
+        self._running += 1
+        self._nursery.start_soon(self._run, piece)
+        return piece
+
+    async def _run(self, piece: Piece) -> None:
+        """Fetch, hand over, prove, keep on disk; clear the record, whatever happens."""
+        piece.error = Unreachable("the mount ends")
+        try:
+            await self._fetcher.fetch(piece)
+            piece.error = None
         except RwmError as error:
-            fetch.error = error
-            level = logging.ERROR if fetch.waiting else logging.DEBUG
-            log.log(level, "cannot read %s (version %s): %s", identity.key, identity.version_id, error.message)
+            piece.error = error
+            self._log_failure(piece, error)
         except Exception as error:
-            fetch.error = S3Error(f"unexpected {type(error).__name__}: {error}")
-            log.exception("cannot read %s (version %s)", identity.key, identity.version_id)
+            piece.error = S3Error(f"unexpected {type(error).__name__}: {error}")
+            log.exception("cannot read %s (version %s)", piece.held.id.key, piece.held.id.version_id)
         finally:
-            for block_id in ids:
-                del self._missing[block_id]
             self._running -= 1
-            fetch.done.set()
+            piece.done.set()
+            if piece.error is not None:
+                self._buffer.drop(piece)
+        self._pump()
+        self._buffer.shrink()
+        if piece.error is None:
+            await self._prove(piece.held, piece.held.proof)
+            await self._fetcher.keep(piece)
 
-    async def _fetch(self, identity: ObjectId, fetch: _Fetch) -> list[bytes]:
-        start, stop = fetch.first * BLOCK, min(fetch.stop * BLOCK, identity.size)
+    def _log_failure(self, piece: Piece, error: RwmError) -> None:
+        if piece.cancelled:
+            return
+        level = logging.ERROR if piece.waiting else logging.DEBUG
+        log.log(level, "cannot read %s (version %s): %s", piece.held.id.key, piece.held.id.version_id, error.message)
 
-        def blocks() -> list[bytes]:
-            data = self._source.read_range(identity.key, identity.version_id, start, stop)
-            if len(data) != stop - start:
-                raise BadResponse(f"{len(data)} bytes came where {stop - start} were asked for")
-            if len(data) <= BLOCK:
-                return [data]
-            view = memoryview(data)
-            # Copies, so that a block in the cache does not keep its neighbours in memory.
-            return [bytes(view[offset : offset + BLOCK]) for offset in range(0, len(data), BLOCK)]
+    def _give_up(self, held: Held) -> None:
+        """Stop what is on its way and nobody waits for."""
+        for piece in set(held.pieces.values()):
+            if not piece.done.is_set() and not piece.waiting:
+                piece.cancelled = True
+                self._buffer.drop(piece)
+        self._buffer.settle(held)
 
-        # A thread cannot be stopped. When the mount ends or the time is up it is left to itself; it keeps its place
-        # in the limiter until its request has ended.
-        with trio.move_on_after(self._fetch_seconds):
-            return await trio.to_thread.run_sync(blocks, abandon_on_cancel=True, limiter=self._limiter)
-        raise Unreachable(f"no answer within {self._fetch_seconds:.0f} s")
+    async def _proven(self, held: Held, stop: int) -> None:
+        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent."""
+        proof = held.proof
+        if proof.open and held.whole:
+            await self._verdict(held, proof)
+        elif proof.open and stop == held.id.size and not any(held.missing(proof.position, stop)):
+            rest = list(held.covering(proof.position, stop))
+            with _waiting_for(rest):
+                await _all_done(rest)
+                await self._verdict(held, proof)
+        if proof.verdict is False:
+            raise WrongContent(f"the content of {held.id.key} is not what its name says")
+
+    async def _verdict(self, held: Held, proof: Proof) -> None:
+        """All pieces that the proof needs are here, and stay: whoever is at it will come to the end."""
+        self._nursery.start_soon(self._prove, held, proof)
+        await proof.settled.wait()
+
+    async def _prove(self, held: Held, proof: Proof) -> None:
+        """Take the proof as far as it goes now, unless somebody is at it."""
+        if proof.running:
+            return
+        proof.running = True
+        try:
+            while proof.open and (data := held.at(proof.position)) is not None:
+                await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
+        finally:
+            proof.running = False
+        if proof.open or proof.settled.is_set():
+            return
+        proof.settled.set()
+        if proof.verdict is False:
+            await self._throw_away(held)
+
+    async def _throw_away(self, held: Held) -> None:
+        """Let go of wrong content, wherever it is."""
+        log.error(
+            "wrong content: %s (version %s) is not what its name says it must be", held.id.key, held.id.version_id
+        )
+        for piece in set(held.pieces.values()):
+            if piece.done.is_set():
+                self._buffer.drop(piece)
+        await self._fetcher.disown(held.id)
 
 
-async def _all_done(fetches: list[_Fetch]) -> None:
-    """Wait for the end of some fetches; raises what the first of them to have failed, in their order, failed with."""
-    for fetch in fetches:
-        fetch.waiting += 1
+@contextmanager
+def _waiting_for(pieces: list[Piece]) -> Iterator[None]:
+    """What somebody waits for stays in memory."""
+    for piece in pieces:
+        piece.waiting += 1
     try:
-        for fetch in fetches:
-            await fetch.done.wait()
-            if fetch.error is not None:
-                raise S3Error(fetch.error.message, hint=fetch.error.hint) from fetch.error
+        yield
     finally:
-        for fetch in fetches:
-            fetch.waiting -= 1
+        for piece in pieces:
+            piece.waiting -= 1
 
 
-def _cut(blocks: list[bytes], offset: int, size: int) -> bytes | memoryview:
-    """``size`` bytes from ``offset`` in the first of some neighbouring blocks; a view where one block has them all."""
-    if len(blocks) == 1:
-        return memoryview(blocks[0])[offset : offset + size]
-    parts: list[bytes | memoryview] = [memoryview(blocks[0])[offset:], *blocks[1:]]
-    end = size - sum(len(part) for part in parts[:-1])
-    parts[-1] = memoryview(parts[-1])[:end]
-    return b"".join(parts)
+async def _all_done(pieces: list[Piece]) -> None:
+    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
+    for piece in pieces:
+        await piece.done.wait()
+        if piece.error is not None:
+            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

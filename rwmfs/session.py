@@ -19,10 +19,11 @@ import trio
 
 from rwm.errors import MountError
 from rwm.model import ObjectReader, StateTree
-from rwmfs.cache import MemoryCache
+from rwmfs.counters import Counters
+from rwmfs.fetcher import Fetcher
 from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import LOCKS, Operations
-from rwmfs.reader import BlockReader
+from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch
 from rwmfs.tree import InodeTree
 
@@ -72,7 +73,8 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
 async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
-            reader = BlockReader(mount.source, MemoryCache(mount.cache_size), nursery)
+            counters = Counters()
+            reader = Reader(Fetcher(mount.source, counters), counters, mount.cache_size, nursery)
             tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))
             _mount(mount, Operations(tree, Scratch(), reader))
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rwm.errors import StateNotFound
 from rwm.index.connection import errors
+from rwm.index.order import PackOrder
 from rwm.index.packed import Packed, least_after, pack, unpack
 from rwm.model import Entry, StateInfo, TreeNode
 
@@ -127,6 +128,10 @@ class IndexTree:
             ).fetchone()
             alive = self._alive[directory] = bool(row[0])
         return alive
+
+    def upload_order(self) -> PackOrder:
+        """The state's packs in the order of their upload. Any thread may ask for it; takes a second for a million."""
+        return PackOrder(self._path, self.info)
 
     def hidden_count(self) -> int:
         """How many keys of the state have no path. Costs as much as there are hidden keys, not as the state."""

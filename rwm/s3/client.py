@@ -13,7 +13,7 @@ from rwm import __version__
 from rwm.errors import S3Error
 from rwm.s3.buckets import Buckets
 from rwm.s3.mapping import mapped
-from rwm.s3.objects import BucketReader, Objects
+from rwm.s3.objects import BODY_ATTEMPTS, BucketReader, Objects
 from rwm.s3.versions import Versions, keep_raw_listings
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class S3(Objects, Versions, Buckets):
         self.region = region
         self.client = client
 
-    def reader(self, bucket: str) -> BucketReader:
+    def reader(self, bucket: str, attempts: int = BODY_ATTEMPTS) -> BucketReader:
         """Something that can read the bucket's versions and nothing else."""
-        return BucketReader(self.client, bucket)
+        return BucketReader(self.client, bucket, attempts)
 
     def caller_arn(self) -> str | None:
         """The ARN of this account as STS tells it, or None where the server has no STS (Ceph RGW)."""
@@ -66,16 +66,37 @@ class S3(Objects, Versions, Buckets):
             return None
 
 
-def connect(endpoint_url: str, access_key: str, secret_key: str, region: str = "us-east-1") -> S3:
-    """A client for that account; nothing is sent yet. Raises UsageError for an impossible endpoint."""
+def connect(
+    endpoint_url: str,
+    access_key: str,
+    secret_key: str,
+    region: str = "us-east-1",
+    *,
+    attempts: int = ATTEMPTS,
+    silence: float = READ_TIMEOUT,
+    pool: int = POOL,
+) -> S3:
+    """A client for that account; nothing is sent yet. Raises UsageError for an impossible endpoint.
+
+    ``attempts`` are the SDK's own for each request, ``silence`` the seconds that a server may take between two pieces
+    of an answer, ``pool`` how many connections are kept.
+    """
     credentials = Credentials(access_key, secret_key)
     with mapped("connect to", endpoint_url):
-        client = _client("s3", endpoint_url, credentials, region)
+        client = _client("s3", endpoint_url, credentials, region, attempts, silence, pool)
     keep_raw_listings(client)
     return S3(endpoint_url, credentials, region, client)
 
 
-def _client(service: str, endpoint_url: str | None, credentials: Credentials, region: str) -> Any:
+def _client(
+    service: str,
+    endpoint_url: str | None,
+    credentials: Credentials,
+    region: str,
+    attempts: int = 1,
+    silence: float = READ_TIMEOUT,
+    pool: int = POOL,
+) -> Any:
     """Profiles, files and variables of the aws command are not looked at: they belong to somebody else."""
     settings = botocore.session.Session.SESSION_VARIABLES
     ours = {name: (None, None, default, None) for name, (_, _, default, _) in settings.items() if name != "ca_bundle"}
@@ -95,9 +116,9 @@ def _client(service: str, endpoint_url: str | None, credentials: Credentials, re
             signature_version="s3v4" if service == "s3" else None,
             s3=S3_SETTINGS,
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS if service == "s3" else 1},
-            max_pool_connections=POOL,
+            read_timeout=silence,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            max_pool_connections=pool,
             # Ceph RGW 16 does not know the newer trailing checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from boto3.s3.transfer import TransferConfig
 
-from rwm.errors import AccessDenied, BadResponse, Unreachable
+from rwm.errors import AccessDenied, BadResponse, Cancelled, Unreachable
 from rwm.s3.mapping import mapped
 
 if TYPE_CHECKING:
@@ -37,40 +37,45 @@ class DeleteFailure(NamedTuple):
 
 
 class BucketReader:
-    """Reads versions of one bucket. Holds no way to write; safe to call from any thread."""
+    """Reads versions of one bucket. Holds no way to write; safe to call from any thread.
 
-    def __init__(self, client: S3Client, bucket: str) -> None:
+    ``attempts`` is how often it asks before it gives up; the SDK's own attempts for each come on top.
+    """
+
+    def __init__(self, client: S3Client, bucket: str, attempts: int = BODY_ATTEMPTS) -> None:
         self._client = client
+        self._attempts = attempts
         self.bucket = bucket
 
-    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+    def read_range(
+        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+    ) -> bytearray:
         """Bytes ``start`` to ``stop`` (exclusive) of that version, exactly; see :class:`rwm.model.ObjectReader`."""
         if stop <= start:
-            return b""
-        for attempt in range(BODY_ATTEMPTS):
+            return bytearray()
+        attempt = 1
+        while True:
             try:
-                return self._get(key, version_id, start, stop)
-            except (
-                BadResponse,
-                Unreachable,
-            ):  # botocore retries up to the headers; the body is ours to retry
-                if attempt == BODY_ATTEMPTS - 1:
+                return self._get(key, version_id, start, stop, wanted)
+            except (BadResponse, Unreachable):  # the SDK retries up to the headers; the body is ours to retry
+                if attempt >= self._attempts:
                     raise
-                time.sleep(random.uniform(0.1, 0.2) * 2**attempt)  # noqa: S311 - jitter
-        raise AssertionError("unreachable")
+            time.sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311 - jitter
+            attempt += 1
 
-    def _get(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+    def _get(self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> bytearray:
         subject = f"{self.bucket}/{key} version {version_id}"
+        size = stop - start
         with mapped("GetObject", subject):
             answer = self._client.get_object(
                 Bucket=self.bucket, Key=key, VersionId=version_id, Range=f"bytes={start}-{stop - 1}"
             )
-            _same_version(answer.get("VersionId"), version_id, subject)
             with closing(answer["Body"]) as body:
-                length = answer["ContentLength"]
-                data = body.read() if length == stop - start else b""
-        if len(data) != stop - start:
-            raise BadResponse(f"GetObject {subject}: {length} bytes came for bytes {start} to {stop}")
+                _same_version(answer.get("VersionId"), version_id, subject)
+                _same_range(answer, start, stop, subject)
+                data = _filled(body, size, wanted, subject)
+        if len(data) != size:
+            raise BadResponse(f"GetObject {subject}: {len(data)} bytes came for bytes {start} to {stop}")
         return data
 
 
@@ -184,3 +189,32 @@ def _same_version(answered: str | None, asked: str | None, subject: str) -> None
     """A server that ignores the version id would hand out what the attacker wrote."""
     if asked and answered and answered != asked:
         raise BadResponse(f"GetObject {subject}: the server answered with version {answered}")
+
+
+def _same_range(answer: Mapping[str, Any], start: int, stop: int, subject: str) -> None:
+    """Refuse other bytes than those asked for. A server that ignores the range sends the object from its start."""
+    length = answer.get("ContentLength")
+    if length != stop - start:
+        raise BadResponse(f"GetObject {subject}: {length} bytes came for bytes {start} to {stop}")
+    said = str(answer.get("ContentRange", "")).partition("/")[0]
+    if said and said != f"bytes {start}-{stop - 1}":
+        raise BadResponse(f"GetObject {subject}: {said[:60]!r} came for bytes {start} to {stop}")
+    if not said and start:
+        raise BadResponse(f"GetObject {subject}: the start of the object came for bytes {start} to {stop}")
+
+
+def _filled(body: Any, size: int, wanted: Callable[[], bool], subject: str) -> bytearray:
+    """What comes, up to ``size`` bytes; shorter when the body is."""
+    data, end = bytearray(size), 0
+    view = memoryview(data)
+    while end < size:
+        if not wanted():
+            raise Cancelled(f"GetObject {subject}: given up, nobody wants it any more")
+        chunk = body.read(min(CHUNK, size - end))
+        if not chunk:
+            break
+        view[end : end + len(chunk)] = chunk
+        end += len(chunk)
+    view.release()
+    del data[end:]
+    return data

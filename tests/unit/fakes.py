@@ -57,6 +57,26 @@ class FakeTree:
     def hidden_count(self) -> int:
         return len(self.hidden)
 
+    def upload_order(self) -> FakeOrder:
+        entries = [node.entry for names in self._directories for node in names.values() if node.entry is not None]
+        return FakeOrder([entry for entry in entries if entry.key.startswith("data/")])
+
+
+class FakeOrder:
+    """An UploadOrder over a list of entries."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = sorted(entries, key=lambda entry: (entry.last_modified, entry.key))
+
+    def rank(self, entry: Entry) -> int | None:
+        return self._entries.index(entry) if entry in self._entries else None
+
+    def entry(self, rank: int) -> Entry | None:
+        return self._entries[rank] if rank < len(self._entries) else None
+
+    def close(self) -> None:
+        self._entries = []
+
 
 class FakeBucket:
     """An ObjectReader over a function from key to content. Counts requests; ``fault`` may raise in any of them."""
@@ -68,7 +88,9 @@ class FakeBucket:
         self.fault: Callable[[str, int, int], object] = lambda *_: None
         self._lock = threading.Lock()
 
-    def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
+    def read_range(
+        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+    ) -> bytes:
         with self._lock:
             self.requests.append((key, start, stop))
         self.fault(key, start, stop)

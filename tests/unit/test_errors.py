@@ -37,6 +37,7 @@ EXIT_CODES = {
     "NotFound": 1,
     "Unreachable": 1,
     "BadResponse": 1,
+    "Cancelled": 1,
 }
 
 

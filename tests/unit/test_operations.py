@@ -17,9 +17,10 @@ import trio
 
 from rwm.errors import NotFound, Unreachable
 from rwmfs.attributes import FOREVER
-from rwmfs.cache import MemoryCache
+from rwmfs.counters import Counters
+from rwmfs.fetcher import Fetcher
 from rwmfs.operations import LOCKS, Operations
-from rwmfs.reader import BlockReader
+from rwmfs.reader import Reader
 from rwmfs.scratch import SCRATCH_INODE, Scratch
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree
 from tests.unit.fakes import fake_state, version_of
@@ -42,7 +43,9 @@ class Mounted:
         state, self.bucket = fake_state(files)
         self.tree = InodeTree(state, frozenset({LOCKS}))
         self.scratch = Scratch(max_bytes=100_000, max_files=5)
-        self.ops = Operations(self.tree, self.scratch, BlockReader(self.bucket, MemoryCache(1 << 20), nursery))
+        counters = Counters()
+        reader = Reader(Fetcher(self.bucket, counters), counters, 1 << 20, nursery)
+        self.ops = Operations(self.tree, self.scratch, reader)
 
     async def lookup(self, path: str) -> pyfuse3.EntryAttributes:
         inode = ROOT_INODE

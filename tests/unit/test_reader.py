@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import logging
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,32 +16,64 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rwm.errors import NotFound, S3Error, Unreachable
-from rwmfs.cache import BLOCK, MemoryCache
-from rwmfs.readahead import WINDOW, Readahead
-from rwmfs.reader import AHEAD, BlockReader, ObjectId
-from tests.unit.fakes import FakeBucket, version_of
+from rwm.errors import AccessDenied, Cancelled, NotFound, S3Error, Unreachable
+from rwm.model import Entry
+from rwmfs.counters import Counters
+from rwmfs.fetcher import Fetcher, Store
+from rwmfs.pieces import GRAIN
+from rwmfs.reader import SCATTERED, OpenObject, Reader, WrongContent
+from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 
-DATA = random.Random(1).randbytes(40 * BLOCK + 12345)
-MIB = BLOCK
+MIB = 1 << 20
+DATA = random.Random(1).randbytes(40 * MIB + 12345)
 
 
 def content(key: str) -> bytes:
-    """``size:offset`` names any part of DATA."""
+    """``size:offset`` names any part of DATA, and so does ``data/xx/HASH``, of what ``pack`` made."""
+    if key in PACKS:
+        return PACKS[key]
     size, _, offset = key.partition(":")
     return DATA[int(offset or 0) :][: int(size)]
 
 
-def object_id(key: str) -> ObjectId:
-    return ObjectId(key, version_of(key), len(content(key)))
+PACKS: dict[str, bytes] = {}
+
+
+def pack(size: int, offset: int = 0) -> str:
+    """The key of a pack, whose name is the hash of its content."""
+    part = DATA[offset:][:size]
+    name = hashlib.sha256(part).hexdigest()
+    key = f"data/{name[:2]}/{name}"
+    PACKS[key] = part
+    return key
+
+
+STATE = FakeTree([])
+
+
+class Opener(Reader):
+    """Opens by key."""
+
+    def of(self, key: str) -> OpenObject:
+        return self.open(STATE, entry_for(key, len(content(key))))
+
+    async def all(self, key: str, step: int = MIB) -> bytes:
+        """What a program gets that reads the object from its start to its end."""
+        file, parts, offset = self.of(key), list[bytes | memoryview](), 0
+        while part := await self.read(file, offset, step):
+            parts.append(part)
+            offset += len(part)
+        self.close(file)
+        return b"".join(parts)
 
 
 @asynccontextmanager
 async def reading(
-    bucket: FakeBucket, limit: int = 256 * MIB, connections: int = 16, seconds: float = 60
-) -> AsyncIterator[BlockReader]:
+    bucket: FakeBucket, limit: int = 256 * MIB, connections: int = 16, seconds: float = 60, disk: Store | None = None
+) -> AsyncIterator[Opener]:
     async with trio.open_nursery() as nursery:
-        yield BlockReader(bucket, MemoryCache(limit), nursery, connections, seconds)
+        counters = Counters()
+        yield Opener(Fetcher(bucket, counters, disk, connections, seconds), counters, limit, nursery, connections)
 
 
 def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
@@ -49,34 +83,38 @@ def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
 
 
 def no_part_twice(bucket: FakeBucket) -> None:
-    blocks = [
-        (key, block) for key, start, stop in bucket.requests for block in range(start // BLOCK, -(-stop // BLOCK))
+    grains = [
+        (key, grain) for key, start, stop in bucket.requests for grain in range(start // GRAIN, -(-stop // GRAIN))
     ]
-    assert len(blocks) == len(set(blocks))
+    assert len(grains) == len(set(grains))
 
 
-@settings(max_examples=40, deadline=None)
+async def settled() -> None:
+    await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, 4 * BLOCK + 1, 9 * BLOCK + 777]),
+    st.sampled_from([0, 1, GRAIN - 1, GRAIN, GRAIN + 1, 4 * MIB, 4 * MIB + 1, 9 * MIB + 777]),
     st.lists(
-        st.lists(
-            st.tuples(st.integers(0, 10 * BLOCK), st.sampled_from([1, 4096, 131072, BLOCK, 5 * BLOCK])), max_size=6
-        ),
+        st.lists(st.tuples(st.integers(0, 10 * MIB), st.sampled_from([1, 4096, 131072, MIB, 5 * MIB])), max_size=6),
         min_size=1,
         max_size=5,
     ),
     st.sampled_from([0, MIB, 3 * MIB, 64 * MIB]),
     st.sampled_from([1, 2, 16]),
+    st.booleans(),
 )
 def test_any_reads_by_any_readers_give_the_bytes(
-    size: int, readers: list[list[tuple[int, int]]], limit: int, connections: int
+    size: int, readers: list[list[tuple[int, int]]], limit: int, connections: int, named: bool
 ) -> None:
-    key = f"{size}:0"
+    key = pack(size) if named else f"{size}:0"
 
-    async def one(reader: BlockReader, reads: list[tuple[int, int]]) -> None:
-        file = reader.open(object_id(key))
+    async def one(reader: Opener, reads: list[tuple[int, int]]) -> None:
+        file = reader.of(key)
         for offset, count in reads:
             assert bytes(await reader.read(file, offset, count)) == DATA[:size][offset : offset + count]
+        reader.close(file)
 
     async def main() -> None:
         async with reading(FakeBucket(content), limit, connections) as reader, trio.open_nursery() as nursery:
@@ -86,20 +124,20 @@ def test_any_reads_by_any_readers_give_the_bytes(
     trio.run(main)
 
 
-def test_readers_of_the_same_block_share_a_request() -> None:
+def test_readers_of_the_same_part_share_a_request() -> None:
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
         bucket.fault = lambda *_: go.wait(10)
         async with reading(bucket) as reader:
 
             async def one() -> None:
-                file = reader.open(object_id("100000"))
+                file = reader.of("100000")
                 assert bytes(await reader.read(file, 10, 20)) == DATA[10:30]
 
             async with trio.open_nursery() as nursery:
                 for _ in range(10):
                     nursery.start_soon(one)
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await settled()
                 go.set()
 
     assert run(main).requests == [("100000", 0, 100000)]
@@ -111,21 +149,36 @@ def test_a_small_object_comes_whole_and_once() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
             for offset in (3 * MIB, 5, 2 * MIB):
-                await reader.read(reader.open(object_id(key)), offset, 100)
+                await reader.read(reader.of(key), offset, 100)
 
     assert run(main).requests == [(key, 0, 4 * MIB)]
 
 
-def test_random_access_fetches_the_blocks_it_needs() -> None:
+def test_random_access_fetches_what_it_needs() -> None:
     key = str(32 * MIB)
 
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
-            file = reader.open(object_id(key))
+            file = reader.of(key)
             for offset in (20, 9, 27, 3):
                 await reader.read(file, offset * MIB + 5, 1000)
+            assert reader.counters.fetched == 4 * GRAIN
 
-    assert run(main).requests == [(key, block * MIB, (block + 1) * MIB) for block in (20, 9, 27, 3)]
+    assert run(main).requests == [(key, place * MIB, place * MIB + GRAIN) for place in (20, 9, 27, 3)]
+
+
+def test_much_random_access_to_one_object_fetches_the_whole_of_it() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket) as reader:
+            file = reader.of(str(16 * MIB))
+            for place in range(SCATTERED):
+                await reader.read(file, (place * 5 % 16) * MIB + MIB // 2, 1000)
+            before = len(bucket.requests)
+            for place in range(16):
+                await reader.read(file, (place * 7 % 16) * MIB, 1000)
+            assert len(bucket.requests) - before < 16
+
+    no_part_twice(run(main))
 
 
 def test_sequential_access_costs_few_large_requests() -> None:
@@ -133,22 +186,48 @@ def test_sequential_access_costs_few_large_requests() -> None:
 
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
-            file = reader.open(object_id(key))
-            for offset in range(0, 40 * MIB, 128 * 1024):
-                await reader.read(file, offset, 128 * 1024)
+            await reader.all(key, 128 * 1024)
+            assert reader.counters.wasted == 0
 
     bucket = run(main)
     no_part_twice(bucket)
-    assert len(bucket.requests) == 10
-    assert all(stop - start == 4 * MIB for _, start, stop in bucket.requests)
+    assert len(bucket.requests) < 20
 
 
-def test_a_read_over_many_blocks_is_fetched_in_parallel() -> None:
+def test_a_read_of_many_windows_is_fetched_in_parallel() -> None:
     async def main(bucket: FakeBucket) -> None:
         barrier = threading.Barrier(4, timeout=10)
         bucket.fault = lambda *_: barrier.wait()
         async with reading(bucket, limit=0) as reader:
-            assert len(await reader.read(reader.open(object_id(str(16 * MIB))), 0, 16 * MIB)) == 16 * MIB
+            assert len(await reader.read(reader.of(str(16 * MIB)), 0, 16 * MIB)) == 16 * MIB
+
+    run(main)
+
+
+def test_objects_are_fetched_whole_once_it_shows_that_they_are_read_whole() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket) as reader:
+            for number in range(3):
+                await reader.all(f"{16 * MIB}:{number}")
+            bucket.requests.clear()
+            await reader.read(reader.of(f"{16 * MIB}:3"), 0, 4096)
+            assert sorted(bucket.requests) == [
+                (f"{16 * MIB}:3", start * MIB, (start + 4) * MIB) for start in (0, 4, 8, 12)
+            ]
+
+    run(main)
+
+
+def test_memory_is_bounded() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket, limit=24 * MIB) as reader:
+            most = 0
+            for number in range(6):
+                await reader.all(f"{10 * MIB}:{number}")
+                most = max(most, reader.memory)
+            await settled()
+            assert most <= 24 * MIB
+            assert reader.memory <= 24 * MIB
 
     run(main)
 
@@ -169,39 +248,54 @@ def test_connections_are_bounded() -> None:
         bucket.fault = fault
         async with reading(bucket, connections=3) as reader, trio.open_nursery() as nursery:
             for offset in range(20):
-                nursery.start_soon(reader.read, reader.open(object_id(f"1000:{offset}")), 0, 1000)
+                nursery.start_soon(reader.read, reader.of(f"1000:{offset}"), 0, 1000)
 
     run(main)
     assert most == 3
 
 
-def test_a_failure_fails_those_who_wait_and_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_fails_for_good_fails_those_who_wait_and_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
     async def main(bucket: FakeBucket) -> None:
         failures: list[S3Error] = []
 
         def fault(key: str, start: int, stop: int) -> None:
             if len(bucket.requests) == 1:
-                raise Unreachable("no route")
+                raise AccessDenied("no")
 
         bucket.fault = fault
         async with reading(bucket) as reader:
 
             async def one() -> None:
                 with pytest.raises(S3Error) as caught:
-                    await reader.read(reader.open(object_id("5000")), 0, 100)
+                    await reader.read(reader.of("5000"), 0, 100)
                 failures.append(caught.value)
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(one)
                 nursery.start_soon(one)
             assert len({id(error) for error in failures}) == 2
-            assert bytes(await reader.read(reader.open(object_id("5000")), 0, 100)) == DATA[:100]
+            assert bytes(await reader.read(reader.of("5000"), 0, 100)) == DATA[:100]
 
     bucket = run(main)
     assert len(bucket.requests) == 2
     assert [record.getMessage() for record in caplog.records] == [
-        f"cannot read 5000 (version {version_of('5000')}): no route"
+        f"cannot read 5000 (version {version_of('5000')}): no"
     ]
+
+
+def test_a_server_in_trouble_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(bucket: FakeBucket) -> None:
+        def fault(key: str, start: int, stop: int) -> None:
+            if len(bucket.requests) < 4:
+                raise Unreachable("no route")
+
+        bucket.fault = fault
+        async with reading(bucket) as reader:
+            assert bytes(await reader.read(reader.of("5000"), 0, 100)) == DATA[:100]
+            assert reader.counters.retried == 3
+
+    run(main)
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def test_a_failure_ahead_of_a_reader_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -210,29 +304,29 @@ def test_a_failure_ahead_of_a_reader_fails_nobody(caplog: pytest.LogCaptureFixtu
     async def main(bucket: FakeBucket) -> None:
         def fault(key: str, start: int, stop: int) -> None:
             if start >= 4 * MIB and len(bucket.requests) < 4:
-                raise Unreachable("no route")
+                raise AccessDenied("no")
 
         bucket.fault = fault
         async with reading(bucket) as reader:
-            file = reader.open(object_id(key))
+            file = reader.of(key)
             for offset in range(0, 20 * MIB, MIB):
                 assert bytes(await reader.read(file, offset, MIB)) == DATA[offset : offset + MIB]
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await settled()
 
     run(main)
     assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 4999, b"x" * 5001])
-def test_an_answer_of_another_length_is_an_error(answer: bytes) -> None:
-    async def main() -> None:
-        class Liar(FakeBucket):
-            def read_range(self, key: str, version_id: str, start: int, stop: int) -> bytes:
-                return answer
+def test_an_answer_of_another_length_is_an_error(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwmfs.fetcher._pauses", lambda: itertools.repeat(0.0))
 
-        async with reading(Liar(content)) as reader:
+    async def main() -> None:
+        bucket = FakeBucket(lambda key: answer)
+        async with reading(bucket) as reader:
+            bucket.read_range = lambda *_: answer  # type: ignore[method-assign]
             with pytest.raises(S3Error, match="5000 were asked for"):
-                await reader.read(reader.open(object_id("5000")), 0, 1)
+                await reader.read(reader.of("5000"), 0, 1)
 
     trio.run(main)
 
@@ -241,7 +335,7 @@ def test_a_version_that_is_gone() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
             with pytest.raises(S3Error) as caught:
-                await reader.read(reader.open(ObjectId("5000", "gone", 5000)), 0, 1)
+                await reader.read(reader.open(STATE, Entry("5000", "gone", 5000, "e", 0)), 0, 1)
             assert isinstance(caught.value.__cause__, NotFound)
 
     run(main)
@@ -255,7 +349,7 @@ def test_an_unforeseen_error_fails_the_read_and_not_the_mount() -> None:
         bucket.fault = fault
         async with reading(bucket) as reader:
             with pytest.raises(S3Error, match="unexpected KeyError"):
-                await reader.read(reader.open(object_id("5000")), 0, 1)
+                await reader.read(reader.of("5000"), 0, 1)
 
     run(main)
 
@@ -266,10 +360,10 @@ def test_a_server_that_hangs_is_left_after_a_while() -> None:
     async def main(bucket: FakeBucket) -> None:
         bucket.fault = lambda *_: go.wait(30)
         async with reading(bucket, seconds=0.05) as reader:
-            with pytest.raises(S3Error, match="no answer within"):
-                await reader.read(reader.open(object_id("5000")), 0, 1)
+            with pytest.raises(S3Error, match="no usable answer within"):
+                await reader.read(reader.of("5000"), 0, 1)
             go.set()
-            assert bytes(await reader.read(reader.open(object_id("5001")), 0, 9)) == DATA[:9]
+            assert bytes(await reader.read(reader.of("5001"), 0, 9)) == DATA[:9]
 
     run(main)
 
@@ -282,17 +376,45 @@ def test_a_cancelled_read_leaves_its_fetch_to_the_others() -> None:
         async with reading(bucket) as reader:
 
             async def other() -> None:
-                got.append(bytes(await reader.read(reader.open(object_id("5000")), 5, 10)))
+                got.append(bytes(await reader.read(reader.of("5000"), 5, 10)))
 
             async with trio.open_nursery() as nursery:
                 with trio.CancelScope() as scope:
                     scope.cancel()
-                    await reader.read(reader.open(object_id("5000")), 0, 1)
+                    await reader.read(reader.of("5000"), 0, 1)
                 nursery.start_soon(other)
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await settled()
                 go.set()
             assert got == [DATA[5:15]]
         assert len(bucket.requests) == 1
+
+    run(main)
+
+
+def test_what_nobody_waits_for_is_given_up_when_the_object_is_closed() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        go = threading.Event()
+        key, asked = str(40 * MIB), []
+
+        def read_range(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> bytes:
+            asked.append(start)
+            while start and wanted() and not go.wait(0.01):
+                pass
+            if not wanted():
+                raise Cancelled("given up")
+            return content(key)[start:stop]
+
+        bucket.read_range = read_range  # type: ignore[method-assign, assignment]
+        async with reading(bucket) as reader:
+            file = reader.of(key)
+            await reader.read(file, 0, GRAIN)
+            await settled()
+            assert len(asked) > 1
+            reader.close(file)
+            await settled()
+            assert reader.running == 0
+            go.set()
+            assert await reader.all(key) == content(key)
 
     run(main)
 
@@ -304,35 +426,193 @@ def test_the_end_of_the_mount_does_not_wait_for_a_hung_server() -> None:
         bucket.fault = lambda *_: go.wait(30)
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                reader = BlockReader(bucket, MemoryCache(MIB), nursery)
-                nursery.start_soon(reader.read, reader.open(object_id("5000")), 0, 1)
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                counters = Counters()
+                reader = Opener(Fetcher(bucket, counters), counters, MIB, nursery)
+                nursery.start_soon(reader.read, reader.of("5000"), 0, 1)
+                await settled()
                 nursery.cancel_scope.cancel()
 
     run(main)
     go.set()
 
 
-def test_readahead_of_a_whole_object_is_the_limit_in_whole_windows() -> None:
-    run = Readahead(AHEAD)
-    ends = [run.wanted(block * MIB, (block + 1) * MIB, 100) for block in range(60)]
-    assert ends[0] == AHEAD
-    assert ends == sorted(ends)
-    assert all(end % WINDOW == 0 for end in ends)
-    assert max(end - block for block, end in enumerate(ends)) == AHEAD + 1
-    assert run.wanted(60 * MIB, 61 * MIB, 63) == 63
+# --- wrong content ---------------------------------------------------------------------------------------
 
 
-def test_readahead_in_the_middle_grows_with_the_run() -> None:
-    run = Readahead(AHEAD)
-    assert run.wanted(50 * MIB, 50 * MIB + 1000, 100) == 51
-    assert run.wanted(50 * MIB + 1000, 50 * MIB + 2000, 100) == 51
-    assert run.wanted(50 * MIB + 2000, 51 * MIB, 100) == 52
-    assert run.wanted(51 * MIB, 52 * MIB, 100) == 56
-    assert run.wanted(52 * MIB, 54 * MIB, 100) == 68
-    assert run.wanted(20 * MIB, 20 * MIB + 1, 100) == 21
+def damaged(key: str, place: int) -> Callable[[str], bytes]:
+    """Content with one wrong byte in one object."""
+
+    def wrong(asked: str) -> bytes:
+        data = bytearray(content(asked))
+        if asked == key:
+            data[place] ^= 1
+        return bytes(data)
+
+    return wrong
 
 
-def test_a_small_cache_is_not_read_ahead_of() -> None:
-    run = Readahead(0)
-    assert [run.wanted(block * MIB, (block + 1) * MIB, 100) for block in range(9)] == list(range(1, 10))
+@pytest.mark.parametrize("size", [1, 5000, 4 * MIB])
+def test_a_small_object_with_wrong_content_is_never_handed_out(size: int, caplog: pytest.LogCaptureFixture) -> None:
+    key = pack(size)
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, size - 1))) as reader:
+            with pytest.raises(WrongContent):
+                await reader.read(reader.of(key), 0, 1)
+            assert reader.counters.served == 0
+            assert reader.memory == 0
+
+    trio.run(main)
+    assert f"wrong content: {key}" in caplog.text
+
+
+def test_wrong_content_that_does_not_come_again_does_no_harm() -> None:
+    key = pack(5000)
+
+    async def main() -> None:
+        bucket = FakeBucket(damaged(key, 17))
+
+        def fault(key: str, start: int, stop: int) -> None:
+            if len(bucket.requests) == 2:
+                bucket.content = content
+
+        bucket.fault = fault
+        async with reading(bucket) as reader:
+            assert await reader.all(key) == content(key)
+        assert len(bucket.requests) == 2
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("place", [0, 5 * MIB, 10 * MIB - 1])
+def test_an_object_that_is_read_from_end_to_end_does_not_end_well_when_it_is_wrong(place: int) -> None:
+    key = pack(10 * MIB)
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, place))) as reader:
+            with pytest.raises(WrongContent):
+                await reader.all(key)
+            assert reader.counters.served < 10 * MIB
+
+    trio.run(main)
+
+
+def test_of_an_object_that_will_be_read_whole_nothing_is_handed_out_when_it_is_wrong() -> None:
+    key = pack(10 * MIB, 7)
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, 9 * MIB))) as reader:
+            for number in range(3):
+                await reader.all(pack(10 * MIB, number))
+            served = reader.counters.served
+            with pytest.raises(WrongContent):
+                await reader.read(reader.of(key), 0, 4096)
+            assert reader.counters.served == served
+
+    trio.run(main)
+
+
+def test_a_part_of_a_wrong_object_cannot_be_told_from_a_right_one() -> None:
+    key = pack(10 * MIB)
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, 9 * MIB))) as reader:
+            assert bytes(await reader.read(reader.of(key), 5 * MIB, 100)) == DATA[5 * MIB :][:100]
+
+    trio.run(main)
+
+
+def test_an_object_that_left_the_memory_is_proven_again() -> None:
+    key = pack(3 * MIB)
+
+    async def main() -> None:
+        bucket = FakeBucket(content)
+        async with reading(bucket, limit=12 * MIB) as reader:
+            assert await reader.all(key) == content(key)
+            for number in range(4):
+                await reader.all(pack(3 * MIB, number + 1))
+            bucket.content = damaged(key, 2 * MIB)
+            with pytest.raises(WrongContent):
+                await reader.all(key)
+
+    trio.run(main)
+
+
+# --- packs before they are opened ------------------------------------------------------------------------
+
+PACK = 2 * MIB
+
+
+def packs(count: int) -> FakeTree:
+    """A state of packs, in the order of their upload."""
+    entries = []
+    for number in range(count):
+        key = pack(PACK, number)
+        entries.append(Entry(key, version_of(key), PACK, "e", 1000 * number))
+    return FakeTree(entries)
+
+
+async def restored(reader: Reader, state: FakeTree, ranks: Iterable[int]) -> None:
+    """Open and read packs one after the other, as restic does."""
+    order = state.upload_order()
+    for rank in ranks:
+        entry = order.entry(rank)
+        assert entry is not None
+        file = reader.open(state, entry)
+        for offset in range(0, entry.size, MIB):
+            assert bytes(await reader.read(file, offset, MIB)) == content(entry.key)[offset : offset + MIB]
+        reader.close(file)
+        await settled()
+
+
+def test_packs_that_are_opened_in_upload_order_are_fetched_before() -> None:
+    state = packs(60)
+    almost = [0, 1, 4, 6, 2, 5, 3, 8, 7, 9, 10, 11, 13, 12, 14, 15, 18, 19, 16, 17, 24, 21, 23, 20, 22, *range(25, 60)]
+
+    async def main() -> None:
+        async with reading(bucket := FakeBucket(content)) as reader:
+            await restored(reader, state, almost)
+            assert reader.counters.hit_rate > 0.5
+            assert reader.counters.wasted + reader.unread == 0
+            assert reader.counters.fetched == 60 * PACK
+            no_part_twice(bucket)
+
+    trio.run(main)
+
+
+def test_packs_in_no_order_are_not_fetched_before() -> None:
+    state = packs(60)
+    ranks = list(range(60))
+    random.Random(5).shuffle(ranks)
+
+    async def main() -> None:
+        async with reading(FakeBucket(content)) as reader:
+            await restored(reader, state, ranks[:40])
+            assert reader.counters.fetched <= 42 * PACK
+
+    trio.run(main)
+
+
+def test_little_is_in_vain_when_the_order_ends() -> None:
+    state = packs(60)
+
+    async def main() -> None:
+        async with reading(FakeBucket(content)) as reader:
+            await restored(reader, state, range(40))
+            assert reader.unread <= 40 * PACK // 8
+            before = reader.counters.fetched
+            await restored(reader, state, [58, 3, 52, 11, 46])
+            assert reader.counters.fetched - before <= 5 * PACK
+
+    trio.run(main)
+
+
+def test_who_reads_little_gets_nothing_in_vain() -> None:
+    state = packs(60)
+
+    async def main() -> None:
+        async with reading(FakeBucket(content)) as reader:
+            await restored(reader, state, range(6))
+            assert reader.counters.fetched == 6 * PACK
+
+    trio.run(main)

@@ -1,0 +1,93 @@
+"""The packs of a state in the order of their upload: what restic reads next, mostly.
+
+Kept in a temporary table of a connection of its own, on disk as far as it is large, because the index has no such order
+and a state may have millions of packs. Packs of one millisecond are in the order of their names.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from pathlib import Path
+
+from rwm.errors import StateNotFound
+from rwm.index.connection import TEMPORARY, connect, errors
+from rwm.index.packed import Packed, pack, unpack
+from rwm.model import Entry, StateInfo
+
+_MAKE = """
+    CREATE TEMP TABLE upload AS
+    SELECT v.directory, v.name, v.version_id, v.size, v.etag, v.last_modified
+    FROM directory above
+    JOIN directory d ON d.parent = above.id
+    JOIN version v ON v.directory = d.id
+    WHERE above.bucket = :bucket AND above.name = :data AND since <= :moment AND until > :moment
+      AND NOT d.hidden AND NOT v.hidden
+    ORDER BY v.last_modified, v.directory, v.name
+"""
+
+
+class PackOrder:
+    """Implements :class:`rwm.model.UploadOrder`."""
+
+    def __init__(self, path: Path, info: StateInfo) -> None:
+        """Raises StateNotFound, and IndexUnusable also where there is no room for the table."""
+        self._connection = connect(path, readonly=True)
+        with errors(TEMPORARY):
+            row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
+            if row is None:
+                raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
+            self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
+            self._connection.execute(_MAKE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
+            self._times = _Times(self._connection)
+
+    def rank(self, entry: Entry) -> int | None:
+        """The place of a pack, counted from 0; None for what is none."""
+        with errors(TEMPORARY):
+            rank = bisect_left(self._times, entry.last_modified)
+            while (found := self.entry(rank)) is not None and found.last_modified == entry.last_modified:
+                if found.key == entry.key:
+                    return rank
+                rank += 1
+        return None
+
+    def entry(self, rank: int) -> Entry | None:
+        """The pack of a place, or None after the last one."""
+        with errors(TEMPORARY):
+            row = self._connection.execute(
+                "SELECT directory, name, version_id, size, etag, last_modified FROM upload WHERE rowid = ?", (rank + 1,)
+            ).fetchone()
+            return None if row is None else self._entry(*row)
+
+    def _entry(
+        self, directory: int, name: Packed, version_id: Packed, size: int, etag: Packed, last_modified: int
+    ) -> Entry:
+        key = self._prefix(directory) + unpack(name)
+        return Entry(key, unpack(version_id), size, unpack(etag), last_modified)
+
+    def _prefix(self, directory: int) -> str:
+        parent, name = self._connection.execute(
+            "SELECT parent, name FROM directory WHERE id = ?", (directory,)
+        ).fetchone()
+        return self._prefix(parent) + unpack(name) + "/" if parent else ""
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self._connection.close()
+
+
+class _Times:
+    """The times of the packs, in their order."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._count: int = connection.execute("SELECT COUNT(*) FROM upload").fetchone()[0]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, rank: int) -> int:
+        time: int = self._connection.execute(
+            "SELECT last_modified FROM upload WHERE rowid = ?", (rank + 1,)
+        ).fetchone()[0]
+        return time

@@ -1,0 +1,147 @@
+"""Gets the bytes of a piece: from the cache on disk, or from S3, asked again for as long as it makes sense.
+
+**What runs where.** Everything here runs in the trio thread but ``ObjectReader.read_range`` and the cache on disk,
+which run in worker threads, at most ``connections`` and DISK_THREADS at a time. A thread cannot be stopped: it asks now
+and then whether its piece is still wanted. When the mount ends or the time is up it is left to itself, and keeps its
+place until its request has ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from typing import Protocol
+
+import trio
+
+from rwm.errors import BadResponse, Unreachable
+from rwm.model import ObjectReader
+from rwmfs.counters import Counters
+from rwmfs.objectid import ObjectId
+from rwmfs.pieces import Piece
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 16
+DISK_THREADS = 4
+SECONDS = 300.0
+"""How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
+may take: one that sends a byte now and then would otherwise hold a reader for ever."""
+
+BAD_ANSWERS = 4
+"""Answers that cannot be right, one after the other, before the reader gets an error."""
+
+UNWRITTEN = 64 * 1024 * 1024
+"""Bytes that may wait for the cache's disk. What comes beyond is not kept there: reading does not wait for it."""
+
+
+class Store(Protocol):
+    """A cache on disk: :class:`rwmfs.diskcache.DiskCache`. Any thread may call it, and no call raises."""
+
+    def read(self, identity: ObjectId, start: int, stop: int) -> bytes | memoryview | None:
+        """Exactly those bytes, or None."""
+
+    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+        """Keep them, if there is room."""
+
+    def drop(self, identity: ObjectId) -> None:
+        """Its content was found to be wrong."""
+
+
+class Fetcher:
+    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it."""
+
+    def __init__(
+        self,
+        source: ObjectReader,
+        counters: Counters,
+        disk: Store | None = None,
+        connections: int = CONNECTIONS,
+        seconds: float = SECONDS,
+    ) -> None:
+        self._source = source
+        self._counters = counters
+        self._disk = disk
+        self._seconds = seconds
+        self._connections = trio.CapacityLimiter(connections)
+        self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
+        self._unwritten = 0
+
+    async def fetch(self, piece: Piece) -> None:
+        """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
+        if self._disk is not None:
+            stored = await trio.to_thread.run_sync(
+                self._disk.read,
+                piece.held.id,
+                piece.start,
+                piece.stop,
+                abandon_on_cancel=True,
+                limiter=self._disk_threads,
+            )
+            if stored is not None:
+                self._counters.from_disk += len(piece)
+                piece.data, piece.on_disk = memoryview(stored), True
+                return
+        with trio.move_on_after(self._seconds) as scope:
+            piece.data = await self._ask(piece)
+        if scope.cancelled_caught:
+            raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
+        self._counters.fetched += len(piece)
+
+    async def _ask(self, piece: Piece) -> memoryview:
+        """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
+        bad = 0
+        for pause in _pauses():
+            self._counters.requests += 1
+            try:
+                return await trio.to_thread.run_sync(
+                    self._get, piece, abandon_on_cancel=True, limiter=self._connections
+                )
+            except (Unreachable, BadResponse) as error:
+                bad += isinstance(error, BadResponse)
+                if piece.cancelled or bad == BAD_ANSWERS:
+                    raise
+                log.log(
+                    logging.INFO if pause > 1 else logging.DEBUG, "asking again in %.1f s: %s", pause, error.message
+                )
+            self._counters.retried += 1
+            await trio.sleep(pause)
+        raise AssertionError("unreachable: the pauses never end")
+
+    def _get(self, piece: Piece) -> memoryview:
+        key, version_id, *_ = piece.held.id
+        data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
+        if len(data) != len(piece):
+            raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
+        return memoryview(data)
+
+    async def keep(self, piece: Piece) -> None:
+        """Write a piece that came from S3 to disk, unless too many wait for that already."""
+        if self._disk is None or piece.on_disk or piece.data is None or self._unwritten > UNWRITTEN:
+            return
+        self._unwritten += len(piece)
+        try:
+            await trio.to_thread.run_sync(
+                self._disk.write,
+                piece.held.id,
+                piece.start,
+                piece.data,
+                abandon_on_cancel=True,
+                limiter=self._disk_threads,
+            )
+        finally:
+            self._unwritten -= len(piece)
+
+    async def disown(self, identity: ObjectId) -> None:
+        """Forget what is on disk of an object whose content is wrong."""
+        if self._disk is not None:
+            await trio.to_thread.run_sync(self._disk.drop, identity, limiter=self._disk_threads)
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between two attempts: growing, and never the same for all who wait."""
+    longest = 0.2
+    while True:
+        yield random.uniform(longest / 2, longest)  # noqa: S311 - jitter
+        longest = min(longest * 2, 10.0)
