@@ -144,9 +144,9 @@ def test_an_interruption_comes_once_after_so_many_bytes(pieces: list[bytes], aft
     taken = bytearray()
     at: list[int] = []
     for piece in body.interrupted(pieces, after, lambda: at.append(len(taken))):
-        taken += piece
+        taken.extend(piece)
     data = b"".join(pieces)
-    assert (taken, at) == (data, [min(after, len(data))])
+    assert (bytes(taken), at) == (data, [min(after, len(data))])
 
 
 # --- times -------------------------------------------------------------------------------------------------
