@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 from bench.proxy import body as bodies
 from bench.proxy.body import Body
 from bench.proxy.faults import Action, Close, Request, Reset, Rules, Stall, Status
-from bench.proxy.message import BadMessage, Head, Open, answer_frame, request_frame
+from bench.proxy.message import BadMessage, Head, answer_frame, request_frame
 from bench.proxy.signing import signed
 from bench.proxy.traffic import Seen, Traffic
 from bench.proxy.wire import Bytes, Ended, Stop, Watch, Wire
@@ -153,8 +153,6 @@ class Exchange:
         self._client.begin()
         self._client.send(head.raw)
         bodies.send(self._client, body, self._sent(pieces, seen))
-        if body.frame is Open.UNTIL_CLOSE:
-            raise Ended(reset=False)
 
     def _cut(self, action: Reset | Close | Stall) -> None:
         if isinstance(action, Stall):

@@ -121,6 +121,17 @@ def test_a_body_sent_in_chunks_passes(origin: Origin, proxy: Proxy) -> None:
     assert proxy.total("PUT").received == len(CONTENT) + 1
 
 
+def test_it_does_not_matter_in_which_pieces_a_request_comes(origin: Origin, proxy: Proxy) -> None:
+    head = b"PUT /b/key HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connected(proxy) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (head[:-3], b"\n", b"\r", b"\n3", b"\r", b"\nbo", b"d\r", b"\n1\r\ny\r\n0\r", b"\n\r", b"\n"):
+            client.sendall(piece)
+            time.sleep(0.01)  # each is most likely received by itself
+        until(client, b"\r\n\r\n")
+    assert origin.bodies == [b"body"]
+
+
 def test_a_body_that_waits_to_be_asked_for_is_asked_for_by_the_server(origin: Origin, proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"PUT /b/key HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -216,6 +227,16 @@ def test_a_round_trip_passes_for_the_connection_and_for_each_answer(origin: Orig
             for _ in range(3):
                 on(connection, range="bytes=0-0")
         assert time.monotonic() - begin >= 0.4
+
+
+def test_asking_for_a_body_takes_a_round_trip_too(origin: Origin) -> None:
+    with Proxy(origin.url, latency=0.1) as proxy, connected(proxy) as client:
+        begin = time.monotonic()
+        client.sendall(b"PUT /b/key HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+        until(client, b"\r\n\r\n")
+        client.sendall(b"body")
+        until(client, b"\r\n\r\n")
+        assert time.monotonic() - begin >= 0.3
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", CONTENT)])
