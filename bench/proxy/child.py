@@ -1,0 +1,88 @@
+"""The proxy in a process of its own, so that what is measured shares no interpreter lock with it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any
+
+from bench.proxy.faults import ANY, Matching, Rule
+from bench.proxy.server import Proxy
+from bench.proxy.traffic import Seen, Total
+
+
+class Remote:
+    """A :class:`bench.proxy.Proxy` elsewhere: its methods are that one's. Predicates are made by ``matching``."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.Lock()
+        self.url: str = pipe.recv()
+
+    def add(self, rule: Rule) -> None:
+        """See the proxy."""
+        self._call("add", rule)
+
+    def clear(self) -> None:
+        """See the proxy."""
+        self._call("clear")
+
+    def requests(self, when: Matching = ANY) -> list[Seen]:
+        """See the proxy."""
+        seen: list[Seen] = self._call("requests", when)
+        return seen
+
+    def total(self, method: str | None = None) -> Total:
+        """See the proxy."""
+        total: Total = self._call("total", method)
+        return total
+
+    def forget(self) -> None:
+        """See the proxy."""
+        self._call("forget")
+
+    def down(self) -> None:
+        """See the proxy."""
+        self._call("down")
+
+    def up(self) -> None:
+        """See the proxy."""
+        self._call("up")
+
+    def _call(self, name: str, *arguments: object) -> Any:
+        with self._lock:
+            self._pipe.send((name, arguments))
+            return self._pipe.recv()
+
+
+@contextmanager
+def in_process(upstream: str, *, latency: float = 0.0, rate: float | None = None) -> Iterator[Remote]:
+    """A proxy in a process of its own, which ends with the context and with this process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(upstream, latency, rate, there), daemon=True)
+    process.start()
+    there.close()
+    try:
+        yield Remote(here)
+    finally:
+        here.close()
+        process.terminate()
+        process.join()
+
+
+def _serve(upstream: str, latency: float, rate: float | None, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then stops us
+    proxy = Proxy(upstream, latency=latency, rate=rate)
+    pipe.send(proxy.url)
+    while True:
+        try:
+            name, arguments = pipe.recv()
+        except EOFError:
+            os._exit(0)
+        pipe.send(getattr(proxy, name)(*arguments))
