@@ -61,7 +61,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     bucket.fault = fault
     if options.hang is None:
         probe(state, bucket)
-    mount = session.Mount(state, bucket, place, 256 << 20, options.allow_other)
+    mount = session.Mount(state, bucket, place, 256 << 20, allow_other=options.allow_other)
     session.serve(mount, lambda: ready({}))
 
 
