@@ -176,3 +176,37 @@ def test_every_program_of_the_package_is_there() -> None:
     for target in programs.values():
         module, _, name = target.partition(":")
         assert callable(getattr(importlib.import_module(module), name))
+
+
+# --- units of systemd --------------------------------------------------------------------------------
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(ROOT / "examples" / name)
+    return parser
+
+
+def test_the_example_of_a_mount_unit_is_a_mount() -> None:
+    mount = unit("mnt-repo.mount")["Mount"]
+    assert mount["Type"] == "rwmfs"
+    call = parse([mount["What"], mount["Where"], "-o", mount["Options"]])
+    given = cli.mount.make_context("mount", list(call.words)).params
+    assert (given["bucket"], given["mountpoint"], given["at"]) == ("bucket1", Path("/mnt/repo"), "latest")
+
+
+def test_names_of_example_units_are_those_of_their_mountpoints() -> None:
+    for name, section in (("mnt-repo.mount", "Mount"), ("mnt-repo.automount", "Automount")):
+        where = unit(name)[section]["Where"]
+        assert name.partition(".")[0] == where.strip("/").replace("/", "-")
+        assert unit(name)["Install"]["WantedBy"]
+
+
+def test_the_line_of_fstab_in_the_documents_is_a_mount() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    lines = [line.split() for line in text.splitlines() if " rwmfs " in line and line.startswith("rwmfs:")]
+    assert len(lines) == 1
+    source, mountpoint, kind, options, *numbers = lines[0]
+    assert (kind, numbers) == ("rwmfs", ["0", "0"])
+    assert parse([source, mountpoint, "-o", options]).words[-2:] == ("bucket1", "/mnt/repo")
