@@ -26,7 +26,7 @@ def cli() -> None:
     """Mount a recorded state of a bucket as a filesystem."""
 
 
-@cli.command()
+@cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
 @common
 @click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=PLACE)

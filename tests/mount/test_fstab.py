@@ -31,6 +31,25 @@ findmnt -n -o SOURCE,FSTYPE "$MNT"
 cat "$MNT/config" && echo
 """
 
+AUTOMOUNT = """
+import ctypes, fcntl, os, struct, subprocess, sys
+place, *mount = sys.argv[1:]
+inlet, outlet = os.pipe()
+options = f"fd={outlet},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct"
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mount(b"test", place.encode(), b"autofs", 0, options.encode()) == 0, os.strerror(ctypes.get_errno())
+root = os.open(place, os.O_RDONLY)
+reader = subprocess.Popen(["cat", f"{place}/config"], stdout=subprocess.PIPE, start_new_session=True)
+token = struct.unpack_from("=iiI", os.read(inlet, 4096))[2]
+try:
+    subprocess.run(["timeout", "--foreground", "-k", "1", "30", *mount], check=True)
+    fcntl.ioctl(root, 0x9360, token)  # AUTOFS_IOC_READY
+    print(reader.communicate(timeout=30)[0].decode())
+finally:
+    os.close(inlet)  # nobody waits for us any more
+    subprocess.run(["umount", place])
+"""
+
 
 class Machine:
     """A bucket with a state, and a shell in whose /sbin there is ``mount.rwmfs``."""
@@ -59,6 +78,8 @@ class Machine:
             "OPTIONS": options,
             "ESCAPED": options.replace(" ", "\\040"),
             "DIR": self.directory,
+            "PYTHON": sys.executable,
+            "AUTOMOUNT": AUTOMOUNT,
             "STATE": self.state,
         }
         done = subprocess.run(
@@ -127,3 +148,10 @@ def test_switches_of_mount(machine: Machine) -> None:
     assert done.returncode == 0, done.stderr
     assert f"{machine.place.bucket} as of " in done.stdout
     assert FILES["config"].decode() in done.stdout
+
+
+def test_by_an_automount_as_systemd_does_it(machine: Machine) -> None:
+    """Whoever looks at the place waits until it is mounted, but for the process group of the automounter."""
+    done = machine('"$PYTHON" -c "$AUTOMOUNT" "$MNT" mount -t rwmfs -o "$OPTIONS,at=latest" "rwmfs:$BUCKET" "$MNT"')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == FILES["config"].decode()

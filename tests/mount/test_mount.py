@@ -247,6 +247,7 @@ def test_in_the_background(tmp_path: Path) -> None:
     process = Path(f"/proc/{int(done.stdout)}")
     assert (place / "config").read_text() == "ok", "usable at once"
     assert (process / "cwd").readlink() == Path("/")
+    assert os.getsid(int(done.stdout)) == int(done.stdout)
     assert {(process / "fd" / str(number)).readlink() for number in range(3)} == {Path(os.devnull)}
     unmount(place)
     wait_until(lambda: not process.exists() or "zombie" in (process / "status").read_text(), "its end")
@@ -275,13 +276,15 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
 def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
-    process = subprocess.Popen(command_for(place, "--wait"), cwd=REPOSITORY, stderr=subprocess.PIPE)
+    command = command_for(place, "--wait")
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, process_group=0)
     wait_until((tmp_path / "log").exists, "the child's start")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the child gets it too
     process.communicate(timeout=20)
     assert process.returncode != 0
+    assert (tmp_path / "log").read_text() == ""
     assert not Path(f"/proc/{children[0]}").exists()
 
 
