@@ -5,6 +5,8 @@ VENV   := venv
 BIN    := $(VENV)/bin
 # Where `make install` puts links to rwm and rwmfs, so that they work from any directory.
 LINKS  ?= /usr/local/bin
+# Where mount(8) looks for mount.rwmfs.
+SBIN   ?= /sbin
 # Arguments for pytest: make test ARGS="-k listing tests/unit"
 ARGS   ?=
 # Tests at once: they wait for servers, mounts and clocks more than they compute.
@@ -55,8 +57,11 @@ $(VENV)/.installed-bench: $(PACKAGING) $(VENV)/.installed
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
-install: $(VENV)/.installed  ## Debian packages, venv/, and rwm and rwmfs on the PATH
+install: $(VENV)/.installed  ## Debian packages, venv/, rwm and rwmfs on the PATH, mount.rwmfs in /sbin
 	@scripts/link-programs.sh $(LINKS) $(abspath $(BIN))/rwm $(abspath $(BIN))/rwmfs
+	@if [ -w $(SBIN) ]; then scripts/link-programs.sh $(SBIN) $(abspath $(BIN))/mount.rwmfs; \
+	 elif [ ! -e $(SBIN)/mount.rwmfs ]; then \
+	   echo "make: for fstab and mount -t rwmfs, as root: ln -s $(abspath $(BIN))/mount.rwmfs $(SBIN)/"; fi
 
 install-dev: install $(VENV)/.installed-dev  ## what tests and lint need, a real Ceph gateway included
 

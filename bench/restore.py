@@ -47,7 +47,7 @@ def main(_options: Options) -> None:
         direct, cold, warm = [], [], []
         for _ in range(ROUNDS):
             direct.append(timed(directory, environment, *rwm, "restic"))
-            mount = ["mount", story.BUCKET, "--at", "latest", "mnt", "--cache-size", "1G"]
+            mount = ["mount", story.BUCKET, "--at", "latest", "mnt", "--buffer-size", "1G"]
             assert process.run([*rwmfs, *mount], env=environment, cwd=directory).returncode == 0
             cold.append(timed(directory, environment, "restic", "-r", "mnt"))
             warm.append(timed(directory, environment, "restic", "-r", "mnt"))

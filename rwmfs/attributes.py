@@ -7,6 +7,7 @@ import stat
 import pyfuse3
 
 from rwm.model import Entry
+from rwmfs.access import Access
 from rwmfs.pieces import WINDOW
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchFile
 
@@ -18,26 +19,26 @@ MS = 1_000_000
 
 
 class Attributes:
-    """Makes attributes for one mount. ``uid`` and ``gid`` own everything; ``state_time`` is in milliseconds."""
+    """Makes attributes for one mount. ``state_time`` is in milliseconds."""
 
-    def __init__(self, uid: int, gid: int, state_time: int) -> None:
-        self.uid = uid
-        self.gid = gid
+    def __init__(self, access: Access, state_time: int) -> None:
+        self.access = access
         self._state_time_ns = state_time * MS
 
     def of(self, inode: int, entry: Entry | None) -> pyfuse3.EntryAttributes:
         """A file of the state, or a directory (``entry`` is None)."""
         if entry is None:
-            return self._stat(inode, stat.S_IFDIR | 0o555, 0, self._state_time_ns)
-        return self._stat(inode, stat.S_IFREG | 0o444, entry.size, entry.last_modified * MS)
+            return self._stat(inode, stat.S_IFDIR | self.access.directory, 0, self._state_time_ns)
+        return self._stat(inode, stat.S_IFREG | self.access.file, entry.size, entry.last_modified * MS)
 
     def locks(self, scratch: Scratch) -> pyfuse3.EntryAttributes:
         """The scratch directory itself."""
-        return self._stat(SCRATCH_INODE, stat.S_IFDIR | 0o700, 0, scratch.mtime, lifetime=0)
+        return self._stat(SCRATCH_INODE, stat.S_IFDIR | self.access.locks, 0, scratch.mtime, lifetime=0)
 
     def scratch(self, file: ScratchFile) -> pyfuse3.EntryAttributes:
-        """A file of the scratch directory."""
+        """A file of the scratch directory. It belongs to whoever made it."""
         answer = self._stat(file.inode, stat.S_IFREG | file.mode, len(file.data), file.mtime, lifetime=0)
+        answer.st_uid = file.uid
         answer.st_nlink = file.names
         answer.st_atime_ns, answer.st_ctime_ns = file.atime, file.ctime
         return answer
@@ -49,7 +50,7 @@ class Attributes:
         answer.st_size = size
         answer.st_blocks = -(-size // 512)
         answer.st_blksize = WINDOW
-        answer.st_uid, answer.st_gid = self.uid, self.gid
+        answer.st_uid, answer.st_gid = self.access.uid, self.access.gid
         answer.st_atime_ns = answer.st_mtime_ns = answer.st_ctime_ns = time_ns
         answer.entry_timeout = answer.attr_timeout = lifetime
         return answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,21 +10,13 @@ import click
 
 from rwm import __version__
 from rwm.cli import boundary, doubts, output
-from rwm.cli.completion import BUCKET, STATE, completion
+from rwm.cli.completion import BUCKET, completion
 from rwm.cli.options import App, common, current_app
-from rwm.errors import UsageError
+from rwmfs import mountcli
 
 # Not readable: click would refuse a mountpoint whose mount has died.
 PLACE = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def parse_size(text: str) -> int:
-    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``. Powers of 1024. Raises UsageError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise UsageError(f"cache size {text!r} is not a size", hint="write it as 256M or 1G")
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 @click.group(context_settings=CONTEXT)
@@ -35,65 +26,34 @@ def cli() -> None:
     """Mount a recorded state of a bucket as a filesystem."""
 
 
-@cli.command()
+@cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
 @common
 @click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=PLACE)
-@click.option("--at", metavar="STATE", type=STATE, help="State id or its beginning, latest, or a UTC time.")
-@click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
-@click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
-@click.option("--cache-size", metavar="SIZE", help="Memory for what was read (default: cache_size, 256M).")
-@click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log there instead.")
+@mountcli.options
 @click.pass_context
-def mount(
-    context: click.Context,
-    bucket: str,
-    mountpoint: Path,
-    at: str | None,
-    foreground: bool,
-    allow_other: bool,
-    cache_size: str | None,
-    log_file: Path | None,
-) -> None:
+def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
     """Show a state of BUCKET, read-only, at MOUNTPOINT.
 
     Returns when the mount can be used. restic works on it as on any local repository:
 
         restic -r MOUNTPOINT restore latest --target DIR
     """
-    from rwmfs import daemon, logs, start
-    from rwmfs import mountpoint as places
+    from rwmfs import daemon, start
 
-    if not at:
-        raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
     app = current_app(context)
-    app.config.s3_settings()
-    if log_file is None and not foreground:
-        log_file = logs.default_path(bucket)
-    request = start.Request(
-        config=app.config,
-        bucket=bucket,
-        at=at,
-        mountpoint=places.prepare(mountpoint),
-        cache_size=parse_size(cache_size or app.config.cache_size),
-        allow_other=allow_other,
-        log_file=log_file.absolute() if log_file else None,
-        foreground=foreground,
-        verbose=app.verbose,
-    )
+    request = mountcli.request(context)
+    start.expect_questions()
     serve = partial(start.serve, request)
     if foreground:
-        serve(partial(_announce, app))
+        serve(partial(announce, app))
     else:
-        _announce(app, daemon.in_background(serve))
+        announce(app, daemon.in_background(serve))
 
 
-def _announce(app: App, report: dict[str, Any]) -> None:
-    """Say what is mounted where."""
-    if hidden := report["hidden_keys"]:
-        verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
-        output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
-    doubts.warn_of(report["id"], report["trust"])
+def announce(app: App, report: dict[str, Any]) -> None:
+    """Say what is mounted where, after what there is to warn of."""
+    warn(report)
     if app.json:
         output.document(report)
         return
@@ -103,6 +63,14 @@ def _announce(app: App, report: dict[str, Any]) -> None:
     if report["log_file"]:
         click.echo(output.escape(f"log: {report['log_file']}"))
     click.echo(output.escape(f"end it with: rwmfs umount {where}"))
+
+
+def warn(report: dict[str, Any]) -> None:
+    """Say what the mount does not show, and what is doubtful about it."""
+    if hidden := report["hidden_keys"]:
+        verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
+        output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
+    doubts.warn_of(report["id"], report["trust"])
 
 
 @cli.command()

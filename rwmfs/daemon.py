@@ -4,6 +4,9 @@ The child is forked before there are threads, trio or open connections; it build
 one JSON document back: a report when it is ready, or an error with its exit code. A pipe that closes without one means
 that the child was killed. The parent waits for the end of a child that failed, so none is left behind; one that is
 ready has a session of its own and belongs to init as soon as the parent ends.
+
+Until then it stays in the process group of the caller: under an automount nobody else may touch the mountpoint before
+the mount is there. So Ctrl-C reaches both of them; the child leaves it to the parent, which ends it.
 """
 
 from __future__ import annotations
@@ -73,13 +76,14 @@ def _child(serve: Callable[[Ready], None], outlet: int) -> NoReturn:
             json.dump(message, pipe)
 
     def ready(report: dict[str, Any]) -> None:
+        os.setsid()
         os.chdir("/")
         _close_standard_streams()
         tell({"ready": report})
 
     code = 0
     try:
-        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _close_inherited(outlet)
         serve(ready)
     except BaseException as error:

@@ -27,6 +27,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 import pyfuse3
 
 from rwm.errors import RwmError, S3Error
+from rwmfs.access import Access
 from rwmfs.attributes import Attributes, absent
 from rwmfs.reader import OpenObject, Reader
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchError, ScratchFile
@@ -69,11 +70,11 @@ def _handler(method: Handler[Arguments, Result]) -> Handler[Arguments, Result]:
 
 
 class Operations(pyfuse3.Operations):
-    """A state, read-only, with a scratch directory in it."""
+    """A state, read-only, with a scratch directory in it. Without ``access`` all is the user's of this process."""
 
     supports_dot_lookup = False
 
-    def __init__(self, tree: InodeTree, scratch: Scratch, reader: Reader) -> None:
+    def __init__(self, tree: InodeTree, scratch: Scratch, reader: Reader, access: Access | None = None) -> None:
         super().__init__()
         self._tree = tree
         self._scratch = scratch
@@ -81,7 +82,7 @@ class Operations(pyfuse3.Operations):
         self._info = tree.state.info
         self._handles: dict[int, OpenObject | ScratchFile | Listing | Literal["locks"]] = {}
         self._next_handle = 1
-        self._attributes = Attributes(os.getuid(), os.getgid(), self._info.captured_at)
+        self._attributes = Attributes(access or Access.own(), self._info.captured_at)
 
     # --- names and attributes ------------------------------------------------------------------------
 
@@ -136,8 +137,8 @@ class Operations(pyfuse3.Operations):
         if not self._in_scratch(inode):
             raise pyfuse3.FUSEError(errno.EPERM if inode == SCRATCH_INODE else errno.EROFS)
         file = self._scratch.file(inode)
-        own = self._attributes
-        if (fields.update_uid and attr.st_uid != own.uid) or (fields.update_gid and attr.st_gid != own.gid):
+        gid = self._attributes.access.gid
+        if (fields.update_uid and attr.st_uid != file.uid) or (fields.update_gid and attr.st_gid != gid):
             raise pyfuse3.FUSEError(errno.EPERM)
         if fields.update_size:
             self._scratch.resize(file, attr.st_size)
@@ -225,7 +226,7 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: int, name: bytes, mode: int, flags: int, ctx: pyfuse3.RequestContext
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         self._must_be_locks(parent_inode)
-        file = self._scratch.create(name, mode & ~ctx.umask)
+        file = self._scratch.create(name, mode & ~ctx.umask, ctx.uid)
         self._scratch.hold(file)
         return self._open_scratch(file), self._attributes.scratch(file)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import islice
 
+from rwm.errors import BadResponse, Unreachable
 from rwm.model import Entry, ObjectReader, StateTree
 
 TRIES = 1000
@@ -21,7 +23,20 @@ def probe(state: StateTree, source: ObjectReader) -> None:
     first = iter([config.entry] if config is not None and config.entry is not None else [])
     for entry in islice((*first, *islice(files(state, state.root), TRIES)), TRIES):
         if entry.size:
+            _read(source, entry)
+            return
+
+
+def _read(source: ObjectReader, entry: Entry) -> None:
+    """The first byte. A server in trouble is asked a few times, within seconds: somebody waits for the mount."""
+    for pause in (0.2, 0.5, 1.0, None):
+        try:
             source.read_range(entry.key, entry.version_id, 0, 1)
+        except (Unreachable, BadResponse):
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
             return
 
 

@@ -31,11 +31,12 @@ class ScratchError(Exception):
 
 
 class ScratchFile:
-    """A file: content, permission bits, times, and who still holds it."""
+    """A file: content, permission bits, owner, times, and who still holds it."""
 
-    def __init__(self, inode: int, mode: int, now: int) -> None:
+    def __init__(self, inode: int, mode: int, uid: int, now: int) -> None:
         self.inode = inode
         self.mode = stat.S_IMODE(mode)
+        self.uid = uid
         self.data = bytearray()
         self.atime = self.mtime = self.ctime = now
         self.names = 1
@@ -81,8 +82,8 @@ class Scratch:
         names = [(name, file) for name, file in self._names.items() if file.inode > after]
         return sorted(names, key=lambda item: item[1].inode)
 
-    def create(self, name: bytes, mode: int) -> ScratchFile:
-        """A new, empty file; EEXIST, ENAMETOOLONG, ENOSPC."""
+    def create(self, name: bytes, mode: int, uid: int = 0) -> ScratchFile:
+        """A new, empty file of that user; EEXIST, ENAMETOOLONG, ENOSPC."""
         if len(name) > NAME_MAX:
             raise ScratchError(errno.ENAMETOOLONG)
         if name in self._names:
@@ -90,7 +91,7 @@ class Scratch:
         if len(self._files) >= self.max_files:
             raise ScratchError(errno.ENOSPC)
         now = self._touch()
-        file = ScratchFile(self._next, mode, now)
+        file = ScratchFile(self._next, mode, uid, now)
         self._next += 1
         self._names[name] = self._files[file.inode] = file
         return file

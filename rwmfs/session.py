@@ -3,7 +3,7 @@
 The session's nursery holds the FUSE workers, the fetches and the wait for signals. It ends when somebody unmounts, or
 on SIGTERM, SIGINT and SIGHUP: then everything is cancelled, requests under way are answered by the kernel, and the
 mountpoint is freed, lazily if it is in use. Threads that still wait for S3 are left to themselves and end with the
-process.
+process. SIGUSR1 asks what the mount has done so far: the answer is a line in the log, as at the end.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyfuse3
@@ -19,8 +19,9 @@ import trio
 
 from rwm.errors import MountError
 from rwm.model import ObjectReader, StateTree
+from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher
+from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import LOCKS, Operations
 from rwmfs.reader import Reader
@@ -33,23 +34,52 @@ TASKS = 256
 """Requests of the kernel that are worked on at once. Reads that wait for S3 must not keep the others out."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+QUESTION = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """What to mount where. ``mountpoint`` is prepared; ``cache_size`` is in bytes."""
+    """What to mount where. ``mountpoint`` is prepared; sizes are in bytes.
+
+    ``buffer_size`` is memory for what was read and is on its way; ``cache_size`` is the room for the cache on disk in
+    ``cache_dir`` (0: none); ``label`` is what lists of mounts call it instead of its name.
+    """
 
     state: StateTree
     source: ObjectReader
     mountpoint: Path
-    cache_size: int
+    buffer_size: int
+    cache_dir: Path | None = None
+    cache_size: int = 0
+    connections: int = CONNECTIONS
+    access: Access = field(default_factory=Access.own)
     allow_other: bool = False
+    label: str | None = None
 
     @property
     def name(self) -> str:
-        """How the mount is called in lists of mounts."""
-        name = f"rwmfs:{self.state.info.bucket}@{self.state.info.id[:12]}"
-        return "".join(c if c.isascii() and c.isprintable() and c not in ", \\" else "_" for c in name)
+        """How the mount is called in its log, and in lists of mounts unless it has a label."""
+        return _plain(f"rwmfs:{self.state.info.bucket}@{self.state.info.id[:12]}")
+
+    @property
+    def options(self) -> set[str]:
+        """What the kernel is told.
+
+        ``locks/`` is to be written to, so it is not told that the mount is read-only. It compares callers with owner
+        and mode (default_permissions) only where that keeps somebody out, see Access.
+        """
+        fsname = _plain(self.label) if self.label else self.name
+        options = {f"fsname={fsname}", "subtype=rwmfs", "noatime", "nosuid", "nodev", "noexec"}
+        return (
+            options
+            | ({"allow_other"} if self.allow_other else set())
+            | ({"default_permissions"} if self.access.enforced else set())
+        )
+
+
+def _plain(name: str) -> str:
+    """The name without what has a meaning in lists of mounts and their options."""
+    return "".join(c if c.isascii() and c.isprintable() and c not in ", \\" else "_" for c in name)
 
 
 def serve(mount: Mount, ready: Callable[[], None]) -> None:
@@ -58,7 +88,7 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
     Raises MountError when the mount cannot be made. The process is expected to end afterwards: it stays deaf to the
     signals that end a mount, so that one too many does not make a failure of a clean end.
     """
-    for number in SIGNALS:
+    for number in (*SIGNALS, QUESTION):
         signal.signal(number, signal.SIG_IGN)
     try:
         trio.run(_serve, mount, ready)
@@ -71,20 +101,22 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
 
 
 async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
-    with trio.open_signal_receiver(*SIGNALS) as signals:
+    counters = Counters()
+    with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
-            counters = Counters()
-            reader = Reader(Fetcher(mount.source, counters), counters, mount.cache_size, nursery)
+            fetcher = Fetcher(mount.source, counters, connections=mount.connections)
+            reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections)
             tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))
-            _mount(mount, Operations(tree, Scratch(), reader))
+            _mount(mount, Operations(tree, Scratch(), reader, mount.access))
             try:
-                nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
+                nursery.start_soon(_until_signal, signals, counters, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)
                 await pyfuse3.main(max_tasks=TASKS)
                 nursery.cancel_scope.cancel()
             finally:
                 pyfuse3.close(unmount=True)
-                log.info("unmounted %s", mount.mountpoint)
+                counters.wasted += reader.unread
+                log.info("unmounted %s: %s", mount.mountpoint, counters.line())
 
 
 async def _when_usable(mount: Mount, ready: Callable[[], None]) -> None:
@@ -96,13 +128,8 @@ async def _when_usable(mount: Mount, ready: Callable[[], None]) -> None:
 
 
 def _mount(mount: Mount, operations: Operations) -> None:
-    # Permission bits are not enforced (no default_permissions): without allow_other nobody else gets in at all, with
-    # it everybody may read, and what may not be written says EROFS to everybody.
-    options = {f"fsname={mount.name}", "subtype=rwmfs", "noatime", "nosuid", "nodev"}
-    if mount.allow_other:
-        options.add("allow_other")
     try:
-        pyfuse3.init(operations, str(mount.mountpoint), options)
+        pyfuse3.init(operations, str(mount.mountpoint), mount.options)
     except RuntimeError as error:
         raise MountError(
             f"cannot mount at {mount.mountpoint}: {error}",
@@ -111,8 +138,11 @@ def _mount(mount: Mount, operations: Operations) -> None:
         ) from None
 
 
-async def _until_signal(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+async def _until_signal(signals: AsyncIterator[int], counters: Counters, scope: trio.CancelScope) -> None:
     async for number in signals:
+        if number == QUESTION:
+            log.info("so far: %s", counters.line())
+            continue
         log.info("%s: unmounting", signal.Signals(number).name)
         scope.cancel()
         return

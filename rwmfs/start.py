@@ -5,6 +5,7 @@ Runs in the process that will serve, because neither SQLite nor boto3 survives a
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +15,43 @@ from rwm.cli.output import state_json
 from rwm.config import Config
 from rwm.model import StateTree
 from rwmfs import logs
+from rwmfs.access import Access
 from rwmfs.probe import probe
+
+SILENCE = 20.0
+"""Seconds that a server may be silent within an answer before it is asked again, on another connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for. ``mountpoint`` is prepared, paths are absolute, ``cache_size`` is in bytes."""
+    """What the user asked for. ``mountpoint`` is prepared, paths are absolute, sizes are in bytes.
+
+    ``buffer_size`` is memory, ``cache_size`` the room for the cache on disk in ``cache_dir`` (0: none);
+    ``connections`` are requests to S3 at once; ``label`` is how lists of mounts call it, None for its usual name.
+    """
 
     config: Config
     bucket: str
     at: str
     mountpoint: Path
+    buffer_size: int
+    cache_dir: Path
     cache_size: int
+    connections: int
+    access: Access
     allow_other: bool
     log_file: Path | None
     foreground: bool
     verbose: bool
+    label: str | None = None
+
+
+def expect_questions() -> None:
+    """Let SIGUSR1, which asks a mount what it has done, be harmless until there is one to answer.
+
+    To be called before the process forks, or there is a moment in which it kills the child.
+    """
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
@@ -45,9 +67,21 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
     with Index.open(request.config.index_path, readonly=True) as index:
         info = index.resolve(request.at, request.bucket)
         state = index.tree(info)
-        source = connect(*request.config.s3_settings()).reader(request.bucket)
+        s3 = connect(*request.config.s3_settings(), attempts=1, silence=SILENCE, pool=request.connections)
+        source = s3.reader(request.bucket, attempts=1)  # the mount asks again by itself, for as long as it makes sense
         probe(state, source)
-        mount = session.Mount(state, source, request.mountpoint, request.cache_size, request.allow_other)
+        mount = session.Mount(
+            state,
+            source,
+            request.mountpoint,
+            buffer_size=request.buffer_size,
+            cache_dir=request.cache_dir,
+            cache_size=request.cache_size,
+            connections=request.connections,
+            access=request.access,
+            allow_other=request.allow_other,
+            label=request.label,
+        )
         report = _report(request, state) | {"trust": index.trust(info)}
         session.serve(mount, lambda: ready(report))
 

@@ -19,11 +19,11 @@ INTERRUPTED = 130  # what a shell reports for SIGINT
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run ``command`` and exit. A traceback is shown only with ``-v``."""
-    _open_standard_streams()
+    open_standard_streams()
     sys.exit(_run(command, program, list(sys.argv[1:] if arguments is None else arguments)))
 
 
-def _open_standard_streams() -> None:
+def open_standard_streams() -> None:
     """Give a process that was started without stdin, stdout or stderr an empty one in its place.
 
     The next file opened would get the number, and what children print would go into it; and Python's own streams

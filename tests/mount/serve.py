@@ -1,8 +1,9 @@
 """A real mount of a state in memory, or of a directory served as a state: ``python -m tests.mount.serve``.
 
 Arguments: MOUNTPOINT LOGFILE, then ``--directory DIR`` or ``--files FILE`` (JSON, key → text), ``--foreground``,
-``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--allow-other``, and what happens before
-it is ready: ``--crash``, ``--wait`` (for long), ``--vanish`` (the mountpoint is gone).
+``--fail KEY`` (reading it fails), ``--hang KEY`` (reading it does not end), ``--allow-other``, ``--uid``, ``--gid``,
+``--umask``, ``--label``, and what happens before it is ready: ``--crash``, ``--wait`` (for long), ``--vanish`` (the
+mountpoint is gone), ``--ask`` (it is sent SIGUSR1).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 
 from rwm.cli.boundary import report
 from rwm.errors import RwmError, Unreachable
-from rwmfs import daemon, logs, mountpoint
+from rwmfs import daemon, logs, mountpoint, start
+from rwmfs.access import Access
 from rwmfs.probe import probe
 from tests.unit.fakes import fake_state, state_of_directory
 
@@ -33,7 +35,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--foreground", action="store_true")
     parser.add_argument("--fail")
     parser.add_argument("--hang")
-    for flag in ("--allow-other", "--crash", "--wait", "--vanish"):
+    parser.add_argument("--label")
+    for number in ("--uid", "--gid", "--umask"):
+        parser.add_argument(number, type=lambda text: int(text, 0))
+    for flag in ("--allow-other", "--crash", "--wait", "--vanish", "--ask"):
         parser.add_argument(flag, action="store_true")
     return parser.parse_args()
 
@@ -52,6 +57,8 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
         os.kill(os.getpid(), signal.SIGKILL)
     if options.wait:
         time.sleep(3600)
+    if options.ask:
+        os.kill(os.getpid(), signal.SIGUSR1)
     if options.vanish:
         place.rmdir()
     if options.directory:
@@ -61,7 +68,10 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     bucket.fault = fault
     if options.hang is None:
         probe(state, bucket)
-    mount = session.Mount(state, bucket, place, 256 << 20, options.allow_other)
+    access = Access.own(options.uid, options.gid, options.umask or 0)
+    mount = session.Mount(
+        state, bucket, place, 256 << 20, access=access, allow_other=options.allow_other, label=options.label
+    )
     session.serve(mount, lambda: ready({}))
 
 
@@ -69,6 +79,7 @@ def main() -> int:
     options = arguments()
     try:
         place = mountpoint.prepare(options.mountpoint)
+        start.expect_questions()
         if options.foreground:
             serve(options, place, lambda report: print("ready", flush=True))
         else:

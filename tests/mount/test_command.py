@@ -105,7 +105,7 @@ def test_options_before_and_after_the_command_and_json(place: Place) -> None:
     place.put(FILES)
     state = place.capture()
     (place.shell.directory / "rwm.conf").rename(place.shell.directory / "other.conf")
-    words = ["--at", "latest", place.bucket, "mnt", "--cache-size", "1.5MiB", "--log-file", "log"]
+    words = ["--at", "latest", place.bucket, "mnt", "--buffer-size", "1.5MiB", "-o", "ro,nofail,log_file=log"]
     for before, after in [(["-c", "other.conf", "--json"], []), ([], ["-c", "other.conf", "--json"])]:
         report = json.loads(place.shell("rwmfs", *before, "mount", *words, *after).stdout)
         assert (report["id"], report["objects"], report["hidden_keys"]) == (state, len(FILES), 0)
@@ -113,7 +113,10 @@ def test_options_before_and_after_the_command_and_json(place: Place) -> None:
         assert report["log_file"] == str(place.shell.directory / "log")
         assert Path(f"/proc/{report['pid']}").exists()
         assert (place.mountpoint / "data" / "ab" / "abcd").read_bytes() == FILES["data/ab/abcd"]
+        os.kill(report["pid"], signal.SIGUSR1)
+        wait_until(lambda: "so far: served" in (place.shell.directory / "log").read_text(), "its answer")
         place.shell("rwmfs", "umount", "mnt")
+        (place.shell.directory / "log").unlink()
     assert json.loads(place.shell("rwmfs", "version", "--json").stdout)["version"]
 
 
@@ -160,6 +163,8 @@ def test_after_kill_9_the_same_command_mounts_again(place: Place) -> None:
         ([], {}, 2, "which state\\?"),
         (["--at", ""], {}, 2, "which state\\?"),
         (["--at", "latest", "--cache-size", "much"], {}, 2, "is not a size"),
+        (["--at", "latest", "-o", "noatime,rw"], {}, 2, "mount option rw: a state is read-only"),
+        (["--at", "latest", "-o", "size=1G"], {}, 2, "mount option size=1G is unknown"),
         (["--at", "latest", "--log-file", "missing/log"], {}, 1, "log file .*missing/log: No such file"),
     ],
 )

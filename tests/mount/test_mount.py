@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rwm.errors import MountError
 from rwmfs.mountpoint import MOUNTINFO, mounted_at, prepare, unmount
-from tests.mount.conftest import REPOSITORY, Serve, wait_until
+from tests.mount.conftest import REPOSITORY, Filesystem, Serve, wait_until
 
 FILES = {
     "config": "configuration",
@@ -246,6 +247,7 @@ def test_in_the_background(tmp_path: Path) -> None:
     process = Path(f"/proc/{int(done.stdout)}")
     assert (place / "config").read_text() == "ok", "usable at once"
     assert (process / "cwd").readlink() == Path("/")
+    assert os.getsid(int(done.stdout)) == int(done.stdout)
     assert {(process / "fd" / str(number)).readlink() for number in range(3)} == {Path(os.devnull)}
     unmount(place)
     wait_until(lambda: not process.exists() or "zombie" in (process / "status").read_text(), "its end")
@@ -274,14 +276,37 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
 def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
-    process = subprocess.Popen(command_for(place, "--wait"), cwd=REPOSITORY, stderr=subprocess.PIPE)
+    command = command_for(place, "--wait")
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, process_group=0)
     wait_until((tmp_path / "log").exists, "the child's start")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the child gets it too
     process.communicate(timeout=20)
     assert process.returncode != 0
+    assert (tmp_path / "log").read_text() == ""
     assert not Path(f"/proc/{children[0]}").exists()
+
+
+def has_answered(filesystem: Filesystem, times: int) -> bool:
+    return filesystem.logged().count("so far: served ") == times
+
+
+def test_asked_by_sigusr1_it_says_what_it_has_done_and_goes_on(serve: Serve) -> None:
+    filesystem = serve(FILES, arguments=("--ask",))
+    assert "served" not in filesystem.logged(), "asked before it was ready, it stayed alive and silent"
+    for answers in (1, 2):
+        filesystem.process.send_signal(signal.SIGUSR1)
+        wait_until(partial(has_answered, filesystem, answers), "its answer")
+    assert (filesystem.path / "config").read_text() == "configuration"
+    filesystem.end()
+    assert re.search(r"unmounted .*: served [\d.]+ MiB, fetched .* 0 failed$", filesystem.logged(), re.MULTILINE)
+
+
+def test_plain_umount_ends_it(serve: Serve) -> None:
+    filesystem = serve(FILES)
+    subprocess.run(["umount", filesystem.path], check=True)
+    assert filesystem.process.wait(10) == 0
 
 
 def test_others_get_in_only_if_they_are_let_in(serve: Serve) -> None:
