@@ -153,7 +153,12 @@ def remove(blocks: Path, name: str) -> bool:
 
 @contextmanager
 def _shard(blocks: Path, name: str, flags: int = os.O_PATH) -> Iterator[int]:
-    descriptor = os.open(blocks / name, flags | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    flags |= os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    above = os.open(blocks, flags)
+    try:
+        descriptor = os.open(name, flags, dir_fd=above)
+    finally:
+        os.close(above)
     try:
         yield descriptor
     finally:

@@ -66,6 +66,11 @@ class Identity:
         fields = (MAGIC, GRAIN, self.size, self.digest)
         return HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)))
 
+    def cost(self, length: int) -> int:
+        """Bytes of the disk that keeping ``length`` bytes of the object takes at most, with header and records."""
+        pages = 1 if self.data_at == PAGE else 3  # header and records in one page, or records across two more
+        return _up(length, PAGE) + pages * PAGE
+
 
 def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
     """The identity of an object version among all servers and buckets.
@@ -135,11 +140,6 @@ def forget(descriptor: int, identity: Identity, grain: int) -> None:
     """Let ``grain`` count as not kept. Raises OSError."""
     if _is_of(descriptor, identity):
         _put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
-
-
-def cost(size: int) -> int:
-    """Bytes of the disk that ``size`` bytes of data take at most, with header and records."""
-    return _up(size, PAGE) + PAGE
 
 
 def _up(number: int, unit: int) -> int:

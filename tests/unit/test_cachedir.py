@@ -151,7 +151,17 @@ def test_only_files_of_the_cache_count(tmp_path: Path, blocks: Path) -> None:
     open_file(blocks)
     others = tmp_path / "others"
     others.mkdir()
-    for path in ("lock", "note", NAME, "ab/note", f"ab/cd{NAME[2:]}", f"ab/{NAME[:-1]}", f"ab/{NAME}0", "AB/x", "abc/x"):
+    for path in (
+        "lock",
+        "note",
+        NAME,
+        "ab/note",
+        f"ab/cd{NAME[2:]}",
+        f"ab/{NAME[:-1]}",
+        f"ab/{NAME}0",
+        "AB/x",
+        "abc/x",
+    ):
         (blocks / path).parent.mkdir(exist_ok=True)
         (blocks / path).touch()
     (others / f"cd{NAME[2:]}").touch()
