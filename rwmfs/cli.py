@@ -14,6 +14,7 @@ from rwm.cli import boundary, doubts, output
 from rwm.cli.completion import BUCKET, STATE, completion
 from rwm.cli.options import App, common, current_app
 from rwm.errors import UsageError
+from rwmfs.cachecli import cache
 
 # Not readable: click would refuse a mountpoint whose mount has died.
 PLACE = click.Path(path_type=Path, readable=False)
@@ -126,6 +127,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwmfs {__version__}")
 
 
+cli.add_command(cache)
 cli.add_command(completion)
 
 
