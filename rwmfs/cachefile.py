@@ -106,10 +106,10 @@ def read(
     begin, end = first * GRAIN, min(last * GRAIN, identity.size)
     direct = into is not None and (begin, end) == (start, stop)
     whole = memoryview(into if into is not None and direct else bytearray(end - begin)).cast("B")
-    found = _fill(descriptor, whole, identity.data_at + begin)
+    _fill(descriptor, whole, identity.data_at + begin)
     for number, checksum in enumerate(checksums, first):
         until = min((number + 1) * GRAIN, end) - begin
-        if until > found or _checksum(identity, number, whole[number * GRAIN - begin : until]) != checksum:
+        if _checksum(identity, number, whole[number * GRAIN - begin : until]) != checksum:
             raise Damaged(number)
     if direct or into is None:
         return whole[start - begin : stop - begin]
@@ -154,15 +154,10 @@ def _checksum(identity: Identity, number: int, data: memoryview) -> int:
     return zlib.crc32(data, zlib.crc32(number.to_bytes(8, "little"), zlib.crc32(identity.digest)))
 
 
-def _fill(descriptor: int, buffer: memoryview, offset: int) -> int:
-    """Read until ``buffer`` is full or the file ends; how many bytes that were."""
-    done = 0
-    while done < len(buffer):
-        count = os.preadv(descriptor, [buffer[done:]], offset + done)
-        if not count:
-            break
-        done += count
-    return done
+def _fill(descriptor: int, buffer: memoryview, offset: int) -> None:
+    """Read until ``buffer`` is full or the file ends. What is lacking then does not have the right checksum."""
+    while buffer and (count := os.preadv(descriptor, [buffer], offset)):
+        buffer, offset = buffer[count:], offset + count
 
 
 def _put(descriptor: int, data: bytes | memoryview, offset: int) -> None:

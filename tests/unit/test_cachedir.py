@@ -91,7 +91,7 @@ def test_somebody_elses_directory_is_refused(tmp_path: Path, blocks: Path, which
 
 def test_a_place_where_it_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ConfigError, match="disk cache: .*file") as error:
+    with pytest.raises(ConfigError, match=r"disk cache: .*file") as error:
         cachedir.prepare(tmp_path / "file" / "cache")
     assert "cache size of 0" in error.value.hint
 

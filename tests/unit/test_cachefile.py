@@ -85,7 +85,7 @@ def test_any_range_comes_out_wherever_it_is_put(start: int, length: int, is_view
         assert read(file, start, stop) == CONTENT[start:stop]
         target = bytearray(stop - start)
         into = memoryview(target) if is_view else target
-        assert cachefile.read(file, IDENTITY, start, stop, into) == CONTENT[start:stop]
+        assert bytes(cachefile.read(file, IDENTITY, start, stop, into) or b"") == CONTENT[start:stop]
         assert target == CONTENT[start:stop]
 
 
@@ -215,6 +215,12 @@ def test_every_part_of_an_identity_counts() -> None:
     ]
     names = {identify(server, bucket, one).name for server in "ab" for bucket in "ab" for one in objects}
     assert len(names) == 20
+
+
+def test_a_part_does_not_end_where_another_could_begin() -> None:
+    objects = [ObjectId("ab", "c", 12, "3"), ObjectId("a", "bc", 12, "3"), ObjectId("ab", "", 12, "c3")]
+    names = {identify("s", "b", one).name for one in [*objects, ObjectId("ab", "c", 2, "31")]}
+    assert len(names | {identify("sb", "", objects[0]).name, identify("", "sb", objects[0]).name}) == 6
 
 
 TEXT = st.text("ab1\0", max_size=3)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -43,7 +45,7 @@ def test_what_was_written_is_read_in_any_cut(cache: DiskCache) -> None:
 def test_bytes_go_where_the_caller_wants_them(cache: DiskCache) -> None:
     put(cache, LARGE)
     target = bytearray(2 * GRAIN)
-    assert cache.read(LARGE, 0, GRAIN, memoryview(target)[GRAIN:]) == content(LARGE)[:GRAIN]
+    assert bytes(cache.read(LARGE, 0, GRAIN, memoryview(target)[GRAIN:]) or b"") == content(LARGE)[:GRAIN]
     assert target == bytes(GRAIN) + content(LARGE)[:GRAIN]
 
 
@@ -140,7 +142,7 @@ def do(cache: DiskCache, directory: Path, object: ObjectId, step: str, part: tup
         cache.drop(object)
     elif step == "evict":
         path.unlink(missing_ok=True)
-    elif path.exists():
+    elif path.exists() and path.stat().st_size:
         data, place = bytearray(path.read_bytes()), int(part[0] * (path.stat().st_size - 1))
         if step == "flip":
             data[place] ^= 1 + int(part[1] * 254)
@@ -180,6 +182,19 @@ def test_a_read_gives_the_true_bytes_or_none_whatever_happens(
 # --- the bound -----------------------------------------------------------------------------------------
 
 
+def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A list that grows by one each time the directory is looked at."""
+    scans: list[Path] = []
+    scan = cachedir.scan
+
+    def counted(blocks: Path) -> Iterator[cachedir.Kept]:
+        scans.append(blocks)
+        return scan(blocks)
+
+    monkeypatch.setattr(cachedir, "scan", counted)
+    return scans
+
+
 def test_the_limit_holds_after_every_write(tmp_path: Path) -> None:
     cache = disk_cache(tmp_path, MIB)
     for number in range(60):
@@ -209,6 +224,16 @@ def test_the_least_recently_used_object_leaves_first(tmp_path: Path) -> None:
     assert holds(cache, version(0))
     assert not holds(cache, version(1))
     assert holds(cache, version(15))
+
+
+def test_an_object_that_is_written_to_does_not_leave_for_it(tmp_path: Path) -> None:
+    put(disk_cache(tmp_path, MIB), LARGE, 0, GRAIN)
+    os.utime(file_of(tmp_path, LARGE), (1, 1))
+    for number in range(10, 26):
+        put(disk_cache(tmp_path), version(number))
+    put(disk_cache(tmp_path, MIB), LARGE, GRAIN, 2 * GRAIN)
+    assert holds(disk_cache(tmp_path), LARGE, 0, 2 * GRAIN)
+    assert used(tmp_path) <= MIB and not all(holds(disk_cache(tmp_path), version(number)) for number in range(10, 26))
 
 
 def test_use_is_recorded_once_a_minute(tmp_path: Path, cache: DiskCache) -> None:
@@ -245,13 +270,11 @@ def test_an_object_that_does_not_fit_pushes_nothing_out(tmp_path: Path) -> None:
 def test_without_a_limit_worth_the_name_nothing_is_kept(tmp_path: Path) -> None:
     for limit in (0, 1, 4096):
         put(disk_cache(tmp_path, limit), version(1, 1))
-        assert used(tmp_path) <= limit
+        assert not file_of(tmp_path, version(1, 1)).exists()
 
 
 def test_the_directory_is_looked_at_once_for_each_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scans = []
-    scan = cachedir.scan
-    monkeypatch.setattr(cachedir, "scan", lambda blocks: scans.append(1) or scan(blocks))
+    scans = counted_scans(monkeypatch)
     cache = disk_cache(tmp_path, 64 * MIB)
     for number in range(100):
         put(cache, version(number))
@@ -278,6 +301,21 @@ def test_only_one_at_a_time_makes_room_and_nobody_waits(tmp_path: Path, monkeypa
     assert all(holds(other, version(number)) for number in (0, *range(10, 20)))
     put(other, version(20))
     assert len(scans) == 2
+
+
+def test_who_comes_when_room_was_just_made_does_not_look_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = disk_cache(tmp_path, MIB)
+    alone, scans = diskcache._alone, counted_scans(monkeypatch)
+
+    def come_late(path: Path) -> AbstractContextManager[bool]:
+        with monkeypatch.context() as patch:
+            patch.setattr(diskcache, "_alone", alone)
+            put(cache, version(1, 1))
+        return alone(path)
+
+    monkeypatch.setattr(diskcache, "_alone", come_late)
+    put(cache, version(0, 1))
+    assert len(scans) == 1
 
 
 # --- threads -------------------------------------------------------------------------------------------

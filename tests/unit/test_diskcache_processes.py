@@ -60,7 +60,7 @@ def fill(directory: Path, is_going: Event) -> None:
 
 
 def test_nobody_reads_a_wrong_byte_and_the_limit_holds(tmp_path: Path) -> None:
-    processes = [SPAWN.Process(target=work, args=(tmp_path, seed, 400)) for seed in range(PROCESSES)]
+    processes = [SPAWN.Process(target=work, args=(tmp_path, seed, 400), daemon=True) for seed in range(PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:
@@ -76,7 +76,7 @@ def test_what_a_killed_process_leaves_is_right_or_not_there(tmp_path: Path) -> N
     dice = random.Random(1)
     for _ in range(5):
         is_going = SPAWN.Event()
-        process = SPAWN.Process(target=fill, args=(tmp_path, is_going))
+        process = SPAWN.Process(target=fill, args=(tmp_path, is_going), daemon=True)
         process.start()
         is_going.wait()
         process.join(dice.random() / 20)
@@ -91,7 +91,7 @@ def test_what_a_killed_process_leaves_is_right_or_not_there(tmp_path: Path) -> N
 
 def test_who_is_killed_while_making_room_keeps_nobody_from_it(tmp_path: Path) -> None:
     is_going = SPAWN.Event()
-    process = SPAWN.Process(target=hold, args=(tmp_path, is_going))
+    process = SPAWN.Process(target=hold, args=(tmp_path, is_going), daemon=True)
     process.start()
     is_going.wait()
     cache = disk_cache(tmp_path, MIB)
