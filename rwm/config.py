@@ -43,7 +43,13 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _as_text(value: Any) -> Any:
+    """A size that is a plain number needs no quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 Strings = Annotated[list[str], BeforeValidator(_as_list)]
+Size = Annotated[str, BeforeValidator(_as_text)]
 
 
 class _Strict(BaseModel):
@@ -82,7 +88,7 @@ class Config(_Strict):
     autotags: bool = False
     index_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "index.sqlite")
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("rwm"))
-    cache_size: str = "256M"
+    cache_size: Size = "4G"
     path: Path | None = Field(default=None, exclude=True)
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 

@@ -13,6 +13,7 @@ from rwm.cli import boundary, doubts, output
 from rwm.cli.completion import BUCKET, completion
 from rwm.cli.options import App, common, current_app
 from rwmfs import mountcli
+from rwmfs.cachecli import cache
 
 # Not readable: click would refuse a mountpoint whose mount has died.
 PLACE = click.Path(path_type=Path, readable=False)
@@ -94,6 +95,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwmfs {__version__}")
 
 
+cli.add_command(cache)
 cli.add_command(completion)
 
 

@@ -157,7 +157,7 @@ def request(context: click.Context, *, label: str | None = None) -> Request:
     log_file = given["log_file"]
     if log_file is None and not given["foreground"]:
         log_file = logs.default_path(given["bucket"])
-    cache_size = _configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
+    cache_size = configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
     return start.Request(
         config=app.config,
         bucket=given["bucket"],
@@ -176,7 +176,8 @@ def request(context: click.Context, *, label: str | None = None) -> Request:
     )
 
 
-def _configured_size(config: Config) -> int:
+def configured_size(config: Config) -> int:
+    """Bytes that the disk cache may take; raises ConfigError."""
     try:
         return parse_size(config.cache_size)
     except ValueError as error:

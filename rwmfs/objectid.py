@@ -1,4 +1,4 @@
-"""What an object version is called within one bucket."""
+"""What a mount reads: one version of one object."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class ObjectId(NamedTuple):
-    """An object version as the state records it, with its size in bytes.
+    """An object version as the state records it. ``size`` is in bytes.
 
-    The ETag belongs to it because a version with the id ``null`` may be overwritten in place.
+    Size and ETag are part of it because a version without a name of its own (``null``) can be overwritten in place.
     """
 
     key: str

@@ -1,7 +1,8 @@
 """Pieces of object versions: what is in memory, or on its way there. Pure but for the event that a piece is waited by.
 
 A piece is the answer to one request: a range of an object version of at most a window. Pieces of one object never
-overlap. They begin and end at whole grains, or at the object's end, so whether a range is there is a few look-ups.
+overlap. They begin and end at whole grains of the disk cache, or at the object's end, so whether a range is there is a
+few look-ups.
 """
 
 from __future__ import annotations
@@ -11,11 +12,9 @@ from collections.abc import Iterator
 import trio
 
 from rwm.errors import RwmError
+from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
 from rwmfs.proof import Proof
-
-GRAIN = 64 * 1024
-"""Bytes that a piece is a multiple of, unless the object ends."""
 
 WINDOW = 4 * 1024 * 1024
 """Bytes of one request at most: large enough that the wait for its first byte is small beside it, small enough that an

@@ -28,12 +28,13 @@ import trio
 from rwm.errors import BadResponse, RwmError, S3Error, Unreachable
 from rwm.model import Entry, StateTree
 from rwmfs.buffer import Buffer
+from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
 from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
-from rwmfs.pieces import GRAIN, WINDOW, Held, Piece, cut
+from rwmfs.pieces import WINDOW, Held, Piece, cut
 from rwmfs.proof import Proof
 from rwmfs.readahead import Readahead
 

@@ -21,7 +21,7 @@ from rwm.errors import MountError
 from rwm.model import ObjectReader, StateTree
 from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import CONNECTIONS, Fetcher
+from rwmfs.fetcher import CONNECTIONS, Fetcher, Store
 from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import LOCKS, Operations
 from rwmfs.reader import Reader
@@ -41,16 +41,15 @@ QUESTION = signal.SIGUSR1
 class Mount:
     """What to mount where. ``mountpoint`` is prepared; sizes are in bytes.
 
-    ``buffer_size`` is memory for what was read and is on its way; ``cache_size`` is the room for the cache on disk in
-    ``cache_dir`` (0: none); ``label`` is what lists of mounts call it instead of its name.
+    ``buffer_size`` is memory for what was read and is on its way; ``disk`` is the cache there, None for none; ``label``
+    is what lists of mounts call it instead of its name.
     """
 
     state: StateTree
     source: ObjectReader
     mountpoint: Path
     buffer_size: int
-    cache_dir: Path | None = None
-    cache_size: int = 0
+    disk: Store | None = None
     connections: int = CONNECTIONS
     access: Access = field(default_factory=Access.own)
     allow_other: bool = False
@@ -104,7 +103,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     counters = Counters()
     with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
-            fetcher = Fetcher(mount.source, counters, connections=mount.connections)
+            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections)
             reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections)
             tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))
             _mount(mount, Operations(tree, Scratch(), reader, mount.access))

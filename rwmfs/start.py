@@ -16,6 +16,7 @@ from rwm.config import Config
 from rwm.model import StateTree
 from rwmfs import logs
 from rwmfs.access import Access
+from rwmfs.diskcache import DiskCache
 from rwmfs.probe import probe
 
 SILENCE = 20.0
@@ -75,8 +76,7 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
             source,
             request.mountpoint,
             buffer_size=request.buffer_size,
-            cache_dir=request.cache_dir,
-            cache_size=request.cache_size,
+            disk=_disk(request),
             connections=request.connections,
             access=request.access,
             allow_other=request.allow_other,
@@ -84,6 +84,12 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
         )
         report = _report(request, state) | {"trust": index.trust(info)}
         session.serve(mount, lambda: ready(report))
+
+
+def _disk(request: Request) -> DiskCache | None:
+    if not request.cache_size:
+        return None
+    return DiskCache(request.cache_dir, request.cache_size, request.config.required("s3_endpoint_url"), request.bucket)
 
 
 def _report(request: Request, state: StateTree) -> dict[str, Any]:

@@ -104,8 +104,14 @@ def test_defaults_are_in_the_home_directory(home: Path) -> None:
     assert config.path is None
     assert config.index_path == home / ".local/share/rwm/index.sqlite"
     assert config.lock_path == home / ".local/share/rwm/backup.lock"
-    assert config.cache_dir == home / ".cache/rwm"
+    assert (config.cache_dir, config.cache_size) == (home / ".cache/rwm", "4G")
     assert (config.backups, config.retention, config.s3_region) == ({}, {}, "us-east-1")
+
+
+def test_a_size_may_be_a_plain_number(file: Path) -> None:
+    assert read(file, "cache_size: 0\n").cache_size == "0"
+    assert read(file, "cache_size: 1.5 GiB\n").cache_size == "1.5 GiB"
+    assert "cache_size" in refused(file, "cache_size: true\n")
 
 
 def test_an_empty_file_is_an_empty_configuration(file: Path) -> None:

@@ -25,6 +25,7 @@ from rwm.restic import Result
 from rwm.statefile import entry_json
 from rwm.storage import StorageInfo
 from rwm.sync import BroughtIn, Rejected
+from rwmfs import cachecli
 from tests import help as help_texts
 
 ROOT = help_texts.ROOT
@@ -247,6 +248,8 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
         ("rwm prune BUCKET", prune_command._json(PLAN, force=False)),
         ("rwm backup --all", backup_command._json(REPORT)),
+        ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
+        ("rwmfs cache clear", cachecli._clear_json(ROOT, 0, 0)),
     ],
 )
 def test_json_in_the_readme_is_that_of_the_code(command: str, value: Any) -> None:

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from rwm.errors import AccessDenied, Cancelled, NotFound, S3Error, Unreachable
 from rwm.model import Entry
+from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher, Store
-from rwmfs.pieces import GRAIN
 from rwmfs.reader import SCATTERED, OpenObject, Reader, WrongContent
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 

@@ -1,0 +1,168 @@
+"""The form of a file of the disk cache: what is kept of one object version, with a checksum for each grain.
+
+::
+
+    0        header   magic, size of a grain, size of the object, digest of its identity, checksum of these
+    64       records  one for each grain of the object: a mark and a checksum; zeros where nothing is kept
+    data_at  data     the object's bytes at their places, holes where nothing is kept; at a multiple of 4096
+
+Data is written before its records, and nothing waits for the disk. Whatever a crash, a full disk or a bad sector
+leaves behind shows as a mark that is absent or a checksum that does not fit, which is a grain that is not kept. The
+checksum is for accidents; nobody else may write to the directory. It begins with the digest and the number of the
+grain, so bytes of another object or of another place do not pass.
+
+Two processes that write the same grain write the same bytes, so nothing here takes a lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+
+from rwmfs.objectid import ObjectId
+
+GRAIN = 64 * 1024
+"""Bytes that are kept or not kept together. The last grain of an object is shorter."""
+
+PAGE = 4096
+FORMAT = b"rwm cache 1"
+MAGIC = b"rwmcache"
+MARK = 0x6E696172
+HEADER = struct.Struct("<8sIQ32sI8x")
+RECORD = struct.Struct("<II")
+
+
+class Damaged(Exception):
+    """The bytes of ``grain`` are not those that were written."""
+
+    def __init__(self, grain: int) -> None:
+        super().__init__(grain)
+        self.grain = grain
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which object version a file is for. ``digest`` is 32 bytes, ``size`` is the object's."""
+
+    digest: bytes
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's name: no part of it was chosen by whoever named the key."""
+        return self.digest.hex()
+
+    @property
+    def data_at(self) -> int:
+        """Where the data begins in the file."""
+        return _up(HEADER.size + RECORD.size * -(-self.size // GRAIN), PAGE)
+
+    @property
+    def header(self) -> bytes:
+        """The first 64 bytes of the file."""
+        fields = (MAGIC, GRAIN, self.size, self.digest)
+        return HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)))
+
+    def cost(self, length: int) -> int:
+        """Bytes of the disk that keeping ``length`` bytes of the object takes at most, with header and records."""
+        pages = 1 if self.data_at == PAGE else 3  # header and records in one page, or records across two more
+        return _up(length, PAGE) + pages * PAGE
+
+
+def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
+    """The identity of an object version among all servers and buckets.
+
+    Each part goes into the digest behind its length, so that no two objects are the same text.
+    """
+    digest = hashlib.sha256()
+    for text in (endpoint, bucket, version.key, version.version_id, version.etag, str(version.size)):
+        part = text.encode("utf-8", "surrogatepass")
+        digest.update(len(part).to_bytes(8, "little") + part)
+    digest.update(FORMAT)
+    return Identity(digest.digest(), version.size)
+
+
+def read(
+    descriptor: int, identity: Identity, start: int, stop: int, into: bytearray | memoryview | None
+) -> memoryview | None:
+    """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
+
+    They are in ``into``, if that is given and as long as they are. Raises Damaged, and OSError.
+    """
+    if not _is_of(descriptor, identity):
+        return None
+    first, last = start // GRAIN, -(-stop // GRAIN)
+    records = os.pread(descriptor, (last - first) * RECORD.size, HEADER.size + first * RECORD.size)
+    if len(records) < (last - first) * RECORD.size:
+        return None
+    checksums = []
+    for mark, checksum in RECORD.iter_unpack(records):
+        if mark != MARK:
+            return None
+        checksums.append(checksum)
+    begin, end = first * GRAIN, min(last * GRAIN, identity.size)
+    direct = into is not None and (begin, end) == (start, stop)
+    whole = memoryview(into if into is not None and direct else bytearray(end - begin)).cast("B")
+    _fill(descriptor, whole, identity.data_at + begin)
+    for number, checksum in enumerate(checksums, first):
+        until = min((number + 1) * GRAIN, end) - begin
+        if _checksum(identity, number, whole[number * GRAIN - begin : until]) != checksum:
+            raise Damaged(number)
+    if direct or into is None:
+        return whole[start - begin : stop - begin]
+    copy = memoryview(into).cast("B")
+    copy[:] = whole[start - begin : stop - begin]
+    return copy
+
+
+def write(descriptor: int, identity: Identity, start: int, data: memoryview) -> None:
+    """Keep the bytes from ``start``, the beginning of a grain, to the end of one or of the object. Raises OSError.
+
+    A file that is not of this object, because it is new or its header is damaged, is begun anew.
+    """
+    if not _is_of(descriptor, identity):
+        if os.pread(descriptor, 1, 0):  # not when it is new: another process may be at it already
+            os.ftruncate(descriptor, 0)
+        _put(descriptor, identity.header, 0)
+    first = start // GRAIN
+    records = b"".join(
+        RECORD.pack(MARK, _checksum(identity, number, data[place : place + GRAIN]))
+        for number, place in enumerate(range(0, len(data), GRAIN), first)
+    )
+    _put(descriptor, data, identity.data_at + start)
+    _put(descriptor, records, HEADER.size + first * RECORD.size)
+
+
+def forget(descriptor: int, identity: Identity, grain: int) -> None:
+    """Let ``grain`` count as not kept. Raises OSError."""
+    if _is_of(descriptor, identity):
+        _put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
+
+
+def _up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _is_of(descriptor: int, identity: Identity) -> bool:
+    return os.pread(descriptor, HEADER.size, 0) == identity.header
+
+
+def _checksum(identity: Identity, number: int, data: memoryview) -> int:
+    return zlib.crc32(data, zlib.crc32(number.to_bytes(8, "little"), zlib.crc32(identity.digest)))
+
+
+def _fill(descriptor: int, buffer: memoryview, offset: int) -> None:
+    """Read until ``buffer`` is full or the file ends. What is lacking then does not have the right checksum."""
+    while buffer and (count := os.preadv(descriptor, [buffer], offset)):
+        buffer, offset = buffer[count:], offset + count
+
+
+def _put(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data``; the system may take less at once when the disk gets full, and then says so."""
+    rest = memoryview(data)
+    while rest:
+        count = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[count:], offset + count
