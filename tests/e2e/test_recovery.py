@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -34,7 +35,7 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
-    """Two backups, and then an attack with everything that the machine has: its keys."""
+    """Two backups, the second after restic was updated, and then an attack with everything that the machine has: its keys."""
     name = f"recovery-{uuid.uuid4().hex[:12]}"
     (tmp_path / "office").mkdir()
     office = Shell(tmp_path / "office")
@@ -44,9 +45,9 @@ def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
     more = {"restic_bucket": name, "restic_password": PASSWORD, "backups": backups}
     machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
     machine("rwm", "restic", "init")
-    for number in range(2):
+    for number, restic in enumerate(restics.PROGRAMS):
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
-        machine("rwm", "backup", "--all")
+        machine("rwm", "backup", "--all", PATH=first_on_path(restics.program(restic), machine, tmp_path / restic))
     # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
     file, *_ = machine("rwm", "aws", "s3", "ls", f"s3://{name}/rwm/states/").stdout.split()[3::4]
     forged = f"2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
@@ -54,6 +55,13 @@ def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
         machine("rwm", "aws", "s3", "cp", "--quiet", "/etc/hostname", f"s3://{name}/{key}")
     machine("rwm", "aws", "s3", "rm", "--quiet", "--recursive", f"s3://{name}/")
     return name
+
+
+def first_on_path(restic: str, shell: Shell, directory: Path) -> str:
+    """A PATH on which ``restic`` is this one."""
+    directory.mkdir()
+    (directory / "restic").symlink_to(restic)
+    return f"{directory}:{shell.environment['PATH']}"
 
 
 def steps() -> list[str]:
