@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import uuid
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
-    """Two backups, the second after restic was updated, and then an attack with everything that the machine has: its keys."""
+    """Two backups, the second by a newer restic; then an attack with everything that the machine has: its keys."""
     name = f"recovery-{uuid.uuid4().hex[:12]}"
     (tmp_path / "office").mkdir()
     office = Shell(tmp_path / "office")
@@ -46,8 +47,9 @@ def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
     machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
     machine("rwm", "restic", "init")
     for number, restic in enumerate(restics.PROGRAMS):
+        path = first_on_path(restics.program(restic), machine, tmp_path / f"machine-{restic}")
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
-        machine("rwm", "backup", "--all", PATH=first_on_path(restics.program(restic), machine, tmp_path / restic))
+        machine("rwm", "backup", "--all", PATH=path)
     # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
     file, *_ = machine("rwm", "aws", "s3", "ls", f"s3://{name}/rwm/states/").stdout.split()[3::4]
     forged = f"2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
@@ -87,11 +89,11 @@ def test_readme_types_what_is_typed_here() -> None:
     assert lines.index("rwm -c admin.conf state sync bucket1") < lines.index("rwm -c admin.conf state list bucket1")
 
 
-def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str) -> None:
-    def line(text: str, code: int = 0) -> str:
+def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str, tmp_path: Path) -> None:
+    def line(text: str, code: int = 0, **variables: str) -> str:
         """A line of README, with this test's bucket and directories."""
         text = text.replace("bucket1", bucket).replace("/mnt/repo", "repo").replace("/restore", "restored")
-        done = fresh(*shlex.split(text), code=code)
+        done = fresh(*shlex.split(text), code=code, **variables)
         return done.stdout + done.stderr
 
     assert not (fresh.directory / "index").exists()
@@ -105,13 +107,17 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: st
     mounted = line(f"rwmfs -c admin.conf mount bucket1 --at {states[-1]['id'][:12]} /mnt/repo")
     assert "warning" not in mounted
     try:
-        line("restic -r /mnt/repo snapshots")
-        line("restic -r /mnt/repo check")
-        line("restic -r /mnt/repo restore latest --target /restore")
+        for name in restics.PROGRAMS:
+            path = first_on_path(restics.program(name), fresh, tmp_path / f"fresh-{name}")
+            line("restic -r /mnt/repo snapshots", PATH=path)
+            line("restic -r /mnt/repo check", PATH=path)
+            line("restic -r /mnt/repo restore latest --target /restore", PATH=path)
+            restored = fresh.directory / "restored"
+            found = {path.name: path.read_text() for path in restored.rglob("*.txt")}
+            assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
+            shutil.rmtree(restored)
     finally:
         line("rwmfs umount /mnt/repo")
-    found = {path.name: path.read_text() for path in (fresh.directory / "restored").rglob("*.txt")}
-    assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
 
 
 def test_without_any_state_file_the_history_is_enough(fresh: Shell, machine: Shell, bucket: str) -> None:

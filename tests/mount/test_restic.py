@@ -124,8 +124,13 @@ WRITING = [
 REFUSAL = re.compile(r": read-only file system|/data/[^:]*: no such file or directory")
 
 
-def refused(output: Path) -> bool:
-    return REFUSAL.search(output.read_text()) is not None
+def assert_refused(restic: Restic, mount: Path, arguments: tuple[str, ...], output: Path) -> None:
+    def refused() -> bool:
+        return REFUSAL.search(output.read_text()) is not None
+
+    with restic.started(mount, *arguments, output=output) as process:
+        wait_until(lambda: process.poll() is not None or refused(), str(arguments))
+    assert refused() and process.returncode != 0, f"{arguments}: {output.read_text()}"
 
 
 @pytest.mark.parametrize("writer", ["restic-current"], indirect=True)
@@ -136,12 +141,7 @@ def test_what_writes_is_told_why_it_cannot_and_changes_nothing(
     before = content(repository)
     mount = serve(directory=repository).path
     for number, arguments in enumerate(WRITING):
-        output = tmp_path / f"output{number}"
-        with restic.started(mount, *arguments, output=output) as process:
-            wait_until(lambda: process.poll() is not None or refused(output), str(arguments))
-        said = output.read_text()
-        assert refused(output), f"{arguments}: {said}"
-        assert process.returncode != 0, f"{arguments}: {said}"
+        assert_refused(restic, mount, arguments, tmp_path / f"output{number}")
         assert list((mount / "locks").iterdir()) == [], arguments
     assert content(repository) == before
     assert content(mount).items() == {key: data for key, data in before.items() if "locks" not in key}.items()
