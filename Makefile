@@ -15,6 +15,8 @@ JOBS   ?= 4
 DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
 DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl
 PACKAGING  := setup.cfg pyproject.toml
+# The tests run with the restic of Debian and with this one. RESTIC_CURRENT=FILE takes that program; RESTIC_CURRENT= none.
+NEWER      := $(VENV)/restic-current/restic
 
 # The test gateway of rgw-up and rgw-down.
 RGW_DIR  ?= $(or $(TMPDIR),/tmp)/rwm-rgw
@@ -57,13 +59,20 @@ $(VENV)/.installed-bench: $(PACKAGING) $(VENV)/.installed
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
+$(NEWER): scripts/newer-restic.sh | system $(BIN)/python
+	@scripts/newer-restic.sh $(@D)
+
+ifneq ($(origin RESTIC_CURRENT),undefined)
+.PHONY: $(NEWER)
+endif
+
 install: $(VENV)/.installed  ## Debian packages, venv/, rwm and rwmfs on the PATH, mount.rwmfs in /sbin
 	@scripts/link-programs.sh $(LINKS) $(abspath $(BIN))/rwm $(abspath $(BIN))/rwmfs
 	@if [ -w $(SBIN) ]; then scripts/link-programs.sh $(SBIN) $(abspath $(BIN))/mount.rwmfs; \
 	 elif [ ! -e $(SBIN)/mount.rwmfs ]; then \
 	   echo "make: for fstab and mount -t rwmfs, as root: ln -s $(abspath $(BIN))/mount.rwmfs $(SBIN)/"; fi
 
-install-dev: install $(VENV)/.installed-dev  ## what tests and lint need, a real Ceph gateway included
+install-dev: install $(VENV)/.installed-dev $(NEWER)  ## what tests and lint need, Ceph and a newer restic included
 
 # --- use ---------------------------------------------------------------------------------------------
 
@@ -75,10 +84,10 @@ bench: $(VENV)/.installed-bench  ## measurements beside other tools (ARGS="--hel
 
 # --- development -------------------------------------------------------------------------------------
 
-test: $(VENV)/.installed-dev  ## all tests (ARGS="..." goes to pytest)
+test: $(VENV)/.installed-dev $(NEWER)  ## all tests (ARGS="..." goes to pytest)
 	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
 
-coverage: $(VENV)/.installed-dev  ## all tests, measured: fails under 95 %
+coverage: $(VENV)/.installed-dev $(NEWER)  ## all tests, measured: fails under 95 %
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
 	@$(BIN)/coverage combine --quiet

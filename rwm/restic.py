@@ -28,12 +28,13 @@ _PASSWORDS = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAN
 
 _MEANING = {  # restic's documentation, "Exit codes"; 10 to 12 since restic 0.17
     1: "restic failed",
-    3: "some files could not be read",
     10: "the repository does not exist: run `rwm restic init` once",
     11: "the repository is locked by another run",
     12: "the password is wrong",
     130: "restic was interrupted",
 }
+
+_PARTLY = {"backup": "some files could not be read", "forget": "some snapshots could not be removed"}  # exit code 3
 
 OnLine = Callable[[str, str], None]
 
@@ -108,12 +109,14 @@ def forget_arguments(retention: Mapping[str, str]) -> list[str]:
 def run(config: Config, arguments: list[str], on_line: OnLine | None = None) -> Result:
     """Run restic with its output shown while it comes; ``on_line`` gets the lines in place of the terminal."""
     done = process.stream([process.find("restic"), *arguments], env=environment(config), on_line=on_line)
-    return result(done.returncode)
+    return result(done.returncode, arguments[0])
 
 
-def result(code: int) -> Result:
+def result(code: int, command: str = "backup") -> Result:
     """What an exit code of ``restic backup`` or ``restic forget`` means."""
     if code == 0:
         return Result("ok", 0, "")
-    detail = f"restic was ended by signal {-code}" if code < 0 else _MEANING.get(code, "restic failed")
-    return Result("partial" if code == 3 else "failed", code, f"{detail} (exit code {code})" if code > 0 else detail)
+    if code < 0:
+        return Result("failed", code, f"restic was ended by signal {-code}")
+    detail = _PARTLY[command] if code == 3 else _MEANING.get(code, "restic failed")
+    return Result("partial" if code == 3 else "failed", code, f"{detail} (exit code {code})")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import servers
+from tests import restics, servers
 from tests.servers import Server
 
 
@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_report_header() -> str:
+    """Which restics the tests run."""
+    return "; ".join(f"{name}: {program}" for name, program in restics.PROGRAMS.items())
 
 
 @pytest.hookimpl(wrapper=True)
@@ -108,3 +113,9 @@ def any_server(request: pytest.FixtureRequest) -> Server:
     chosen = request.getfixturevalue(request.param)
     assert isinstance(chosen, Server)
     return chosen
+
+
+@pytest.fixture(params=list(restics.PROGRAMS))
+def restic_program(request: pytest.FixtureRequest) -> str:
+    """The path of each restic in turn."""
+    return restics.program(request.param)

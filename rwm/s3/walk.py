@@ -88,12 +88,14 @@ class Walk:
                     yield [entry for entry in versions if entry.key > key]
 
     def level(self, prefix: str, first: Page | None = None) -> Iterator[Level]:
-        """The directory (or the part of it whose names begin like that) by itself."""
+        """The directory (or the part of it whose names begin like that) by itself; ``first`` is its first page."""
         check = ListingCheck(prefix)
         key = version = ""
         ahead: set[str] = set()  # directories that were given out, or asked about, before their turn
         while True:
             present = self._present(prefix, key)
+            if first is not None and _lacks(first, present):  # written since that page was asked for
+                first = None
             page = first or self._fetch(prefix, "/", self._size, key, version)
             first = None
             if page.next_key is not None and cut(page, prefix) is None:
@@ -135,6 +137,12 @@ def _cut(prefix: str, page: Page) -> Cut:
             f"the listing of {prefix!r} cannot go on: this server would lose keys after {page.next_key!r}"
         )
     return found
+
+
+def _lacks(page: Page, present: list[str]) -> bool:
+    """Whether something that is present should be on the page, by its name, and is not."""
+    listed = {version.key for version in page.versions} | {*page.prefixes}
+    return any(name not in listed and (page.next_key is None or name <= page.next_key) for name in present)
 
 
 def _compare(present: list[str], part: Cut, after: str, elsewhere: set[str]) -> None:

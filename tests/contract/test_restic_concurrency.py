@@ -32,7 +32,8 @@ CAPTURES = 6
 class Loop:
     """Backs up changing data, and every time keeps the last snapshot only and repacks whatever it can."""
 
-    def __init__(self, server: Server, bucket: str, directory: Path) -> None:
+    def __init__(self, restic: str, server: Server, bucket: str, directory: Path) -> None:
+        self.program = restic
         self.data = directory / "data"
         self.data.mkdir()
         self.repository = f"s3:{server.endpoint}/{bucket}"
@@ -46,7 +47,7 @@ class Loop:
         self._thread = threading.Thread(target=self._run)
 
     def restic(self, *arguments: str) -> None:
-        done = process.run(["restic", "-q", "-r", self.repository, *arguments], env=self.environment)
+        done = process.run([self.program, "-q", "-r", self.repository, *arguments], env=self.environment)
         assert done.returncode == 0, (arguments, done.stderr)
 
     def round(self) -> None:
@@ -87,13 +88,13 @@ def slow_listing(s3: S3, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
 
 @pytest.mark.slow
 def test_every_captured_state_passes_restic_check(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    restic_program: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin, bucket = server.connect(), unique("busy")
     storage.create(admin, bucket, "user1")
     index = Index.open(tmp_path / "index.sqlite")
     taken: list[tuple[StateInfo, int]] = []
-    with Loop(server, bucket, tmp_path) as loop:
+    with Loop(restic_program, server, bucket, tmp_path) as loop:
         for number in range(CAPTURES):
             listing = server.connect()
             slow_listing(listing, monkeypatch, pause=number * 0.25)
@@ -104,7 +105,7 @@ def test_every_captured_state_passes_restic_check(
 
     def verify(info: StateInfo) -> str:
         with Index.open(index.path, readonly=True) as own:
-            return checked(admin, own, info, tmp_path / info.id)
+            return checked(restic_program, admin, own, info, tmp_path / info.id)
 
     failures = [text for text in at_once(verify, [info for info, _ in taken], threads=2) if text]
     assert not failures, "\n\n".join(failures)
@@ -122,7 +123,7 @@ def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, i
             )
 
 
-def checked(s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
+def checked(restic: str, s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
     """What restic finds wrong with the state; nothing, if it is a sound repository with a snapshot."""
     result = to_directory(s3, index, info, directory)
     assert not result.failures and result.objects == info.objects
@@ -131,7 +132,7 @@ def checked(s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
     if not any((directory / "snapshots").iterdir()):
         return f"{info}: no snapshots"
     environment = {"RESTIC_PASSWORD": "x", "PATH": "/usr/local/bin:/usr/bin:/bin"}
-    check = ["restic", "-r", str(directory), "--no-cache", "check", "--read-data"]
+    check = [restic, "-r", str(directory), "--no-cache", "check", "--read-data"]
     try:  # restic goes on trying for minutes to read what is missing
         done = process.run(check, env=environment, timeout=60)
     except RwmError as error:

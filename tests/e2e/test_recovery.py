@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import uuid
 from pathlib import Path
 
 import pytest
 
+from tests import restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -34,7 +36,7 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
-    """Two backups, and then an attack with everything that the machine has: its keys."""
+    """Two backups, the second by a newer restic; then an attack with everything that the machine has: its keys."""
     name = f"recovery-{uuid.uuid4().hex[:12]}"
     (tmp_path / "office").mkdir()
     office = Shell(tmp_path / "office")
@@ -44,9 +46,10 @@ def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
     more = {"restic_bucket": name, "restic_password": PASSWORD, "backups": backups}
     machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
     machine("rwm", "restic", "init")
-    for number in range(2):
+    for number, restic in enumerate(restics.PROGRAMS):
+        path = first_on_path(restics.program(restic), machine, tmp_path / f"machine-{restic}")
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
-        machine("rwm", "backup", "--all")
+        machine("rwm", "backup", "--all", PATH=path)
     # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
     file, *_ = machine("rwm", "aws", "s3", "ls", f"s3://{name}/rwm/states/").stdout.split()[3::4]
     forged = f"2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
@@ -54,6 +57,13 @@ def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
         machine("rwm", "aws", "s3", "cp", "--quiet", "/etc/hostname", f"s3://{name}/{key}")
     machine("rwm", "aws", "s3", "rm", "--quiet", "--recursive", f"s3://{name}/")
     return name
+
+
+def first_on_path(restic: str, shell: Shell, directory: Path) -> str:
+    """A PATH on which ``restic`` is this one."""
+    directory.mkdir()
+    (directory / "restic").symlink_to(restic)
+    return f"{directory}:{shell.environment['PATH']}"
 
 
 def steps() -> list[str]:
@@ -79,11 +89,11 @@ def test_readme_types_what_is_typed_here() -> None:
     assert lines.index("rwm -c admin.conf state sync bucket1") < lines.index("rwm -c admin.conf state list bucket1")
 
 
-def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str) -> None:
-    def line(text: str, code: int = 0) -> str:
+def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str, tmp_path: Path) -> None:
+    def line(text: str, code: int = 0, **variables: str) -> str:
         """A line of README, with this test's bucket and directories."""
         text = text.replace("bucket1", bucket).replace("/mnt/repo", "repo").replace("/restore", "restored")
-        done = fresh(*shlex.split(text), code=code)
+        done = fresh(*shlex.split(text), code=code, **variables)
         return done.stdout + done.stderr
 
     assert not (fresh.directory / "index").exists()
@@ -97,13 +107,17 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: st
     mounted = line(f"rwmfs -c admin.conf mount bucket1 --at {states[-1]['id'][:12]} /mnt/repo")
     assert "warning" not in mounted
     try:
-        line("restic -r /mnt/repo snapshots")
-        line("restic -r /mnt/repo check")
-        line("restic -r /mnt/repo restore latest --target /restore")
+        for name in restics.PROGRAMS:
+            path = first_on_path(restics.program(name), fresh, tmp_path / f"fresh-{name}")
+            line("restic -r /mnt/repo snapshots", PATH=path)
+            line("restic -r /mnt/repo check", PATH=path)
+            line("restic -r /mnt/repo restore latest --target /restore", PATH=path)
+            restored = fresh.directory / "restored"
+            found = {path.name: path.read_text() for path in restored.rglob("*.txt")}
+            assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
+            shutil.rmtree(restored)
     finally:
         line("rwmfs umount /mnt/repo")
-    found = {path.name: path.read_text() for path in (fresh.directory / "restored").rglob("*.txt")}
-    assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
 
 
 def test_without_any_state_file_the_history_is_enough(fresh: Shell, machine: Shell, bucket: str) -> None:

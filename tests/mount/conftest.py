@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -105,17 +106,36 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         filesystem.end()
 
 
+class Restic:
+    """Runs one restic verbatim: ``restic(repository, "check")``. No flags are added; the cache is its own."""
+
+    def __init__(self, program: str, cache: Path) -> None:
+        self.program = program
+        self.environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(cache)}
+
+    def __call__(self, repository: Path, *arguments: str) -> str:
+        """Run it to its end, which must be a good one, and return what it printed."""
+        command = [self.program, "-r", str(repository), *arguments]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    @contextlib.contextmanager
+    def started(self, repository: Path, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+        """It runs during the block, with everything that it prints in a file. In the end it is interrupted."""
+        command = [self.program, "-r", str(repository), *arguments]
+        with output.open("wb") as file:
+            process = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            yield process
+            process.send_signal(signal.SIGINT)
+            process.wait(SECONDS)
+        finally:
+            process.kill()
+            process.wait(SECONDS)
+
+
 @pytest.fixture
-def restic(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run restic verbatim: ``restic("check", repository)``. No flags are added, no cache of other tests is used."""
-
-    def run(repository: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "restic-cache")}
-        done = subprocess.run(
-            ["restic", "-r", str(repository), *arguments], env=environment, capture_output=True, text=True, timeout=120
-        )
-        if check:
-            assert done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    return run
+def restic(restic_program: str, tmp_path: Path) -> Restic:
+    """Each restic in turn."""
+    return Restic(restic_program, tmp_path / "restic-cache")

@@ -126,7 +126,10 @@ def test_locks_as_restic_uses_them(serve: Serve) -> None:
     directory = os.open(locks, os.O_RDONLY)
     os.fsync(directory)
     os.close(directory)
-    (locks / "def").write_bytes(b"refreshed")
+    # Refreshed after five minutes: a new lock, and then the old one goes, made writable before.
+    (locks / "def-tmp-2").write_bytes(b"refreshed")
+    (locks / "def-tmp-2").rename(locks / "def")
+    final.chmod(0o666)
     with final.open("rb") as held:
         final.unlink()
         assert held.read() == b"lock", "a file lives as long as it is open"

@@ -268,6 +268,7 @@ class TestRetention:
         report = host.run({"etc": {}}, retention={"keep-last": 1, "keep-within": "1d"})
         assert report.forget
         assert report.forget.exit_code == code
+        assert ("snapshots could not be removed" in report.forget.detail) == (code == 3)
         assert (report.outcome, report.exit_code) == ("ok", 3)
         assert report.state
         assert report.state.outcome == "ok"

@@ -193,6 +193,7 @@ def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
         (10, "failed", "the repository does not exist: run `rwm restic init` once (exit code 10)"),
         (11, "failed", "the repository is locked by another run (exit code 11)"),
         (12, "failed", "the password is wrong (exit code 12)"),
+        (130, "failed", "restic was interrupted (exit code 130)"),
         (99, "failed", "restic failed (exit code 99)"),
         (-9, "failed", "restic was ended by signal 9"),
     ],
@@ -201,7 +202,11 @@ def test_exit_codes(code: int, outcome: str, detail: str) -> None:
     assert result(code) == (outcome, code, detail)
 
 
-@given(code=st.integers(-64, 255))
-def test_only_zero_is_ok_and_everything_else_says_why(code: int) -> None:
-    found = result(code)
+def test_partly_done_means_what_the_command_does() -> None:
+    assert result(3, "forget") == ("partial", 3, "some snapshots could not be removed (exit code 3)")
+
+
+@given(code=st.integers(-64, 255), command=st.sampled_from(["backup", "forget"]))
+def test_only_zero_is_ok_and_everything_else_says_why(code: int, command: str) -> None:
+    found = result(code, command)
     assert (found.outcome == "ok") == (code == 0) == (not found.detail)

@@ -149,6 +149,17 @@ def test_a_directory_of_files_alone_is_not_asked_for_twice() -> None:
     assert server.asked == 10
 
 
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_a_key_written_after_the_first_page_was_asked_for_is_no_error(delimiter: str) -> None:
+    """Only pages that are younger than the plain listing can be compared with it."""
+    server = Seaweed({f"f{n:02}": 1 for n in range(30)})
+    first = server.fetch("", delimiter, 10, "", "")
+    server.entries["f05-new"] = [ObjectVersion("f05-new", "v0", True, False, 1, "e", 9)]
+    walk = Walk(server.fetch, server.present, 10)
+    parts = walk.everything("", first) if not delimiter else (level.versions for level in walk.level("", first))
+    assert sorted(entry.key for part in parts for entry in part) == sorted(server.entries)
+
+
 def test_directories_without_siblings_that_extend_their_names_are_listed_together() -> None:
     server = Seaweed({f"data/{n % 16:x}/{n:04}": 1 for n in range(95)})
     assert len(server.everything("data/", 16)) == 95
