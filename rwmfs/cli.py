@@ -32,14 +32,14 @@ def parse_size(text: str) -> int:
 @click.version_option(__version__, "-V", "--version", message="rwmfs %(version)s")
 @common
 def cli() -> None:
-    """Mount a recorded state of a bucket as a filesystem."""
+    """Mount recorded states of a bucket as a filesystem."""
 
 
 @cli.command()
 @common
 @click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=PLACE)
-@click.option("--at", metavar="STATE", type=STATE, help="State id or its beginning, latest, or a UTC time.")
+@click.option("--at", metavar="STATE", type=STATE, help="One state: id or its beginning, latest, or a UTC time.")
 @click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr.")
 @click.option("--allow-other", is_flag=True, help="Let other users read the mount too.")
 @click.option("--cache-size", metavar="SIZE", help="Memory for what was read (default: cache_size, 256M).")
@@ -55,16 +55,18 @@ def mount(
     cache_size: str | None,
     log_file: Path | None,
 ) -> None:
-    """Show a state of BUCKET, read-only, at MOUNTPOINT.
+    """Show the recorded states of BUCKET, read-only, at MOUNTPOINT.
 
-    Returns when the mount can be used. restic works on it as on any local repository:
+    With --at it is one state. Returns when the mount can be used. restic works on it as on any local repository:
 
         restic -r MOUNTPOINT restore latest --target DIR
+
+    Without --at all states are there, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
     """
     from rwmfs import daemon, logs, start
     from rwmfs import mountpoint as places
 
-    if not at:
+    if at == "":  # a variable that is not set is no wish to see them all
         raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()
@@ -90,19 +92,34 @@ def mount(
 
 def _announce(app: App, report: dict[str, Any]) -> None:
     """Say what is mounted where."""
-    if hidden := report["hidden_keys"]:
-        verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
-        output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
-    doubts.warn_of(report["id"], report["trust"])
+    content = _one_state(report) if "id" in report else _all_states(report)
     if app.json:
         output.document(report)
         return
-    where, short = report["mountpoint"], report["id"][: output.SHORT_ID]
-    content = f"{report['objects']} objects, {output.size(report['bytes'])}"
-    click.echo(output.escape(f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is at {where}"))
+    where = report["mountpoint"]
+    click.echo(output.escape(f"{content} at {where}"))
     if report["log_file"]:
         click.echo(output.escape(f"log: {report['log_file']}"))
     click.echo(output.escape(f"end it with: rwmfs umount {where}"))
+
+
+def _one_state(report: dict[str, Any]) -> str:
+    """Warn of what is to be warned of, and say what it is."""
+    short = report["id"][: output.SHORT_ID]
+    if hidden := report["hidden_keys"]:
+        verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
+        output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {short}` lists what is hidden")
+    doubts.warn_of(report["id"], report["trust"])
+    content = f"{report['objects']} objects, {output.size(report['bytes'])}"
+    return f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is"
+
+
+def _all_states(report: dict[str, Any]) -> str:
+    """The same for all of them."""
+    if false := report["trust"].get("contradicted"):
+        which = "1 state is" if false == 1 else f"{false} states are"
+        output.warn(f"{which} not what the bucket's own history says: `rwm state list` shows which")
+    return f"{report['bucket']}: {output.count(report['states'], 'state')}, by ids and times, and the latest, are"
 
 
 @cli.command()

@@ -18,12 +18,13 @@ import pyfuse3
 import trio
 
 from rwm.errors import MountError
-from rwm.model import ObjectReader, StateTree
+from rwm.model import ObjectReader
 from rwmfs.cache import MemoryCache
 from rwmfs.mountpoint import enlarge_requests
-from rwmfs.operations import LOCKS, Operations
+from rwmfs.operations import Operations
 from rwmfs.reader import BlockReader
 from rwmfs.scratch import Scratch
+from rwmfs.shown import Shown
 from rwmfs.tree import InodeTree
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 class Mount:
     """What to mount where. ``mountpoint`` is prepared; ``cache_size`` is in bytes."""
 
-    state: StateTree
+    shown: Shown
     source: ObjectReader
     mountpoint: Path
     cache_size: int
@@ -47,7 +48,7 @@ class Mount:
     @property
     def name(self) -> str:
         """How the mount is called in lists of mounts."""
-        name = f"rwmfs:{self.state.info.bucket}@{self.state.info.id[:12]}"
+        name = f"rwmfs:{self.shown.label}"
         return "".join(c if c.isascii() and c.isprintable() and c not in ", \\" else "_" for c in name)
 
 
@@ -73,8 +74,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     with trio.open_signal_receiver(*SIGNALS) as signals:
         async with trio.open_nursery() as nursery:
             reader = BlockReader(mount.source, MemoryCache(mount.cache_size), nursery)
-            tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))
-            _mount(mount, Operations(tree, Scratch(), reader))
+            _mount(mount, Operations(InodeTree(mount.shown), Scratch(), reader))
             try:
                 nursery.start_soon(_until_signal, signals, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)

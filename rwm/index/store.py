@@ -157,6 +157,20 @@ class Index:
             raise StateNotFound(f"state {info.id[:12]} is not in the index")
         return int(row[0])
 
+    def moments(self, bucket: str) -> dict[str, int]:
+        """Those places of all states of the bucket, by id."""
+        with errors(self.path):
+            return dict(
+                self._connection.execute(
+                    "SELECT s.id, s.moment FROM state s JOIN bucket b ON b.id = s.bucket WHERE b.name = ?", (bucket,)
+                )
+            )
+
+    def changes(self) -> int:
+        """A number that is another one when somebody else has changed the index since. Costs next to nothing."""
+        with errors(self.path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     # --- reading
 
     def tree(self, info: StateInfo) -> IndexTree:

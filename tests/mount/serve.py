@@ -21,6 +21,7 @@ from rwm.cli.boundary import report
 from rwm.errors import RwmError, Unreachable
 from rwmfs import daemon, logs, mountpoint
 from rwmfs.probe import probe
+from rwmfs.shown import OneState
 from tests.unit.fakes import fake_state, state_of_directory
 
 
@@ -61,7 +62,8 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     bucket.fault = fault
     if options.hang is None:
         probe(state, bucket)
-    mount = session.Mount(state, bucket, place, 256 << 20, options.allow_other)
+    shown = OneState(state, lambda info: "own")
+    mount = session.Mount(shown, bucket, place, 256 << 20, options.allow_other)
     session.serve(mount, lambda: ready({}))
 
 

@@ -18,9 +18,10 @@ import trio
 from rwm.errors import NotFound, Unreachable
 from rwmfs.attributes import FOREVER
 from rwmfs.cache import MemoryCache
-from rwmfs.operations import LOCKS, Operations
+from rwmfs.operations import Operations
 from rwmfs.reader import BlockReader
 from rwmfs.scratch import SCRATCH_INODE, Scratch
+from rwmfs.shown import OneState
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree
 from tests.unit.fakes import fake_state, version_of
 
@@ -40,7 +41,7 @@ class Mounted:
 
     def __init__(self, nursery: trio.Nursery, files: dict[str, bytes]) -> None:
         state, self.bucket = fake_state(files)
-        self.tree = InodeTree(state, frozenset({LOCKS}))
+        self.tree = InodeTree(OneState(state, lambda info: "verified"))
         self.scratch = Scratch(max_bytes=100_000, max_files=5)
         self.ops = Operations(self.tree, self.scratch, BlockReader(self.bucket, MemoryCache(1 << 20), nursery))
 
