@@ -23,7 +23,7 @@ from rwmfs.reader import BlockReader
 from rwmfs.scratch import SCRATCH_INODE, Scratch
 from rwmfs.shown import OneState
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree
-from tests.unit.fakes import fake_state, version_of
+from tests.unit.fakes import STATE_ID, fake_state, version_of
 
 CONTEXT: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0o022)
 FILES = {
@@ -117,6 +117,8 @@ async def test_what_does_not_exist(fs: Mounted) -> None:
     await refused(errno.ENOENT, fs.ops.lookup(SCRATCH_INODE, b"left-behind", CONTEXT))
     await refused(errno.ENOTDIR, fs.ops.lookup(await fs.inode("config"), b"x", CONTEXT))
     await refused(errno.ESTALE, fs.ops.getattr(HASHED + 5, CONTEXT))
+    await refused(errno.EINVAL, fs.ops.readlink(await fs.inode("config"), CONTEXT))
+    await refused(errno.EINVAL, fs.ops.open(data, os.O_RDONLY, CONTEXT))
 
 
 @mounted
@@ -259,6 +261,17 @@ async def test_extended_attributes(fs: Mounted) -> None:
         (SCRATCH_INODE, b"user.rwm.etag"),
     ]:
         await refused(errno.ENODATA, fs.ops.getxattr(inode, name, CONTEXT))
+
+
+@mounted
+async def test_extended_attributes_of_the_state(fs: Mounted) -> None:
+    names = await fs.ops.listxattr(ROOT_INODE, CONTEXT)
+    assert {name: await fs.ops.getxattr(ROOT_INODE, name, CONTEXT) for name in names} == {
+        b"user.rwm.state_id": STATE_ID.encode(),
+        b"user.rwm.captured_at": b"2023-11-14T22:13:20Z",
+        b"user.rwm.trust": b"verified",
+    }
+    assert await fs.ops.listxattr(await fs.inode("data"), CONTEXT) == []
 
 
 @mounted
