@@ -7,8 +7,9 @@
     latest             a link to ids/ID: what ``--at latest`` means; absent when it means none
     .rwm/hidden/ID     the hidden keys of a state, one a line
 
-The list of states is read anew when another process has changed the index. Nothing of the states themselves is kept
-but the trees of those that were used last. The number of a state is the upper part of its directory ids.
+The list of states is read anew when another process has changed the index, once a second at most. Nothing of the
+states themselves is kept but the trees of those that were used last. A state's number is the upper part of the ids of
+its directories.
 
 A state that is forgotten leaves the listings. Where somebody has looked into it, its name fails from then on, as all
 below does: restic, which may be in the middle of it, would take what is absent for an empty repository.
@@ -21,6 +22,7 @@ from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
 from rwm.cli.output import SHORT_ID, escape
@@ -38,6 +40,9 @@ ROOT, IDS, TIMES, OWN, HIDDEN = range(5)
 
 DIRECTORIES = {ROOT: {"ids": IDS, "times": TIMES, ".rwm": OWN}, OWN: {"hidden": HIDDEN}}
 LATEST = "latest"
+
+PAUSE = 1.0
+"""Seconds between two readings of the list: ten thousand states take a twentieth of one."""
 
 TREES = 32
 """Trees of states that are kept. Each remembers which directories it has seen."""
@@ -104,9 +109,12 @@ def hidden_text(keys: Iterable[str], state_id: str) -> bytes:
 
 
 class Browse:
-    """Implements :class:`rwmfs.shown.Shown` over the states of one bucket in an index."""
+    """Implements :class:`rwmfs.shown.Shown` over the states of one bucket in an index.
 
-    def __init__(self, index: Index, bucket: str) -> None:
+    ``pause`` is how many seconds the list of states is not read again for.
+    """
+
+    def __init__(self, index: Index, bucket: str, pause: float = PAUSE) -> None:
         self.root = ROOT
         self.label = bucket
         self._index = index
@@ -115,13 +123,13 @@ class Browse:
         self._infos: list[StateInfo] = []
         self._trees: OrderedDict[int, IndexTree] = OrderedDict()
         self._used: dict[str, StateInfo] = {}  # what somebody has looked into, by id and by name in times/
+        self._pause = pause
         self._changes = index.changes()
         self._recorded = self._read()
 
     def recorded(self) -> Recorded:
-        """The states as they are now."""
-        changes = self._index.changes()
-        if changes != self._changes:
+        """The states as they are now, or were a moment ago."""
+        if monotonic() >= self._next and (changes := self._index.changes()) != self._changes:
             self._recorded = self._read()
             self._changes = changes
         return self._recorded
@@ -131,7 +139,9 @@ class Browse:
             latest = self._index.resolve(LATEST, self._bucket)
         except StateNotFound:
             latest = None
-        return Recorded(self._index.states(self._bucket), self._index.moments(self._bucket), latest)
+        recorded = Recorded(self._index.states(self._bucket), self._index.moments(self._bucket), latest)
+        self._next = monotonic() + self._pause
+        return recorded
 
     # --- directories
 

@@ -101,7 +101,7 @@ class Browsed:
         self.other = Index.open(path)
         self.index = Index.open(path, readonly=True)
         self.bucket = FakeBucket(lambda key: b"x")
-        self.browse = Browse(self.index, BUCKET)
+        self.browse = Browse(self.index, BUCKET, pause=0)
         self.scratch = Scratch(max_bytes=100, max_files=5)
         reader = BlockReader(self.bucket, MemoryCache(1 << 20), nursery)
         self.ops = Operations(InodeTree(self.browse), self.scratch, reader)
@@ -355,6 +355,19 @@ def test_the_list_of_states_is_read_only_after_a_change(
         assert await fs.kernel.names("ids") == []
 
     browsed(test)
+
+
+def test_the_list_of_states_is_read_once_in_a_while_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("rwmfs.browse.monotonic", lambda: now)
+    with Index.open(tmp_path / "index") as other, Index.open(tmp_path / "index", readonly=True) as index:
+        browse = Browse(index, BUCKET)
+        one = put(other, 5, {"config": "v1"})
+        for now, expected in ((100.9, []), (101.1, [one.id])):  # noqa: B007 - the clock
+            assert browse.recorded().ids == expected
+        two = put(other, 6, {"config": "v1"})
+        for now, expected in ((102.0, [one.id]), (102.2, sorted([one.id, two.id]))):  # noqa: B007 - the clock
+            assert browse.recorded().ids == expected
 
 
 def test_few_trees_are_kept_however_many_states_are_looked_into(browsed: Callable[[Test], None]) -> None:

@@ -95,7 +95,10 @@ def test_what_is_shown_is_what_is_recorded(steps: list[Step], small: bool) -> No
         with Index.open(directory / "index") as writer, Index.open(directory / "index", readonly=True) as index:
             async with trio.open_nursery() as nursery:
                 reader = BlockReader(Bucket(), MemoryCache(1 << 20), nursery)
-                kernel, model = Kernel(Operations(InodeTree(Browse(index, BUCKET)), Scratch(), reader), patch), Model()
+                kernel, model = (
+                    Kernel(Operations(InodeTree(Browse(index, BUCKET, pause=0)), Scratch(), reader), patch),
+                    Model(),
+                )
                 for step in steps:
                     if isinstance(step, int):
                         if info := model.forget(step):
