@@ -3,13 +3,15 @@
 ::
 
     ids/ID/            a state, by its full id; ids/BEGINNING is a link to it that no listing shows
-    times/TIME         a link to ../ids/ID; the other states of a second are TIME-ID, with a short id
+    times/TIME         a link to ../ids/ID; the other states of a second are TIME-ID, with a short id; none in doubt
     latest             a link to ids/ID: what ``--at latest`` means; absent when it means none
     .rwm/hidden/ID     the hidden keys of a state, one a line
 
 The list of states is read anew when another process has changed the index, once a second at most. Nothing of the
 states themselves is kept but the trees of those that were used last. A state's number is the upper part of the ids of
 its directories.
+
+As with ``--at``, a state that may be forged, or is not whole any more, is never meant by a time: its id names it.
 
 A state that is forgotten leaves the listings. Where somebody has looked into it, its name fails from then on, as all
 below does: restic, which may be in the middle of it, would take what is absent for an empty repository.
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rwm.cli.output import SHORT_ID, escape
 from rwm.errors import StateNotFound
-from rwm.model import StateInfo, TreeNode
+from rwm.model import RecordedState, StateInfo, TreeNode, Trust
 from rwm.times import iso
 from rwmfs.shown import Found, Link, Text, facts
 
@@ -40,6 +42,8 @@ ROOT, IDS, TIMES, OWN, HIDDEN = range(5)
 
 DIRECTORIES = {ROOT: {"ids": IDS, "times": TIMES, ".rwm": OWN}, OWN: {"hidden": HIDDEN}}
 LATEST = "latest"
+
+IN_DOUBT: tuple[Trust, ...] = ("contradicted", "unknown")
 
 PAUSE = 1.0
 """Seconds between two readings of the list: ten thousand states take a twentieth of one."""
@@ -62,13 +66,13 @@ Answer = TypeVar("Answer")
 class Recorded:
     """The states of a bucket at one time, by what they are called here. Never changed."""
 
-    def __init__(self, states: Sequence[StateInfo], moments: Mapping[str, int], latest: StateInfo | None) -> None:
+    def __init__(self, states: Sequence[RecordedState], moments: Mapping[str, int], latest: StateInfo | None) -> None:
         """``states`` are sorted by moment; one without a moment was forgotten between two looks at the index."""
-        states = [info for info in states if info.id in moments]
-        self.newest = states[-1] if states else None
-        self.by_id = {info.id: info for info in states}
+        states = [state for state in states if state.info.id in moments]
+        self.newest = states[-1].info if states else None
+        self.by_id = {state.info.id: state.info for state in states}
         self.latest = self.by_id.get(latest.id) if latest else None
-        self.by_time = times(states, moments)
+        self.by_time = times([state.info for state in states if state.trust not in IN_DOUBT], moments)
         self.time_of = {info.id: name for name, info in self.by_time.items()}
         self.ids = sorted(self.by_id)
         self.times = sorted(self.by_time)
@@ -139,7 +143,7 @@ class Browse:
             latest = self._index.resolve(LATEST, self._bucket)
         except StateNotFound:
             latest = None
-        recorded = Recorded(self._index.states(self._bucket), self._index.moments(self._bucket), latest)
+        recorded = Recorded(self._index.recorded(self._bucket), self._index.moments(self._bucket), latest)
         self._next = monotonic() + self._pause
         return recorded
 
@@ -185,7 +189,7 @@ class Browse:
         return None if below is None else TreeNode(name, below, None)
 
     def _gone(self, directory: int, name: str) -> Link | None:
-        """The same for the states that are forgotten, of those that somebody has looked into."""
+        """The same for what is not listed any more, of the states that somebody has looked into."""
         if directory == IDS and name in self._used:
             raise _lost(name)
         if directory == IDS and _BEGINNING.fullmatch(name):

@@ -117,8 +117,8 @@ def _one_state(report: dict[str, Any]) -> str:
 def _all_states(report: dict[str, Any]) -> str:
     """The same for all of them."""
     if false := report["trust"].get("contradicted"):
-        which = "1 state is" if false == 1 else f"{false} states are"
-        output.warn(f"{which} not what the bucket's own history says: `rwm state list` shows which")
+        states = output.count(false, "state")
+        output.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
     return f"{report['bucket']}: {output.count(report['states'], 'state')}, by ids and times, and the latest, are"
 
 

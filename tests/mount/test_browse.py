@@ -117,9 +117,14 @@ def test_a_forged_state_is_warned_of(place: Place) -> None:
     with Index.open(place.index) as index:
         index.ledger.judge({two: "contradicted"}, 1)
     done = place.shell("rwmfs", "mount", place.bucket, "mnt")
-    assert done.stderr == "warning: 1 state is not what the bucket's own history says: `rwm state list` shows which\n"
+    assert (
+        done.stderr
+        == "warning: 1 state is not what the bucket's own history says, and has no time: see `rwm state list`\n"
+    )
     assert target(place.mountpoint / "latest") == f"ids/{one}"
     assert os.getxattr(place.mountpoint / "ids" / two, "user.rwm.trust") == b"contradicted"
+    assert names(place.mountpoint / "ids") == {one, two}
+    assert names(place.mountpoint / "times") == {iso(state(place, one).captured_at)}
     with Index.open(place.index) as index:
         index.ledger.judge({one: "contradicted"}, 1)
     place.shell("rwmfs", "umount", "mnt")

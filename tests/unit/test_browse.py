@@ -15,7 +15,7 @@ import trio
 
 from rwm.errors import StateNotFound
 from rwm.index import Index
-from rwm.model import StateInfo
+from rwm.model import RecordedState, StateInfo
 from rwmfs.attributes import FOREVER, LIVE
 from rwmfs.browse import HIDDEN, HIDDEN_MAX, IDS, TIMES, TREES, Browse, Recorded, hidden_text, times
 from rwmfs.cache import MemoryCache
@@ -56,7 +56,8 @@ def test_ids_that_begin_alike_in_one_second_are_told_apart() -> None:
 
 def test_the_beginning_of_an_id() -> None:
     one, two, three = info("0" * 64), info("ab" * 32), info("ab" * 31 + "ff")
-    recorded = Recorded([one, two, three], dict.fromkeys((one.id, two.id, three.id), 0), None)
+    states = [RecordedState(each, "own") for each in (one, two, three)]
+    recorded = Recorded(states, dict.fromkeys((one.id, two.id, three.id), 0), None)
     assert recorded.beginning("0" * 8) == recorded.beginning("0" * 63) == one
     assert recorded.beginning(two.id[:63]) == two
     for text in ("0" * 7, "0" * 64, "ab" * 4, "1" * 8, "ABABABAB", "", "0000000g", "latest"):
@@ -65,7 +66,7 @@ def test_the_beginning_of_an_id() -> None:
 
 def test_what_was_forgotten_between_two_looks_is_not_there() -> None:
     one, two = info("a" * 64), info("b" * 64, 6)
-    recorded = Recorded([one, two], {one.id: 5000}, latest=two)
+    recorded = Recorded([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, latest=two)
     assert (recorded.ids, recorded.newest, recorded.latest) == ([one.id], one, None)
 
 
@@ -170,14 +171,18 @@ def test_another_buckets_states_are_not_there(browsed: Callable[[Test], None]) -
     browsed(test)
 
 
-def test_latest_passes_over_states_in_doubt(browsed: Callable[[Test], None]) -> None:
+def test_latest_and_times_pass_over_states_in_doubt(browsed: Callable[[Test], None]) -> None:
     async def test(fs: Browsed) -> None:
         one, two = fs.put(5, config="v1"), fs.put(6, config="v2")
         fs.other.ledger.judge({two.id: "contradicted"}, 1)
         assert await fs.kernel.readlink("latest") == f"ids/{one.id}"
+        assert await fs.kernel.names("times") == [TIME]
         fs.other.ledger.judge({one.id: "unknown"}, 1)
         await fails(errno.ENOENT, fs.kernel.lookup("latest"))
+        await fails(errno.ENOENT, fs.kernel.lookup(f"times/{TIME}"))
         assert len(await fs.kernel.names("ids")) == 2
+        fs.other.ledger.judge({one.id: "unchecked", two.id: "verified"}, 2)
+        assert len(await fs.kernel.names("times")) == 2
 
     browsed(test)
 
@@ -348,7 +353,7 @@ def test_the_list_of_states_is_read_only_after_a_change(
         one = fs.put(5, config="v1")
         assert await fs.kernel.names("ids") == [one.id]
         with monkeypatch.context() as patch:
-            patch.setattr(fs.index, "states", lambda bucket: pytest.fail("read again"))
+            patch.setattr(fs.index, "recorded", lambda bucket: pytest.fail("read again"))
             assert await fs.kernel.names("ids") == [one.id]
             assert len(await fs.kernel.names("times")) == 1
         fs.other.forget([one])
