@@ -119,7 +119,7 @@ def _all_states(report: dict[str, Any]) -> str:
     if false := report["trust"].get("contradicted"):
         states = output.count(false, "state")
         output.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
-    return f"{report['bucket']}: {output.count(report['states'], 'state')}, by ids and times, and the latest, are"
+    return f"{report['bucket']}: all recorded states ({report['states']}) are"
 
 
 @cli.command()
