@@ -44,6 +44,7 @@ DIRECTORIES = {ROOT: {"ids": IDS, "times": TIMES, ".rwm": OWN}, OWN: {"hidden": 
 LATEST = "latest"
 
 IN_DOUBT: tuple[Trust, ...] = ("contradicted", "unknown")
+"""What ``latest`` and times pass over."""
 
 PAUSE = 1.0
 """Seconds between two readings of the list: ten thousand states take a twentieth of one."""
