@@ -13,7 +13,7 @@ import pyfuse3
 import pytest
 import trio
 
-from rwm.errors import StateNotFound
+from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import Index
 from rwm.model import RecordedState, StateInfo
 from rwmfs.attributes import FOREVER, LIVE
@@ -341,6 +341,21 @@ def test_a_listing_goes_on_as_it_began_and_is_anew_from_its_start(browsed: Calla
         assert await fs.kernel.piece(handle, 0) == [f"1970-01-01T00:00:{second:02}Z" for second in (1, 6, 7)]
 
     browsed(test)
+
+
+def test_a_damaged_index_is_an_input_output_error_and_the_log_says_so(
+    browsed: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def damaged() -> int:
+        raise IndexDamaged("index here: database disk image is malformed")
+
+    async def test(fs: Browsed) -> None:
+        monkeypatch.setattr(fs.index, "changes", damaged)
+        await fails(errno.EIO, fs.kernel.lookup("ids"))
+
+    with caplog.at_level(logging.ERROR):
+        browsed(test)
+    assert caplog.messages == ["getattr failed: index here: database disk image is malformed"]
 
 
 # --- cost --------------------------------------------------------------------------------------------
