@@ -6,44 +6,56 @@ import stat
 
 import pyfuse3
 
-from rwm.model import Entry
 from rwmfs.access import Access
 from rwmfs.pieces import WINDOW
-from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchFile
+from rwmfs.scratch import ScratchDirectory, ScratchFile
+from rwmfs.shown import Found, Link, Text
 
 FOREVER = 10 * 365 * 24 * 3600
-"""Seconds that the kernel may believe what it was told about the state."""
+"""Seconds that the kernel may believe what it was told about a state."""
+
+LIVE = 1
+"""The same for what is above the states."""
 
 MS = 1_000_000
 """Nanoseconds of a millisecond."""
 
 
 class Attributes:
-    """Makes attributes for one mount. ``state_time`` is in milliseconds."""
+    """Makes attributes for one mount."""
 
-    def __init__(self, access: Access, state_time: int) -> None:
+    def __init__(self, access: Access) -> None:
         self.access = access
-        self._state_time_ns = state_time * MS
 
-    def of(self, inode: int, entry: Entry | None) -> pyfuse3.EntryAttributes:
-        """A file of the state, or a directory (``entry`` is None)."""
-        if entry is None:
-            return self._stat(inode, stat.S_IFDIR | self.access.directory, 0, self._state_time_ns)
-        return self._stat(inode, stat.S_IFREG | self.access.file, entry.size, entry.last_modified * MS)
+    def directory(self, inode: int, time: int, lifetime: int) -> pyfuse3.EntryAttributes:
+        """A directory outside ``locks/``, of a time in milliseconds, to be believed for so many seconds."""
+        return self._stat(inode, stat.S_IFDIR | self.access.directory, 0, time * MS, lifetime)
 
-    def locks(self, scratch: Scratch) -> pyfuse3.EntryAttributes:
-        """The scratch directory itself."""
-        return self._stat(SCRATCH_INODE, stat.S_IFDIR | self.access.locks, 0, scratch.mtime, lifetime=0)
+    def of(self, inode: int, found: Found, time: int, lifetime: int) -> pyfuse3.EntryAttributes:
+        """What was found outside ``locks/``; the time is for a directory, all else has its own."""
+        if isinstance(found, Link):
+            return self._stat(inode, stat.S_IFLNK | 0o777, len(found.target.encode()), found.time * MS, lifetime)
+        if isinstance(found, Text):  # how long it is shows when it is read
+            return self._stat(inode, stat.S_IFREG | self.access.file, 0, found.time * MS, lifetime)
+        if found.entry is None:
+            return self.directory(inode, time, lifetime)
+        return self._stat(
+            inode, stat.S_IFREG | self.access.file, found.entry.size, found.entry.last_modified * MS, lifetime
+        )
+
+    def locks(self, directory: ScratchDirectory) -> pyfuse3.EntryAttributes:
+        """A scratch directory itself."""
+        return self._stat(directory.inode, stat.S_IFDIR | self.access.locks, 0, directory.mtime, lifetime=0)
 
     def scratch(self, file: ScratchFile) -> pyfuse3.EntryAttributes:
-        """A file of the scratch directory. It belongs to whoever made it."""
+        """A file of a scratch directory. It belongs to whoever made it."""
         answer = self._stat(file.inode, stat.S_IFREG | file.mode, len(file.data), file.mtime, lifetime=0)
         answer.st_uid = file.uid
         answer.st_nlink = file.names
         answer.st_atime_ns, answer.st_ctime_ns = file.atime, file.ctime
         return answer
 
-    def _stat(self, inode: int, mode: int, size: int, time_ns: int, lifetime: int = FOREVER) -> pyfuse3.EntryAttributes:
+    def _stat(self, inode: int, mode: int, size: int, time_ns: int, lifetime: int) -> pyfuse3.EntryAttributes:
         answer = pyfuse3.EntryAttributes()
         answer.st_ino = inode
         answer.st_mode = mode
@@ -56,9 +68,9 @@ class Attributes:
         return answer
 
 
-def absent() -> pyfuse3.EntryAttributes:
-    """The answer that a name does not exist, for the kernel to keep."""
+def absent(lifetime: int) -> pyfuse3.EntryAttributes:
+    """The answer that a name does not exist, to be believed for so many seconds."""
     answer = pyfuse3.EntryAttributes()
     answer.st_ino = 0
-    answer.entry_timeout = FOREVER
+    answer.entry_timeout = lifetime
     return answer

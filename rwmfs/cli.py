@@ -24,7 +24,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.version_option(__version__, "-V", "--version", message="rwmfs %(version)s")
 @common
 def cli() -> None:
-    """Mount a recorded state of a bucket as a filesystem."""
+    """Mount recorded states of a bucket as a filesystem."""
 
 
 @cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
@@ -34,11 +34,13 @@ def cli() -> None:
 @mountcli.options
 @click.pass_context
 def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
-    """Show a state of BUCKET, read-only, at MOUNTPOINT.
+    """Show the recorded states of BUCKET, read-only, at MOUNTPOINT.
 
-    Returns when the mount can be used. restic works on it as on any local repository:
+    With --at it is one state. Returns when the mount can be used. restic works on it as on any local repository:
 
         restic -r MOUNTPOINT restore latest --target DIR
+
+    Without --at all states are there, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
     """
     from rwmfs import daemon, start
 
@@ -58,9 +60,8 @@ def announce(app: App, report: dict[str, Any]) -> None:
     if app.json:
         output.document(report)
         return
-    where, short = report["mountpoint"], report["id"][: output.SHORT_ID]
-    content = f"{report['objects']} objects, {output.size(report['bytes'])}"
-    click.echo(output.escape(f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is at {where}"))
+    where = report["mountpoint"]
+    click.echo(output.escape(f"{_content(report)} at {where}"))
     if report["log_file"]:
         click.echo(output.escape(f"log: {report['log_file']}"))
     click.echo(output.escape(f"end it with: rwmfs umount {where}"))
@@ -68,10 +69,23 @@ def announce(app: App, report: dict[str, Any]) -> None:
 
 def warn(report: dict[str, Any]) -> None:
     """Say what the mount does not show, and what is doubtful about it."""
+    if "id" not in report:
+        if false := report["trust"].get("contradicted"):
+            states = output.count(false, "state")
+            output.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
+        return
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
         output.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
     doubts.warn_of(report["id"], report["trust"])
+
+
+def _content(report: dict[str, Any]) -> str:
+    if "id" not in report:
+        return f"{report['bucket']}: all recorded states ({report['states']}) are"
+    short = report["id"][: output.SHORT_ID]
+    content = f"{report['objects']} objects, {output.size(report['bytes'])}"
+    return f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is"
 
 
 @cli.command()

@@ -13,7 +13,7 @@ import trio
 
 from rwm.content import expected_sha256
 from rwm.errors import RwmError
-from rwm.model import Entry, StateTree, UploadOrder
+from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.objectid import ObjectId
 from rwmfs.prediction import Prediction
 
@@ -31,19 +31,25 @@ SHARE = 8
 class Foresight:
     """For one mount; of several states the one that was opened last counts.
 
-    ``expect`` is asked to fetch an object, and says whether it does; ``not_expected`` takes that back.
+    ``order`` finds the order of a state, in a thread; ``expect`` is asked to fetch an object, and says whether it does;
+    ``not_expected`` takes that back.
     """
 
     def __init__(
-        self, nursery: trio.Nursery, expect: Callable[[ObjectId], bool], not_expected: Callable[[ObjectId], None]
+        self,
+        nursery: trio.Nursery,
+        order: Callable[[StateInfo], UploadOrder],
+        expect: Callable[[ObjectId], bool],
+        not_expected: Callable[[ObjectId], None],
     ) -> None:
         self._nursery = nursery
+        self._order_of = order
         self._expect = expect
         self._not_expected = not_expected
-        self._state: StateTree | None = None
+        self._state: StateInfo | None = None
         self._begin(None)
 
-    def _begin(self, state: StateTree | None) -> None:
+    def _begin(self, state: StateInfo | None) -> None:
         self._state = state
         self._prediction = Prediction()
         self._order: UploadOrder | None = None
@@ -51,11 +57,11 @@ class Foresight:
         self._fetching: dict[int, ObjectId] = {}
         self._read = 0
 
-    def opened(self, state: StateTree, entry: Entry) -> None:
+    def opened(self, entry: Entry, state: StateInfo) -> None:
         """Somebody opened a file of a state."""
         if not is_pack(entry.key):
             return
-        if state is not self._state:
+        if state != self._state:
             self._forget(list(self._fetching))
             self._begin(state)
         if self._order is not None:
@@ -69,14 +75,14 @@ class Foresight:
         """Somebody read so many bytes."""
         self._read += size
 
-    async def _look_up(self, state: StateTree) -> None:
+    async def _look_up(self, state: StateInfo) -> None:
         """Find out in which order the state's packs were uploaded, and catch up with what was opened meanwhile."""
         try:
-            order = await trio.to_thread.run_sync(state.upload_order, abandon_on_cancel=True)
+            order = await trio.to_thread.run_sync(self._order_of, state, abandon_on_cancel=True)
         except RwmError as error:
             log.warning("no packs are fetched ahead: %s", error.message)
             return
-        if state is not self._state:
+        if state != self._state:
             order.close()
             return
         self._order = order

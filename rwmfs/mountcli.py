@@ -89,7 +89,7 @@ def options(command: Command) -> Command:
     """Give a command the options of a mount; :func:`request` finds them in its context."""
     path = click.Path(path_type=Path, readable=False)
     for option in (
-        click.option("--at", metavar="STATE", type=STATE, help="State id or its beginning, latest, or a UTC time."),
+        click.option("--at", metavar="STATE", type=STATE, help="One state: an id or its start, latest, or a UTC time."),
         click.option(
             "-o",
             "mount_options",
@@ -150,7 +150,7 @@ def request(context: click.Context, *, label: str | None = None) -> Request:
     from rwmfs.access import Access
 
     given = context.params
-    if not given["at"]:
+    if given["at"] == "":  # a variable that is not set is no wish to see them all
         raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()

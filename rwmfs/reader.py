@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import trio
 
 from rwm.errors import BadResponse, RwmError, S3Error, Unreachable
-from rwm.model import Entry, StateTree
+from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.buffer import Buffer
 from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
@@ -73,7 +73,11 @@ class OpenObject:
 
 
 class Reader:
-    """Reads objects of one bucket. ``nursery`` holds the fetches and must outlive all reads; ``memory`` is bytes."""
+    """Reads objects of one bucket.
+
+    ``nursery`` holds the fetches and must outlive all reads; ``memory`` is bytes. ``order`` finds the order in which a
+    state's packs were uploaded, and is asked in a thread; without it no packs are fetched before they are opened.
+    """
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class Reader:
         memory: int,
         nursery: trio.Nursery,
         connections: int = CONNECTIONS,
+        order: Callable[[StateInfo], UploadOrder] | None = None,
     ) -> None:
         self.counters = counters
         self._fetcher = fetcher
@@ -91,7 +96,7 @@ class Reader:
         self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
         self._whole = min(WHOLE, memory // 4)
         self._habit = Habit()
-        self._foresight = Foresight(nursery, self.expect, self.not_expected)
+        self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected)
         self._hashing = trio.CapacityLimiter(HASHING)
         self._expected: deque[Held] = deque()
         self._running = 0
@@ -111,13 +116,14 @@ class Reader:
         """Fetches under way."""
         return self._running
 
-    def open(self, state: StateTree, entry: Entry) -> OpenObject:
-        """A reader of its own on a file of a state. Fetches nothing of it."""
+    def open(self, entry: Entry, state: StateInfo | None = None) -> OpenObject:
+        """A reader of its own on a file, of a state if it is known. Fetches nothing of it."""
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         held.readers += 1
         if entry.size <= min(SMALL, self._whole):
             held.make_whole()
-        self._foresight.opened(state, entry)
+        if self._foresight and state:
+            self._foresight.opened(entry, state)
         return OpenObject(held, Readahead(self._ahead))
 
     def close(self, file: OpenObject) -> None:
@@ -170,7 +176,8 @@ class Reader:
             # Nothing of it was handed out so far, and what failed may have been the network.
             data = await self._bytes(file.held, start, stop, until)
         file.read += len(data)
-        self._foresight.read(len(data))
+        if self._foresight:
+            self._foresight.read(len(data))
         self.counters.served += len(data)
         return data
 

@@ -1,7 +1,8 @@
 """``locks/``: a directory in memory where restic may write, or it would refuse to read. Pure.
 
-It starts empty and is gone with the mount; nothing in it ever reaches the bucket. It holds files, no directories, and
-is bounded in bytes and in files: beyond that it answers ENOSPC, like a full disk.
+It starts empty and is gone with the mount; nothing in it ever reaches the bucket. It holds files, no directories.
+Where a mount shows several states, each has its own. Together they are bounded in bytes and in files: beyond that the
+answer is ENOSPC, like a full disk.
 
 A file lives as long as it has a name, an open handle or a lookup of the kernel, as POSIX wants it. Its bytes count
 until then. Every error is a ScratchError with the errno that belongs to it. Times are nanoseconds since 1970 UTC.
@@ -15,7 +16,7 @@ import stat
 import time
 
 SCRATCH_INODE = 2
-"""The number of the directory itself; its files have the numbers after it, each used once."""
+"""The number of the first directory; files and other directories have the numbers after it, each used once."""
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FILES = 10_000
@@ -44,17 +45,29 @@ class ScratchFile:
         self.handles = 0
 
 
+class ScratchDirectory:
+    """A directory: names, and when they last changed."""
+
+    def __init__(self, inode: int) -> None:
+        self.inode = inode
+        self.mtime = time.time_ns()
+        self.names: dict[bytes, ScratchFile] = {}
+
+
 class Scratch:
-    """The directory. Not safe for several threads; no method waits, so each is atomic among tasks."""
+    """The directories, of which the first is always there. ``directory`` is the number of the one that is meant.
+
+    Not safe for several threads; no method waits, so each is atomic among tasks.
+    """
 
     def __init__(self, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
         self.max_bytes = max_bytes
         self.max_files = max_files
         self.used = 0
-        self.mtime = time.time_ns()
-        self._names: dict[bytes, ScratchFile] = {}
+        self._directories: dict[int, ScratchDirectory] = {}
         self._files: dict[int, ScratchFile] = {}
-        self._next = SCRATCH_INODE + 1
+        self._next = SCRATCH_INODE
+        self.first = self.make_directory()
 
     def __len__(self) -> int:
         """How many files are alive, those without a name included."""
@@ -63,6 +76,16 @@ class Scratch:
     def __contains__(self, inode: int) -> bool:
         return inode in self._files
 
+    def make_directory(self) -> ScratchDirectory:
+        """One more directory, empty."""
+        directory = self._directories[self._next] = ScratchDirectory(self._next)
+        self._next += 1
+        return directory
+
+    def directory(self, inode: int) -> ScratchDirectory | None:
+        """The directory of a number; None when it is none."""
+        return self._directories.get(inode)
+
     def file(self, inode: int) -> ScratchFile:
         """The file of a number; ENOENT when it is gone."""
         try:
@@ -70,54 +93,55 @@ class Scratch:
         except KeyError:
             raise ScratchError(errno.ENOENT) from None
 
-    def find(self, name: bytes) -> ScratchFile:
+    def find(self, name: bytes, directory: int = SCRATCH_INODE) -> ScratchFile:
         """The file of a name; ENOENT."""
         try:
-            return self._names[name]
+            return self._directories[directory].names[name]
         except KeyError:
             raise ScratchError(errno.ENOENT) from None
 
-    def list(self, after: int) -> list[tuple[bytes, ScratchFile]]:
+    def list(self, after: int, directory: int = SCRATCH_INODE) -> list[tuple[bytes, ScratchFile]]:
         """Names with files of a number above ``after``, in the order of their creation."""
-        names = [(name, file) for name, file in self._names.items() if file.inode > after]
+        names = [(name, file) for name, file in self._directories[directory].names.items() if file.inode > after]
         return sorted(names, key=lambda item: item[1].inode)
 
-    def create(self, name: bytes, mode: int, uid: int = 0) -> ScratchFile:
+    def create(self, name: bytes, mode: int, uid: int = 0, directory: int = SCRATCH_INODE) -> ScratchFile:
         """A new, empty file of that user; EEXIST, ENAMETOOLONG, ENOSPC."""
+        where = self._directories[directory]
         if len(name) > NAME_MAX:
             raise ScratchError(errno.ENAMETOOLONG)
-        if name in self._names:
+        if name in where.names:
             raise ScratchError(errno.EEXIST)
         if len(self._files) >= self.max_files:
             raise ScratchError(errno.ENOSPC)
-        now = self._touch()
-        file = ScratchFile(self._next, mode, uid, now)
+        where.mtime = time.time_ns()
+        file = ScratchFile(self._next, mode, uid, where.mtime)
         self._next += 1
-        self._names[name] = self._files[file.inode] = file
+        where.names[name] = self._files[file.inode] = file
         return file
 
-    def unlink(self, name: bytes) -> None:
+    def unlink(self, name: bytes, directory: int = SCRATCH_INODE) -> None:
         """Take the name away; ENOENT."""
-        file = self.find(name)
-        del self._names[name]
-        file.ctime = self._touch()
+        file, where = self.find(name, directory), self._directories[directory]
+        del where.names[name]
+        file.ctime = where.mtime = time.time_ns()
         file.names -= 1
         self._drop_if_unused(file)
 
-    def rename(self, old: bytes, new: bytes, *, replace: bool = True) -> None:
+    def rename(self, old: bytes, new: bytes, directory: int = SCRATCH_INODE, *, replace: bool = True) -> None:
         """Give the file another name, in one step, instead of the file that had it; ENOENT, EEXIST, ENAMETOOLONG."""
-        file = self.find(old)
+        file, where = self.find(old, directory), self._directories[directory]
         if len(new) > NAME_MAX:
             raise ScratchError(errno.ENAMETOOLONG)
-        if new in self._names and not replace:
+        if new in where.names and not replace:
             raise ScratchError(errno.EEXIST)
         if old == new:
             return
-        if new in self._names:
-            self.unlink(new)
-        del self._names[old]
-        self._names[new] = file
-        file.ctime = self._touch()
+        if new in where.names:
+            self.unlink(new, directory)
+        del where.names[old]
+        where.names[new] = file
+        file.ctime = where.mtime = time.time_ns()
 
     def write(self, file: ScratchFile, offset: int, data: bytes) -> int:
         """Write all of ``data``, and return its length; ENOSPC writes nothing."""
@@ -162,10 +186,6 @@ class Scratch:
         """One handle less."""
         file.handles -= 1
         self._drop_if_unused(file)
-
-    def _touch(self) -> int:
-        self.mtime = time.time_ns()
-        return self.mtime
 
     def _drop_if_unused(self, file: ScratchFile) -> None:
         if file.names or file.handles > 0 or file.lookups > 0:

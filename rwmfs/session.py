@@ -18,14 +18,15 @@ import pyfuse3
 import trio
 
 from rwm.errors import MountError
-from rwm.model import ObjectReader, StateTree
+from rwm.model import ObjectReader
 from rwmfs.access import Access
 from rwmfs.counters import Counters
 from rwmfs.fetcher import CONNECTIONS, Fetcher, Store
 from rwmfs.mountpoint import enlarge_requests
-from rwmfs.operations import LOCKS, Operations
+from rwmfs.operations import Operations
 from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch
+from rwmfs.shown import Shown
 from rwmfs.tree import InodeTree
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class Mount:
     is what lists of mounts call it instead of its name.
     """
 
-    state: StateTree
+    shown: Shown
     source: ObjectReader
     mountpoint: Path
     buffer_size: int
@@ -58,7 +59,7 @@ class Mount:
     @property
     def name(self) -> str:
         """How the mount is called in its log, and in lists of mounts unless it has a label."""
-        return _plain(f"rwmfs:{self.state.info.bucket}@{self.state.info.id[:12]}")
+        return _plain(f"rwmfs:{self.shown.label}")
 
     @property
     def options(self) -> set[str]:
@@ -104,9 +105,9 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
             fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections)
-            reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections)
-            tree = InodeTree(mount.state, hidden_at_root=frozenset({LOCKS}))
-            _mount(mount, Operations(tree, Scratch(), reader, mount.access))
+            order = mount.shown.upload_order
+            reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections, order)
+            _mount(mount, Operations(InodeTree(mount.shown), Scratch(), reader, mount.access))
             try:
                 nursery.start_soon(_until_signal, signals, counters, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)

@@ -6,18 +6,24 @@ Runs in the process that will serve, because neither SQLite nor boto3 survives a
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rwm.cli.output import state_json
 from rwm.config import Config
-from rwm.model import StateTree
 from rwmfs import logs
 from rwmfs.access import Access
+from rwmfs.browse import Browse
 from rwmfs.diskcache import DiskCache
 from rwmfs.probe import probe
+from rwmfs.shown import OneState, Shown
+
+if TYPE_CHECKING:
+    from rwm.index import Index
+    from rwm.model import ObjectReader
 
 SILENCE = 20.0
 """Seconds that a server may be silent within an answer before it is asked again, on another connection."""
@@ -27,13 +33,14 @@ SILENCE = 20.0
 class Request:
     """What the user asked for. ``mountpoint`` is prepared, paths are absolute, sizes are in bytes.
 
-    ``buffer_size`` is memory, ``cache_size`` the room for the cache on disk in ``cache_dir`` (0: none);
-    ``connections`` are requests to S3 at once; ``label`` is how lists of mounts call it, None for its usual name.
+    Without ``at`` all states are shown. ``buffer_size`` is memory, ``cache_size`` the room for the cache on disk in
+    ``cache_dir`` (0: none); ``connections`` are requests to S3 at once; ``label`` is how lists of mounts call it, None
+    for its usual name.
     """
 
     config: Config
     bucket: str
-    at: str
+    at: str | None
     mountpoint: Path
     buffer_size: int
     cache_dir: Path
@@ -66,13 +73,16 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
 
     logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        info = index.resolve(request.at, request.bucket)
-        state = index.tree(info)
         s3 = connect(*request.config.s3_settings(), attempts=1, silence=SILENCE, pool=request.connections)
         source = s3.reader(request.bucket, attempts=1)  # the mount asks again by itself, for as long as it makes sense
-        probe(state, source)
+        if request.at is None:
+            shown, report = _all(index, source, request.bucket)
+        else:
+            shown, report = _one(index, source, request.bucket, request.at)
+        report["mountpoint"] = str(request.mountpoint)
+        report["log_file"] = str(request.log_file) if request.log_file else None
         mount = session.Mount(
-            state,
+            shown,
             source,
             request.mountpoint,
             buffer_size=request.buffer_size,
@@ -82,7 +92,6 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
             allow_other=request.allow_other,
             label=request.label,
         )
-        report = _report(request, state) | {"trust": index.trust(info)}
         session.serve(mount, lambda: ready(report))
 
 
@@ -92,9 +101,22 @@ def _disk(request: Request) -> DiskCache | None:
     return DiskCache(request.cache_dir, request.cache_size, request.config.required("s3_endpoint_url"), request.bucket)
 
 
-def _report(request: Request, state: StateTree) -> dict[str, Any]:
-    return state_json(state.info) | {
-        "mountpoint": str(request.mountpoint),
-        "log_file": str(request.log_file) if request.log_file else None,
-        "hidden_keys": state.hidden_count(),
-    }
+def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Shown, dict[str, Any]]:
+    """The state that is meant, and what there is to say of it."""
+    info = index.resolve(at, bucket)
+    state = index.tree(info)
+    probe(state, source)
+    report = state_json(info) | {"hidden_keys": state.hidden_count(), "trust": index.trust(info)}
+    return OneState(state, index.trust), report
+
+
+def _all(index: Index, source: ObjectReader, bucket: str) -> tuple[Shown, dict[str, Any]]:
+    """All states of the bucket; the one that ``latest`` means is looked at."""
+    shown = Browse(index, bucket)
+    recorded = shown.recorded()
+    if recorded.newest is None:
+        index.resolve("latest", bucket)  # which says what to do
+    if recorded.latest is not None:
+        probe(index.tree(recorded.latest), source)
+    trust = Counter(state.trust for state in index.recorded(bucket))
+    return shown, {"bucket": bucket, "states": len(recorded.ids), "trust": dict(trust)}

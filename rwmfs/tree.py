@@ -1,4 +1,4 @@
-"""The inode tree: numbers for the files and directories of a state. Pure.
+"""The inode tree: numbers for the files and directories that a mount shows. Pure.
 
 A number is computed from the directory and the name with a hash whose key is drawn for each mount, so a name gets the
 same number whenever it is looked up, without a table of all names, and nobody who chooses the keys can choose the
@@ -6,25 +6,27 @@ numbers. The table holds only what the kernel holds: a node enters with its firs
 forgotten all of them. If two held names hash alike (the chance among ten million is 1 in 100,000), the later one gets
 another number for as long as it is held.
 
-A node does not keep its entry; it is read again from the state when needed. The kernel may hold millions of nodes, and
-it asks for the attributes of each only once.
+A node does not keep its entry; it is read again from what is shown when needed. The kernel may hold millions of nodes,
+and it asks for the attributes of each only once.
 """
 
 from __future__ import annotations
 
 import secrets
+import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import count
 
-from rwm.model import Entry, StateTree, TreeNode
+from rwm.model import Entry, TreeNode
+from rwmfs.shown import LOCKS, Found, Shown
 
 ROOT_INODE = 1
 """The number that FUSE gives to the root."""
 
 HASHED = 1 << 62
-"""Numbers from the hash are HASHED or more; smaller ones are free for what is not part of the state."""
+"""Numbers from the hash are HASHED or more; smaller ones are free for ``locks/`` and what is in it."""
 
 
 class UnknownInode(Exception):
@@ -32,7 +34,7 @@ class UnknownInode(Exception):
 
 
 class Node:
-    """A file or directory that the kernel holds. ``parent`` and ``directory`` are directory ids of the StateTree."""
+    """A name that the kernel holds. ``parent`` and ``directory`` (None: it is none) are directory ids of the Shown."""
 
     __slots__ = ("directory", "lookups", "name", "number", "parent")
 
@@ -45,19 +47,18 @@ class Node:
 
 
 class InodeTree:
-    """Nodes over a StateTree. ``hidden_at_root`` are names that another part of the filesystem takes at the root.
+    """Nodes over what is shown, but for ``locks`` in the root of a state: another part of the filesystem takes that.
 
     ``bits`` is the width of the hash; tests make it small to force collisions.
     """
 
-    def __init__(self, state: StateTree, hidden_at_root: frozenset[str] = frozenset(), bits: int = 62) -> None:
-        self.state = state
-        self.hidden_at_root = hidden_at_root
+    def __init__(self, shown: Shown, bits: int = 62) -> None:
+        self.shown = shown
         self._mask = (1 << bits) - 1
         self._key = secrets.token_bytes(16)
         self._nodes: dict[int, Node] = {}
         self._displaced: dict[tuple[int, str], int] = {}
-        self._root = Node(ROOT_INODE, state.root, "", state.root)
+        self._root = Node(ROOT_INODE, shown.root, "", shown.root)
 
     def __len__(self) -> int:
         """How many nodes the kernel holds, the root aside."""
@@ -72,25 +73,31 @@ class InodeTree:
         except KeyError:
             raise UnknownInode(f"inode {number} is not held") from None
 
-    def find(self, directory: int, name: str) -> TreeNode | None:
-        """The file or directory of that name in a directory (by its id), or None."""
-        if directory == self.state.root and name in self.hidden_at_root:
+    def find(self, directory: int, name: str) -> Found | None:
+        """What has that name in a directory (by its id), or None."""
+        if name == LOCKS and self.shown.is_root(directory):
             return None
-        return self.state.child(directory, name)
+        return self.shown.child(directory, name)
 
-    def entry(self, node: Node) -> Entry:
-        """The state's entry of a file that is held."""
-        found = self.state.child(node.parent, node.name)
-        if found is None or found.entry is None:
-            raise UnknownInode(f"the state has lost {node.name!r}")
-        return found.entry
+    def found(self, node: Node) -> Found:
+        """What a node that is held stands for."""
+        found = self.shown.child(node.parent, node.name)
+        if found is None:
+            raise UnknownInode(f"{node.name!r} is not there any more")
+        return found
 
-    def hold(self, directory: int, found: TreeNode) -> Node:
+    def entry(self, node: Node) -> Entry | None:
+        """The state's entry of a node that is held; None when it is not a file of a state."""
+        found = self.found(node)
+        return found.entry if isinstance(found, TreeNode) else None
+
+    def hold(self, directory: int, found: Found) -> Node:
         """The node of a name in a directory, held by the kernel once more from now on."""
         number = self._number(directory, found.name)
         node = self._nodes.get(number)
         if node is None:
-            node = self._nodes[number] = Node(number, directory, found.name, found.directory)
+            below = found.directory if isinstance(found, TreeNode) else None
+            node = self._nodes[number] = Node(number, directory, found.name, below)
         node.lookups += 1
         return node
 
@@ -127,7 +134,7 @@ class InodeTree:
 
 
 class Listing:
-    """One directory read in pages, with positions that stay valid: a name's position is its rank.
+    """One directory of a state read in pages, with positions that stay valid: a name's position is its rank.
 
     A position costs nothing to make, and going back to one reads a page from the nearest page start seen so far.
     The directory is immutable, so a rank means the same name for ever. ``first`` is the rank of the first name: ranks
@@ -139,33 +146,32 @@ class Listing:
     def __init__(self, tree: InodeTree, directory: int, first: int = 0) -> None:
         self.directory = directory
         self.first = first
-        self._tree = tree
+        self._shown = tree.shown
         self._starts = [first]
         self._afters = [""]
         self._page_start = first
-        self._page: list[TreeNode] | None = None
+        self._page: Sequence[Found] = ()
 
-    def read(self, position: int) -> Iterator[tuple[int, TreeNode]]:
-        """Names from a rank (``first`` or more) on, each with the rank that follows it.
+    def read(self, position: int) -> Iterator[tuple[int, Found]]:
+        """What is found from a rank (``first`` or more) on, each with the rank that follows it.
 
-        Names hidden at the root are passed over.
+        ``locks`` in the root of the state is passed over.
         """
-        at_root = self.directory == self._tree.state.root
-        hidden = self._tree.hidden_at_root if at_root else frozenset[str]()
+        at_root = self._shown.is_root(self.directory)
         while page := self._page_at(position):
-            for node in page[position - self._page_start :]:
+            for found in page[position - self._page_start :]:
                 position += 1
-                if node.name not in hidden:
-                    yield position, node
+                if not (at_root and found.name == LOCKS):
+                    yield position, found
 
-    def _page_at(self, position: int) -> list[TreeNode]:
+    def _page_at(self, position: int) -> Sequence[Found]:
         """The page that holds a rank; empty when the directory has no more names than that."""
-        if self._page is not None and self._page_start <= position < self._page_start + len(self._page):
+        if self._page_start <= position < self._page_start + len(self._page):
             return self._page
         nearest = bisect_right(self._starts, position) - 1
         while True:
             start, after = self._starts[nearest], self._afters[nearest]
-            page = self._tree.state.children(self.directory, after, self.PAGE)
+            page = self._shown.children(self.directory, after, self.PAGE)
             if not page or position < start + len(page):
                 self._page_start, self._page = start, page
                 return page
@@ -173,3 +179,20 @@ class Listing:
             if nearest == len(self._starts):
                 self._starts.append(start + len(page))
                 self._afters.append(page[-1].name)
+
+
+class LiveListing:
+    """One directory above the states, where names come and go: as it is when it is read from its start."""
+
+    first = 0
+
+    def __init__(self, tree: InodeTree, directory: int) -> None:
+        self.directory = directory
+        self._shown = tree.shown
+        self._all: Sequence[Found] | None = None
+
+    def read(self, position: int) -> Iterator[tuple[int, Found]]:
+        """What is found from a rank on, each with the rank that follows it."""
+        if position == 0 or self._all is None:
+            self._all = self._shown.children(self.directory, limit=sys.maxsize)
+        yield from enumerate(self._all[position:], position + 1)

@@ -16,6 +16,7 @@ from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.find import Finder
 from rwm.index.incoming import Incoming
 from rwm.index.ledger import Ledger
+from rwm.index.order import PackOrder
 from rwm.index.packed import pack
 from rwm.index.record import bucket_id, forget, is_recorded
 from rwm.index.references import References
@@ -157,11 +158,29 @@ class Index:
             raise StateNotFound(f"state {info.id[:12]} is not in the index")
         return int(row[0])
 
+    def moments(self, bucket: str) -> dict[str, int]:
+        """Those places of all states of the bucket, by id."""
+        with errors(self.path):
+            return dict(
+                self._connection.execute(
+                    "SELECT s.id, s.moment FROM state s JOIN bucket b ON b.id = s.bucket WHERE b.name = ?", (bucket,)
+                )
+            )
+
+    def changes(self) -> int:
+        """A number that is another one when somebody else has changed the index since. Costs next to nothing."""
+        with errors(self.path):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
     # --- reading
 
     def tree(self, info: StateInfo) -> IndexTree:
         """The state as directories, for a mount."""
         return IndexTree(self._connection, self.path, info, self._root(info.bucket), self.moment(info))
+
+    def upload_order(self, info: StateInfo) -> PackOrder:
+        """Its packs in the order of their upload; see :class:`rwm.model.UploadOrder`. Any thread may ask."""
+        return PackOrder(self.path, info)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
         """The state's entries sorted by key (by byte).

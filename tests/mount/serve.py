@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from rwm.cli.boundary import report
-from rwm.errors import RwmError, Unreachable
+from rwm.errors import RwmError, S3Error
 from rwmfs import daemon, logs, mountpoint, start
 from rwmfs.access import Access
 from rwmfs.probe import probe
+from rwmfs.shown import OneState
 from tests.unit.fakes import fake_state, state_of_directory
 
 
@@ -48,7 +49,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
 
     def fault(key: str, start: int, stop: int) -> None:
         if key == options.fail:
-            raise Unreachable("no route to host")
+            raise S3Error("no such luck")
         if key == options.hang:
             time.sleep(3600)
 
@@ -69,8 +70,9 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     if options.hang is None:
         probe(state, bucket)
     access = Access.own(options.uid, options.gid, options.umask or 0)
+    shown = OneState(state, lambda info: "own")
     mount = session.Mount(
-        state, bucket, place, 256 << 20, access=access, allow_other=options.allow_other, label=options.label
+        shown, bucket, place, 256 << 20, access=access, allow_other=options.allow_other, label=options.label
     )
     session.serve(mount, lambda: ready({}))
 

@@ -163,7 +163,7 @@ def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: S
     assert (filesystem.path / "config").read_text() == "ok"
     lines = [line for line in filesystem.logged().splitlines() if "ERROR" in line]
     assert lines
-    assert all("cannot read bad\\nkey" in line and line.endswith("no route to host") for line in lines)
+    assert all("cannot read bad\\nkey" in line and line.endswith("no such luck") for line in lines)
 
 
 def test_a_hung_server_does_not_keep_the_mount_alive(serve: Serve) -> None:
@@ -265,7 +265,7 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
     place.mkdir()
     done = in_background(place, "--fail", "config")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "serve: no route to host\n"
+    assert done.stderr == "serve: no such luck\n"
     done = in_background(place, "--crash")
     assert done.returncode == 1
     assert done.stderr == "serve: the filesystem process died while it started (signal 9)\n"

@@ -7,9 +7,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import trio
+
 from rwm.errors import NotFound
-from rwm.model import Entry, StateInfo, TreeNode
+from rwm.model import Entry, ObjectReader, StateInfo, TreeNode
 from rwm.names import hidden_keys
+from rwmfs.counters import Counters
+from rwmfs.fetcher import Fetcher
+from rwmfs.reader import Reader
 
 STATE_ID = "1234567890abcdef" * 4
 
@@ -115,3 +120,9 @@ def fake_state(files: Mapping[str, bytes]) -> tuple[FakeTree, FakeBucket]:
 def state_of_directory(root: Path) -> tuple[FakeTree, FakeBucket]:
     """All files below a real directory as a state, read into memory now."""
     return fake_state({str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()})
+
+
+def fake_reader(bucket: ObjectReader, nursery: trio.Nursery, memory: int = 1 << 20) -> Reader:
+    """A reader of a bucket with so many bytes of memory, and no disk."""
+    counters = Counters()
+    return Reader(Fetcher(bucket, counters), counters, memory, nursery)

@@ -17,6 +17,25 @@ def index(tmp_path: Path) -> Index:
     return Index.open(tmp_path / "index.sqlite")
 
 
+def test_moments_of_a_buckets_states(index: Index) -> None:
+    one, two = put(index, 10, {"k": "v1"}), put(index, 10, {"k": "v2"})
+    put(index, 10, {"k": "v1"}, "other")
+    assert index.moments(BUCKET) == {one.id: 10_000, two.id: 10_001}
+    assert index.moments("nobody's") == {}
+
+
+def test_changes_by_others_are_noticed(index: Index) -> None:
+    with Index.open(index.path, readonly=True) as reader:
+        before = reader.changes()
+        assert reader.changes() == before
+        info = put(index, 10, {"k": "v1"})
+        after = reader.changes()
+        assert after != before
+        assert reader.changes() == after
+        index.ledger.judge({info.id: "verified"}, 1)
+        assert reader.changes() != after
+
+
 class TestResolve:
     def test_latest_time_id_and_prefix(self, index: Index) -> None:
         first, second = put(index, 10, {"k": "v1"}), put(index, 20, {"k": "v2"})

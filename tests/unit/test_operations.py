@@ -15,15 +15,13 @@ import pyfuse3
 import pytest
 import trio
 
-from rwm.errors import NotFound, Unreachable
+from rwm.errors import AccessDenied, NotFound
 from rwmfs.attributes import FOREVER
-from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher
-from rwmfs.operations import LOCKS, Operations
-from rwmfs.reader import Reader
+from rwmfs.operations import Operations
 from rwmfs.scratch import SCRATCH_INODE, Scratch
+from rwmfs.shown import OneState
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree
-from tests.unit.fakes import fake_state, version_of
+from tests.unit.fakes import STATE_ID, fake_reader, fake_state, version_of
 
 CONTEXT: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0o022)
 FILES = {
@@ -41,11 +39,9 @@ class Mounted:
 
     def __init__(self, nursery: trio.Nursery, files: dict[str, bytes]) -> None:
         state, self.bucket = fake_state(files)
-        self.tree = InodeTree(state, frozenset({LOCKS}))
+        self.tree = InodeTree(OneState(state, lambda info: "verified"))
         self.scratch = Scratch(max_bytes=100_000, max_files=5)
-        counters = Counters()
-        reader = Reader(Fetcher(self.bucket, counters), counters, 1 << 20, nursery)
-        self.ops = Operations(self.tree, self.scratch, reader)
+        self.ops = Operations(self.tree, self.scratch, fake_reader(self.bucket, nursery))
 
     async def lookup(self, path: str) -> pyfuse3.EntryAttributes:
         inode = ROOT_INODE
@@ -119,6 +115,8 @@ async def test_what_does_not_exist(fs: Mounted) -> None:
     await refused(errno.ENOENT, fs.ops.lookup(SCRATCH_INODE, b"left-behind", CONTEXT))
     await refused(errno.ENOTDIR, fs.ops.lookup(await fs.inode("config"), b"x", CONTEXT))
     await refused(errno.ESTALE, fs.ops.getattr(HASHED + 5, CONTEXT))
+    await refused(errno.EINVAL, fs.ops.readlink(await fs.inode("config"), CONTEXT))
+    await refused(errno.EINVAL, fs.ops.open(data, os.O_RDONLY, CONTEXT))
 
 
 @mounted
@@ -137,7 +135,7 @@ async def test_reading(fs: Mounted) -> None:
 @mounted
 async def test_trouble_with_s3_is_eio(fs: Mounted) -> None:
     opened = await fs.ops.open(await fs.inode("config"), os.O_RDONLY, CONTEXT)
-    for error in (Unreachable("no route"), NotFound("the version is gone"), PermissionError("odd"), KeyError("odd")):
+    for error in (AccessDenied("no"), NotFound("the version is gone"), PermissionError("odd"), KeyError("odd")):
 
         def fault(*_: object, error: Exception = error) -> None:
             raise error
@@ -261,6 +259,17 @@ async def test_extended_attributes(fs: Mounted) -> None:
         (SCRATCH_INODE, b"user.rwm.etag"),
     ]:
         await refused(errno.ENODATA, fs.ops.getxattr(inode, name, CONTEXT))
+
+
+@mounted
+async def test_extended_attributes_of_the_state(fs: Mounted) -> None:
+    names = await fs.ops.listxattr(ROOT_INODE, CONTEXT)
+    assert {name: await fs.ops.getxattr(ROOT_INODE, name, CONTEXT) for name in names} == {
+        b"user.rwm.state_id": STATE_ID.encode(),
+        b"user.rwm.captured_at": b"2023-11-14T22:13:20Z",
+        b"user.rwm.trust": b"verified",
+    }
+    assert await fs.ops.listxattr(await fs.inode("data"), CONTEXT) == []
 
 
 @mounted

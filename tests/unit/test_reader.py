@@ -48,14 +48,11 @@ def pack(size: int, offset: int = 0) -> str:
     return key
 
 
-STATE = FakeTree([])
-
-
 class Opener(Reader):
     """Opens by key."""
 
     def of(self, key: str) -> OpenObject:
-        return self.open(STATE, entry_for(key, len(content(key))))
+        return self.open(entry_for(key, len(content(key))))
 
     async def all(self, key: str, step: int = MIB) -> bytes:
         """What a program gets that reads the object from its start to its end."""
@@ -69,11 +66,18 @@ class Opener(Reader):
 
 @asynccontextmanager
 async def reading(
-    bucket: FakeBucket, limit: int = 256 * MIB, connections: int = 16, seconds: float = 60, disk: Store | None = None
+    bucket: FakeBucket,
+    limit: int = 256 * MIB,
+    connections: int = 16,
+    seconds: float = 60,
+    disk: Store | None = None,
+    state: FakeTree | None = None,
 ) -> AsyncIterator[Opener]:
     async with trio.open_nursery() as nursery:
         counters = Counters()
-        yield Opener(Fetcher(bucket, counters, disk, connections, seconds), counters, limit, nursery, connections)
+        fetcher = Fetcher(bucket, counters, disk, connections, seconds)
+        order = (lambda info: state.upload_order()) if state else None
+        yield Opener(fetcher, counters, limit, nursery, connections, order)
 
 
 def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
@@ -335,7 +339,7 @@ def test_a_version_that_is_gone() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
             with pytest.raises(S3Error) as caught:
-                await reader.read(reader.open(STATE, Entry("5000", "gone", 5000, "e", 0)), 0, 1)
+                await reader.read(reader.open(Entry("5000", "gone", 5000, "e", 0)), 0, 1)
             assert isinstance(caught.value.__cause__, NotFound)
 
     run(main)
@@ -558,7 +562,7 @@ async def restored(reader: Reader, state: FakeTree, ranks: Iterable[int]) -> Non
     for rank in ranks:
         entry = order.entry(rank)
         assert entry is not None
-        file = reader.open(state, entry)
+        file = reader.open(entry, state.info)
         for offset in range(0, entry.size, MIB):
             assert bytes(await reader.read(file, offset, MIB)) == content(entry.key)[offset : offset + MIB]
         reader.close(file)
@@ -570,7 +574,7 @@ def test_packs_that_are_opened_in_upload_order_are_fetched_before() -> None:
     almost = [0, 1, 4, 6, 2, 5, 3, 8, 7, 9, 10, 11, 13, 12, 14, 15, 18, 19, 16, 17, 24, 21, 23, 20, 22, *range(25, 60)]
 
     async def main() -> None:
-        async with reading(bucket := FakeBucket(content)) as reader:
+        async with reading(bucket := FakeBucket(content), state=state) as reader:
             await restored(reader, state, almost)
             assert reader.counters.hit_rate > 0.5
             assert reader.counters.wasted + reader.unread == 0
@@ -586,7 +590,7 @@ def test_packs_in_no_order_are_not_fetched_before() -> None:
     random.Random(5).shuffle(ranks)
 
     async def main() -> None:
-        async with reading(FakeBucket(content)) as reader:
+        async with reading(FakeBucket(content), state=state) as reader:
             await restored(reader, state, ranks[:40])
             assert reader.counters.fetched <= 42 * PACK
 
@@ -597,7 +601,7 @@ def test_little_is_in_vain_when_the_order_ends() -> None:
     state = packs(60)
 
     async def main() -> None:
-        async with reading(FakeBucket(content)) as reader:
+        async with reading(FakeBucket(content), state=state) as reader:
             await restored(reader, state, range(40))
             assert reader.unread <= 40 * PACK // 8
             before = reader.counters.fetched
@@ -611,7 +615,7 @@ def test_who_reads_little_gets_nothing_in_vain() -> None:
     state = packs(60)
 
     async def main() -> None:
-        async with reading(FakeBucket(content)) as reader:
+        async with reading(FakeBucket(content), state=state) as reader:
             await restored(reader, state, range(6))
             assert reader.counters.fetched == 6 * PACK
 

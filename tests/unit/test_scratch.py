@@ -98,6 +98,28 @@ def test_a_number_is_used_once() -> None:
     assert scratch.create(b"a", 0o600).inode != first
 
 
+def test_directories_share_the_room_and_no_names() -> None:
+    scratch = Scratch(max_bytes=10, max_files=3)
+    other = scratch.make_directory().inode
+    assert other != SCRATCH_INODE
+    one, two = scratch.create(b"a", 0o600), scratch.create(b"a", 0o600, directory=other)
+    assert len({one.inode, two.inode, other}) == 3
+    scratch.write(one, 0, b"x" * 6)
+    with refused(errno.ENOSPC):
+        scratch.write(two, 0, b"y" * 5)
+    scratch.create(b"b", 0o600, directory=other)
+    with refused(errno.ENOSPC):
+        scratch.create(b"b", 0o600)
+    scratch.rename(b"b", b"c", other)
+    scratch.unlink(b"a")
+    assert names(scratch) == []
+    assert [name for name, _ in scratch.list(0, other)] == [b"a", b"c"]
+    assert scratch.find(b"a", other) is two
+    with refused(errno.ENOENT):
+        scratch.find(b"a")
+    assert scratch.directory(one.inode) is None
+
+
 def test_full() -> None:
     scratch = Scratch(max_bytes=10, max_files=2)
     file = scratch.create(b"a", 0o600)

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwm.model import TreeNode
+from rwmfs.shown import OneState
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree, Listing, UnknownInode
 from tests.unit.fakes import FakeTree, entry_for
 
 
-def make(*keys: str, bits: int = 62, hidden: frozenset[str] = frozenset()) -> InodeTree:
-    return InodeTree(FakeTree(entry_for(key, 7) for key in keys), hidden, bits)
+def make(*keys: str, bits: int = 62) -> InodeTree:
+    return InodeTree(OneState(FakeTree(entry_for(key, 7) for key in keys), lambda info: "own"), bits)
 
 
 def hold(tree: InodeTree, directory: int, name: str) -> int:
@@ -24,51 +26,52 @@ def hold(tree: InodeTree, directory: int, name: str) -> int:
 
 def test_the_root() -> None:
     tree = make("a")
-    assert tree.node(ROOT_INODE).directory == tree.state.root
+    assert tree.node(ROOT_INODE).directory == tree.shown.root
     tree.forget(ROOT_INODE, 5)
     assert tree.node(ROOT_INODE).number == ROOT_INODE
 
 
 def test_a_held_file_knows_its_entry() -> None:
     tree = make("data/ab/abc")
-    data = tree.node(hold(tree, tree.state.root, "data"))
+    data = tree.node(hold(tree, tree.shown.root, "data"))
     assert data.directory is not None
     ab = tree.node(hold(tree, data.directory, "ab"))
     assert ab.directory is not None
     file = tree.node(hold(tree, ab.directory, "abc"))
     assert file.directory is None
-    assert tree.entry(file).key == "data/ab/abc"
+    entry = tree.entry(file)
+    assert entry and entry.key == "data/ab/abc"
 
 
 def test_a_file_that_the_state_has_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     tree = make("a")
-    node = tree.node(hold(tree, tree.state.root, "a"))
-    monkeypatch.setattr(tree.state, "child", lambda directory, name: None)
+    node = tree.node(hold(tree, tree.shown.root, "a"))
+    monkeypatch.setattr(tree.shown, "child", lambda directory, name: None)
     with pytest.raises(UnknownInode):
         tree.entry(node)
 
 
 def test_a_number_is_the_same_after_everything_was_forgotten() -> None:
     tree = make("a", "b")
-    first = hold(tree, tree.state.root, "a")
-    assert hold(tree, tree.state.root, "a") == first
+    first = hold(tree, tree.shown.root, "a")
+    assert hold(tree, tree.shown.root, "a") == first
     tree.forget(first, 1)
     assert tree.node(first).name == "a"
     tree.forget(first, 1)
     assert len(tree) == 0
     with pytest.raises(UnknownInode):
         tree.node(first)
-    assert hold(tree, tree.state.root, "b") != first
-    assert hold(tree, tree.state.root, "a") == first
+    assert hold(tree, tree.shown.root, "b") != first
+    assert hold(tree, tree.shown.root, "a") == first
     assert first >= HASHED
 
 
 def test_names_that_another_part_of_the_filesystem_takes() -> None:
-    tree = make("locks/x", "data/locks", "a", hidden=frozenset({"locks"}))
-    assert tree.find(tree.state.root, "locks") is None
-    assert [node.name for _, node in Listing(tree, tree.state.root).read(0)] == ["a", "data"]
-    data = tree.find(tree.state.root, "data")
-    assert data is not None and data.directory is not None
+    tree = make("locks/x", "data/locks", "a")
+    assert tree.find(tree.shown.root, "locks") is None
+    assert [node.name for _, node in Listing(tree, tree.shown.root).read(0)] == ["a", "data"]
+    data = tree.find(tree.shown.root, "data")
+    assert isinstance(data, TreeNode) and data.directory is not None
     assert tree.find(data.directory, "locks") is not None
 
 
@@ -79,7 +82,7 @@ def test_held_names_never_share_a_number(steps: list[tuple[bool, str]]) -> None:
     held: dict[str, list[int]] = {}
     for look_up, name in steps:
         if look_up:
-            held.setdefault(name, []).append(hold(tree, tree.state.root, name))
+            held.setdefault(name, []).append(hold(tree, tree.shown.root, name))
         elif name in held:
             tree.forget(held[name].pop(), 1)
             if not held[name]:
@@ -90,36 +93,36 @@ def test_held_names_never_share_a_number(steps: list[tuple[bool, str]]) -> None:
         assert all(tree.node(own).name == name for name, numbers in held.items() for own in numbers)
         assert len(tree) == len(held)
         for name in held:
-            assert tree.number(tree.state.root, name) == held[name][0]
+            assert tree.number(tree.shown.root, name) == held[name][0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 999, 1000, 1001, 3500])
 def test_a_listing_from_every_position(count: int) -> None:
     names = sorted(f"{number:x}" for number in range(count))
     tree = make(*names)
-    listing = Listing(tree, tree.state.root)
+    listing = Listing(tree, tree.shown.root)
     whole = list(listing.read(0))
     assert [node.name for _, node in whole] == names
     assert [position for position, _ in whole] == list(range(1, count + 1))
     for position in (0, count, count // 2, count - 1, 1, count + 5):
         if position >= 0:
             assert [node.name for _, node in listing.read(position)] == names[position:]
-            assert [node.name for _, node in Listing(tree, tree.state.root).read(position)] == names[position:]
+            assert [node.name for _, node in Listing(tree, tree.shown.root).read(position)] == names[position:]
 
 
 def test_a_listing_in_pieces_reads_each_page_once() -> None:
     tree = make(*(f"{number:05}" for number in range(2500)))
-    state = tree.state
+    shown = tree.shown
     calls = 0
-    children = state.children
+    children = shown.children
 
     def counted(directory: int, after: str = "", limit: int = 1000) -> object:
         nonlocal calls
         calls += 1
         return children(directory, after, limit)
 
-    state.children = counted  # type: ignore[assignment, method-assign]
-    listing, position, seen = Listing(tree, state.root), 0, 0
+    shown.children = counted  # type: ignore[assignment, method-assign]
+    listing, position, seen = Listing(tree, shown.root), 0, 0
     while piece := list(itertools.islice(listing.read(position), 100)):
         position = piece[-1][0]
         seen += len(piece)
