@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trio
 
-from rwm.errors import BadResponse, Unreachable
+from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
@@ -70,7 +70,7 @@ class Fetcher:
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if self._disk is not None:
+        if self._disk is not None and not piece.held.disowned:
             stored = await trio.to_thread.run_sync(
                 self._disk.read,
                 piece.held.id,
@@ -86,6 +86,7 @@ class Fetcher:
         with trio.move_on_after(self._seconds) as scope:
             piece.data = await self._ask(piece)
         if scope.cancelled_caught:
+            piece.cancelled = True
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
         self._counters.fetched += len(piece)
 
@@ -110,6 +111,8 @@ class Fetcher:
         raise AssertionError("unreachable: the pauses never end")
 
     def _get(self, piece: Piece) -> memoryview:
+        if piece.cancelled:
+            raise Cancelled("given up before it was asked for")
         key, version_id, *_ = piece.held.id
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
         if len(data) != len(piece):
@@ -123,15 +126,14 @@ class Fetcher:
         self._unwritten += len(piece)
         try:
             await trio.to_thread.run_sync(
-                self._disk.write,
-                piece.held.id,
-                piece.start,
-                piece.data,
-                abandon_on_cancel=True,
-                limiter=self._disk_threads,
+                self._write, self._disk, piece, piece.data, abandon_on_cancel=True, limiter=self._disk_threads
             )
         finally:
             self._unwritten -= len(piece)
+
+    def _write(self, disk: Store, piece: Piece, data: memoryview) -> None:
+        if not piece.held.disowned:
+            disk.write(piece.held.id, piece.start, data)
 
     async def disown(self, identity: ObjectId) -> None:
         """Forget what is on disk of an object whose content is wrong."""

@@ -54,27 +54,31 @@ class Held:
     """An object version of which something is in memory, on its way, or open.
 
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
-    are open handles, ``read`` the bytes that they got, ``scattered`` the requests made for reads that follow no other.
+    are open handles, ``scattered`` the requests made for reads that follow no other. ``disowned`` says that its content
+    was found to be wrong, so the cache on disk is left out.
     """
 
-    __slots__ = ("id", "pieces", "proof", "read", "readers", "scattered", "whole")
+    __slots__ = ("disowned", "id", "pieces", "proof", "readers", "scattered", "whole")
 
     def __init__(self, identity: ObjectId) -> None:
         self.id = identity
         self.pieces: dict[int, Piece] = {}
         self.proof = Proof(identity)
         self.whole = False
+        self.disowned = False
         self.readers = 0
-        self.read = 0
         self.scattered = 0
 
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""
         if not self.whole:
-            self.whole, self.proof = True, Proof(self.id)
+            self.whole = True
+            self._prove_anew()
 
     def add(self, start: int, stop: int) -> Piece:
-        """A new piece, where there is none."""
+        """A new piece, where there is none. What is in the proof already may come otherwise now."""
+        if start < self.proof.position:
+            self._prove_anew()
         piece = Piece(self, start, stop)
         for grain in _grains(start, stop):
             self.pieces[grain] = piece
@@ -85,7 +89,11 @@ class Held:
         for grain in _grains(piece.start, piece.stop):
             del self.pieces[grain]
         if self.whole or self.proof.verdict is not None:
-            self.proof = Proof(self.id)
+            self._prove_anew()
+
+    def _prove_anew(self) -> None:
+        self.proof.give_up()
+        self.proof = Proof(self.id)
 
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
         """The pieces that have something of a range, in order."""
@@ -95,10 +103,10 @@ class Held:
                 yield piece
             start = piece.stop if piece is not None else (start // GRAIN + 1) * GRAIN
 
-    def at(self, position: int) -> memoryview | None:
-        """What is here from a position on: to the end of its piece, or None."""
+    def at(self, position: int) -> Piece | None:
+        """The piece that has what follows a position, if it is here."""
         piece = self.pieces.get(position // GRAIN)
-        return piece.data[position - piece.start :] if piece is not None and piece.data is not None else None
+        return piece if piece is not None and piece.data is not None else None
 
     def missing(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of a range that no piece has, each as a piece could bring it. Pieces may be added on the way."""

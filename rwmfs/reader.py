@@ -19,9 +19,7 @@ again. It is logged once, where it happens. A failed fetch ahead of a reader fai
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 
@@ -98,7 +96,7 @@ class Reader:
         self._habit = Habit()
         self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected)
         self._hashing = trio.CapacityLimiter(HASHING)
-        self._expected: deque[Held] = deque()
+        self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
 
     @property
@@ -120,6 +118,7 @@ class Reader:
         """A reader of its own on a file, of a state if it is known. Fetches nothing of it."""
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         held.readers += 1
+        self._expected.pop(held, None)
         if entry.size <= min(SMALL, self._whole):
             held.make_whole()
         if self._foresight and state:
@@ -145,17 +144,19 @@ class Reader:
             self._buffer.settle(held)
             return False
         held.make_whole()
-        self._expected.append(held)
+        self._expected[held] = 0
         self._pump()
         return True
 
     def not_expected(self, identity: ObjectId) -> None:
         """Nobody will read it after all. Does nothing when somebody does."""
         held = self._buffer.held(identity)
+        self._expected.pop(held, None)
         if not held.readers:
             self._give_up(held)
             for piece in set(held.pieces.values()):
-                self._buffer.drop(piece)
+                if not piece.waiting:
+                    self._buffer.drop(piece)
         self._buffer.settle(held)
 
     async def read(self, file: OpenObject, offset: int, size: int) -> bytes | memoryview:
@@ -168,13 +169,10 @@ class Reader:
             return b""
         until = self._plan(file, start, stop)
         try:
-            data = await self._bytes(file.held, start, stop, until)
-        except WrongContent:
-            if not file.held.whole:
-                self.counters.failed += 1
-                raise
-            # Nothing of it was handed out so far, and what failed may have been the network.
-            data = await self._bytes(file.held, start, stop, until)
+            data = await self._right_bytes(file.held, start, stop, until)
+        except RwmError:
+            self.counters.failed += 1
+            raise
         file.read += len(data)
         if self._foresight:
             self._foresight.read(len(data))
@@ -193,16 +191,29 @@ class Reader:
             held.make_whole()
         return until
 
+    async def _right_bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+        try:
+            return await self._bytes(held, start, stop, until)
+        except WrongContent:
+            if not held.whole:
+                raise
+            # Nothing of it was handed out so far, and what failed may have been the network.
+            return await self._bytes(held, start, stop, until)
+
     async def _bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
-        needed, started = self._collect(held, start, stop, until)
-        with _waiting_for(needed):
-            await _all_done(needed)
-            await self._proven(held, stop)
-            self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
-            wanted = [piece for piece in needed if piece.overlap(start, stop)]
-            for piece in wanted:
-                self._buffer.touch(piece)
-            return cut(wanted, start, stop)
+        """The bytes of pieces that are there at the same time; collected anew when one of them is thrown away."""
+        asked_for: set[Piece] = set()
+        while True:
+            needed, started = self._collect(held, start, stop, until)
+            asked_for.update(started)
+            with self._buffer.using(needed):
+                await _all_done(needed)
+                if not await self._proven(held, stop) or any(piece not in self._buffer for piece in needed):
+                    continue
+                wanted = [piece for piece in needed if piece.overlap(start, stop)]
+                missed = (piece for piece in wanted if piece in asked_for and not piece.on_disk)
+                self.counters.missed += sum(piece.overlap(start, stop) for piece in missed)
+                return cut(wanted, start, stop)
 
     def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
         """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
@@ -225,11 +236,13 @@ class Reader:
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
-            held = self._expected[0]
-            part = next(held.missing(0, held.id.size), None)
-            if part is None or self._buffer.held(held.id) is not held:
-                self._expected.popleft()
+            held, begun = next(iter(self._expected.items()))
+            part = next(held.missing(begun, held.id.size), None)
+            if part is None:
+                del self._expected[held]
+                self._buffer.settle(held)
             elif self._has_time_for(part):
+                self._expected[held] = part[1]
                 self._start(held, *part)
             else:
                 return
@@ -255,7 +268,9 @@ class Reader:
         finally:
             self._running -= 1
             piece.done.set()
+            self._buffer.release(piece)
             if piece.error is not None:
+                self._expected.pop(piece.held, None)
                 self._buffer.drop(piece)
         self._pump()
         self._buffer.shrink()
@@ -277,23 +292,24 @@ class Reader:
                 self._buffer.drop(piece)
         self._buffer.settle(held)
 
-    async def _proven(self, held: Held, stop: int) -> None:
-        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent."""
-        proof = held.proof
-        if proof.open and held.whole:
-            await self._verdict(held, proof)
-        elif proof.open and stop == held.id.size and not any(held.missing(proof.position, stop)):
-            rest = list(held.covering(proof.position, stop))
-            with _waiting_for(rest):
-                await _all_done(rest)
-                await self._verdict(held, proof)
+    async def _proven(self, held: Held, stop: int) -> bool:
+        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
+
+        False when nothing may be handed out without it, and something that it needs is gone.
+        """
+        proof, size = held.proof, held.id.size
+        if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
+            rest = list(held.covering(proof.position, size))
+            with self._buffer.using(rest):
+                for piece in rest:
+                    await piece.done.wait()
+                if all(piece.error is None for piece in rest):
+                    # All that it needs is here and stays, or else it is given up: in any case it will be settled.
+                    self._nursery.start_soon(self._prove, held, proof)
+                    await proof.settled.wait()
         if proof.verdict is False:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
-
-    async def _verdict(self, held: Held, proof: Proof) -> None:
-        """All pieces that the proof needs are here, and stay: whoever is at it will come to the end."""
-        self._nursery.start_soon(self._prove, held, proof)
-        await proof.settled.wait()
+        return not held.whole or not proof.possible or proof.verdict is True
 
     async def _prove(self, held: Held, proof: Proof) -> None:
         """Take the proof as far as it goes now, unless somebody is at it."""
@@ -301,37 +317,29 @@ class Reader:
             return
         proof.running = True
         try:
-            while proof.open and (data := held.at(proof.position)) is not None:
-                await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
+            while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
+                assert piece.data is not None
+                with self._buffer.using([piece]):
+                    await trio.to_thread.run_sync(
+                        proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
+                    )
         finally:
             proof.running = False
-        if proof.open or proof.settled.is_set():
-            return
-        proof.settled.set()
-        if proof.verdict is False:
-            await self._throw_away(held)
+        if proof.open and proof.complete:
+            proof.settle()
+            if proof.verdict is False:
+                await self._throw_away(held)
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""
         log.error(
             "wrong content: %s (version %s) is not what its name says it must be", held.id.key, held.id.version_id
         )
+        held.disowned = True
         for piece in set(held.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)
         await self._fetcher.disown(held.id)
-
-
-@contextmanager
-def _waiting_for(pieces: list[Piece]) -> Iterator[None]:
-    """What somebody waits for stays in memory."""
-    for piece in pieces:
-        piece.waiting += 1
-    try:
-        yield
-    finally:
-        for piece in pieces:
-            piece.waiting -= 1
 
 
 async def _all_done(pieces: list[Piece]) -> None:
