@@ -27,7 +27,8 @@ CONNECTIONS = 16
 DISK_THREADS = 4
 SECONDS = 300.0
 """How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
-may take: one that sends a byte now and then would otherwise hold a reader for ever."""
+may take: one that sends a byte now and then would otherwise hold a reader for ever. Who waits for a connection waits on
+as long as others get answers."""
 
 BAD_ANSWERS = 4
 """Answers that cannot be right, one after the other, before the reader gets an error."""
@@ -50,7 +51,7 @@ class Store(Protocol):
 
 
 class Fetcher:
-    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it."""
+    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Fetcher:
         self._connections = trio.CapacityLimiter(connections)
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
+        self._limits: dict[Piece, trio.CancelScope] = {}
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
@@ -84,11 +86,18 @@ class Fetcher:
                 piece.data, piece.on_disk = memoryview(stored), True
                 return
         with trio.move_on_after(self._seconds) as scope:
-            piece.data = await self._ask(piece)
+            self._limits[piece] = scope
+            try:
+                piece.data = await self._ask(piece)
+            finally:
+                del self._limits[piece]
         if scope.cancelled_caught:
             piece.cancelled = True
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
         self._counters.fetched += len(piece)
+        for other, limit in self._limits.items():
+            if not other.asked:
+                limit.deadline = trio.current_time() + self._seconds
 
     async def _ask(self, piece: Piece) -> memoryview:
         """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
@@ -113,6 +122,7 @@ class Fetcher:
     def _get(self, piece: Piece) -> memoryview:
         if piece.cancelled:
             raise Cancelled("given up before it was asked for")
+        piece.asked = True
         key, version_id, *_ = piece.held.id
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
         if len(data) != len(piece):

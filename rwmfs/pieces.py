@@ -24,11 +24,11 @@ object of a usual size comes by several connections."""
 class Piece:
     """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
 
-    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``cancelled`` tells the
-    thread that fetches it to give up.
+    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``asked`` says that a
+    thread has begun to fetch it, ``cancelled`` tells the thread to give up.
     """
 
-    __slots__ = ("cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
+    __slots__ = ("asked", "cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
 
     def __init__(self, held: Held, start: int, stop: int) -> None:
         self.held = held
@@ -39,6 +39,7 @@ class Piece:
         self.error: RwmError | None = None
         self.waiting = 0
         self.used = 0
+        self.asked = False
         self.cancelled = False
         self.on_disk = False
 
