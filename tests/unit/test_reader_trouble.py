@@ -190,20 +190,18 @@ def test_wrong_content_does_not_stay_on_disk() -> None:
 
 
 def test_what_left_the_memory_and_came_back_otherwise_does_not_pass_for_what_was_there() -> None:
-    """An object that is larger than the memory is proven on the way; its start is read again, and is wrong now."""
+    """The start of an object is read and leaves; then all of it is read, and its start is wrong now."""
     key = pack(8 * MIB)
 
     async def main() -> None:
         bucket = FakeBucket(content)
-        async with reading(bucket, limit=4 * MIB) as reader:
-            file = reader.of(key)
-            for offset in range(0, 6 * MIB, MIB):
-                await reader.read(file, offset, MIB)
+        async with reading(bucket, limit=16 * MIB) as reader:
+            assert bytes(await reader.read(reader.of(key), 0, 2 * MIB)) == content(key)[: 2 * MIB]
+            await settled()
+            await reader.all(f"{20 * MIB}:1")
             bucket.content = lambda key: altered(content(key))
-            again = reader.of(key)
             with pytest.raises(WrongContent):
-                for offset in range(0, 8 * MIB, MIB):
-                    await reader.read(again, offset, MIB)
+                await reader.all(key)
 
     run(main)
 
