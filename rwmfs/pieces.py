@@ -111,7 +111,8 @@ class Held:
 
     def missing(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """The parts of a range that no piece has, each as a piece could bring it. Pieces may be added on the way."""
-        grain, end = start // GRAIN, -(-min(stop, self.id.size) // GRAIN)
+        stop = min(stop, self.id.size)
+        grain, end = start // GRAIN, -(-stop // GRAIN) if start < stop else 0
         while grain < end:
             piece = self.pieces.get(grain)
             if piece is not None:
