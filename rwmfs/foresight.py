@@ -71,7 +71,7 @@ class Foresight:
         if state != self._state:
             self._begin(state)
         if self._order is not None:
-            self._follow(self._order, entry)
+            self._follow(self._order, [entry])
         elif self._opened is not None:
             self._opened.append(entry)
             if len(self._opened) == CURIOUS:
@@ -93,21 +93,20 @@ class Foresight:
             order.close()
             return
         self._order = order
-        while opened and self._order is order:
-            self._follow(order, opened.pop(0))
+        self._follow(order, opened)
+        opened.clear()
 
     def _give_up(self, error: RwmError) -> None:
         log.warning("no packs are fetched ahead: %s", error.message)
         self._end()
         self._opened = None
 
-    def _follow(self, order: UploadOrder, entry: Entry) -> None:
+    def _follow(self, order: UploadOrder, opened: list[Entry]) -> None:
         try:
-            rank = order.rank(entry)
-            if rank is None:
-                return
-            self._fetching.pop(rank, None)
-            self._prediction.opened(rank)
+            for entry in opened:
+                if (rank := order.rank(entry)) is not None:
+                    self._fetching.pop(rank, None)
+                    self._prediction.opened(rank)
             self._forget(self._prediction.passed())
             self._foretell(order)
         except RwmError as error:
