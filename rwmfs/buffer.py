@@ -29,6 +29,7 @@ class Buffer:
         self._staying: set[Piece] = set()
         self._leaving: OrderedDict[Piece, None] = OrderedDict()  # the least recently used first
         self._leaving_size = 0
+        self._awaited = 0  # bytes of them that were fetched ahead of a reader who has not come to them
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -76,6 +77,9 @@ class Buffer:
             self._staying.remove(piece)
             self._leaving[piece] = None
             self._leaving_size += len(piece)
+            if piece.ahead and piece.used < len(piece) and piece.held.readers:
+                piece.awaited = True
+                self._awaited += len(piece)
 
     def drop(self, piece: Piece) -> None:
         """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
@@ -94,6 +98,17 @@ class Buffer:
     def _take_back(self, piece: Piece) -> None:
         del self._leaving[piece]
         self._leaving_size -= len(piece)
+        self._not_awaited(piece)
+
+    def _not_awaited(self, piece: Piece) -> None:
+        if piece.awaited:
+            piece.awaited = False
+            self._awaited -= len(piece)
+
+    def closed(self, held: Held) -> None:
+        """Nobody has the object open any more: what was fetched ahead of its readers may make room for others."""
+        for piece in set(held.pieces.values()):
+            self._not_awaited(piece)
 
     def settle(self, held: Held) -> None:
         """Forget an object that nobody has open and of which nothing is here."""
@@ -106,8 +121,8 @@ class Buffer:
             self.drop(next(iter(self._leaving)))
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes more fit, when all that may leave has left."""
-        return self.size - self._leaving_size + size <= self.limit
+        """Whether so many bytes more fit, when all that may leave has left but what readers will come to."""
+        return self.size - self._leaving_size + self._awaited + size <= self.limit
 
     def unread(self) -> int:
         """Bytes that came from S3 and that nobody has read so far."""

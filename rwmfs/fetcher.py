@@ -68,7 +68,7 @@ class Fetcher:
         self._connections = trio.CapacityLimiter(connections)
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
-        self._limits: dict[Piece, trio.CancelScope] = {}
+        self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
@@ -86,23 +86,28 @@ class Fetcher:
                 piece.data, piece.on_disk = memoryview(stored), True
                 return
         with trio.move_on_after(self._seconds) as scope:
-            self._limits[piece] = scope
+            self._in_line[piece] = scope
             try:
                 piece.data = await self._ask(piece)
             finally:
-                del self._limits[piece]
+                self._in_line.pop(piece, None)
         if scope.cancelled_caught:
             piece.cancelled = True
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
         self._counters.fetched += len(piece)
-        for other, limit in self._limits.items():
-            if not other.asked:
-                limit.deadline = trio.current_time() + self._seconds
+        self._give_time()
+
+    def _give_time(self) -> None:
+        """There was an answer: who waited for a connection till now has all of its time before it."""
+        for piece, scope in list(self._in_line.items()):
+            scope.deadline = trio.current_time() + self._seconds
+            if piece.asked:
+                del self._in_line[piece]
 
     async def _ask(self, piece: Piece) -> memoryview:
         """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
-        bad = 0
-        for pause in _pauses():
+        bad, pauses = 0, _pauses()
+        while True:
             self._counters.requests += 1
             try:
                 return await trio.to_thread.run_sync(
@@ -112,12 +117,12 @@ class Fetcher:
                 bad += isinstance(error, BadResponse)
                 if piece.cancelled or bad == BAD_ANSWERS:
                     raise
+                pause = next(pauses)
                 log.log(
                     logging.INFO if pause > 1 else logging.DEBUG, "asking again in %.1f s: %s", pause, error.message
                 )
             self._counters.retried += 1
             await trio.sleep(pause)
-        raise AssertionError("unreachable: the pauses never end")
 
     def _get(self, piece: Piece) -> memoryview:
         if piece.cancelled:

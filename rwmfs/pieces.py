@@ -24,11 +24,26 @@ object of a usual size comes by several connections."""
 class Piece:
     """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
 
-    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``asked`` says that a
-    thread has begun to fetch it, ``cancelled`` tells the thread to give up.
+    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that readers
+    will come to some of it later, ``awaited`` is the buffer's. ``asked`` says that a thread has begun to fetch it,
+    ``cancelled`` tells the thread to give up.
     """
 
-    __slots__ = ("asked", "cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
+    __slots__ = (
+        "ahead",
+        "asked",
+        "awaited",
+        "cancelled",
+        "data",
+        "done",
+        "error",
+        "held",
+        "on_disk",
+        "start",
+        "stop",
+        "used",
+        "waiting",
+    )
 
     def __init__(self, held: Held, start: int, stop: int) -> None:
         self.held = held
@@ -39,7 +54,9 @@ class Piece:
         self.error: RwmError | None = None
         self.waiting = 0
         self.used = 0
+        self.ahead = False
         self.asked = False
+        self.awaited = False
         self.cancelled = False
         self.on_disk = False
 

@@ -133,6 +133,7 @@ class Reader:
             self._habit.closed(held.id.size, file.read)
         if not held.readers:
             self._give_up(held)
+            self._buffer.closed(held)
 
     def expect(self, identity: ObjectId) -> bool:
         """Somebody will soon read the whole object: fetch it when nothing that is needed now has to wait for it.
@@ -222,16 +223,24 @@ class Reader:
         """
         if held.whole:
             start, stop = 0, held.id.size
-        started = [self._start(held, *part) for part in held.missing(start, stop)]
+        together = max(min(until, start + WINDOW), stop)
+        if not (self._is_busy() and self._buffer.has_room(together - start) and any(held.missing(start, stop))):
+            together = stop
+        # Where what is ahead would find no connection of its own it comes in the same request.
+        started = [self._start(held, *part, ahead=part[1] > stop) for part in held.missing(start, together)]
         for part in held.missing(stop, until):
             if not self._has_time_for(part):
                 break
-            self._start(held, *part)
+            self._start(held, *part, ahead=True)
         return list(held.covering(start, stop)), started
 
     def _has_time_for(self, part: tuple[int, int]) -> bool:
-        """Whether something that nobody waits for may be fetched: one connection stays free for what somebody needs."""
-        return self._running < self._connections - 1 and self._buffer.has_room(part[1] - part[0])
+        """Whether something that nobody waits for may be fetched."""
+        return not self._is_busy() and self._buffer.has_room(part[1] - part[0])
+
+    def _is_busy(self) -> bool:
+        """Whether all connections are in use, but for the one that stays free for what somebody needs."""
+        return self._running >= self._connections - 1
 
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""
@@ -247,8 +256,9 @@ class Reader:
             else:
                 return
 
-    def _start(self, held: Held, start: int, stop: int) -> Piece:
+    def _start(self, held: Held, start: int, stop: int, *, ahead: bool = False) -> Piece:
         piece = self._buffer.add(held, start, stop)
+        piece.ahead = ahead
         self._running += 1
         self._nursery.start_soon(self._run, piece)
         return piece

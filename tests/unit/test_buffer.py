@@ -101,6 +101,46 @@ def test_what_left_without_having_been_read_is_counted() -> None:
     assert buffer.unread() == 0
 
 
+def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() -> None:
+    buffer = Buffer(4 * GRAIN, Counters())
+    held = buffer.held(OBJECT)
+    held.readers = 1
+    ahead = buffer.add(held, 0, GRAIN)
+    ahead.ahead = True
+    ahead.done.set()
+    buffer.release(ahead)
+    arrived(buffer, 1)
+    assert buffer.has_room(3 * GRAIN)
+    assert not buffer.has_room(3 * GRAIN + 1)
+    with buffer.using([ahead]):
+        ahead.used = 100
+    assert not buffer.has_room(3 * GRAIN + 1), "the rest of it is still to come"
+    with buffer.using([ahead]):
+        ahead.used = GRAIN
+    assert buffer.has_room(4 * GRAIN)
+
+
+def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
+    buffer = Buffer(4 * GRAIN, Counters())
+    held = buffer.held(OBJECT)
+    held.readers = 1
+    ahead, dropped = buffer.add(held, 0, GRAIN), buffer.add(held, GRAIN, 2 * GRAIN)
+    for piece in (ahead, dropped):
+        piece.ahead = True
+        piece.done.set()
+        buffer.release(piece)
+    assert not buffer.has_room(3 * GRAIN)
+    buffer.drop(dropped)
+    assert buffer.has_room(3 * GRAIN)
+    assert not buffer.has_room(4 * GRAIN)
+    held.readers = 0
+    buffer.closed(held)
+    buffer.closed(held)
+    assert buffer.has_room(4 * GRAIN)
+    assert not buffer.has_room(4 * GRAIN + 1)
+    assert ahead in buffer
+
+
 class BufferMachine(RuleBasedStateMachine):
     """Whatever happens in which order, sizes are sums, and room is what is neither on its way nor used."""
 

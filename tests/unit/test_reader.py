@@ -137,6 +137,20 @@ def test_sequential_access_costs_few_large_requests() -> None:
     assert len(bucket.requests) < 20
 
 
+@pytest.mark.parametrize(("readers", "connections"), [(1, 1), (6, 1), (6, 2), (12, 4)])
+def test_sequential_access_costs_few_requests_when_connections_are_few(readers: int, connections: int) -> None:
+    size, step = 16 * MIB, 128 * 1024
+
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket, connections=connections) as reader, trio.open_nursery() as nursery:
+            for number in range(readers):
+                nursery.start_soon(reader.all, f"{size}:{number}", step)
+
+    bucket = run(main)
+    no_part_twice(bucket)
+    assert len(bucket.requests) <= readers * (size // MIB)
+
+
 def test_a_read_of_many_windows_is_fetched_in_parallel() -> None:
     async def main(bucket: FakeBucket) -> None:
         barrier = threading.Barrier(4, timeout=10)
