@@ -117,8 +117,8 @@ class Fetcher:
         return memoryview(data)
 
     async def keep(self, piece: Piece) -> None:
-        """Write a piece that came from S3 to disk, unless too many wait for that already."""
-        if self._disk is None or piece.on_disk or piece.data is None or self._unwritten > UNWRITTEN:
+        """Write a piece that came from S3 to disk, unless it is wrong, or too many wait for that already."""
+        if self._disk is None or piece.on_disk or piece.data is None or piece.rejected or self._unwritten > UNWRITTEN:
             return
         self._unwritten += len(piece)
         try:
@@ -132,6 +132,8 @@ class Fetcher:
             )
         finally:
             self._unwritten -= len(piece)
+        if piece.rejected:  # meanwhile
+            await self.disown(piece.held.id)
 
     async def disown(self, identity: ObjectId) -> None:
         """Forget what is on disk of an object whose content is wrong."""

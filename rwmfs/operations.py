@@ -151,8 +151,8 @@ class Operations(Changes):
             return pyfuse3.FileInfo(fh=self._handle(found.read()), direct_io=True, keep_cache=False)
         if isinstance(found, Link) or found.entry is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        opened = self._reader.open(found.entry, self._shown.state(node.parent))
-        return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=True)
+        opened = self._reader.open(found.entry, self._shown.state(node.parent), inode)
+        return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=opened.keep)
 
     @handler
     async def read(self, fh: int, off: int, size: int) -> bytes:

@@ -28,7 +28,7 @@ class Piece:
     thread that fetches it to give up.
     """
 
-    __slots__ = ("cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
+    __slots__ = ("_round", "cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
 
     def __init__(self, held: Held, start: int, stop: int) -> None:
         self.held = held
@@ -41,6 +41,12 @@ class Piece:
         self.used = 0
         self.cancelled = False
         self.on_disk = False
+        self._round = held.rejected
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the content that it was a part of turned out to be wrong."""
+        return self._round != self.held.rejected
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -54,10 +60,12 @@ class Held:
     """An object version of which something is in memory, on its way, or open.
 
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
-    are open handles, ``read`` the bytes that they got, ``scattered`` the requests made for reads that follow no other.
+    are open handles, ``scattered`` the requests made for reads that follow no other. ``exposed`` are the places where
+    the kernel may keep bytes of it that are not proven. ``rejected`` counts how often its content turned out to be
+    wrong, ``spoiled`` how often that was after something had been handed out.
     """
 
-    __slots__ = ("id", "pieces", "proof", "read", "readers", "scattered", "whole")
+    __slots__ = ("exposed", "id", "pieces", "proof", "readers", "rejected", "scattered", "spoiled", "whole")
 
     def __init__(self, identity: ObjectId) -> None:
         self.id = identity
@@ -65,13 +73,22 @@ class Held:
         self.proof = Proof(identity)
         self.whole = False
         self.readers = 0
-        self.read = 0
         self.scattered = 0
+        self.exposed: set[int] = set()
+        self.rejected = 0
+        self.spoiled = 0
 
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""
         if not self.whole:
             self.whole, self.proof = True, Proof(self.id)
+
+    def reject(self) -> None:
+        """Its content is wrong: what was handed out of it, and what is here."""
+        self.rejected += 1
+        if self.exposed:
+            self.spoiled += 1
+            self.exposed.clear()
 
     def add(self, start: int, stop: int) -> Piece:
         """A new piece, where there is none."""

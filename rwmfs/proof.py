@@ -17,7 +17,7 @@ from rwmfs.objectid import ObjectId
 class Proof:
     """The proof of one object version. ``position`` is how many bytes from the start are in it.
 
-    ``running`` says that somebody is at it, ``settled`` comes with the verdict.
+    ``running`` says that somebody is at it, ``settled`` comes when there is a verdict and what follows from it is done.
     """
 
     __slots__ = ("_hash", "expected", "position", "running", "settled", "size", "verdict")

@@ -10,7 +10,10 @@ fetches that nobody waits for are given up.
 
 **Proof.** Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object
 that is fetched whole nothing is handed out before that is done; of another one that is read from end to end the last
-bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk.
+bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk. If something of it was handed out
+before, every handle that is open then gets nothing but errors: the kernel asks again, in small parts, for what failed,
+and would get bytes that nothing proves. And whoever opens the file next tells the kernel not to keep what it has of it
+(``OpenObject.keep``); so it is with all bytes that were handed out unproven, also when no verdict ever came.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
 again. It is logged once, where it happens. A failed fetch ahead of a reader fails nobody.
@@ -62,14 +65,25 @@ class WrongContent(BadResponse):
 
 
 class OpenObject:
-    """An object as one reader sees it: the run of reads that it makes, and how much it got."""
+    """An object as one reader sees it: the run of reads that it makes, and how much it got.
 
-    __slots__ = ("held", "read", "readahead")
+    ``place`` is where the kernel keeps what it read, ``keep`` whether what was there before may stay.
+    """
 
-    def __init__(self, held: Held, readahead: Readahead) -> None:
+    __slots__ = ("_round", "held", "keep", "place", "read", "readahead")
+
+    def __init__(self, held: Held, readahead: Readahead, place: int, keep: bool) -> None:
         self.held = held
         self.readahead = readahead
+        self.place = place
+        self.keep = keep
         self.read = 0
+        self._round = held.spoiled
+
+    @property
+    def spoiled(self) -> bool:
+        """Whether wrong bytes were handed out since it was opened, to this reader or another."""
+        return self._round != self.held.spoiled
 
 
 class Reader:
@@ -100,6 +114,7 @@ class Reader:
         self._hashing = trio.CapacityLimiter(HASHING)
         self._expected: deque[Held] = deque()
         self._running = 0
+        self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
 
     @property
     def memory(self) -> int:
@@ -116,15 +131,20 @@ class Reader:
         """Fetches under way."""
         return self._running
 
-    def open(self, entry: Entry, state: StateInfo | None = None) -> OpenObject:
-        """A reader of its own on a file, of a state if it is known. Fetches nothing of it."""
+    def open(self, entry: Entry, state: StateInfo | None = None, place: int = 0) -> OpenObject:
+        """A reader of its own on a file, of a state if it is known. Fetches nothing of it.
+
+        ``place`` tells apart where the kernel keeps what is read: the number of an inode.
+        """
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         held.readers += 1
         if entry.size <= min(SMALL, self._whole):
             held.make_whole()
         if self._foresight and state:
             self._foresight.opened(entry, state)
-        return OpenObject(held, Readahead(self._ahead))
+        keep = place not in self._unproven
+        self._unproven.discard(place)
+        return OpenObject(held, Readahead(self._ahead), place, keep)
 
     def close(self, file: OpenObject) -> None:
         """The reader is gone, and with the last one what was on its way for nobody."""
@@ -168,13 +188,10 @@ class Reader:
             return b""
         until = self._plan(file, start, stop)
         try:
-            data = await self._bytes(file.held, start, stop, until)
-        except WrongContent:
-            if not file.held.whole:
-                self.counters.failed += 1
-                raise
-            # Nothing of it was handed out so far, and what failed may have been the network.
-            data = await self._bytes(file.held, start, stop, until)
+            data = await self._right(file, start, stop, until)
+        except S3Error:
+            self.counters.failed += 1
+            raise
         file.read += len(data)
         if self._foresight:
             self._foresight.read(len(data))
@@ -193,11 +210,23 @@ class Reader:
             held.make_whole()
         return until
 
-    async def _bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+    async def _right(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
+        """Ask once more for content that is wrong, unless something of it was handed out: it may be the network."""
+        try:
+            return await self._bytes(file, start, stop, until)
+        except WrongContent:
+            if file.spoiled:
+                raise
+            return await self._bytes(file, start, stop, until)
+
+    async def _bytes(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
+        held = file.held
+        if file.spoiled:
+            raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
         needed, started = self._collect(held, start, stop, until)
         with _waiting_for(needed):
             await _all_done(needed)
-            await self._proven(held, stop)
+            await self._proven(file, stop)
             self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
             wanted = [piece for piece in needed if piece.overlap(start, stop)]
             for piece in wanted:
@@ -277,18 +306,26 @@ class Reader:
                 self._buffer.drop(piece)
         self._buffer.settle(held)
 
-    async def _proven(self, held: Held, stop: int) -> None:
-        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent."""
-        proof = held.proof
-        if proof.open and held.whole:
+    async def _proven(self, file: OpenObject, stop: int) -> None:
+        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
+
+        Takes down where bytes go that are handed out without it.
+        """
+        held, proof = file.held, file.held.proof
+        if not proof.possible or proof.settled.is_set():
+            pass
+        elif held.whole:
             await self._verdict(held, proof)
-        elif proof.open and stop == held.id.size and not any(held.missing(proof.position, stop)):
+        elif stop == held.id.size and not any(held.missing(proof.position, stop)):
             rest = list(held.covering(proof.position, stop))
             with _waiting_for(rest):
                 await _all_done(rest)
                 await self._verdict(held, proof)
         if proof.verdict is False:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
+        if proof.open:
+            held.exposed.add(file.place)
+            self._unproven.add(file.place)
 
     async def _verdict(self, held: Held, proof: Proof) -> None:
         """All pieces that the proof needs are here, and stay: whoever is at it will come to the end."""
@@ -303,19 +340,26 @@ class Reader:
         try:
             while proof.open and (data := held.at(proof.position)) is not None:
                 await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
+            if not proof.open and not proof.settled.is_set():
+                await self._settle(held, proof)
         finally:
             proof.running = False
-        if proof.open or proof.settled.is_set():
-            return
-        proof.settled.set()
+
+    async def _settle(self, held: Held, proof: Proof) -> None:
+        """There is a verdict. Who waits for it goes on when nothing that is wrong is left anywhere."""
         if proof.verdict is False:
             await self._throw_away(held)
+        else:
+            self._unproven -= held.exposed
+            held.exposed.clear()
+        proof.settled.set()
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""
         log.error(
             "wrong content: %s (version %s) is not what its name says it must be", held.id.key, held.id.version_id
         )
+        held.reject()
         for piece in set(held.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)

@@ -21,7 +21,7 @@ from rwm.errors import MountError
 from rwm.model import ObjectReader
 from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import CONNECTIONS, Fetcher, Store
+from rwmfs.fetcher import CONNECTIONS, SECONDS, Fetcher, Store
 from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import Operations
 from rwmfs.reader import Reader
@@ -43,7 +43,7 @@ class Mount:
     """What to mount where. ``mountpoint`` is prepared; sizes are in bytes.
 
     ``buffer_size`` is memory for what was read and is on its way; ``disk`` is the cache there, None for none; ``label``
-    is what lists of mounts call it instead of its name.
+    is what lists of mounts call it instead of its name. ``patience`` is how many seconds a read may take.
     """
 
     shown: Shown
@@ -55,6 +55,7 @@ class Mount:
     access: Access = field(default_factory=Access.own)
     allow_other: bool = False
     label: str | None = None
+    patience: float = SECONDS
 
     @property
     def name(self) -> str:
@@ -104,7 +105,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     counters = Counters()
     with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
-            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections)
+            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
             order = mount.shown.upload_order
             reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections, order)
             _mount(mount, Operations(InodeTree(mount.shown), Scratch(), reader, mount.access))
