@@ -86,7 +86,8 @@ class Fetcher:
         with trio.move_on_after(self._seconds) as scope:
             piece.data = await self._ask(piece)
         if scope.cancelled_caught:
-            raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
+            last = f"; the last one: {piece.trouble}" if piece.trouble else ""
+            raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
         self._counters.fetched += len(piece)
 
     async def _ask(self, piece: Piece) -> memoryview:
@@ -99,6 +100,7 @@ class Fetcher:
                     self._get, piece, abandon_on_cancel=True, limiter=self._connections
                 )
             except (Unreachable, BadResponse) as error:
+                piece.trouble = error.message
                 bad += isinstance(error, BadResponse)
                 if piece.cancelled or bad == BAD_ANSWERS:
                     raise

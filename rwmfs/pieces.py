@@ -25,10 +25,23 @@ class Piece:
     """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
 
     ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``cancelled`` tells the
-    thread that fetches it to give up.
+    thread that fetches it to give up, ``trouble`` is what it last got instead of the data.
     """
 
-    __slots__ = ("_round", "cancelled", "data", "done", "error", "held", "on_disk", "start", "stop", "used", "waiting")
+    __slots__ = (
+        "_round",
+        "cancelled",
+        "data",
+        "done",
+        "error",
+        "held",
+        "on_disk",
+        "start",
+        "stop",
+        "trouble",
+        "used",
+        "waiting",
+    )
 
     def __init__(self, held: Held, start: int, stop: int) -> None:
         self.held = held
@@ -41,6 +54,7 @@ class Piece:
         self.used = 0
         self.cancelled = False
         self.on_disk = False
+        self.trouble = ""
         self._round = held.rejected
 
     @property
@@ -62,10 +76,10 @@ class Held:
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
     are open handles, ``scattered`` the requests made for reads that follow no other. ``exposed`` are the places where
     the kernel may keep bytes of it that are not proven. ``rejected`` counts how often its content turned out to be
-    wrong, ``spoiled`` how often that was after something had been handed out.
+    wrong, ``spoiled`` how often that was after something had been handed out. ``told`` is the last error in the log.
     """
 
-    __slots__ = ("exposed", "id", "pieces", "proof", "readers", "rejected", "scattered", "spoiled", "whole")
+    __slots__ = ("exposed", "id", "pieces", "proof", "readers", "rejected", "scattered", "spoiled", "told", "whole")
 
     def __init__(self, identity: ObjectId) -> None:
         self.id = identity
@@ -77,6 +91,7 @@ class Held:
         self.exposed: set[int] = set()
         self.rejected = 0
         self.spoiled = 0
+        self.told = ""
 
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""

@@ -16,7 +16,8 @@ and would get bytes that nothing proves. And whoever opens the file next tells t
 (``OpenObject.keep``); so it is with all bytes that were handed out unproven, also when no verdict ever came.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
-again. It is logged once, where it happens. A failed fetch ahead of a reader fails nobody.
+again. It is logged where it happens, once for all parts of the object and for the kernel, which asks twice. A failed
+fetch ahead of a reader fails nobody.
 """
 
 from __future__ import annotations
@@ -295,8 +296,11 @@ class Reader:
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
         if piece.cancelled:
             return
-        level = logging.ERROR if piece.waiting else logging.DEBUG
-        log.log(level, "cannot read %s (version %s): %s", piece.held.id.key, piece.held.id.version_id, error.message)
+        key, version_id, *_ = piece.held.id
+        if piece.waiting:
+            _tell(piece.held, f"cannot read {key} (version {version_id}): {error.message}")
+        else:
+            log.debug("cannot read %s (version %s): %s", key, version_id, error.message)
 
     def _give_up(self, held: Held) -> None:
         """Stop what is on its way and nobody waits for."""
@@ -356,14 +360,20 @@ class Reader:
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""
-        log.error(
-            "wrong content: %s (version %s) is not what its name says it must be", held.id.key, held.id.version_id
-        )
+        key, version_id, *_ = held.id
+        _tell(held, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
         held.reject()
         for piece in set(held.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)
         await self._fetcher.disown(held.id)
+
+
+def _tell(held: Held, message: str) -> None:
+    """Log an error, unless it was the last one of the object while it is open."""
+    if message != held.told:
+        held.told = message
+        log.error("%s", message)
 
 
 @contextmanager
