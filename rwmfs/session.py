@@ -19,6 +19,7 @@ import trio
 
 from rwm.errors import MountError
 from rwm.model import ObjectReader
+from rwmfs import allocator
 from rwmfs.access import Access
 from rwmfs.counters import Counters
 from rwmfs.fetcher import CONNECTIONS, Fetcher, Store
@@ -90,6 +91,7 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
     """
     for number in (*SIGNALS, QUESTION):
         signal.signal(number, signal.SIG_IGN)
+    allocator.share()
     try:
         trio.run(_serve, mount, ready)
     except BaseExceptionGroup as group:
