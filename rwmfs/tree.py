@@ -69,7 +69,7 @@ class InodeTree:
         self._nodes: dict[int, Node] = {}
         self._displaced: dict[tuple[int, str], int] = {}
         self._directories = {shown.root: ROOT_INODE}
-        self._files: deque[int] = deque()  # in the order in which they came to be held
+        self._files: deque[int] = deque()  # as they came to be held; some may be forgotten since
         self._root = Node(ROOT_INODE, shown.root, "", shown.root)
 
     def __len__(self) -> int:
@@ -134,10 +134,13 @@ class InodeTree:
                 del self._directories[node.directory]
 
     def held_too_long(self) -> list[tuple[int, str]]:
-        """The files (number of the directory, name) that the kernel should let go of now; each is said once."""
-        if len(self._nodes) <= self.most:
+        """The files (number of the directory, name) that the kernel should let go of now; each is said once.
+
+        Never the newest: of those the kernel may not have heard yet.
+        """
+        if len(self._files) <= self.most:
             return []
-        numbers = [self._files.popleft() for _ in range(min(LET_GO, self.most // 2, len(self._files)))]
+        numbers = [self._files.popleft() for _ in range(min(LET_GO, self.most // 2))]
         nodes = [self._nodes[number] for number in numbers if number in self._nodes]
         return [(self._directories[node.parent], node.name) for node in nodes]
 
