@@ -67,16 +67,17 @@ class Buffer:
             del self._objects[held.id]
 
     def shrink(self) -> None:
-        """Let go of the least recently used pieces until the rest fits."""
-        excess, leaving = self.size - self.limit, []
-        for piece in self._pieces:
-            if excess <= 0:
-                break
-            if _may_leave(piece):
-                leaving.append(piece)
-                excess -= len(piece)
-        for piece in leaving:
-            self.drop(piece)
+        """Let go of the least recently used pieces until the rest fits: of those that were read, if that is enough."""
+        for keep_unread in (True, False):
+            excess, leaving = self.size - self.limit, []
+            for piece in self._pieces:
+                if excess <= 0:
+                    break
+                if _may_leave(piece) and not (keep_unread and piece.used < len(piece)):
+                    leaving.append(piece)
+                    excess -= len(piece)
+            for piece in leaving:
+                self.drop(piece)
 
     def has_room(self, size: int, share: float = 1.0) -> bool:
         """Whether so many bytes more fit into a share of the memory, when all that may leave has left."""

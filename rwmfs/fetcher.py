@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from rwm.errors import BadResponse, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import Pace
 from rwmfs.pieces import Piece
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Fetcher:
         self._connections = trio.CapacityLimiter(connections)
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
+        self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
@@ -113,7 +116,9 @@ class Fetcher:
 
     def _get(self, piece: Piece) -> memoryview:
         key, version_id, *_ = piece.held.id
+        began = time.monotonic()
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
+        self.pace.came(len(data), time.monotonic() - began)
         if len(data) != len(piece):
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
         return memoryview(data)

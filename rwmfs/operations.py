@@ -66,7 +66,9 @@ class Operations(Changes):
             found = None
         if found is None:
             return absent(self._lifetime(directory))
-        return self._attributes_of(self._tree.hold(directory, found).number, directory, found)
+        number = self._tree.hold(directory, found).number
+        self._let_go()
+        return self._attributes_of(number, directory, found)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for inode, lookups in inode_list:
@@ -199,6 +201,7 @@ class Operations(Changes):
             locks = self._attributes.locks(self._locks_in(listing.directory))
             if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
                 return
+        self._let_go()
         for following, found in listing.read(position):
             node = self._tree.hold(listing.directory, found)
             attributes = self._attributes_of(node.number, listing.directory, found)
@@ -218,6 +221,11 @@ class Operations(Changes):
         del self._handles[fh]
 
     # --- helpers -------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Ask the kernel to let go of names that it has held for long. It answers with ``forget``, from a thread."""
+        for directory, name in self._tree.held_too_long():
+            pyfuse3.invalidate_entry_async(directory, name.encode(), ignore_enoent=True)
 
     def _directory(self, inode: int) -> int:
         directory = self._tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None

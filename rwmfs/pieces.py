@@ -14,11 +14,8 @@ import trio
 from rwm.errors import RwmError
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import LEAST
 from rwmfs.proof import Proof
-
-WINDOW = 4 * 1024 * 1024
-"""Bytes of one request at most: large enough that the wait for its first byte is small beside it, small enough that an
-object of a usual size comes by several connections."""
 
 
 class Piece:
@@ -132,8 +129,8 @@ class Held:
         piece = self.pieces.get(position // GRAIN)
         return piece.data[position - piece.start :] if piece is not None and piece.data is not None else None
 
-    def missing(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """The parts of a range that no piece has, each as a piece could bring it. Pieces may be added on the way."""
+    def missing(self, start: int, stop: int, window: int = LEAST) -> Iterator[tuple[int, int]]:
+        """The parts of a range that no piece has, of ``window`` bytes at most. Pieces may be added on the way."""
         grain, end = start // GRAIN, -(-min(stop, self.id.size) // GRAIN)
         while grain < end:
             piece = self.pieces.get(grain)
@@ -141,7 +138,7 @@ class Held:
                 grain = -(-piece.stop // GRAIN)
                 continue
             first = grain
-            while grain < end and grain - first < WINDOW // GRAIN and grain not in self.pieces:
+            while grain < end and grain - first < window // GRAIN and grain not in self.pieces:
                 grain += 1
             yield first * GRAIN, min(grain * GRAIN, self.id.size)
 

@@ -38,13 +38,14 @@ from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
-from rwmfs.pieces import WINDOW, Held, Piece, cut
+from rwmfs.pace import LEAST
+from rwmfs.pieces import Held, Piece, cut
 from rwmfs.proof import Proof
 from rwmfs.readahead import Readahead
 
 log = logging.getLogger(__name__)
 
-SMALL = WINDOW
+SMALL = LEAST
 """Bytes up to which an object is fetched whole, however it is read."""
 
 WHOLE = 64 * 1024 * 1024
@@ -239,10 +240,11 @@ class Reader:
 
         What is ahead of it is put on its way too.
         """
+        window = self._fetcher.pace.window
         if held.whole:
             start, stop = 0, held.id.size
-        started = [self._start(held, *part) for part in held.missing(start, stop)]
-        for part in held.missing(stop, until):
+        started = [self._start(held, *part) for part in held.missing(start, stop, window)]
+        for part in held.missing(stop, until, window):
             if not self._has_time_for(part):
                 break
             self._start(held, *part)
@@ -256,7 +258,7 @@ class Reader:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
             held = self._expected[0]
-            part = next(held.missing(0, held.id.size), None)
+            part = next(held.missing(0, held.id.size, self._fetcher.pace.window), None)
             if part is None or self._buffer.held(held.id) is not held:
                 self._expected.popleft()
             elif self._has_time_for(part):

