@@ -125,7 +125,7 @@ class Fetcher:
 
     async def keep(self, piece: Piece) -> None:
         """Write a piece that came from S3 to disk, unless it is wrong, or too many wait for that already."""
-        if self._disk is None or piece.on_disk or piece.data is None or piece.rejected or self._unwritten > UNWRITTEN:
+        if self._disk is None or piece.on_disk or piece.data is None or piece.rejected() or self._unwritten > UNWRITTEN:
             return
         self._unwritten += len(piece)
         try:
@@ -139,7 +139,7 @@ class Fetcher:
             )
         finally:
             self._unwritten -= len(piece)
-        if piece.rejected:  # meanwhile
+        if piece.rejected():  # meanwhile
             await self.disown(piece.held.id)
 
     async def disown(self, identity: ObjectId) -> None:

@@ -26,7 +26,8 @@ from rwmfs.access import Access
 from rwmfs.attributes import FOREVER, LIVE, Attributes, absent
 from rwmfs.changes import Changes
 from rwmfs.handler import handler
-from rwmfs.reader import OpenObject, Reader
+from rwmfs.openobject import OpenObject
+from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch, ScratchDirectory, ScratchError, ScratchFile
 from rwmfs.shown import LOCKS, Found, Link, Text
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree, Listing, LiveListing, UnknownInode

@@ -8,10 +8,11 @@ few look-ups.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
-from rwm.errors import RwmError
+from rwm.errors import RwmError, S3Error
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
 from rwmfs.pace import LEAST
@@ -54,7 +55,6 @@ class Piece:
         self.trouble = ""
         self._round = held.rejected
 
-    @property
     def rejected(self) -> bool:
         """Whether the content that it was a part of turned out to be wrong."""
         return self._round != self.held.rejected
@@ -156,3 +156,23 @@ def cut(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
         piece.used += len(view)
         views.append(view)
     return views[0] if len(views) == 1 else b"".join(views)
+
+
+@contextmanager
+def waiting_for(pieces: list[Piece]) -> Iterator[None]:
+    """What somebody waits for stays in memory."""
+    for piece in pieces:
+        piece.waiting += 1
+    try:
+        yield
+    finally:
+        for piece in pieces:
+            piece.waiting -= 1
+
+
+async def all_done(pieces: list[Piece]) -> None:
+    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
+    for piece in pieces:
+        await piece.done.wait()
+        if piece.error is not None:
+            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

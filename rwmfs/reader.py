@@ -24,8 +24,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import trio
 
@@ -38,8 +37,9 @@ from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
+from rwmfs.openobject import OpenObject
 from rwmfs.pace import LEAST
-from rwmfs.pieces import Held, Piece, cut
+from rwmfs.pieces import Held, Piece, all_done, cut, waiting_for
 from rwmfs.proof import Proof
 from rwmfs.readahead import Readahead
 
@@ -64,28 +64,6 @@ HASHING = 2
 
 class WrongContent(BadResponse):
     """The bytes are not those that the object's name is the hash of."""
-
-
-class OpenObject:
-    """An object as one reader sees it: the run of reads that it makes, and how much it got.
-
-    ``place`` is where the kernel keeps what it read, ``keep`` whether what was there before may stay.
-    """
-
-    __slots__ = ("_round", "held", "keep", "place", "read", "readahead")
-
-    def __init__(self, held: Held, readahead: Readahead, place: int, keep: bool) -> None:
-        self.held = held
-        self.readahead = readahead
-        self.place = place
-        self.keep = keep
-        self.read = 0
-        self._round = held.spoiled
-
-    @property
-    def spoiled(self) -> bool:
-        """Whether wrong bytes were handed out since it was opened, to this reader or another."""
-        return self._round != self.held.spoiled
 
 
 class Reader:
@@ -226,8 +204,8 @@ class Reader:
         if file.spoiled:
             raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
         needed, started = self._collect(held, start, stop, until)
-        with _waiting_for(needed):
-            await _all_done(needed)
+        with waiting_for(needed):
+            await all_done(needed)
             await self._proven(file, stop)
             self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
             wanted = [piece for piece in needed if piece.overlap(start, stop)]
@@ -324,10 +302,10 @@ class Reader:
             await self._verdict(held, proof)
         elif stop == held.id.size and not any(held.missing(proof.position, stop)):
             rest = list(held.covering(proof.position, stop))
-            with _waiting_for(rest):
-                await _all_done(rest)
+            with waiting_for(rest):
+                await all_done(rest)
                 await self._verdict(held, proof)
-        if proof.verdict is False:
+        if proof.verdict is False or file.spoiled:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
         if proof.open:
             held.exposed.add(file.place)
@@ -376,23 +354,3 @@ def _tell(held: Held, message: str) -> None:
     if message != held.told:
         held.told = message
         log.error("%s", message)
-
-
-@contextmanager
-def _waiting_for(pieces: list[Piece]) -> Iterator[None]:
-    """What somebody waits for stays in memory."""
-    for piece in pieces:
-        piece.waiting += 1
-    try:
-        yield
-    finally:
-        for piece in pieces:
-            piece.waiting -= 1
-
-
-async def _all_done(pieces: list[Piece]) -> None:
-    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
-    for piece in pieces:
-        await piece.done.wait()
-        if piece.error is not None:
-            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

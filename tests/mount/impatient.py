@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rwmfs import __main__ as program
-from rwmfs import start
+from rwmfs import cli, start
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
 
     start.serve = impatient
     sys.argv[1:3] = []
-    program.main()
+    cli.main()
 
 
 if __name__ == "__main__":

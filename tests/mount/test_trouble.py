@@ -36,7 +36,7 @@ from tests.servers import Server
 MIB = 1 << 20
 SMALL_DATA, PACK_DATA, OTHER_DATA = content(5000, 1), content(9 * MIB + 17, 2), content(300_000, 3)
 SMALL, PACK, OTHER = named("index", SMALL_DATA), named("data", PACK_DATA), named("data", OTHER_DATA)
-BOTH = (SMALL, PACK)
+BOTH, ONLY_PACK = (SMALL, PACK), ((PACK,), (PACK,))
 FILES = {"config": b"configuration", SMALL: SMALL_DATA, PACK: PACK_DATA, OTHER: OTHER_DATA}
 
 
@@ -82,9 +82,23 @@ ROWS = [
     Row("a longer answer", Lengthen(10), r"\d+ bytes came for bytes \d+ to \d+"),
     Row("200 with an error in it", Status(200, content=b"<Error><Code>InternalError</Code></Error>"), "41 bytes came"),
     Row("another version", WrongVersion("another"), "the server answered with version another"),
-    Row("another range, and the answer says so", WrongRange(-7), "'bytes \\d+-\\d+' came for bytes", keys=(PACK,), unnoticed=(PACK,)),
-    Row("another range, and the answer denies it", WrongRange(-7, honest=False), "wrong content: data/", keys=(PACK,), unnoticed=()),
-    Row("all of it for a range", IgnoreRange(), r"\d+ bytes came for bytes \d+ to \d+", keys=(PACK,), unnoticed=(PACK,)),
+    Row(
+        "another range, and the answer says so",
+        WrongRange(-7),
+        "'bytes \\d+-\\d+' came for bytes",
+        keys=(PACK,),
+        unnoticed=(PACK,),
+    ),
+    Row(
+        "another range, and the answer denies it",
+        WrongRange(-7, honest=False),
+        "wrong content: data/",
+        keys=(PACK,),
+        unnoticed=(),
+    ),
+    Row(
+        "all of it for a range", IgnoreRange(), r"\d+ bytes came for bytes \d+ to \d+", keys=(PACK,), unnoticed=(PACK,)
+    ),
     Row("one wrong byte", Flip(4999), "wrong content: ", unnoticed=(SMALL,)),
     Row("wrong bytes", Wrong(), "wrong content: ", unnoticed=(SMALL,)),
 ]
@@ -97,7 +111,7 @@ def title(row: Row) -> str:
 
 def errno_of(mount: Mounted, key: str) -> int:
     """The errno with which reading a file ends; it must not end well."""
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match=r"\[Errno") as caught:
         mount.read(key)
     assert caught.value.errno is not None
     return caught.value.errno
@@ -116,6 +130,7 @@ def test_what_lasts_is_an_input_output_error_and_the_mount_goes_on(
         for key in row.keys:
             about = [line for line in errors if key in line]
             assert about and all(re.search(row.errors, line) for line in about), (row.errors, mount.logged())
+        assert len([line for line in errors if SMALL in line]) == row.keys.count(SMALL)
         proxy.clear()
         for key in row.keys:
             assert mount.read(key) == FILES[key]

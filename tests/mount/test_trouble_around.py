@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,9 +95,12 @@ def test_a_version_is_deleted_while_it_is_open(recorded: Recorded, proxy: Proxy,
         assert errno_of(lambda: file.read(4096)) == errno.EIO
         (line,) = mount.errors()
         assert f"cannot read {PACK} (version {version})" in line
-        assert everything(mount.path / "snapshots").items() == {
-            key.removeprefix("snapshots/"): data for key, data in FILES.items() if key.startswith("snapshots/")
-        }.items()
+        assert (
+            everything(mount.path / "snapshots").items()
+            == {
+                key.removeprefix("snapshots/"): data for key, data in FILES.items() if key.startswith("snapshots/")
+            }.items()
+        )
 
 
 # --- the index -------------------------------------------------------------------------------------------
@@ -133,10 +137,10 @@ def test_whatever_befalls_the_index_nothing_is_absent(
         file.seek(8 * MIB)
         assert file.read(4096) == PACK_DATA[8 * MIB :][:4096]
         for key, data in FILES.items():
-            assert errno_of(lambda key=key, data=data: same(mount, key, data)) in (None, errno.EIO)
+            assert errno_of(partial(same, mount, key, data)) in (None, errno.EIO)
         for directory in ("snapshots", "index", "data"):
             expected = {key.split("/")[1] for key in FILES if key.startswith(f"{directory}/")}
-            assert errno_of(lambda d=directory, e=expected: listed(mount.path / d, e)) in (None, errno.EIO)
+            assert errno_of(partial(listed, mount.path / directory, expected)) in (None, errno.EIO)
         if befalls is moved_away:
             assert everything(mount.path) == FILES
 
@@ -146,7 +150,7 @@ def same(mount: Mounted, key: str, data: bytes) -> None:
 
 
 def listed(directory: Path, names: set[str]) -> None:
-    assert set(os.listdir(directory)) == names
+    assert {path.name for path in directory.iterdir()} == names
 
 
 # --- the cache on disk -----------------------------------------------------------------------------------
