@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rwmfs.pieces import Held
 from rwmfs.readahead import Readahead
+
+
+class Failure(NamedTuple):
+    """A read from ``start`` to ``stop`` that failed. It is tried again from ``until`` on, by the clock of trio."""
+
+    start: int
+    stop: int
+    until: float
+    message: str
 
 
 class OpenObject:
     """An object as one reader sees it: the run of reads that it makes, and how much it got.
 
-    ``place`` is where the kernel keeps what it read, ``keep`` whether what was there before may stay.
+    ``place`` is where the kernel keeps what it read, ``keep`` whether what was there before may stay. ``failure`` is a
+    read that failed after a long time.
     """
 
-    __slots__ = ("_round", "held", "keep", "place", "read", "readahead")
+    __slots__ = ("_round", "failure", "held", "keep", "place", "read", "readahead")
 
     def __init__(self, held: Held, readahead: Readahead, place: int, keep: bool) -> None:
         self.held = held
@@ -20,6 +32,7 @@ class OpenObject:
         self.place = place
         self.keep = keep
         self.read = 0
+        self.failure: Failure | None = None
         self._round = held.spoiled
 
     @property

@@ -16,7 +16,8 @@ and would get bytes that nothing proves. And whoever opens the file next tells t
 (``OpenObject.keep``); so it is with all bytes that were handed out unproven, also when no verdict ever came.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
-again. It is logged where it happens, once for all parts of the object and for the kernel, which asks twice. A failed
+again. But the kernel asks a second time for the first page of what failed, and nobody should wait twice: what took long
+to fail fails again at once for a moment. It is logged where it happens, once for all parts of the object. A failed
 fetch ahead of a reader fails nobody.
 """
 
@@ -37,7 +38,7 @@ from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
-from rwmfs.openobject import OpenObject
+from rwmfs.openobject import Failure, OpenObject
 from rwmfs.pace import LEAST
 from rwmfs.pieces import Held, Piece, all_done, cut, waiting_for
 from rwmfs.proof import Proof
@@ -57,6 +58,9 @@ SCATTERED = 8
 
 AHEAD = 16 * 1024 * 1024
 """Bytes to read ahead of one reader at most."""
+
+ECHO = 1.0
+"""Seconds for which a read that took longer than that to fail is not tried again by who made it."""
 
 HASHING = 2
 """Threads that hash at a time."""
@@ -166,11 +170,17 @@ class Reader:
         start, stop = offset, min(offset + size, file.held.id.size)
         if start >= stop:
             return b""
+        begun, failure = trio.current_time(), file.failure
+        if failure is not None and failure.start <= start < failure.stop and begun < failure.until:
+            raise S3Error(failure.message)
         until = self._plan(file, start, stop)
         try:
             data = await self._right(file, start, stop, until)
-        except S3Error:
+        except S3Error as error:
             self.counters.failed += 1
+            ended = trio.current_time()
+            if ended - begun > ECHO:
+                file.failure = Failure(start, stop, ended + ECHO, error.message)
             raise
         file.read += len(data)
         if self._foresight:

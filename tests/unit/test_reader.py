@@ -23,7 +23,7 @@ from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher, Store
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import OpenObject
-from rwmfs.reader import SCATTERED, Reader, WrongContent
+from rwmfs.reader import ECHO, SCATTERED, Reader, WrongContent
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 
 MIB = 1 << 20
@@ -300,6 +300,31 @@ def test_a_server_in_trouble_is_asked_again(caplog: pytest.LogCaptureFixture) ->
 
     run(main)
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_who_asks_again_at_once_does_not_wait_twice() -> None:
+    """As the kernel does, for the first page of what failed."""
+
+    async def main(bucket: FakeBucket) -> None:
+        def fault(key: str, start: int, stop: int) -> None:
+            raise Unreachable("no route")
+
+        bucket.fault = fault
+        async with reading(bucket, seconds=ECHO + 0.1) as reader:
+            file = reader.of("9000")
+            with pytest.raises(S3Error, match="no usable answer within 1 s"):
+                await reader.read(file, 4096, 4904)
+            asked = len(bucket.requests)
+            with pytest.raises(S3Error, match="no usable answer within 1 s; the last one: no route"):
+                await reader.read(file, 4096, 4096)
+            assert len(bucket.requests) == asked
+            bucket.fault = lambda *_: None
+            assert await reader.read(file, 0, 4096) == DATA[:4096], "other bytes"
+            assert await reader.read(reader.of("9000"), 4096, 4096) == DATA[4096:8192], "another reader"
+            await trio.sleep(ECHO)
+            assert await reader.read(file, 4096, 4096) == DATA[4096:8192], "a moment later"
+
+    run(main)
 
 
 def test_a_failure_ahead_of_a_reader_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
