@@ -1,4 +1,7 @@
-"""What befalls the things around a mount: the endpoint, a version, the index, the cache on disk."""
+"""What befalls the things around a mount: the endpoint, a version, the index, the cache on disk.
+
+The titles of EVENTS are those of the table in docs/semantics.md.
+"""
 
 from __future__ import annotations
 
@@ -166,3 +169,17 @@ def test_the_cache_is_removed(recorded: Recorded, proxy: Proxy, tmp_path: Path) 
         assert file.read() == PACK_DATA[5 * MIB :]
         assert everything(mount.path) == FILES
         assert mount.errors() == []
+
+
+EVENTS = {
+    "the endpoint is gone and comes back": (
+        test_the_endpoint_is_gone_and_comes_back,
+        test_the_endpoint_is_gone_for_too_long,
+    ),
+    "a version is deleted while it is open": (test_a_version_is_deleted_while_it_is_open,),
+    "another index takes the place of the one in use": (test_whatever_befalls_the_index_nothing_is_absent,),
+    "the index is overwritten or cut off": (test_whatever_befalls_the_index_nothing_is_absent,),
+    "the directory of the disk cache is removed": (test_the_cache_is_removed,),
+    "it is unmounted while a read waits": (test_a_mount_ends_while_a_read_waits_for_s3,),
+}
+"""Title → the tests that show it."""
