@@ -18,7 +18,7 @@ class Counted(NamedTuple):
 
     served: float = 0
     fetched: float = 0
-    requests: int = 0
+    requests: float = 0
     from_disk: float = 0
     wasted: float = 0
 

@@ -113,7 +113,7 @@ def _mounted(command: Sequence[str], env: Mapping[str, str], *, speaks: bool) ->
                 yield mount
             finally:
                 daemon.stop(GRACE)
-                mount.last = (mount.said() or [None])[-1]
+                mount.last = next(reversed(mount.said()), None)
                 # Only one that had to be killed is still there.
                 subprocess.run(["fusermount3", "-u", "-z", "-q", place], check=False, capture_output=True)
 

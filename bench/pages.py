@@ -92,11 +92,6 @@ class Bucket(Sequence[str]):
         number = bisect_left(self, key)
         return number if number < len(self) and self[number] == key else None
 
-    def block_end(self, number: int) -> int:
-        """The number behind those of the keys that are in one directory with this one, and follow it in one block."""
-        block = self.blocks[bisect_right(self._firsts, number) - 1]
-        return block.first + block.keys
-
     def xml(self, start: int, stop: int) -> bytes:
         """The entries of the keys numbered from ``start`` up to ``stop``."""
         parts = []
@@ -133,7 +128,8 @@ def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = ""
                 prefixes.append(last)
             start = bisect_left(bucket, last + LAST)
         else:
-            end = min(stop, start + limit - len(prefixes) - number, bucket.block_end(start))
+            # The prefix is a whole directory, and none has others in it: all that is left of it are keys.
+            end = min(stop, start + limit - len(prefixes) - number)
             keys.append(bucket.xml(start, end))
             number, start, last = number + end - start, end, bucket[end - 1]
     common = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in prefixes)
