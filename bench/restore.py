@@ -18,7 +18,7 @@ MOUNTS: Sequence[Peer] = (runs.direct, runs.cold, runs.rclone, runs.tuned)
 HEADERS = ("", "s", "ratio", "restic CPU s", "mount CPU s", "peak memory", "fetched", "GETs", "wasted")
 NOTES = (
     "each restore was compared with what was backed up; restic makes no locks, and its cache starts empty",
-    "peak memory is VmHWM of the mount's process since it began; wasted is what a mount fetched and nobody read",
+    "peak memory is VmHWM of the mount's process since it began; wasted is what the kernel never asked it for",
     "restic on the live bucket reads what is there now: the same objects",
 )
 
