@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from bench.options import parse
 from rwm.errors import RwmError
 
-PARTS = ("listing", "parallel", "memory", "index", "syncing", "restore")
+PARTS = ("listing", "parallel", "memory", "index", "syncing", "looking", "restore")
 """Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
 
 
@@ -19,7 +20,9 @@ def main(arguments: Sequence[str]) -> int:
     names, options = parse(arguments, PARTS)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     for name in names:
+        started = time.monotonic()
         importlib.import_module(f"bench.{name}").main(options)
+        print(f"{name}: done in {time.monotonic() - started:.0f} s", end="\n\n", flush=True)
     return 0
 
 

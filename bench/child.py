@@ -22,10 +22,18 @@ class Usage:
     output: str
 
 
+class Failed(RuntimeError):
+    """A child ended with another exit code than 0, or by a signal; ``code`` is as in :mod:`subprocess`."""
+
+    def __init__(self, argv: Sequence[str], code: int, said: str) -> None:
+        super().__init__(f"{' '.join(argv[:4])} … failed: {said[-2000:]}")
+        self.code = code
+
+
 def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
     """Run to the end. Its output goes to a file first, so that our reading takes nothing from it.
 
-    Raises RuntimeError, with what it said, when it fails.
+    Raises Failed, with what it said, when it fails.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -41,13 +49,19 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
         output.seek(0)
         errors.seek(0)
         if process.returncode:
-            raise RuntimeError(f"{' '.join(argv[:4])} … failed: {errors.read().decode(errors='replace')[-2000:]}")
+            raise Failed(argv, process.returncode, errors.read().decode(errors="replace"))
         return Usage(wall, used.ru_utime + used.ru_stime, output.read().decode())
 
 
 def python(module: str, *arguments: str) -> list[str]:
     """The command line of a module of ours."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has taken, all its threads, user and system."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int | str = "self") -> tuple[int, int]:

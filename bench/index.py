@@ -94,7 +94,7 @@ def _mounting(small: Path, large: Path, url: str, directory: Path, options: Opti
     for name, path in ((f"{count(SMALL)} objects, 2 states", small), ("the large one, newest state", large)):
         with Index.open(path, readonly=True) as index:
             newest = index.states(BUCKET)[-1]
-        runs = [mounting.mount(path, url, BUCKET, newest.id[:12], directory) for _ in range(options.rounds)]
+        runs = [mounting.look(path, url, BUCKET, newest.id[:12], directory) for _ in range(options.rounds)]
         ready = median([run.ready for run in runs])
         files = runs[0].files
         listing = median([run.listing for run in runs])

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-SMALL = {"objects": 20_000, "days": 10, "rounds": 1, "versions": 5_000, "real": 500}
+SMALL = {"objects": 20_000, "days": 10, "rounds": 1, "versions": 5_000, "real": 500, "size": 60}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Options:
 
     ``objects`` in a large state, ``days`` with a state each, ``rounds`` of what is repeated, ``versions`` listed from
     prepared pages, ``real`` objects listed from a real server, ``delay`` seconds before each page where waiting for
-    a server is the subject.
+    a server is the subject. Files of ``size`` MiB are restored; ``slow_rounds`` are those over a slow link.
     """
 
     objects: int = 1_000_000
@@ -24,6 +24,8 @@ class Options:
     versions: int = 50_000
     real: int = 20_000
     delay: float = 0.05
+    size: int = 1000
+    slow_rounds: int = 1
 
 
 def parse(arguments: Sequence[str], parts: Sequence[str]) -> tuple[list[str], Options]:
@@ -31,12 +33,14 @@ def parse(arguments: Sequence[str], parts: Sequence[str]) -> tuple[list[str], Op
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measurements beside named peers, in one run.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"which ones (default: all): {', '.join(parts)}")
     given = Options()
+    rounds = f"{given.rounds}, and {given.slow_rounds} over a slow link"
     parser.add_argument("--objects", type=_positive, help=f"objects of a large state ({given.objects})")
     parser.add_argument("--days", type=_positive, help=f"days with a state each ({given.days})")
-    parser.add_argument("--rounds", type=_positive, help=f"rounds of which the median is taken ({given.rounds})")
+    parser.add_argument("--rounds", type=_positive, help=f"rounds of which the median is taken ({rounds})")
     parser.add_argument("--versions", type=_positive, help=f"versions listed from prepared pages ({given.versions})")
     parser.add_argument("--real", type=_positive, help=f"objects listed from a real server ({given.real})")
     parser.add_argument("--delay", type=float, help=f"seconds before each page of a slow server ({given.delay})")
+    parser.add_argument("--size", type=_positive, help=f"MiB of files that are restored ({given.size})")
     parser.add_argument("--small", action="store_true", help="small sizes, to see whether it works")
     chosen = vars(parser.parse_args(arguments))
     names: list[str] = chosen.pop("parts")
@@ -45,6 +49,8 @@ def parse(arguments: Sequence[str], parts: Sequence[str]) -> tuple[list[str], Op
         parser.error(f"no part is called {', '.join(unknown)}; there are: {', '.join(parts)}")
     sizes = SMALL if chosen.pop("small") else {}
     sizes = {**sizes, **{name: value for name, value in chosen.items() if value is not None}}
+    if chosen["rounds"] is not None:
+        sizes["slow_rounds"] = sizes["rounds"]
     return [name for name in parts if name in names or not names], Options(**sizes)
 
 

@@ -74,7 +74,8 @@ class Bucket(Sequence[str]):
     def _add(self, directory: str, count: int) -> None:
         for start in range(0, count, PAGE):
             first = self.blocks[-1].first + self.blocks[-1].keys if self.blocks else 0
-            mark = (directory[5:7] or "00") + f"{start // PAGE:04x}"
+            shard = directory[5:7] if directory.startswith("data/") else "00"
+            mark = f"{shard}{start // PAGE:04x}"
             self.blocks.append(Block(first, min(PAGE, count - start), directory, mark))
 
     def __len__(self) -> int:
@@ -85,6 +86,11 @@ class Bucket(Sequence[str]):
             raise IndexError(number)
         block = self.blocks[bisect_right(self._firsts, number) - 1]
         return f"{block.directory}{block.mark}{self._rests[number - block.first]}"
+
+    def find(self, key: str) -> int | None:
+        """The number of that key, if it is one."""
+        number = bisect_left(self, key)
+        return number if number < len(self) and self[number] == key else None
 
     def xml(self, start: int, stop: int) -> bytes:
         """The entries of the keys numbered from ``start`` up to ``stop``."""
@@ -104,7 +110,7 @@ class Bucket(Sequence[str]):
 
 
 def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = PAGE) -> bytes:
-    """The answer to one ListObjectVersions request, as Ceph RGW writes it."""
+    """The answer to one ListObjectVersions request, as Ceph RGW writes it. ``delimiter`` is ``/`` or none."""
     start = max(bisect_left(bucket, prefix), bisect_right(bucket, marker))
     stop = bisect_left(bucket, prefix + LAST)
     if not delimiter:
@@ -112,8 +118,8 @@ def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = ""
         return _answer(bucket.xml(start, end), bucket[end - 1] if end < stop else "")
     prefixes: list[str] = []
     keys: list[bytes] = []
-    last = ""
-    while start < stop and len(prefixes) + len(keys) < limit:
+    number, last = 0, ""
+    while start < stop and len(prefixes) + number < limit:
         key = bucket[start]
         inside = key[len(prefix) :].partition(delimiter)
         last = prefix + inside[0] + inside[1]
@@ -122,8 +128,10 @@ def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = ""
                 prefixes.append(last)
             start = bisect_left(bucket, last + LAST)
         else:
-            keys.append(bucket.xml(start, start + 1))
-            start += 1
+            # The prefix is a whole directory, and none has others in it: all that is left of it are keys.
+            end = min(stop, start + limit - len(prefixes) - number)
+            keys.append(bucket.xml(start, end))
+            number, start, last = number + end - start, end, bucket[end - 1]
     common = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in prefixes)
     return _answer(b"".join(keys) + common.encode(), last if start < stop else "")
 

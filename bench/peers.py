@@ -35,6 +35,8 @@ class Target(NamedTuple):
     few: str
 
 
+RCLONE_REMOTE = "X"
+
 Peer = Callable[[Target, str], Taken]
 """Lists what is below a prefix of the target's bucket."""
 
@@ -82,19 +84,25 @@ def aws(target: Target, prefix: str) -> Taken:
 
 def rclone(target: Target, prefix: str) -> Taken:
     """``rclone lsf --s3-versions -R``, which prints names."""
-    env = _environment() | {
-        "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CONFIG_X_TYPE": "s3",
-        "RCLONE_CONFIG_X_PROVIDER": "Other",
-        "RCLONE_CONFIG_X_ENDPOINT": target.endpoint,
-        "RCLONE_CONFIG_X_ACCESS_KEY_ID": target.credentials.access_key,
-        "RCLONE_CONFIG_X_SECRET_ACCESS_KEY": target.credentials.secret_key,
-        "RCLONE_CONFIG_X_REGION": "us-east-1",
-        "RCLONE_CONFIG_X_FORCE_PATH_STYLE": "true",
-    }
-    where = f"X:{target.bucket}/{prefix}"
+    where = f"{RCLONE_REMOTE}:{target.bucket}/{prefix}"
+    env = rclone_environment(target.endpoint, target.credentials)
     used = child.run([rclone_program(), "lsf", "--s3-versions", "-R", "--files-only", where], env)
     return Taken(len(used.output.splitlines()), used.cpu, used.wall)
+
+
+def rclone_environment(endpoint: str, credentials: Credentials) -> dict[str, str]:
+    """An environment in which rclone knows the server as :data:`RCLONE_REMOTE`, and no configuration of the user's."""
+    settings = {
+        "TYPE": "s3",
+        "PROVIDER": "Other",
+        "ENDPOINT": endpoint,
+        "ACCESS_KEY_ID": credentials.access_key,
+        "SECRET_ACCESS_KEY": credentials.secret_key,
+        "REGION": "us-east-1",
+        "FORCE_PATH_STYLE": "true",
+    }
+    named = {f"RCLONE_CONFIG_{RCLONE_REMOTE}_{name}": value for name, value in settings.items()}
+    return _environment() | {"RCLONE_CONFIG": os.devnull} | named
 
 
 def _environment() -> dict[str, str]:
@@ -115,7 +123,7 @@ def rclone_program() -> str:
     return beside_python("rclone") or process.find("rclone")
 
 
-def version(program: str) -> str:
-    """``aws-cli/2.9.19`` or ``rclone v1.75.2``: the first words that ``--version`` says."""
-    line = (child.run([program, "--version"], _environment()).output.splitlines() or [""])[0]
-    return line.split(" Python")[0]
+def version(program: str, question: str = "--version") -> str:
+    """``aws-cli/2.9.19``, ``rclone v1.75.2`` or ``restic 0.14.0``: the first words of its answer to the question."""
+    line = (child.run([program, question], _environment()).output.splitlines() or [""])[0]
+    return line.split(" Python")[0].split(" compiled")[0]

@@ -1,22 +1,27 @@
 """An S3 server of prepared pages, in a process of its own: it takes a real server's speed out of a comparison.
 
 It has one bucket of a given number of versions (:mod:`bench.pages`), answers what RWM, boto3, aws and rclone ask when
-they list, gives a byte of any object that is read, and throws away what is written. It checks no signature.
+they list and look at objects, gives a byte of any object that is read, and throws away what is written. It checks no
+signature.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import format_datetime
 from functools import lru_cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import unescape
 
 from bench.pages import PAGE, Bucket, page
 
@@ -36,6 +41,24 @@ class Pages:
 
     def __init__(self, bucket: Bucket) -> None:
         self.get = lru_cache(CACHED)(partial(page, bucket))
+        self._bucket = bucket
+
+    def head(self, key: str) -> dict[str, str] | None:
+        """What HEAD says of an object, as the listing does; None if there is none of that key."""
+        number = self._bucket.find(key)
+        if number is None:
+            return None
+        xml = self._bucket.xml(number, number + 1).decode()
+        size, written, etag, version = (
+            re.findall(f"<{name}>(.*?)</{name}>", xml)[0] for name in ("Size", "LastModified", "ETag", "VersionId")
+        )
+        return {
+            "Content-Length": size,
+            "Content-Type": "application/octet-stream",
+            "ETag": unescape(etag, {"&quot;": '"'}),
+            "Last-Modified": format_datetime(datetime.fromisoformat(written), usegmt=True),
+            "x-amz-version-id": version,
+        }
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,8 +71,14 @@ class Handler(BaseHTTPRequestHandler):
     delay: float
 
     def do_HEAD(self) -> None:
-        """The bucket is there; whether an object is, nobody needs to know."""
-        self._answer(404 if urlsplit(self.path).path.strip("/").partition("/")[2] else 200, b"")
+        """The bucket is there, and so are the objects that it lists."""
+        key = unquote(urlsplit(self.path).path.strip("/").partition("/")[2])
+        headers = self.pages.head(key) if key else {"Content-Length": "0"}
+        self.send_response(404 if headers is None else 200)
+        for name, value in (headers or {"Content-Length": "0"}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.flush()
 
     def do_GET(self) -> None:
         """A page, a setting, or the bytes of an object."""

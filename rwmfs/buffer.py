@@ -1,4 +1,6 @@
-"""The memory of a mount: pieces of object versions, bounded in bytes; the least recently used leave first. Pure.
+"""The memory of a mount: pieces of object versions, bounded in bytes. Pure.
+
+What was read leaves first, and of that the least recently used.
 
 An object version never changes, so nothing here is ever stale. What is on its way counts too, and stays, as does what
 somebody uses: whoever makes pieces that nobody needs yet asks ``has_room`` before.
@@ -27,8 +29,9 @@ class Buffer:
         self._counters = counters
         self._objects: dict[ObjectId, Held] = {}
         self._staying: set[Piece] = set()
-        self._leaving: OrderedDict[Piece, None] = OrderedDict()  # the least recently used first
-        self._leaving_size = 0
+        self._read: OrderedDict[Piece, None] = OrderedDict()  # what may leave, the least recently used first
+        self._unread: OrderedDict[Piece, None] = OrderedDict()  # and what has bytes that nobody has read
+        self._leaving_size = 0  # of both
         self._awaited = 0  # bytes of them that were fetched ahead of a reader who has not come to them
 
     def __len__(self) -> int:
@@ -39,7 +42,10 @@ class Buffer:
         return iter(self._objects.values())
 
     def __contains__(self, piece: Piece) -> bool:
-        return piece in self._staying or piece in self._leaving
+        return piece in self._staying or self._may_leave(piece)
+
+    def _may_leave(self, piece: Piece) -> bool:
+        return piece in self._read or piece in self._unread
 
     def held(self, identity: ObjectId) -> Held:
         """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
@@ -60,7 +66,7 @@ class Buffer:
         """What somebody waits for or uses stays in memory. Afterwards it is the most recently used."""
         for piece in pieces:
             piece.waiting += 1
-            if piece in self._leaving:
+            if self._may_leave(piece):
                 self._take_back(piece)
                 self._staying.add(piece)
         try:
@@ -75,7 +81,7 @@ class Buffer:
         """It may leave from now on, if it is not on its way any more and nobody uses it."""
         if piece.done.is_set() and not piece.waiting and piece in self._staying:
             self._staying.remove(piece)
-            self._leaving[piece] = None
+            (self._unread if piece.used < len(piece) else self._read)[piece] = None
             self._leaving_size += len(piece)
             if piece.ahead and piece.used < len(piece) and piece.held.readers:
                 piece.awaited = True
@@ -83,7 +89,7 @@ class Buffer:
 
     def drop(self, piece: Piece) -> None:
         """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
-        if piece in self._leaving:
+        if self._may_leave(piece):
             self._take_back(piece)
         elif piece in self._staying:
             self._staying.remove(piece)
@@ -96,7 +102,7 @@ class Buffer:
         self.settle(piece.held)
 
     def _take_back(self, piece: Piece) -> None:
-        del self._leaving[piece]
+        del (self._read if piece in self._read else self._unread)[piece]
         self._leaving_size -= len(piece)
         self._not_awaited(piece)
 
@@ -116,9 +122,10 @@ class Buffer:
             del self._objects[held.id]
 
     def shrink(self) -> None:
-        """Let go of the least recently used pieces until the rest fits."""
-        while self.size > self.limit and self._leaving:
-            self.drop(next(iter(self._leaving)))
+        """Let go of the least recently used pieces until the rest fits: of those that were read, if that is enough."""
+        for leaving in (self._read, self._unread):
+            while self.size > self.limit and leaving:
+                self.drop(next(iter(leaving)))
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more fit, when all that may leave has left but what readers will come to."""
@@ -126,5 +133,5 @@ class Buffer:
 
     def unread(self) -> int:
         """Bytes that came from S3 and that nobody has read so far."""
-        here = (piece for pieces in (self._staying, self._leaving) for piece in pieces)
+        here = (piece for pieces in (self._staying, self._read, self._unread) for piece in pieces)
         return sum(max(len(piece) - piece.used, 0) for piece in here if piece.data is not None and not piece.on_disk)

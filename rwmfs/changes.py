@@ -11,7 +11,7 @@ import pyfuse3
 
 from rwmfs.attributes import Attributes
 from rwmfs.handler import Handlers, handler
-from rwmfs.reader import OpenObject
+from rwmfs.openobject import OpenObject
 from rwmfs.scratch import SCRATCH_INODE, Scratch, ScratchDirectory, ScratchFile
 from rwmfs.tree import HASHED, Listing, LiveListing
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import Pace
 from rwmfs.pieces import Piece
 
 log = logging.getLogger(__name__)
@@ -69,10 +71,11 @@ class Fetcher:
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
         self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
+        self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if self._disk is not None and not piece.held.disowned:
+        if self._disk is not None and not piece.held.rejected:
             stored = await trio.to_thread.run_sync(
                 self._disk.read,
                 piece.held.id,
@@ -93,7 +96,8 @@ class Fetcher:
                 self._in_line.pop(piece, None)
         if scope.cancelled_caught:
             piece.cancelled = True
-            raise Unreachable(f"no usable answer within {self._seconds:.0f} s")
+            last = f"; the last one: {piece.trouble}" if piece.trouble else ""
+            raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
         self._counters.fetched += len(piece)
         self._give_time()
 
@@ -114,6 +118,7 @@ class Fetcher:
                     self._get, piece, abandon_on_cancel=True, limiter=self._connections
                 )
             except (Unreachable, BadResponse) as error:
+                piece.trouble = error.message
                 bad += isinstance(error, BadResponse)
                 if piece.cancelled or bad == BAD_ANSWERS:
                     raise
@@ -129,14 +134,16 @@ class Fetcher:
             raise Cancelled("given up before it was asked for")
         piece.asked = True
         key, version_id, *_ = piece.held.id
+        began = time.monotonic()
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
+        self.pace.came(len(data), time.monotonic() - began)
         if len(data) != len(piece):
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
         return memoryview(data)
 
     async def keep(self, piece: Piece) -> None:
-        """Write a piece that came from S3 to disk, unless too many wait for that already."""
-        if self._disk is None or piece.on_disk or piece.data is None or self._unwritten > UNWRITTEN:
+        """Write a piece that came from S3 to disk, unless it is wrong, or too many wait for that already."""
+        if self._disk is None or piece.on_disk or piece.data is None or piece.rejected() or self._unwritten > UNWRITTEN:
             return
         self._unwritten += len(piece)
         try:
@@ -145,9 +152,11 @@ class Fetcher:
             )
         finally:
             self._unwritten -= len(piece)
+        if piece.rejected():  # meanwhile
+            await self.disown(piece.held.id)
 
     def _write(self, disk: Store, piece: Piece, data: memoryview) -> None:
-        if not piece.held.disowned:
+        if not piece.rejected():
             disk.write(piece.held.id, piece.start, data)
 
     async def disown(self, identity: ObjectId) -> None:

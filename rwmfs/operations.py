@@ -26,7 +26,8 @@ from rwmfs.access import Access
 from rwmfs.attributes import FOREVER, LIVE, Attributes, absent
 from rwmfs.changes import Changes
 from rwmfs.handler import handler
-from rwmfs.reader import OpenObject, Reader
+from rwmfs.openobject import OpenObject
+from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch, ScratchDirectory, ScratchError, ScratchFile
 from rwmfs.shown import LOCKS, Found, Link, Text
 from rwmfs.tree import HASHED, ROOT_INODE, InodeTree, Listing, LiveListing, UnknownInode
@@ -66,7 +67,9 @@ class Operations(Changes):
             found = None
         if found is None:
             return absent(self._lifetime(directory))
-        return self._attributes_of(self._tree.hold(directory, found).number, directory, found)
+        number = self._tree.hold(directory, found).number
+        self._let_go()
+        return self._attributes_of(number, directory, found)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for inode, lookups in inode_list:
@@ -151,8 +154,8 @@ class Operations(Changes):
             return pyfuse3.FileInfo(fh=self._handle(found.read()), direct_io=True, keep_cache=False)
         if isinstance(found, Link) or found.entry is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        opened = self._reader.open(found.entry, self._shown.state(node.parent))
-        return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=True)
+        opened = self._reader.open(found.entry, self._shown.state(node.parent), inode)
+        return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=opened.keep)
 
     @handler
     async def read(self, fh: int, off: int, size: int) -> bytes:
@@ -199,6 +202,7 @@ class Operations(Changes):
             locks = self._attributes.locks(self._locks_in(listing.directory))
             if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
                 return
+        self._let_go()
         for following, found in listing.read(position):
             node = self._tree.hold(listing.directory, found)
             attributes = self._attributes_of(node.number, listing.directory, found)
@@ -218,6 +222,11 @@ class Operations(Changes):
         del self._handles[fh]
 
     # --- helpers -------------------------------------------------------------------------------------
+
+    def _let_go(self) -> None:
+        """Ask the kernel to let go of names that it has held for long. It answers with ``forget``, from a thread."""
+        for directory, name in self._tree.held_too_long():
+            pyfuse3.invalidate_entry_async(directory, name.encode(), ignore_enoent=True)
 
     def _directory(self, inode: int) -> int:
         directory = self._tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None

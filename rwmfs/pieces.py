@@ -11,25 +11,23 @@ from collections.abc import Iterator
 
 import trio
 
-from rwm.errors import RwmError
+from rwm.errors import RwmError, S3Error
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import LEAST
 from rwmfs.proof import Proof
-
-WINDOW = 4 * 1024 * 1024
-"""Bytes of one request at most: large enough that the wait for its first byte is small beside it, small enough that an
-object of a usual size comes by several connections."""
 
 
 class Piece:
     """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
 
-    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that readers
+    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that they
     will come to some of it later, ``awaited`` is the buffer's. ``asked`` says that a thread has begun to fetch it,
-    ``cancelled`` tells the thread to give up.
+    ``cancelled`` tells the thread to give up, ``trouble`` is what it last got instead of the data.
     """
 
     __slots__ = (
+        "_round",
         "ahead",
         "asked",
         "awaited",
@@ -41,6 +39,7 @@ class Piece:
         "on_disk",
         "start",
         "stop",
+        "trouble",
         "used",
         "waiting",
     )
@@ -59,6 +58,12 @@ class Piece:
         self.awaited = False
         self.cancelled = False
         self.on_disk = False
+        self.trouble = ""
+        self._round = held.rejected
+
+    def rejected(self) -> bool:
+        """Whether the content that it was a part of turned out to be wrong."""
+        return self._round != self.held.rejected
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -72,26 +77,62 @@ class Held:
     """An object version of which something is in memory, on its way, or open.
 
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
-    are open handles, ``scattered`` the requests made for reads that follow no other. ``disowned`` says that its content
-    was found to be wrong, so the cache on disk is left out.
+    are open handles, ``scattered`` the requests made for reads that follow no other. ``exposed`` are the places where
+    the kernel may keep bytes of it that are not proven; of those, a verdict tells nothing about what ``doubtful`` ones
+    have. ``rejected`` counts how often its content turned out to be wrong, ``spoiled`` how often that was after
+    something had been handed out. ``told`` is the last error in the log.
     """
 
-    __slots__ = ("disowned", "id", "pieces", "proof", "readers", "scattered", "whole")
+    __slots__ = (
+        "_left",
+        "doubtful",
+        "exposed",
+        "id",
+        "pieces",
+        "proof",
+        "readers",
+        "rejected",
+        "scattered",
+        "spoiled",
+        "told",
+        "whole",
+    )
 
     def __init__(self, identity: ObjectId) -> None:
         self.id = identity
         self.pieces: dict[int, Piece] = {}
         self.proof = Proof(identity)
         self.whole = False
-        self.disowned = False
         self.readers = 0
         self.scattered = 0
+        self.exposed: set[int] = set()
+        self.doubtful: set[int] = set()
+        self._left = False  # something that was handed out, since a proof came to its end
+        self.rejected = 0
+        self.spoiled = 0
+        self.told = ""
 
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""
         if not self.whole:
             self.whole = True
             self._prove_anew()
+
+    def reject(self) -> None:
+        """Its content is wrong: what was handed out of it, and what is here."""
+        self.rejected += 1
+        if self.exposed:
+            self.spoiled += 1
+        self.exposed.clear()
+        self.doubtful.clear()
+        self._left = False
+
+    def proven(self) -> set[int]:
+        """Its content is right: the places where the kernel has nothing of it any more that is not proven."""
+        proven = self.exposed - self.doubtful
+        self.exposed -= proven
+        self._left = False
+        return proven
 
     def add(self, start: int, stop: int) -> Piece:
         """A new piece, where there is none. What is in the proof already may come otherwise now."""
@@ -106,10 +147,16 @@ class Held:
         """Forget a piece. It may come back otherwise, so what was proven has to be proven again."""
         for grain in _grains(piece.start, piece.stop):
             del self.pieces[grain]
+        if piece.used:
+            self._left = True
+            if piece.stop > self.proof.position:
+                self.doubtful |= self.exposed
         if self.whole or self.proof.verdict is not None:
             self._prove_anew()
 
     def _prove_anew(self) -> None:
+        if self._left:
+            self.doubtful |= self.exposed
         self.proof.give_up()
         self.proof = Proof(self.id)
 
@@ -126,8 +173,8 @@ class Held:
         piece = self.pieces.get(position // GRAIN)
         return piece if piece is not None and piece.data is not None else None
 
-    def missing(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """The parts of a range that no piece has, each as a piece could bring it. Pieces may be added on the way."""
+    def missing(self, start: int, stop: int, window: int = LEAST) -> Iterator[tuple[int, int]]:
+        """The parts of a range that no piece has, of ``window`` bytes at most. Pieces may be added on the way."""
         stop = min(stop, self.id.size)
         grain, end = start // GRAIN, -(-stop // GRAIN) if start < stop else 0
         while grain < end:
@@ -136,7 +183,7 @@ class Held:
                 grain = -(-piece.stop // GRAIN)
                 continue
             first = grain
-            while grain < end and grain - first < WINDOW // GRAIN and grain not in self.pieces:
+            while grain < end and grain - first < window // GRAIN and grain not in self.pieces:
                 grain += 1
             yield first * GRAIN, min(grain * GRAIN, self.id.size)
 
@@ -154,3 +201,11 @@ def cut(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
         piece.used += len(view)
         views.append(view)
     return views[0] if len(views) == 1 else b"".join(views)
+
+
+async def all_done(pieces: list[Piece]) -> None:
+    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
+    for piece in pieces:
+        await piece.done.wait()
+        if piece.error is not None:
+            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

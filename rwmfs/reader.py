@@ -10,10 +10,15 @@ fetches that nobody waits for are given up.
 
 **Proof.** Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object
 that is fetched whole nothing is handed out before that is done; of another one that is read from end to end the last
-bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk.
+bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk. If something of it was handed out
+before, every handle that is open then gets nothing but errors: the kernel asks again, in small parts, for what failed,
+and would get bytes that nothing proves. And whoever opens the file next tells the kernel not to keep what it has of it
+(``OpenObject.keep``); so it is with all bytes that were handed out unproven, also when no verdict ever came.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
-again. It is logged once, where it happens. A failed fetch ahead of a reader fails nobody.
+again. But the kernel asks a second time for the first page of what failed, and nobody should wait twice: what took long
+to fail fails again at once for a moment. It is logged where it happens, once for all parts of the object. A failed
+fetch ahead of a reader fails nobody.
 """
 
 from __future__ import annotations
@@ -32,13 +37,15 @@ from rwmfs.fetcher import CONNECTIONS, Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
-from rwmfs.pieces import WINDOW, Held, Piece, cut
+from rwmfs.openobject import Failure, OpenObject
+from rwmfs.pace import LEAST
+from rwmfs.pieces import Held, Piece, all_done, cut
 from rwmfs.proof import Proof
 from rwmfs.readahead import Readahead
 
 log = logging.getLogger(__name__)
 
-SMALL = WINDOW
+SMALL = LEAST
 """Bytes up to which an object is fetched whole, however it is read."""
 
 WHOLE = 64 * 1024 * 1024
@@ -51,23 +58,15 @@ SCATTERED = 8
 AHEAD = 16 * 1024 * 1024
 """Bytes to read ahead of one reader at most."""
 
+ECHO = 1.0
+"""Seconds for which a read that took longer than that to fail is not tried again by who made it."""
+
 HASHING = 2
 """Threads that hash at a time."""
 
 
 class WrongContent(BadResponse):
     """The bytes are not those that the object's name is the hash of."""
-
-
-class OpenObject:
-    """An object as one reader sees it: the run of reads that it makes, and how much it got."""
-
-    __slots__ = ("held", "read", "readahead")
-
-    def __init__(self, held: Held, readahead: Readahead) -> None:
-        self.held = held
-        self.readahead = readahead
-        self.read = 0
 
 
 class Reader:
@@ -98,6 +97,7 @@ class Reader:
         self._hashing = trio.CapacityLimiter(HASHING)
         self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
+        self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
 
     @property
     def memory(self) -> int:
@@ -114,8 +114,11 @@ class Reader:
         """Fetches under way."""
         return self._running
 
-    def open(self, entry: Entry, state: StateInfo | None = None) -> OpenObject:
-        """A reader of its own on a file, of a state if it is known. Fetches nothing of it."""
+    def open(self, entry: Entry, state: StateInfo | None = None, place: int = 0) -> OpenObject:
+        """A reader of its own on a file, of a state if it is known. Fetches nothing of it.
+
+        ``place`` tells apart where the kernel keeps what is read: the number of an inode.
+        """
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         held.readers += 1
         self._expected.pop(held, None)
@@ -123,7 +126,9 @@ class Reader:
             held.make_whole()
         if self._foresight and state:
             self._foresight.opened(entry, state)
-        return OpenObject(held, Readahead(self._ahead))
+        keep = place not in self._unproven
+        self._unproven.discard(place)
+        return OpenObject(held, Readahead(self._ahead), place, keep)
 
     def close(self, file: OpenObject) -> None:
         """The reader is gone, and with the last one what was on its way for nobody."""
@@ -168,11 +173,17 @@ class Reader:
         start, stop = offset, min(offset + size, file.held.id.size)
         if start >= stop:
             return b""
+        begun, failure = trio.current_time(), file.failure
+        if failure is not None and failure.start <= start < failure.stop and begun < failure.until:
+            raise S3Error(failure.message)
         until = self._plan(file, start, stop)
         try:
-            data = await self._right_bytes(file.held, start, stop, until)
-        except RwmError:
+            data = await self._right(file, start, stop, until)
+        except S3Error as error:
             self.counters.failed += 1
+            ended = trio.current_time()
+            if ended - begun > ECHO:
+                file.failure = Failure(start, stop, ended + ECHO, error.message)
             raise
         file.read += len(data)
         if self._foresight:
@@ -192,43 +203,55 @@ class Reader:
             held.make_whole()
         return until
 
-    async def _right_bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+    async def _right(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
+        """Ask once more for content that is wrong, unless something of it was handed out: it may be the network."""
         try:
-            return await self._bytes(held, start, stop, until)
+            return await self._bytes(file, start, stop, until)
         except WrongContent:
-            if not held.whole:
+            if file.spoiled:
                 raise
-            # Nothing of it was handed out so far, and what failed may have been the network.
-            return await self._bytes(held, start, stop, until)
+            return await self._bytes(file, start, stop, until)
 
-    async def _bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+    async def _bytes(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
         """The bytes of pieces that are there at the same time; collected anew when one of them is thrown away."""
+        held = file.held
         asked_for: set[Piece] = set()
-        while True:
+        while not file.spoiled:
             needed, started = self._collect(held, start, stop, until)
             asked_for.update(started)
             with self._buffer.using(needed):
-                await _all_done(needed)
-                if not await self._proven(held, stop) or any(piece not in self._buffer for piece in needed):
+                await all_done(needed)
+                if not await self._proven(file, stop) or any(piece not in self._buffer for piece in needed):
                     continue
+                self._expose(file)
                 wanted = [piece for piece in needed if piece.overlap(start, stop)]
                 missed = (piece for piece in wanted if piece in asked_for and not piece.on_disk)
                 self.counters.missed += sum(piece.overlap(start, stop) for piece in missed)
                 return cut(wanted, start, stop)
+        raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
+
+    def _expose(self, file: OpenObject) -> None:
+        """Take down where bytes go that are handed out without a proof."""
+        proof = file.held.proof
+        if proof.possible and proof.verdict is None:
+            file.held.exposed.add(file.place)
+            self._unproven.add(file.place)
 
     def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
         """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
 
         What is ahead of it is put on its way too.
         """
+        window = self._fetcher.pace.window
         if held.whole:
             start, stop = 0, held.id.size
-        together = max(min(until, start + WINDOW), stop)
+        together = max(min(until, start + window), stop)
         if not (self._is_busy() and self._buffer.has_room(together - start) and any(held.missing(start, stop))):
             together = stop
         # Where what is ahead would find no connection of its own it comes in the same request.
-        started = [self._start(held, *part, ahead=part[1] > stop) for part in held.missing(start, together)]
-        for part in held.missing(stop, until):
+        parts = held.missing(start, together, window)
+        started = [self._start(held, *part, ahead=part[1] > stop) for part in parts]
+        for part in held.missing(stop, until, window):
             if not self._has_time_for(part):
                 break
             self._start(held, *part, ahead=True)
@@ -246,7 +269,7 @@ class Reader:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
             held, begun = next(iter(self._expected.items()))
-            part = next(held.missing(begun, held.id.size), None)
+            part = next(held.missing(begun, held.id.size, self._fetcher.pace.window), None)
             if part is None:
                 del self._expected[held]
                 self._buffer.settle(held)
@@ -291,8 +314,11 @@ class Reader:
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
         if piece.cancelled:
             return
-        level = logging.ERROR if piece.waiting else logging.DEBUG
-        log.log(level, "cannot read %s (version %s): %s", piece.held.id.key, piece.held.id.version_id, error.message)
+        key, version_id, *_ = piece.held.id
+        if piece.waiting:
+            _tell(piece.held, f"cannot read {key} (version {version_id}): {error.message}")
+        else:
+            log.debug("cannot read %s (version %s): %s", key, version_id, error.message)
 
     def _give_up(self, held: Held) -> None:
         """Stop what is on its way and nobody waits for."""
@@ -302,12 +328,12 @@ class Reader:
                 self._buffer.drop(piece)
         self._buffer.settle(held)
 
-    async def _proven(self, held: Held, stop: int) -> bool:
+    async def _proven(self, file: OpenObject, stop: int) -> bool:
         """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
 
         False when nothing may be handed out without it, and something that it needs is gone.
         """
-        proof, size = held.proof, held.id.size
+        held, proof, size = file.held, file.held.proof, file.held.id.size
         if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
             rest = list(held.covering(proof.position, size))
             with self._buffer.using(rest):
@@ -317,7 +343,7 @@ class Reader:
                     # All that it needs is here and stays, or else it is given up: in any case it will be settled.
                     self._nursery.start_soon(self._prove, held, proof)
                     await proof.settled.wait()
-        if proof.verdict is False:
+        if proof.verdict is False or file.spoiled:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
         return not held.whole or not proof.possible or proof.verdict is True
 
@@ -339,22 +365,22 @@ class Reader:
             proof.settle()
             if proof.verdict is False:
                 await self._throw_away(held)
+            else:
+                self._unproven -= held.proven()
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""
-        log.error(
-            "wrong content: %s (version %s) is not what its name says it must be", held.id.key, held.id.version_id
-        )
-        held.disowned = True
+        key, version_id, *_ = held.id
+        _tell(held, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
+        held.reject()
         for piece in set(held.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)
         await self._fetcher.disown(held.id)
 
 
-async def _all_done(pieces: list[Piece]) -> None:
-    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
-    for piece in pieces:
-        await piece.done.wait()
-        if piece.error is not None:
-            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error
+def _tell(held: Held, message: str) -> None:
+    """Log an error, unless it was the last one of the object while it is open."""
+    if message != held.told:
+        held.told = message
+        log.error("%s", message)

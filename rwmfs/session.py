@@ -19,15 +19,16 @@ import trio
 
 from rwm.errors import MountError
 from rwm.model import ObjectReader
+from rwmfs import allocator
 from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import CONNECTIONS, Fetcher, Store
+from rwmfs.fetcher import CONNECTIONS, SECONDS, Fetcher, Store
 from rwmfs.mountpoint import enlarge_requests
 from rwmfs.operations import Operations
 from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch
 from rwmfs.shown import Shown
-from rwmfs.tree import InodeTree
+from rwmfs.tree import HELD, InodeTree
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ class Mount:
     """What to mount where. ``mountpoint`` is prepared; sizes are in bytes.
 
     ``buffer_size`` is memory for what was read and is on its way; ``disk`` is the cache there, None for none; ``label``
-    is what lists of mounts call it instead of its name.
+    is what lists of mounts call it instead of its name; ``names`` is how many the kernel may hold; ``patience`` is how
+    many seconds a read may take with all that is tried for it.
     """
 
     shown: Shown
@@ -55,6 +57,8 @@ class Mount:
     access: Access = field(default_factory=Access.own)
     allow_other: bool = False
     label: str | None = None
+    names: int = HELD
+    patience: float = SECONDS
 
     @property
     def name(self) -> str:
@@ -90,6 +94,7 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
     """
     for number in (*SIGNALS, QUESTION):
         signal.signal(number, signal.SIG_IGN)
+    allocator.share()
     try:
         trio.run(_serve, mount, ready)
     except BaseExceptionGroup as group:
@@ -104,19 +109,20 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     counters = Counters()
     with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
-            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections)
+            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
             order = mount.shown.upload_order
+            tree = InodeTree(mount.shown, most=mount.names)
             reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections, order)
-            _mount(mount, Operations(InodeTree(mount.shown), Scratch(), reader, mount.access))
+            _mount(mount, Operations(tree, Scratch(), reader, mount.access))
             try:
-                nursery.start_soon(_until_signal, signals, counters, nursery.cancel_scope)
+                nursery.start_soon(_until_signal, signals, counters, tree, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)
                 await pyfuse3.main(max_tasks=TASKS)
                 nursery.cancel_scope.cancel()
             finally:
                 pyfuse3.close(unmount=True)
                 counters.wasted += reader.unread
-                log.info("unmounted %s: %s", mount.mountpoint, counters.line())
+                log.info("unmounted %s: %s, %s names held", mount.mountpoint, counters.line(), len(tree))
 
 
 async def _when_usable(mount: Mount, ready: Callable[[], None]) -> None:
@@ -138,10 +144,12 @@ def _mount(mount: Mount, operations: Operations) -> None:
         ) from None
 
 
-async def _until_signal(signals: AsyncIterator[int], counters: Counters, scope: trio.CancelScope) -> None:
+async def _until_signal(
+    signals: AsyncIterator[int], counters: Counters, tree: InodeTree, scope: trio.CancelScope
+) -> None:
     async for number in signals:
         if number == QUESTION:
-            log.info("so far: %s", counters.line())
+            log.info("so far: %s, %s names held", counters.line(), len(tree))
             continue
         log.info("%s: unmounting", signal.Signals(number).name)
         scope.cancel()

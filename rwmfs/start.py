@@ -18,6 +18,7 @@ from rwmfs import logs
 from rwmfs.access import Access
 from rwmfs.browse import Browse
 from rwmfs.diskcache import DiskCache
+from rwmfs.fetcher import SECONDS
 from rwmfs.probe import probe
 from rwmfs.shown import OneState, Shown
 
@@ -35,7 +36,8 @@ class Request:
 
     Without ``at`` all states are shown. ``buffer_size`` is memory, ``cache_size`` the room for the cache on disk in
     ``cache_dir`` (0: none); ``connections`` are requests to S3 at once; ``label`` is how lists of mounts call it, None
-    for its usual name.
+    for its usual name. ``silence`` is how many seconds a server may be silent within an answer, ``patience`` how many a
+    read may take with all that is tried for it.
     """
 
     config: Config
@@ -52,6 +54,8 @@ class Request:
     foreground: bool
     verbose: bool
     label: str | None = None
+    silence: float = SILENCE
+    patience: float = SECONDS
 
 
 def expect_questions() -> None:
@@ -73,7 +77,7 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
 
     logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        s3 = connect(*request.config.s3_settings(), attempts=1, silence=SILENCE, pool=request.connections)
+        s3 = connect(*request.config.s3_settings(), attempts=1, silence=request.silence, pool=request.connections)
         source = s3.reader(request.bucket, attempts=1)  # the mount asks again by itself, for as long as it makes sense
         if request.at is None:
             shown, report = _all(index, source, request.bucket)
@@ -91,6 +95,7 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
             access=request.access,
             allow_other=request.allow_other,
             label=request.label,
+            patience=request.patience,
         )
         session.serve(mount, lambda: ready(report))
 

@@ -6,8 +6,8 @@ numbers. The table holds only what the kernel holds: a node enters with its firs
 forgotten all of them. If two held names hash alike (the chance among ten million is 1 in 100,000), the later one gets
 another number for as long as it is held.
 
-A node does not keep its entry; it is read again from what is shown when needed. The kernel may hold millions of nodes,
-and it asks for the attributes of each only once.
+A node does not keep its entry; it is read again from what is shown when needed. The kernel would hold millions of
+nodes, because it may believe for ever what it was told, so it is asked to let go of those that it has held for long.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 import sys
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from itertools import count
@@ -27,6 +28,13 @@ ROOT_INODE = 1
 
 HASHED = 1 << 62
 """Numbers from the hash are HASHED or more; smaller ones are free for ``locks/`` and what is in it."""
+
+
+HELD = 100_000
+"""Names that the kernel may hold before it is asked to let go of some: about 300 bytes each here, 1 KB each there."""
+
+LET_GO = 1000
+"""Names that it is asked to let go of at once."""
 
 
 class UnknownInode(Exception):
@@ -49,15 +57,19 @@ class Node:
 class InodeTree:
     """Nodes over what is shown, but for ``locks`` in the root of a state: another part of the filesystem takes that.
 
-    ``bits`` is the width of the hash; tests make it small to force collisions.
+    ``bits`` is the width of the hash; tests make it small to force collisions. ``most`` is how many nodes the kernel
+    may hold; files that are open, and directories, may be beyond.
     """
 
-    def __init__(self, shown: Shown, bits: int = 62) -> None:
+    def __init__(self, shown: Shown, bits: int = 62, most: int = HELD) -> None:
         self.shown = shown
+        self.most = most
         self._mask = (1 << bits) - 1
         self._key = secrets.token_bytes(16)
         self._nodes: dict[int, Node] = {}
         self._displaced: dict[tuple[int, str], int] = {}
+        self._directories = {shown.root: ROOT_INODE}
+        self._files: deque[int] = deque()  # as they came to be held; some may be forgotten since
         self._root = Node(ROOT_INODE, shown.root, "", shown.root)
 
     def __len__(self) -> int:
@@ -98,6 +110,10 @@ class InodeTree:
         if node is None:
             below = found.directory if isinstance(found, TreeNode) else None
             node = self._nodes[number] = Node(number, directory, found.name, below)
+            if below is None:
+                self._files.append(number)
+            else:
+                self._directories[below] = number
         node.lookups += 1
         return node
 
@@ -114,6 +130,19 @@ class InodeTree:
         if node.lookups <= 0:
             del self._nodes[number]
             self._displaced.pop((node.parent, node.name), None)
+            if node.directory is not None:
+                del self._directories[node.directory]
+
+    def held_too_long(self) -> list[tuple[int, str]]:
+        """The files (number of the directory, name) that the kernel should let go of now; each is said once.
+
+        Never the newest: of those the kernel may not have heard yet.
+        """
+        if len(self._files) <= self.most:
+            return []
+        numbers = [self._files.popleft() for _ in range(min(LET_GO, self.most // 2))]
+        nodes = [self._nodes[number] for number in numbers if number in self._nodes]
+        return [(self._directories[node.parent], node.name) for node in nodes]
 
     def _number(self, directory: int, name: str, remember: bool = True) -> int:
         displaced = self._displaced.get((directory, name))

@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fail")
     parser.add_argument("--hang")
     parser.add_argument("--label")
+    parser.add_argument("--names", type=int, default=100_000)
     for number in ("--uid", "--gid", "--umask"):
         parser.add_argument(number, type=lambda text: int(text, 0))
     for flag in ("--allow-other", "--crash", "--wait", "--vanish", "--ask"):
@@ -72,7 +73,14 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     access = Access.own(options.uid, options.gid, options.umask or 0)
     shown = OneState(state, lambda info: "own")
     mount = session.Mount(
-        shown, bucket, place, 256 << 20, access=access, allow_other=options.allow_other, label=options.label
+        shown,
+        bucket,
+        place,
+        256 << 20,
+        access=access,
+        allow_other=options.allow_other,
+        label=options.label,
+        names=options.names,
     )
     session.serve(mount, lambda: ready({}))
 

@@ -157,6 +157,24 @@ def test_a_large_directory(serve: Serve, tmp_path: Path) -> None:
     assert (root / "data" / "04999").stat().st_ino == inodes["04999"]
 
 
+def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> None:
+    files = {f"data/{number % 3}/{number:05}": "x" for number in range(12000)}
+    filesystem = serve(files, arguments=("--names", "4000"))
+    with (filesystem.path / "data/0/00000").open() as kept:
+        for _ in range(2):
+            shown = {str(path.relative_to(filesystem.path)) for path in filesystem.path.rglob("*") if path.is_file()}
+            assert shown == files.keys()
+        assert kept.read() == "x"
+        assert os.fstat(kept.fileno()).st_ino == (filesystem.path / "data/0/00000").stat().st_ino
+
+    def held() -> int:
+        filesystem.process.send_signal(signal.SIGUSR1)
+        numbers = re.findall(r"so far: .* (\d+) names held", filesystem.logged())
+        return int(numbers[-1]) if numbers else 10_000
+
+    wait_until(lambda: held() < 7000, "few names are held")
+
+
 def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: Serve) -> None:
     filesystem = serve({"config": "ok", "bad\nkey": "x"}, arguments=("--fail", "bad\nkey"))
     refused(errno.EIO, (filesystem.path / "bad\nkey").read_bytes)
@@ -303,7 +321,9 @@ def test_asked_by_sigusr1_it_says_what_it_has_done_and_goes_on(serve: Serve) -> 
         wait_until(partial(has_answered, filesystem, answers), "its answer")
     assert (filesystem.path / "config").read_text() == "configuration"
     filesystem.end()
-    assert re.search(r"unmounted .*: served [\d.]+ MiB, fetched .* 0 failed$", filesystem.logged(), re.MULTILINE)
+    assert re.search(
+        r"unmounted .*: served [\d.]+ MiB, fetched .* 0 failed, 1 names held$", filesystem.logged(), re.MULTILINE
+    )
 
 
 def test_plain_umount_ends_it(serve: Serve) -> None:

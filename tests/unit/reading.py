@@ -12,7 +12,8 @@ import trio.testing
 
 from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher, Store
-from rwmfs.reader import OpenObject, Reader
+from rwmfs.openobject import OpenObject
+from rwmfs.reader import Reader
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for
 
 MIB = 1 << 20

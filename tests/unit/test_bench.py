@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import io
+import re
+import signal
 import subprocess
 import sys
 from itertools import pairwise
 
 import pytest
 
-from bench import pages, table, year
+from bench import memory, pages, table, year
 from bench.__main__ import PARTS, main
 from bench.options import Options, parse
+from bench.server import serving
 from bench.states import Repository
 from rwm.model import ObjectVersion
+from rwm.names import hidden_keys
 from rwm.original import read_original
 from rwm.pages import parse_page
+from rwm.times import parse_http_date
 
 OBJECTS = 2000
 
@@ -105,6 +112,48 @@ def test_pages_obey_prefix_marker_limit_and_delimiter() -> None:
     assert rest.prefixes == below.prefixes[2:]
 
 
+def test_every_key_has_a_path_that_a_filesystem_can_show() -> None:
+    assert hidden_keys(version.key for version in listed(5000)) == {}
+
+
+@pytest.mark.parametrize("limit", [1, 7, 1000])
+def test_pages_list_one_directory_after_another(limit: int) -> None:
+    bucket = pages.Bucket(30_500)
+    marker: str | None = ""
+    found: list[ObjectVersion] = []
+    while marker is not None:
+        page = parse_page(pages.page(bucket, "data/33/", "/", marker, limit))
+        assert not page.prefixes and len(page.versions) <= limit
+        found += page.versions
+        marker = page.next_key
+    assert found == listed(30_500, "data/33/")
+
+
+def test_a_key_is_found_and_what_is_none_is_not() -> None:
+    bucket = pages.Bucket(5000)
+    assert [bucket.find(bucket[number]) for number in (0, 17, 4999)] == [0, 17, 4999]
+    assert [bucket.find(key) for key in ("", "data", "snapshots/none", bucket[17] + "0")] == [None] * 4
+
+
+def test_an_object_is_as_it_is_listed() -> None:
+    version = listed(5000)[17]
+    with serving(5000) as url:
+        connection = http.client.HTTPConnection(url.removeprefix("http://"))
+        with contextlib.closing(connection):
+            answers = {}
+            for path in ("/b", f"/b/{version.key}", "/b/snapshots/none"):
+                connection.request("HEAD", path)
+                answer = connection.getresponse()
+                answer.read()
+                answers[path] = (answer.status, answer.headers)
+    assert [status for status, _ in answers.values()] == [200, 200, 404]
+    headers = answers[f"/b/{version.key}"][1]
+    assert headers["Content-Length"] == str(version.size)
+    assert headers["ETag"].strip('"') == version.etag
+    assert headers["x-amz-version-id"] == version.version_id
+    assert parse_http_date(headers["Last-Modified"]) == version.last_modified // 1000 * 1000
+
+
 def test_a_table_is_aligned() -> None:
     lines = table.table("title", ("", "µs", "ratio"), [("boto3", "98.1", "1.00"), ("rwm, raw", "5.0", "0.05")], "note")
     assert lines.splitlines() == [
@@ -126,6 +175,24 @@ def test_parts_run_in_their_order_and_sizes_are_options() -> None:
     assert parse([], PARTS) == (list(PARTS), Options())
     names, options = parse(["memory", "listing", "--small", "--objects", "3000"], PARTS)
     assert (names, options.objects, options.rounds) == (["listing", "memory"], 3000, 1)
+
+
+def test_a_slow_link_has_one_round_unless_rounds_are_named() -> None:
+    assert parse([], PARTS)[1].slow_rounds == 1 < parse([], PARTS)[1].rounds
+    options = parse(["--small", "--rounds", "5", "--size", "80"], PARTS)[1]
+    assert (options.rounds, options.slow_rounds, options.size) == (5, 5, 80)
+
+
+def test_a_part_says_how_long_it_took(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[Options] = []
+    monkeypatch.setattr(memory, "main", ran.append)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main(["memory", "--small"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert [options.objects for options in ran] == [20_000]
+    assert re.fullmatch(r"memory: done in \d+ s\n\n", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize("arguments", [["nothing"], ["--objects", "0"], ["--objects", "many"]])

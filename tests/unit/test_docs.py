@@ -27,6 +27,7 @@ from rwm.storage import StorageInfo
 from rwm.sync import BroughtIn, Rejected
 from rwmfs import cachecli
 from tests import help as help_texts
+from tests.mount import test_trouble, test_trouble_around
 
 ROOT = help_texts.ROOT
 README = ROOT / "README.md"
@@ -64,9 +65,9 @@ def spans(text: str) -> Iterator[list[str]]:
         yield shlex.split(span)
 
 
-def section(title: str) -> str:
-    """The README from one heading to the next of the same or a higher rank."""
-    text = README.read_text()
+def section(title: str, document: Path = README) -> str:
+    """A document, usually the README, from one heading to the next of the first or second rank."""
+    text = document.read_text()
     found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, title
     return found[2]
@@ -188,6 +189,18 @@ def test_examples_are_configurations(path: Path) -> None:
     # What is commented out is a key too.
     keys = re.findall(r"^# ?([a-z0-9_]+): ", path.read_text(), re.MULTILINE)
     assert set(keys) <= set(config.Config.model_fields)
+
+
+def test_trouble_with_s3_is_what_the_tests_show() -> None:
+    """Each row of the tables is a test, and says of a trouble that passes what the test sees."""
+    text = section("Trouble with S3", ROOT / "docs" / "semantics.md")
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", text, re.MULTILINE)
+    passing = {title: cell for title, cell, lasting in rows if lasting.startswith("EIO")}
+    assert list(passing) == [row.title for row in test_trouble.ROWS]
+    for row in test_trouble.ROWS:
+        assert passing[row.title].startswith("right bytes") == bool(row.unnoticed), row.title
+    events = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", text, re.MULTILINE)
+    assert [title for title in events if title not in ("event", "---")] == list(test_trouble_around.EVENTS)
 
 
 def test_every_drift_code_is_documented() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
-from rwmfs.pieces import WINDOW, Held, Piece, cut
+from rwmfs.pace import LEAST as WINDOW
+from rwmfs.pieces import Held, Piece, cut
 
 LARGEST = 3 * WINDOW
 DATA = random.Random(2).randbytes(LARGEST)
@@ -29,6 +30,7 @@ def filled(piece: Piece) -> Piece:
     return piece
 
 
+@settings(deadline=None)
 @given(sizes, ranges)
 def test_what_is_missing_and_what_is_there_make_up_any_range(size: int, asked: list[tuple[int, int]]) -> None:
     held = held_of(size)
@@ -51,6 +53,7 @@ def test_what_is_missing_and_what_is_there_make_up_any_range(size: int, asked: l
             assert not pieces
 
 
+@settings(deadline=None)
 @given(sizes, ranges, st.randoms(use_true_random=False))
 def test_what_is_removed_is_missing_again(size: int, asked: list[tuple[int, int]], chance: random.Random) -> None:
     held = held_of(size)
@@ -121,6 +124,35 @@ def test_of_an_object_in_parts_what_leaves_is_proven_already_and_may_not_come_ba
     assert held.proof is proof
     held.add(0, GRAIN)
     assert held.proof is not proof
+
+
+def test_places_that_got_what_left_unproven_are_never_called_proven() -> None:
+    held = held_of(2 * GRAIN)
+    held.exposed.update({1, 2})
+    piece = filled(held.add(0, GRAIN))
+    cut([piece], 0, 100)
+    held.remove(piece)  # it may come back otherwise, and be hashed then
+    held.exposed.add(3)
+    assert held.proven() == {3}
+    assert held.exposed == {1, 2}
+    held.reject()
+    assert (held.spoiled, held.exposed, held.doubtful) == (1, set(), set())
+    held.exposed.add(4)
+    assert held.proven() == {4}
+
+
+def test_places_that_got_what_was_hashed_by_a_proof_that_is_given_up_are_not_either() -> None:
+    held = held_of(2 * GRAIN)
+    piece = filled(held.add(0, GRAIN))
+    assert piece.data is not None
+    held.proof.add(piece.data)
+    cut([piece], 0, 100)
+    held.exposed.add(1)
+    held.remove(piece)
+    held.exposed.add(2)
+    held.add(0, GRAIN)
+    held.exposed.add(3)
+    assert held.proven() == {3}
 
 
 def test_what_was_proven_and_leaves_is_proven_again() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs.prediction import BELIEVED, REACH, STRONGEST, Prediction
@@ -44,11 +44,13 @@ def follow(opens: list[int], ahead: int = AHEAD) -> tuple[set[int], set[int]]:
     return foretold, wrong
 
 
+@settings(deadline=None)
 @given(near | jumps)
 def test_what_was_opened_is_never_foretold_and_little_is_under_way(opens: list[int]) -> None:
     follow(opens)
 
 
+@settings(deadline=None)
 @given(st.permutations(range(100)) | jumps)
 def test_what_is_foretold_wrong_is_bounded_by_what_fits_into_an_order(opens: list[int]) -> None:
     """To be believed takes opens close to each other, and each loss of belief takes as many again."""

@@ -6,7 +6,7 @@ import hashlib
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs.objectid import ObjectId
@@ -18,6 +18,7 @@ def proof_of(data: bytes, key: str = "data/{:.2}/{}") -> Proof:
     return Proof(ObjectId(key.format(name, name), "v1", len(data), "etag"))
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=300), st.lists(st.integers(0, 300)), st.integers(0, 299), st.booleans())
 def test_the_right_bytes_and_no_others(data: bytes, cuts: list[int], place: int, damaged: bool) -> None:
     proof = proof_of(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs.readahead import CREDIT, SLACK, Readahead
@@ -13,6 +13,7 @@ LIMIT = 16 * CREDIT
 reads = st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(1, 4 * CREDIT)), max_size=30)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([0, CREDIT // 4, LIMIT]), reads)
 def test_what_is_asked_for_is_wanted_and_never_much_more(limit: int, asked: list[tuple[int, int]]) -> None:
     readahead = Readahead(limit)
@@ -21,6 +22,7 @@ def test_what_is_asked_for_is_wanted_and_never_much_more(limit: int, asked: list
         assert start + size <= until <= start + size + limit + SLACK
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 20), st.lists(st.integers(1, CREDIT), min_size=2, max_size=60), st.integers(0, LIMIT))
 def test_along_a_run_it_never_goes_back_and_is_at_most_what_the_run_has_read(
     begin: int, steps: list[int], limit: int

@@ -18,8 +18,10 @@ from rwm.model import Entry
 from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher
-from rwmfs.reader import SCATTERED, Reader, WrongContent
-from tests.unit.fakes import FakeBucket, FakeTree, version_of
+from rwmfs.objectid import ObjectId
+from rwmfs.openobject import OpenObject
+from rwmfs.reader import ECHO, SCATTERED, Reader, WrongContent
+from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 from tests.unit.reading import DATA, MIB, Opener, content, pack, reading, settled
 
 
@@ -168,9 +170,7 @@ def test_objects_are_fetched_whole_once_it_shows_that_they_are_read_whole() -> N
                 await reader.all(f"{16 * MIB}:{number}")
             bucket.requests.clear()
             await reader.read(reader.of(f"{16 * MIB}:3"), 0, 4096)
-            assert sorted(bucket.requests) == [
-                (f"{16 * MIB}:3", start * MIB, (start + 4) * MIB) for start in (0, 4, 8, 12)
-            ]
+            assert sum(stop - start for _, start, stop in bucket.requests) == 16 * MIB
 
     run(main)
 
@@ -253,6 +253,31 @@ def test_a_server_in_trouble_is_asked_again(caplog: pytest.LogCaptureFixture) ->
 
     run(main)
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+def test_who_asks_again_at_once_does_not_wait_twice() -> None:
+    """As the kernel does, for the first page of what failed."""
+
+    async def main(bucket: FakeBucket) -> None:
+        def fault(key: str, start: int, stop: int) -> None:
+            raise Unreachable("no route")
+
+        bucket.fault = fault
+        async with reading(bucket, seconds=ECHO + 0.1) as reader:
+            file = reader.of("9000")
+            with pytest.raises(S3Error, match="no usable answer within 1 s"):
+                await reader.read(file, 4096, 4904)
+            asked = len(bucket.requests)
+            with pytest.raises(S3Error, match="no usable answer within 1 s; the last one: no route"):
+                await reader.read(file, 4096, 4096)
+            assert len(bucket.requests) == asked
+            bucket.fault = lambda *_: None
+            assert await reader.read(file, 0, 4096) == DATA[:4096], "other bytes"
+            assert await reader.read(reader.of("9000"), 4096, 4096) == DATA[4096:8192], "another reader"
+            await trio.sleep(ECHO)
+            assert await reader.read(file, 4096, 4096) == DATA[4096:8192], "a moment later"
+
+    run(main)
 
 
 def test_a_failure_ahead_of_a_reader_fails_nobody(caplog: pytest.LogCaptureFixture) -> None:
@@ -493,6 +518,130 @@ def test_an_object_that_left_the_memory_is_proven_again() -> None:
                 await reader.all(key)
 
     trio.run(main)
+
+
+def test_who_has_it_open_when_it_is_found_wrong_gets_errors_and_who_opens_it_then_the_bytes() -> None:
+    """The kernel asks again, for a page or two, when an answer to it was an error."""
+    key = pack(10 * MIB)
+
+    async def main() -> None:
+        bucket = FakeBucket(damaged(key, 5 * MIB))
+        async with reading(bucket) as reader:
+            file, beside = reader.of(key), reader.of(key)
+            with pytest.raises(WrongContent):
+                await read_on(reader, file)
+            bucket.content = content
+            for handle, offset in [(file, 10 * MIB - 4096), (file, 0), (beside, 10 * MIB - 4096)]:
+                with pytest.raises(WrongContent):
+                    await reader.read(handle, offset, 4096)
+            assert reader.counters.failed == 4
+            assert await reader.all(key) == content(key)
+
+    trio.run(main)
+
+
+async def read_on(reader: Opener, file: OpenObject) -> None:
+    for offset in range(0, file.held.id.size, MIB):
+        await reader.read(file, offset, MIB)
+
+
+def test_the_kernel_keeps_what_is_proven_and_no_more() -> None:
+    """``keep`` says at the next opening whether the kernel may go on with what it has."""
+    key, small, unnamed = pack(10 * MIB), pack(5000), str(5 * MIB)
+
+    async def main() -> None:
+        bucket = FakeBucket(content)
+        async with reading(bucket) as reader:
+
+            def of(key: str, place: int) -> OpenObject:
+                return reader.open(entry_for(key, len(content(key))), place=place)
+
+            for place, name in enumerate([key, small, unnamed]):
+                file = of(name, place)
+                assert file.keep, "the kernel has nothing yet"
+                await reader.read(file, 0, 1000)
+            assert [of(name, place).keep for place, name in enumerate([key, small, unnamed])] == [False, True, True]
+            assert of(key, 0).keep, "nothing was read since"
+            await read_on(reader, of(key, 0))
+            await reader.read(of(key, 10), 5 * MIB, 1000)
+            assert of(key, 0).keep and of(key, 10).keep, "proven from one end to the other"
+
+    trio.run(main)
+
+
+def test_the_kernel_does_not_keep_what_is_wrong() -> None:
+    key = pack(10 * MIB)
+
+    async def main() -> None:
+        bucket = FakeBucket(damaged(key, 5 * MIB))
+        async with reading(bucket) as reader:
+            file = reader.of(key)
+            with pytest.raises(WrongContent):
+                await read_on(reader, file)
+            assert not reader.of(key).keep
+
+    trio.run(main)
+
+
+class SlowDisk:
+    """A disk that writes nothing before an object is dropped, and then all the same."""
+
+    def __init__(self) -> None:
+        self.kept: set[int] = set()
+        self.dropped = threading.Event()
+
+    def read(self, identity: ObjectId, start: int, stop: int) -> None:
+        return None
+
+    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+        self.dropped.wait(10)
+        self.kept.add(start)
+
+    def drop(self, identity: ObjectId) -> None:
+        self.dropped.set()
+        self.kept.clear()
+
+
+@pytest.mark.parametrize("size", [5000, 10 * MIB])
+def test_wrong_content_does_not_stay_on_disk(size: int) -> None:
+    """Whether it is written before, meanwhile or never."""
+    key, disk = pack(size), SlowDisk()
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, size - 1)), disk=disk) as reader:
+            with pytest.raises(WrongContent):
+                await reader.all(key)
+
+    trio.run(main)
+    assert disk.dropped.is_set()
+    assert disk.kept == set()
+
+
+def test_all_that_goes_wrong_with_an_object_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    key = pack(5000)
+
+    async def main() -> None:
+        async with reading(FakeBucket(damaged(key, 17))) as reader:
+            file = reader.of(key)
+            for _ in range(2):
+                with pytest.raises(WrongContent):
+                    await reader.read(file, 0, 4096)
+
+    trio.run(main)
+    assert len(caplog.records) == 1
+
+
+def test_the_last_answer_is_named_when_the_time_is_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def main(bucket: FakeBucket) -> None:
+        def fault(key: str, start: int, stop: int) -> None:
+            raise Unreachable("SlowDown")
+
+        bucket.fault = fault
+        async with reading(bucket, seconds=0.3) as reader:
+            with pytest.raises(S3Error, match="no usable answer within 0 s; the last one: SlowDown"):
+                await reader.read(reader.of("5000"), 0, 100)
+
+    run(main)
 
 
 # --- packs before they are opened ------------------------------------------------------------------------

@@ -51,6 +51,24 @@ def test_a_file_that_the_state_has_lost(monkeypatch: pytest.MonkeyPatch) -> None
         tree.entry(node)
 
 
+def test_of_many_names_that_are_held_the_oldest_files_are_to_be_let_go_each_once() -> None:
+    keys = [f"a/{number:04}" for number in range(3000)]
+    tree = InodeTree(OneState(FakeTree(entry_for(key, 7) for key in keys), lambda info: "own"), most=100)
+    above = tree.node(hold(tree, tree.shown.root, "a"))
+    assert above.directory is not None
+    said: list[tuple[int, str]] = []
+    for number in range(3000):
+        held = hold(tree, above.directory, f"{number:04}")
+        for directory, name in tree.held_too_long():
+            assert directory == above.number
+            said.append((directory, name))
+            if number % 3:  # the kernel does what it likes
+                tree.forget(tree.number(above.directory, name), 1)
+        assert tree.node(held).name == f"{number:04}"
+    assert [name for _, name in said] == sorted({name for _, name in said})
+    assert tree.node(above.number) is above
+
+
 def test_a_number_is_the_same_after_everything_was_forgotten() -> None:
     tree = make("a", "b")
     first = hold(tree, tree.shown.root, "a")

@@ -1,0 +1,26 @@
+"""``rwmfs`` with other limits: ``python -m tests.mount.impatient SILENCE PATIENCE mount -f …``, both in seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rwmfs import cli, start
+
+
+def main() -> None:
+    silence, patience = (float(text) for text in sys.argv[1:3])
+    serve = start.serve
+
+    def impatient(request: start.Request, ready: Callable[[dict[str, Any]], None]) -> None:
+        serve(replace(request, silence=silence, patience=patience), ready)
+
+    start.serve = impatient
+    sys.argv[1:3] = []
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What befalls the things around a mount: the endpoint, a version, the index, the cache on disk.
+
+The titles of EVENTS are those of the table in docs/semantics.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from bench.proxy import Proxy, Stall
+from rwm.capture import capture
+from rwm.index import Index
+from tests.mount.conftest import wait_until
+from tests.mount.trouble import Mounted, Recorded, below, content, mounted, named
+from tests.servers import Server
+
+MIB = 1 << 20
+PACK_DATA = content(9 * MIB + 17, 1)
+PACK = named("data", PACK_DATA)
+FILES = {"config": b"configuration", PACK: PACK_DATA}
+FILES |= {named(directory, data): data for directory in ("snapshots", "index") for data in (b"one", b"two", b"three")}
+
+
+@pytest.fixture
+def recorded(seaweedfs: Server, tmp_path: Path) -> Recorded:
+    return Recorded(seaweedfs, tmp_path, FILES)
+
+
+@pytest.fixture
+def proxy(seaweedfs: Server) -> Iterator[Proxy]:
+    with Proxy(seaweedfs.endpoint, keys=seaweedfs.accounts["admin"]) as proxy:
+        yield proxy
+
+
+def everything(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in below(root)}
+
+
+def errno_of(call: Callable[[], object]) -> int | None:
+    """None when it goes well."""
+    try:
+        call()
+    except OSError as error:
+        return error.errno
+    return None
+
+
+# --- the endpoint ----------------------------------------------------------------------------------------
+
+
+def test_the_endpoint_is_gone_and_comes_back(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    with mounted(recorded, proxy, tmp_path) as mount:
+        assert mount.read("config") == FILES["config"]
+        proxy.down()
+        back = threading.Timer(1.5, proxy.up)
+        back.start()
+        assert mount.read(PACK) == PACK_DATA
+        back.join()
+        assert mount.errors() == []
+
+
+def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    with mounted(recorded, proxy, tmp_path, patience=1) as mount:
+        proxy.down()
+        assert errno_of(lambda: mount.read(PACK)) == errno.EIO
+        assert "no usable answer within 1 s; the last one: GetObject" in mount.errors()[0]
+        proxy.up()
+        assert everything(mount.path) == FILES
+
+
+def test_a_mount_ends_while_a_read_waits_for_s3(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        with mounted(recorded, proxy, tmp_path, silence=60, patience=600) as mount:
+            mount.fault(PACK, Stall())
+            reading = pool.submit(errno_of, lambda: mount.read(PACK))
+            wait_until(lambda: any(seen.fault for seen in proxy.requests()), "the read")
+        assert reading.result() in (errno.ECONNABORTED, errno.ENOTCONN, errno.EIO)
+
+
+# --- a version -------------------------------------------------------------------------------------------
+
+
+def test_a_version_is_deleted_while_it_is_open(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    version = recorded.version(PACK)
+    with mounted(recorded, proxy, tmp_path) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
+        assert file.read(4096) == PACK_DATA[:4096]
+        assert recorded.s3.delete_versions(recorded.bucket, [(PACK, version)]) == []
+        file.seek(8 * MIB)
+        assert errno_of(lambda: file.read(4096)) == errno.EIO
+        (line,) = mount.errors()
+        assert f"cannot read {PACK} (version {version})" in line
+        assert (
+            everything(mount.path / "snapshots").items()
+            == {
+                key.removeprefix("snapshots/"): data for key, data in FILES.items() if key.startswith("snapshots/")
+            }.items()
+        )
+
+
+# --- the index -------------------------------------------------------------------------------------------
+
+
+def moved_away(recorded: Recorded) -> None:
+    """As `rwm state sync` does with a damaged one; the new one has other states."""
+    recorded.index.rename(recorded.index.with_suffix(".damaged"))
+    for end in ("-wal", "-shm"):
+        recorded.index.with_name(recorded.index.name + end).unlink(missing_ok=True)
+    with Index.open(recorded.index) as index:
+        recorded.s3.put(recorded.bucket, "config", b"another")
+        capture(recorded.s3, index, recorded.bucket)
+
+
+def overwritten(recorded: Recorded) -> None:
+    size = recorded.index.stat().st_size
+    with recorded.index.open("r+b") as file:
+        file.write(os.urandom(size))
+
+
+def emptied(recorded: Recorded) -> None:
+    os.truncate(recorded.index, 0)
+
+
+@pytest.mark.parametrize("befalls", [moved_away, overwritten, emptied], ids=lambda function: function.__name__)
+def test_whatever_befalls_the_index_nothing_is_absent(
+    befalls: Callable[[Recorded], None], recorded: Recorded, proxy: Proxy, tmp_path: Path
+) -> None:
+    """What was looked up before, what was not, and what is open: all is as before, or an error."""
+    with mounted(recorded, proxy, tmp_path) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
+        assert file.read(4096) == PACK_DATA[:4096]
+        befalls(recorded)
+        file.seek(8 * MIB)
+        assert file.read(4096) == PACK_DATA[8 * MIB :][:4096]
+        for key, data in FILES.items():
+            assert errno_of(partial(same, mount, key, data)) in (None, errno.EIO)
+        for directory in ("snapshots", "index", "data"):
+            expected = {key.split("/")[1] for key in FILES if key.startswith(f"{directory}/")}
+            assert errno_of(partial(listed, mount.path / directory, expected)) in (None, errno.EIO)
+        if befalls is moved_away:
+            assert everything(mount.path) == FILES
+
+
+def same(mount: Mounted, key: str, data: bytes) -> None:
+    assert mount.read(key) == data
+
+
+def listed(directory: Path, names: set[str]) -> None:
+    assert {path.name for path in directory.iterdir()} == names
+
+
+# --- the cache on disk -----------------------------------------------------------------------------------
+
+
+def test_the_cache_is_removed(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    options = ("--cache-dir", str(cache), "--cache-size", "1GiB", "--buffer-size", "4MiB")
+    with mounted(recorded, proxy, tmp_path, *options) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
+        assert file.read(5 * MIB) == PACK_DATA[: 5 * MIB]
+        wait_until(lambda: cache.exists() and any(below(cache)), "something is kept")
+        shutil.rmtree(cache)
+        assert file.read() == PACK_DATA[5 * MIB :]
+        assert everything(mount.path) == FILES
+        assert mount.errors() == []
+
+
+EVENTS = {
+    "the endpoint is gone and comes back": (
+        test_the_endpoint_is_gone_and_comes_back,
+        test_the_endpoint_is_gone_for_too_long,
+    ),
+    "a version is deleted while it is open": (test_a_version_is_deleted_while_it_is_open,),
+    "another index takes the place of the one in use": (test_whatever_befalls_the_index_nothing_is_absent,),
+    "the index is overwritten or cut off": (test_whatever_befalls_the_index_nothing_is_absent,),
+    "the directory of the disk cache is removed": (test_the_cache_is_removed,),
+    "it is unmounted while a read waits": (test_a_mount_ends_while_a_read_waits_for_s3,),
+}
+"""Title → the tests that show it."""

@@ -1,0 +1,122 @@
+"""What restic does on a mount when S3 is in trouble: it succeeds where the trouble passes, and never where it lasts.
+
+restic asks again for a quarter of an hour, so where the trouble lasts it is interrupted once it has said what it met.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.proxy import Action, Close, Proxy, Reset, Shorten, Stall, Status, Wrong, WrongVersion
+from tests import restics
+from tests.mount.conftest import Restic, wait_until
+from tests.mount.trouble import Mounted, Recorded, below, content, mounted
+from tests.servers import Server
+
+PACKS, SNAPSHOTS, INDEXES = "data/.*", "snapshots/.*", "index/.*"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough for three packs."""
+    source = tmp_path_factory.mktemp("source")
+    for number in range(9):
+        (source / f"file {number}").write_bytes(content(4_000_000 + number, number))
+    return source
+
+
+@pytest.fixture(scope="module")
+def recorded(seaweedfs: Server, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """The state of a bucket that holds a repository of `source`."""
+    directory = tmp_path_factory.mktemp("recorded")
+    restic = Restic(restics.program("restic-debian"), directory / "cache")
+    restic(directory / "repository", "init")
+    restic(directory / "repository", "backup", str(source))
+    files = {str(path.relative_to(directory / "repository")): path for path in below(directory / "repository")}
+    return Recorded(seaweedfs, directory, {key: path.read_bytes() for key, path in files.items()})
+
+
+@pytest.fixture
+def proxy(seaweedfs: Server) -> Iterator[Proxy]:
+    with Proxy(seaweedfs.endpoint, keys=seaweedfs.accounts["admin"]) as proxy:
+        yield proxy
+
+
+def restored(restic: Restic, mount: Mounted, source: Path, target: Path) -> None:
+    """A restore ends well, and every byte is right."""
+    restic(mount.path, "restore", "latest", "--target", str(target))
+    for path in below(source):
+        assert (target / path.relative_to("/")).read_bytes() == path.read_bytes()
+    shutil.rmtree(target)
+
+
+PASSING = {
+    "5xx": Status(503, "SlowDown"),
+    "reset": Reset(70_000),
+    "closed": Close(70_000),
+    "silence": Stall(70_000),
+    "a shorter answer": Shorten(1),
+    "another version": WrongVersion("another"),
+    "wrong bytes": Wrong(),
+    "access denied": Status(403, "AccessDenied"),
+    "404": Status(404, "NoSuchVersion"),
+}
+
+
+@pytest.mark.parametrize("action", PASSING.values(), ids=PASSING)
+def test_a_restore_ends_well_when_the_trouble_passes(
+    action: Action, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
+) -> None:
+    with mounted(recorded, proxy, tmp_path, silence=0.5) as mount:
+        for keys in (PACKS, SNAPSHOTS, INDEXES):
+            mount.fault(keys, action, count=1)
+        restored(restic, mount, source, tmp_path / "restored")
+        assert sum(seen.fault != "" for seen in proxy.requests()) == 3
+
+
+def test_a_restore_and_a_check_end_well_when_every_fifth_answer_is_trouble(
+    recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
+) -> None:
+    with mounted(recorded, proxy, tmp_path, silence=0.5) as mount:
+        for number in range(40):
+            mount.fault(".*", list(PASSING.values())[number % 6], count=1)
+            mount.fault(".*", Action(), count=4)
+        restored(restic, mount, source, tmp_path / "restored")
+        assert "no errors were found" in restic(mount.path, "check", "--read-data")
+        faults = {seen.fault for seen in proxy.requests() if seen.status != 206 or seen.sent == 70_000}
+        assert len(faults) > 1
+
+
+LASTING = {
+    "404": (Status(404, "NoSuchVersion"), PACKS),
+    "access denied": (Status(403, "AccessDenied"), PACKS),
+    "5xx": (Status(503, "SlowDown"), PACKS),
+    "wrong bytes": (Wrong(), PACKS),
+    "404 of a snapshot": (Status(404, "NoSuchVersion"), SNAPSHOTS),
+    "404 of an index": (Status(404, "NoSuchVersion"), INDEXES),
+    "404 of config": (Status(404, "NoSuchVersion"), "config"),
+}
+
+
+@pytest.mark.parametrize(("action", "keys"), LASTING.values(), ids=LASTING)
+def test_restic_says_input_output_error_and_does_not_end_well_while_the_trouble_lasts(
+    action: Action, keys: str, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
+) -> None:
+    output = tmp_path / "restic"
+    with mounted(recorded, proxy, tmp_path, patience=1) as mount:
+        mount.fault(keys, action)
+        command = ("restore", "latest", "--target", str(tmp_path / "restored"))
+        with restic.started(mount.path, *command, output=output) as process:
+            wait_until(
+                lambda: process.poll() is not None or "input/output error" in output.read_text(), "what restic says"
+            )
+        assert process.returncode != 0, output.read_text()
+        assert re.search("input/output error", output.read_text())
+        proxy.clear()
+        shutil.rmtree(tmp_path / "restored", ignore_errors=True)
+        restored(restic, mount, source, tmp_path / "restored")
