@@ -312,7 +312,7 @@ class Reader:
             await self._fetcher.keep(piece)
 
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
-        if piece.cancelled:
+        if piece not in self._buffer:  # it was given up
             return
         key, version_id, *_ = piece.held.id
         if piece.waiting:

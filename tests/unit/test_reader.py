@@ -642,6 +642,9 @@ def test_the_last_answer_is_named_when_the_time_is_up(caplog: pytest.LogCaptureF
                 await reader.read(reader.of("5000"), 0, 100)
 
     run(main)
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        f"cannot read 5000 (version {version_of('5000')}): no usable answer within 0 s; the last one: SlowDown"
+    ]
 
 
 # --- packs before they are opened ------------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_an_expected_object_whose_end_cannot_be_had_is_not_asked_for_again_and_a
     run(main)
 
 
-def test_what_is_given_up_before_its_turn_is_never_asked_for() -> None:
+def test_what_is_given_up_before_its_turn_is_never_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         go, bucket = threading.Event(), FakeBucket(content)
         bucket.fault = lambda *_: go.wait(10)
@@ -247,6 +247,7 @@ def test_what_is_given_up_before_its_turn_is_never_asked_for() -> None:
         assert [key for key, *_ in bucket.requests] == ["5000"]
 
     run(main)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("connections", [1, 2, 16])
