@@ -1,13 +1,16 @@
-"""The memory of a mount: pieces of object versions, bounded in bytes; the least recently used leave first. Pure.
+"""The memory of a mount: pieces of object versions, bounded in bytes. Pure.
+
+What was read leaves first, and of that the least recently used.
 
 An object version never changes, so nothing here is ever stale. What is on its way counts too, and stays, as does what
-somebody waits for: whoever makes pieces that nobody needs yet asks ``has_room`` before.
+somebody uses: whoever makes pieces that nobody needs yet asks ``has_room`` before.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
@@ -15,14 +18,21 @@ from rwmfs.pieces import Held, Piece
 
 
 class Buffer:
-    """Objects with their pieces. ``limit`` and ``size`` are bytes. Used from one thread only."""
+    """Objects with their pieces. ``limit`` and ``size`` are bytes. Used from one thread only.
+
+    What each call costs does not depend on how many pieces there are.
+    """
 
     def __init__(self, limit: int, counters: Counters) -> None:
         self.limit = limit
         self.size = 0
         self._counters = counters
         self._objects: dict[ObjectId, Held] = {}
-        self._pieces: OrderedDict[Piece, None] = OrderedDict()
+        self._staying: set[Piece] = set()
+        self._read: OrderedDict[Piece, None] = OrderedDict()  # what may leave, the least recently used first
+        self._unread: OrderedDict[Piece, None] = OrderedDict()  # and what has bytes that nobody has read
+        self._leaving_size = 0  # of both
+        self._awaited = 0  # bytes of them that were fetched ahead of a reader who has not come to them
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -30,6 +40,12 @@ class Buffer:
 
     def __iter__(self) -> Iterator[Held]:
         return iter(self._objects.values())
+
+    def __contains__(self, piece: Piece) -> bool:
+        return piece in self._staying or self._may_leave(piece)
+
+    def _may_leave(self, piece: Piece) -> bool:
+        return piece in self._read or piece in self._unread
 
     def held(self, identity: ObjectId) -> Held:
         """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
@@ -39,27 +55,66 @@ class Buffer:
         return held
 
     def add(self, held: Held, start: int, stop: int) -> Piece:
-        """A piece that is on its way from now on."""
+        """A piece that is on its way from now on, and stays until :meth:`release`."""
         piece = held.add(start, stop)
         self.size += len(piece)
-        self._pieces[piece] = None
+        self._staying.add(piece)
         return piece
 
-    def touch(self, piece: Piece) -> None:
-        """It is the most recently used now; nothing happens to one that is gone."""
-        if piece in self._pieces:
-            self._pieces.move_to_end(piece)
+    @contextmanager
+    def using(self, pieces: list[Piece]) -> Iterator[None]:
+        """What somebody waits for or uses stays in memory. Afterwards it is the most recently used."""
+        for piece in pieces:
+            piece.waiting += 1
+            if self._may_leave(piece):
+                self._take_back(piece)
+                self._staying.add(piece)
+        try:
+            yield
+        finally:
+            for piece in pieces:
+                piece.waiting -= 1
+                self.release(piece)
+            self.shrink()
+
+    def release(self, piece: Piece) -> None:
+        """It may leave from now on, if it is not on its way any more and nobody uses it."""
+        if piece.done.is_set() and not piece.waiting and piece in self._staying:
+            self._staying.remove(piece)
+            (self._unread if piece.used < len(piece) else self._read)[piece] = None
+            self._leaving_size += len(piece)
+            if piece.ahead and piece.used < len(piece) and piece.held.readers:
+                piece.awaited = True
+                self._awaited += len(piece)
 
     def drop(self, piece: Piece) -> None:
-        """Let go of a piece, unless it is gone."""
-        if piece not in self._pieces:
+        """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
+        if self._may_leave(piece):
+            self._take_back(piece)
+        elif piece in self._staying:
+            self._staying.remove(piece)
+        else:
             return
-        del self._pieces[piece]
         self.size -= len(piece)
         piece.held.remove(piece)
         if piece.data is not None and not piece.on_disk:
             self._counters.wasted += max(len(piece) - piece.used, 0)
         self.settle(piece.held)
+
+    def _take_back(self, piece: Piece) -> None:
+        del (self._read if piece in self._read else self._unread)[piece]
+        self._leaving_size -= len(piece)
+        self._not_awaited(piece)
+
+    def _not_awaited(self, piece: Piece) -> None:
+        if piece.awaited:
+            piece.awaited = False
+            self._awaited -= len(piece)
+
+    def closed(self, held: Held) -> None:
+        """Nobody has the object open any more: what was fetched ahead of its readers may make room for others."""
+        for piece in set(held.pieces.values()):
+            self._not_awaited(piece)
 
     def settle(self, held: Held) -> None:
         """Forget an object that nobody has open and of which nothing is here."""
@@ -68,26 +123,15 @@ class Buffer:
 
     def shrink(self) -> None:
         """Let go of the least recently used pieces until the rest fits: of those that were read, if that is enough."""
-        for keep_unread in (True, False):
-            excess, leaving = self.size - self.limit, []
-            for piece in self._pieces:
-                if excess <= 0:
-                    break
-                if _may_leave(piece) and not (keep_unread and piece.used < len(piece)):
-                    leaving.append(piece)
-                    excess -= len(piece)
-            for piece in leaving:
-                self.drop(piece)
+        for leaving in (self._read, self._unread):
+            while self.size > self.limit and leaving:
+                self.drop(next(iter(leaving)))
 
-    def has_room(self, size: int, share: float = 1.0) -> bool:
-        """Whether so many bytes more fit into a share of the memory, when all that may leave has left."""
-        staying = sum(len(piece) for piece in self._pieces if not _may_leave(piece))
-        return staying + size <= self.limit * share
+    def has_room(self, size: int) -> bool:
+        """Whether so many bytes more fit, when all that may leave has left but what readers will come to."""
+        return self.size - self._leaving_size + self._awaited + size <= self.limit
 
     def unread(self) -> int:
         """Bytes that came from S3 and that nobody has read so far."""
-        return sum(max(len(piece) - piece.used, 0) for piece in self._pieces if piece.data is not None)
-
-
-def _may_leave(piece: Piece) -> bool:
-    return piece.done.is_set() and not piece.waiting
+        here = (piece for pieces in (self._staying, self._read, self._unread) for piece in pieces)
+        return sum(max(len(piece) - piece.used, 0) for piece in here if piece.data is not None and not piece.on_disk)

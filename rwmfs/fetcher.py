@@ -16,7 +16,7 @@ from typing import Protocol
 
 import trio
 
-from rwm.errors import BadResponse, Unreachable
+from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
@@ -29,7 +29,8 @@ CONNECTIONS = 16
 DISK_THREADS = 4
 SECONDS = 300.0
 """How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
-may take: one that sends a byte now and then would otherwise hold a reader for ever."""
+may take: one that sends a byte now and then would otherwise hold a reader for ever. Who waits for a connection waits on
+as long as others get answers."""
 
 BAD_ANSWERS = 4
 """Answers that cannot be right, one after the other, before the reader gets an error."""
@@ -52,7 +53,7 @@ class Store(Protocol):
 
 
 class Fetcher:
-    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it."""
+    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS."""
 
     def __init__(
         self,
@@ -69,11 +70,12 @@ class Fetcher:
         self._connections = trio.CapacityLimiter(connections)
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
+        self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
         self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if self._disk is not None:
+        if self._disk is not None and not piece.held.rejected:
             stored = await trio.to_thread.run_sync(
                 self._disk.read,
                 piece.held.id,
@@ -87,16 +89,29 @@ class Fetcher:
                 piece.data, piece.on_disk = memoryview(stored), True
                 return
         with trio.move_on_after(self._seconds) as scope:
-            piece.data = await self._ask(piece)
+            self._in_line[piece] = scope
+            try:
+                piece.data = await self._ask(piece)
+            finally:
+                self._in_line.pop(piece, None)
         if scope.cancelled_caught:
+            piece.cancelled = True
             last = f"; the last one: {piece.trouble}" if piece.trouble else ""
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
         self._counters.fetched += len(piece)
+        self._give_time()
+
+    def _give_time(self) -> None:
+        """There was an answer: who waited for a connection till now has all of its time before it."""
+        for piece, scope in list(self._in_line.items()):
+            scope.deadline = trio.current_time() + self._seconds
+            if piece.asked:
+                del self._in_line[piece]
 
     async def _ask(self, piece: Piece) -> memoryview:
         """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
-        bad = 0
-        for pause in _pauses():
+        bad, pauses = 0, _pauses()
+        while True:
             self._counters.requests += 1
             try:
                 return await trio.to_thread.run_sync(
@@ -107,14 +122,17 @@ class Fetcher:
                 bad += isinstance(error, BadResponse)
                 if piece.cancelled or bad == BAD_ANSWERS:
                     raise
+                pause = next(pauses)
                 log.log(
                     logging.INFO if pause > 1 else logging.DEBUG, "asking again in %.1f s: %s", pause, error.message
                 )
             self._counters.retried += 1
             await trio.sleep(pause)
-        raise AssertionError("unreachable: the pauses never end")
 
     def _get(self, piece: Piece) -> memoryview:
+        if piece.cancelled:
+            raise Cancelled("given up before it was asked for")
+        piece.asked = True
         key, version_id, *_ = piece.held.id
         began = time.monotonic()
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
@@ -130,17 +148,16 @@ class Fetcher:
         self._unwritten += len(piece)
         try:
             await trio.to_thread.run_sync(
-                self._disk.write,
-                piece.held.id,
-                piece.start,
-                piece.data,
-                abandon_on_cancel=True,
-                limiter=self._disk_threads,
+                self._write, self._disk, piece, piece.data, abandon_on_cancel=True, limiter=self._disk_threads
             )
         finally:
             self._unwritten -= len(piece)
         if piece.rejected():  # meanwhile
             await self.disown(piece.held.id)
+
+    def _write(self, disk: Store, piece: Piece, data: memoryview) -> None:
+        if not piece.rejected():
+            disk.write(piece.held.id, piece.start, data)
 
     async def disown(self, identity: ObjectId) -> None:
         """Forget what is on disk of an object whose content is wrong."""

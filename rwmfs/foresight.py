@@ -1,7 +1,7 @@
 """Fetches packs before they are opened, as long as they are opened in the order of their upload.
 
-What is fetched this way and not opened yet never exceeds an eighth of what readers have read so far, so whoever reads
-little gets nothing in vain, and what is in vain at the end is small beside what was read.
+What is fetched this way and not opened yet, with all that was fetched in vain before, never exceeds an eighth of what
+readers have read so far: whoever reads little gets nothing in vain, and what nobody opens stays small beside the rest.
 """
 
 from __future__ import annotations
@@ -46,65 +46,75 @@ class Foresight:
         self._order_of = order
         self._expect = expect
         self._not_expected = not_expected
-        self._state: StateInfo | None = None
+        self._read = self._in_vain = 0
+        self._fetching: dict[int, ObjectId] = {}
+        self._order: UploadOrder | None = None
         self._begin(None)
 
     def _begin(self, state: StateInfo | None) -> None:
+        self._end()
         self._state = state
         self._prediction = Prediction()
-        self._order: UploadOrder | None = None
-        self._waiting: list[Entry] = []
-        self._fetching: dict[int, ObjectId] = {}
-        self._read = 0
+        self._opened: list[Entry] | None = []  # before its order was known; None: it cannot be known
+
+    def _end(self) -> None:
+        """Nothing is foretold of the state any more."""
+        self._forget(list(self._fetching))
+        if self._order is not None:
+            self._order.close()
+        self._order = None
 
     def opened(self, entry: Entry, state: StateInfo) -> None:
         """Somebody opened a file of a state."""
         if not is_pack(entry.key):
             return
         if state != self._state:
-            self._forget(list(self._fetching))
             self._begin(state)
         if self._order is not None:
-            self._follow(self._order, entry)
-            return
-        self._waiting.append(entry)
-        if len(self._waiting) == CURIOUS:
-            self._nursery.start_soon(self._look_up, state)
+            self._follow(self._order, [entry])
+        elif self._opened is not None:
+            self._opened.append(entry)
+            if len(self._opened) == CURIOUS:
+                self._nursery.start_soon(self._look_up, state, self._opened)
 
     def read(self, size: int) -> None:
         """Somebody read so many bytes."""
         self._read += size
 
-    async def _look_up(self, state: StateInfo) -> None:
+    async def _look_up(self, state: StateInfo, opened: list[Entry]) -> None:
         """Find out in which order the state's packs were uploaded, and catch up with what was opened meanwhile."""
         try:
             order = await trio.to_thread.run_sync(self._order_of, state, abandon_on_cancel=True)
         except RwmError as error:
-            log.warning("no packs are fetched ahead: %s", error.message)
+            if opened is self._opened:
+                self._give_up(error)
             return
-        if state != self._state:
+        if opened is not self._opened:  # another state was begun, be it with this one again
             order.close()
             return
         self._order = order
-        for entry in self._waiting:
-            self._follow(order, entry)
-        self._waiting.clear()
+        self._follow(order, opened)
+        opened.clear()
 
-    def _follow(self, order: UploadOrder, entry: Entry) -> None:
+    def _give_up(self, error: RwmError) -> None:
+        log.warning("no packs are fetched ahead: %s", error.message)
+        self._end()
+        self._opened = None
+
+    def _follow(self, order: UploadOrder, opened: list[Entry]) -> None:
         try:
-            rank = order.rank(entry)
-            if rank is None:
-                return
-            self._fetching.pop(rank, None)
-            self._prediction.opened(rank)
+            for entry in opened:
+                if (rank := order.rank(entry)) is not None:
+                    self._fetching.pop(rank, None)
+                    self._prediction.opened(rank)
             self._forget(self._prediction.passed())
             self._foretell(order)
         except RwmError as error:
-            log.warning("no packs are fetched ahead: %s", error.message)
-            self._begin(None)
+            self._give_up(error)
 
     def _foretell(self, order: UploadOrder) -> None:
-        allowed = self._read // SHARE - sum(identity.size for identity in self._fetching.values())
+        under_way = sum(identity.size for identity in self._fetching.values())
+        allowed = self._read // SHARE - self._in_vain - under_way
         for rank in self._prediction.upcoming(PACKS - len(self._fetching)):
             entry = order.entry(rank)
             if entry is None or entry.size > allowed:
@@ -118,6 +128,7 @@ class Foresight:
     def _forget(self, ranks: list[int]) -> None:
         for rank in ranks:
             if (identity := self._fetching.pop(rank, None)) is not None:
+                self._in_vain += identity.size
                 self._not_expected(identity)
 
 

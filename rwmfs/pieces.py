@@ -8,7 +8,6 @@ few look-ups.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import trio
 
@@ -22,12 +21,16 @@ from rwmfs.proof import Proof
 class Piece:
     """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
 
-    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``cancelled`` tells the
-    thread that fetches it to give up, ``trouble`` is what it last got instead of the data.
+    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that they
+    will come to some of it later, ``awaited`` is the buffer's. ``asked`` says that a thread has begun to fetch it,
+    ``cancelled`` tells the thread to give up, ``trouble`` is what it last got instead of the data.
     """
 
     __slots__ = (
         "_round",
+        "ahead",
+        "asked",
+        "awaited",
         "cancelled",
         "data",
         "done",
@@ -50,6 +53,9 @@ class Piece:
         self.error: RwmError | None = None
         self.waiting = 0
         self.used = 0
+        self.ahead = False
+        self.asked = False
+        self.awaited = False
         self.cancelled = False
         self.on_disk = False
         self.trouble = ""
@@ -72,11 +78,25 @@ class Held:
 
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
     are open handles, ``scattered`` the requests made for reads that follow no other. ``exposed`` are the places where
-    the kernel may keep bytes of it that are not proven. ``rejected`` counts how often its content turned out to be
-    wrong, ``spoiled`` how often that was after something had been handed out. ``told`` is the last error in the log.
+    the kernel may keep bytes of it that are not proven; of those, a verdict tells nothing about what ``doubtful`` ones
+    have. ``rejected`` counts how often its content turned out to be wrong, ``spoiled`` how often that was after
+    something had been handed out. ``told`` is the last error in the log.
     """
 
-    __slots__ = ("exposed", "id", "pieces", "proof", "readers", "rejected", "scattered", "spoiled", "told", "whole")
+    __slots__ = (
+        "_left",
+        "doubtful",
+        "exposed",
+        "id",
+        "pieces",
+        "proof",
+        "readers",
+        "rejected",
+        "scattered",
+        "spoiled",
+        "told",
+        "whole",
+    )
 
     def __init__(self, identity: ObjectId) -> None:
         self.id = identity
@@ -86,6 +106,8 @@ class Held:
         self.readers = 0
         self.scattered = 0
         self.exposed: set[int] = set()
+        self.doubtful: set[int] = set()
+        self._left = False  # something that was handed out, since a proof came to its end
         self.rejected = 0
         self.spoiled = 0
         self.told = ""
@@ -93,17 +115,29 @@ class Held:
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""
         if not self.whole:
-            self.whole, self.proof = True, Proof(self.id)
+            self.whole = True
+            self._prove_anew()
 
     def reject(self) -> None:
         """Its content is wrong: what was handed out of it, and what is here."""
         self.rejected += 1
         if self.exposed:
             self.spoiled += 1
-            self.exposed.clear()
+        self.exposed.clear()
+        self.doubtful.clear()
+        self._left = False
+
+    def proven(self) -> set[int]:
+        """Its content is right: the places where the kernel has nothing of it any more that is not proven."""
+        proven = self.exposed - self.doubtful
+        self.exposed -= proven
+        self._left = False
+        return proven
 
     def add(self, start: int, stop: int) -> Piece:
-        """A new piece, where there is none."""
+        """A new piece, where there is none. What is in the proof already may come otherwise now."""
+        if start < self.proof.position:
+            self._prove_anew()
         piece = Piece(self, start, stop)
         for grain in _grains(start, stop):
             self.pieces[grain] = piece
@@ -113,8 +147,18 @@ class Held:
         """Forget a piece. It may come back otherwise, so what was proven has to be proven again."""
         for grain in _grains(piece.start, piece.stop):
             del self.pieces[grain]
+        if piece.used:
+            self._left = True
+            if piece.stop > self.proof.position:
+                self.doubtful |= self.exposed
         if self.whole or self.proof.verdict is not None:
-            self.proof = Proof(self.id)
+            self._prove_anew()
+
+    def _prove_anew(self) -> None:
+        if self._left:
+            self.doubtful |= self.exposed
+        self.proof.give_up()
+        self.proof = Proof(self.id)
 
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
         """The pieces that have something of a range, in order."""
@@ -124,14 +168,15 @@ class Held:
                 yield piece
             start = piece.stop if piece is not None else (start // GRAIN + 1) * GRAIN
 
-    def at(self, position: int) -> memoryview | None:
-        """What is here from a position on: to the end of its piece, or None."""
+    def at(self, position: int) -> Piece | None:
+        """The piece that has what follows a position, if it is here."""
         piece = self.pieces.get(position // GRAIN)
-        return piece.data[position - piece.start :] if piece is not None and piece.data is not None else None
+        return piece if piece is not None and piece.data is not None else None
 
     def missing(self, start: int, stop: int, window: int = LEAST) -> Iterator[tuple[int, int]]:
         """The parts of a range that no piece has, of ``window`` bytes at most. Pieces may be added on the way."""
-        grain, end = start // GRAIN, -(-min(stop, self.id.size) // GRAIN)
+        stop = min(stop, self.id.size)
+        grain, end = start // GRAIN, -(-stop // GRAIN) if start < stop else 0
         while grain < end:
             piece = self.pieces.get(grain)
             if piece is not None:
@@ -156,18 +201,6 @@ def cut(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
         piece.used += len(view)
         views.append(view)
     return views[0] if len(views) == 1 else b"".join(views)
-
-
-@contextmanager
-def waiting_for(pieces: list[Piece]) -> Iterator[None]:
-    """What somebody waits for stays in memory."""
-    for piece in pieces:
-        piece.waiting += 1
-    try:
-        yield
-    finally:
-        for piece in pieces:
-            piece.waiting -= 1
 
 
 async def all_done(pieces: list[Piece]) -> None:

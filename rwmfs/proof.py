@@ -17,7 +17,8 @@ from rwmfs.objectid import ObjectId
 class Proof:
     """The proof of one object version. ``position`` is how many bytes from the start are in it.
 
-    ``running`` says that somebody is at it, ``settled`` comes when there is a verdict and what follows from it is done.
+    ``running`` says that somebody is at it. ``settled`` comes with the verdict, or without one when another proof has
+    taken its place.
     """
 
     __slots__ = ("_hash", "expected", "position", "running", "settled", "size", "verdict")
@@ -39,11 +40,23 @@ class Proof:
     @property
     def open(self) -> bool:
         """Whether there is something left to prove."""
-        return self.possible and self.verdict is None
+        return self.possible and not self.settled.is_set()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are in it."""
+        return self.position == self.size
 
     def add(self, data: memoryview) -> None:
-        """The next bytes. With the last of them there is a verdict."""
+        """The next bytes. Any thread may add them, one at a time."""
         self._hash.update(data)
         self.position += len(data)
-        if self.position == self.size:
-            self.verdict = self._hash.hexdigest() == self.expected
+
+    def settle(self) -> None:
+        """Say what came out, now that it is complete."""
+        self.verdict = self._hash.hexdigest() == self.expected
+        self.settled.set()
+
+    def give_up(self) -> None:
+        """There will be no verdict: whoever waits for one has to look again."""
+        self.settled.set()

@@ -24,7 +24,6 @@ fetch ahead of a reader fails nobody.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable
 
 import trio
@@ -40,7 +39,7 @@ from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import Failure, OpenObject
 from rwmfs.pace import LEAST
-from rwmfs.pieces import Held, Piece, all_done, cut, waiting_for
+from rwmfs.pieces import Held, Piece, all_done, cut
 from rwmfs.proof import Proof
 from rwmfs.readahead import Readahead
 
@@ -96,7 +95,7 @@ class Reader:
         self._habit = Habit()
         self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected)
         self._hashing = trio.CapacityLimiter(HASHING)
-        self._expected: deque[Held] = deque()
+        self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
         self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
 
@@ -122,6 +121,7 @@ class Reader:
         """
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         held.readers += 1
+        self._expected.pop(held, None)
         if entry.size <= min(SMALL, self._whole):
             held.make_whole()
         if self._foresight and state:
@@ -138,6 +138,7 @@ class Reader:
             self._habit.closed(held.id.size, file.read)
         if not held.readers:
             self._give_up(held)
+            self._buffer.closed(held)
 
     def expect(self, identity: ObjectId) -> bool:
         """Somebody will soon read the whole object: fetch it when nothing that is needed now has to wait for it.
@@ -149,17 +150,19 @@ class Reader:
             self._buffer.settle(held)
             return False
         held.make_whole()
-        self._expected.append(held)
+        self._expected[held] = 0
         self._pump()
         return True
 
     def not_expected(self, identity: ObjectId) -> None:
         """Nobody will read it after all. Does nothing when somebody does."""
         held = self._buffer.held(identity)
+        self._expected.pop(held, None)
         if not held.readers:
             self._give_up(held)
             for piece in set(held.pieces.values()):
-                self._buffer.drop(piece)
+                if not piece.waiting:
+                    self._buffer.drop(piece)
         self._buffer.settle(held)
 
     async def read(self, file: OpenObject, offset: int, size: int) -> bytes | memoryview:
@@ -210,18 +213,29 @@ class Reader:
             return await self._bytes(file, start, stop, until)
 
     async def _bytes(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
+        """The bytes of pieces that are there at the same time; collected anew when one of them is thrown away."""
         held = file.held
-        if file.spoiled:
-            raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
-        needed, started = self._collect(held, start, stop, until)
-        with waiting_for(needed):
-            await all_done(needed)
-            await self._proven(file, stop)
-            self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
-            wanted = [piece for piece in needed if piece.overlap(start, stop)]
-            for piece in wanted:
-                self._buffer.touch(piece)
-            return cut(wanted, start, stop)
+        asked_for: set[Piece] = set()
+        while not file.spoiled:
+            needed, started = self._collect(held, start, stop, until)
+            asked_for.update(started)
+            with self._buffer.using(needed):
+                await all_done(needed)
+                if not await self._proven(file, stop) or any(piece not in self._buffer for piece in needed):
+                    continue
+                self._expose(file)
+                wanted = [piece for piece in needed if piece.overlap(start, stop)]
+                missed = (piece for piece in wanted if piece in asked_for and not piece.on_disk)
+                self.counters.missed += sum(piece.overlap(start, stop) for piece in missed)
+                return cut(wanted, start, stop)
+        raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
+
+    def _expose(self, file: OpenObject) -> None:
+        """Take down where bytes go that are handed out without a proof."""
+        proof = file.held.proof
+        if proof.possible and proof.verdict is None:
+            file.held.exposed.add(file.place)
+            self._unproven.add(file.place)
 
     def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
         """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
@@ -231,31 +245,43 @@ class Reader:
         window = self._fetcher.pace.window
         if held.whole:
             start, stop = 0, held.id.size
-        started = [self._start(held, *part) for part in held.missing(start, stop, window)]
+        together = max(min(until, start + window), stop)
+        if not (self._is_busy() and self._buffer.has_room(together - start) and any(held.missing(start, stop))):
+            together = stop
+        # Where what is ahead would find no connection of its own it comes in the same request.
+        parts = held.missing(start, together, window)
+        started = [self._start(held, *part, ahead=part[1] > stop) for part in parts]
         for part in held.missing(stop, until, window):
             if not self._has_time_for(part):
                 break
-            self._start(held, *part)
+            self._start(held, *part, ahead=True)
         return list(held.covering(start, stop)), started
 
     def _has_time_for(self, part: tuple[int, int]) -> bool:
-        """Whether something that nobody waits for may be fetched: one connection stays free for what somebody needs."""
-        return self._running < self._connections - 1 and self._buffer.has_room(part[1] - part[0])
+        """Whether something that nobody waits for may be fetched."""
+        return not self._is_busy() and self._buffer.has_room(part[1] - part[0])
+
+    def _is_busy(self) -> bool:
+        """Whether all connections are in use, but for the one that stays free for what somebody needs."""
+        return self._running >= self._connections - 1
 
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
-            held = self._expected[0]
-            part = next(held.missing(0, held.id.size, self._fetcher.pace.window), None)
-            if part is None or self._buffer.held(held.id) is not held:
-                self._expected.popleft()
+            held, begun = next(iter(self._expected.items()))
+            part = next(held.missing(begun, held.id.size, self._fetcher.pace.window), None)
+            if part is None:
+                del self._expected[held]
+                self._buffer.settle(held)
             elif self._has_time_for(part):
+                self._expected[held] = part[1]
                 self._start(held, *part)
             else:
                 return
 
-    def _start(self, held: Held, start: int, stop: int) -> Piece:
+    def _start(self, held: Held, start: int, stop: int, *, ahead: bool = False) -> Piece:
         piece = self._buffer.add(held, start, stop)
+        piece.ahead = ahead
         self._running += 1
         self._nursery.start_soon(self._run, piece)
         return piece
@@ -275,7 +301,9 @@ class Reader:
         finally:
             self._running -= 1
             piece.done.set()
+            self._buffer.release(piece)
             if piece.error is not None:
+                self._expected.pop(piece.held, None)
                 self._buffer.drop(piece)
         self._pump()
         self._buffer.shrink()
@@ -300,31 +328,24 @@ class Reader:
                 self._buffer.drop(piece)
         self._buffer.settle(held)
 
-    async def _proven(self, file: OpenObject, stop: int) -> None:
+    async def _proven(self, file: OpenObject, stop: int) -> bool:
         """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
 
-        Takes down where bytes go that are handed out without it.
+        False when nothing may be handed out without it, and something that it needs is gone.
         """
-        held, proof = file.held, file.held.proof
-        if not proof.possible or proof.settled.is_set():
-            pass
-        elif held.whole:
-            await self._verdict(held, proof)
-        elif stop == held.id.size and not any(held.missing(proof.position, stop)):
-            rest = list(held.covering(proof.position, stop))
-            with waiting_for(rest):
-                await all_done(rest)
-                await self._verdict(held, proof)
+        held, proof, size = file.held, file.held.proof, file.held.id.size
+        if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
+            rest = list(held.covering(proof.position, size))
+            with self._buffer.using(rest):
+                for piece in rest:
+                    await piece.done.wait()
+                if all(piece.error is None for piece in rest):
+                    # All that it needs is here and stays, or else it is given up: in any case it will be settled.
+                    self._nursery.start_soon(self._prove, held, proof)
+                    await proof.settled.wait()
         if proof.verdict is False or file.spoiled:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
-        if proof.open:
-            held.exposed.add(file.place)
-            self._unproven.add(file.place)
-
-    async def _verdict(self, held: Held, proof: Proof) -> None:
-        """All pieces that the proof needs are here, and stay: whoever is at it will come to the end."""
-        self._nursery.start_soon(self._prove, held, proof)
-        await proof.settled.wait()
+        return not held.whole or not proof.possible or proof.verdict is True
 
     async def _prove(self, held: Held, proof: Proof) -> None:
         """Take the proof as far as it goes now, unless somebody is at it."""
@@ -332,21 +353,20 @@ class Reader:
             return
         proof.running = True
         try:
-            while proof.open and (data := held.at(proof.position)) is not None:
-                await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
-            if not proof.open and not proof.settled.is_set():
-                await self._settle(held, proof)
+            while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
+                assert piece.data is not None
+                with self._buffer.using([piece]):
+                    await trio.to_thread.run_sync(
+                        proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
+                    )
         finally:
             proof.running = False
-
-    async def _settle(self, held: Held, proof: Proof) -> None:
-        """There is a verdict. Who waits for it goes on when nothing that is wrong is left anywhere."""
-        if proof.verdict is False:
-            await self._throw_away(held)
-        else:
-            self._unproven -= held.exposed
-            held.exposed.clear()
-        proof.settled.set()
+        if proof.open and proof.complete:
+            proof.settle()
+            if proof.verdict is False:
+                await self._throw_away(held)
+            else:
+                self._unproven -= held.proven()
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""

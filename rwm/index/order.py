@@ -1,13 +1,13 @@
 """The packs of a state in the order of their upload: what restic reads next, mostly.
 
 Kept in a temporary table of a connection of its own, on disk as far as it is large, because the index has no such order
-and a state may have millions of packs. Packs of one millisecond are in the order of their names.
+and a state may have millions of packs. Packs of one time are beside each other in some order that stays.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
 from rwm.errors import StateNotFound
@@ -33,23 +33,31 @@ class PackOrder:
     def __init__(self, path: Path, info: StateInfo) -> None:
         """Raises StateNotFound, and IndexUnusable also where there is no room for the table."""
         self._connection = connect(path, readonly=True)
-        with errors(TEMPORARY):
-            row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
-            if row is None:
-                raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
-            self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
-            self._connection.execute(_MAKE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
-            self._times = _Times(self._connection)
+        try:
+            with errors(TEMPORARY):
+                self._make(info)
+                self._times = _Times(self._connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self, info: StateInfo) -> None:
+        row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
+        if row is None:
+            raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
+        self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
+        self._connection.execute(_MAKE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
 
     def rank(self, entry: Entry) -> int | None:
         """The place of a pack, counted from 0; None for what is none."""
+        name = entry.key.rpartition("/")[2]
         with errors(TEMPORARY):
-            rank = bisect_left(self._times, entry.last_modified)
-            while (found := self.entry(rank)) is not None and found.last_modified == entry.last_modified:
-                if found.key == entry.key:
-                    return rank
-                rank += 1
-        return None
+            first, after = (bisect(self._times, entry.last_modified) for bisect in (bisect_left, bisect_right))
+            # Whole seconds are all that some servers know, and a copied bucket may have one time for all.
+            same = self._connection.execute(
+                "SELECT rowid FROM upload WHERE rowid > ? AND rowid <= ? AND name = ?", (first, after, pack(name))
+            ).fetchall()
+        return next((row - 1 for (row,) in same if self.entry(row - 1) == entry), None)
 
     def entry(self, rank: int) -> Entry | None:
         """The pack of a place, or None after the last one."""

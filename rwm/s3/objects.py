@@ -195,7 +195,8 @@ def _same_range(answer: Mapping[str, Any], start: int, stop: int, subject: str) 
     """Refuse other bytes than those asked for. A server that ignores the range sends the object from its start."""
     length = answer.get("ContentLength")
     if length != stop - start:
-        raise BadResponse(f"GetObject {subject}: {length} bytes came for bytes {start} to {stop}")
+        came = "no length" if length is None else f"{length} bytes"
+        raise BadResponse(f"GetObject {subject}: {came} came for bytes {start} to {stop}")
     said = str(answer.get("ContentRange", "")).partition("/")[0]
     if said and said != f"bytes {start}-{stop - 1}":
         raise BadResponse(f"GetObject {subject}: {said[:60]!r} came for bytes {start} to {stop}")

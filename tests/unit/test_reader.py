@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 import trio
-import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,66 +17,12 @@ from rwm.errors import AccessDenied, Cancelled, NotFound, S3Error, Unreachable
 from rwm.model import Entry
 from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher, Store
+from rwmfs.fetcher import Fetcher
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import OpenObject
 from rwmfs.reader import ECHO, SCATTERED, Reader, WrongContent
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
-
-MIB = 1 << 20
-DATA = random.Random(1).randbytes(40 * MIB + 12345)
-
-
-def content(key: str) -> bytes:
-    """``size:offset`` names any part of DATA, and so does ``data/xx/HASH``, of what ``pack`` made."""
-    if key in PACKS:
-        return PACKS[key]
-    size, _, offset = key.partition(":")
-    return DATA[int(offset or 0) :][: int(size)]
-
-
-PACKS: dict[str, bytes] = {}
-
-
-def pack(size: int, offset: int = 0) -> str:
-    """The key of a pack, whose name is the hash of its content."""
-    part = DATA[offset:][:size]
-    name = hashlib.sha256(part).hexdigest()
-    key = f"data/{name[:2]}/{name}"
-    PACKS[key] = part
-    return key
-
-
-class Opener(Reader):
-    """Opens by key."""
-
-    def of(self, key: str) -> OpenObject:
-        return self.open(entry_for(key, len(content(key))))
-
-    async def all(self, key: str, step: int = MIB) -> bytes:
-        """What a program gets that reads the object from its start to its end."""
-        file, parts, offset = self.of(key), list[bytes | memoryview](), 0
-        while part := await self.read(file, offset, step):
-            parts.append(part)
-            offset += len(part)
-        self.close(file)
-        return b"".join(parts)
-
-
-@asynccontextmanager
-async def reading(
-    bucket: FakeBucket,
-    limit: int = 256 * MIB,
-    connections: int = 16,
-    seconds: float = 60,
-    disk: Store | None = None,
-    state: FakeTree | None = None,
-) -> AsyncIterator[Opener]:
-    async with trio.open_nursery() as nursery:
-        counters = Counters()
-        fetcher = Fetcher(bucket, counters, disk, connections, seconds)
-        order = (lambda info: state.upload_order()) if state else None
-        yield Opener(fetcher, counters, limit, nursery, connections, order)
+from tests.unit.reading import DATA, MIB, Opener, content, pack, reading, settled
 
 
 def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
@@ -93,10 +36,6 @@ def no_part_twice(bucket: FakeBucket) -> None:
         (key, grain) for key, start, stop in bucket.requests for grain in range(start // GRAIN, -(-stop // GRAIN))
     ]
     assert len(grains) == len(set(grains))
-
-
-async def settled() -> None:
-    await trio.testing.wait_all_tasks_blocked(0.01)
 
 
 @settings(max_examples=60, deadline=None)
@@ -198,6 +137,20 @@ def test_sequential_access_costs_few_large_requests() -> None:
     bucket = run(main)
     no_part_twice(bucket)
     assert len(bucket.requests) < 20
+
+
+@pytest.mark.parametrize(("readers", "connections"), [(1, 1), (6, 1), (6, 2), (12, 4)])
+def test_sequential_access_costs_few_requests_when_connections_are_few(readers: int, connections: int) -> None:
+    size, step = 16 * MIB, 128 * 1024
+
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket, connections=connections) as reader, trio.open_nursery() as nursery:
+            for number in range(readers):
+                nursery.start_soon(reader.all, f"{size}:{number}", step)
+
+    bucket = run(main)
+    no_part_twice(bucket)
+    assert len(bucket.requests) <= readers * (size // MIB)
 
 
 def test_a_read_of_many_windows_is_fetched_in_parallel() -> None:

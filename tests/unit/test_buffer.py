@@ -1,0 +1,211 @@
+"""The memory of a mount: bounded, least recently used first, and what is in use stays."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from rwmfs.buffer import Buffer
+from rwmfs.cachefile import GRAIN
+from rwmfs.counters import Counters
+from rwmfs.objectid import ObjectId
+from rwmfs.pieces import Piece
+
+OBJECT = ObjectId("key", "v1", 100 * GRAIN, "etag")
+
+
+def arrived(buffer: Buffer, number: int, identity: ObjectId = OBJECT) -> Piece:
+    """A piece of one grain that is here."""
+    piece = buffer.add(buffer.held(identity), number * GRAIN, (number + 1) * GRAIN)
+    piece.data = memoryview(bytes(GRAIN))
+    piece.done.set()
+    buffer.release(piece)
+    return piece
+
+
+def test_the_least_recently_used_leaves_first() -> None:
+    buffer = Buffer(2 * GRAIN, Counters())
+    first, second, third = (arrived(buffer, number) for number in range(3))
+    with buffer.using([first]):
+        pass
+    assert first in buffer and third in buffer
+    assert second not in buffer
+    assert buffer.size == 2 * GRAIN
+
+
+def test_what_is_on_its_way_or_in_use_stays_and_leaves_no_room() -> None:
+    buffer = Buffer(2 * GRAIN, Counters())
+    on_its_way = buffer.add(buffer.held(OBJECT), 0, GRAIN)
+    assert buffer.has_room(GRAIN)
+    assert not buffer.has_room(GRAIN + 1)
+    used, other = arrived(buffer, 1), arrived(buffer, 2)
+    with buffer.using([used]), buffer.using([used]):
+        buffer.shrink()
+        assert on_its_way in buffer and used in buffer and other not in buffer
+        assert not buffer.has_room(1)
+    assert buffer.has_room(GRAIN)
+
+
+def test_more_than_the_limit_stays_no_longer_than_it_is_used() -> None:
+    buffer = Buffer(0, Counters())
+    piece = buffer.add(buffer.held(OBJECT), 0, GRAIN)
+    with buffer.using([piece]):
+        piece.data = memoryview(bytes(GRAIN))
+        piece.done.set()
+        buffer.release(piece)
+        buffer.shrink()
+        assert buffer.size == GRAIN
+    assert buffer.size == 0
+    assert len(buffer) == 0
+
+
+def test_what_is_dropped_while_it_is_used_is_gone_once() -> None:
+    buffer = Buffer(10 * GRAIN, Counters())
+    piece = arrived(buffer, 0)
+    with buffer.using([piece]):
+        buffer.drop(piece)
+        buffer.drop(piece)
+        assert piece not in buffer
+    assert buffer.size == 0
+    assert buffer.has_room(buffer.limit)
+    assert not buffer.has_room(buffer.limit + 1)
+
+
+def test_an_object_stays_as_long_as_somebody_has_it_open_or_something_of_it_is_here() -> None:
+    buffer = Buffer(GRAIN, Counters())
+    held = buffer.held(OBJECT)
+    held.readers = 1
+    piece = arrived(buffer, 0)
+    buffer.drop(piece)
+    assert list(buffer) == [held]
+    held.readers = 0
+    buffer.settle(held)
+    assert len(buffer) == 0
+    again = buffer.held(OBJECT)
+    buffer.settle(held)
+    assert list(buffer) == [again], "the one that was settled before is another one"
+
+
+def test_what_left_without_having_been_read_is_counted() -> None:
+    counters = Counters()
+    buffer = Buffer(10 * GRAIN, counters)
+    unread, partly, on_disk, on_its_way = (arrived(buffer, number) for number in range(4))
+    partly.used, on_disk.on_disk, on_its_way.data = 100, True, None
+    assert buffer.unread() == 2 * GRAIN - 100
+    for piece in (unread, partly, on_disk, on_its_way):
+        buffer.drop(piece)
+    assert counters.wasted == 2 * GRAIN - 100
+    assert buffer.unread() == 0
+
+
+def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() -> None:
+    buffer = Buffer(4 * GRAIN, Counters())
+    held = buffer.held(OBJECT)
+    held.readers = 1
+    ahead = buffer.add(held, 0, GRAIN)
+    ahead.ahead = True
+    ahead.done.set()
+    buffer.release(ahead)
+    arrived(buffer, 1)
+    assert buffer.has_room(3 * GRAIN)
+    assert not buffer.has_room(3 * GRAIN + 1)
+    with buffer.using([ahead]):
+        ahead.used = 100
+    assert not buffer.has_room(3 * GRAIN + 1), "the rest of it is still to come"
+    with buffer.using([ahead]):
+        ahead.used = GRAIN
+    assert buffer.has_room(4 * GRAIN)
+
+
+def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
+    buffer = Buffer(4 * GRAIN, Counters())
+    held = buffer.held(OBJECT)
+    held.readers = 1
+    ahead, dropped = buffer.add(held, 0, GRAIN), buffer.add(held, GRAIN, 2 * GRAIN)
+    for piece in (ahead, dropped):
+        piece.ahead = True
+        piece.done.set()
+        buffer.release(piece)
+    assert not buffer.has_room(3 * GRAIN)
+    buffer.drop(dropped)
+    assert buffer.has_room(3 * GRAIN)
+    assert not buffer.has_room(4 * GRAIN)
+    held.readers = 0
+    buffer.closed(held)
+    buffer.closed(held)
+    assert buffer.has_room(4 * GRAIN)
+    assert not buffer.has_room(4 * GRAIN + 1)
+    assert ahead in buffer
+
+
+class BufferMachine(RuleBasedStateMachine):
+    """Whatever happens in which order, sizes are sums, and room is what is neither on its way nor used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffer = Buffer(8 * GRAIN, Counters())
+        self.pieces: list[Piece] = []
+        self.used: list[list[Piece]] = []
+        self.uses: list[object] = []
+
+    @rule(key=st.sampled_from("ab"), number=st.integers(0, 20), count=st.integers(1, 3))
+    def add(self, key: str, number: int, count: int) -> None:
+        held = self.buffer.held(OBJECT._replace(key=key))
+        for start, stop in held.missing(number * GRAIN, (number + count) * GRAIN):
+            self.pieces.append(self.buffer.add(held, start, stop))
+        self.buffer.settle(held)
+
+    @rule(chance=st.randoms(use_true_random=False))
+    @precondition(lambda self: self.pieces)
+    def arrive(self, chance: random.Random) -> None:
+        piece = chance.choice(self.pieces)
+        piece.data = memoryview(bytes(len(piece)))
+        piece.done.set()
+        self.buffer.release(piece)
+        self.buffer.shrink()
+
+    @rule(chance=st.randoms(use_true_random=False))
+    @precondition(lambda self: self.pieces)
+    def use(self, chance: random.Random) -> None:
+        pieces = chance.sample(self.pieces, min(len(self.pieces), 3))
+        use = self.buffer.using(pieces)
+        use.__enter__()
+        self.used.append(pieces)
+        self.uses.append(use)
+
+    @rule()
+    @precondition(lambda self: self.uses)
+    def end_use(self) -> None:
+        self.used.pop()
+        self.uses.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
+        assert self.buffer.size <= self.buffer.limit or not self._idle()
+
+    @rule(chance=st.randoms(use_true_random=False))
+    @precondition(lambda self: self.pieces)
+    def drop(self, chance: random.Random) -> None:
+        self.buffer.drop(chance.choice(self.pieces))
+
+    def _idle(self) -> list[Piece]:
+        return [piece for piece in self._here() if piece.done.is_set() and not piece.waiting]
+
+    def _here(self) -> set[Piece]:
+        return {piece for held in self.buffer for piece in held.pieces.values()}
+
+    @invariant()
+    def adds_up(self) -> None:
+        here = self._here()
+        assert self.buffer.size == sum(map(len, here))
+        assert all((piece in self.buffer) == (piece in here) for piece in self.pieces)
+        for piece in self.pieces:
+            assert piece.waiting == sum(piece in pieces for pieces in self.used)
+        room = self.buffer.limit - sum(map(len, here)) + sum(map(len, self._idle()))
+        assert self.buffer.has_room(room)
+        assert not self.buffer.has_room(room + 1)
+        assert all(held.pieces for held in self.buffer)
+
+
+TestBuffer = BufferMachine.TestCase
+TestBuffer.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
