@@ -71,7 +71,8 @@ class Held:
     def make_whole(self) -> None:
         """Hand out nothing from now on before all of it is here and proven."""
         if not self.whole:
-            self.whole, self.proof = True, Proof(self.id)
+            self.whole = True
+            self._prove_anew()
 
     def add(self, start: int, stop: int) -> Piece:
         """A new piece, where there is none."""
@@ -85,7 +86,12 @@ class Held:
         for grain in _grains(piece.start, piece.stop):
             del self.pieces[grain]
         if self.whole or self.proof.verdict is not None:
-            self.proof = Proof(self.id)
+            self._prove_anew()
+
+    def _prove_anew(self) -> None:
+        """Begin a new proof. Whoever waits for the one before has to know that there will be no verdict."""
+        self.proof.settled.set()
+        self.proof = Proof(self.id)
 
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
         """The pieces that have something of a range, in order."""

@@ -17,7 +17,8 @@ from rwmfs.objectid import ObjectId
 class Proof:
     """The proof of one object version. ``position`` is how many bytes from the start are in it.
 
-    ``running`` says that somebody is at it, ``settled`` comes with the verdict.
+    ``running`` says that somebody is at it. ``settled`` comes with the verdict, or without one when another proof takes
+    its place.
     """
 
     __slots__ = ("_hash", "expected", "position", "running", "settled", "size", "verdict")

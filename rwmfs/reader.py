@@ -168,13 +168,10 @@ class Reader:
             return b""
         until = self._plan(file, start, stop)
         try:
-            data = await self._bytes(file.held, start, stop, until)
-        except WrongContent:
-            if not file.held.whole:
-                self.counters.failed += 1
-                raise
-            # Nothing of it was handed out so far, and what failed may have been the network.
-            data = await self._bytes(file.held, start, stop, until)
+            data = await self._right(file.held, start, stop, until)
+        except RwmError:
+            self.counters.failed += 1
+            raise
         file.read += len(data)
         if self._foresight:
             self._foresight.read(len(data))
@@ -193,16 +190,28 @@ class Reader:
             held.make_whole()
         return until
 
+    async def _right(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
+        """The bytes; those of an object of which nothing was handed out so far are fetched anew once if wrong."""
+        try:
+            return await self._bytes(held, start, stop, until)
+        except WrongContent:
+            if not held.whole:
+                raise
+        return await self._bytes(held, start, stop, until)  # what failed may have been the network
+
     async def _bytes(self, held: Held, start: int, stop: int, until: int) -> bytes | memoryview:
-        needed, started = self._collect(held, start, stop, until)
-        with _waiting_for(needed):
-            await _all_done(needed)
-            await self._proven(held, stop)
-            self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
-            wanted = [piece for piece in needed if piece.overlap(start, stop)]
-            for piece in wanted:
-                self._buffer.touch(piece)
-            return cut(wanted, start, stop)
+        while True:
+            proof = held.proof  # of what is collected now: if that is thrown away, there is a new one for what comes
+            needed, started = self._collect(held, start, stop, until)
+            with _waiting_for(needed):
+                await _all_done(needed)
+                if not await self._proven(held, proof, stop):
+                    continue
+                self.counters.missed += sum(piece.overlap(start, stop) for piece in started if not piece.on_disk)
+                wanted = [piece for piece in needed if piece.overlap(start, stop)]
+                for piece in wanted:
+                    self._buffer.touch(piece)
+                return cut(wanted, start, stop)
 
     def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
         """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
@@ -277,9 +286,11 @@ class Reader:
                 self._buffer.drop(piece)
         self._buffer.settle(held)
 
-    async def _proven(self, held: Held, stop: int) -> None:
-        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent."""
-        proof = held.proof
+    async def _proven(self, held: Held, proof: Proof, stop: int) -> bool:
+        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
+
+        False when another proof has taken its place, so that the read has to begin anew.
+        """
         if proof.open and held.whole:
             await self._verdict(held, proof)
         elif proof.open and stop == held.id.size and not any(held.missing(proof.position, stop)):
@@ -289,9 +300,10 @@ class Reader:
                 await self._verdict(held, proof)
         if proof.verdict is False:
             raise WrongContent(f"the content of {held.id.key} is not what its name says")
+        return not (proof.open and held.whole)
 
     async def _verdict(self, held: Held, proof: Proof) -> None:
-        """All pieces that the proof needs are here, and stay: whoever is at it will come to the end."""
+        """All pieces that the proof needs are here, and stay, or it is not the object's proof any more."""
         self._nursery.start_soon(self._prove, held, proof)
         await proof.settled.wait()
 
@@ -301,7 +313,7 @@ class Reader:
             return
         proof.running = True
         try:
-            while proof.open and (data := held.at(proof.position)) is not None:
+            while proof.open and held.proof is proof and (data := held.at(proof.position)) is not None:
                 await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
         finally:
             proof.running = False
