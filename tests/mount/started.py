@@ -1,6 +1,6 @@
 """``rwmfs mount --foreground`` as a child of ours, so that its end can be seen: how soon, how, and what it leaves.
 
-``python -m tests.mount.started …`` is rwmfs, but that it waits for a silent server half a second only.
+``python -m tests.mount.started …`` is IMPATIENT: rwmfs that waits for a silent server half a second only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ from rwmfs.mountpoint import mounted_at
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.mount.test_command import Place
 
+IMPATIENT = "tests.mount.started"
+
 
 class Started:
     """A mount of the latest state of a place's bucket, or of all, at ``path``; its log is in ``log``."""
 
-    def __init__(self, place: Place, *words: str, at: str | None = "latest", name: str = "mnt") -> None:
+    def __init__(
+        self, place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+    ) -> None:
         directory = place.shell.directory
         self.path = directory / name
         self.path.mkdir(exist_ok=True)
@@ -30,7 +34,7 @@ class Started:
         what = ["mount", "-f", place.bucket, name, *(["--at", at] if at else []), *words]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.mount.started", "-v", *what],
+                [sys.executable, "-m", program, "-v", *what],
                 cwd=directory,
                 env=place.shell.environment | {"PYTHONPATH": str(REPOSITORY)},
                 stdout=subprocess.DEVNULL,
@@ -55,9 +59,11 @@ class Started:
 
 
 @contextlib.contextmanager
-def started(place: Place, *words: str, at: str | None = "latest", name: str = "mnt") -> Iterator[Started]:
+def started(
+    place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+) -> Iterator[Started]:
     """A mount that can be used. Whatever the test did, it and its process are gone at the end."""
-    mount = Started(place, *words, at=at, name=name)
+    mount = Started(place, *words, at=at, name=name, program=program)
     try:
         mount.wait()
         yield mount

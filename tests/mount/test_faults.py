@@ -30,7 +30,7 @@ from bench.proxy import (
     WrongVersion,
     matching,
 )
-from tests.mount.started import started
+from tests.mount.started import IMPATIENT, started
 from tests.mount.test_command import Place
 from tests.mount.test_model import MIB, SIZES, content, pack
 from tests.servers import Server
@@ -135,7 +135,7 @@ def test_every_byte_is_right_and_is_read_in_the_end(
     words = ["--buffer-size", buffer, "--connections", connections, "--cache-size", cache]
     words += ["--cache-dir", str(tmp_path / "cache")]
     proxy.forget()
-    with started(place, *words, at=at) as filesystem:
+    with started(place, *words, at=at, program=IMPATIENT) as filesystem:
         root = filesystem.path / ("" if at else "latest")
         for seed in range(2):
             faults(proxy, random.Random(seed))
