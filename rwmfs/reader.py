@@ -10,7 +10,8 @@ fetches that nobody waits for are given up.
 
 **Proof.** Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object
 that is fetched whole nothing is handed out before that is done; of another one that is read from end to end the last
-bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk.
+bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk. A read takes the verdict on the
+pieces that it collected itself: those that come in their place have a proof of their own.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
 again. It is logged once, where it happens. A failed fetch ahead of a reader fails nobody.
