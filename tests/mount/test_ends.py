@@ -75,6 +75,11 @@ class Cat:
         assert (self._process.returncode, error) == (0, b"")
         return data
 
+    def kill(self) -> None:
+        """kill -9, as somebody who has waited long enough."""
+        self._process.kill()
+        self._process.communicate(timeout=SECONDS)
+
     def failed(self) -> bool:
         """Whether it was told that there is no mount any more."""
         _, error = self._process.communicate(timeout=SECONDS)
@@ -133,6 +138,14 @@ def test_a_signal_ends_it_while_the_server_hangs(place: Place, proxy: Proxy, num
         mount.process.send_signal(number)
         assert mount.ended() == 0
         assert all(reader.failed() for reader in readers)
+
+
+def test_a_reader_who_is_killed_while_the_server_hangs_does_not_keep_it(place: Place, proxy: Proxy) -> None:
+    with started(place) as mount:
+        for reader in hanging(proxy, mount.path):
+            reader.kill()
+        place.shell("rwmfs", "umount", "mnt")
+        assert mount.ended() == 0
 
 
 def test_in_the_background_it_ends_too_while_the_server_hangs(place: Place, proxy: Proxy) -> None:
