@@ -14,10 +14,13 @@ from rwm.errors import RwmError
 PARTS = ("listing", "parallel", "memory", "index", "syncing", "looking", "restore")
 """Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
 
+NAMED = ("soak",)
+"""Those that run only when they are named."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the parts; what they start ends with them, however that happens."""
-    names, options = parse(arguments, PARTS)
+    names, options = parse(arguments, PARTS, NAMED)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     for name in names:
         started = time.monotonic()

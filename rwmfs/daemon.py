@@ -6,7 +6,8 @@ that the child was killed. The parent waits for the end of a child that failed, 
 ready has a session of its own and belongs to init as soon as the parent ends.
 
 Until then it stays in the process group of the caller: under an automount nobody else may touch the mountpoint before
-the mount is there. So Ctrl-C reaches both of them; the child leaves it to the parent, which ends it.
+the mount is there. So Ctrl-C reaches both of them; the child leaves it to the parent, which ends it. The parent ends it
+too when it is told to end itself.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from rwm.errors import MountError, RwmError
 
 log = logging.getLogger(__name__)
+
+ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 Ready = Callable[[dict[str, Any]], None]
 """What the child calls once it is ready, with a report of plain values."""
@@ -36,18 +40,19 @@ def in_background(serve: Callable[[Ready], None]) -> dict[str, Any]:
     sys.stdout.flush()
     sys.stderr.flush()
     inlet, outlet = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(inlet)
-        _child(serve, outlet)
-    os.close(outlet)
-    try:
-        with os.fdopen(inlet, "rb") as pipe:
-            answer = pipe.read()
-    except BaseException:  # Ctrl-C while it starts: no mount is left behind
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
-        raise
+    with _signals_are_exceptions():
+        child = os.fork()
+        if child == 0:
+            os.close(inlet)
+            _child(serve, outlet)
+        os.close(outlet)
+        try:
+            with os.fdopen(inlet, "rb") as pipe:
+                answer = pipe.read()
+        except BaseException:  # told to end while it starts: no mount is left behind
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+            raise
     message = json.loads(answer) if answer else {}
     if "ready" in message:
         report: dict[str, Any] = message["ready"]
@@ -58,6 +63,24 @@ def in_background(serve: Callable[[Ready], None]) -> dict[str, Any]:
     error = RwmError(message["error"], hint=message["hint"])
     error.exit_code = message["exit_code"]
     raise error
+
+
+@contextmanager
+def _signals_are_exceptions() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise SystemExit, unless they are ignored."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _how(status: int) -> str:
@@ -84,6 +107,9 @@ def _child(serve: Callable[[Ready], None], outlet: int) -> NoReturn:
     code = 0
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
         _close_inherited(outlet)
         serve(ready)
     except BaseException as error:

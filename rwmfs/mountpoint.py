@@ -13,6 +13,7 @@ from rwm.errors import MountError
 from rwm.process import find, run
 
 FSTYPE = "fuse.rwmfs"
+FUSE = Path("/dev/fuse")
 READ_AHEAD_KIB = 1024
 MOUNTINFO = Path("/proc/self/mountinfo")
 
@@ -80,6 +81,15 @@ def enlarge_requests(path: Path) -> None:
     if mounted is not None:
         with contextlib.suppress(OSError):
             Path(f"/sys/class/bdi/{mounted.device}/read_ahead_kb").write_text(str(READ_AHEAD_KIB))
+
+
+def fuse_descriptor() -> int:
+    """The descriptor by which this process, which has one mount, talks to the kernel; raises MountError."""
+    for name in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the one that lists the directory
+            if name.readlink() == FUSE:
+                return int(name.name)
+    raise MountError(f"{FUSE} is not open")
 
 
 def unmount(mountpoint: Path) -> None:

@@ -9,6 +9,7 @@ process. SIGUSR1 asks what the mount has done so far: the answer is a line in th
 from __future__ import annotations
 
 import logging
+import select
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from rwmfs import allocator
 from rwmfs.access import Access
 from rwmfs.counters import Counters
 from rwmfs.fetcher import CONNECTIONS, SECONDS, Fetcher, Store
-from rwmfs.mountpoint import enlarge_requests
+from rwmfs.mountpoint import enlarge_requests, fuse_descriptor
 from rwmfs.operations import Operations
 from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 TASKS = 256
 """Requests of the kernel that are worked on at once. Reads that wait for S3 must not keep the others out."""
+
+MOMENT = 0.5
+"""Seconds between two looks at whether the kernel is done with us."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 QUESTION = signal.SIGUSR1
@@ -117,6 +121,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
             try:
                 nursery.start_soon(_until_signal, signals, counters, tree, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)
+                nursery.start_soon(_until_unmounted, nursery.cancel_scope)
                 await pyfuse3.main(max_tasks=TASKS)
                 nursery.cancel_scope.cancel()
             finally:
@@ -131,6 +136,18 @@ async def _when_usable(mount: Mount, ready: Callable[[], None]) -> None:
     enlarge_requests(mount.mountpoint)
     log.info("mounted %s at %s", mount.name, mount.mountpoint)
     ready()
+
+
+async def _until_unmounted(scope: trio.CancelScope) -> None:
+    """Cancel when the kernel has hung up.
+
+    pyfuse3 notices as well, but waits for reads under way: of programs that were killed while the server was silent.
+    """
+    device = select.poll()
+    device.register(fuse_descriptor(), 0)  # an error is told even if nothing is asked for
+    while not device.poll(0):
+        await trio.sleep(MOMENT)
+    scope.cancel()
 
 
 def _mount(mount: Mount, operations: Operations) -> None:

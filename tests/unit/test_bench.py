@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import http.client
 import io
+import os
 import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from bench import memory, pages, table, year
-from bench.__main__ import PARTS, main
+from bench.__main__ import NAMED, PARTS, main
 from bench.options import Options, parse
 from bench.server import serving
+from bench.soak import Size, growth, look
 from bench.states import Repository
+from bench.table import MIB
 from rwm.model import ObjectVersion
 from rwm.names import hidden_keys
 from rwm.original import read_original
@@ -195,7 +200,41 @@ def test_a_part_says_how_long_it_took(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert re.fullmatch(r"memory: done in \d+ s\n\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["--objects", "0"], ["--objects", "many"]])
+def test_a_soak_runs_only_if_it_is_named() -> None:
+    assert parse([], PARTS, NAMED)[0] == list(PARTS)
+    names, options = parse(["soak", "restore", "--minutes", "0.5"], PARTS, NAMED)
+    assert (names, options.minutes) == (["restore", "soak"], 0.5)
+
+
+FLAT = [Size(200 * MIB, 30, 20)] * 120
+
+
+@pytest.mark.parametrize(
+    ("end", "found"),
+    [
+        (Size(200 * MIB, 30, 20), []),
+        (Size(239 * MIB, 52, 41), []),
+        (Size(241 * MIB, 30, 20), ["memory has grown from 200.0 MiB to 241.0 MiB"]),
+        (
+            Size(10 * MIB, 54, 43),
+            ["descriptors have grown from 30 to 54", "threads have grown from 20 to 43"],
+        ),
+    ],
+)
+def test_what_has_grown_in_a_soak_is_told(end: Size, found: list[str]) -> None:
+    assert growth([*FLAT, *[end] * 60], base=120, window=60) == found
+
+
+def test_the_size_of_a_process() -> None:
+    before = look(os.getpid())
+    with Path(os.devnull).open(), ThreadPoolExecutor(1) as pool:
+        during = pool.submit(look, os.getpid()).result()
+    assert during.resident > MIB
+    assert during.descriptors > before.descriptors
+    assert during.threads > before.threads
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["--objects", "0"], ["--objects", "many"], ["--minutes", "0"]])
 def test_what_is_not_understood_is_an_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -205,4 +244,4 @@ def test_what_is_not_understood_is_an_error(arguments: list[str], capsys: pytest
 
 def test_help_names_the_parts() -> None:
     done = subprocess.run([sys.executable, "-m", "bench", "--help"], capture_output=True, text=True, check=True)
-    assert all(part in done.stdout for part in PARTS)
+    assert all(part in done.stdout for part in (*PARTS, *NAMED))

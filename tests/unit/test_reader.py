@@ -13,6 +13,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rwmfs.pieces as pieces_module
+import rwmfs.reader as reader_module
 from rwm.errors import AccessDenied, Cancelled, NotFound, S3Error, Unreachable
 from rwm.model import Entry
 from rwmfs.cachefile import GRAIN
@@ -20,6 +22,7 @@ from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import OpenObject
+from rwmfs.pieces import Piece
 from rwmfs.reader import ECHO, SCATTERED, Reader, WrongContent
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 from tests.unit.reading import DATA, MIB, Opener, content, pack, reading, settled
@@ -466,6 +469,65 @@ def test_wrong_content_that_does_not_come_again_does_no_harm() -> None:
     trio.run(main)
 
 
+def test_who_comes_late_gets_nothing_of_what_was_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pieces are here, and found to be wrong before the reader goes on."""
+    key, waited = pack(5000), pieces_module.all_done
+
+    async def late(pieces: list[Piece]) -> None:
+        await waited(pieces)
+        await settled()
+
+    async def main() -> None:
+        bucket = FakeBucket(damaged(key, 17))
+
+        def fault(key: str, start: int, stop: int) -> None:
+            if len(bucket.requests) == 2:
+                bucket.content = content
+
+        bucket.fault = fault
+        monkeypatch.setattr(reader_module, "all_done", late)
+        async with reading(bucket) as reader, trio.open_nursery() as nursery:
+            got: list[bytes] = []
+
+            async def one() -> None:
+                got.append(await reader.all(key))
+
+            for _ in range(3):
+                nursery.start_soon(one)
+        assert got == [content(key)] * 3
+
+    trio.run(main)
+
+
+def test_a_read_goes_on_when_the_object_is_fetched_whole_meanwhile_and_that_fails() -> None:
+    key, go = pack(10 * MIB), threading.Event()
+
+    async def main(bucket: FakeBucket) -> None:
+        def fault(key: str, start: int, stop: int) -> None:
+            if start == 5 * MIB:
+                go.wait(10)
+            elif len(bucket.requests) < 5:
+                raise AccessDenied("for now")
+
+        bucket.fault = fault
+        async with reading(bucket) as reader, trio.open_nursery() as nursery:
+            file, got = reader.of(key), list[bytes]()
+
+            async def one() -> None:
+                got.append(bytes(await reader.read(file, 5 * MIB, 100)))
+
+            nursery.start_soon(one)
+            await settled()
+            file.held.make_whole()
+            with pytest.raises(S3Error, match="for now"):
+                await reader.read(reader.of(key), 0, 1)
+            await settled()
+            go.set()
+        assert (got, reader.counters.failed) == ([DATA[5 * MIB :][:100]], 1)
+
+    run(main)
+
+
 @pytest.mark.parametrize("place", [0, 5 * MIB, 10 * MIB - 1])
 def test_an_object_that_is_read_from_end_to_end_does_not_end_well_when_it_is_wrong(place: int) -> None:
     key = pack(10 * MIB)
@@ -584,7 +646,7 @@ def test_the_kernel_does_not_keep_what_is_wrong() -> None:
 
 
 class SlowDisk:
-    """A disk that writes nothing before an object is dropped, and then all the same."""
+    """A disk that writes the start of an object only when it was dropped, and then all the same."""
 
     def __init__(self) -> None:
         self.kept: set[int] = set()
@@ -594,7 +656,8 @@ class SlowDisk:
         return None
 
     def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
-        self.dropped.wait(10)
+        if start == 0:
+            self.dropped.wait(10)
         self.kept.add(start)
 
     def drop(self, identity: ObjectId) -> None:

@@ -1,0 +1,91 @@
+"""``rwmfs mount --foreground`` as a child of ours, so that its end can be seen: how soon, how, and what it leaves.
+
+``python -m tests.mount.started …`` is IMPATIENT: rwmfs that waits for a silent server half a second only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rwmfs import cli, start
+from rwmfs.mountpoint import mounted_at
+from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
+from tests.mount.test_command import Place
+
+IMPATIENT = "tests.mount.started"
+
+
+class Started:
+    """A mount of the latest state of a place's bucket, or of all, at ``path``; its log is in ``log``."""
+
+    def __init__(
+        self, place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+    ) -> None:
+        directory = place.shell.directory
+        self.path = directory / name
+        self.path.mkdir(exist_ok=True)
+        self.log = directory / f"{name}.log"
+        what = ["mount", "-f", place.bucket, name, *(["--at", at] if at else []), *words]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", program, "-v", *what],
+                cwd=directory,
+                env=place.shell.environment | {"PYTHONPATH": str(REPOSITORY)},
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Until it can be used."""
+        wait_until(lambda: self.process.poll() is not None or f" at {self.path}\n" in self.said(), "the mount")
+        assert self.process.poll() is None, self.said()
+
+    def said(self) -> str:
+        """Its log so far, and what it printed before there was one."""
+        return self.log.read_text()
+
+    def ended(self) -> int:
+        """Its exit code, once nothing of it is left: no process, and no mount."""
+        code = self.process.wait(SECONDS)
+        assert mounted_at(self.path) is None
+        return code
+
+
+@contextlib.contextmanager
+def started(
+    place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+) -> Iterator[Started]:
+    """A mount that can be used. Whatever the test did, it and its process are gone at the end."""
+    mount = Started(place, *words, at=at, name=name, program=program)
+    try:
+        mount.wait()
+        yield mount
+    finally:
+        mount.process.kill()
+        mount.process.wait(SECONDS)
+        while mounted_at(mount.path) is not None:
+            subprocess.run(["fusermount3", "-uz", mount.path], check=True)
+
+
+def is_free(lock: Path) -> bool:
+    """Whether nobody holds the lock."""
+    descriptor = os.open(lock, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+if __name__ == "__main__":
+    start.SILENCE = 0.5
+    cli.main()

@@ -1,0 +1,268 @@
+"""A mount against a dictionary of keys and bytes: whatever is recorded, read and going wrong, it shows just that.
+
+The index, the tree, the handlers, the reader and the disk cache are the real ones. The kernel is not, and neither is
+S3, whose answers fail as each example says. ``test_faults`` has both of them.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+import stat
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import pyfuse3
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rwm.content import expected_sha256
+from rwm.errors import BadResponse, Unreachable
+from rwm.index import Index
+from rwm.model import Entry, StateInfo
+from rwm.names import hidden_keys
+from rwmfs.browse import Browse
+from rwmfs.cachefile import GRAIN
+from rwmfs.counters import Counters
+from rwmfs.diskcache import DiskCache
+from rwmfs.fetcher import Fetcher
+from rwmfs.operations import Operations
+from rwmfs.pace import LEAST as WINDOW
+from rwmfs.reader import Reader
+from rwmfs.scratch import Scratch
+from rwmfs.shown import OneState, Shown
+from rwmfs.tree import InodeTree
+from tests.unit.kernel import CONTEXT, Kernel
+from tests.unit.states import BUCKET, state
+
+MIB = 1 << 20
+DATA = random.Random(3).randbytes(10 * MIB)
+SIZES = [0, 1, GRAIN - 1, GRAIN, GRAIN + 1, 4 * GRAIN, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 777]
+EDGES = [0, GRAIN, 4 * GRAIN, WINDOW, 2 * WINDOW]
+Contents = dict[str, bytes]
+
+
+def content(size: int, seed: str) -> bytes:
+    """So many bytes, other ones for another seed."""
+    start = sum(seed.encode()) * 37 % MIB
+    return DATA[start : start + size]
+
+
+def pack(size: int, seed: str) -> tuple[str, bytes]:
+    """A file of restic's: its name is the hash of its content."""
+    data = content(size, seed)
+    name = hashlib.sha256(data).hexdigest()
+    return f"data/{name[:2]}/{name}", data
+
+
+names = st.sampled_from(["a", "b", "é\n", "..", "", "n\0", "x" * 255, "x" * 256, "locks", "data", "ff"])
+keys = st.lists(names, min_size=1, max_size=3).map("/".join).filter(bool)
+drawn = st.lists(st.tuples(st.one_of(keys, st.integers(1, 3)), st.sampled_from(SIZES)), max_size=12)
+"""Keys with their sizes; a number stands for a pack."""
+
+
+def made(drawn: list[tuple[str | int, int]]) -> Contents:
+    """The files that were drawn."""
+    files = [pack(size, str(key)) if isinstance(key, int) else (key, content(size, key)) for key, size in drawn]
+    return dict(files)
+
+
+places = st.one_of(st.sampled_from(EDGES), st.floats(0, 1))
+Read = tuple[int, float, int, int]
+reads = st.tuples(
+    st.integers(0, 12), places, st.integers(-2, 2), st.sampled_from([1, 4096, GRAIN, 128 << 10, MIB, 5 * MIB])
+)
+plans = st.lists(st.lists(reads, max_size=6), min_size=1, max_size=4)
+"""For each reader the number of a file, from where on it reads (bytes, or a part of its size), and how much."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one mount. Sizes are in bytes; without ``room`` there is no disk cache."""
+
+    memory: int
+    connections: int
+    room: int
+    browse: bool
+
+
+mounts = st.builds(
+    Settings,
+    memory=st.sampled_from([MIB, 20 * MIB, 64 * MIB]),
+    connections=st.sampled_from([1, 2, 16]),
+    room=st.sampled_from([0, 2 * MIB, 64 * MIB]),
+    browse=st.booleans(),
+)
+faults = st.lists(st.sampled_from(["", "silent", "bad", "short", "wrong", "crash"]), max_size=20)
+
+
+class Bucket:
+    """Every object of the model, and a fault for each of the first requests."""
+
+    bucket = BUCKET
+
+    def __init__(self, files: Contents, faults: list[str], provable: Callable[[str], bool]) -> None:
+        self._files = files
+        self._faults = iter(faults)
+        self._provable = provable
+        self._lock = threading.Lock()
+
+    def read_range(
+        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+    ) -> bytes:
+        with self._lock:
+            fault = next(self._faults, "")
+        assert version_id == version_of(key)
+        data = self._files[key][start:stop]
+        if fault == "silent":
+            raise Unreachable("no answer")
+        if fault == "bad":
+            raise BadResponse("another version")
+        if fault == "crash":
+            raise RuntimeError("nobody foresaw this")
+        if fault == "short":
+            return data[:-1]
+        if fault == "wrong" and self._provable(key):
+            return bytes([data[0] ^ 1]) + data[1:]
+        return data
+
+
+def version_of(key: str) -> str:
+    return hashlib.md5(key.encode()).hexdigest()
+
+
+def recorded(index: Index, contents: Contents) -> StateInfo:
+    """A state of these files."""
+    entries = sorted(Entry(key, version_of(key), len(data), "etag", 1000) for key, data in contents.items())
+    info = state(1, entries)
+    index.record(info, entries)
+    return info
+
+
+def shown_files(contents: Contents) -> Contents:
+    """What a mount has to show: all but hidden keys, and but for what the state has in locks."""
+    hidden = hidden_keys(contents)
+    return {key: data for key, data in contents.items() if key not in hidden and key.split("/")[0] != "locks"}
+
+
+def walked(files: Mapping[str, bytes]) -> dict[str, int | None]:
+    """Every path with its size, directories with None."""
+    found: dict[str, int | None] = {"locks": None}
+    for key, data in files.items():
+        found |= dict.fromkeys(key[:end] for end, letter in enumerate(key) if letter == "/")
+        found[key] = len(data)
+    return found
+
+
+class Client(Kernel):
+    """Programs on a mount, in the directory ``root`` of it."""
+
+    def __init__(self, ops: Operations, patch: pytest.MonkeyPatch, root: str) -> None:
+        super().__init__(ops, patch)
+        self.root = root
+
+    async def walk(self, path: str = "") -> dict[str, int | None]:
+        """As ``walked``."""
+        found: dict[str, int | None] = {}
+        for name in await self.names(f"{self.root}/{path}".strip("/")):
+            here = f"{path}/{name}".lstrip("/")
+            attributes = await self.lookup(f"{self.root}/{here}".lstrip("/"))
+            if stat.S_ISDIR(attributes.st_mode):
+                found |= {here: None} | await self.walk(here)
+            else:
+                found[here] = attributes.st_size
+        return found
+
+    async def reader(self, files: Contents, plan: list[Read], tries: int) -> None:
+        """Read what the plan says, each file opened once; a read that fails is tried again."""
+        keys, handles = sorted(files, key=lambda key: -len(files[key])), dict[str, int]()
+        for number, place, shift, size in plan if keys else []:
+            key = keys[number % len(keys)]
+            offset = max(0, shift + int(place if isinstance(place, int) else place * len(files[key])))
+            if key not in handles:
+                inode = (await self.lookup(f"{self.root}/{key}".lstrip("/"))).st_ino
+                handles[key] = (await self.ops.open(inode, os.O_RDONLY, CONTEXT)).fh
+            assert await self._read(handles[key], offset, size, tries) == files[key][offset : offset + size]
+        for handle in handles.values():
+            await self.ops.release(handle)
+
+    async def _read(self, handle: int, offset: int, size: int, tries: int) -> bytes:
+        while True:
+            try:
+                return bytes(await self.ops.read(handle, offset, size))
+            except pyfuse3.FUSEError as error:
+                assert error.errno == errno.EIO, "restic would take anything else for an answer"
+                assert tries > 0, "it has failed more often than S3 has"
+                tries -= 1
+
+
+@settings(max_examples=120, deadline=None)
+@given(drawn, mounts, plans, plans, faults, st.booleans())
+def test_a_mount_is_its_state(
+    drawn: list[tuple[str | int, int]],
+    options: Settings,
+    before: list[list[Read]],
+    after: list[list[Read]],
+    faults: list[str],
+    damage: bool,
+) -> None:
+    """It is mounted twice upon the same disk cache, which may be damaged in between."""
+    contents = made(drawn)
+    files = shown_files(contents)
+    # Only what is fetched whole is proven before a byte of it is handed out.
+    whole = min(WINDOW, options.memory // 4)
+    bucket = Bucket(contents, faults, lambda key: expected_sha256(key) is not None and len(contents[key]) <= whole)
+
+    async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
+        with Index.open(directory / "index", readonly=True) as index:
+            info = index.resolve("latest", BUCKET)
+            shown = Browse(index, BUCKET) if options.browse else OneState(index.tree(info), index.trust)
+            async with handlers(shown, bucket, options, directory) as ops:
+                client = Client(ops, patch, f"ids/{info.id}" if options.browse else "")
+                async with trio.open_nursery() as nursery:
+                    for plan in plans:
+                        nursery.start_soon(client.reader, files, plan, len(faults))
+                assert await client.walk() == walked(files)
+
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rwmfs.fetcher._pauses", lambda: repeat(0.0))
+        with Index.open(Path(name) / "index") as index:
+            recorded(index, contents)
+        trio.run(run, Path(name), patch, before)
+        if damage:
+            for path in cached(Path(name)):
+                flip(path)
+        trio.run(run, Path(name), patch, before + after)
+
+
+@asynccontextmanager
+async def handlers(shown: Shown, bucket: Bucket, options: Settings, directory: Path) -> AsyncIterator[Operations]:
+    """As a session makes them."""
+    counters = Counters()
+    disk = DiskCache(directory / "cache", options.room, "http://server", BUCKET) if options.room else None
+    fetcher = Fetcher(bucket, counters, disk, options.connections)
+    async with trio.open_nursery() as nursery:
+        order = shown.upload_order
+        reader = Reader(fetcher, counters, options.memory, nursery, options.connections, order)
+        yield Operations(InodeTree(shown), Scratch(), reader)
+
+
+def cached(directory: Path) -> list[Path]:
+    """The files of the disk cache."""
+    return list((directory / "cache" / "blocks").glob("??/*"))
+
+
+def flip(path: Path) -> None:
+    """Change a byte in the middle, where the content is."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
