@@ -8,12 +8,8 @@ fetched twice at a time.
 read that is cancelled leaves its fetches to the others who wait for them. When the last handle of an object is closed,
 fetches that nobody waits for are given up.
 
-**Proof.** Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object
-that is fetched whole nothing is handed out before that is done; of another one that is read from end to end the last
-bytes wait for it. What turns out to be wrong is thrown away, in memory and on disk. If something of it was handed out
-before, every handle that is open then gets nothing but errors: the kernel asks again, in small parts, for what failed,
-and would get bytes that nothing proves. And whoever opens the file next tells the kernel not to keep what it has of it
-(``OpenObject.keep``); so it is with all bytes that were handed out unproven, also when no verdict ever came.
+**Proof.** What the name of an object says of its content is proven before it is handed out, as far as that can be: see
+``proving``.
 
 **Failure.** A fetch that fails fails the reads that wait for it at that moment, and is forgotten: the next read tries
 again. But the kernel asks a second time for the first page of what failed, and nobody should wait twice: what took long
@@ -28,7 +24,7 @@ from collections.abc import Callable
 
 import trio
 
-from rwm.errors import BadResponse, RwmError, S3Error, Unreachable
+from rwm.errors import RwmError, S3Error, Unreachable
 from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.buffer import Buffer
 from rwmfs.cachefile import GRAIN
@@ -40,7 +36,7 @@ from rwmfs.objectid import ObjectId
 from rwmfs.openobject import Failure, OpenObject
 from rwmfs.pace import LEAST
 from rwmfs.pieces import Held, Piece, all_done, cut
-from rwmfs.proof import Proof
+from rwmfs.proving import Proving, WrongContent, tell
 from rwmfs.readahead import Readahead
 
 log = logging.getLogger(__name__)
@@ -60,13 +56,6 @@ AHEAD = 16 * 1024 * 1024
 
 ECHO = 1.0
 """Seconds for which a read that took longer than that to fail is not tried again by who made it."""
-
-HASHING = 2
-"""Threads that hash at a time."""
-
-
-class WrongContent(BadResponse):
-    """The bytes are not those that the object's name is the hash of."""
 
 
 class Reader:
@@ -94,10 +83,9 @@ class Reader:
         self._whole = min(WHOLE, memory // 4)
         self._habit = Habit()
         self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected)
-        self._hashing = trio.CapacityLimiter(HASHING)
+        self._proving = Proving(self._buffer, fetcher, nursery)
         self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
-        self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
 
     @property
     def memory(self) -> int:
@@ -126,9 +114,7 @@ class Reader:
             held.make_whole()
         if self._foresight and state:
             self._foresight.opened(entry, state)
-        keep = place not in self._unproven
-        self._unproven.discard(place)
-        return OpenObject(held, Readahead(self._ahead), place, keep)
+        return OpenObject(held, Readahead(self._ahead), place, keep=self._proving.may_keep(place))
 
     def close(self, file: OpenObject) -> None:
         """The reader is gone, and with the last one what was on its way for nobody."""
@@ -221,21 +207,14 @@ class Reader:
             asked_for.update(started)
             with self._buffer.using(needed):
                 await all_done(needed)
-                if not await self._proven(file, stop) or any(piece not in self._buffer for piece in needed):
+                if not await self._proving.proven(file, stop) or any(piece not in self._buffer for piece in needed):
                     continue
-                self._expose(file)
+                self._proving.expose(file)
                 wanted = [piece for piece in needed if piece.overlap(start, stop)]
                 missed = (piece for piece in wanted if piece in asked_for and not piece.on_disk)
                 self.counters.missed += sum(piece.overlap(start, stop) for piece in missed)
                 return cut(wanted, start, stop)
         raise WrongContent(f"what was read of {held.id.key} so far is not what its name says")
-
-    def _expose(self, file: OpenObject) -> None:
-        """Take down where bytes go that are handed out without a proof."""
-        proof = file.held.proof
-        if proof.possible and proof.verdict is None:
-            file.held.exposed.add(file.place)
-            self._unproven.add(file.place)
 
     def _collect(self, held: Held, start: int, stop: int, until: int) -> tuple[list[Piece], list[Piece]]:
         """The pieces that a read has to wait for, in order, and those of them that were put on their way for it.
@@ -308,7 +287,7 @@ class Reader:
         self._pump()
         self._buffer.shrink()
         if piece.error is None:
-            await self._prove(piece.held, piece.held.proof)
+            await self._proving.prove(piece.held, piece.held.proof)
             await self._fetcher.keep(piece)
 
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
@@ -316,7 +295,7 @@ class Reader:
             return
         key, version_id, *_ = piece.held.id
         if piece.waiting:
-            _tell(piece.held, f"cannot read {key} (version {version_id}): {error.message}")
+            tell(piece.held, f"cannot read {key} (version {version_id}): {error.message}")
         else:
             log.debug("cannot read %s (version %s): %s", key, version_id, error.message)
 
@@ -327,60 +306,3 @@ class Reader:
                 piece.cancelled = True
                 self._buffer.drop(piece)
         self._buffer.settle(held)
-
-    async def _proven(self, file: OpenObject, stop: int) -> bool:
-        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
-
-        False when nothing may be handed out without it, and something that it needs is gone.
-        """
-        held, proof, size = file.held, file.held.proof, file.held.id.size
-        if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
-            rest = list(held.covering(proof.position, size))
-            with self._buffer.using(rest):
-                for piece in rest:
-                    await piece.done.wait()
-                if all(piece.error is None for piece in rest):
-                    # All that it needs is here and stays, or else it is given up: in any case it will be settled.
-                    self._nursery.start_soon(self._prove, held, proof)
-                    await proof.settled.wait()
-        if proof.verdict is False or file.spoiled:
-            raise WrongContent(f"the content of {held.id.key} is not what its name says")
-        return not held.whole or not proof.possible or proof.verdict is True
-
-    async def _prove(self, held: Held, proof: Proof) -> None:
-        """Take the proof as far as it goes now, unless somebody is at it."""
-        if proof.running:
-            return
-        proof.running = True
-        try:
-            while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
-                assert piece.data is not None
-                with self._buffer.using([piece]):
-                    await trio.to_thread.run_sync(
-                        proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
-                    )
-        finally:
-            proof.running = False
-        if proof.open and proof.complete:
-            proof.settle()
-            if proof.verdict is False:
-                await self._throw_away(held)
-            else:
-                self._unproven -= held.proven()
-
-    async def _throw_away(self, held: Held) -> None:
-        """Let go of wrong content, wherever it is."""
-        key, version_id, *_ = held.id
-        _tell(held, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
-        held.reject()
-        for piece in set(held.pieces.values()):
-            if piece.done.is_set():
-                self._buffer.drop(piece)
-        await self._fetcher.disown(held.id)
-
-
-def _tell(held: Held, message: str) -> None:
-    """Log an error, unless it was the last one of the object while it is open."""
-    if message != held.told:
-        held.told = message
-        log.error("%s", message)

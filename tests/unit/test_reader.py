@@ -23,7 +23,8 @@ from rwmfs.fetcher import Fetcher
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import OpenObject
 from rwmfs.pieces import Piece
-from rwmfs.reader import ECHO, SCATTERED, Reader, WrongContent
+from rwmfs.proving import WrongContent
+from rwmfs.reader import ECHO, SCATTERED, Reader
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 from tests.unit.reading import DATA, MIB, Opener, content, pack, reading, settled
 

@@ -16,7 +16,8 @@ from rwm.errors import AccessDenied, BadResponse, NotFound, S3Error, Unreachable
 from rwm.model import Entry
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
-from rwmfs.reader import SMALL, Reader, WrongContent
+from rwmfs.proving import WrongContent
+from rwmfs.reader import SMALL, Reader
 from tests.unit.fakes import FakeBucket, entry_for
 from tests.unit.reading import MIB, Opener, content, pack, reading, settled
 

@@ -11,7 +11,7 @@ import trio
 from rwm.errors import AccessDenied, S3Error
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
-from rwmfs.reader import WrongContent
+from rwmfs.proving import WrongContent
 from tests.unit.fakes import FakeBucket, entry_for
 from tests.unit.reading import DATA, MIB, content, pack, reading, settled
 

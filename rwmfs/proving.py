@@ -1,0 +1,114 @@
+"""Sees to it that nothing wrong is handed out, as far as names tell what is right.
+
+Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object that is
+fetched whole nothing is handed out before that is done; of another one that is read from end to end the last bytes wait
+for it. What turns out to be wrong is thrown away, in memory and on disk.
+
+If something of it was handed out before, every handle that is open then gets nothing but errors: the kernel asks again,
+in small parts, for what failed, and would get bytes that nothing proves. And whoever opens the file next tells the
+kernel not to keep what it has of it (``OpenObject.keep``); so it is with all bytes that were handed out unproven, also
+when no verdict ever came.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+
+from rwm.errors import BadResponse
+from rwmfs.buffer import Buffer
+from rwmfs.fetcher import Fetcher
+from rwmfs.openobject import OpenObject
+from rwmfs.pieces import Held
+from rwmfs.proof import Proof
+
+log = logging.getLogger(__name__)
+
+HASHING = 2
+"""Threads that hash at a time."""
+
+
+class WrongContent(BadResponse):
+    """The bytes are not those that the object's name is the hash of."""
+
+
+class Proving:
+    """The proofs of one mount. ``nursery`` holds those under way."""
+
+    def __init__(self, buffer: Buffer, fetcher: Fetcher, nursery: trio.Nursery) -> None:
+        self._buffer = buffer
+        self._fetcher = fetcher
+        self._nursery = nursery
+        self._hashing = trio.CapacityLimiter(HASHING)
+        self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
+
+    def may_keep(self, place: int) -> bool:
+        """Whether the kernel may keep what it has there, now that the file is opened again. If not, it lets go."""
+        keep = place not in self._unproven
+        self._unproven.discard(place)
+        return keep
+
+    def expose(self, file: OpenObject) -> None:
+        """Take down where bytes go that are handed out without a proof."""
+        proof = file.held.proof
+        if proof.possible and proof.verdict is None:
+            file.held.exposed.add(file.place)
+            self._unproven.add(file.place)
+
+    async def proven(self, file: OpenObject, stop: int) -> bool:
+        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
+
+        False when nothing may be handed out without it, and something that it needs is gone.
+        """
+        held, proof, size = file.held, file.held.proof, file.held.id.size
+        if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
+            rest = list(held.covering(proof.position, size))
+            with self._buffer.using(rest):
+                for piece in rest:
+                    await piece.done.wait()
+                if all(piece.error is None for piece in rest):
+                    # All that it needs is here and stays, or else it is given up: in any case it will be settled.
+                    self._nursery.start_soon(self.prove, held, proof)
+                    await proof.settled.wait()
+        if proof.verdict is False or file.spoiled:
+            raise WrongContent(f"the content of {held.id.key} is not what its name says")
+        return not held.whole or not proof.possible or proof.verdict is True
+
+    async def prove(self, held: Held, proof: Proof) -> None:
+        """Take the proof as far as it goes now, unless somebody is at it."""
+        if proof.running:
+            return
+        proof.running = True
+        try:
+            while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
+                assert piece.data is not None
+                with self._buffer.using([piece]):
+                    await trio.to_thread.run_sync(
+                        proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
+                    )
+        finally:
+            proof.running = False
+        if proof.open and proof.complete:
+            proof.settle()
+            if proof.verdict is False:
+                await self._throw_away(held)
+            else:
+                self._unproven -= held.proven()
+
+    async def _throw_away(self, held: Held) -> None:
+        """Let go of wrong content, wherever it is."""
+        key, version_id, *_ = held.id
+        tell(held, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
+        held.reject()
+        for piece in set(held.pieces.values()):
+            if piece.done.is_set():
+                self._buffer.drop(piece)
+        await self._fetcher.disown(held.id)
+
+
+def tell(held: Held, message: str) -> None:
+    """Log an error, unless it was the last one of the object while it is open."""
+    if message != held.told:
+        held.told = message
+        log.error("%s", message)
