@@ -125,14 +125,21 @@ class Use:
                     self._compared += len(data)
 
     def _pread(self, descriptor: int, size: int, offset: int) -> bytes:
-        while True:
+        """All of it up to the end of the file: of a read that fails later on the kernel gives what came before."""
+        data = b""
+        while len(data) < size:
             try:
-                return os.pread(descriptor, size, offset)
+                part = os.pread(descriptor, size - len(data), offset + len(data))
             except OSError:
                 with self._lock:
                     self._failed += 1
                 if self._stop.wait(0.1):
                     raise
+                continue
+            if not part:
+                break
+            data += part
+        return data
 
     def _restics(self, draw: random.Random) -> None:
         """Check everything, or restore everything and compare it."""

@@ -476,14 +476,11 @@ def test_ranges_are_exact(any_s3: S3, start: int, stop: int) -> None:
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 11), (9, 11), (10, 11), (50, 60)])
-def test_a_range_beyond_the_end_is_an_error_and_never_short(
-    any_s3: S3, monkeypatch: pytest.MonkeyPatch, start: int, stop: int
-) -> None:
-    monkeypatch.setattr("rwm.s3.objects.BODY_ATTEMPTS", 2)
+def test_a_range_beyond_the_end_is_an_error_and_never_short(any_s3: S3, start: int, stop: int) -> None:
     bucket = versioned(any_s3)
     version = any_s3.put(bucket, "key", b"0123456789")
     with pytest.raises(S3Error) as error:
-        any_s3.reader(bucket).read_range("key", version, start, stop)
+        any_s3.reader(bucket, attempts=2).read_range("key", version, start, stop)
     assert isinstance(error.value, BadResponse) == (start < 10)
     assert "\n" not in str(error.value)
 

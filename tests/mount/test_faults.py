@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -98,13 +99,24 @@ def faults(proxy: Proxy, draw: random.Random) -> None:
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:
-    """A read, tried again for as long as there are faults."""
-    for _ in range(FAULTS):
+    """All of it up to the end of the file, tried again for as long as there are faults.
+
+    The kernel gives what came before a part that failed, and the error when it is asked for that part.
+    """
+    data, failures = b"", 0
+    while len(data) < size:
         try:
-            return os.pread(descriptor, size, offset)
+            part = os.pread(descriptor, size - len(data), offset + len(data))
         except OSError as error:
             assert error.errno == errno.EIO, "restic would take anything else for an answer"
-    raise AssertionError("it has failed more often than there are faults")
+            failures += 1
+            assert failures <= FAULTS, "it has failed more often than there are faults"
+            time.sleep(0.1)  # the mount does not try again at once what took long to fail
+            continue
+        if not part:
+            break
+        data += part
+    return data
 
 
 def reader(root: Path, seed: int) -> list[str]:

@@ -235,6 +235,7 @@ def test_a_mount_is_its_state(
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr("rwmfs.fetcher._pauses", lambda: repeat(0.0))
+        patch.setattr("rwmfs.reader.ECHO", float("inf"))
         with Index.open(Path(name) / "index") as index:
             recorded(index, contents)
         trio.run(run, Path(name), patch, before)

@@ -106,10 +106,9 @@ def line() -> Iterator[Line]:
 
 
 @pytest.fixture
-def s3(line: Line, monkeypatch: pytest.MonkeyPatch) -> S3:
+def s3(line: Line) -> S3:
     """A client that waits without taking time. botocore's own attempts are one, so that requests can be counted."""
-    monkeypatch.setattr("rwm.s3.client.ATTEMPTS", 1)
-    s3 = connect(f"http://127.0.0.1:{line.port}", "key", "secret")
+    s3 = connect(f"http://127.0.0.1:{line.port}", "key", "secret", attempts=1)
     s3.sleep = lambda seconds: None
     return s3
 
@@ -216,7 +215,6 @@ def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
 ) -> None:
     content, told = page
     monkeypatch.setattr("rwm.s3.patience.Patient.patience", 0.0)
-    monkeypatch.setattr("rwm.s3.client.ATTEMPTS", 1)
     monkeypatch.setattr("rwm.capture._second", lambda *_: 1_795_176_000_000)
     line.replaced = {"k0b": (200, content)}
     path = tmp_path / "rwm.conf"
