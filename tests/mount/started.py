@@ -1,7 +1,4 @@
-"""``rwmfs mount --foreground`` as a child of ours, so that its end can be seen: how soon, how, and what it leaves.
-
-``python -m tests.mount.started …`` is IMPATIENT: rwmfs that waits for a silent server half a second only.
-"""
+"""``rwmfs mount --foreground`` as a child of ours, so that its end can be seen: how soon, how, and what it leaves."""
 
 from __future__ import annotations
 
@@ -10,22 +7,23 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rwmfs import cli, start
 from rwmfs.mountpoint import mounted_at
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.mount.test_command import Place
 
-IMPATIENT = "tests.mount.started"
+USUAL = ("rwmfs",)
+IMPATIENT = ("tests.mount.impatient", "0.5", "60")
+"""Waits for half a second only while a server is silent."""
 
 
 class Started:
     """A mount of the latest state of a place's bucket, or of all, at ``path``; its log is in ``log``."""
 
     def __init__(
-        self, place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+        self, place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: Sequence[str] = USUAL
     ) -> None:
         directory = place.shell.directory
         self.path = directory / name
@@ -34,7 +32,7 @@ class Started:
         what = ["mount", "-f", place.bucket, name, *(["--at", at] if at else []), *words]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", program, "-v", *what],
+                [sys.executable, "-m", *program, "-v", *what],
                 cwd=directory,
                 env=place.shell.environment | {"PYTHONPATH": str(REPOSITORY)},
                 stdout=subprocess.DEVNULL,
@@ -60,7 +58,7 @@ class Started:
 
 @contextlib.contextmanager
 def started(
-    place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: str = "rwmfs"
+    place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: Sequence[str] = USUAL
 ) -> Iterator[Started]:
     """A mount that can be used. Whatever the test did, it and its process are gone at the end."""
     mount = Started(place, *words, at=at, name=name, program=program)
@@ -84,8 +82,3 @@ def is_free(lock: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
-
-
-if __name__ == "__main__":
-    start.SILENCE = 0.5
-    cli.main()
