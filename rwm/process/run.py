@@ -102,10 +102,13 @@ def replace(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     # Python ignores these two and exec keeps what is ignored: `rwm restic … | head` would not end.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    with start_errors(argv[0]):
-        os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is what we want
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
+    try:
+        with start_errors(argv[0]):
+            os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606 - no shell is what we want
+    finally:  # we are still here: it could not be started
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -220,8 +220,10 @@ class TestReplace:
         assert (done.stdout, done.stderr) == ("before\n", "")
 
     def test_missing(self) -> None:
+        before = signal.getsignal(signal.SIGPIPE)
         with pytest.raises(CommandMissing):
             process.replace(["no-such-program"], {})
+        assert signal.getsignal(signal.SIGPIPE) == before == signal.SIG_IGN, "or the next closed socket ends us"
 
 
 class TestDaemon:
