@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from rwm import process, storage
-from rwm.s3 import Credentials
+from rwm.errors import S3Error
+from rwm.s3 import S3, Credentials
 from tests.e2e.cli import BIN, Shell
 from tests.servers import Server
 
@@ -132,8 +133,20 @@ def test_backups_with_policed_buckets(shell: Shell, server: Server, directories:
     shell.line("rwm restic check --read-data")
 
 
+def created(s3: S3, bucket: str) -> None:
+    """Make a bucket of a name that was in use a moment ago, which SeaweedFS remembers for as long as that."""
+    for _ in range(100):
+        try:
+            return s3.create_bucket(bucket)
+        except S3Error as error:
+            if error.code != "BucketAlreadyOwnedByYou":
+                raise
+            time.sleep(0.1)
+    raise AssertionError(f"{bucket} is there and cannot be made")
+
+
 def test_aws_command_line(shell: Shell, server: Server) -> None:
-    server.connect().create_bucket("bucket1")
+    created(server.connect(), "bucket1")
     copy(shell, "cp examples/rwm-restic.conf rwm.conf", server, "admin")
     assert "bucket1" in shell.line("rwm aws s3 ls s3://").stdout
     assert '"Name": "bucket1"' in shell.line("rwm aws s3api list-buckets").stdout
