@@ -20,12 +20,11 @@ from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
-from rwmfs.pace import Pace
+from rwmfs.pace import CONNECTIONS, Pace
 from rwmfs.pieces import Piece
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS = 16
 DISK_THREADS = 4
 SECONDS = 300.0
 """How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
@@ -64,10 +63,11 @@ class Fetcher:
         seconds: float = SECONDS,
     ) -> None:
         self._source = source
-        self._counters = counters
+        self.counters = counters
         self._disk = disk
         self._seconds = seconds
-        self._connections = trio.CapacityLimiter(connections)
+        self.connections = connections
+        self._places = trio.CapacityLimiter(connections)
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
         self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
@@ -85,7 +85,7 @@ class Fetcher:
                 limiter=self._disk_threads,
             )
             if stored is not None:
-                self._counters.from_disk += len(piece)
+                self.counters.from_disk += len(piece)
                 piece.data, piece.on_disk = memoryview(stored), True
                 return
         with trio.move_on_after(self._seconds) as scope:
@@ -98,7 +98,7 @@ class Fetcher:
             piece.cancelled = True
             last = f"; the last one: {piece.trouble}" if piece.trouble else ""
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
-        self._counters.fetched += len(piece)
+        self.counters.fetched += len(piece)
         self._give_time()
 
     def _give_time(self) -> None:
@@ -112,11 +112,9 @@ class Fetcher:
         """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
         bad, pauses = 0, _pauses()
         while True:
-            self._counters.requests += 1
+            self.counters.requests += 1
             try:
-                return await trio.to_thread.run_sync(
-                    self._get, piece, abandon_on_cancel=True, limiter=self._connections
-                )
+                return await trio.to_thread.run_sync(self._get, piece, abandon_on_cancel=True, limiter=self._places)
             except (Unreachable, BadResponse) as error:
                 piece.trouble = error.message
                 bad += isinstance(error, BadResponse)
@@ -126,7 +124,7 @@ class Fetcher:
                 log.log(
                     logging.INFO if pause > 1 else logging.DEBUG, "asking again in %.1f s: %s", pause, error.message
                 )
-            self._counters.retried += 1
+            self.counters.retried += 1
             await trio.sleep(pause)
 
     def _get(self, piece: Piece) -> memoryview:

@@ -15,6 +15,7 @@ from rwm.cli.completion import STATE
 from rwm.cli.options import current_app
 from rwm.errors import ConfigError
 from rwmfs import mountoptions
+from rwmfs.pace import CONNECTIONS
 
 if TYPE_CHECKING:
     from rwm.config import Config
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 BUFFER = "256M"
-CONNECTIONS = 16
 MAX_CONNECTIONS = 128
 MAX_ID = 2**32 - 2
 """The highest uid or gid; the one above it means none."""

@@ -6,6 +6,9 @@ comes sooner in several small ones side by side; over a fast one that only costs
 
 from __future__ import annotations
 
+CONNECTIONS = 16
+"""Requests at once, unless the user says otherwise."""
+
 LEAST = 4 * 1024 * 1024
 MOST = 16 * 1024 * 1024
 SECONDS = 0.15

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
-from rwm.errors import BadResponse, Unreachable
 from rwm.model import Entry, ObjectReader, StateTree
 
 TRIES = 1000
@@ -14,29 +12,16 @@ TRIES = 1000
 
 
 def probe(state: StateTree, source: ObjectReader) -> None:
-    """Read one byte of the state by version id; raises S3Error as the reader does.
+    """Read one byte of the state by version id; raises S3Error as ``source`` does, after as many attempts as it makes.
 
     ``config``, which every restic repository has, or else the first file that is not empty. A state without any has
     nothing that could not be read.
     """
     config = state.child(state.root, "config")
-    first = iter([config.entry] if config is not None and config.entry is not None else [])
-    for entry in islice((*first, *islice(files(state, state.root), TRIES)), TRIES):
+    first = [config.entry] if config is not None and config.entry is not None else []
+    for entry in islice(chain(first, files(state, state.root)), TRIES):
         if entry.size:
-            _read(source, entry)
-            return
-
-
-def _read(source: ObjectReader, entry: Entry) -> None:
-    """The first byte. A server in trouble is asked a few times, within seconds: somebody waits for the mount."""
-    for pause in (0.2, 0.5, 1.0, None):
-        try:
             source.read_range(entry.key, entry.version_id, 0, 1)
-        except (Unreachable, BadResponse):
-            if pause is None:
-                raise
-            time.sleep(pause)
-        else:
             return
 
 

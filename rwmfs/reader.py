@@ -28,8 +28,7 @@ from rwm.errors import RwmError, S3Error, Unreachable
 from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.buffer import Buffer
 from rwmfs.cachefile import GRAIN
-from rwmfs.counters import Counters
-from rwmfs.fetcher import CONNECTIONS, Fetcher
+from rwmfs.fetcher import Fetcher
 from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
@@ -68,17 +67,14 @@ class Reader:
     def __init__(
         self,
         fetcher: Fetcher,
-        counters: Counters,
         memory: int,
         nursery: trio.Nursery,
-        connections: int = CONNECTIONS,
         order: Callable[[StateInfo], UploadOrder] | None = None,
     ) -> None:
-        self.counters = counters
+        self.counters = fetcher.counters
         self._fetcher = fetcher
-        self._buffer = Buffer(memory, counters)
+        self._buffer = Buffer(memory, fetcher.counters)
         self._nursery = nursery
-        self._connections = connections
         self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
         self._whole = min(WHOLE, memory // 4)
         self._habit = Habit()
@@ -242,7 +238,7 @@ class Reader:
 
     def _is_busy(self) -> bool:
         """Whether all connections are in use, but for the one that stays free for what somebody needs."""
-        return self._running >= self._connections - 1
+        return self._running >= self._fetcher.connections - 1
 
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""

@@ -23,9 +23,10 @@ from rwm.model import ObjectReader
 from rwmfs import allocator
 from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import CONNECTIONS, SECONDS, Fetcher, Store
+from rwmfs.fetcher import SECONDS, Fetcher, Store
 from rwmfs.mountpoint import enlarge_requests, fuse_descriptor
 from rwmfs.operations import Operations
+from rwmfs.pace import CONNECTIONS
 from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch
 from rwmfs.shown import Shown
@@ -114,9 +115,8 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     with trio.open_signal_receiver(*SIGNALS, QUESTION) as signals:
         async with trio.open_nursery() as nursery:
             fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
-            order = mount.shown.upload_order
             tree = InodeTree(mount.shown, most=mount.names)
-            reader = Reader(fetcher, counters, mount.buffer_size, nursery, mount.connections, order)
+            reader = Reader(fetcher, mount.buffer_size, nursery, mount.shown.upload_order)
             _mount(mount, Operations(tree, Scratch(), reader, mount.access))
             try:
                 nursery.start_soon(_until_signal, signals, counters, tree, nursery.cancel_scope)

@@ -78,16 +78,15 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
     logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
         s3 = connect(*request.config.s3_settings(), attempts=1, silence=request.silence, pool=request.connections)
-        source = s3.reader(request.bucket, attempts=1)  # the mount asks again by itself, for as long as it makes sense
         if request.at is None:
-            shown, report = _all(index, source, request.bucket)
+            shown, report = _all(index, s3.reader(request.bucket), request.bucket)
         else:
-            shown, report = _one(index, source, request.bucket, request.at)
+            shown, report = _one(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
         mount = session.Mount(
             shown,
-            source,
+            s3.reader(request.bucket, attempts=1),  # the mount asks again by itself, for as long as it makes sense
             request.mountpoint,
             buffer_size=request.buffer_size,
             disk=_disk(request),

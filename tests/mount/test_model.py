@@ -253,7 +253,7 @@ async def handlers(shown: Shown, bucket: Bucket, options: Settings, directory: P
     fetcher = Fetcher(bucket, counters, disk, options.connections)
     async with trio.open_nursery() as nursery:
         order = shown.upload_order
-        reader = Reader(fetcher, counters, options.memory, nursery, options.connections, order)
+        reader = Reader(fetcher, options.memory, nursery, order)
         yield Operations(InodeTree(shown), Scratch(), reader)
 
 

@@ -124,5 +124,4 @@ def state_of_directory(root: Path) -> tuple[FakeTree, FakeBucket]:
 
 def fake_reader(bucket: ObjectReader, nursery: trio.Nursery, memory: int = 1 << 20) -> Reader:
     """A reader of a bucket with so many bytes of memory, and no disk."""
-    counters = Counters()
-    return Reader(Fetcher(bucket, counters), counters, memory, nursery)
+    return Reader(Fetcher(bucket, Counters()), memory, nursery)

@@ -70,7 +70,7 @@ async def reading(
         counters = Counters()
         fetcher = Fetcher(bucket, counters, disk, connections, seconds)
         order = (lambda info: state.upload_order()) if state else None
-        yield Opener(fetcher, counters, limit, nursery, connections, order)
+        yield Opener(fetcher, limit, nursery, order)
 
 
 async def settled() -> None:

@@ -413,8 +413,7 @@ def test_the_end_of_the_mount_does_not_wait_for_a_hung_server() -> None:
         bucket.fault = lambda *_: go.wait(30)
         with trio.fail_after(5):
             async with trio.open_nursery() as nursery:
-                counters = Counters()
-                reader = Opener(Fetcher(bucket, counters), counters, MIB, nursery)
+                reader = Opener(Fetcher(bucket, Counters()), MIB, nursery)
                 nursery.start_soon(reader.read, reader.of("5000"), 0, 1)
                 await settled()
                 nursery.cancel_scope.cancel()
