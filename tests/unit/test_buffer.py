@@ -36,6 +36,18 @@ def test_the_least_recently_used_leaves_first() -> None:
     assert buffer.size == 2 * GRAIN
 
 
+def test_what_was_read_leaves_before_what_was_not() -> None:
+    counters = Counters()
+    buffer = Buffer(2 * GRAIN, counters)
+    unread, read = arrived(buffer, 0), arrived(buffer, 1)
+    with buffer.using([read]):
+        read.used = GRAIN
+    arrived(buffer, 2)
+    buffer.shrink()
+    assert unread in buffer and read not in buffer
+    assert counters.wasted == 0
+
+
 def test_what_is_on_its_way_or_in_use_stays_and_leaves_no_room() -> None:
     buffer = Buffer(2 * GRAIN, Counters())
     on_its_way = buffer.add(buffer.held(OBJECT), 0, GRAIN)
