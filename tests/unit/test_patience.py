@@ -132,8 +132,15 @@ def test_only_the_page_that_failed_is_asked_for_again(
     ]
 
 
-def test_a_server_that_is_away_for_a_while(line: Line, s3: S3) -> None:
+def test_a_server_that_is_away_for_a_while(line: Line, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections are refused."""
+    drawn: set[tuple[float, float]] = set()
+
+    def uniform(least: float, most: float) -> float:
+        drawn.add((least, most))
+        return most
+
+    monkeypatch.setattr("rwm.s3.patience.random.uniform", uniform)
     listing = s3.versions("bucket1")
     found = [next(listing).key for _ in range(2)]
     line.socket.shutdown(socket.SHUT_RDWR)
@@ -149,7 +156,8 @@ def test_a_server_that_is_away_for_a_while(line: Line, s3: S3) -> None:
     s3.sleep = sleep
     assert found + [version.key for version in listing] == ALL
     assert line.asked == ["", "k0b", "k1b", "k2b"]
-    assert [0.5 <= pauses[0] <= 1, 16 <= pauses[5] <= 30, len(pauses)] == [True, True, 7]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30], "each longer than the one before, up to the longest"
+    assert drawn == {(0.5, 1.0)}, "and at least half of that"
 
 
 def test_patience_ends(line: Line, s3: S3) -> None:
