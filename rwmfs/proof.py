@@ -17,11 +17,11 @@ from rwmfs.objectid import ObjectId
 class Proof:
     """The proof of one object version. ``position`` is how many bytes from the start are in it.
 
-    ``running`` says that somebody is at it. ``settled`` comes with the verdict, or without one when another proof has
-    taken its place.
+    ``running`` says that somebody is at it, ``moved`` is where one waits for him to have come further. ``settled``
+    comes with the verdict, or without one when another proof has taken its place.
     """
 
-    __slots__ = ("_hash", "expected", "position", "running", "settled", "size", "verdict")
+    __slots__ = ("_hash", "expected", "moved", "position", "running", "settled", "size", "verdict")
 
     def __init__(self, identity: ObjectId) -> None:
         self.expected = expected_sha256(identity.key)
@@ -29,6 +29,7 @@ class Proof:
         self.position = 0
         self.verdict: bool | None = None
         self.running = False
+        self.moved = trio.lowlevel.ParkingLot()
         self.settled = trio.Event()
         self._hash = hashlib.sha256()
 

@@ -2,7 +2,8 @@
 
 Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object that is
 fetched whole nothing is handed out before that is done; of another one that is read from end to end the last bytes wait
-for it. What turns out to be wrong is thrown away, in memory and on disk.
+for it, and those before them for the hashing of what precedes them: nothing leaves the memory before it is in the
+proof. What turns out to be wrong is thrown away, in memory and on disk.
 
 If something of it was handed out before, every handle that is open then gets nothing but errors: the kernel asks again,
 in small parts, for what failed, and would get bytes that nothing proves. And whoever opens the file next tells the
@@ -56,12 +57,14 @@ class Proving:
             file.held.exposed.add(file.place)
             self._unproven.add(file.place)
 
-    async def proven(self, file: OpenObject, stop: int) -> bool:
-        """Wait for the proof where a read that ends at ``stop`` depends on it; raises WrongContent.
+    async def proven(self, file: OpenObject, start: int, stop: int) -> bool:
+        """Wait for the proof where a read of the bytes ``start`` to ``stop`` depends on it; raises WrongContent.
 
         False when nothing may be handed out without it, and something that it needs is gone.
         """
         held, proof, size = file.held, file.held.proof, file.held.id.size
+        while proof.running and proof.position < start:
+            await proof.moved.park()
         if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
             rest = list(held.covering(proof.position, size))
             with self._buffer.using(rest):
@@ -87,8 +90,10 @@ class Proving:
                     await trio.to_thread.run_sync(
                         proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
                     )
+                    proof.moved.unpark_all()
         finally:
             proof.running = False
+            proof.moved.unpark_all()
         if proof.open and proof.complete:
             proof.settle()
             if proof.verdict is False:

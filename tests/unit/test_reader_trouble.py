@@ -11,9 +11,10 @@ import trio
 from rwm.errors import AccessDenied, S3Error
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
+from rwmfs.proof import Proof
 from rwmfs.proving import WrongContent
 from tests.unit.fakes import FakeBucket, entry_for
-from tests.unit.reading import DATA, MIB, content, pack, reading, settled
+from tests.unit.reading import DATA, MIB, Opener, content, pack, reading, settled
 
 
 class Memory:
@@ -210,6 +211,33 @@ def test_what_left_the_memory_and_came_back_otherwise_does_not_pass_for_what_was
 
 
 # --- what is asked for in vain -----------------------------------------------------------------------------
+
+
+def test_a_reader_does_not_leave_the_hashing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leaves the memory before its turn would be missing in the proof, and all of it would pass unproven."""
+    key, go = pack(12 * MIB), threading.Event()
+
+    unhindered = Proof.add
+
+    def add(proof: Proof, data: memoryview) -> None:
+        go.wait(10)
+        unhindered(proof, data)
+
+    monkeypatch.setattr(Proof, "add", add)
+
+    async def main() -> None:
+        async with reading(FakeBucket(lambda key: altered(content(key))), limit=8 * MIB) as reader:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(fails, reader)
+                await settled()
+                assert 0 < reader.counters.served < 8 * MIB
+                go.set()
+
+    async def fails(reader: Opener) -> None:
+        with pytest.raises(WrongContent):
+            await reader.all(key)
+
+    run(main)
 
 
 def test_an_expected_object_whose_end_cannot_be_had_is_not_asked_for_again_and_again() -> None:
