@@ -203,7 +203,8 @@ class Reader:
             asked_for.update(started)
             with self._buffer.using(needed):
                 await all_done(needed)
-                if not await self._proving.proven(file, needed[0].start, stop) or any(piece not in self._buffer for piece in needed):
+                proven = await self._proving.proven(file, needed[0].start, stop)
+                if not proven or any(piece not in self._buffer for piece in needed):
                     continue
                 self._proving.expose(file)
                 wanted = [piece for piece in needed if piece.overlap(start, stop)]

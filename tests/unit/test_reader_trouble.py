@@ -226,12 +226,12 @@ def test_a_reader_does_not_leave_the_hashing_behind(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Proof, "add", add)
 
     async def main() -> None:
-        async with reading(FakeBucket(lambda key: altered(content(key))), limit=8 * MIB) as reader:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(fails, reader)
-                await settled()
-                assert 0 < reader.counters.served < 8 * MIB
-                go.set()
+        bucket = FakeBucket(lambda key: altered(content(key)))
+        async with reading(bucket, limit=8 * MIB) as reader, trio.open_nursery() as nursery:
+            nursery.start_soon(fails, reader)
+            await settled()
+            assert 0 < reader.counters.served < 8 * MIB
+            go.set()
 
     async def fails(reader: Opener) -> None:
         with pytest.raises(WrongContent):
