@@ -148,7 +148,7 @@ class ObjectReader(Protocol):
 
     def read_range(
         self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
-    ) -> bytes | bytearray:
+    ) -> bytes | memoryview:
         """Bytes ``start`` to ``stop`` (exclusive) of that version: exactly ``stop - start`` of them.
 
         ``wanted`` is asked now and then; once it says no, Cancelled is raised. Raises NotFound when the version is

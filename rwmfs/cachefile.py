@@ -3,13 +3,14 @@
 ::
 
     0        header   magic, size of a grain, size of the object, digest of its identity, checksum of these
-    64       records  one for each grain of the object: a mark and a checksum; zeros where nothing is kept
+    64       records  one for each grain of the object: a mark and a checksum; zeros where nothing is kept.
+                      There are two marks: one of them says that the whole object was what its name says
     data_at  data     the object's bytes at their places, holes where nothing is kept; at a multiple of 4096
 
 Data is written before its records, and nothing waits for the disk. Whatever a crash, a full disk or a bad sector
 leaves behind shows as a mark that is absent or a checksum that does not fit, which is a grain that is not kept. The
-checksum is for accidents; nobody else may write to the directory. It begins with the digest and the number of the
-grain, so bytes of another object or of another place do not pass.
+checksum is for accidents; nobody else may write to the directory. It begins with the digest, the number of the grain
+and its mark, so bytes of another object or of another place do not pass.
 
 Two processes that write the same grain write the same bytes, so nothing here takes a lock.
 """
@@ -20,9 +21,14 @@ import hashlib
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from rwmfs.objectid import ObjectId
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 GRAIN = 64 * 1024
 """Bytes that are kept or not kept together. The last grain of an object is shorter."""
@@ -31,8 +37,10 @@ PAGE = 4096
 FORMAT = b"rwm cache 1"
 MAGIC = b"rwmcache"
 MARK = 0x6E696172
+PROVEN = 0x766F7270
 HEADER = struct.Struct("<8sIQ32sI8x")
 RECORD = struct.Struct("<II")
+PLACE = struct.Struct("<32sQI")
 
 
 class Damaged(Exception):
@@ -41,6 +49,13 @@ class Damaged(Exception):
     def __init__(self, grain: int) -> None:
         super().__init__(grain)
         self.grain = grain
+
+
+class Kept(NamedTuple):
+    """Bytes that were kept; ``proven`` says that the object that they are of was what its name says."""
+
+    data: memoryview
+    proven: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,39 +101,36 @@ def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
 
 
 def read(
-    descriptor: int, identity: Identity, start: int, stop: int, into: bytearray | memoryview | None
-) -> memoryview | None:
+    descriptor: int,
+    identity: Identity,
+    start: int,
+    stop: int,
+    allocate: Callable[[int], WriteableBuffer] = bytearray,
+) -> Kept | None:
     """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
 
-    They are in ``into``, if that is given and as long as they are. Raises Damaged, and OSError.
+    ``allocate`` makes room for them. Raises Damaged, and OSError.
     """
     if not _is_of(descriptor, identity):
         return None
     first, last = start // GRAIN, -(-stop // GRAIN)
-    records = os.pread(descriptor, (last - first) * RECORD.size, HEADER.size + first * RECORD.size)
-    if len(records) < (last - first) * RECORD.size:
+    raw = os.pread(descriptor, (last - first) * RECORD.size, HEADER.size + first * RECORD.size)
+    if len(raw) < (last - first) * RECORD.size:
         return None
-    checksums = []
-    for mark, checksum in RECORD.iter_unpack(records):
-        if mark != MARK:
-            return None
-        checksums.append(checksum)
+    records = list(RECORD.iter_unpack(raw))
+    if any(mark not in (MARK, PROVEN) for mark, _ in records):
+        return None
     begin, end = first * GRAIN, min(last * GRAIN, identity.size)
-    direct = into is not None and (begin, end) == (start, stop)
-    whole = memoryview(into if into is not None and direct else bytearray(end - begin)).cast("B")
+    whole = memoryview(allocate(end - begin))
     _fill(descriptor, whole, identity.data_at + begin)
-    for number, checksum in enumerate(checksums, first):
+    for number, (mark, checksum) in enumerate(records, first):
         until = min((number + 1) * GRAIN, end) - begin
-        if _checksum(identity, number, whole[number * GRAIN - begin : until]) != checksum:
+        if _checksum(identity, number, mark, whole[number * GRAIN - begin : until]) != checksum:
             raise Damaged(number)
-    if direct or into is None:
-        return whole[start - begin : stop - begin]
-    copy = memoryview(into).cast("B")
-    copy[:] = whole[start - begin : stop - begin]
-    return copy
+    return Kept(whole[start - begin : stop - begin], all(mark == PROVEN for mark, _ in records))
 
 
-def write(descriptor: int, identity: Identity, start: int, data: memoryview) -> None:
+def write(descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool = False) -> None:
     """Keep the bytes from ``start``, the beginning of a grain, to the end of one or of the object. Raises OSError.
 
     A file that is not of this object, because it is new or its header is damaged, is begun anew.
@@ -127,9 +139,9 @@ def write(descriptor: int, identity: Identity, start: int, data: memoryview) -> 
         if os.pread(descriptor, 1, 0):  # not when it is new: another process may be at it already
             os.ftruncate(descriptor, 0)
         _put(descriptor, identity.header, 0)
-    first = start // GRAIN
+    first, mark = start // GRAIN, PROVEN if proven else MARK
     records = b"".join(
-        RECORD.pack(MARK, _checksum(identity, number, data[place : place + GRAIN]))
+        RECORD.pack(mark, _checksum(identity, number, mark, data[place : place + GRAIN]))
         for number, place in enumerate(range(0, len(data), GRAIN), first)
     )
     _put(descriptor, data, identity.data_at + start)
@@ -150,8 +162,9 @@ def _is_of(descriptor: int, identity: Identity) -> bool:
     return os.pread(descriptor, HEADER.size, 0) == identity.header
 
 
-def _checksum(identity: Identity, number: int, data: memoryview) -> int:
-    return zlib.crc32(data, zlib.crc32(number.to_bytes(8, "little"), zlib.crc32(identity.digest)))
+def _checksum(identity: Identity, number: int, mark: int, data: memoryview) -> int:
+    where = PLACE.pack(identity.digest, number, mark)
+    return zlib.crc32(data, zlib.crc32(where))
 
 
 def _fill(descriptor: int, buffer: memoryview, offset: int) -> None:

@@ -23,14 +23,18 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rwm.errors import ConfigError
 from rwmfs import cachedir, cachefile
-from rwmfs.cachefile import GRAIN, Identity
+from rwmfs.cachefile import GRAIN, Identity, Kept
 from rwmfs.objectid import ObjectId
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["GRAIN", "DiskCache"]
 
@@ -58,11 +62,21 @@ def free_to_leave(total: int) -> int:
 class DiskCache:
     """The disk cache for one bucket of one server. ``limit`` is in bytes, over all buckets and servers.
 
+    ``allocate`` makes room for what is read.
+
     Raises ConfigError when the directory cannot be made, or somebody else could write to it. A disk that is full or
     read-only is no error.
     """
 
-    def __init__(self, directory: Path, limit: int, endpoint: str, bucket: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        limit: int,
+        endpoint: str,
+        bucket: str,
+        allocate: Callable[[int], WriteableBuffer] = bytearray,
+    ) -> None:
+        self._allocate = allocate
         self.directory = directory.absolute()
         self.limit = limit
         self._blocks = self.directory / cachedir.BLOCKS
@@ -81,23 +95,18 @@ class DiskCache:
                 raise
             self._pause(error.__cause__)
 
-    def read(
-        self, object: ObjectId, start: int, stop: int, into: bytearray | memoryview | None = None
-    ) -> memoryview | None:
-        """Exactly the bytes from ``start`` to ``stop`` (exclusive), or None if they are not all here and whole.
-
-        ``into`` takes them if it is given; it must be as long as they are, and holds anything after a None.
-        """
-        assert 0 <= start < stop <= object.size and (into is None or len(into) == stop - start)
+    def read(self, object: ObjectId, start: int, stop: int) -> Kept | None:
+        """Exactly the bytes from ``start`` to ``stop`` (exclusive), or None if they are not all here and whole."""
+        assert 0 <= start < stop <= object.size
         if self._is_closed:
             return None
         identity = self._identity(object)
         try:
             with cachedir.opened(self._blocks, identity.name, os.O_RDONLY) as (descriptor, found):
-                data = cachefile.read(descriptor, identity, start, stop, into)
-                if data is not None:
+                kept = cachefile.read(descriptor, identity, start, stop, self._allocate)
+                if kept is not None:
                     _record_use(descriptor, found)
-                return data
+                return kept
         except cachefile.Damaged as damaged:
             self._forget(object, identity, damaged.grain)
         except OSError as error:
@@ -105,10 +114,13 @@ class DiskCache:
                 log.debug("disk cache %s: %s is not read: %s", self.directory, object.key, error.strerror)
         return None
 
-    def write(self, object: ObjectId, start: int, data: bytes | bytearray | memoryview) -> None:
+    def write(
+        self, object: ObjectId, start: int, data: bytes | bytearray | memoryview, *, proven: bool = False
+    ) -> None:
         """Keep the bytes from ``start`` on, if there is room.
 
-        ``start`` is a multiple of GRAIN; the data ends at one, or at the end of the object.
+        ``start`` is a multiple of GRAIN; the data ends at one, or at the end of the object. ``proven`` says that the
+        whole object is what its name says.
         """
         view = memoryview(data).cast("B")
         stop = start + len(view)
@@ -117,7 +129,7 @@ class DiskCache:
             return
         identity = self._identity(object)
         try:
-            self._write(identity, start, view)
+            self._write(identity, start, view, proven)
         except ConfigError as error:
             self._pause(error)
         except OSError as error:
@@ -142,7 +154,7 @@ class DiskCache:
     def _identity(self, version: ObjectId) -> Identity:
         return cachefile.identify(self._endpoint, self._bucket, version)
 
-    def _write(self, identity: Identity, start: int, view: memoryview) -> None:
+    def _write(self, identity: Identity, start: int, view: memoryview, proven: bool) -> None:
         cost, share = identity.cost(len(view)), self.limit // 4
         if cost > share:
             return
@@ -157,7 +169,7 @@ class DiskCache:
                 return
             _record_use(descriptor, found)  # or it might have to leave now
             self._make_room(cost)
-            cachefile.write(descriptor, identity, start, view)
+            cachefile.write(descriptor, identity, start, view, proven=proven)
 
     def _forget(self, version: ObjectId, identity: Identity, grain: int) -> None:
         """Have a damaged grain fetched and written anew."""

@@ -18,6 +18,7 @@ import trio
 
 from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
+from rwmfs.cachefile import Kept
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
 from rwmfs.pace import CONNECTIONS, Pace
@@ -41,11 +42,11 @@ UNWRITTEN = 64 * 1024 * 1024
 class Store(Protocol):
     """A cache on disk: :class:`rwmfs.diskcache.DiskCache`. Any thread may call it, and no call raises."""
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> bytes | memoryview | None:
+    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         """Exactly those bytes, or None."""
 
-    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
-        """Keep them, if there is room."""
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+        """Keep them, if there is room; ``proven`` says that the object is what its name says."""
 
     def drop(self, identity: ObjectId) -> None:
         """Its content was found to be wrong."""
@@ -76,7 +77,7 @@ class Fetcher:
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
         if self._disk is not None and not piece.held.rejected:
-            stored = await trio.to_thread.run_sync(
+            kept = await trio.to_thread.run_sync(
                 self._disk.read,
                 piece.held.id,
                 piece.start,
@@ -84,9 +85,10 @@ class Fetcher:
                 abandon_on_cancel=True,
                 limiter=self._disk_threads,
             )
-            if stored is not None:
+            if kept is not None:
                 self.counters.from_disk += len(piece)
-                piece.data, piece.on_disk = memoryview(stored), True
+                (piece.data, piece.proven), piece.on_disk = kept, True
+                piece.kept = True
                 return
         with trio.move_on_after(self._seconds) as scope:
             self._in_line[piece] = scope
@@ -139,23 +141,24 @@ class Fetcher:
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
         return memoryview(data)
 
-    async def keep(self, piece: Piece) -> None:
-        """Write a piece that came from S3 to disk, unless it is wrong, or too many wait for that already."""
-        if self._disk is None or piece.on_disk or piece.data is None or piece.rejected() or self._unwritten > UNWRITTEN:
+    async def keep(self, piece: Piece, *, proven: bool) -> None:
+        """Write a piece that came from S3 to disk, once, unless it is wrong, or too many wait for that already."""
+        if self._disk is None or piece.kept or piece.data is None or piece.rejected() or self._unwritten > UNWRITTEN:
             return
+        piece.kept = True
         self._unwritten += len(piece)
         try:
             await trio.to_thread.run_sync(
-                self._write, self._disk, piece, piece.data, abandon_on_cancel=True, limiter=self._disk_threads
+                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._disk_threads
             )
         finally:
             self._unwritten -= len(piece)
         if piece.rejected():  # meanwhile
             await self.disown(piece.held.id)
 
-    def _write(self, disk: Store, piece: Piece, data: memoryview) -> None:
+    def _write(self, disk: Store, piece: Piece, data: memoryview, proven: bool) -> None:
         if not piece.rejected():
-            disk.write(piece.held.id, piece.start, data)
+            disk.write(piece.held.id, piece.start, data, proven=proven)
 
     async def disown(self, identity: ObjectId) -> None:
         """Forget what is on disk of an object whose content is wrong."""

@@ -23,7 +23,8 @@ class Piece:
 
     ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that they
     will come to some of it later, ``awaited`` is the buffer's. ``asked`` says that a thread has begun to fetch it,
-    ``cancelled`` tells the thread to give up, ``trouble`` is what it last got instead of the data.
+    ``cancelled`` tells the thread to give up, ``trouble`` is what it last got instead of the data. ``on_disk`` says
+    that it came from there, ``proven`` that it was in a proof before that, ``kept`` that it need not go there.
     """
 
     __slots__ = (
@@ -36,7 +37,9 @@ class Piece:
         "done",
         "error",
         "held",
+        "kept",
         "on_disk",
+        "proven",
         "start",
         "stop",
         "trouble",
@@ -58,6 +61,8 @@ class Piece:
         self.awaited = False
         self.cancelled = False
         self.on_disk = False
+        self.kept = False
+        self.proven = False
         self.trouble = ""
         self._round = held.rejected
 

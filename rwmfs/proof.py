@@ -1,7 +1,8 @@
 """Whether the content of an object is what its name says, found out while its parts come in. Pure but for the event.
 
 restic names its files by the SHA-256 of their content (``rwm.content``), so wrong bytes show, whoever made them wrong.
-The hash needs the parts in their order; a part that is gone before its turn leaves the question open.
+The hash needs the parts in their order; a part that is gone before its turn leaves the question open. When all parts
+come from where only proven ones are kept, as such, with a checksum of their own, there is nothing to hash.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from rwmfs.objectid import ObjectId
 
 
 class Proof:
-    """The proof of one object version. ``position`` is how many bytes from the start are in it.
+    """The proof of one object version. ``position`` is how many bytes from the start are in it; ``hashing`` says that
+    some of it is not vouched for, so that all of it is hashed.
 
     ``running`` says that somebody is at it, ``moved`` is where one waits for him to have come further. ``settled``
     comes with the verdict, or without one when another proof has taken its place.
     """
 
-    __slots__ = ("_hash", "expected", "moved", "position", "running", "settled", "size", "verdict")
+    __slots__ = ("_hash", "expected", "hashing", "moved", "position", "running", "settled", "size", "verdict")
 
     def __init__(self, identity: ObjectId) -> None:
         self.expected = expected_sha256(identity.key)
@@ -31,6 +33,7 @@ class Proof:
         self.running = False
         self.moved = trio.lowlevel.ParkingLot()
         self.settled = trio.Event()
+        self.hashing = False
         self._hash = hashlib.sha256()
 
     @property
@@ -48,14 +51,25 @@ class Proof:
         """Whether all bytes are in it."""
         return self.position == self.size
 
+    def vouch(self, size: int) -> None:
+        """The next bytes were proven before: so they stand as long as that can be said of all."""
+        assert not self.hashing
+        self.position += size
+
+    def hash_all(self) -> None:
+        """Not all is vouched for: begin at the start, and hash."""
+        assert not self.hashing
+        self.hashing, self.position = True, 0
+
     def add(self, data: memoryview) -> None:
         """The next bytes. Any thread may add them, one at a time."""
+        self.hashing = True
         self._hash.update(data)
         self.position += len(data)
 
     def settle(self) -> None:
         """Say what came out, now that it is complete."""
-        self.verdict = self._hash.hexdigest() == self.expected
+        self.verdict = self.complete and (not self.hashing or self._hash.hexdigest() == self.expected)
         self.settled.set()
 
     def give_up(self) -> None:

@@ -14,6 +14,7 @@ when no verdict ever came.
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 import trio
 
@@ -21,7 +22,7 @@ from rwm.errors import BadResponse
 from rwmfs.buffer import Buffer
 from rwmfs.fetcher import Fetcher
 from rwmfs.openobject import OpenObject
-from rwmfs.pieces import Held
+from rwmfs.pieces import Held, Piece
 from rwmfs.proof import Proof
 
 log = logging.getLogger(__name__)
@@ -85,12 +86,8 @@ class Proving:
         proof.running = True
         try:
             while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
-                assert piece.data is not None
-                with self._buffer.using([piece]):
-                    await trio.to_thread.run_sync(
-                        proof.add, piece.data[proof.position - piece.start :], limiter=self._hashing
-                    )
-                    proof.moved.unpark_all()
+                await self._go_on(held, proof, piece)
+                proof.moved.unpark_all()
         finally:
             proof.running = False
             proof.moved.unpark_all()
@@ -100,6 +97,23 @@ class Proving:
                 await self._throw_away(held)
             else:
                 self._unproven -= held.proven()
+                for part in set(held.pieces.values()):
+                    self._nursery.start_soon(partial(self._fetcher.keep, part, proven=True))
+
+    async def _go_on(self, held: Held, proof: Proof, piece: Piece) -> None:
+        """Take a piece into the proof; if it is the first one that nobody vouches for, go back to the start.
+
+        Only of an object that is whole is the start still there then.
+        """
+        assert piece.data is not None
+        if held.whole and piece.proven and not proof.hashing:
+            proof.vouch(piece.stop - proof.position)
+        elif not proof.hashing and proof.position:
+            proof.hash_all()
+        else:
+            with self._buffer.using([piece]):
+                data = piece.data[proof.position - piece.start :]
+                await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
 
     async def _throw_away(self, held: Held) -> None:
         """Let go of wrong content, wherever it is."""

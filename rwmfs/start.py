@@ -16,6 +16,7 @@ from rwm.cli.output import state_json
 from rwm.config import Config
 from rwmfs import logs
 from rwmfs.access import Access
+from rwmfs.allocator import allocate
 from rwmfs.browse import Browse
 from rwmfs.diskcache import DiskCache
 from rwmfs.fetcher import SECONDS
@@ -86,7 +87,8 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
         report["log_file"] = str(request.log_file) if request.log_file else None
         mount = session.Mount(
             shown,
-            s3.reader(request.bucket, attempts=1),  # the mount asks again by itself, for as long as it makes sense
+            # The mount asks again by itself, for as long as it makes sense.
+            s3.reader(request.bucket, attempts=1, allocate=allocate),
             request.mountpoint,
             buffer_size=request.buffer_size,
             disk=_disk(request),
@@ -102,7 +104,8 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
 def _disk(request: Request) -> DiskCache | None:
     if not request.cache_size:
         return None
-    return DiskCache(request.cache_dir, request.cache_size, request.config.required("s3_endpoint_url"), request.bucket)
+    endpoint = request.config.required("s3_endpoint_url")
+    return DiskCache(request.cache_dir, request.cache_size, endpoint, request.bucket, allocate)
 
 
 def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Shown, dict[str, Any]]:

@@ -17,6 +17,9 @@ from rwm.s3.objects import BODY_ATTEMPTS, BucketReader, Objects
 from rwm.s3.versions import Versions, keep_raw_listings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT = 10  # seconds
@@ -51,9 +54,11 @@ class S3(Objects, Versions, Buckets):
         self.region = region
         self.client = client
 
-    def reader(self, bucket: str, attempts: int = BODY_ATTEMPTS) -> BucketReader:
+    def reader(
+        self, bucket: str, attempts: int = BODY_ATTEMPTS, allocate: Callable[[int], WriteableBuffer] = bytearray
+    ) -> BucketReader:
         """Something that can read the bucket's versions and nothing else."""
-        return BucketReader(self.client, bucket, attempts)
+        return BucketReader(self.client, bucket, attempts, allocate)
 
     def caller_arn(self) -> str | None:
         """The ARN of this account as STS tells it, or None where the server has no STS (Ceph RGW)."""

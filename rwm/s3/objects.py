@@ -15,6 +15,7 @@ from rwm.errors import AccessDenied, BadResponse, Cancelled, Unreachable
 from rwm.s3.mapping import mapped
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
@@ -39,20 +40,28 @@ class DeleteFailure(NamedTuple):
 class BucketReader:
     """Reads versions of one bucket. Holds no way to write; safe to call from any thread.
 
-    ``attempts`` is how often it asks before it gives up; the SDK's own attempts for each come on top.
+    ``attempts`` is how often it asks before it gives up; the SDK's own attempts for each come on top. ``allocate``
+    makes room for so many bytes.
     """
 
-    def __init__(self, client: S3Client, bucket: str, attempts: int = BODY_ATTEMPTS) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        attempts: int = BODY_ATTEMPTS,
+        allocate: Callable[[int], WriteableBuffer] = bytearray,
+    ) -> None:
         self._client = client
         self._attempts = attempts
+        self._allocate = allocate
         self.bucket = bucket
 
     def read_range(
         self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
-    ) -> bytearray:
+    ) -> bytes | memoryview:
         """Bytes ``start`` to ``stop`` (exclusive) of that version, exactly; see :class:`rwm.model.ObjectReader`."""
         if stop <= start:
-            return bytearray()
+            return b""
         attempt = 1
         while True:
             try:
@@ -63,9 +72,9 @@ class BucketReader:
             time.sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311 - jitter
             attempt += 1
 
-    def _get(self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> bytearray:
+    def _get(self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> memoryview:
         subject = f"{self.bucket}/{key} version {version_id}"
-        size = stop - start
+        data = memoryview(self._allocate(stop - start))
         with mapped("GetObject", subject):
             answer = self._client.get_object(
                 Bucket=self.bucket, Key=key, VersionId=version_id, Range=f"bytes={start}-{stop - 1}"
@@ -73,9 +82,9 @@ class BucketReader:
             with closing(answer["Body"]) as body:
                 _same_version(answer.get("VersionId"), version_id, subject)
                 _same_range(answer, start, stop, subject)
-                data = _filled(body, size, wanted, subject)
-        if len(data) != size:
-            raise BadResponse(f"GetObject {subject}: {len(data)} bytes came for bytes {start} to {stop}")
+                came = _fill(data, body, wanted, subject)
+        if came != len(data):
+            raise BadResponse(f"GetObject {subject}: {came} bytes came for bytes {start} to {stop}")
         return data
 
 
@@ -204,18 +213,15 @@ def _same_range(answer: Mapping[str, Any], start: int, stop: int, subject: str) 
         raise BadResponse(f"GetObject {subject}: the start of the object came for bytes {start} to {stop}")
 
 
-def _filled(body: Any, size: int, wanted: Callable[[], bool], subject: str) -> bytearray:
-    """What comes, up to ``size`` bytes; shorter when the body is."""
-    data, end = bytearray(size), 0
-    view = memoryview(data)
-    while end < size:
+def _fill(data: memoryview, body: Any, wanted: Callable[[], bool], subject: str) -> int:
+    """Read the body to where the data ends; how many bytes came: fewer when the body is shorter."""
+    end = 0
+    while end < len(data):
         if not wanted():
             raise Cancelled(f"GetObject {subject}: given up, nobody wants it any more")
-        chunk = body.read(min(CHUNK, size - end))
+        chunk = body.read(min(CHUNK, len(data) - end))
         if not chunk:
             break
-        view[end : end + len(chunk)] = chunk
+        data[end : end + len(chunk)] = chunk
         end += len(chunk)
-    view.release()
-    del data[end:]
-    return data
+    return end

@@ -40,7 +40,7 @@ def holds(cache: DiskCache, object: ObjectId, start: int = 0, stop: int | None =
     """Whether the range is there; if it is, it is right."""
     stop = object.size if stop is None else stop
     found = cache.read(object, start, stop)
-    assert found is None or found == content(object)[start:stop]
+    assert found is None or found.data == content(object)[start:stop]
     return found is not None
 
 

@@ -48,8 +48,8 @@ def full(file: int) -> int:
 
 
 def read(descriptor: int, start: int = 0, stop: int = SIZE, identity: Identity = IDENTITY) -> bytes | None:
-    found = cachefile.read(descriptor, identity, start, stop, None)
-    return None if found is None else bytes(found)
+    found = cachefile.read(descriptor, identity, start, stop)
+    return None if found is None else bytes(found.data)
 
 
 def damage(descriptor: int, offset: int, change: Callable[[int], int] = lambda byte: byte ^ 1) -> None:
@@ -77,16 +77,41 @@ def test_what_was_written_is_read() -> None:
         assert read(file, GRAIN, SIZE) == CONTENT[GRAIN:]
 
 
-@given(st.integers(0, SIZE - 1), st.integers(1, SIZE), st.booleans())
-def test_any_range_comes_out_wherever_it_is_put(start: int, length: int, is_view: bool) -> None:
-    stop = min(start + length, SIZE)
+@given(st.integers(0, SIZE - 1), st.integers(1, SIZE))
+def test_any_range_comes_out_of_the_room_that_is_made_for_it(start: int, length: int) -> None:
+    stop, rooms = min(start + length, SIZE), list[bytearray]()
+
+    def allocate(size: int) -> bytearray:
+        rooms.append(bytearray(size))
+        return rooms[-1]
+
     with new_file() as file:
         cachefile.write(file, IDENTITY, 0, memoryview(CONTENT))
-        assert read(file, start, stop) == CONTENT[start:stop]
-        target = bytearray(stop - start)
-        into = memoryview(target) if is_view else target
-        assert bytes(cachefile.read(file, IDENTITY, start, stop, into) or b"") == CONTENT[start:stop]
-        assert target == CONTENT[start:stop]
+        kept = cachefile.read(file, IDENTITY, start, stop, allocate)
+        assert kept is not None
+        assert kept.data == CONTENT[start:stop]
+        assert kept.data.obj is rooms.pop()
+        assert not rooms
+
+
+def test_what_was_proven_is_known_to_be_as_long_as_all_of_it_was(file: int) -> None:
+    for proven in (True, False, True):
+        cachefile.write(file, IDENTITY, 0, memoryview(CONTENT), proven=proven)
+        kept = cachefile.read(file, IDENTITY, 1, SIZE)
+        assert kept is not None
+        assert kept.proven is proven
+    cachefile.write(file, IDENTITY, GRAIN, memoryview(CONTENT)[GRAIN : 2 * GRAIN])
+    for start, stop, proven in ((0, GRAIN, True), (GRAIN, GRAIN + 1, False), (2 * GRAIN, SIZE, True), (0, SIZE, False)):
+        kept = cachefile.read(file, IDENTITY, start, stop)
+        assert kept is not None
+        assert kept.proven is proven
+
+
+def test_a_mark_that_became_another_one_is_damage(file: int) -> None:
+    cachefile.write(file, IDENTITY, 0, memoryview(CONTENT))
+    os.pwrite(file, cachefile.PROVEN.to_bytes(4, "little"), cachefile.HEADER.size)
+    with pytest.raises(Damaged):
+        read(file)
 
 
 def test_what_is_not_kept_takes_no_room(file: int) -> None:

@@ -42,11 +42,13 @@ def test_what_was_written_is_read_in_any_cut(cache: DiskCache) -> None:
     assert holds(cache, LARGE, GRAIN)
 
 
-def test_bytes_go_where_the_caller_wants_them(cache: DiskCache) -> None:
-    put(cache, LARGE)
-    target = bytearray(2 * GRAIN)
-    assert bytes(cache.read(LARGE, 0, GRAIN, memoryview(target)[GRAIN:]) or b"") == content(LARGE)[:GRAIN]
-    assert target == bytes(GRAIN) + content(LARGE)[:GRAIN]
+@pytest.mark.parametrize("proven", [True, False])
+def test_what_was_proven_is_known_to_be(proven: bool, cache: DiskCache) -> None:
+    cache.write(LARGE, 0, content(LARGE), proven=proven)
+    kept = cache.read(LARGE, 0, GRAIN)
+    assert kept is not None
+    assert kept.data == content(LARGE)[:GRAIN]
+    assert kept.proven is proven
 
 
 def test_the_next_mount_finds_what_the_last_one_kept(tmp_path: Path, cache: DiskCache) -> None:

@@ -168,13 +168,15 @@ def test_one_success_beside_a_failure_does_not_make_it_news(
     cache = disk_cache(tmp_path)
     write = cachefile.write
 
-    def fails_beside_one_that_ends_well(descriptor: int, identity: Identity, start: int, data: memoryview) -> None:
+    def fails_beside_one_that_ends_well(
+        descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool
+    ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(cachefile, "write", full)
             put(cache, version(2))
-        write(descriptor, identity, start, data)
+        write(descriptor, identity, start, data, proven=proven)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(cachefile, "write", fails_beside_one_that_ends_well)
@@ -318,9 +320,9 @@ def test_a_file_that_leaves_while_it_is_written_is_a_miss(tmp_path: Path, monkey
     cache = disk_cache(tmp_path)
     write = cachefile.write
 
-    def leave_and_write(descriptor: int, identity: Identity, start: int, data: memoryview) -> None:
+    def leave_and_write(descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool) -> None:
         cache.drop(version(1))
-        write(descriptor, identity, start, data)
+        write(descriptor, identity, start, data, proven=proven)
 
     with monkeypatch.context() as patch:
         patch.setattr(cachefile, "write", leave_and_write)

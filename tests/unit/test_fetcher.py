@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import islice, pairwise
 
 import pytest
@@ -11,7 +12,7 @@ import trio
 import trio.testing
 
 from rwm.errors import AccessDenied, BadResponse, Cancelled, NotFound, RwmError, Unreachable
-from rwmfs.cachefile import GRAIN
+from rwmfs.cachefile import GRAIN, Kept
 from rwmfs.counters import Counters
 from rwmfs.fetcher import BAD_ANSWERS, UNWRITTEN, Fetcher, _pauses
 from rwmfs.objectid import ObjectId
@@ -200,13 +201,13 @@ class Disk:
         self.go = threading.Event()
         self.go.set()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> bytes | None:
+    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         self.calls.append(f"read {start // GRAIN}")
-        return self.data
+        return Kept(memoryview(self.data), False) if self.data is not None else None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
         self.go.wait(10)
-        self.calls.append(f"write {start // GRAIN}")
+        self.calls.append(f"write {start // GRAIN}" + " proven" * proven)
 
     def drop(self, identity: ObjectId) -> None:
         self.calls.append("drop")
@@ -217,7 +218,7 @@ def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
         bucket, counters, disk, piece = FakeBucket(content), Counters(), Disk(DATA[:GRAIN]), piece_of()
         fetcher = Fetcher(bucket, counters, disk)
         await fetcher.fetch(piece)
-        await fetcher.keep(piece)
+        await fetcher.keep(piece, proven=True)
         assert piece.data is not None and bytes(piece.data) == DATA[:GRAIN]
         assert piece.on_disk
         assert (counters.from_disk, counters.fetched, bucket.requests) == (GRAIN, 0, [])
@@ -226,13 +227,14 @@ def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
     trio.run(main)
 
 
-def test_what_came_from_s3_is_kept() -> None:
+@pytest.mark.parametrize(("proven", "written"), [(False, "write 2"), (True, "write 2 proven")])
+def test_what_came_from_s3_is_kept(proven: bool, written: str) -> None:
     async def main() -> None:
         disk, piece = Disk(), piece_of(2)
         fetcher = Fetcher(FakeBucket(content), Counters(), disk)
         await fetcher.fetch(piece)
-        await fetcher.keep(piece)
-        assert disk.calls == ["read 2", "write 2"]
+        await fetcher.keep(piece, proven=proven)
+        assert disk.calls == ["read 2", written]
 
     trio.run(main)
 
@@ -247,7 +249,7 @@ def test_of_an_object_that_was_wrong_the_disk_is_left_out_also_by_what_waits_for
         disk.go.clear()
         async with trio.open_nursery() as nursery:
             for piece in pieces:
-                nursery.start_soon(fetcher.keep, piece)
+                nursery.start_soon(partial(fetcher.keep, piece, proven=False))
             await settled()
             for piece in pieces:
                 piece.held.reject()
@@ -257,7 +259,7 @@ def test_of_an_object_that_was_wrong_the_disk_is_left_out_also_by_what_waits_for
         assert disk.calls[-1] == "drop"
         disk.calls.clear()
         await fetcher.fetch(pieces[0])
-        await fetcher.keep(pieces[0])
+        await fetcher.keep(pieces[0], proven=False)
         assert disk.calls == [], "it is neither read nor written"
         await fetcher.disown(pieces[0].held.id)
         assert disk.calls == ["drop"]
@@ -278,11 +280,11 @@ def test_a_slow_disk_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -
         disk.go.clear()
         async with trio.open_nursery() as nursery:
             for piece in pieces:
-                nursery.start_soon(fetcher.keep, piece)
+                nursery.start_soon(partial(fetcher.keep, piece, proven=False))
             await settled()
             disk.go.set()
         assert disk.calls == ["write 0"] * 3
-        await fetcher.keep(pieces[-1])
+        await fetcher.keep(pieces[-1], proven=False)
         assert disk.calls == ["write 0"] * 4
 
     trio.run(main)
@@ -291,7 +293,7 @@ def test_a_slow_disk_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -
 def test_without_a_disk_nothing_is_disowned() -> None:
     async def main() -> None:
         fetcher = Fetcher(FakeBucket(content), Counters())
-        await fetcher.keep(piece_of())
+        await fetcher.keep(piece_of(), proven=False)
         await fetcher.disown(piece_of().held.id)
 
     trio.run(main)

@@ -37,6 +37,34 @@ def test_the_right_bytes_and_no_others(data: bytes, cuts: list[int], place: int,
     assert proof.verdict is not damaged
 
 
+def test_what_is_vouched_for_needs_no_hash() -> None:
+    proof = proof_of(b"right")
+    proof.vouch(2)
+    assert proof.position == 2
+    proof.vouch(3)
+    proof.settle()
+    assert proof.verdict is True
+
+
+@pytest.mark.parametrize("data", [b"right", b"wrong"])
+def test_when_a_part_is_not_vouched_for_all_of_it_is_hashed(data: bytes) -> None:
+    proof = proof_of(b"right")
+    proof.vouch(2)
+    proof.hash_all()
+    assert proof.position == 0
+    assert proof.hashing
+    proof.add(memoryview(data))
+    proof.settle()
+    assert proof.verdict is (data == b"right")
+
+
+def test_what_is_not_complete_is_not_right() -> None:
+    proof = proof_of(b"right")
+    proof.vouch(2)
+    proof.settle()
+    assert proof.verdict is False
+
+
 @pytest.mark.parametrize("key", ["index/{1}", "snapshots/{1}", "keys/{1}", "host1/data/{0:.2}/{1}"])
 def test_names_that_prove(key: str) -> None:
     assert proof_of(b"x", key).open

@@ -656,7 +656,7 @@ class SlowDisk:
     def read(self, identity: ObjectId, start: int, stop: int) -> None:
         return None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
         if start == 0:
             self.dropped.wait(10)
         self.kept.add(start)

@@ -14,7 +14,7 @@ import trio
 
 from rwm.errors import AccessDenied, BadResponse, NotFound, S3Error, Unreachable
 from rwm.model import Entry
-from rwmfs.cachefile import GRAIN
+from rwmfs.cachefile import GRAIN, Kept
 from rwmfs.objectid import ObjectId
 from rwmfs.proving import WrongContent
 from rwmfs.reader import SMALL, Reader
@@ -30,21 +30,21 @@ class Disk:
 
     def __init__(self, seed: int, wrong: set[str]) -> None:
         self._random = random.Random(seed)
-        self._kept: dict[tuple[ObjectId, int, int], bytes] = {}
+        self._kept: dict[tuple[ObjectId, int, int], Kept] = {}
         self._wrong = wrong
         self._lock = threading.Lock()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> bytes | None:
+    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         time.sleep(self._random.random() * 0.002)
         with self._lock:
             if identity.key in self._wrong:
-                return bytes(stop - start)
+                return Kept(memoryview(bytes(stop - start)), False)
             return self._kept.get((identity, start, stop)) if self._random.random() < 0.8 else None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
         time.sleep(self._random.random() * 0.005)
         with self._lock:
-            self._kept[(identity, start, start + len(data))] = bytes(data)
+            self._kept[(identity, start, start + len(data))] = Kept(memoryview(bytes(data)), proven)
 
     def drop(self, identity: ObjectId) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from rwm.errors import AccessDenied, S3Error
-from rwmfs.cachefile import GRAIN
+from rwmfs.cachefile import GRAIN, Kept
 from rwmfs.objectid import ObjectId
 from rwmfs.proof import Proof
 from rwmfs.proving import WrongContent
@@ -22,13 +22,17 @@ class Memory:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[ObjectId, int], bytes] = {}
+        self.proven: set[tuple[ObjectId, int]] = set()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> bytes | None:
+    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         data = self.kept.get((identity, start))
-        return data if data is not None and len(data) == stop - start else None
+        if data is None or len(data) != stop - start:
+            return None
+        return Kept(memoryview(data), (identity, start) in self.proven)
 
-    def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
         self.kept[(identity, start)] = bytes(data)
+        (self.proven.add if proven else self.proven.discard)((identity, start))
 
     def drop(self, identity: ObjectId) -> None:
         self.kept = {place: data for place, data in self.kept.items() if place[0] != identity}
@@ -171,12 +175,64 @@ def test_wrong_content_on_disk_is_not_taken_twice_nor_written_again(size: int) -
         async with reading(bucket, disk=disk) as reader:
             for place, data in disk.kept.items():
                 disk.kept[place] = altered(data)
+            disk.proven.clear()
             bucket.requests.clear()
             reader.of(key).held.make_whole()
             assert await reader.all(key) == content(key)
             assert bucket.requests
         for (_, start), data in disk.kept.items():
             assert data == content(key)[start:][: len(data)]
+
+    run(main)
+
+
+@pytest.mark.parametrize("size", [5000, 10 * MIB])
+def test_what_is_proven_when_it_is_kept_is_not_hashed_again(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, disk, bucket, hashed = pack(size), Memory(), FakeBucket(content), list[int]()
+    unhindered = Proof.add
+
+    def add(proof: Proof, data: memoryview) -> None:
+        hashed.append(len(data))
+        unhindered(proof, data)
+
+    monkeypatch.setattr(Proof, "add", add)
+
+    async def read() -> None:
+        async with reading(bucket, disk=disk) as reader:
+            reader.of(key).held.make_whole()
+            assert await reader.all(key) == content(key)
+
+    async def main() -> None:
+        await read()
+        assert sum(hashed) == size
+        assert set(disk.kept) == disk.proven
+        bucket.requests.clear()
+        await read()
+        assert sum(hashed) == size
+        disk.proven.remove(max(disk.proven))
+        await read()
+        assert sum(hashed) == 2 * size, "all of it, or nothing would be proven"
+        disk.kept[max(disk.kept)] = altered(disk.kept[max(disk.kept)])
+        assert not bucket.requests
+        await read()
+        assert bucket.requests, "what was wrong on disk"
+
+    run(main)
+
+
+def test_what_is_not_fetched_whole_is_hashed_wherever_it_comes_from() -> None:
+    """What was vouched for may have left the memory when something comes that is not."""
+    key, disk = pack(12 * MIB), Memory()
+
+    async def main() -> None:
+        async with reading(FakeBucket(content), limit=8 * MIB, disk=disk) as reader:
+            assert await reader.all(key) == content(key)
+        last = max(disk.kept)
+        disk.kept[last] = altered(disk.kept[last])
+        disk.proven = disk.kept.keys() - {last}
+        async with reading(FakeBucket(content), limit=8 * MIB, disk=disk) as reader:
+            with pytest.raises(WrongContent):
+                await reader.all(key)
 
     run(main)
 
@@ -378,7 +434,7 @@ def test_a_mount_that_ends_while_the_disk_is_slow_leaves_it_alone() -> None:
     class Slow(Memory):
         go = threading.Event()
 
-        def write(self, identity: ObjectId, start: int, data: memoryview) -> None:
+        def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
             self.go.wait(30)
 
     async def main() -> None:
