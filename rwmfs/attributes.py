@@ -7,7 +7,7 @@ import stat
 import pyfuse3
 
 from rwmfs.access import Access
-from rwmfs.pace import LEAST
+from rwmfs.pace import USUAL
 from rwmfs.scratch import ScratchDirectory, ScratchFile
 from rwmfs.shown import Found, Link, Text
 
@@ -61,7 +61,7 @@ class Attributes:
         answer.st_mode = mode
         answer.st_size = size
         answer.st_blocks = -(-size // 512)
-        answer.st_blksize = LEAST
+        answer.st_blksize = USUAL
         answer.st_uid, answer.st_gid = self.access.uid, self.access.gid
         answer.st_atime_ns = answer.st_mtime_ns = answer.st_ctime_ns = time_ns
         answer.entry_timeout = answer.attr_timeout = lifetime

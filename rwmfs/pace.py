@@ -1,7 +1,7 @@
-"""How many bytes to ask for at once, told from how fast they came lately. Pure.
+"""How many bytes to ask for at once, told from how fast they came lately, and how many connections are free. Pure.
 
 A request costs a few milliseconds of the processor and a round trip, whatever its size. Over a slow link an object
-comes sooner in several small ones side by side; over a fast one that only costs.
+comes sooner in several small ones side by side; over a fast one, or where others use the connections, that only costs.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 CONNECTIONS = 16
 """Requests at once, unless the user says otherwise."""
 
-LEAST = 4 * 1024 * 1024
+LEAST = 2 * 1024 * 1024
+USUAL = 4 * 1024 * 1024
 MOST = 16 * 1024 * 1024
 SECONDS = 0.15
 """What a request should take, its first byte included."""
@@ -33,7 +34,10 @@ class Pace:
             rate = size / max(seconds, 1e-6)
             self._rate = rate if not self._rate else self._rate + (rate - self._rate) * _NEWEST
 
-    @property
-    def window(self) -> int:
-        """Bytes of one request at most: a multiple of LEAST."""
-        return min(max(int(self._rate * SECONDS) // LEAST * LEAST, LEAST), MOST)
+    def window(self, running: int, connections: int) -> int:
+        """Bytes of one request at most, while ``running`` of the connections are in use: a multiple of LEAST.
+
+        Less than USUAL over a link that is known to be slow, and while a quarter of the connections is free.
+        """
+        window = min(int(self._rate * SECONDS) // USUAL * USUAL, MOST)
+        return window or (LEAST if self._rate and running < connections * 3 // 4 else USUAL)

@@ -14,7 +14,7 @@ import trio
 from rwm.errors import RwmError, S3Error
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
-from rwmfs.pace import LEAST
+from rwmfs.pace import USUAL
 from rwmfs.proof import Proof
 
 
@@ -178,18 +178,26 @@ class Held:
         piece = self.pieces.get(position // GRAIN)
         return piece if piece is not None and piece.data is not None else None
 
-    def missing(self, start: int, stop: int, window: int = LEAST) -> Iterator[tuple[int, int]]:
-        """The parts of a range that no piece has, of ``window`` bytes at most. Pieces may be added on the way."""
+    def missing(self, start: int, stop: int, window: int = USUAL) -> Iterator[tuple[int, int]]:
+        """The parts of a range that no piece has, of about ``window`` bytes at most. Pieces may be added on the way.
+
+        A rest that is not worth a request of its own comes with what is before it, except over a slow link, where it
+        comes sooner by itself.
+        """
         stop = min(stop, self.id.size)
         grain, end = start // GRAIN, -(-stop // GRAIN) if start < stop else 0
+        usual = window // GRAIN
+        most = usual + usual // 4 if window > USUAL else usual
         while grain < end:
             piece = self.pieces.get(grain)
             if piece is not None:
                 grain = -(-piece.stop // GRAIN)
                 continue
             first = grain
-            while grain < end and grain - first < window // GRAIN and grain not in self.pieces:
+            while grain < end and grain - first < most and grain not in self.pieces:
                 grain += 1
+            if grain < end and grain not in self.pieces:  # it goes on
+                grain = first + usual
             yield first * GRAIN, min(grain * GRAIN, self.id.size)
 
 

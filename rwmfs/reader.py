@@ -33,14 +33,13 @@ from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import Failure, OpenObject
-from rwmfs.pace import LEAST
 from rwmfs.pieces import Held, Piece, all_done, cut
 from rwmfs.proving import Proving, WrongContent, tell
 from rwmfs.readahead import Readahead
 
 log = logging.getLogger(__name__)
 
-SMALL = LEAST
+SMALL = 4 * 1024 * 1024
 """Bytes up to which an object is fetched whole, however it is read."""
 
 WHOLE = 64 * 1024 * 1024
@@ -218,7 +217,7 @@ class Reader:
 
         What is ahead of it is put on its way too.
         """
-        window = self._fetcher.pace.window
+        window = self._window()
         if held.whole:
             start, stop = 0, held.id.size
         together = max(min(until, start + window), stop)
@@ -233,6 +232,10 @@ class Reader:
             self._start(held, *part, ahead=True)
         return list(held.covering(start, stop)), started
 
+    def _window(self) -> int:
+        """Bytes of one request at most."""
+        return self._fetcher.pace.window(self._running, self._fetcher.connections)
+
     def _has_time_for(self, part: tuple[int, int]) -> bool:
         """Whether something that nobody waits for may be fetched."""
         return not self._is_busy() and self._buffer.has_room(part[1] - part[0])
@@ -245,7 +248,7 @@ class Reader:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
             held, begun = next(iter(self._expected.items()))
-            part = next(held.missing(begun, held.id.size, self._fetcher.pace.window), None)
+            part = next(held.missing(begun, held.id.size, self._window()), None)
             if part is None:
                 del self._expected[held]
                 self._buffer.settle(held)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from rwmfs.cachefile import GRAIN
 from rwmfs.objectid import ObjectId
-from rwmfs.pace import LEAST as WINDOW
+from rwmfs.pace import MOST
+from rwmfs.pace import USUAL as WINDOW
 from rwmfs.pieces import Held, Piece, cut
 
 LARGEST = 3 * WINDOW
@@ -74,6 +75,21 @@ def test_nothing_is_missing_past_the_end_or_of_an_empty_object() -> None:
     assert list(held_of(100).missing(100, 200)) == []
     assert list(held_of(100).missing(0, 10**9)) == [(0, 100)]
     assert list(held_of(2 * WINDOW).missing(0, 10**9)) == [(0, WINDOW), (WINDOW, 2 * WINDOW)]
+
+
+def test_a_small_rest_comes_with_what_is_before_it_over_a_fast_link() -> None:
+    for rest in (GRAIN, MOST // 4):
+        assert list(held_of(MOST + rest).missing(0, 10**9, MOST)) == [(0, MOST + rest)]
+        assert list(held_of(3 * MOST + rest).missing(MOST, 10**9, MOST)) == [
+            (MOST, 2 * MOST),
+            (2 * MOST, 3 * MOST + rest),
+        ]
+    beyond = MOST // 4 + GRAIN
+    assert list(held_of(MOST + beyond).missing(0, 10**9, MOST)) == [(0, MOST), (MOST, MOST + beyond)]
+    held = held_of(2 * MOST)
+    held.add(MOST + GRAIN, MOST + 2 * GRAIN)
+    assert list(held.missing(0, MOST + 2 * GRAIN, MOST)) == [(0, MOST + GRAIN)], "up to what is there"
+    assert list(held_of(WINDOW + GRAIN).missing(0, 10**9)) == [(0, WINDOW), (WINDOW, WINDOW + GRAIN)], "a slow link"
 
 
 def test_a_range_of_one_piece_is_a_view_and_what_was_used_is_counted() -> None:
