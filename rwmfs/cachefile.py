@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from rwmfs.objectid import ObjectId
+from rwmfs.pastcache import PAGE, PastCache, fill, put
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 GRAIN = 64 * 1024
 """Bytes that are kept or not kept together. The last grain of an object is shorter."""
 
-PAGE = 4096
 FORMAT = b"rwm cache 1"
 MAGIC = b"rwmcache"
 MARK = 0x6E696172
@@ -106,10 +106,12 @@ def read(
     start: int,
     stop: int,
     allocate: Callable[[int], WriteableBuffer] = bytearray,
+    disk: PastCache | None = None,
 ) -> Kept | None:
     """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
 
-    ``allocate`` makes room for them. Raises Damaged, and OSError.
+    ``allocate`` makes room for them; ``disk`` is how they are read, if not in the usual way. Raises Damaged, and
+    OSError.
     """
     if not _is_of(descriptor, identity):
         return None
@@ -122,7 +124,7 @@ def read(
         return None
     begin, end = first * GRAIN, min(last * GRAIN, identity.size)
     whole = memoryview(allocate(end - begin))
-    _fill(descriptor, whole, identity.data_at + begin)
+    (disk.fill if disk else fill)(descriptor, whole, identity.data_at + begin)
     for number, (mark, checksum) in enumerate(records, first):
         until = min((number + 1) * GRAIN, end) - begin
         if _checksum(identity, number, mark, whole[number * GRAIN - begin : until]) != checksum:
@@ -130,7 +132,15 @@ def read(
     return Kept(whole[start - begin : stop - begin], all(mark == PROVEN for mark, _ in records))
 
 
-def write(descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool = False) -> None:
+def write(
+    descriptor: int,
+    identity: Identity,
+    start: int,
+    data: memoryview,
+    *,
+    proven: bool = False,
+    disk: PastCache | None = None,
+) -> None:
     """Keep the bytes from ``start``, the beginning of a grain, to the end of one or of the object. Raises OSError.
 
     A file that is not of this object, because it is new or its header is damaged, is begun anew.
@@ -138,20 +148,20 @@ def write(descriptor: int, identity: Identity, start: int, data: memoryview, *, 
     if not _is_of(descriptor, identity):
         if os.pread(descriptor, 1, 0):  # not when it is new: another process may be at it already
             os.ftruncate(descriptor, 0)
-        _put(descriptor, identity.header, 0)
+        put(descriptor, identity.header, 0)
     first, mark = start // GRAIN, PROVEN if proven else MARK
     records = b"".join(
         RECORD.pack(mark, _checksum(identity, number, mark, data[place : place + GRAIN]))
         for number, place in enumerate(range(0, len(data), GRAIN), first)
     )
-    _put(descriptor, data, identity.data_at + start)
-    _put(descriptor, records, HEADER.size + first * RECORD.size)
+    (disk.put if disk else put)(descriptor, data, identity.data_at + start)
+    put(descriptor, records, HEADER.size + first * RECORD.size)
 
 
 def forget(descriptor: int, identity: Identity, grain: int) -> None:
     """Let ``grain`` count as not kept. Raises OSError."""
     if _is_of(descriptor, identity):
-        _put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
+        put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
 
 
 def _up(number: int, unit: int) -> int:
@@ -165,17 +175,3 @@ def _is_of(descriptor: int, identity: Identity) -> bool:
 def _checksum(identity: Identity, number: int, mark: int, data: memoryview) -> int:
     where = PLACE.pack(identity.digest, number, mark)
     return zlib.crc32(data, zlib.crc32(where))
-
-
-def _fill(descriptor: int, buffer: memoryview, offset: int) -> None:
-    """Read until ``buffer`` is full or the file ends. What is lacking then does not have the right checksum."""
-    while buffer and (count := os.preadv(descriptor, [buffer], offset)):
-        buffer, offset = buffer[count:], offset + count
-
-
-def _put(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of ``data``; the system may take less at once when the disk gets full, and then says so."""
-    rest = memoryview(data)
-    while rest:
-        count = os.pwrite(descriptor, rest, offset)
-        rest, offset = rest[count:], offset + count

@@ -32,6 +32,7 @@ from rwm.errors import ConfigError
 from rwmfs import cachedir, cachefile
 from rwmfs.cachefile import GRAIN, Identity, Kept
 from rwmfs.objectid import ObjectId
+from rwmfs.pastcache import PastCache
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -82,6 +83,7 @@ class DiskCache:
         self._blocks = self.directory / cachedir.BLOCKS
         self._endpoint = endpoint
         self._bucket = bucket
+        self._disk = PastCache()
         self._step = min(limit // 16, STEP)
         self._lock = threading.Lock()  # for what follows
         self._unseen = self._step
@@ -103,7 +105,7 @@ class DiskCache:
         identity = self._identity(object)
         try:
             with cachedir.opened(self._blocks, identity.name, os.O_RDONLY) as (descriptor, found):
-                kept = cachefile.read(descriptor, identity, start, stop, self._allocate)
+                kept = cachefile.read(descriptor, identity, start, stop, self._allocate, self._disk)
                 if kept is not None:
                     _record_use(descriptor, found)
                 return kept
@@ -169,7 +171,7 @@ class DiskCache:
                 return
             _record_use(descriptor, found)  # or it might have to leave now
             self._make_room(cost)
-            cachefile.write(descriptor, identity, start, view, proven=proven)
+            cachefile.write(descriptor, identity, start, view, proven=proven, disk=self._disk)
 
     def _forget(self, version: ObjectId, identity: Identity, grain: int) -> None:
         """Have a damaged grain fetched and written anew."""

@@ -53,7 +53,10 @@ class Store(Protocol):
 
 
 class Fetcher:
-    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS."""
+    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS.
+
+    ``from_disk`` says whether the last piece was there.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Fetcher:
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
         self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
+        self.from_disk = False
         self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
@@ -85,6 +89,7 @@ class Fetcher:
                 abandon_on_cancel=True,
                 limiter=self._disk_threads,
             )
+            self.from_disk = kept is not None
             if kept is not None:
                 self.counters.from_disk += len(piece)
                 (piece.data, piece.proven), piece.on_disk = kept, True

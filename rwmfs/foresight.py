@@ -2,6 +2,7 @@
 
 What is fetched this way and not opened yet, with all that was fetched in vain before, never exceeds an eighth of what
 readers have read so far: whoever reads little gets nothing in vain, and what nobody opens stays small beside the rest.
+While all comes from the cache on disk it is half, because that costs no request.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ PACKS = 8
 """Packs that are fetched at most before they are opened."""
 
 SHARE = 8
+SHARE_OF_DISK = 2
 
 
 class Foresight:
     """For one mount; of several states the one that was opened last counts.
 
     ``order`` finds the order of a state, in a thread; ``expect`` is asked to fetch an object, and says whether it does;
-    ``not_expected`` takes that back.
+    ``not_expected`` takes that back; ``from_disk`` says whether what is read comes from the cache on disk.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Foresight:
         order: Callable[[StateInfo], UploadOrder],
         expect: Callable[[ObjectId], bool],
         not_expected: Callable[[ObjectId], None],
+        from_disk: Callable[[], bool],
     ) -> None:
         self._nursery = nursery
         self._order_of = order
         self._expect = expect
         self._not_expected = not_expected
+        self._from_disk = from_disk
         self._read = self._in_vain = 0
         self._fetching: dict[int, ObjectId] = {}
         self._order: UploadOrder | None = None
@@ -114,7 +118,8 @@ class Foresight:
 
     def _foretell(self, order: UploadOrder) -> None:
         under_way = sum(identity.size for identity in self._fetching.values())
-        allowed = self._read // SHARE - self._in_vain - under_way
+        share = SHARE_OF_DISK if self._from_disk() else SHARE
+        allowed = self._read // share - self._in_vain - under_way
         for rank in self._prediction.upcoming(PACKS - len(self._fetching)):
             entry = order.entry(rank)
             if entry is None or entry.size > allowed:

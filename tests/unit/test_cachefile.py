@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rwmfs import cachefile
 from rwmfs.cachefile import GRAIN, Damaged, Identity, identify
 from rwmfs.objectid import ObjectId
+from rwmfs.pastcache import PAGE
 
 SIZE = 2 * GRAIN + 1000
 CONTENT = random.Random(1).randbytes(SIZE)
@@ -126,8 +127,8 @@ def test_the_data_begins_at_a_page_behind_the_records() -> None:
     for size in (1, GRAIN, SIZE, 504 * GRAIN, 504 * GRAIN + 1, 10**12):
         identity = Identity(bytes(32), size)
         records = -(-size // GRAIN) * cachefile.RECORD.size
-        assert identity.data_at % cachefile.PAGE == 0
-        assert 0 <= identity.data_at - cachefile.HEADER.size - records < cachefile.PAGE
+        assert identity.data_at % PAGE == 0
+        assert 0 <= identity.data_at - cachefile.HEADER.size - records < PAGE
         assert len(identity.header) == cachefile.HEADER.size
 
 

@@ -221,8 +221,12 @@ def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
         await fetcher.keep(piece, proven=True)
         assert piece.data is not None and bytes(piece.data) == DATA[:GRAIN]
         assert piece.on_disk
+        assert fetcher.from_disk
         assert (counters.from_disk, counters.fetched, bucket.requests) == (GRAIN, 0, [])
         assert disk.calls == ["read 0"]
+        disk.data = None
+        await fetcher.fetch(piece_of())
+        assert not fetcher.from_disk
 
     trio.run(main)
 

@@ -11,7 +11,7 @@ import trio
 
 from rwm.errors import IndexUnusable, StateNotFound
 from rwm.model import Entry, StateInfo, UploadOrder
-from rwmfs.foresight import CURIOUS, PACKS, SHARE, Foresight, is_pack
+from rwmfs.foresight import CURIOUS, PACKS, SHARE, SHARE_OF_DISK, Foresight, is_pack
 from rwmfs.objectid import ObjectId
 from tests.unit.fakes import FakeOrder
 from tests.unit.reading import MIB, settled
@@ -57,7 +57,8 @@ class Fixture:
         self.expected: list[ObjectId] = []
         self.taken_back: list[ObjectId] = []
         self.worth_it = True
-        self.foresight = Foresight(nursery, self._order, self._expect, self.taken_back.append)
+        self.from_disk = False
+        self.foresight = Foresight(nursery, self._order, self._expect, self.taken_back.append, lambda: self.from_disk)
 
     def _order(self, info: StateInfo) -> UploadOrder:
         self.look_ups += 1
@@ -170,6 +171,24 @@ def test_never_more_than_a_share_of_what_was_read_is_under_way_or_was_in_vain() 
                     vain = sum(identity.size for identity in fixture.expected if identity.key not in opened)
                     assert vain <= read / SHARE
             assert fixture.expected
+
+    trio.run(main)
+
+
+def test_while_all_comes_from_disk_more_is_fetched_before() -> None:
+    packs = entries(60)
+
+    async def main() -> None:
+        async with foreseeing(lambda _: Order(packs)) as fixture:
+            fixture.foresight.read(2 * SHARE_OF_DISK * SIZE)
+            await fixture.open(packs[:8], state(1))
+            assert not fixture.keys
+            fixture.from_disk = True
+            await fixture.open(packs[8:9], state(1))
+            assert fixture.keys == [pack.key for pack in packs[9:11]]
+            fixture.from_disk = False
+            await fixture.open(packs[9:12], state(1))
+            assert len(fixture.keys) == 2
 
     trio.run(main)
 

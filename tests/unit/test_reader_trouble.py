@@ -220,6 +220,31 @@ def test_what_is_proven_when_it_is_kept_is_not_hashed_again(size: int, monkeypat
     run(main)
 
 
+def test_from_disk_it_comes_in_large_parts() -> None:
+    """They cost no round trip, so there is nothing to be had from several at once."""
+    small, large = pack(5000), pack(14 * MIB, 1)
+    reads: list[tuple[int, int]] = []
+
+    class Watched(Memory):
+        def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
+            reads.append((start, stop))
+            return super().read(identity, start, stop)
+
+    disk = Watched()
+
+    async def main() -> None:
+        async with reading(FakeBucket(content), disk=disk) as reader:
+            assert await reader.all(small) == content(small)
+        async with reading(FakeBucket(content), disk=disk) as reader:
+            assert await reader.all(small) == content(small)
+            reads.clear()
+            reader.of(large).held.make_whole()
+            assert await reader.all(large) == content(large)
+            assert reads == [(0, 14 * MIB)]
+
+    run(main)
+
+
 def test_what_is_not_fetched_whole_is_hashed_wherever_it_comes_from() -> None:
     """What was vouched for may have left the memory when something comes that is not."""
     key, disk = pack(12 * MIB), Memory()
