@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,12 +170,12 @@ def test_one_success_beside_a_failure_does_not_make_it_news(
     write = cachefile.write
 
     def fails_beside_one_that_ends_well(
-        descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool
+        descriptor: int, identity: Identity, start: int, data: memoryview, **how: Any
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(cachefile, "write", full)
             put(cache, version(2))
-        write(descriptor, identity, start, data, proven=proven)
+        write(descriptor, identity, start, data, **how)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
@@ -320,9 +321,9 @@ def test_a_file_that_leaves_while_it_is_written_is_a_miss(tmp_path: Path, monkey
     cache = disk_cache(tmp_path)
     write = cachefile.write
 
-    def leave_and_write(descriptor: int, identity: Identity, start: int, data: memoryview, *, proven: bool) -> None:
+    def leave_and_write(descriptor: int, identity: Identity, start: int, data: memoryview, **how: Any) -> None:
         cache.drop(version(1))
-        write(descriptor, identity, start, data, proven=proven)
+        write(descriptor, identity, start, data, **how)
 
     with monkeypatch.context() as patch:
         patch.setattr(cachefile, "write", leave_and_write)
