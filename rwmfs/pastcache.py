@@ -27,6 +27,8 @@ SLOW = 3
 PAUSE = 60.0
 """Seconds before a disk that was slow is tried again, or a file system that knows no such thing."""
 
+_CANNOT = (errno.EINVAL, errno.EOPNOTSUPP)  # on this file system, or with this memory
+
 
 class PastCache:
     """What is known of one disk. Threads may share it."""
@@ -55,7 +57,7 @@ class PastCache:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
             done = act(size)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # which says that this cannot be done here, or not with this memory
+            if error.errno not in _CANNOT:
                 raise
         finally:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)

@@ -91,10 +91,11 @@ def test_what_is_small_does_not(file: int, calls: Calls) -> None:
     assert calls.taken() == [(False, LARGE - 1)] * 2
 
 
-def test_where_it_cannot_be_done_it_is_done_as_usual(file: int, calls: Calls) -> None:
+@pytest.mark.parametrize("refusal", [errno.EINVAL, errno.EOPNOTSUPP])
+def test_where_it_cannot_be_done_it_is_done_as_usual(refusal: int, file: int, calls: Calls) -> None:
     """Some file systems know no O_DIRECT, and some memory is not at the right place."""
     past, found = PastCache(), room()
-    calls.refuses = errno.EINVAL
+    calls.refuses = refusal
     past.put(file, room(CONTENT), 0)
     assert calls.taken() == [(True, LARGE + PAGE), (False, SIZE)]
     past.fill(file, found, 0)
