@@ -23,6 +23,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
@@ -246,8 +247,7 @@ class Browse:
         """What the tree of a state answers."""
         info = self._infos[number - 1]
         try:
-            tree = self._trees.pop(number, None) or self._index.tree(info)
-            answer = ask(tree)
+            tree, answer = self._ask(info, self._trees.pop(number, None), ask)
         except StateNotFound:
             raise _lost(info.id) from None
         self._trees[number] = tree
@@ -255,6 +255,16 @@ class Browse:
             self._trees.popitem(last=False)
         self._used[info.id] = self._used[self._recorded.time_of.get(info.id, info.id)] = info
         return answer
+
+    def _ask(
+        self, info: StateInfo, known: IndexTree | None, ask: Callable[[IndexTree], Answer]
+    ) -> tuple[IndexTree, Answer]:
+        """The state's tree and its answer; another tree when the state has come back since, at another moment."""
+        if known is not None:
+            with suppress(StateNotFound):
+                return known, ask(known)
+        tree = self._index.tree(info)
+        return tree, ask(tree)
 
 
 def _names(recorded: Recorded, directory: int) -> Sequence[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rwm.index import Index
@@ -86,7 +86,11 @@ steps = st.lists(
 )
 
 
+BEFORE = {"config": "2", "a/c/d": "2"}
+
+
 @settings(max_examples=60, deadline=None)
+@example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state that came back at another place")
 @given(steps, st.booleans())
 def test_what_is_shown_is_what_is_recorded(steps: list[Step], small: bool) -> None:
     """States come and go while the mount lives; a number is one to forget."""
