@@ -425,6 +425,15 @@ def test_delete_removes_everything(protected: Protected) -> None:
         storage.delete(admin, bucket)
 
 
+def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
+    admin, bucket = server.connect(), unique("plain")
+    admin.create_bucket(bucket)
+    for key in ("a", "b/c", "a\nb"):
+        admin.put(bucket, key, b"1")
+    assert storage.delete(admin, bucket) == []
+    assert not admin.bucket_exists(bucket)
+
+
 def test_an_upload_with_a_hostile_key_is_counted_and_deleted(protected: Protected) -> None:
     """Its key is one that XML cannot carry."""
     admin, bucket = protected.admin, protected.bucket
