@@ -24,7 +24,7 @@ from rwm.policy import (
     user_principal,
     users_of,
 )
-from rwm.s3 import S3, DeleteFailure
+from rwm.s3 import NOT_CONFIRMED, S3, DeleteFailure
 from rwm.statefile import PREFIX as STATES
 
 _POLICY_PATIENCE = 5.0  # seconds after which a policy counts as without effect: servers cache them
@@ -180,18 +180,23 @@ def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list
     """Delete a bucket with every version in it.
 
     Unfinished uploads go first. Stops at the first versions that the server keeps (locked ones) and returns them; the
-    bucket stays then. Raises NotFound for an unknown bucket, and BadResponse when what was deleted stays listed.
+    bucket stays then. What the server does not confirm is deleted when it is not listed any more: of a bucket without
+    versioning SeaweedFS names no versions. Raises NotFound for an unknown bucket, and BadResponse when what was deleted
+    stays listed.
     """
     for key, upload, _ in list(s3.unfinished_uploads(bucket)):
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot say
             s3.abort_upload(bucket, key, upload)
     before: list[tuple[str, str]] = []
+    failures: list[DeleteFailure] = []
     while page := next(s3.list_pages(bucket, page_size=DELETE_CHUNK)).versions:
         exact = [(version.key, version.version_id) for version in page]
+        if kept := [failure for failure in failures if failure[:2] in exact]:
+            return kept
         if exact == before:
             raise BadResponse(f"bucket {bucket}: the server still lists {exact[0][0]!r}, which it says is deleted")
         failures = s3.delete_versions(bucket, exact)
-        if failures:
+        if any(failure.code != NOT_CONFIRMED for failure in failures):
             return failures
         progress(len(page))
         before = exact

@@ -23,13 +23,12 @@ import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from rwmfs import pastcache
+from rwmfs.allocator import allocate
 from rwmfs.objectid import ObjectId
-from rwmfs.pastcache import PAGE, PastCache, fill, put
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from rwmfs.pastcache import PAGE
 
 GRAIN = 64 * 1024
 """Bytes that are kept or not kept together. The last grain of an object is shorter."""
@@ -41,6 +40,10 @@ PROVEN = 0x766F7270
 HEADER = struct.Struct("<8sIQ32sI8x")
 RECORD = struct.Struct("<II")
 PLACE = struct.Struct("<32sQI")
+
+Fill = Callable[[int, memoryview, int], object]
+Put = Callable[[int, memoryview, int], object]
+"""What reads, or writes, all of a memory from a descriptor on from an offset."""
 
 
 class Damaged(Exception):
@@ -100,18 +103,10 @@ def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
     return Identity(digest.digest(), version.size)
 
 
-def read(
-    descriptor: int,
-    identity: Identity,
-    start: int,
-    stop: int,
-    allocate: Callable[[int], WriteableBuffer] = bytearray,
-    disk: PastCache | None = None,
-) -> Kept | None:
+def read(descriptor: int, identity: Identity, start: int, stop: int, fill: Fill = pastcache.fill) -> Kept | None:
     """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
 
-    ``allocate`` makes room for them; ``disk`` is how they are read, if not in the usual way. Raises Damaged, and
-    OSError.
+    ``fill`` reads a part of the file. Raises Damaged, and OSError.
     """
     if not _is_of(descriptor, identity):
         return None
@@ -124,7 +119,7 @@ def read(
         return None
     begin, end = first * GRAIN, min(last * GRAIN, identity.size)
     whole = memoryview(allocate(end - begin))
-    (disk.fill if disk else fill)(descriptor, whole, identity.data_at + begin)
+    fill(descriptor, whole, identity.data_at + begin)
     for number, (mark, checksum) in enumerate(records, first):
         until = min((number + 1) * GRAIN, end) - begin
         if _checksum(identity, number, mark, whole[number * GRAIN - begin : until]) != checksum:
@@ -139,29 +134,30 @@ def write(
     data: memoryview,
     *,
     proven: bool = False,
-    disk: PastCache | None = None,
+    put: Put = pastcache.put,
 ) -> None:
     """Keep the bytes from ``start``, the beginning of a grain, to the end of one or of the object. Raises OSError.
 
+    ``put`` writes a part of the file; header and records are written in the usual way.
     A file that is not of this object, because it is new or its header is damaged, is begun anew.
     """
     if not _is_of(descriptor, identity):
         if os.pread(descriptor, 1, 0):  # not when it is new: another process may be at it already
             os.ftruncate(descriptor, 0)
-        put(descriptor, identity.header, 0)
+        pastcache.put(descriptor, identity.header, 0)
     first, mark = start // GRAIN, PROVEN if proven else MARK
     records = b"".join(
         RECORD.pack(mark, _checksum(identity, number, mark, data[place : place + GRAIN]))
         for number, place in enumerate(range(0, len(data), GRAIN), first)
     )
-    (disk.put if disk else put)(descriptor, data, identity.data_at + start)
-    put(descriptor, records, HEADER.size + first * RECORD.size)
+    put(descriptor, data, identity.data_at + start)
+    pastcache.put(descriptor, records, HEADER.size + first * RECORD.size)
 
 
 def forget(descriptor: int, identity: Identity, grain: int) -> None:
     """Let ``grain`` count as not kept. Raises OSError."""
     if _is_of(descriptor, identity):
-        put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
+        pastcache.put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
 
 
 def _up(number: int, unit: int) -> int:

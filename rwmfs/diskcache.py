@@ -23,19 +23,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rwm.errors import ConfigError
 from rwmfs import cachedir, cachefile
 from rwmfs.cachefile import GRAIN, Identity, Kept
 from rwmfs.objectid import ObjectId
 from rwmfs.pastcache import PastCache
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["GRAIN", "DiskCache"]
 
@@ -63,21 +59,11 @@ def free_to_leave(total: int) -> int:
 class DiskCache:
     """The disk cache for one bucket of one server. ``limit`` is in bytes, over all buckets and servers.
 
-    ``allocate`` makes room for what is read.
-
     Raises ConfigError when the directory cannot be made, or somebody else could write to it. A disk that is full or
     read-only is no error.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        limit: int,
-        endpoint: str,
-        bucket: str,
-        allocate: Callable[[int], WriteableBuffer] = bytearray,
-    ) -> None:
-        self._allocate = allocate
+    def __init__(self, directory: Path, limit: int, endpoint: str, bucket: str) -> None:
         self.directory = directory.absolute()
         self.limit = limit
         self._blocks = self.directory / cachedir.BLOCKS
@@ -105,7 +91,7 @@ class DiskCache:
         identity = self._identity(object)
         try:
             with cachedir.opened(self._blocks, identity.name, os.O_RDONLY) as (descriptor, found):
-                kept = cachefile.read(descriptor, identity, start, stop, self._allocate, self._disk)
+                kept = cachefile.read(descriptor, identity, start, stop, self._disk.fill)
                 if kept is not None:
                     _record_use(descriptor, found)
                 return kept
@@ -171,7 +157,7 @@ class DiskCache:
                 return
             _record_use(descriptor, found)  # or it might have to leave now
             self._make_room(cost)
-            cachefile.write(descriptor, identity, start, view, proven=proven, disk=self._disk)
+            cachefile.write(descriptor, identity, start, view, proven=proven, put=self._disk.put)
 
     def _forget(self, version: ObjectId, identity: Identity, grain: int) -> None:
         """Have a damaged grain fetched and written anew."""

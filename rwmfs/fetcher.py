@@ -53,10 +53,7 @@ class Store(Protocol):
 
 
 class Fetcher:
-    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS.
-
-    ``from_disk`` says whether the last piece was there.
-    """
+    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see SECONDS."""
 
     def __init__(
         self,
@@ -75,7 +72,6 @@ class Fetcher:
         self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
         self._unwritten = 0
         self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
-        self.from_disk = False
         self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
@@ -89,8 +85,8 @@ class Fetcher:
                 abandon_on_cancel=True,
                 limiter=self._disk_threads,
             )
-            self.from_disk = kept is not None
             if kept is not None:
+                self.pace.stored(len(piece))
                 self.counters.from_disk += len(piece)
                 (piece.data, piece.proven), piece.on_disk = kept, True
                 piece.kept = True

@@ -16,6 +16,7 @@ from rwm.content import expected_sha256
 from rwm.errors import RwmError
 from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import Pace
 from rwmfs.prediction import Prediction
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ class Foresight:
     """For one mount; of several states the one that was opened last counts.
 
     ``order`` finds the order of a state, in a thread; ``expect`` is asked to fetch an object, and says whether it does;
-    ``not_expected`` takes that back; ``from_disk`` says whether what is read comes from the cache on disk.
+    ``not_expected`` takes that back; ``pace`` knows whether what is read comes from the cache on disk.
     """
 
     def __init__(
@@ -43,13 +44,13 @@ class Foresight:
         order: Callable[[StateInfo], UploadOrder],
         expect: Callable[[ObjectId], bool],
         not_expected: Callable[[ObjectId], None],
-        from_disk: Callable[[], bool],
+        pace: Pace,
     ) -> None:
         self._nursery = nursery
         self._order_of = order
         self._expect = expect
         self._not_expected = not_expected
-        self._from_disk = from_disk
+        self._pace = pace
         self._read = self._in_vain = 0
         self._fetching: dict[int, ObjectId] = {}
         self._order: UploadOrder | None = None
@@ -118,7 +119,7 @@ class Foresight:
 
     def _foretell(self, order: UploadOrder) -> None:
         under_way = sum(identity.size for identity in self._fetching.values())
-        share = SHARE_OF_DISK if self._from_disk() else SHARE
+        share = SHARE_OF_DISK if self._pace.from_disk() else SHARE
         allowed = self._read // share - self._in_vain - under_way
         for rank in self._prediction.upcoming(PACKS - len(self._fetching)):
             entry = order.entry(rank)

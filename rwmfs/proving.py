@@ -97,7 +97,7 @@ class Proving:
                 await self._throw_away(held)
             else:
                 self._unproven -= held.proven()
-                for part in set(held.pieces.values()):
+                for part in {part for part in held.pieces.values() if not part.kept}:
                     self._nursery.start_soon(partial(self._fetcher.keep, part, proven=True))
 
     async def _go_on(self, held: Held, proof: Proof, piece: Piece) -> None:

@@ -33,7 +33,6 @@ from rwmfs.foresight import Foresight
 from rwmfs.habit import Habit
 from rwmfs.objectid import ObjectId
 from rwmfs.openobject import Failure, OpenObject
-from rwmfs.pace import MOST
 from rwmfs.pieces import Held, Piece, all_done, cut
 from rwmfs.proving import Proving, WrongContent, tell
 from rwmfs.readahead import Readahead
@@ -78,7 +77,7 @@ class Reader:
         self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
         self._whole = min(WHOLE, memory // 4)
         self._habit = Habit()
-        self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected, lambda: fetcher.from_disk)
+        self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected, fetcher.pace)
         self._proving = Proving(self._buffer, fetcher, nursery)
         self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
@@ -235,8 +234,6 @@ class Reader:
 
     def _window(self) -> int:
         """Bytes of one request at most."""
-        if self._fetcher.from_disk:
-            return MOST
         return self._fetcher.pace.window(self._running, self._fetcher.connections)
 
     def _has_time_for(self, part: tuple[int, int]) -> bool:

@@ -104,8 +104,7 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
 def _disk(request: Request) -> DiskCache | None:
     if not request.cache_size:
         return None
-    endpoint = request.config.required("s3_endpoint_url")
-    return DiskCache(request.cache_dir, request.cache_size, endpoint, request.bucket, allocate)
+    return DiskCache(request.cache_dir, request.cache_size, request.config.required("s3_endpoint_url"), request.bucket)
 
 
 def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Shown, dict[str, Any]]:

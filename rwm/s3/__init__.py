@@ -4,6 +4,6 @@ Every error of the SDK becomes one of RWM's own; only a 404 is ever taken for ab
 """
 
 from rwm.s3.client import S3, Credentials, connect
-from rwm.s3.objects import BucketReader, DeleteFailure
+from rwm.s3.objects import NOT_CONFIRMED, BucketReader, DeleteFailure
 
-__all__ = ["S3", "BucketReader", "Credentials", "DeleteFailure", "connect"]
+__all__ = ["NOT_CONFIRMED", "S3", "BucketReader", "Credentials", "DeleteFailure", "connect"]

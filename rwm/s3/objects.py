@@ -183,9 +183,7 @@ def _stayed(asked: Sequence[tuple[str, str]], answer: dict[str, Any]) -> list[De
     gone: set[tuple[str, str]] = set()
     for item in answer.get("Deleted", []):
         # SeaweedFS names a delete marker only here. A marker that a server made instead has another id.
-        named = [item[name] for name in ("VersionId", "DeleteMarkerVersionId") if item.get(name)]
-        # Of a bucket without versioning SeaweedFS names the key alone: there is nothing but the version null.
-        gone |= {(item.get("Key", ""), version) for version in named or ([] if item.get("DeleteMarker") else ["null"])}
+        gone |= {(item.get("Key", ""), item.get(name, "")) for name in ("VersionId", "DeleteMarkerVersionId")}
     codes: dict[tuple[str, str], str] = {}
     for error in answer.get("Errors", []):
         pair, code = (error.get("Key", ""), error.get("VersionId", "")), error.get("Code", "Unknown")

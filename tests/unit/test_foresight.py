@@ -13,6 +13,7 @@ from rwm.errors import IndexUnusable, StateNotFound
 from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.foresight import CURIOUS, PACKS, SHARE, SHARE_OF_DISK, Foresight, is_pack
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import HITS, Pace
 from tests.unit.fakes import FakeOrder
 from tests.unit.reading import MIB, settled
 
@@ -57,8 +58,8 @@ class Fixture:
         self.expected: list[ObjectId] = []
         self.taken_back: list[ObjectId] = []
         self.worth_it = True
-        self.from_disk = False
-        self.foresight = Foresight(nursery, self._order, self._expect, self.taken_back.append, lambda: self.from_disk)
+        self.pace = Pace()
+        self.foresight = Foresight(nursery, self._order, self._expect, self.taken_back.append, self.pace)
 
     def _order(self, info: StateInfo) -> UploadOrder:
         self.look_ups += 1
@@ -183,10 +184,11 @@ def test_while_all_comes_from_disk_more_is_fetched_before() -> None:
             fixture.foresight.read(2 * SHARE_OF_DISK * SIZE)
             await fixture.open(packs[:8], state(1))
             assert not fixture.keys
-            fixture.from_disk = True
+            for _ in range(HITS):
+                fixture.pace.stored(SIZE)
             await fixture.open(packs[8:9], state(1))
             assert fixture.keys == [pack.key for pack in packs[9:11]]
-            fixture.from_disk = False
+            fixture.pace.came(SIZE, 0.01)
             await fixture.open(packs[9:12], state(1))
             assert len(fixture.keys) == 2
 

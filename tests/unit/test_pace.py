@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.pace import LEAST, MOST, TELLING, USUAL, Pace
+from rwmfs.pace import HITS, LEAST, MOST, TELLING, USUAL, Pace
 
 MIB = 1 << 20
 
@@ -43,6 +43,22 @@ def test_small_answers_tell_nothing() -> None:
 def test_a_link_that_gets_slow_is_noticed_after_a_few_answers() -> None:
     assert paced((4 * MIB, 0.01), *[(4 * MIB, 0.4)] * 12).window(*BUSY) == USUAL
     assert paced((4 * MIB, 0.01), (4 * MIB, 0.4)).window(*BUSY) == MOST
+
+
+def test_while_all_is_on_disk_parts_are_large() -> None:
+    pace = paced((4 * MIB, 0.43))
+    for _ in range(HITS):
+        assert not pace.from_disk()
+        assert pace.window(0, 16) == LEAST
+        pace.stored(TELLING)
+        pace.stored(TELLING - 1)
+    assert pace.from_disk()
+    assert pace.window(0, 16) == MOST
+    pace.came(TELLING - 1, 0.1)
+    assert pace.from_disk(), "small objects tell nothing of large ones"
+    pace.came(TELLING, 0.1)
+    assert not pace.from_disk()
+    assert pace.window(0, 16) == LEAST
 
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.floats(0, 1e6))), st.integers(0, 20), st.integers(1, 20))

@@ -11,6 +11,7 @@ import trio
 from rwm.errors import AccessDenied, S3Error
 from rwmfs.cachefile import GRAIN, Kept
 from rwmfs.objectid import ObjectId
+from rwmfs.pace import HITS
 from rwmfs.proof import Proof
 from rwmfs.proving import WrongContent
 from tests.unit.fakes import FakeBucket, entry_for
@@ -220,9 +221,9 @@ def test_what_is_proven_when_it_is_kept_is_not_hashed_again(size: int, monkeypat
     run(main)
 
 
-def test_from_disk_it_comes_in_large_parts() -> None:
+def test_while_all_is_on_disk_it_comes_in_large_parts() -> None:
     """They cost no round trip, so there is nothing to be had from several at once."""
-    small, large = pack(5000), pack(14 * MIB, 1)
+    others, large = [pack(2 * MIB, offset) for offset in range(HITS)], pack(14 * MIB, 1)
     reads: list[tuple[int, int]] = []
 
     class Watched(Memory):
@@ -234,9 +235,11 @@ def test_from_disk_it_comes_in_large_parts() -> None:
 
     async def main() -> None:
         async with reading(FakeBucket(content), disk=disk) as reader:
-            assert await reader.all(small) == content(small)
+            for key in others:
+                assert await reader.all(key) == content(key)
         async with reading(FakeBucket(content), disk=disk) as reader:
-            assert await reader.all(small) == content(small)
+            for key in others:
+                assert await reader.all(key) == content(key)
             reads.clear()
             reader.of(large).held.make_whole()
             assert await reader.all(large) == content(large)

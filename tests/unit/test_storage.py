@@ -8,7 +8,7 @@ import pytest
 
 from rwm import storage
 from rwm.errors import AccessDenied, BadResponse, NotFound
-from rwm.s3 import DeleteFailure
+from rwm.s3 import NOT_CONFIRMED, DeleteFailure
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -66,6 +66,48 @@ def test_a_server_that_says_deleted_and_lists_it_all_the_same(monkeypatch: pytes
     with pytest.raises(BadResponse, match="'c'"):
         storage.delete(s3, BUCKET)
     assert [*s3.present(BUCKET)] == ["c"]
+
+
+class Silent(Server):
+    """Confirms nothing. Of the keys that are ``kept`` it makes markers, as a server that ignores version ids does."""
+
+    def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
+        super().delete_versions(bucket, exact)
+        for key in {key for key, _ in exact} & self.kept:
+            self.delete(bucket, key)
+        return [DeleteFailure(*pair, NOT_CONFIRMED) for pair in exact]
+
+
+def test_what_is_not_confirmed_and_not_listed_any_more_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "DELETE_CHUNK", 2)
+    s3 = Silent()
+    for key in "abcde":
+        s3.put(BUCKET, key, b"1")
+    assert storage.delete(s3, BUCKET) == []
+    assert not s3.bucket_exists(BUCKET)
+
+
+@pytest.mark.parametrize("chunk", [2, 3, 100])
+def test_what_is_not_confirmed_and_still_listed_is_kept(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "DELETE_CHUNK", chunk)
+    s3 = Silent()
+    for key in "abcdef":
+        s3.put(BUCKET, key, b"1")
+    s3.kept = {"c", "d"}
+    failures = storage.delete(s3, BUCKET)
+    assert failures
+    assert {failure.key for failure in failures} <= s3.kept
+    assert {failure.code for failure in failures} == {NOT_CONFIRMED}
+    assert s3.bucket_exists(BUCKET)
+
+
+def test_what_is_refused_ends_it_at_once() -> None:
+    s3 = Server()
+    s3.put(BUCKET, "key", b"1")
+    version = s3.present(BUCKET)["key"]
+    s3.stuck = {("key", version): "AccessDenied"}
+    assert storage.delete(s3, BUCKET) == [("key", version, "AccessDenied")]
+    assert s3.done.count("delete") == 1
 
 
 def test_deletion_goes_on_while_somebody_writes() -> None:
