@@ -16,7 +16,7 @@ from rwm.histories import readings
 from rwm.index import Incoming, Index
 from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
 from rwm.s3 import S3
-from rwm.statefile import identified_by_lines
+from rwm.statefile import NUMBERS, identified_by_lines
 from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
@@ -44,8 +44,8 @@ def capture(
 
     The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
     with the number of versions listed since the last call and their bytes, ``warn`` with what the user should know.
-    Raises Refused for a bucket without versioning, UsageError for a time that is not over, and the errors of S3 and of
-    the index; nothing is recorded then.
+    Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for sizes that
+    cannot be, and the errors of S3 and of the index; nothing is recorded then.
     """
     versioning = s3.versioning(bucket)
     if versioning == "Suspended":
@@ -64,7 +64,12 @@ def capture(
         read = partial(_entries, second=second, born_later=at is None, progress=report)
         for part in readings(s3, bucket, read, concurrency=concurrency):
             spool.add(part)
-        return _record(s3, index, spool, StateInfo("", bucket, second, origin, *spool.totals(), outcome))
+        objects, size = spool.totals()
+        if size >= NUMBERS:
+            raise BadResponse(
+                f"bucket {bucket}: its {objects} objects have {size} bytes, says the server: no server has"
+            )
+        return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
     finally:
         spool.close()
 

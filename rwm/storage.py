@@ -24,7 +24,7 @@ from rwm.policy import (
     user_principal,
     users_of,
 )
-from rwm.s3 import NOT_CONFIRMED, S3, DeleteFailure
+from rwm.s3 import S3, DeleteFailure
 from rwm.statefile import PREFIX as STATES
 
 _POLICY_PATIENCE = 5.0  # seconds after which a policy counts as without effect: servers cache them
@@ -180,9 +180,8 @@ def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list
     """Delete a bucket with every version in it.
 
     Unfinished uploads go first. Stops at the first versions that the server keeps (locked ones) and returns them; the
-    bucket stays then. What the server does not confirm is deleted when it is not listed any more: of a bucket without
-    versioning SeaweedFS names no versions. Raises NotFound for an unknown bucket, and BadResponse when what was deleted
-    stays listed.
+    bucket stays then. The next listing tells which: of a bucket without versioning SeaweedFS confirms no version that it
+    deletes. Raises NotFound for an unknown bucket, and BadResponse when what was deleted stays listed.
     """
     for key, upload, _ in list(s3.unfinished_uploads(bucket)):
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot say
@@ -196,8 +195,6 @@ def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list
         if exact == before:
             raise BadResponse(f"bucket {bucket}: the server still lists {exact[0][0]!r}, which it says is deleted")
         failures = s3.delete_versions(bucket, exact)
-        if any(failure.code != NOT_CONFIRMED for failure in failures):
-            return failures
         progress(len(page))
         before = exact
     s3.delete_bucket(bucket)

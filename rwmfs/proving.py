@@ -90,7 +90,6 @@ class Proving:
                 proof.moved.unpark_all()
         finally:
             proof.running = False
-            proof.moved.unpark_all()
         if proof.open and proof.complete:
             proof.settle()
             if proof.verdict is False:

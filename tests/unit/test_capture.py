@@ -153,6 +153,20 @@ class TestNothingIsRecorded:
         assert index.states() == []
 
 
+def test_sizes_that_no_index_has_room_for_are_refused_before_anything_is_written(index: Index) -> None:
+    s3 = MemoryS3("bucket1")
+    for key, size in (("a", 1 << 62), ("b", (1 << 62) - 1)):
+        s3.put("bucket1", key, b"1")
+        s3.buckets["bucket1"][key] = [s3.buckets["bucket1"][key][0]._replace(size=size)]
+    assert capture(s3, index, "bucket1").bytes == (1 << 63) - 1
+    recorded, present = index.states(), s3.present("bucket1")
+    s3.put("bucket1", "c", b"1")
+    with pytest.raises(BadResponse, match=f"3 objects have {1 << 63} bytes"):
+        capture(s3, index, "bucket1")
+    assert index.states() == recorded
+    assert s3.present("bucket1").keys() == {*present, "c"}
+
+
 def test_progress_counts_every_version(index: Index) -> None:
     s3 = MemoryS3(BUCKET)
     for _ in range(3):

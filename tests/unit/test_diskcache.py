@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs import cachedir, diskcache
+from rwmfs.allocator import LARGE as LARGE_PAGE
 from rwmfs.cachefile import GRAIN
 from rwmfs.diskcache import DiskCache
 from rwmfs.objectid import ObjectId
@@ -40,6 +41,23 @@ def test_what_was_written_is_read_in_any_cut(cache: DiskCache) -> None:
     assert not holds(cache, LARGE, 3 * GRAIN)
     put(cache, LARGE, 3 * GRAIN)
     assert holds(cache, LARGE, GRAIN)
+
+
+def test_large_parts_go_past_the_page_cache_into_large_pages(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = ObjectId("data/aa/large", "v1", LARGE_PAGE + 5, "etag")
+    rooms, seen = [bytearray(version.size)], list[int]()
+
+    def seeing(descriptor: int, part: memoryview, offset: int) -> None:
+        seen.append(len(part))
+
+    monkeypatch.setattr("rwmfs.cachefile.allocate", lambda size: rooms.pop()[:size])
+    monkeypatch.setattr(cache._disk, "put", seeing)
+    cache.write(version, 0, bytes(version.size))
+    assert seen == [version.size]
+    monkeypatch.setattr(cache._disk, "fill", seeing)
+    assert cache.read(version, 0, version.size) is not None, "zeros, as that room is"
+    assert seen == [version.size] * 2
+    assert not rooms
 
 
 @pytest.mark.parametrize("proven", [True, False])

@@ -84,6 +84,7 @@ async def test_attributes_of_a_file(fs: Mounted) -> None:
     attributes = await fs.lookup("data/ab/abcd")
     assert attributes.st_mode == stat.S_IFREG | 0o444
     assert attributes.st_size == 300_000
+    assert attributes.st_blksize == 4 << 20, "what programs that heed it read at once"
     assert attributes.st_mtime_ns == 1_700_000_000_000_000_000
     assert (attributes.st_uid, attributes.st_gid) == (os.getuid(), os.getgid())
     assert attributes.st_nlink == 1

@@ -248,6 +248,19 @@ def test_while_all_is_on_disk_it_comes_in_large_parts() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("size", [5000, 6 * MIB])
+def test_what_no_name_proves_is_kept_as_such(size: int) -> None:
+    disk = Memory()
+
+    async def main() -> None:
+        async with reading(FakeBucket(content), disk=disk) as reader:
+            assert await reader.all(str(size)) == DATA[:size]
+        assert sum(map(len, disk.kept.values())) == size
+        assert not disk.proven
+
+    run(main)
+
+
 def test_what_is_not_fetched_whole_is_hashed_wherever_it_comes_from() -> None:
     """What was vouched for may have left the memory when something comes that is not."""
     key, disk = pack(12 * MIB), Memory()

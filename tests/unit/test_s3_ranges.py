@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rwm.errors import AccessDenied, BadResponse, Cancelled, RwmError, S3Error, Unreachable
+from rwm.s3 import S3, Credentials
 from rwm.s3.objects import CHUNK, BucketReader
 
 DATA = bytes(range(256)) * 10
@@ -72,6 +73,21 @@ def test_what_is_asked_and_what_comes() -> None:
     client: Any = Client(answer())
     assert BucketReader(client, "bucket1").read_range("key", "v1", 10, 20) == DATA[10:20]
     assert client.asked == [{"Bucket": "bucket1", "Key": "key", "VersionId": "v1", "Range": "bytes=10-19"}]
+
+
+def test_it_comes_into_the_room_that_is_made_for_it() -> None:
+    client: Any = Client(answer())
+    rooms: list[bytearray] = []
+
+    def allocate(size: int) -> bytearray:
+        rooms.append(bytearray(size))
+        return rooms[-1]
+
+    s3 = S3("http://127.0.0.1:1", Credentials("key", "secret"), "us-east-1", client)
+    data = s3.reader("bucket1", allocate=allocate).read_range("key", "v1", 10, 20)
+    assert isinstance(data, memoryview)
+    assert data.obj is rooms.pop()
+    assert not rooms
 
 
 def test_of_nothing_nothing_is_asked() -> None:
