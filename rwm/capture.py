@@ -66,9 +66,7 @@ def capture(
             spool.add(part)
         objects, size = spool.totals()
         if size >= NUMBERS:
-            raise BadResponse(
-                f"bucket {bucket}: its {objects} objects have {size} bytes, says the server: no server has"
-            )
+            raise BadResponse(f"bucket {bucket}: {objects} objects have {size} bytes, says the server, which cannot be")
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
     finally:
         spool.close()

@@ -180,8 +180,8 @@ def delete(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list
     """Delete a bucket with every version in it.
 
     Unfinished uploads go first. Stops at the first versions that the server keeps (locked ones) and returns them; the
-    bucket stays then. The next listing tells which: of a bucket without versioning SeaweedFS confirms no version that it
-    deletes. Raises NotFound for an unknown bucket, and BadResponse when what was deleted stays listed.
+    bucket stays then. The next listing tells which those are: of a bucket without versioning SeaweedFS confirms no
+    version. Raises NotFound for an unknown bucket, and BadResponse when what was deleted stays listed.
     """
     for key, upload, _ in list(s3.unfinished_uploads(bucket)):
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot say
