@@ -46,6 +46,19 @@ class ListingCheck:
             raise BadResponse(f"the listing goes backwards: {after!r} after {before!r}")
 
 
+def is_torn(page: Iterable[ObjectVersion], after: str = "") -> bool:
+    """Whether a page names a latest version behind another one of its key: it is not of one moment, or a lie.
+
+    ``after`` is the key of the version that the page goes on from, if it goes on from one.
+    """
+    key = after
+    for version in page:
+        if version.is_latest and version.key == key:
+            return True
+        key = version.key
+    return False
+
+
 def by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
     """Group consecutive entries of one key, across pages; the order within a key is the server's."""
     group: list[ObjectVersion] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import IncompleteReadError
 
 from rwm.errors import BadResponse, RwmError
-from rwm.listing import ListingCheck
+from rwm.listing import ListingCheck, is_torn
 from rwm.model import ObjectVersion
 from rwm.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.mapping import mapped
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _RAW = "RawBody"
 _ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
 _EMPTY = b"<Empty/>"
+_TORN = 10  # times that a page which is not of one moment is asked for again; then what is wrong with it is an error
 
 
 @contextmanager
@@ -101,7 +102,11 @@ class Versions(Patient):
     def _answer(
         self, bucket: str, prefix: str, delimiter: str, size: int, key: str = "", version: str = ""
     ) -> tuple[Page, bool]:
-        """One page, and whether the server may lose keys after it."""
+        """One page, and whether the server may lose keys after it.
+
+        A page on which the latest version of a key stands behind another is asked for again: SeaweedFS makes such a
+        page while the key is written (one in ten, of a key that is written all the time).
+        """
         optional = {"Prefix": prefix, "Delimiter": delimiter, "KeyMarker": key, "VersionIdMarker": version}
         given = {name: value for name, value in optional.items() if value}
         request: dict[str, Any] = {"Bucket": bucket, "MaxKeys": size, "EncodingType": "url", **given}
@@ -110,11 +115,15 @@ class Versions(Patient):
             with mapped("ListObjectVersions", bucket):
                 return dict(self.client.list_object_versions(**request))
 
-        answer = self.again(ask, f"ListObjectVersions {bucket}")
-        with _named(bucket):
-            page = parse_page(answer.get(_RAW, b""))
-        server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
-        return page, _loses_keys(server, page)
+        left = _TORN
+        while True:
+            answer = self.again(ask, f"ListObjectVersions {bucket}")
+            with _named(bucket):
+                page = parse_page(answer.get(_RAW, b""))
+            if not (left and is_torn(page.versions, key if version else "")):
+                server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
+                return page, _loses_keys(server, page)
+            left -= 1
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         """Every entry below ``prefix``, per key newest first; those of a key next to each other."""

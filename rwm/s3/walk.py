@@ -7,7 +7,6 @@ care, and then each directory in it in the same way.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Protocol
 
 from rwm.errors import BadResponse
@@ -17,8 +16,6 @@ from rwm.pages import Page
 from rwm.siblings import Cut, Level, Siblings, cut
 
 LARGEST = 1000
-TORN = 10
-"""How often a page that is not of one moment is asked for again. Then what is wrong with it is an error."""
 
 
 class Fetch(Protocol):
@@ -39,7 +36,7 @@ class Walk:
     """Lists one bucket. Raises BadResponse where the server cannot say everything, never leaves anything out."""
 
     def __init__(self, fetch: Fetch, present: Present, size: int = LARGEST) -> None:
-        self._fetch = _not_torn(fetch)
+        self._fetch = fetch
         self._present = present
         self._size = size
 
@@ -131,19 +128,6 @@ class Walk:
             if page.next_key is None:
                 return [version for version in page.versions if version.key == key]
         raise BadResponse(f"the entries of {key!r} are more than a page, among names that this server loses keys of")
-
-
-def _not_torn(fetch: Fetch) -> Fetch:
-    """Ask for a page again on which a key has two latest versions: it was overwritten while the page was made."""
-
-    def again(prefix: str, delimiter: str, size: int, key: str, version: str) -> Page:
-        for _ in range(TORN):
-            page = fetch(prefix, delimiter, size, key, version)
-            if not any(one.key == next_.key and next_.is_latest for one, next_ in pairwise(page.versions)):
-                return page
-        return fetch(prefix, delimiter, size, key, version)
-
-    return again
 
 
 def _cut(prefix: str, page: Page) -> Cut:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import BadResponse
-from rwm.listing import ListingCheck, by_key
+from rwm.listing import ListingCheck, by_key, is_torn
 from rwm.model import ObjectVersion
 
 
@@ -55,6 +55,26 @@ def test_a_key_that_goes_backwards() -> None:
 def test_a_second_latest_version() -> None:
     refused("second latest", [entry("a", "v2"), entry("a", "v1")])
     refused("second latest", [entry("a", "v2", latest=False)], [entry("a", "v1")])
+
+
+@pytest.mark.parametrize(
+    ("page", "torn"),
+    [
+        ([], False),
+        ([entry("a", "v2"), entry("a", "v1", latest=False), entry("b")], False),
+        ([entry("a", "v2", latest=False), entry("a", "v1", latest=False)], False),
+        ([entry("a", "v2"), entry("a", "v1")], True),
+        ([entry("a"), entry("b", "v2", latest=False), entry("b", "v1")], True),
+    ],
+)
+def test_a_page_that_is_not_of_one_moment(page: list[ObjectVersion], torn: bool) -> None:
+    assert is_torn(page) is torn
+
+
+def test_a_page_that_goes_on_from_a_version_has_no_latest_one_of_its_key() -> None:
+    assert is_torn([entry("a", "v1")], "a")
+    assert not is_torn([entry("a", "v1", latest=False), entry("b")], "a")
+    assert not is_torn([entry("b")], "a")
 
 
 def test_a_key_outside_what_was_asked_for() -> None:

@@ -132,6 +132,51 @@ def test_a_key_that_xml_cannot_carry_is_asked_for_alone_and_may_not_become_a_mar
     assert other.delete_versions("bucket1", odd) == [("a\x01", "v1", "NotConfirmed")]
 
 
+# --- versions ----------------------------------------------------------------------------------------------
+
+
+def versions(*listed: tuple[str, str, bool], after: str = "") -> Answer:
+    head = f"<IsTruncated>{str(bool(after)).lower()}</IsTruncated>{after}"
+    entries = "".join(
+        f"<Version><Key>{key}</Key><VersionId>{version}</VersionId><IsLatest>{str(latest).lower()}</IsLatest>"
+        "<LastModified>2026-11-20T12:00:00Z</LastModified><ETag>e</ETag><Size>1</Size></Version>"
+        for key, version, latest in listed
+    )
+    return ok(f"<ListVersionsResult>{head}{entries}</ListVersionsResult>")
+
+
+TORN = versions(("a", "v2", True), ("a", "v1", True), ("b", "v1", True))
+WHOLE = versions(("a", "v3", True), ("a", "v2", False), ("a", "v1", False), ("b", "v1", True))
+NOTHING = ok("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>")
+
+
+@pytest.mark.parametrize("torn", [1, 10])
+def test_a_page_that_was_made_while_a_key_was_written_is_asked_for_again(serve: Serve, torn: int) -> None:
+    paths: list[str] = []
+    listed = serve(*[TORN] * torn, WHOLE, paths=paths).versions("bucket1")
+    assert [entry.version_id for entry in listed] == ["v3", "v2", "v1", "v1"]
+    assert len(paths) == torn + 1 and len({*paths}) == 1
+
+
+def test_the_same_of_a_directory(serve: Serve) -> None:
+    (level, *_) = (part for part in serve(TORN, WHOLE, NOTHING).level("bucket1") if part.versions)
+    assert [entry.version_id for entry in level.versions] == ["v3", "v2", "v1", "v1"]
+
+
+def test_a_page_that_goes_on_within_a_key_and_begins_with_its_latest_version(serve: Serve) -> None:
+    after = "<NextKeyMarker>a</NextKeyMarker><NextVersionIdMarker>v2</NextVersionIdMarker>"
+    second = [versions(("a", "v1", latest), ("b", "v1", True)) for latest in (True, False)]
+    s3 = serve(versions(("a", "v2", False), after=after), *second)
+    assert [len(page.versions) for page in s3.list_pages("bucket1")] == [1, 2]
+
+
+def test_a_server_that_always_has_two_latest_versions_of_a_key_is_not_believed(serve: Serve) -> None:
+    paths: list[str] = []
+    with pytest.raises(BadResponse, match="second latest version of 'a'"):
+        [*serve(TORN, paths=paths).versions("bucket1")]
+    assert len(paths) == 11
+
+
 # --- unfinished uploads ------------------------------------------------------------------------------------
 
 

@@ -197,20 +197,6 @@ def test_a_key_that_the_plain_listing_shows_and_this_one_lacks_is_an_error() -> 
         server.everything("", 4)
 
 
-@pytest.mark.parametrize("torn", [1, 5])
-def test_a_page_that_was_made_while_a_key_was_overwritten_is_asked_for_again(torn: int) -> None:
-    server = Seaweed({"a": 2, "b": 1})
-
-    def fetch(prefix: str, delimiter: str, size: int, key: str, version: str) -> Page:
-        page = server.fetch(prefix, delimiter, size, key, version)
-        if server.asked <= torn:
-            page.versions[1] = page.versions[1]._replace(is_latest=True)
-        return page
-
-    (listed,) = Walk(fetch, lambda prefix, after: []).everything("")
-    assert listed == [*server.entries["a"], *server.entries["b"]]
-
-
 def test_a_server_that_always_has_two_latest_versions_of_a_key_is_not_believed() -> None:
     server = Seaweed({"a": 2})
     server.entries["a"][1] = server.entries["a"][1]._replace(is_latest=True)
