@@ -13,6 +13,7 @@ import trio
 
 from rwm.errors import RwmError, S3Error
 from rwmfs.cachefile import GRAIN
+from rwmfs.exposure import Exposure
 from rwmfs.objectid import ObjectId
 from rwmfs.pace import USUAL
 from rwmfs.proof import Proof
@@ -82,16 +83,13 @@ class Held:
     """An object version of which something is in memory, on its way, or open.
 
     ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
-    are open handles, ``scattered`` the requests made for reads that follow no other. ``exposed`` are the places where
-    the kernel may keep bytes of it that are not proven; of those, a verdict tells nothing about what ``doubtful`` ones
-    have. ``rejected`` counts how often its content turned out to be wrong, ``spoiled`` how often that was after
-    something had been handed out. ``told`` is the last error in the log.
+    are open handles, ``scattered`` the requests made for reads that follow no other. ``rejected`` counts how often its
+    content turned out to be wrong, ``spoiled`` how often that was after something had been handed out. ``told`` is the
+    last error in the log.
     """
 
     __slots__ = (
-        "_left",
-        "doubtful",
-        "exposed",
+        "exposure",
         "id",
         "pieces",
         "proof",
@@ -110,9 +108,7 @@ class Held:
         self.whole = False
         self.readers = 0
         self.scattered = 0
-        self.exposed: set[int] = set()
-        self.doubtful: set[int] = set()
-        self._left = False  # something that was handed out, since a proof came to its end
+        self.exposure = Exposure()
         self.rejected = 0
         self.spoiled = 0
         self.told = ""
@@ -126,18 +122,9 @@ class Held:
     def reject(self) -> None:
         """Its content is wrong: what was handed out of it, and what is here."""
         self.rejected += 1
-        if self.exposed:
+        if self.exposure:
             self.spoiled += 1
-        self.exposed.clear()
-        self.doubtful.clear()
-        self._left = False
-
-    def proven(self) -> set[int]:
-        """Its content is right: the places where the kernel has nothing of it any more that is not proven."""
-        proven = self.exposed - self.doubtful
-        self.exposed -= proven
-        self._left = False
-        return proven
+        self.exposure.clear()
 
     def add(self, start: int, stop: int) -> Piece:
         """A new piece, where there is none. What is in the proof already may come otherwise now."""
@@ -153,15 +140,12 @@ class Held:
         for grain in _grains(piece.start, piece.stop):
             del self.pieces[grain]
         if piece.used:
-            self._left = True
-            if piece.stop > self.proof.position:
-                self.doubtful |= self.exposed
+            self.exposure.leave(hashed=piece.stop <= self.proof.position)
         if self.whole or self.proof.verdict is not None:
             self._prove_anew()
 
     def _prove_anew(self) -> None:
-        if self._left:
-            self.doubtful |= self.exposed
+        self.exposure.prove_anew()
         self.proof.give_up()
         self.proof = Proof(self.id)
 

@@ -55,7 +55,7 @@ class Proving:
         """Take down where bytes go that are handed out without a proof."""
         proof = file.held.proof
         if proof.possible and proof.verdict is None:
-            file.held.exposed.add(file.place)
+            file.held.exposure.add(file.place)
             self._unproven.add(file.place)
 
     async def proven(self, file: OpenObject, start: int, stop: int) -> bool:
@@ -95,7 +95,7 @@ class Proving:
             if proof.verdict is False:
                 await self._throw_away(held)
             else:
-                self._unproven -= held.proven()
+                self._unproven -= held.exposure.proven()
                 for part in {part for part in held.pieces.values() if not part.kept}:
                     self._nursery.start_soon(partial(self._fetcher.keep, part, proven=True))
 

@@ -142,33 +142,35 @@ def test_of_an_object_in_parts_what_leaves_is_proven_already_and_may_not_come_ba
     assert held.proof is not proof
 
 
-def test_places_that_got_what_left_unproven_are_never_called_proven() -> None:
+def test_what_was_handed_out_and_leaves_unhashed_is_beyond_a_verdict() -> None:
     held = held_of(2 * GRAIN)
-    held.exposed.update({1, 2})
+    held.exposure.add(1)
     piece = filled(held.add(0, GRAIN))
     cut([piece], 0, 100)
     held.remove(piece)  # it may come back otherwise, and be hashed then
-    held.exposed.add(3)
-    assert held.proven() == {3}
-    assert held.exposed == {1, 2}
+    assert held.exposure.proven() == set()
     held.reject()
-    assert (held.spoiled, held.exposed, held.doubtful) == (1, set(), set())
-    held.exposed.add(4)
-    assert held.proven() == {4}
+    assert (held.spoiled, bool(held.exposure)) == (1, False)
 
 
-def test_places_that_got_what_was_hashed_by_a_proof_that_is_given_up_are_not_either() -> None:
+def test_what_was_hashed_by_a_proof_that_is_given_up_is_so_too() -> None:
     held = held_of(2 * GRAIN)
     piece = filled(held.add(0, GRAIN))
     assert piece.data is not None
     held.proof.add(piece.data)
     cut([piece], 0, 100)
-    held.exposed.add(1)
+    held.exposure.add(1)
     held.remove(piece)
-    held.exposed.add(2)
+    held.exposure.add(2)
     held.add(0, GRAIN)
-    held.exposed.add(3)
-    assert held.proven() == {3}
+    held.exposure.add(3)
+    assert held.exposure.proven() == {3}
+
+
+def test_content_that_is_wrong_before_anybody_got_some_spoils_nothing() -> None:
+    held = held_of(GRAIN)
+    held.reject()
+    assert (held.rejected, held.spoiled) == (1, 0)
 
 
 def test_what_was_proven_and_leaves_is_proven_again() -> None:
