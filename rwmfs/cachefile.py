@@ -9,8 +9,8 @@
 
 Data is written before its records, and nothing waits for the disk. Whatever a crash, a full disk or a bad sector
 leaves behind shows as a mark that is absent or a checksum that does not fit, which is a grain that is not kept. The
-checksum is for accidents; nobody else may write to the directory. It begins with the digest, the number of the grain
-and its mark, so bytes of another object or of another place do not pass.
+checksum (XXH3, 64 bits) is for accidents; nobody else may write to the directory. Its seed is the checksum of digest,
+number of the grain and mark, so bytes of another object or of another place do not pass.
 
 Two processes that write the same grain write the same bytes, so nothing here takes a lock.
 """
@@ -20,10 +20,11 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest
 
 from rwmfs import pastcache
 from rwmfs.allocator import allocate
@@ -33,12 +34,12 @@ from rwmfs.pastcache import PAGE
 GRAIN = 64 * 1024
 """Bytes that are kept or not kept together. The last grain of an object is shorter."""
 
-FORMAT = b"rwm cache 1"
+FORMAT = b"rwm cache 2"
 MAGIC = b"rwmcache"
 MARK = 0x6E696172
 PROVEN = 0x766F7270
-HEADER = struct.Struct("<8sIQ32sI8x")
-RECORD = struct.Struct("<II")
+HEADER = struct.Struct("<8sIQ32sQ4x")
+RECORD = struct.Struct("<IQ")
 PLACE = struct.Struct("<32sQI")
 
 Fill = Callable[[int, memoryview, int], object]
@@ -82,7 +83,7 @@ class Identity:
     def header(self) -> bytes:
         """The first 64 bytes of the file."""
         fields = (MAGIC, GRAIN, self.size, self.digest)
-        return HEADER.pack(*fields, zlib.crc32(HEADER.pack(*fields, 0)))
+        return HEADER.pack(*fields, xxh3_64_intdigest(HEADER.pack(*fields, 0)))
 
     def cost(self, length: int) -> int:
         """Bytes of the disk that keeping ``length`` bytes of the object takes at most, with header and records."""
@@ -170,4 +171,4 @@ def _is_of(descriptor: int, identity: Identity) -> bool:
 
 def _checksum(identity: Identity, number: int, mark: int, data: memoryview) -> int:
     where = PLACE.pack(identity.digest, number, mark)
-    return zlib.crc32(data, zlib.crc32(where))
+    return xxh3_64_intdigest(data, xxh3_64_intdigest(where))

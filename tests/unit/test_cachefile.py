@@ -18,6 +18,7 @@ from rwmfs.cachefile import GRAIN, Damaged, Identity, identify
 from rwmfs.objectid import ObjectId
 from rwmfs.pastcache import PAGE
 
+RECORD = cachefile.RECORD.size
 SIZE = 2 * GRAIN + 1000
 CONTENT = random.Random(1).randbytes(SIZE)
 OBJECT = ObjectId("data/ab/abcd", "v1", SIZE, "etag")
@@ -115,9 +116,9 @@ def test_what_is_not_kept_takes_no_room(file: int) -> None:
 
 
 def test_the_data_begins_at_a_page_behind_the_records() -> None:
-    for size in (1, GRAIN, SIZE, 504 * GRAIN, 504 * GRAIN + 1, 10**12):
+    for size in (1, GRAIN, SIZE, 336 * GRAIN, 336 * GRAIN + 1, 10**12):
         identity = Identity(bytes(32), size)
-        records = -(-size // GRAIN) * cachefile.RECORD.size
+        records = -(-size // GRAIN) * RECORD
         assert identity.data_at % PAGE == 0
         assert 0 <= identity.data_at - cachefile.HEADER.size - records < PAGE
         assert len(identity.header) == cachefile.HEADER.size
@@ -131,7 +132,8 @@ def test_the_data_begins_at_a_page_behind_the_records() -> None:
 def test_one_byte_that_changed_never_gives_wrong_bytes(full: int, where: str, bits: int) -> None:
     end = IDENTITY.data_at + SIZE
     data = {*range(IDENTITY.data_at, end, 997), end - 1}
-    places = {"header": range(64), "records": range(64, 88), "padding": range(88, 4096, 7), "data": sorted(data)}
+    records = range(64, 64 + 3 * RECORD)
+    places = {"header": range(64), "records": records, "padding": range(records.stop, 4096, 7), "data": sorted(data)}
     for offset in places[where]:
         damage(full, offset, lambda byte: byte ^ bits)
         found = None
@@ -139,7 +141,8 @@ def test_one_byte_that_changed_never_gives_wrong_bytes(full: int, where: str, bi
             found = read(full)
         except Damaged as error:
             assert where in ("records", "data")
-            assert error.grain == ((offset - 64) // 8 if where == "records" else (offset - IDENTITY.data_at) // GRAIN)
+            begin, each = (64, RECORD) if where == "records" else (IDENTITY.data_at, GRAIN)
+            assert error.grain == (offset - begin) // each
         assert found == (CONTENT if where == "padding" else None)
         damage(full, offset, lambda byte: byte ^ bits)
     assert read(full) == CONTENT
@@ -175,9 +178,9 @@ def test_a_record_without_its_data_is_damage(file: int) -> None:
 
 def test_a_grain_in_another_place_is_damage(full: int) -> None:
     """Data and record moved together, as when a file system mixes up its blocks."""
-    data, record = os.pread(full, GRAIN, IDENTITY.data_at), os.pread(full, 8, 64)
+    data, record = os.pread(full, GRAIN, IDENTITY.data_at), os.pread(full, RECORD, 64)
     os.pwrite(full, data, IDENTITY.data_at + GRAIN)
-    os.pwrite(full, record, 64 + 8)
+    os.pwrite(full, record, 64 + RECORD)
     assert read(full, 0, GRAIN) == CONTENT[:GRAIN]
     with pytest.raises(Damaged) as error:
         read(full, GRAIN, 2 * GRAIN)
