@@ -22,14 +22,16 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
 from rwmfs import pastcache
-from rwmfs.allocator import allocate
 from rwmfs.objectid import ObjectId
 from rwmfs.pastcache import PAGE
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 GRAIN = 64 * 1024
 """Bytes that are kept or not kept together. The last grain of an object is shorter."""
@@ -104,10 +106,18 @@ def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
     return Identity(digest.digest(), version.size)
 
 
-def read(descriptor: int, identity: Identity, start: int, stop: int, fill: Fill = pastcache.fill) -> Kept | None:
+def read(
+    descriptor: int,
+    identity: Identity,
+    start: int,
+    stop: int,
+    *,
+    fill: Fill = pastcache.fill,
+    allocate: Callable[[int], WriteableBuffer] = bytearray,
+) -> Kept | None:
     """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
 
-    ``fill`` reads a part of the file. Raises Damaged, and OSError.
+    ``fill`` reads a part of the file, ``allocate`` makes room for so many bytes. Raises Damaged, and OSError.
     """
     if not _is_of(descriptor, identity):
         return None

@@ -23,15 +23,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rwm.errors import ConfigError
 from rwmfs import cachedir, cachefile
 from rwmfs.cachefile import GRAIN, Identity, Kept
 from rwmfs.objectid import ObjectId
 from rwmfs.pastcache import PastCache
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["GRAIN", "DiskCache"]
 
@@ -59,17 +63,27 @@ def free_to_leave(total: int) -> int:
 class DiskCache:
     """The disk cache for one bucket of one server. ``limit`` is in bytes, over all buckets and servers.
 
+    ``allocate`` makes room for so many bytes.
+
     Raises ConfigError when the directory cannot be made, or somebody else could write to it. A disk that is full or
     read-only is no error.
     """
 
-    def __init__(self, directory: Path, limit: int, endpoint: str, bucket: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        limit: int,
+        endpoint: str,
+        bucket: str,
+        allocate: Callable[[int], WriteableBuffer] = bytearray,
+    ) -> None:
         self.directory = directory.absolute()
         self.limit = limit
         self._blocks = self.directory / cachedir.BLOCKS
         self._endpoint = endpoint
         self._bucket = bucket
         self._disk = PastCache()
+        self._allocate = allocate
         self._step = min(limit // 16, STEP)
         self._lock = threading.Lock()  # for what follows
         self._unseen = self._step
@@ -91,7 +105,8 @@ class DiskCache:
         identity = self._identity(object)
         try:
             with cachedir.opened(self._blocks, identity.name, os.O_RDONLY) as (descriptor, found):
-                kept = cachefile.read(descriptor, identity, start, stop, self._disk.fill)
+                fill, allocate = self._disk.fill, self._allocate
+                kept = cachefile.read(descriptor, identity, start, stop, fill=fill, allocate=allocate)
                 if kept is not None:
                     _record_use(descriptor, found)
                 return kept

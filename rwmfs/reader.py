@@ -201,6 +201,7 @@ class Reader:
             needed, started = self._collect(held, start, stop, until)
             asked_for.update(started)
             with self._buffer.using(needed):
+                self._buffer.shrink()  # what leaves is the room for what comes
                 await all_done(needed)
                 proven = await self._proving.proven(file, needed[0].start, stop)
                 if not proven or any(piece not in self._buffer for piece in needed):
@@ -255,6 +256,7 @@ class Reader:
             elif self._has_time_for(part):
                 self._expected[held] = part[1]
                 self._start(held, *part)
+                self._buffer.shrink()
             else:
                 return
 

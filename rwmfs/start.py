@@ -16,7 +16,7 @@ from rwm.cli.output import state_json
 from rwm.config import Config
 from rwmfs import logs
 from rwmfs.access import Access
-from rwmfs.allocator import allocate
+from rwmfs.allocator import Pool
 from rwmfs.browse import Browse
 from rwmfs.diskcache import DiskCache
 from rwmfs.fetcher import SECONDS
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SILENCE = 20.0
 """Seconds that a server may be silent within an answer before it is asked again, on another connection."""
+
+IDLE = 8
+"""The part of the memory, one of so many, that may wait to be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,14 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
             shown, report = _one(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
+        pool = Pool(request.buffer_size // IDLE)
         mount = session.Mount(
             shown,
             # The mount asks again by itself, for as long as it makes sense.
-            s3.reader(request.bucket, attempts=1, allocate=allocate),
+            s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
             request.mountpoint,
-            buffer_size=request.buffer_size,
-            disk=_disk(request),
+            buffer_size=request.buffer_size - pool.idle,
+            disk=_disk(request, pool),
             connections=request.connections,
             access=request.access,
             allow_other=request.allow_other,
@@ -101,10 +105,11 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
         session.serve(mount, lambda: ready(report))
 
 
-def _disk(request: Request) -> DiskCache | None:
+def _disk(request: Request, pool: Pool) -> DiskCache | None:
     if not request.cache_size:
         return None
-    return DiskCache(request.cache_dir, request.cache_size, request.config.required("s3_endpoint_url"), request.bucket)
+    endpoint = request.config.required("s3_endpoint_url")
+    return DiskCache(request.cache_dir, request.cache_size, endpoint, request.bucket, pool.allocate)
 
 
 def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Shown, dict[str, Any]]:

@@ -1,15 +1,16 @@
-"""All threads of a mount allocate from one arena, and large pieces in large pages where there are some."""
+"""All threads of a mount allocate from one arena, and large pieces from what others do not use any more."""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
-from collections.abc import Iterator
-from pathlib import Path
+import threading
 
 import pytest
 
 from rwmfs import allocator
+from rwmfs.allocator import LARGE, Pool
 
 
 def test_one_arena_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,44 +31,142 @@ def test_a_library_without_arenas_is_left_alone(monkeypatch: pytest.MonkeyPatch)
     allocator.share()
 
 
+# --- memory that is used again -------------------------------------------------------------------------
+
+
+class Areas:
+    """What a pool asks the kernel for: the size of each area, and advice with where it is for."""
+
+    def __init__(self) -> None:
+        self.made: list[int] = []
+        self.advice: list[tuple[int, ...]] = []
+        self.knows_large_pages = True
+
+
 @pytest.fixture
-def huge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Where the kernel says what it does with large pages."""
-    monkeypatch.setattr(allocator, "_HUGE", tmp_path / "enabled")
-    allocator._has_large_pages.cache_clear()
-    yield tmp_path / "enabled"
-    allocator._has_large_pages.cache_clear()
-
-
-@pytest.mark.parametrize(
-    ("said", "size", "kind"),
-    [
-        ("always [madvise] never", allocator.LARGE, mmap.mmap),
-        ("[always] madvise never", allocator.LARGE + 1, mmap.mmap),
-        ("always [madvise] never", allocator.LARGE - 1, bytearray),
-        ("always madvise [never]", allocator.LARGE, bytearray),
-        (None, allocator.LARGE, bytearray),
-    ],
-)
-def test_room_of_any_size_is_empty_and_can_be_written(said: str | None, size: int, kind: type, huge: Path) -> None:
-    if said is not None:
-        huge.write_text(said)
-    room = allocator.allocate(size)
-    assert type(room) is kind
-    with memoryview(room) as view:
-        assert bytes(view) == bytes(size)
-        view[-1] = 7
-    assert room[-1] == 7
-
-
-def test_large_pages_are_asked_for(monkeypatch: pytest.MonkeyPatch, huge: Path) -> None:
-    asked: list[int] = []
+def areas(monkeypatch: pytest.MonkeyPatch) -> Areas:
+    areas = Areas()
 
     class Area(mmap.mmap):
-        def madvise(self, option: int, *_: int) -> None:
-            asked.append(option)
+        def __new__(cls, descriptor: int, size: int, **options: int) -> Area:
+            areas.made.append(size)
+            return super().__new__(cls, descriptor, size, **options)
 
-    huge.write_text("always [madvise] never")
+        def madvise(self, option: int, *where: int) -> None:
+            areas.advice.append((option, *where))
+            if option == mmap.MADV_HUGEPAGE and not areas.knows_large_pages:
+                raise OSError(errno.EINVAL, "Invalid argument")
+            super().madvise(option, *where)
+
     monkeypatch.setattr(mmap, "mmap", Area)
-    allocator.allocate(allocator.LARGE)
-    assert asked == [mmap.MADV_HUGEPAGE]
+    return areas
+
+
+def room(pool: Pool, size: int) -> memoryview:
+    return memoryview(pool.allocate(size))
+
+
+@pytest.mark.parametrize("size", [0, 1, LARGE - 1, LARGE, LARGE + 1, 3 * LARGE])
+def test_room_of_any_size_can_be_written(size: int) -> None:
+    view = room(Pool(0), size)
+    assert (view.format, view.readonly, len(view)) == ("B", False, size)
+    view[:] = b"7" * size
+    assert bytes(view) == b"7" * size
+
+
+def test_only_large_pieces_are_areas_and_in_large_pages(areas: Areas) -> None:
+    pool = Pool(0)
+    room(pool, LARGE - 1)
+    assert areas.made == []
+    room(pool, LARGE + 1)
+    assert areas.made == [2 * LARGE]
+    assert areas.advice == [(mmap.MADV_HUGEPAGE,)]
+
+
+def test_a_kernel_without_large_pages(areas: Areas) -> None:
+    areas.knows_large_pages = False
+    assert len(room(Pool(0), LARGE)) == LARGE
+
+
+def test_what_nobody_uses_any_more_is_used_again(areas: Areas) -> None:
+    pool = Pool(4 * LARGE)
+    view = room(pool, 2 * LARGE)
+    view[0] = 7
+    part = view[5:10]
+    del view
+    other = room(pool, 2 * LARGE)
+    assert areas.made == [2 * LARGE] * 2, "a part of it is in use"
+    other[5:10] = b"other"
+    assert bytes(part) == bytes(5)
+    del part
+    assert room(pool, 2 * LARGE - 1)[0] == 7
+    assert areas.made == [2 * LARGE] * 2
+
+
+def test_what_others_look_at_in_their_own_way_is_in_use_too(areas: Areas) -> None:
+    pool = Pool(4 * LARGE)
+    array = (ctypes.c_char * 5).from_buffer(room(pool, LARGE))
+    room(pool, LARGE)[:5] = b"other"
+    assert bytes(array) == bytes(5)
+
+
+def test_the_smallest_area_that_fits_is_taken_and_none_that_is_much_too_large(areas: Areas) -> None:
+    pool = Pool(64 * LARGE)
+    kept = [room(pool, size * LARGE) for size in (10, 8, 9)]
+    del kept
+    del areas.made[:], areas.advice[:]
+    views = [room(pool, 8 * LARGE), room(pool, 8 * LARGE)]
+    assert (areas.made, areas.advice) == ([], [(mmap.MADV_DONTNEED, 8 * LARGE, LARGE)])
+    views.append(room(pool, 7 * LARGE))
+    assert areas.made == [7 * LARGE], "10 would waste 3"
+    del views
+
+
+def test_what_is_too_much_of_a_larger_area_is_given_back(areas: Areas) -> None:
+    pool = Pool(64 * LARGE)
+    room(pool, 9 * LARGE)[:] = b"7" * (9 * LARGE)
+    room(pool, 8 * LARGE)
+    assert bytes(room(pool, 9 * LARGE)[8 * LARGE :]) == bytes(LARGE)
+    assert areas.made == [9 * LARGE]
+
+
+def test_no_more_than_that_waits_and_what_waited_longest_goes_first(areas: Areas) -> None:
+    pool = Pool(5 * LARGE)
+    for size in (1, 2, 3):
+        view = room(pool, size * LARGE)
+        view[:3] = b"777"
+        del view
+    del areas.made[:]
+    views = [room(pool, size * LARGE) for size in (2, 3)]
+    assert areas.made == []
+    assert all(bytes(view[:3]) == b"777" for view in views)
+    room(pool, LARGE)
+    assert areas.made == [LARGE]
+
+
+def test_nothing_waits_where_nothing_may(areas: Areas) -> None:
+    pool = Pool(LARGE - 1)
+    for _ in range(3):
+        room(pool, LARGE)
+    assert areas.made == [LARGE] * 3
+
+
+def test_no_two_threads_get_the_same(areas: Areas) -> None:
+    pool, wrong = Pool(8 * LARGE), list[bytes]()
+
+    def work(mark: bytes) -> None:
+        for _ in range(200):
+            view = room(pool, LARGE)
+            view[:8] = mark * 8
+            view[-8:] = mark * 8
+            if found := bytes(view[:8]) + bytes(view[-8:]) != mark * 16:
+                wrong.append(mark)
+            del view, found
+
+    threads = [threading.Thread(target=work, args=(bytes([number]),)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(areas.made) <= len(threads)

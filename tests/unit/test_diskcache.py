@@ -43,14 +43,16 @@ def test_what_was_written_is_read_in_any_cut(cache: DiskCache) -> None:
     assert holds(cache, LARGE, GRAIN)
 
 
-def test_large_parts_go_past_the_page_cache_into_large_pages(cache: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_parts_go_past_the_page_cache_into_room_of_the_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = ObjectId("data/aa/large", "v1", LARGE_PAGE + 5, "etag")
     rooms, seen = [bytearray(version.size)], list[int]()
 
     def seeing(descriptor: int, part: memoryview, offset: int) -> None:
         seen.append(len(part))
 
-    monkeypatch.setattr("rwmfs.cachefile.allocate", lambda size: rooms.pop()[:size])
+    cache = DiskCache(tmp_path, 8 * version.size, SERVER, BUCKET, lambda size: rooms.pop()[:size])
     monkeypatch.setattr(cache._disk, "put", seeing)
     cache.write(version, 0, bytes(version.size))
     assert seen == [version.size]

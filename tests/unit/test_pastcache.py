@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rwmfs.allocator import LARGE, allocate
+from rwmfs.allocator import LARGE, Pool
 from rwmfs.pastcache import FAST, PAGE, PAUSE, SLOW, PastCache, fill, put
 
 SIZE = LARGE + PAGE + 100
@@ -64,7 +64,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def room(content: bytes = bytes(SIZE)) -> memoryview:
-    view = memoryview(allocate(len(content)))
+    view = memoryview(Pool(0).allocate(len(content)))
     view[:] = content
     return view
 
