@@ -1,9 +1,8 @@
 """Gets the bytes of a piece: from the cache on disk, or from S3, asked again for as long as it makes sense.
 
-**What runs where.** Everything here runs in the trio thread but ``ObjectReader.read_range`` and the cache on disk,
-which run in worker threads, at most ``connections`` and DISK_THREADS at a time. A thread cannot be stopped: it asks now
-and then whether its piece is still wanted. When the mount ends or the time is up it is left to itself, and keeps its
-place until its request has ended.
+**What runs where.** Everything here runs in the trio thread but ``ObjectReader.read_range``, which runs in worker
+threads, at most ``connections`` at a time. A thread cannot be stopped: it asks now and then whether its piece is still
+wanted. When the mount ends or the time is up it is left to itself, and keeps its place until its request has ended.
 """
 
 from __future__ import annotations
@@ -12,21 +11,18 @@ import logging
 import random
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 import trio
 
 from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
-from rwmfs.cachefile import Kept
 from rwmfs.counters import Counters
-from rwmfs.objectid import ObjectId
+from rwmfs.keeper import Keeper, Store
 from rwmfs.pace import CONNECTIONS, Pace
 from rwmfs.pieces import Piece
 
 log = logging.getLogger(__name__)
 
-DISK_THREADS = 4
 SECONDS = 300.0
 """How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
 may take: one that sends a byte now and then would otherwise hold a reader for ever. Who waits for a connection waits on
@@ -34,22 +30,6 @@ as long as others get answers."""
 
 BAD_ANSWERS = 4
 """Answers that cannot be right, one after the other, before the reader gets an error."""
-
-UNWRITTEN = 64 * 1024 * 1024
-"""Bytes that may wait for the cache's disk. What comes beyond is not kept there: reading does not wait for it."""
-
-
-class Store(Protocol):
-    """A cache on disk: :class:`rwmfs.diskcache.DiskCache`. Any thread may call it, and no call raises."""
-
-    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
-        """Exactly those bytes, or None."""
-
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
-        """Keep them, if there is room; ``proven`` says that the object is what its name says."""
-
-    def drop(self, identity: ObjectId) -> None:
-        """Its content was found to be wrong."""
 
 
 class Fetcher:
@@ -65,32 +45,19 @@ class Fetcher:
     ) -> None:
         self._source = source
         self.counters = counters
-        self._disk = disk
+        self.disk = Keeper(disk)
         self._seconds = seconds
         self.connections = connections
         self._places = trio.CapacityLimiter(connections)
-        self._disk_threads = trio.CapacityLimiter(DISK_THREADS)
-        self._unwritten = 0
         self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
         self.pace = Pace()
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if self._disk is not None and not piece.held.rejected:
-            kept = await trio.to_thread.run_sync(
-                self._disk.read,
-                piece.held.id,
-                piece.start,
-                piece.stop,
-                abandon_on_cancel=True,
-                limiter=self._disk_threads,
-            )
-            if kept is not None:
-                self.pace.stored(len(piece))
-                self.counters.from_disk += len(piece)
-                (piece.data, piece.proven), piece.on_disk = kept, True
-                piece.kept = True
-                return
+        if await self.disk.find(piece):
+            self.pace.stored(len(piece))
+            self.counters.from_disk += len(piece)
+            return
         with trio.move_on_after(self._seconds) as scope:
             self._in_line[piece] = scope
             try:
@@ -141,30 +108,6 @@ class Fetcher:
         if len(data) != len(piece):
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
         return memoryview(data)
-
-    async def keep(self, piece: Piece, *, proven: bool) -> None:
-        """Write a piece that came from S3 to disk, once, unless it is wrong, or too many wait for that already."""
-        if self._disk is None or piece.kept or piece.data is None or piece.rejected() or self._unwritten > UNWRITTEN:
-            return
-        piece.kept = True
-        self._unwritten += len(piece)
-        try:
-            await trio.to_thread.run_sync(
-                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._disk_threads
-            )
-        finally:
-            self._unwritten -= len(piece)
-        if piece.rejected():  # meanwhile
-            await self.disown(piece.held.id)
-
-    def _write(self, disk: Store, piece: Piece, data: memoryview, proven: bool) -> None:
-        if not piece.rejected():
-            disk.write(piece.held.id, piece.start, data, proven=proven)
-
-    async def disown(self, identity: ObjectId) -> None:
-        """Forget what is on disk of an object whose content is wrong."""
-        if self._disk is not None:
-            await trio.to_thread.run_sync(self._disk.drop, identity, limiter=self._disk_threads)
 
 
 def _pauses() -> Iterator[float]:

@@ -292,7 +292,7 @@ class Reader:
             held, proof = piece.held, piece.held.proof
             await self._proving.prove(held, proof)
             if not (held.whole and proof.possible):  # or else it is kept once it is proven
-                await self._fetcher.keep(piece, proven=False)
+                await self._fetcher.disk.keep(piece, proven=False)
 
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
         if piece not in self._buffer:  # it was given up

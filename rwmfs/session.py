@@ -23,7 +23,8 @@ from rwm.model import ObjectReader
 from rwmfs import allocator
 from rwmfs.access import Access
 from rwmfs.counters import Counters
-from rwmfs.fetcher import SECONDS, Fetcher, Store
+from rwmfs.fetcher import SECONDS, Fetcher
+from rwmfs.keeper import Store
 from rwmfs.mountpoint import enlarge_requests, fuse_descriptor
 from rwmfs.operations import Operations
 from rwmfs.pace import CONNECTIONS

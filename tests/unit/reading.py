@@ -11,7 +11,8 @@ import trio
 import trio.testing
 
 from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher, Store
+from rwmfs.fetcher import Fetcher
+from rwmfs.keeper import Store
 from rwmfs.openobject import OpenObject
 from rwmfs.reader import Reader
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for

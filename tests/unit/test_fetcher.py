@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 from itertools import islice, pairwise
 
 import pytest
@@ -12,13 +11,13 @@ import trio
 import trio.testing
 
 from rwm.errors import AccessDenied, BadResponse, Cancelled, NotFound, RwmError, Unreachable
-from rwmfs.cachefile import GRAIN, Kept
+from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
-from rwmfs.fetcher import BAD_ANSWERS, UNWRITTEN, Fetcher, _pauses
+from rwmfs.fetcher import BAD_ANSWERS, Fetcher, _pauses
 from rwmfs.objectid import ObjectId
 from rwmfs.pieces import Held, Piece
 from tests.unit.fakes import FakeBucket, version_of
-from tests.unit.reading import DATA, content, settled
+from tests.unit.reading import DATA, content
 
 KEY = str(4 * GRAIN)
 
@@ -187,121 +186,6 @@ def test_who_waits_for_a_connection_that_never_gets_free_is_told() -> None:
 
     trio.run(main, clock=clock)
     assert len(bucket.requests) == 1
-
-
-# --- the cache on disk ---------------------------------------------------------------------------------------
-
-
-class Disk:
-    """Says what it is told to, and remembers what it is asked."""
-
-    def __init__(self, data: bytes | None = None) -> None:
-        self.data = data
-        self.calls: list[str] = []
-        self.go = threading.Event()
-        self.go.set()
-
-    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
-        self.calls.append(f"read {start // GRAIN}")
-        return Kept(memoryview(self.data), False) if self.data is not None else None
-
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
-        self.go.wait(10)
-        self.calls.append(f"write {start // GRAIN}" + " proven" * proven)
-
-    def drop(self, identity: ObjectId) -> None:
-        self.calls.append("drop")
-
-
-def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
-    async def main() -> None:
-        bucket, counters, disk, piece = FakeBucket(content), Counters(), Disk(DATA[:GRAIN]), piece_of()
-        fetcher = Fetcher(bucket, counters, disk)
-        await fetcher.fetch(piece)
-        await fetcher.keep(piece, proven=True)
-        assert piece.data is not None and bytes(piece.data) == DATA[:GRAIN]
-        assert piece.on_disk
-        assert (counters.from_disk, counters.fetched, bucket.requests) == (GRAIN, 0, [])
-        assert disk.calls == ["read 0"]
-
-    trio.run(main)
-
-
-@pytest.mark.parametrize(("proven", "written"), [(False, "write 2"), (True, "write 2 proven")])
-def test_what_came_from_s3_is_kept(proven: bool, written: str) -> None:
-    async def main() -> None:
-        disk, piece = Disk(), piece_of(2)
-        fetcher = Fetcher(FakeBucket(content), Counters(), disk)
-        await fetcher.fetch(piece)
-        await fetcher.keep(piece, proven=proven)
-        assert disk.calls == ["read 2", written]
-
-    trio.run(main)
-
-
-def test_of_an_object_that_was_wrong_the_disk_is_left_out_also_by_what_waits_for_it() -> None:
-    async def main() -> None:
-        disk, pieces = Disk(), [piece_of() for _ in range(10)]
-        fetcher = Fetcher(FakeBucket(content), Counters(), disk)
-        for piece in pieces:
-            await fetcher.fetch(piece)
-        disk.calls.clear()
-        disk.go.clear()
-        async with trio.open_nursery() as nursery:
-            for piece in pieces:
-                nursery.start_soon(partial(fetcher.keep, piece, proven=False))
-            await settled()
-            for piece in pieces:
-                piece.held.reject()
-            disk.go.set()
-        written = disk.calls.count("write 0")
-        assert 0 < written < len(pieces), "those that had begun"
-        assert disk.calls[-1] == "drop"
-        disk.calls.clear()
-        await fetcher.fetch(pieces[0])
-        await fetcher.keep(pieces[0], proven=False)
-        assert disk.calls == [], "it is neither read nor written"
-        await fetcher.disown(pieces[0].held.id)
-        assert disk.calls == ["drop"]
-
-    trio.run(main)
-
-
-def test_a_slow_disk_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.fetcher.UNWRITTEN", 2 * GRAIN)
-    assert UNWRITTEN > 2 * GRAIN
-
-    async def main() -> None:
-        disk, pieces = Disk(), [piece_of() for _ in range(10)]
-        fetcher = Fetcher(FakeBucket(content), Counters(), disk)
-        for piece in pieces:
-            await fetcher.fetch(piece)
-        disk.calls.clear()
-        disk.go.clear()
-        async with trio.open_nursery() as nursery:
-            for piece in pieces:
-                nursery.start_soon(partial(fetcher.keep, piece, proven=False))
-            await settled()
-            disk.go.set()
-        assert disk.calls == ["write 0"] * 3
-        kept = [piece for piece in pieces if piece.kept]
-        assert len(kept) == 3
-        for piece in kept:
-            await fetcher.keep(piece, proven=False)
-        assert disk.calls == ["write 0"] * 3, "once"
-        await fetcher.keep(next(piece for piece in pieces if not piece.kept), proven=False)
-        assert disk.calls == ["write 0"] * 4
-
-    trio.run(main)
-
-
-def test_without_a_disk_nothing_is_disowned() -> None:
-    async def main() -> None:
-        fetcher = Fetcher(FakeBucket(content), Counters())
-        await fetcher.keep(piece_of(), proven=False)
-        await fetcher.disown(piece_of().held.id)
-
-    trio.run(main)
 
 
 def test_pauses_grow_up_to_seconds_and_are_never_the_same() -> None:

@@ -1,0 +1,107 @@
+"""The cache on disk as a mount uses it: in threads, and nobody waits for it for long.
+
+A disk can hang: a network file system whose server is away, a device that tries again and again. A thread that waits
+for it cannot be stopped, and keeps its place. The others do without the disk for a while then.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import trio
+
+from rwmfs.cachefile import Kept
+from rwmfs.objectid import ObjectId
+from rwmfs.pieces import Piece
+
+log = logging.getLogger(__name__)
+
+THREADS = 4
+
+SECONDS = 10.0
+"""How long a reader waits for the disk, its turn included, before S3 is asked."""
+
+PAUSE = 60.0
+"""Seconds for which a disk that hangs is left alone."""
+
+UNWRITTEN = 64 * 1024 * 1024
+"""Bytes that may wait for the disk. What comes beyond is not kept there: reading does not wait for it."""
+
+
+class Store(Protocol):
+    """A cache on disk: :class:`rwmfs.diskcache.DiskCache`. Any thread may call it, and no call raises."""
+
+    def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
+        """Exactly those bytes, or None."""
+
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+        """Keep them, if there is room; ``proven`` says that the object is what its name says."""
+
+    def drop(self, identity: ObjectId) -> None:
+        """Its content was found to be wrong."""
+
+
+class Keeper:
+    """Keeps pieces on disk, and finds them there. Used from the trio thread. Without a ``disk`` it does nothing."""
+
+    def __init__(self, disk: Store | None) -> None:
+        self._disk = disk
+        self._threads = trio.CapacityLimiter(THREADS)
+        self._unwritten = 0
+        self._hangs = False
+        self._resume_at = 0.0
+
+    async def find(self, piece: Piece) -> bool:
+        """Put the data into the piece, if it is there."""
+        if self._disk is None or piece.held.rejected or self._is_left_alone():
+            return False
+        wanted = (piece.held.id, piece.start, piece.stop)
+        with trio.move_on_after(SECONDS) as scope:
+            kept = await trio.to_thread.run_sync(
+                self._disk.read, *wanted, abandon_on_cancel=True, limiter=self._threads
+            )
+        if scope.cancelled_caught:
+            self._leave_alone()
+            return False
+        self._hangs = False
+        if kept is not None:
+            piece.data, piece.proven = kept
+            piece.on_disk = piece.kept = True
+        return piece.on_disk
+
+    async def keep(self, piece: Piece, *, proven: bool) -> None:
+        """Write a piece that came from S3, once, unless it is wrong, or too many wait for that already."""
+        if self._disk is None or piece.kept or piece.data is None or piece.rejected():
+            return
+        if self._unwritten > UNWRITTEN or self._is_left_alone():
+            return
+        piece.kept = True
+        self._unwritten += len(piece)
+        try:
+            await trio.to_thread.run_sync(
+                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._threads
+            )
+        finally:
+            self._unwritten -= len(piece)
+        if piece.rejected():  # meanwhile
+            await self.disown(piece.held.id)
+
+    def _write(self, disk: Store, piece: Piece, data: memoryview, proven: bool) -> None:
+        if not piece.rejected():
+            disk.write(piece.held.id, piece.start, data, proven=proven)
+
+    async def disown(self, identity: ObjectId) -> None:
+        """Forget what is there of an object whose content is wrong."""
+        if self._disk is not None:
+            await trio.to_thread.run_sync(self._disk.drop, identity, abandon_on_cancel=True, limiter=self._threads)
+
+    def _is_left_alone(self) -> bool:
+        return trio.current_time() < self._resume_at
+
+    def _leave_alone(self) -> None:
+        """Do without the disk for a while, and say so once."""
+        if not self._hangs:
+            log.warning("the disk cache gave no answer within %.0f s: everything comes from S3 for now", SECONDS)
+        self._hangs = True
+        self._resume_at = trio.current_time() + PAUSE
