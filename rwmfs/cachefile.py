@@ -152,8 +152,9 @@ def write(
     ``put`` writes a part of the file; header and records are written in the usual way.
     A file that is not of this object, because it is new or its header is damaged, is begun anew.
     """
-    if not _is_of(descriptor, identity):
-        if os.pread(descriptor, 1, 0):  # not when it is new: another process may be at it already
+    header = os.pread(descriptor, HEADER.size, 0)
+    if header != identity.header:
+        if header:  # or it is new, and others may be at it already: they may have begun since we looked
             os.ftruncate(descriptor, 0)
         pastcache.put(descriptor, identity.header, 0)
     first, mark = start // GRAIN, PROVEN if proven else MARK

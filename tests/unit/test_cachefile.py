@@ -214,6 +214,21 @@ def test_a_file_with_a_damaged_header_is_begun_anew(full: int) -> None:
     assert read(full, GRAIN, 2 * GRAIN) == CONTENT[GRAIN : 2 * GRAIN]
 
 
+def test_two_who_begin_a_file_at_once_both_keep_what_they_have(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finds it new; the second writes all that it has while the first has not gone on from there."""
+    pread = os.pread
+
+    def overtaken(descriptor: int, size: int, offset: int) -> bytes:
+        found = pread(descriptor, size, offset)
+        monkeypatch.setattr(os, "pread", pread)
+        cachefile.write(file, IDENTITY, GRAIN, memoryview(CONTENT)[GRAIN:])
+        return found
+
+    monkeypatch.setattr(os, "pread", overtaken)
+    cachefile.write(file, IDENTITY, 0, memoryview(CONTENT)[:GRAIN])
+    assert read(file) == CONTENT
+
+
 def test_a_write_that_is_taken_in_parts_is_finished(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite, preadv = os.pwrite, os.preadv
     monkeypatch.setattr(os, "pwrite", lambda fd, data, offset: pwrite(fd, data[:4001], offset))
