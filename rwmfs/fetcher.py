@@ -101,9 +101,9 @@ class Fetcher:
         if piece.cancelled:
             raise Cancelled("given up before it was asked for")
         piece.asked = True
-        key, version_id, *_ = piece.held.id
+        key, version_id, _, etag = piece.held.id
         began = time.monotonic()
-        data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled)
+        data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled, etag)
         self.pace.came(len(data), time.monotonic() - began)
         if len(data) != len(piece):
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")

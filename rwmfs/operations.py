@@ -116,8 +116,9 @@ class Operations(Changes):
 
     @handler
     async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
-        # ls -l asks for names of others, three times for each file.
-        value = self._xattrs(inode).get(name) if name.startswith(b"user.rwm.") else None
+        if not name.startswith(b"user."):  # ls -l asks for such of every file, unless it hears that there are none
+            raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        value = self._xattrs(inode).get(name)
         if value is None:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         return value

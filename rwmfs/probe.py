@@ -21,7 +21,7 @@ def probe(state: StateTree, source: ObjectReader) -> None:
     first = [config.entry] if config is not None and config.entry is not None else []
     for entry in islice(chain(first, files(state, state.root)), TRIES):
         if entry.size:
-            source.read_range(entry.key, entry.version_id, 0, 1)
+            source.read_range(entry.key, entry.version_id, 0, 1, etag=entry.etag)
             return
 
 

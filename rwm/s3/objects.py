@@ -57,7 +57,13 @@ class BucketReader:
         self.bucket = bucket
 
     def read_range(
-        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+        self,
+        key: str,
+        version_id: str,
+        start: int,
+        stop: int,
+        wanted: Callable[[], bool] = lambda: True,
+        etag: str = "",
     ) -> bytes | memoryview:
         """Bytes ``start`` to ``stop`` (exclusive) of that version, exactly; see :class:`rwm.model.ObjectReader`."""
         if stop <= start:
@@ -65,14 +71,16 @@ class BucketReader:
         attempt = 1
         while True:
             try:
-                return self._get(key, version_id, start, stop, wanted)
+                return self._get(key, version_id, start, stop, wanted, etag)
             except (BadResponse, Unreachable):  # the SDK retries up to the headers; the body is ours to retry
                 if attempt >= self._attempts:
                     raise
             time.sleep(random.uniform(0.05, 0.1) * 2**attempt)  # noqa: S311 - jitter
             attempt += 1
 
-    def _get(self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> memoryview:
+    def _get(
+        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], etag: str
+    ) -> memoryview:
         subject = f"{self.bucket}/{key} version {version_id}"
         data = memoryview(self._allocate(stop - start))
         with mapped("GetObject", subject):
@@ -81,6 +89,7 @@ class BucketReader:
             )
             with closing(answer["Body"]) as body:
                 _same_version(answer.get("VersionId"), version_id, subject)
+                _same_content(answer, etag, subject)
                 _same_range(answer, start, stop, subject)
                 came = _fill(data, body, wanted, subject)
         if came != len(data):
@@ -198,6 +207,14 @@ def _same_version(answered: str | None, asked: str | None, subject: str) -> None
     """A server that ignores the version id would hand out what the attacker wrote."""
     if asked and answered and answered != asked:
         raise BadResponse(f"GetObject {subject}: the server answered with version {answered}")
+
+
+def _same_content(answer: Mapping[str, Any], etag: str, subject: str) -> None:
+    """Refuse content that was written since, where the answer names no version that never changes."""
+    found = str(answer.get("ETag", "")).strip('"')
+    if etag and found != etag and answer.get("VersionId", "null") == "null":
+        now = found[:60] or "none"
+        raise BadResponse(f"GetObject {subject}: it was overwritten (its ETag was {etag}, and is {now})")
 
 
 def _same_range(answer: Mapping[str, Any], start: int, stop: int, subject: str) -> None:

@@ -161,6 +161,23 @@ def test_null_versions_from_before_versioning(any_s3: S3) -> None:
     assert any_s3.get(bucket, "a", version) == b"after"
 
 
+def test_a_null_version_that_was_overwritten_is_not_read_as_the_one_that_was_listed(any_s3: S3) -> None:
+    bucket = unique("contract")
+    any_s3.create_bucket(bucket)
+    any_s3.put(bucket, "a", b"before")
+    any_s3.enable_versioning(bucket)
+    any_s3.put(bucket, "a", b"between")
+    listed = {entry.version_id: entry.etag for entry in any_s3.versions(bucket)}
+    reader = any_s3.reader(bucket, attempts=1)
+    for version, etag in listed.items():
+        assert len(reader.read_range("a", version, 0, 6, etag=etag)) == 6
+    any_s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    any_s3.put(bucket, "a", b"after!")
+    assert reader.read_range("a", "null", 0, 6) == b"after!"
+    with pytest.raises(BadResponse, match="it was overwritten"):
+        reader.read_range("a", "null", 0, 6, etag=listed["null"])
+
+
 def test_null_versions_are_deleted_like_others(s3: S3) -> None:
     bucket = unique("contract")
     s3.create_bucket(bucket)

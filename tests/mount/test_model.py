@@ -117,7 +117,13 @@ class Bucket:
         self._lock = threading.Lock()
 
     def read_range(
-        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+        self,
+        key: str,
+        version_id: str,
+        start: int,
+        stop: int,
+        wanted: Callable[[], bool] = lambda: True,
+        etag: str = "",
     ) -> bytes:
         with self._lock:
             fault = next(self._faults, "")

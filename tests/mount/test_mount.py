@@ -47,6 +47,8 @@ def test_what_is_there(serve: Serve) -> None:
     assert (root / "data").stat().st_mode == stat.S_IFDIR | 0o555
     assert os.getxattr(root / "config", "user.rwm.etag") == b"etag-13"
     assert sorted(os.listxattr(root / "config")) == ["user.rwm.etag", "user.rwm.version_id"]
+    refused(errno.ENODATA, os.getxattr, root / "config", "user.other")
+    refused(errno.ENOTSUP, os.getxattr, root / "config", "system.posix_acl_access")
     refused(errno.ENOENT, (root / "nothing").read_bytes)
     assert os.statvfs(root).f_namemax == 255
 

@@ -106,6 +106,22 @@ def test_a_version_is_deleted_while_it_is_open(recorded: Recorded, proxy: Proxy,
         )
 
 
+def test_what_has_no_version_is_overwritten(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    """As all that was in a bucket before it had versioning."""
+    suspended = {"Bucket": recorded.bucket, "VersioningConfiguration": {"Status": "Suspended"}}
+    recorded.s3.client.put_bucket_versioning(**suspended)  # type: ignore[arg-type]
+    recorded.s3.put(recorded.bucket, "old", b"before")
+    with Index.open(recorded.index) as index:
+        recorded.state = capture(recorded.s3, index, recorded.bucket).id
+    assert recorded.version("old") == "null"
+    with mounted(recorded, proxy, tmp_path) as mount:
+        recorded.s3.put(recorded.bucket, "old", b"after!")
+        assert errno_of(lambda: mount.read("old")) == errno.EIO
+        (line,) = mount.errors()
+        assert "cannot read old (version null)" in line and "it was overwritten" in line
+        assert mount.read("config") == FILES["config"]
+
+
 # --- the index -------------------------------------------------------------------------------------------
 
 
@@ -182,6 +198,7 @@ EVENTS = {
         test_the_endpoint_is_gone_for_too_long,
     ),
     "a version is deleted while it is open": (test_a_version_is_deleted_while_it_is_open,),
+    "what has no version (`null`) is overwritten": (test_what_has_no_version_is_overwritten,),
     "another index takes the place of the one in use": (test_whatever_befalls_the_index_nothing_is_absent,),
     "the index is overwritten or cut off": (test_whatever_befalls_the_index_nothing_is_absent,),
     "the directory of the disk cache is removed": (test_the_cache_is_removed,),

@@ -94,7 +94,13 @@ class FakeBucket:
         self._lock = threading.Lock()
 
     def read_range(
-        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+        self,
+        key: str,
+        version_id: str,
+        start: int,
+        stop: int,
+        wanted: Callable[[], bool] = lambda: True,
+        etag: str = "",
     ) -> bytes:
         with self._lock:
             self.requests.append((key, start, stop))

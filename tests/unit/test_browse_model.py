@@ -33,7 +33,13 @@ class Bucket:
     bucket = BUCKET
 
     def read_range(
-        self, key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool] = lambda: True
+        self,
+        key: str,
+        version_id: str,
+        start: int,
+        stop: int,
+        wanted: Callable[[], bool] = lambda: True,
+        etag: str = "",
     ) -> bytes:
         return content(key, version_id)[start:stop]
 

@@ -90,7 +90,7 @@ def test_an_answer_that_takes_too_long_is_left_and_its_thread_told() -> None:
     begun, told = threading.Event(), threading.Event()
     clock = trio.testing.MockClock()
 
-    def slow(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> bytes:
+    def slow(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], etag: str) -> bytes:
         begun.set()
         while wanted():
             told.wait(0.01)

@@ -253,13 +253,20 @@ async def test_extended_attributes(fs: Mounted) -> None:
     assert await fs.ops.getxattr(config, b"user.rwm.version_id", CONTEXT) == version_of("config").encode()
     assert await fs.ops.getxattr(config, b"user.rwm.etag", CONTEXT) == b"etag-13"
     for inode, name in [
-        (config, b"security.capability"),
         (config, b"user.rwm.other"),
+        (config, b"user.other"),
         (await fs.inode("data"), b"user.rwm.etag"),
         (ROOT_INODE, b"user.rwm.etag"),
         (SCRATCH_INODE, b"user.rwm.etag"),
     ]:
         await refused(errno.ENODATA, fs.ops.getxattr(inode, name, CONTEXT))
+
+
+@mounted
+async def test_there_are_no_access_lists_and_labels_so_that_ls_does_not_ask_for_those_of_each_file(fs: Mounted) -> None:
+    for inode in (await fs.inode("config"), ROOT_INODE, SCRATCH_INODE):
+        for name in (b"system.posix_acl_access", b"security.selinux", b"security.capability", b"trusted.x"):
+            await refused(errno.EOPNOTSUPP, fs.ops.getxattr(inode, name, CONTEXT))
 
 
 @mounted

@@ -382,7 +382,7 @@ def test_what_nobody_waits_for_is_given_up_when_the_object_is_closed() -> None:
         go = threading.Event()
         key, asked = str(40 * MIB), []
 
-        def read_range(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool]) -> bytes:
+        def read_range(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], _: str) -> bytes:
             asked.append(start)
             while start and wanted() and not go.wait(0.01):
                 pass

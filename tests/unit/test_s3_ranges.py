@@ -135,6 +135,31 @@ def test_answers_that_cannot_be_right(wrong: dict[str, Any], message: str) -> No
     assert wrong["Body"].closed
 
 
+@pytest.mark.parametrize(
+    ("version_id", "named", "found", "recorded", "right"),
+    [
+        ("null", "null", '"e1"', "e1", True),
+        ("null", None, "e1", "e1", True),
+        ("null", "null", '"e2"', "e1", False),
+        ("null", None, '"e2"', "e1", False),
+        ("null", "null", None, "e1", False),
+        ("null", "null", '"e2"', "", True),
+        ("v1", None, '"e2"', "e1", False),
+        ("v1", "v1", '"e2"', "e1", True),
+    ],
+)
+def test_where_the_version_does_not_tell_the_etag_does(
+    version_id: str, named: str | None, found: str | None, recorded: str, right: bool
+) -> None:
+    client: Any = Client(answer(VersionId=named, ETag=found))
+    reader = BucketReader(client, "bucket1", 1)
+    if right:
+        assert reader.read_range("key", version_id, 10, 20, etag=recorded) == DATA[10:20]
+    else:
+        with pytest.raises(BadResponse, match=r"it was overwritten \(its ETag was e1, and is (e2|none)\)"):
+            reader.read_range("key", version_id, 10, 20, etag=recorded)
+
+
 def test_a_body_that_is_longer_is_not_read_to_its_end() -> None:
     assert read(answer(body=Body(DATA))) == DATA[:10]
 
