@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import mmap
 import weakref
-from threading import RLock
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _M_ARENA_MAX = -8  # malloc.h of the GNU C library
 
+PAGE = 4096
 LARGE = 2 * 1024 * 1024
 """Bytes of a large page on most computers: less than that is never in one."""
 
@@ -28,6 +29,11 @@ def share() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
+def idle_part(memory: int) -> int:
+    """How much of a mount's memory may wait to be used again: an eighth, where that is a large piece at all."""
+    return memory // 8 if memory // 8 >= LARGE else 0
+
+
 class Pool:
     """Large pieces of memory, used again. At most ``idle`` bytes of it wait for that. Any thread may ask.
 
@@ -38,35 +44,40 @@ class Pool:
 
     def __init__(self, idle: int) -> None:
         self.idle = idle
-        self._areas: list[mmap.mmap] = []  # that nobody uses, the one that has waited longest first
-        self._lock = RLock()  # what is let go of comes back in any thread, at any moment
+        # That nobody uses, the one that has waited longest first. There is no lock, and each step is one of the deque:
+        # what is let go of comes back at any moment, in any thread, also in the middle of what is done here.
+        self._areas: deque[mmap.mmap] = deque()
 
     def allocate(self, size: int) -> WriteableBuffer:
         """Room for so many bytes, with anything in it. It comes back by itself when nothing refers to it any more."""
         if size < LARGE:
             return bytearray(size)
-        whole = -(-size // LARGE) * LARGE
-        area = self._take(whole) or _new(whole)
+        area = self._take(size) or _new(size)
         room = (ctypes.c_char * len(area)).from_buffer(area)  # every view of the memory refers to this
         weakref.finalize(room, self._give_back, area).atexit = False
         return memoryview(room).cast("B")[:size]
 
     def _take(self, size: int) -> mmap.mmap | None:
-        """An area of that size, or somewhat larger; what is too much of it is given back to the kernel."""
-        with self._lock:
-            fitting = (area for area in self._areas if size <= len(area) <= size + size // 4)
-            area = min(fitting, key=len, default=None)
-            if area is not None:
-                self._areas.remove(area)
-        if area is not None and len(area) > size:
-            area.madvise(mmap.MADV_DONTNEED, size, len(area) - size)
-        return area
+        """An area of that size, or somewhat larger; the pages that are too much are given back to the kernel."""
+        for area in sorted(self._areas.copy(), key=len):
+            if size <= len(area) <= size + size // 4:
+                try:
+                    self._areas.remove(area)
+                except ValueError:  # somebody else has taken it
+                    continue
+                needed = -(-size // PAGE) * PAGE
+                if needed < len(area):
+                    area.madvise(mmap.MADV_DONTNEED, needed, len(area) - needed)
+                return area
+        return None
 
     def _give_back(self, area: mmap.mmap) -> None:
-        with self._lock:
-            self._areas.append(area)
-            while sum(map(len, self._areas)) > self.idle:
-                self._areas.pop(0)
+        self._areas.append(area)
+        while sum(map(len, self._areas.copy())) > self.idle:
+            try:
+                self._areas.popleft()
+            except IndexError:  # somebody else has taken what there was
+                return
 
 
 def _new(size: int) -> mmap.mmap:

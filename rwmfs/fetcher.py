@@ -45,7 +45,7 @@ class Fetcher:
     ) -> None:
         self._source = source
         self.counters = counters
-        self.disk = Keeper(disk)
+        self.keeper = Keeper(disk)
         self._seconds = seconds
         self.connections = connections
         self._places = trio.CapacityLimiter(connections)
@@ -54,7 +54,7 @@ class Fetcher:
 
     async def fetch(self, piece: Piece) -> None:
         """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if await self.disk.find(piece):
+        if await self.keeper.find(piece):
             self.pace.stored(len(piece))
             self.counters.from_disk += len(piece)
             return

@@ -1,7 +1,8 @@
-"""The cache on disk as a mount uses it: in threads, and nobody waits for it for long.
+"""The cache on disk as a mount uses it: in threads, and no reader waits for one that hangs.
 
 A disk can hang: a network file system whose server is away, a device that tries again and again. A thread that waits
-for it cannot be stopped, and keeps its place. The others do without the disk for a while then.
+for it cannot be stopped, and keeps its place. Writing has places of its own, so what cannot be written holds up no
+reader. A disk that is only slow goes on answering, and is waited for.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from rwmfs.pieces import Piece
 
 log = logging.getLogger(__name__)
 
-THREADS = 4
+READING = 4
+WRITING = 4
+"""Threads at a time."""
 
 SECONDS = 10.0
-"""How long a reader waits for the disk, its turn included, before S3 is asked."""
+"""How long readers wait while nothing comes from the disk. Then S3 is asked."""
 
 PAUSE = 60.0
-"""Seconds for which a disk that hangs is left alone."""
+"""Seconds for which a disk that hangs is left alone. Then one reader tries again."""
 
 UNWRITTEN = 64 * 1024 * 1024
 """Bytes that may wait for the disk. What comes beyond is not kept there: reading does not wait for it."""
@@ -47,8 +50,10 @@ class Keeper:
 
     def __init__(self, disk: Store | None) -> None:
         self._disk = disk
-        self._threads = trio.CapacityLimiter(THREADS)
+        self._reading = trio.CapacityLimiter(READING)
+        self._writing = trio.CapacityLimiter(WRITING)
         self._unwritten = 0
+        self._waiting: set[trio.CancelScope] = set()  # readers
         self._hangs = False
         self._resume_at = 0.0
 
@@ -56,15 +61,25 @@ class Keeper:
         """Put the data into the piece, if it is there."""
         if self._disk is None or piece.held.rejected or self._is_left_alone():
             return False
-        wanted = (piece.held.id, piece.start, piece.stop)
-        with trio.move_on_after(SECONDS) as scope:
-            kept = await trio.to_thread.run_sync(
-                self._disk.read, *wanted, abandon_on_cancel=True, limiter=self._threads
-            )
+        scope = trio.CancelScope(deadline=trio.current_time() + SECONDS)
+        self._waiting.add(scope)
+        try:
+            with scope:
+                kept = await trio.to_thread.run_sync(
+                    self._disk.read,
+                    piece.held.id,
+                    piece.start,
+                    piece.stop,
+                    abandon_on_cancel=True,
+                    limiter=self._reading,
+                )
+        finally:
+            self._waiting.discard(scope)
         if scope.cancelled_caught:
             self._leave_alone()
             return False
-        self._hangs = False
+        if not scope.cancel_called:
+            self._answers()
         if kept is not None:
             piece.data, piece.proven = kept
             piece.on_disk = piece.kept = True
@@ -80,7 +95,7 @@ class Keeper:
         self._unwritten += len(piece)
         try:
             await trio.to_thread.run_sync(
-                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._threads
+                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._writing
             )
         finally:
             self._unwritten -= len(piece)
@@ -94,14 +109,23 @@ class Keeper:
     async def disown(self, identity: ObjectId) -> None:
         """Forget what is there of an object whose content is wrong."""
         if self._disk is not None:
-            await trio.to_thread.run_sync(self._disk.drop, identity, abandon_on_cancel=True, limiter=self._threads)
+            await trio.to_thread.run_sync(self._disk.drop, identity, abandon_on_cancel=True, limiter=self._writing)
 
     def _is_left_alone(self) -> bool:
-        return trio.current_time() < self._resume_at
+        """Whether the disk hangs, and it is not time to try again, or somebody does."""
+        return self._hangs and (trio.current_time() < self._resume_at or bool(self._waiting))
+
+    def _answers(self) -> None:
+        """There was an answer: who waits for another has all of the time before him."""
+        self._hangs = False
+        for scope in self._waiting:
+            scope.deadline = trio.current_time() + SECONDS
 
     def _leave_alone(self) -> None:
-        """Do without the disk for a while, and say so once."""
+        """Do without the disk for a while. Nobody waits on, and it is said once."""
         if not self._hangs:
             log.warning("the disk cache gave no answer within %.0f s: everything comes from S3 for now", SECONDS)
         self._hangs = True
         self._resume_at = trio.current_time() + PAUSE
+        for scope in self._waiting:
+            scope.cancel()

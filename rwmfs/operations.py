@@ -1,8 +1,8 @@
 """The adapter between FUSE and the rest: inodes, handles and errno. No decision about content is made here.
 
-Handlers run as trio tasks, many at a time. Only ``read`` waits (for S3); every other handler runs without an await
-from its start to its end, so it is atomic, and nothing here needs a lock. What is shown is asked in the trio thread
-itself: an index answers within microseconds.
+Handlers run as trio tasks, many at a time. Only ``read`` waits (for S3), and ``opendir`` before it begins; every other
+handler runs without an await from its start to its end, so it is atomic, and nothing here needs a lock. What is shown
+is asked in the trio thread itself: an index answers within microseconds.
 
 Names are bytes towards the kernel and str inside. A name that is not UTF-8 is in no state, so it does not exist.
 
@@ -26,6 +26,7 @@ from rwmfs.access import Access
 from rwmfs.attributes import FOREVER, LIVE, Attributes, absent
 from rwmfs.changes import Changes
 from rwmfs.handler import handler
+from rwmfs.lettinggo import LettingGo
 from rwmfs.openobject import OpenObject
 from rwmfs.reader import Reader
 from rwmfs.scratch import Scratch, ScratchDirectory, ScratchError, ScratchFile
@@ -47,6 +48,7 @@ class Operations(Changes):
         super().__init__(scratch, Attributes(access or Access.own()))
         self._tree = tree
         self._shown = tree.shown
+        self._letting_go = LettingGo(tree)
         self._reader = reader
         self._locks = {self._shown.root: scratch.first}  # by the root of a state that they are in
 
@@ -68,7 +70,7 @@ class Operations(Changes):
         if found is None:
             return absent(self._lifetime(directory))
         number = self._tree.hold(directory, found).number
-        self._let_go()
+        self._letting_go.soon()
         return self._attributes_of(number, directory, found)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
@@ -181,6 +183,7 @@ class Operations(Changes):
 
     @handler
     async def opendir(self, inode: int, ctx: pyfuse3.RequestContext) -> int:
+        await self._letting_go.before_listing()
         if locks := self._scratch.directory(inode):
             return self._handle(locks)
         directory = self._directory(inode)
@@ -203,7 +206,7 @@ class Operations(Changes):
             locks = self._attributes.locks(self._locks_in(listing.directory))
             if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
                 return
-        self._let_go()
+        self._letting_go.during_listing()
         for following, found in listing.read(position):
             node = self._tree.hold(listing.directory, found)
             attributes = self._attributes_of(node.number, listing.directory, found)
@@ -223,11 +226,6 @@ class Operations(Changes):
         del self._handles[fh]
 
     # --- helpers -------------------------------------------------------------------------------------
-
-    def _let_go(self) -> None:
-        """Ask the kernel to let go of names that it has held for long. It answers with ``forget``, from a thread."""
-        for directory, name in self._tree.held_too_long():
-            pyfuse3.invalidate_entry_async(directory, name.encode(), ignore_enoent=True)
 
     def _directory(self, inode: int) -> int:
         directory = self._tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None

@@ -97,7 +97,7 @@ class Proving:
             else:
                 self._unproven -= held.exposure.proven()
                 for part in {part for part in held.pieces.values() if not part.kept}:
-                    self._nursery.start_soon(partial(self._fetcher.disk.keep, part, proven=True))
+                    self._nursery.start_soon(partial(self._fetcher.keeper.keep, part, proven=True))
 
     async def _go_on(self, held: Held, proof: Proof, piece: Piece) -> None:
         """Take a piece into the proof; if it is the first one that nobody vouches for, go back to the start.
@@ -122,7 +122,7 @@ class Proving:
         for piece in set(held.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)
-        await self._fetcher.disk.disown(held.id)
+        await self._fetcher.keeper.disown(held.id)
 
 
 def tell(held: Held, message: str) -> None:

@@ -1,8 +1,8 @@
 """Reads objects by version id through memory: few and large requests, each byte fetched once, never a wrong one.
 
-**What runs where.** Everything here runs in the trio thread; ``fetcher`` has what runs elsewhere. Between two awaits
-nothing else runs: finding out what is missing and putting it on its way is one step (``_collect``), so a byte is never
-fetched twice at a time.
+**What runs where.** Everything here runs in the trio thread; ``fetcher`` and ``keeper`` have what runs elsewhere.
+Between two awaits nothing else runs: finding out what is missing and putting it on its way is one step (``_collect``),
+so a byte is never fetched twice at a time.
 
 **Who waits for what.** A fetch is a task of the nursery that the reader was given, not of the read that caused it: a
 read that is cancelled leaves its fetches to the others who wait for them. When the last handle of an object is closed,
@@ -59,8 +59,9 @@ ECHO = 1.0
 class Reader:
     """Reads objects of one bucket.
 
-    ``nursery`` holds the fetches and must outlive all reads; ``memory`` is bytes. ``order`` finds the order in which a
-    state's packs were uploaded, and is asked in a thread; without it no packs are fetched before they are opened.
+    ``nursery`` holds the fetches and must outlive all reads; ``memory`` is bytes, of which ``idle`` are in other use.
+    ``order`` finds the order in which a state's packs were uploaded, and is asked in a thread; without it no packs are
+    fetched before they are opened.
     """
 
     def __init__(
@@ -69,10 +70,12 @@ class Reader:
         memory: int,
         nursery: trio.Nursery,
         order: Callable[[StateInfo], UploadOrder] | None = None,
+        *,
+        idle: int = 0,
     ) -> None:
         self.counters = fetcher.counters
         self._fetcher = fetcher
-        self._buffer = Buffer(memory, fetcher.counters)
+        self._buffer = Buffer(memory - idle, fetcher.counters)
         self._nursery = nursery
         self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
         self._whole = min(WHOLE, memory // 4)
@@ -274,7 +277,8 @@ class Reader:
             await self._fetcher.fetch(piece)
             piece.error = None
         except RwmError as error:
-            piece.error = error
+            # Not the error itself: its traceback refers to this piece, and to the memory for the answer.
+            piece.error = type(error)(error.message, hint=error.hint)
             self._log_failure(piece, error)
         except Exception as error:
             piece.error = S3Error(f"unexpected {type(error).__name__}: {error}")
@@ -292,7 +296,7 @@ class Reader:
             held, proof = piece.held, piece.held.proof
             await self._proving.prove(held, proof)
             if not (held.whole and proof.possible):  # or else it is kept once it is proven
-                await self._fetcher.disk.keep(piece, proven=False)
+                await self._fetcher.keeper.keep(piece, proven=False)
 
     def _log_failure(self, piece: Piece, error: RwmError) -> None:
         if piece not in self._buffer:  # it was given up

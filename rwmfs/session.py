@@ -2,8 +2,8 @@
 
 The session's nursery holds the FUSE workers, the fetches and the wait for signals. It ends when somebody unmounts, or
 on SIGTERM, SIGINT and SIGHUP: then everything is cancelled, requests under way are answered by the kernel, and the
-mountpoint is freed, lazily if it is in use. Threads that still wait for S3 are left to themselves and end with the
-process. SIGUSR1 asks what the mount has done so far: the answer is a line in the log, as at the end.
+mountpoint is freed, lazily if it is in use. Threads that still wait for S3 or for a disk are left to themselves and end
+with the process. SIGUSR1 asks what the mount has done so far: the answer is a line in the log, as at the end.
 """
 
 from __future__ import annotations
@@ -49,15 +49,16 @@ QUESTION = signal.SIGUSR1
 class Mount:
     """What to mount where. ``mountpoint`` is prepared; sizes are in bytes.
 
-    ``buffer_size`` is memory for what was read and is on its way; ``disk`` is the cache there, None for none; ``label``
-    is what lists of mounts call it instead of its name; ``names`` is how many the kernel may hold; ``patience`` is how
-    many seconds a read may take with all that is tried for it.
+    ``buffer_size`` is memory for what was read and is on its way, ``idle`` the part of it that waits to be used again;
+    ``disk`` is the cache there, None for none; ``label`` is what lists of mounts call it instead of its name; ``names``
+    is how many the kernel may hold; ``patience`` is how many seconds a read may take with all that is tried for it.
     """
 
     shown: Shown
     source: ObjectReader
     mountpoint: Path
     buffer_size: int
+    idle: int = 0
     disk: Store | None = None
     connections: int = CONNECTIONS
     access: Access = field(default_factory=Access.own)
@@ -117,7 +118,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
         async with trio.open_nursery() as nursery:
             fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
             tree = InodeTree(mount.shown, most=mount.names)
-            reader = Reader(fetcher, mount.buffer_size, nursery, mount.shown.upload_order)
+            reader = Reader(fetcher, mount.buffer_size, nursery, mount.shown.upload_order, idle=mount.idle)
             _mount(mount, Operations(tree, Scratch(), reader, mount.access))
             try:
                 nursery.start_soon(_until_signal, signals, counters, tree, nursery.cancel_scope)

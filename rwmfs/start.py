@@ -16,7 +16,7 @@ from rwm.cli.output import state_json
 from rwm.config import Config
 from rwmfs import logs
 from rwmfs.access import Access
-from rwmfs.allocator import Pool
+from rwmfs.allocator import Pool, idle_part
 from rwmfs.browse import Browse
 from rwmfs.diskcache import DiskCache
 from rwmfs.fetcher import SECONDS
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 SILENCE = 20.0
 """Seconds that a server may be silent within an answer before it is asked again, on another connection."""
-
-IDLE = 8
-"""The part of the memory, one of so many, that may wait to be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +85,14 @@ def serve(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
             shown, report = _one(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
-        pool = Pool(request.buffer_size // IDLE)
+        pool = Pool(idle_part(request.buffer_size))
         mount = session.Mount(
             shown,
             # The mount asks again by itself, for as long as it makes sense.
             s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
             request.mountpoint,
-            buffer_size=request.buffer_size - pool.idle,
+            buffer_size=request.buffer_size,
+            idle=pool.idle,
             disk=_disk(request, pool),
             connections=request.connections,
             access=request.access,

@@ -34,7 +34,7 @@ HELD = 100_000
 """Names that the kernel may hold before it is asked to let go of some: about 300 bytes each here, 1 KB each there."""
 
 LET_GO = 1000
-"""Names that it is asked to let go of at once."""
+"""Names that it is asked to let go of at once, at least."""
 
 
 class UnknownInode(Exception):
@@ -140,7 +140,8 @@ class InodeTree:
         """
         if len(self._files) <= self.most:
             return []
-        numbers = [self._files.popleft() for _ in range(min(LET_GO, self.most // 2))]
+        too_many = max(len(self._files) - self.most, min(LET_GO, self.most // 2))
+        numbers = [self._files.popleft() for _ in range(too_many)]
         nodes = [self._nodes[number] for number in numbers if number in self._nodes]
         return [(self._directories[node.parent], node.name) for node in nodes]
 

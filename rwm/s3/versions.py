@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _RAW = "RawBody"
 _ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
 _EMPTY = b"<Empty/>"
+_MOMENT = (0.01, 0.05)  # seconds
 _TORN = 10  # times that a page which is not of one moment is asked for again; then what is wrong with it is an error
 
 
@@ -115,15 +117,18 @@ class Versions(Patient):
             with mapped("ListObjectVersions", bucket):
                 return dict(self.client.list_object_versions(**request))
 
-        left = _TORN
-        while True:
+        def read() -> tuple[Page, bool]:
             answer = self.again(ask, f"ListObjectVersions {bucket}")
             with _named(bucket):
                 page = parse_page(answer.get(_RAW, b""))
-            if not (left and is_torn(page.versions, key if version else "")):
-                server = answer["ResponseMetadata"]["HTTPHeaders"].get("server", "")
-                return page, _loses_keys(server, page)
-            left -= 1
+            return page, _loses_keys(answer["ResponseMetadata"]["HTTPHeaders"].get("server", ""), page)
+
+        for _ in range(_TORN):
+            page, loses = read()
+            if not is_torn(page.versions, key if version else ""):
+                return page, loses
+            self.sleep(random.uniform(*_MOMENT))  # noqa: S311 - so that not all ask at once
+        return read()
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         """Every entry below ``prefix``, per key newest first; those of a key next to each other."""

@@ -126,7 +126,9 @@ class Walk:
         for prefix, delimiter in ((key, "/"), (f"{key}.versions/", "")):
             page = self._fetch(prefix, delimiter, LARGEST, "", "")
             if page.next_key is None:
-                return [version for version in page.versions if version.key == key]
+                alone = [version for version in page.versions if version.key == key]
+                ListingCheck().entries(alone)
+                return alone
         raise BadResponse(f"the entries of {key!r} are more than a page, among names that this server loses keys of")
 
 

@@ -177,6 +177,23 @@ def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> 
     wait_until(lambda: held() < 7000, "few names are held")
 
 
+def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
+    """Each directory has more names than one answer, and than are to be let go of at once."""
+    files = {f"data/{number % 4}/{number:05}": "" for number in range(24_000)}
+    filesystem = serve(files, arguments=("--names", "1000"))
+    listed = subprocess.run(["ls", "-lR", filesystem.path], capture_output=True, text=True, check=True)
+    assert sum(line.startswith("-") for line in listed.stdout.splitlines()) == len(files)
+    assert listed.stderr == ""
+
+    def held() -> int:
+        filesystem.process.send_signal(signal.SIGUSR1)
+        numbers = re.findall(r"so far: .* (\d+) names held", filesystem.logged())
+        return int(numbers[-1]) if numbers else 100_000
+
+    assert not [*(filesystem.path / "locks").iterdir()]  # whatever is opened
+    wait_until(lambda: held() < 8000, "no more than one directory has")
+
+
 def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: Serve) -> None:
     filesystem = serve({"config": "ok", "bad\nkey": "x"}, arguments=("--fail", "bad\nkey"))
     refused(errno.EIO, (filesystem.path / "bad\nkey").read_bytes)

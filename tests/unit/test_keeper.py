@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
@@ -13,7 +15,7 @@ import trio.testing
 from rwmfs.cachefile import GRAIN, Kept
 from rwmfs.counters import Counters
 from rwmfs.fetcher import Fetcher
-from rwmfs.keeper import PAUSE, SECONDS, THREADS, UNWRITTEN, Keeper
+from rwmfs.keeper import PAUSE, READING, SECONDS, UNWRITTEN, WRITING, Keeper
 from rwmfs.objectid import ObjectId
 from rwmfs.pieces import Held, Piece
 from tests.unit.fakes import FakeBucket, version_of
@@ -43,10 +45,12 @@ class Disk:
         self.calls: list[str] = []
         self.go = threading.Event()
         self.go.set()
+        self.once = threading.Semaphore(0)  # lets a single read through
 
     def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         self.calls.append(f"read {start // GRAIN}")
-        self.go.wait(10)
+        while not self.go.is_set() and not self.once.acquire(timeout=0.01):
+            pass
         return Kept(memoryview(self.data), False) if self.data is not None else None
 
     def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
@@ -63,7 +67,7 @@ def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
         bucket, counters, disk, piece = FakeBucket(content), Counters(), Disk(DATA[:GRAIN]), piece_of()
         fetcher = Fetcher(bucket, counters, disk)
         await fetcher.fetch(piece)
-        await fetcher.disk.keep(piece, proven=True)
+        await fetcher.keeper.keep(piece, proven=True)
         assert piece.data is not None and bytes(piece.data) == DATA[:GRAIN]
         assert piece.on_disk
         assert (counters.from_disk, counters.fetched, bucket.requests) == (GRAIN, 0, [])
@@ -79,7 +83,7 @@ def test_what_came_from_s3_is_kept(proven: bool, written: str) -> None:
         fetcher = Fetcher(FakeBucket(content), Counters(), disk)
         await fetcher.fetch(piece)
         assert not piece.on_disk
-        await fetcher.disk.keep(piece, proven=proven)
+        await fetcher.keeper.keep(piece, proven=proven)
         assert disk.calls == ["read 2", written]
 
     trio.run(main)
@@ -149,83 +153,125 @@ def test_without_a_disk_nothing_is_kept() -> None:
 # --- a disk that hangs ---------------------------------------------------------------------------------------
 
 
-async def hang(disk: Disk, keeper: Keeper, clock: trio.testing.MockClock, piece: Piece) -> bool:
-    """Look for a piece on a disk that does not answer in time; whether it was found."""
-    found: list[bool] = []
+class Finding:
+    """Looks for pieces, each in a task of its own; ``found`` has what came out, in the order in which it did."""
 
-    async def look() -> None:
-        found.append(await keeper.find(piece))
+    def __init__(self, keeper: Keeper, nursery: trio.Nursery) -> None:
+        self.keeper = keeper
+        self.nursery = nursery
+        self.found: list[bool] = []
 
-    disk.go.clear()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(look)
+    async def look(self, piece: Piece | None = None) -> None:
+        """Begin to look for one, as far as that goes by itself."""
+        self.nursery.start_soon(self._look, piece or piece_of())
         await settled()
-        assert not found
-        clock.jump(SECONDS + 0.1)
-    return found[0]
+
+    async def _look(self, piece: Piece) -> None:
+        self.found.append(await self.keeper.find(piece))
 
 
-def test_a_disk_that_hangs_is_not_waited_for_and_left_alone_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
-    clock = trio.testing.MockClock()
-    disk = Disk(DATA[:GRAIN])
+def hanging(test: Callable[[Keeper, Disk, Finding, trio.testing.MockClock], Awaitable[None]]) -> Callable[[], None]:
+    """The test with a disk that has a grain, and stops; it goes on when the test is over."""
 
-    async def main() -> None:
-        keeper = Keeper(disk)
-        assert not await hang(disk, keeper, clock, piece_of())
-        disk.go.set()
-        disk.calls.clear()
-        piece = piece_of(1)
-        assert not await keeper.find(piece)
-        assert piece.data is None
-        await keeper.keep(come(2), proven=True)
-        assert disk.calls == []
-        clock.jump(PAUSE)
-        assert await keeper.find(piece)
-        assert piece.on_disk
+    @functools.wraps(test)
+    def run() -> None:
+        clock, disk = trio.testing.MockClock(), Disk(DATA[:GRAIN])
 
-    with caplog.at_level(logging.WARNING, "rwmfs.keeper"):
-        trio.run(main, clock=clock)
-    assert [record.getMessage() for record in caplog.records] == [
-        "the disk cache gave no answer within 10 s: everything comes from S3 for now"
-    ]
-
-
-def test_it_is_said_once_and_again_when_it_answered_in_between(caplog: pytest.LogCaptureFixture) -> None:
-    clock = trio.testing.MockClock()
-    disk = Disk()
-
-    async def main() -> None:
-        keeper = Keeper(disk)
-        for is_well in (False, False, True, False):
-            if is_well:
+        async def main() -> None:
+            keeper = Keeper(disk)
+            disk.go.clear()
+            async with trio.open_nursery() as nursery:
+                await test(keeper, disk, Finding(keeper, nursery), clock)
                 disk.go.set()
-                assert not await keeper.find(piece_of())
-            else:
-                await hang(disk, keeper, clock, piece_of())
+
+        trio.run(main, clock=clock)
+
+    del run.__wrapped__  # or pytest would ask for its arguments
+    return run
+
+
+@hanging
+async def test_a_disk_that_hangs_is_waited_for_for_a_while_by_all_who_wait_at_that_time(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    await finding.look()
+    clock.jump(SECONDS - 1)
+    for _ in range(READING + 1):  # the last one has no thread
+        await finding.look()
+    assert finding.found == []
+    clock.jump(2)
+    await settled()
+    assert finding.found == [False] * (READING + 2)
+
+
+@hanging
+async def test_then_it_is_left_alone_and_one_tries_again(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    await finding.look()
+    clock.jump(SECONDS + 1)
+    await settled()
+    disk.calls.clear()
+    await finding.look()
+    await keeper.keep(come(2), proven=True)
+    assert (finding.found, disk.calls) == ([False, False], [])
+    clock.jump(PAUSE)
+    for _ in range(3):
+        await finding.look()
+    assert finding.found == [False] * 4, "one waits"
+    disk.go.set()
+    await settled()
+    assert finding.found == [False] * 4 + [True]
+    await finding.look()
+    assert finding.found[-1], "it is in use again"
+
+
+@hanging
+async def test_a_slow_disk_is_waited_for_as_long_as_it_answers(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    keeper._reading.total_tokens = 1
+    for _ in range(3):
+        await finding.look()
+    for answers in range(1, 4):
+        clock.jump(SECONDS - 1)
+        disk.once.release()
+        await settled()
+        assert finding.found == [True] * answers
+
+
+@hanging
+async def test_writing_that_hangs_holds_up_no_reader(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    for number in range(WRITING + 1):
+        finding.nursery.start_soon(partial(keeper.keep, come(number % 4), proven=False))
+    await settled()
+    disk.once.release()
+    await finding.look()
+    assert (finding.found, disk.calls) == ([True], ["read 0"])
+
+
+def test_that_it_hangs_is_said_once_until_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+    @hanging
+    async def run(keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock) -> None:
+        for _ in range(2):
+            for _ in range(2):
+                for _ in range(3):
+                    await finding.look()
+                clock.jump(SECONDS + 1)
+                await settled()
                 clock.jump(PAUSE)
-        disk.go.set()
+            disk.go.set()
+            await settled()
+            await finding.look()
+            assert finding.found[-1]
+            disk.go.clear()
 
     with caplog.at_level(logging.WARNING, "rwmfs.keeper"):
-        trio.run(main, clock=clock)
-    assert len(caplog.records) == 2
-
-
-def test_writing_that_hangs_holds_up_no_reader() -> None:
-    clock = trio.testing.MockClock()
-    disk = Disk(DATA[:GRAIN])
-
-    async def main() -> None:
-        keeper = Keeper(disk)
-        disk.go.clear()
-        async with trio.open_nursery() as nursery:
-            for number in range(THREADS):
-                nursery.start_soon(partial(keeper.keep, come(number), proven=False))
-            await settled()
-            assert not await hang(disk, keeper, clock, piece_of())
-            assert disk.calls == [], "it had no thread"
-            disk.go.set()
-
-    trio.run(main, clock=clock)
+        run()
+    said = "the disk cache gave no answer within 10 s: everything comes from S3 for now"
+    assert [record.getMessage() for record in caplog.records] == [said] * 2
 
 
 def test_the_end_of_a_mount_waits_for_no_disk() -> None:
@@ -240,7 +286,7 @@ def test_the_end_of_a_mount_waits_for_no_disk() -> None:
             nursery.start_soon(keeper.disown, piece_of().held.id)
             await settled()
             nursery.cancel_scope.cancel()
-        assert not disk.go.is_set()
+        assert disk.calls == ["read 0"], "nothing has come to its end"
+        disk.go.set()
 
     trio.run(main)
-    disk.go.set()

@@ -193,6 +193,24 @@ def test_memory_is_bounded() -> None:
     run(main)
 
 
+def test_what_leaves_has_left_when_a_fetch_begins() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        async with reading(bucket, limit=24 * MIB) as reader:
+            memory: list[int] = []
+            bucket.fault = lambda *_: memory.append(reader.memory)
+            for number in range(4):
+                await reader.all(f"{10 * MIB}:{number}")
+            await settled()
+            assert reader.expect(reader.of(f"{5 * MIB}:5").held.id) is False, "it is open"
+            soon = entry_for(f"{5 * MIB}:6", 5 * MIB)
+            assert reader.expect(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            await settled()
+            assert max(memory) <= 24 * MIB
+            assert memory[-1] == reader.memory > 20 * MIB - 1
+
+    run(main)
+
+
 def test_connections_are_bounded() -> None:
     running, most, lock = 0, 0, threading.Lock()
 
