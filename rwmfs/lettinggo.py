@@ -18,26 +18,25 @@ from rwmfs.tree import InodeTree
 SECONDS = 1.0
 """How long whoever opens a directory waits at most. The rest goes on by itself."""
 
-CROWD = 2
-"""How many times as many names as should be held are let go of at once, whatever is going on."""
-
 
 class LettingGo:
     """For the names of one tree. Used from the trio thread."""
 
     def __init__(self, tree: InodeTree) -> None:
         self._tree = tree
-        self._turn = trio.CapacityLimiter(1)
+        self._turn = trio.Lock()
 
     async def before_listing(self) -> None:
         """Let go of what was held too long, while nothing is listed."""
-        if names := self._tree.held_too_long():
-            with trio.move_on_after(SECONDS):
-                await trio.to_thread.run_sync(_let_go, names, abandon_on_cancel=True, limiter=self._turn)
+        if not self._tree.too_many:
+            return
+        with trio.move_on_after(SECONDS):
+            async with self._turn:
+                await trio.to_thread.run_sync(_let_go, self._tree.held_too_long(), abandon_on_cancel=True)
 
     def during_listing(self) -> None:
-        """The same for a directory that alone has too many names, some time soon."""
-        if len(self._tree) > CROWD * self._tree.most:
+        """The same, some time soon, where there are twice as many as there should be: one directory has too many."""
+        if self._tree.too_many > self._tree.most:
             self.soon()
 
     def soon(self) -> None:

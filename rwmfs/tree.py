@@ -133,15 +133,19 @@ class InodeTree:
             if node.directory is not None:
                 del self._directories[node.directory]
 
+    @property
+    def too_many(self) -> int:
+        """How many more files the kernel holds than it should, but for those that :meth:`held_too_long` has said."""
+        return max(len(self._files) - self.most, 0)
+
     def held_too_long(self) -> list[tuple[int, str]]:
         """The files (number of the directory, name) that the kernel should let go of now; each is said once.
 
         Never the newest: of those the kernel may not have heard yet.
         """
-        if len(self._files) <= self.most:
+        if not self.too_many:
             return []
-        too_many = max(len(self._files) - self.most, min(LET_GO, self.most // 2))
-        numbers = [self._files.popleft() for _ in range(too_many)]
+        numbers = [self._files.popleft() for _ in range(max(self.too_many, min(LET_GO, self.most // 2)))]
         nodes = [self._nodes[number] for number in numbers if number in self._nodes]
         return [(self._directories[node.parent], node.name) for node in nodes]
 

@@ -118,6 +118,23 @@ def test_who_opens_a_directory_does_not_wait_long_and_the_rest_goes_by_itself(ke
     run(act, clock)
 
 
+def test_who_has_no_turn_in_time_leaves_it_to_the_next(kernel: Kernel) -> None:
+    clock = trio.testing.MockClock()
+
+    async def act() -> None:
+        tree = holding(35)
+        letting_go = LettingGo(tree)
+        async with letting_go._turn, trio.open_nursery() as nursery:
+            nursery.start_soon(letting_go.before_listing)
+            await settled()
+            clock.jump(SECONDS + 0.1)
+        assert kernel.gone == []
+        await letting_go.before_listing()
+        assert kernel.gone == names(*range(25))
+
+    run(act, clock)
+
+
 def test_during_a_listing_names_go_only_when_there_are_far_too_many(kernel: Kernel) -> None:
     LettingGo(holding(2 * MOST)).during_listing()
     assert kernel.asked == []
