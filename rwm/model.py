@@ -157,8 +157,8 @@ class ObjectReader(Protocol):
     ) -> bytes | memoryview:
         """Bytes ``start`` to ``stop`` (exclusive) of that version: exactly ``stop - start`` of them.
 
-        ``etag`` is what its content had when it was listed. It is compared where the version id does not tell: what is
-        called ``null`` is overwritten by whatever is written without versioning.
+        ``etag`` is what its content had when it was listed. It is compared, if it is an MD5 sum, where the version id
+        does not tell: what is called ``null`` is overwritten by whatever is written without versioning.
 
         ``wanted`` is asked now and then; once it says no, Cancelled is raised. Raises NotFound when the version is
         gone, AccessDenied, Unreachable when there is no usable answer, or BadResponse for one that cannot be right.

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _M_ARENA_MAX = -8  # malloc.h of the GNU C library
 
-PAGE = 4096
 LARGE = 2 * 1024 * 1024
 """Bytes of a large page on most computers: less than that is never in one."""
 
@@ -65,7 +64,7 @@ class Pool:
                     self._areas.remove(area)
                 except ValueError:  # somebody else has taken it
                     continue
-                needed = -(-size // PAGE) * PAGE
+                needed = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
                 if needed < len(area):
                     area.madvise(mmap.MADV_DONTNEED, needed, len(area) - needed)
                 return area

@@ -147,7 +147,8 @@ class InodeTree:
             return []
         numbers = [self._files.popleft() for _ in range(max(self.too_many, min(LET_GO, self.most // 2)))]
         nodes = [self._nodes[number] for number in numbers if number in self._nodes]
-        return [(self._directories[node.parent], node.name) for node in nodes]
+        # The kernel may have forgotten a directory before a file in it that somebody watches.
+        return [(above, node.name) for node in nodes if (above := self._directories.get(node.parent)) is not None]
 
     def _number(self, directory: int, name: str, remember: bool = True) -> int:
         displaced = self._displaced.get((directory, name))

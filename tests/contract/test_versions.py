@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import random
 import time
 from pathlib import Path
 
@@ -176,6 +177,20 @@ def test_a_null_version_that_was_overwritten_is_not_read_as_the_one_that_was_lis
     assert reader.read_range("a", "null", 0, 6) == b"after!"
     with pytest.raises(BadResponse, match="it was overwritten"):
         reader.read_range("a", "null", 0, 6, etag=listed["null"])
+
+
+def test_null_versions_that_were_written_in_parts_are_read_as_they_were_listed(any_s3: S3) -> None:
+    """By the client, or by the server for itself."""
+    bucket, data = unique("contract"), random.Random(1).randbytes(9 << 20)
+    any_s3.create_bucket(bucket)
+    any_s3.put(bucket, "whole", data)
+    any_s3.client.upload_fileobj(io.BytesIO(data), bucket, "parts")
+    any_s3.client.copy_object(Bucket=bucket, Key="copy", CopySource={"Bucket": bucket, "Key": "whole"})
+    any_s3.enable_versioning(bucket)
+    listed = list(any_s3.versions(bucket))
+    assert {(entry.key, entry.version_id) for entry in listed} == {(key, "null") for key in ("whole", "parts", "copy")}
+    for entry in listed:
+        assert any_s3.reader(bucket).read_range(entry.key, "null", 5, 10, etag=entry.etag) == data[5:10]
 
 
 def test_null_versions_are_deleted_like_others(s3: S3) -> None:
