@@ -45,6 +45,21 @@ class Store(Protocol):
         """Its content was found to be wrong."""
 
 
+class _Waiting:
+    """A reader who waits for the disk. ``begun`` says that a thread is at it."""
+
+    def __init__(self) -> None:
+        self.scope = trio.CancelScope(deadline=trio.current_time() + SECONDS)
+        self.begun = False
+        self._is_last = False
+
+    def renew(self) -> None:
+        """Give all of the time again to who waits for his turn, and once more to who has had it."""
+        if not self._is_last:
+            self.scope.deadline = trio.current_time() + SECONDS
+            self._is_last = self.begun
+
+
 class Keeper:
     """Keeps pieces on disk, and finds them there. Used from the trio thread. Without a ``disk`` it does nothing."""
 
@@ -53,7 +68,7 @@ class Keeper:
         self._reading = trio.CapacityLimiter(READING)
         self._writing = trio.CapacityLimiter(WRITING)
         self._unwritten = 0
-        self._waiting: set[trio.CancelScope] = set()  # readers
+        self._waiting: set[_Waiting] = set()
         self._hangs = False
         self._resume_at = 0.0
 
@@ -61,29 +76,27 @@ class Keeper:
         """Put the data into the piece, if it is there."""
         if self._disk is None or piece.held.rejected or self._is_left_alone():
             return False
-        scope = trio.CancelScope(deadline=trio.current_time() + SECONDS)
-        self._waiting.add(scope)
+        waiting = _Waiting()
+        self._waiting.add(waiting)
         try:
-            with scope:
+            with waiting.scope:
                 kept = await trio.to_thread.run_sync(
-                    self._disk.read,
-                    piece.held.id,
-                    piece.start,
-                    piece.stop,
-                    abandon_on_cancel=True,
-                    limiter=self._reading,
+                    self._read, self._disk, piece, waiting, abandon_on_cancel=True, limiter=self._reading
                 )
         finally:
-            self._waiting.discard(scope)
-        if scope.cancelled_caught:
+            self._waiting.remove(waiting)
+        if waiting.scope.cancelled_caught:
             self._leave_alone()
-            return False
-        if not scope.cancel_called:
-            self._answers()
-        if kept is not None:
+        elif kept is not None:
             piece.data, piece.proven = kept
             piece.on_disk = piece.kept = True
+            if not waiting.scope.cancel_called:
+                self._answers()
         return piece.on_disk
+
+    def _read(self, disk: Store, piece: Piece, waiting: _Waiting) -> Kept | None:
+        waiting.begun = True
+        return disk.read(piece.held.id, piece.start, piece.stop)
 
     async def keep(self, piece: Piece, *, proven: bool) -> None:
         """Write a piece that came from S3, once, unless it is wrong, or too many wait for that already."""
@@ -116,10 +129,10 @@ class Keeper:
         return self._hangs and (trio.current_time() < self._resume_at or bool(self._waiting))
 
     def _answers(self) -> None:
-        """There was an answer: who waits for another has all of the time before him."""
+        """Something came, so the disk does not hang. A miss does not tell: the system may know of it by itself."""
         self._hangs = False
-        for scope in self._waiting:
-            scope.deadline = trio.current_time() + SECONDS
+        for waiting in self._waiting:
+            waiting.renew()
 
     def _leave_alone(self) -> None:
         """Do without the disk for a while. Nobody waits on, and it is said once."""
@@ -127,5 +140,5 @@ class Keeper:
             log.warning("the disk cache gave no answer within %.0f s: everything comes from S3 for now", SECONDS)
         self._hangs = True
         self._resume_at = trio.current_time() + PAUSE
-        for scope in self._waiting:
-            scope.cancel()
+        for waiting in self._waiting:
+            waiting.scope.cancel()

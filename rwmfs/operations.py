@@ -46,9 +46,9 @@ class Operations(Changes):
 
     def __init__(self, tree: InodeTree, scratch: Scratch, reader: Reader, access: Access | None = None) -> None:
         super().__init__(scratch, Attributes(access or Access.own()))
-        self._tree = tree
+        self.tree = tree
         self._shown = tree.shown
-        self._letting_go = LettingGo(tree)
+        self.letting_go = LettingGo(tree)
         self._reader = reader
         self._locks = {self._shown.root: scratch.first}  # by the root of a state that they are in
 
@@ -64,20 +64,20 @@ class Operations(Changes):
         if name == LOCKS.encode() and self._shown.is_root(directory):
             return self._attributes.locks(self._locks_in(directory))
         try:
-            found = self._tree.find(directory, name.decode())
+            found = self.tree.find(directory, name.decode())
         except UnicodeDecodeError:
             found = None
         if found is None:
             return absent(self._lifetime(directory))
-        number = self._tree.hold(directory, found).number
-        self._letting_go.soon()
+        number = self.tree.hold(directory, found).number
+        self.letting_go.soon()
         return self._attributes_of(number, directory, found)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
         for inode, lookups in inode_list:
             try:
                 if inode >= HASHED:
-                    self._tree.forget(inode, lookups)
+                    self.tree.forget(inode, lookups)
                 elif self._in_scratch(inode):
                     self._scratch.forget(inode, lookups)
             except (UnknownInode, ScratchError):
@@ -89,14 +89,14 @@ class Operations(Changes):
             return self._attributes.locks(locks)
         if self._in_scratch(inode):
             return self._attributes.scratch(self._scratch.file(inode))
-        node = self._tree.node(inode)
+        node = self.tree.node(inode)
         if node.directory is not None:
             return self._attributes.directory(inode, self._time(node.directory), self._lifetime(node.parent))
-        return self._attributes_of(inode, node.parent, self._tree.found(node))
+        return self._attributes_of(inode, node.parent, self.tree.found(node))
 
     @handler
     async def readlink(self, inode: int, ctx: pyfuse3.RequestContext) -> bytes:
-        found = self._tree.found(self._tree.node(inode))
+        found = self.tree.found(self.tree.node(inode))
         if not isinstance(found, Link):
             raise pyfuse3.FUSEError(errno.EINVAL)
         return found.target.encode()
@@ -132,9 +132,9 @@ class Operations(Changes):
     def _xattrs(self, inode: int) -> dict[bytes, bytes]:
         facts: dict[str, str] = {}
         if inode == ROOT_INODE or inode >= HASHED:
-            node = self._tree.node(inode)
+            node = self.tree.node(inode)
             if node.directory is None:
-                if entry := self._tree.entry(node):
+                if entry := self.tree.entry(node):
                     facts = {"version_id": entry.version_id, "etag": entry.etag}
             elif self._shown.is_root(node.directory) and (info := self._shown.state(node.directory)):
                 facts = self._shown.facts(info)
@@ -151,8 +151,8 @@ class Operations(Changes):
             return self._open_scratch(file)
         if flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
-        node = self._tree.node(inode)
-        found = self._tree.found(node)
+        node = self.tree.node(inode)
+        found = self.tree.found(node)
         if isinstance(found, Text):
             return pyfuse3.FileInfo(fh=self._handle(found.read()), direct_io=True, keep_cache=False)
         if isinstance(found, Link) or found.entry is None:
@@ -183,13 +183,13 @@ class Operations(Changes):
 
     @handler
     async def opendir(self, inode: int, ctx: pyfuse3.RequestContext) -> int:
-        await self._letting_go.before_listing()
+        await self.letting_go.before_listing()
         if locks := self._scratch.directory(inode):
             return self._handle(locks)
         directory = self._directory(inode)
         if self._shown.state(directory) is None:
-            return self._handle(LiveListing(self._tree, directory))
-        return self._handle(Listing(self._tree, directory, first=int(self._shown.is_root(directory))))
+            return self._handle(LiveListing(self.tree, directory))
+        return self._handle(Listing(self.tree, directory, first=int(self._shown.is_root(directory))))
 
     @handler
     async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -206,12 +206,12 @@ class Operations(Changes):
             locks = self._attributes.locks(self._locks_in(listing.directory))
             if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
                 return
-        self._letting_go.during_listing()
+        self.letting_go.during_listing()
         for following, found in listing.read(position):
-            node = self._tree.hold(listing.directory, found)
+            node = self.tree.hold(listing.directory, found)
             attributes = self._attributes_of(node.number, listing.directory, found)
             if not pyfuse3.readdir_reply(token, found.name.encode(), attributes, following):
-                self._tree.forget(node.number, 1)
+                self.tree.forget(node.number, 1)
                 return
 
     def _list_locks(self, locks: ScratchDirectory, position: int, token: pyfuse3.ReaddirToken) -> None:
@@ -228,7 +228,7 @@ class Operations(Changes):
     # --- helpers -------------------------------------------------------------------------------------
 
     def _directory(self, inode: int) -> int:
-        directory = self._tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None
+        directory = self.tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None
         if directory is None:
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return directory

@@ -119,9 +119,10 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
             fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
             tree = InodeTree(mount.shown, most=mount.names)
             reader = Reader(fetcher, mount.buffer_size, nursery, mount.shown.upload_order, idle=mount.idle)
-            _mount(mount, Operations(tree, Scratch(), reader, mount.access))
+            operations = Operations(tree, Scratch(), reader, mount.access)
+            _mount(mount, operations)
             try:
-                nursery.start_soon(_until_signal, signals, counters, tree, nursery.cancel_scope)
+                nursery.start_soon(_until_signal, signals, counters, operations, nursery.cancel_scope)
                 nursery.start_soon(_when_usable, mount, ready)
                 nursery.start_soon(_until_unmounted, nursery.cancel_scope)
                 await pyfuse3.main(max_tasks=TASKS)
@@ -164,12 +165,13 @@ def _mount(mount: Mount, operations: Operations) -> None:
 
 
 async def _until_signal(
-    signals: AsyncIterator[int], counters: Counters, tree: InodeTree, scope: trio.CancelScope
+    signals: AsyncIterator[int], counters: Counters, operations: Operations, scope: trio.CancelScope
 ) -> None:
     async for number in signals:
         if number == QUESTION:
-            log.info("so far: %s, %s names held", counters.line(), len(tree))
+            log.info("so far: %s, %s names held", counters.line(), len(operations.tree))
             continue
         log.info("%s: unmounting", signal.Signals(number).name)
+        await operations.letting_go.end()
         scope.cancel()
         return

@@ -38,6 +38,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hang")
     parser.add_argument("--label")
     parser.add_argument("--names", type=int, default=100_000)
+    parser.add_argument("--count", type=Path)
     for number in ("--uid", "--gid", "--umask"):
         parser.add_argument(number, type=lambda text: int(text, 0))
     for flag in ("--allow-other", "--crash", "--wait", "--vanish", "--ask"):
@@ -85,8 +86,23 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
     session.serve(mount, lambda: ready({}))
 
 
+def count_getattr(path: Path) -> None:
+    """Write a byte for each time that the kernel asks for attributes which it was told already."""
+    from rwmfs.operations import Operations
+
+    answer, file = Operations.getattr, path.open("wb", buffering=0)
+
+    async def counted(self: Operations, inode: int, ctx: Any) -> Any:
+        file.write(b".")
+        return await answer(self, inode, ctx)
+
+    Operations.getattr = counted  # type: ignore[method-assign]
+
+
 def main() -> int:
     options = arguments()
+    if options.count:
+        count_getattr(options.count)
     try:
         place = mountpoint.prepare(options.mountpoint)
         start.expect_questions()

@@ -194,6 +194,15 @@ def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
     wait_until(lambda: held() < 8000, "no more than one directory has")
 
 
+def test_what_a_listing_said_is_believed_though_names_are_let_go_of(serve: Serve, tmp_path: Path) -> None:
+    files = {f"data/{number % 6}/{number:05}": "" for number in range(24_000)}
+    asked = tmp_path / "asked"
+    filesystem = serve(files, arguments=("--names", "5000", "--count", str(asked)))
+    listed = subprocess.run(["ls", "-lR", filesystem.path], capture_output=True, text=True, check=True)
+    assert sum(line.startswith("-") for line in listed.stdout.splitlines()) == len(files)
+    assert asked.stat().st_size < 100
+
+
 def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: Serve) -> None:
     filesystem = serve({"config": "ok", "bad\nkey": "x"}, arguments=("--fail", "bad\nkey"))
     refused(errno.EIO, (filesystem.path / "bad\nkey").read_bytes)

@@ -46,10 +46,12 @@ class Disk:
         self.go = threading.Event()
         self.go.set()
         self.once = threading.Semaphore(0)  # lets a single read through
+        self.go_on = False  # lets those through that begin from now on
 
     def read(self, identity: ObjectId, start: int, stop: int) -> Kept | None:
         self.calls.append(f"read {start // GRAIN}")
-        while not self.go.is_set() and not self.once.acquire(timeout=0.01):
+        passes = self.go_on
+        while not (passes or self.go.is_set() or self.once.acquire(timeout=0.01)):
             pass
         return Kept(memoryview(self.data), False) if self.data is not None else None
 
@@ -238,6 +240,36 @@ async def test_a_slow_disk_is_waited_for_as_long_as_it_answers(
         disk.once.release()
         await settled()
         assert finding.found == [True] * answers
+
+
+@hanging
+async def test_who_has_had_his_turn_is_given_more_time_once(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    """One part of the disk hangs, and others go on."""
+    await finding.look()
+    disk.go_on = True
+    for _ in range(2):
+        clock.jump(SECONDS - 1)
+        await finding.look()
+    assert finding.found == [True, True]
+    clock.jump(2)
+    await settled()
+    assert finding.found == [True, True, False]
+
+
+@hanging
+async def test_a_miss_does_not_tell_that_the_disk_is_well(
+    keeper: Keeper, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+) -> None:
+    await finding.look()
+    disk.go_on, disk.data = True, None
+    clock.jump(SECONDS - 1)
+    await finding.look()
+    assert finding.found == [False]
+    clock.jump(2)
+    await settled()
+    assert finding.found == [False, False]
 
 
 @hanging

@@ -70,6 +70,21 @@ def test_of_many_names_that_are_held_the_oldest_files_are_to_be_let_go_each_once
     assert tree.node(above.number) is above
 
 
+def test_names_in_a_directory_that_the_kernel_has_forgotten_are_left_to_it() -> None:
+    """Somebody may watch a file by its inode alone."""
+    keys = [f"{directory}/{number}" for directory in "ab" for number in range(9)]
+    tree = InodeTree(OneState(FakeTree(entry_for(key, 7) for key in keys), lambda info: "own"), most=10)
+    above = {name: hold(tree, tree.shown.root, name) for name in "ab"}
+    for name in "ab":
+        directory = tree.node(above[name]).directory
+        assert directory is not None
+        for number in range(9):
+            hold(tree, directory, str(number))
+    tree.forget(above["a"], 1)
+    assert tree.held_too_long() == []
+    assert tree.too_many == 0
+
+
 def test_a_number_is_the_same_after_everything_was_forgotten() -> None:
     tree = make("a", "b")
     first = hold(tree, tree.shown.root, "a")
