@@ -73,10 +73,8 @@ class Pool:
     def _give_back(self, area: mmap.mmap) -> None:
         self._areas.append(area)
         while sum(map(len, self._areas.copy())) > self.idle:
-            try:
+            with contextlib.suppress(IndexError):  # somebody else has taken what there was
                 self._areas.popleft()
-            except IndexError:  # somebody else has taken what there was
-                return
 
 
 def _new(size: int) -> mmap.mmap:
