@@ -17,6 +17,7 @@ import trio
 
 from rwm.errors import AccessDenied, NotFound
 from rwmfs.attributes import FOREVER
+from rwmfs.lettinggo import LettingGo
 from rwmfs.operations import Operations
 from rwmfs.scratch import SCRATCH_INODE, Scratch
 from rwmfs.shown import OneState
@@ -244,6 +245,31 @@ async def test_the_limits_of_locks(fs: Mounted) -> None:
     await refused(errno.EEXIST, fs.ops.rename(SCRATCH_INODE, b"a", SCRATCH_INODE, b"b", keep, CONTEXT))
     assert await fs.ops.access(SCRATCH_INODE, os.W_OK, CONTEXT)
     assert await fs.ops.access(attributes.st_ino, os.W_OK, CONTEXT)
+
+
+@mounted
+async def test_names_are_let_go_of_when_one_is_looked_up_and_before_and_during_a_listing(fs: Mounted) -> None:
+    done: list[str] = []
+
+    class Taken(LettingGo):
+        """Takes down what it is asked."""
+
+        async def before_listing(self) -> None:
+            done.append("before")
+
+        def during_listing(self) -> None:
+            done.append("during")
+
+        def soon(self) -> None:
+            done.append("soon")
+
+    fs.ops.letting_go = Taken(fs.tree)
+    await fs.ops.lookup(ROOT_INODE, b"config", CONTEXT)
+    assert done == ["soon"]
+    handle = await fs.ops.opendir(ROOT_INODE, CONTEXT)
+    assert done == ["soon", "before"]
+    await fs.ops.readdir(handle, len(FILES) + 1, None)  # type: ignore[arg-type]  # from its end on: nothing to say
+    assert done == ["soon", "before", "during"]
 
 
 @mounted

@@ -26,6 +26,19 @@ def test_what_is_read(files: dict[str, bytes], read: list[tuple[str, int, int]])
     assert bucket.requests == read
 
 
+def test_what_is_read_is_what_was_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, bucket = fake_state({"config": b"xyz"})
+    given: list[str] = []
+
+    def read_range(*_: object, etag: str) -> bytes:
+        given.append(etag)
+        return b"x"
+
+    monkeypatch.setattr(bucket, "read_range", read_range)
+    probe(state, bucket)
+    assert given == ["etag-3"]
+
+
 def test_what_cannot_be_read() -> None:
     def fault(*_: object) -> None:
         raise Unreachable("no route")

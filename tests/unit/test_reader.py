@@ -193,6 +193,18 @@ def test_memory_is_bounded() -> None:
     run(main)
 
 
+def test_what_is_in_other_use_is_not_used_twice() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        async with trio.open_nursery() as nursery:
+            reader = Opener(Fetcher(bucket, Counters()), 24 * MIB, nursery, idle=8 * MIB)
+            for number in range(4):
+                await reader.all(f"{5 * MIB}:{number}")
+            await settled()
+            assert 10 * MIB <= reader.memory <= 16 * MIB
+
+    run(main)
+
+
 def test_what_leaves_has_left_when_a_fetch_begins() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket, limit=24 * MIB) as reader:

@@ -190,6 +190,14 @@ def test_what_cannot_be_listed_is_an_error_that_names_it() -> None:
         server.everything("")
 
 
+def test_two_latest_versions_of_a_key_that_is_listed_alone_are_an_error() -> None:
+    server = Seaweed({"k": 2, **{f"k-{n:04}": 1 for n in range(1100)}})
+    assert server.everything("") == server.entries
+    server.entries["k"][1] = server.entries["k"][1]._replace(is_latest=True)
+    with pytest.raises(BadResponse, match="second latest version of 'k'"):
+        server.everything("")
+
+
 def test_a_key_that_the_plain_listing_shows_and_this_one_lacks_is_an_error() -> None:
     server = Seaweed({f"k{n}": 1 for n in range(10)})
     server.hidden = {"k5"}
