@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
 
@@ -19,10 +20,11 @@ PAGE = 4096
 """Bytes to whose multiples places in memory and in the file have to be aligned. Memory of LARGE bytes or more is."""
 
 FAST = 200_000_000
-"""Bytes a second from which a disk is fast."""
+"""Bytes a second from which a disk is fast, of all threads together."""
 
-SLOW = 3
-"""How often one after the other a disk may be slower: a thread may also have waited for the processor."""
+TELLING = 0.5
+"""Seconds at work after which a disk is judged. Less says little: a thread also waits for the processor, and a file
+that is new is slower."""
 
 PAUSE = 60.0
 """Seconds before a disk that was slow is tried again, or a file system that knows no such thing."""
@@ -30,12 +32,45 @@ PAUSE = 60.0
 _CANNOT = (errno.EINVAL, errno.EOPNOTSUPP)  # on this file system, or with this memory
 
 
+class Workload:
+    """How fast a disk is while there is something to do, for all threads together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way = 0
+        self._counted_to = 0.0
+        self._bytes = 0
+        self._seconds = 0.0
+
+    def begin(self, now: float) -> None:
+        """Something was begun."""
+        with self._lock:
+            self._count(now)
+            self._under_way += 1
+
+    def end(self, done: int, now: float) -> float | None:
+        """So many bytes of it were done. Bytes a second, whenever that can be told anew."""
+        with self._lock:
+            self._count(now)
+            self._under_way -= 1
+            self._bytes += done
+            if self._seconds < TELLING:
+                return None
+            rate = self._bytes / self._seconds
+            self._bytes, self._seconds = 0, 0.0
+            return rate
+
+    def _count(self, now: float) -> None:
+        self._seconds += now - self._counted_to if self._under_way else 0.0
+        self._counted_to = now
+
+
 class PastCache:
     """What is known of one disk. Threads may share it."""
 
     def __init__(self) -> None:
         self._resume_at = 0.0
-        self._slow = 0
+        self._workload = Workload()
 
     def fill(self, descriptor: int, buffer: memoryview, offset: int) -> None:
         """Read until ``buffer`` is full or the file ends. Raises OSError."""
@@ -49,10 +84,11 @@ class PastCache:
 
     def _try(self, descriptor: int, length: int, act: Callable[[int], int]) -> int:
         """Do what there is to do with the first bytes past the cache, if that can be; how many there were."""
-        size, done, began = length // PAGE * PAGE, 0, time.monotonic()
-        if size < LARGE or began < self._resume_at:
+        size, done, now = length // PAGE * PAGE, 0, time.monotonic()
+        if size < LARGE or now < self._resume_at:
             return 0
         flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        self._workload.begin(now)
         try:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags | os.O_DIRECT)
             done = act(size)
@@ -61,14 +97,11 @@ class PastCache:
                 raise
         finally:
             fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
-        self._judge(done, began, time.monotonic())
+            now = time.monotonic()
+            rate = self._workload.end(done, now)
+        if not done or (rate is not None and rate < FAST):
+            self._resume_at = now + PAUSE
         return done
-
-    def _judge(self, done: int, began: float, ended: float) -> None:
-        """Leave the disk alone for a while, if it was too slow too often, or did nothing."""
-        self._slow = self._slow + 1 if done < FAST * (ended - began) else 0
-        if not done or self._slow == SLOW:
-            self._resume_at, self._slow = ended + PAUSE, 0
 
 
 def fill(descriptor: int, buffer: memoryview, offset: int) -> int:

@@ -203,6 +203,7 @@ def cut(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
 async def all_done(pieces: list[Piece]) -> None:
     """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
     for piece in pieces:
-        await piece.done.wait()
+        if not piece.done.is_set():  # a wait for what is done gives way to others all the same
+            await piece.done.wait()
         if piece.error is not None:
             raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rwmfs.allocator import LARGE, Pool
-from rwmfs.pastcache import FAST, PAGE, PAUSE, SLOW, PastCache, fill, put
+from rwmfs.pastcache import FAST, PAGE, PAUSE, TELLING, PastCache, Workload, fill, put
 
 SIZE = LARGE + PAGE + 100
 CONTENT = random.Random(1).randbytes(SIZE)
@@ -123,14 +123,14 @@ def test_any_other_error_is_one(file: int, calls: Calls) -> None:
     assert not fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT
 
 
-def test_a_disk_that_is_slow_again_and_again_is_left_alone_for_a_while(file: int, calls: Calls) -> None:
+def test_a_disk_that_is_slow_is_left_alone_for_a_while(file: int, calls: Calls) -> None:
     past = PastCache()
-    for seconds in (SIZE / FAST * 1.1, SIZE / FAST / 2):  # once is chance
-        calls.seconds = seconds
+    calls.seconds = SIZE / FAST / 2
+    for _ in range(int(TELLING / calls.seconds) + 2):
         past.put(file, room(CONTENT), 0)
-        assert calls.taken() == PAST
-    calls.seconds = SIZE / FAST * 1.1
-    for _ in range(SLOW):
+    calls.taken()
+    calls.seconds = SIZE / FAST * 2
+    for _ in range(int(TELLING / calls.seconds) + 1):  # what takes long once is chance
         past.put(file, room(CONTENT), 0)
         assert calls.taken() == PAST
     past.fill(file, room(), 0)
@@ -138,6 +138,31 @@ def test_a_disk_that_is_slow_again_and_again_is_left_alone_for_a_while(file: int
     calls.now += PAUSE
     past.put(file, room(CONTENT), 0)
     assert calls.taken() == PAST
+
+
+def rates(workload: Workload, *steps: tuple[float, int | None]) -> list[float]:
+    """What is told, by the end of steps: at a time something is begun (None), or so many bytes are done."""
+    told: list[float | None] = []
+    for now, done in steps:
+        if done is None:
+            workload.begin(now)
+        else:
+            told.append(workload.end(done, now))
+    return [rate for rate in told if rate is not None]
+
+
+def test_threads_that_share_a_disk_do_not_make_it_slow() -> None:
+    """Each takes twice as long as it would alone."""
+    begin, end = (10.0, None), (10.0 + TELLING, FAST)
+    assert rates(Workload(), begin, begin, (10.0 + TELLING / 2, FAST), end) == [2 * FAST / TELLING]
+
+
+def test_what_is_short_is_not_judged_alone_and_rest_does_not_count() -> None:
+    workload, short = Workload(), TELLING / 4
+    for start in (100.0, 200.0, 300.0):
+        assert not rates(workload, (start, None), (start + short, 1000))
+    assert rates(workload, (400.0, None), (400.0 + short, 1000)) == [4000 / TELLING]
+    assert not rates(workload, (500.0, None), (500.0 + short, 1000)), "and begins anew"
 
 
 def test_a_file_that_ends_early_gives_what_it_has(file: int) -> None:
