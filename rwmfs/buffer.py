@@ -1,6 +1,8 @@
 """The memory of a mount: pieces of object versions, bounded in bytes. Pure.
 
-What was read leaves first, and of that the least recently used.
+What was read leaves first, and of that the least recently used. What was read of objects that nobody has open any more
+does not wait until the room is needed: the kernel has it too, and so has the cache on disk. Memory that is used again
+at once costs less than new memory, which has to be cleared.
 
 An object version never changes, so nothing here is ever stale. What is on its way counts too, and stays, as does what
 somebody uses: whoever makes pieces that nobody needs yet asks ``has_room`` before.
@@ -16,6 +18,13 @@ from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
 from rwmfs.pieces import Held, Piece
 
+READ = 0.8
+"""The part of a piece that has to be read to call it read, once nobody has the object open. restic does not read the
+end of a pack, which says what is in it."""
+
+PAST = 8
+"""The part of the limit that may be taken by what was read of objects that nobody has open, as a divisor."""
+
 
 class Buffer:
     """Objects with their pieces. ``limit`` and ``size`` are bytes. Used from one thread only.
@@ -29,9 +38,13 @@ class Buffer:
         self._counters = counters
         self._objects: dict[ObjectId, Held] = {}
         self._staying: set[Piece] = set()
-        self._read: OrderedDict[Piece, None] = OrderedDict()  # what may leave, the least recently used first
-        self._unread: OrderedDict[Piece, None] = OrderedDict()  # and what has bytes that nobody has read
-        self._leaving_size = 0  # of both
+        # What may leave, the least recently used first: what was read of objects that nobody has open, what was read of
+        # others, and what has bytes that nobody has read.
+        self._past: OrderedDict[Piece, None] = OrderedDict()
+        self._read: OrderedDict[Piece, None] = OrderedDict()
+        self._unread: OrderedDict[Piece, None] = OrderedDict()
+        self._past_size = 0
+        self._leaving_size = 0  # of all three
         self._awaited = 0  # bytes of them that were fetched ahead of a reader who has not come to them
 
     def __len__(self) -> int:
@@ -44,8 +57,12 @@ class Buffer:
     def __contains__(self, piece: Piece) -> bool:
         return piece in self._staying or self._may_leave(piece)
 
+    def _queue(self, piece: Piece) -> OrderedDict[Piece, None] | None:
+        """Where it waits to leave, if it may."""
+        return next((queue for queue in (self._past, self._read, self._unread) if piece in queue), None)
+
     def _may_leave(self, piece: Piece) -> bool:
-        return piece in self._read or piece in self._unread
+        return self._queue(piece) is not None
 
     def held(self, identity: ObjectId) -> Held:
         """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
@@ -81,11 +98,19 @@ class Buffer:
         """It may leave from now on, if it is not on its way any more and nobody uses it."""
         if piece.done.is_set() and not piece.waiting and piece in self._staying:
             self._staying.remove(piece)
+            self._let(piece)
+
+    def _let(self, piece: Piece) -> None:
+        """Queue it among what may leave."""
+        self._leaving_size += len(piece)
+        if not piece.held.readers and piece.used >= len(piece) * READ:
+            self._past[piece] = None
+            self._past_size += len(piece)
+        else:
             (self._unread if piece.used < len(piece) else self._read)[piece] = None
-            self._leaving_size += len(piece)
-            if piece.ahead and piece.used < len(piece) and piece.held.readers:
-                piece.awaited = True
-                self._awaited += len(piece)
+        if piece.ahead and piece.used < len(piece) and piece.held.readers:
+            piece.awaited = True
+            self._awaited += len(piece)
 
     def drop(self, piece: Piece) -> None:
         """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
@@ -102,19 +127,34 @@ class Buffer:
         self.settle(piece.held)
 
     def _take_back(self, piece: Piece) -> None:
-        del (self._read if piece in self._read else self._unread)[piece]
+        queue = self._queue(piece)
+        assert queue is not None
+        del queue[piece]
         self._leaving_size -= len(piece)
-        self._not_awaited(piece)
-
-    def _not_awaited(self, piece: Piece) -> None:
+        if queue is self._past:
+            self._past_size -= len(piece)
         if piece.awaited:
             piece.awaited = False
             self._awaited -= len(piece)
 
+    def opened(self, held: Held) -> None:
+        """Somebody has opened the object: what was read of it may be read again."""
+        held.readers += 1
+        if held.readers == 1:
+            self._queue_anew(held)
+
     def closed(self, held: Held) -> None:
-        """Nobody has the object open any more: what was fetched ahead of its readers may make room for others."""
-        for piece in set(held.pieces.values()):
-            self._not_awaited(piece)
+        """A reader is gone. With the last one, what was fetched ahead of them may make room for others."""
+        held.readers -= 1
+        if not held.readers:
+            self._queue_anew(held)
+            self.shrink()
+
+    def _queue_anew(self, held: Held) -> None:
+        for piece in dict.fromkeys(held.pieces.values()):
+            if self._may_leave(piece):
+                self._take_back(piece)
+                self._let(piece)
 
     def settle(self, held: Held) -> None:
         """Forget an object that nobody has open and of which nothing is here."""
@@ -123,7 +163,9 @@ class Buffer:
 
     def shrink(self) -> None:
         """Let go of the least recently used pieces until the rest fits: of those that were read, if that is enough."""
-        for leaving in (self._read, self._unread):
+        while self._past_size > self.limit // PAST:
+            self.drop(next(iter(self._past)))
+        for leaving in (self._past, self._read, self._unread):
             while self.size > self.limit and leaving:
                 self.drop(next(iter(leaving)))
 
@@ -133,5 +175,5 @@ class Buffer:
 
     def unread(self) -> int:
         """Bytes that came from S3 and that nobody has read so far."""
-        here = (piece for pieces in (self._staying, self._read, self._unread) for piece in pieces)
+        here = (piece for pieces in (self._staying, self._past, self._read, self._unread) for piece in pieces)
         return sum(max(len(piece) - piece.used, 0) for piece in here if piece.data is not None and not piece.on_disk)

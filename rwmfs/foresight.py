@@ -2,19 +2,22 @@
 
 What is fetched this way and not opened yet, with all that was fetched in vain before, never exceeds an eighth of what
 readers have read so far: whoever reads little gets nothing in vain, and what nobody opens stays small beside the rest.
-While all comes from the cache on disk it is half, because that costs no request.
+While all comes from the cache on disk it is half, because that costs no request. And it is no more packs than readers
+would have to wait for otherwise, see ``rwmfs.lead``.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 import trio
 
 from rwm.content import expected_sha256
 from rwm.errors import RwmError
 from rwm.model import Entry, StateInfo, UploadOrder
+from rwmfs.lead import Lead
 from rwmfs.objectid import ObjectId
 from rwmfs.pace import Pace
 from rwmfs.prediction import Prediction
@@ -24,33 +27,38 @@ log = logging.getLogger(__name__)
 CURIOUS = 3
 """Packs of a state that are opened before its order of upload is looked up: that takes a second for a million."""
 
-PACKS = 8
-"""Packs that are fetched at most before they are opened."""
-
 SHARE = 8
 SHARE_OF_DISK = 2
+
+
+class Ahead(Protocol):
+    """Who fetches what is foretold: :class:`rwmfs.reader.Reader`."""
+
+    def expect(self, identity: ObjectId) -> bool:
+        """Fetch an object that somebody will read; whether it is done."""
+
+    def not_expected(self, identity: ObjectId) -> None:
+        """Nobody will read it after all."""
+
+    def is_here(self, identity: ObjectId) -> bool:
+        """Whether all of it is in memory."""
 
 
 class Foresight:
     """For one mount; of several states the one that was opened last counts.
 
-    ``order`` finds the order of a state, in a thread; ``expect`` is asked to fetch an object, and says whether it does;
-    ``not_expected`` takes that back; ``pace`` knows whether what is read comes from the cache on disk.
+    ``order`` finds the order of a state, in a thread; ``ahead`` fetches; ``pace`` knows whether what is read comes from
+    the cache on disk.
     """
 
     def __init__(
-        self,
-        nursery: trio.Nursery,
-        order: Callable[[StateInfo], UploadOrder],
-        expect: Callable[[ObjectId], bool],
-        not_expected: Callable[[ObjectId], None],
-        pace: Pace,
+        self, nursery: trio.Nursery, order: Callable[[StateInfo], UploadOrder], ahead: Ahead, pace: Pace
     ) -> None:
         self._nursery = nursery
         self._order_of = order
-        self._expect = expect
-        self._not_expected = not_expected
+        self._ahead = ahead
         self._pace = pace
+        self._lead = Lead()
         self._read = self._in_vain = 0
         self._fetching: dict[int, ObjectId] = {}
         self._order: UploadOrder | None = None
@@ -110,32 +118,39 @@ class Foresight:
         try:
             for entry in opened:
                 if (rank := order.rank(entry)) is not None:
-                    self._fetching.pop(rank, None)
+                    foretold = self._fetching.pop(rank, None)
+                    if self._prediction.expects(rank):
+                        self._judge(foretold)
                     self._prediction.opened(rank)
             self._forget(self._prediction.passed())
             self._foretell(order)
         except RwmError as error:
             self._give_up(error)
 
+    def _judge(self, foretold: ObjectId | None) -> None:
+        """Whether what is ahead is enough, now that a pack was opened that was foretold, or not (None)."""
+        is_here = foretold is not None and self._ahead.is_here(foretold)
+        self._lead.opened(is_here=is_here, others_are=all(map(self._ahead.is_here, self._fetching.values())))
+
     def _foretell(self, order: UploadOrder) -> None:
         under_way = sum(identity.size for identity in self._fetching.values())
         share = SHARE_OF_DISK if self._pace.from_disk() else SHARE
         allowed = self._read // share - self._in_vain - under_way
-        for rank in self._prediction.upcoming(PACKS - len(self._fetching)):
+        for rank in self._prediction.upcoming(self._lead.packs - len(self._fetching)):
             entry = order.entry(rank)
             if entry is None or entry.size > allowed:
                 return
             allowed -= entry.size
             identity = ObjectId(entry.key, entry.version_id, entry.size, entry.etag)
             self._prediction.foretold(rank)
-            if self._expect(identity):
+            if self._ahead.expect(identity):
                 self._fetching[rank] = identity
 
     def _forget(self, ranks: list[int]) -> None:
         for rank in ranks:
             if (identity := self._fetching.pop(rank, None)) is not None:
                 self._in_vain += identity.size
-                self._not_expected(identity)
+                self._ahead.not_expected(identity)
 
 
 def is_pack(key: str) -> bool:

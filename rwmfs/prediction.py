@@ -37,13 +37,21 @@ class Prediction:
         """Whether the opens so far go by the order of upload."""
         return self._strength >= BELIEVED
 
+    def expects(self, rank: int) -> bool:
+        """Whether the opens so far go by the order of upload, and this one would go on with them."""
+        return self.holds and self._goes_on(rank)
+
+    def _goes_on(self, rank: int) -> bool:
+        return bool(self._strength) and rank not in self._seen and abs(rank - self._front) <= REACH
+
     def opened(self, rank: int) -> None:
         """A pack was opened. One that was opened before tells nothing."""
         self._foretold.discard(rank)
         if rank in self._seen:
             return
+        goes_on = self._goes_on(rank)
         self._seen.append(rank)
-        if self._strength and abs(rank - self._front) <= REACH:
+        if goes_on:
             self._strength = min(self._strength + 1, STRONGEST)
             self._front = max(self._front, rank)
         else:

@@ -80,7 +80,7 @@ class Reader:
         self._ahead = min(AHEAD, memory // 4 // GRAIN * GRAIN)
         self._whole = min(WHOLE, memory // 4)
         self._habit = Habit()
-        self._foresight = order and Foresight(nursery, order, self.expect, self.not_expected, fetcher.pace)
+        self._foresight = order and Foresight(nursery, order, self, fetcher.pace)
         self._proving = Proving(self._buffer, fetcher, nursery)
         self._expected: dict[Held, int] = {}  # and up to where it was put on its way
         self._running = 0
@@ -106,7 +106,7 @@ class Reader:
         ``place`` tells apart where the kernel keeps what is read: the number of an inode.
         """
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
-        held.readers += 1
+        self._buffer.opened(held)
         self._expected.pop(held, None)
         if entry.size <= min(SMALL, self._whole):
             held.make_whole()
@@ -117,12 +117,11 @@ class Reader:
     def close(self, file: OpenObject) -> None:
         """The reader is gone, and with the last one what was on its way for nobody."""
         held = file.held
-        held.readers -= 1
         if held.id.size > SMALL and file.read:
             self._habit.closed(held.id.size, file.read)
+        self._buffer.closed(held)
         if not held.readers:
             self._give_up(held)
-            self._buffer.closed(held)
 
     def expect(self, identity: ObjectId) -> bool:
         """Somebody will soon read the whole object: fetch it when nothing that is needed now has to wait for it.
@@ -148,6 +147,13 @@ class Reader:
                 if not piece.waiting:
                     self._buffer.drop(piece)
         self._buffer.settle(held)
+
+    def is_here(self, identity: ObjectId) -> bool:
+        """Whether all of an object is in memory."""
+        held = self._buffer.held(identity)
+        is_here = not any(held.missing(0, identity.size)) and all(piece.done.is_set() for piece in held.pieces.values())
+        self._buffer.settle(held)
+        return is_here
 
     async def read(self, file: OpenObject, offset: int, size: int) -> bytes | memoryview:
         """The bytes from ``offset`` on: ``size`` of them, fewer only where the object ends; never a short read.

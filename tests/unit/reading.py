@@ -47,13 +47,14 @@ class Opener(Reader):
     def of(self, key: str) -> OpenObject:
         return self.open(entry_for(key, len(content(key))))
 
-    async def all(self, key: str, step: int = MIB) -> bytes:
+    async def all(self, key: str, step: int = MIB, *, close: bool = True) -> bytes:
         """What a program gets that reads the object from its start to its end."""
         file, parts, offset = self.of(key), list[bytes | memoryview](), 0
         while part := await self.read(file, offset, step):
             parts.append(part)
             offset += len(part)
-        self.close(file)
+        if close:
+            self.close(file)
         return b"".join(parts)
 
 

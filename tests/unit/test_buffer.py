@@ -8,11 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rwmfs.buffer import Buffer
+from rwmfs.buffer import PAST, READ, Buffer
 from rwmfs.cachefile import GRAIN
 from rwmfs.counters import Counters
 from rwmfs.objectid import ObjectId
-from rwmfs.pieces import Piece
+from rwmfs.pieces import Held, Piece
 
 OBJECT = ObjectId("key", "v1", 100 * GRAIN, "etag")
 
@@ -89,7 +89,7 @@ def test_what_is_dropped_while_it_is_used_is_gone_once() -> None:
 def test_an_object_stays_as_long_as_somebody_has_it_open_or_something_of_it_is_here() -> None:
     buffer = Buffer(GRAIN, Counters())
     held = buffer.held(OBJECT)
-    held.readers = 1
+    buffer.opened(held)
     piece = arrived(buffer, 0)
     buffer.drop(piece)
     assert list(buffer) == [held]
@@ -116,7 +116,7 @@ def test_what_left_without_having_been_read_is_counted() -> None:
 def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() -> None:
     buffer = Buffer(4 * GRAIN, Counters())
     held = buffer.held(OBJECT)
-    held.readers = 1
+    buffer.opened(held)
     ahead = buffer.add(held, 0, GRAIN)
     ahead.ahead = True
     ahead.done.set()
@@ -135,7 +135,7 @@ def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() 
 def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
     buffer = Buffer(4 * GRAIN, Counters())
     held = buffer.held(OBJECT)
-    held.readers = 1
+    buffer.opened(held)
     ahead, dropped = buffer.add(held, 0, GRAIN), buffer.add(held, GRAIN, 2 * GRAIN)
     for piece in (ahead, dropped):
         piece.ahead = True
@@ -145,12 +145,40 @@ def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
     buffer.drop(dropped)
     assert buffer.has_room(3 * GRAIN)
     assert not buffer.has_room(4 * GRAIN)
-    held.readers = 0
-    buffer.closed(held)
     buffer.closed(held)
     assert buffer.has_room(4 * GRAIN)
     assert not buffer.has_room(4 * GRAIN + 1)
     assert ahead in buffer
+
+
+def read_and_closed(buffer: Buffer, number: int, used: int) -> Piece:
+    held = buffer.held(OBJECT._replace(key=f"key {number}"))
+    buffer.opened(held)
+    piece = arrived(buffer, 0, held.id)
+    with buffer.using([piece]):
+        piece.used = used
+    buffer.closed(held)
+    return piece
+
+
+def test_what_was_read_and_is_closed_takes_a_part_of_the_room_only() -> None:
+    buffer = Buffer(2 * PAST * GRAIN, Counters())
+    unread, *pieces = (read_and_closed(buffer, n, used) for n, used in enumerate([0, *[int(GRAIN * READ) + 1] * 4]))
+    assert [piece in buffer for piece in pieces] == [False, False, True, True]
+    assert unread in buffer
+
+
+def test_what_is_opened_again_is_not_past() -> None:
+    buffer = Buffer(PAST * GRAIN, Counters())
+    first = read_and_closed(buffer, 0, GRAIN)
+    buffer.opened(first.held)
+    second = read_and_closed(buffer, 1, GRAIN)
+    assert first in buffer and second in buffer
+    buffer.opened(first.held)
+    buffer.closed(first.held)
+    assert first in buffer and second in buffer, "somebody has it open still"
+    buffer.closed(first.held)
+    assert first in buffer and second not in buffer
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -162,12 +190,27 @@ class BufferMachine(RuleBasedStateMachine):
         self.pieces: list[Piece] = []
         self.used: list[list[Piece]] = []
         self.uses: list[object] = []
+        self.opened: list[Held] = []
 
-    @rule(key=st.sampled_from("ab"), number=st.integers(0, 20), count=st.integers(1, 3))
-    def add(self, key: str, number: int, count: int) -> None:
+    @rule(key=st.sampled_from("ab"), number=st.integers(0, 20), count=st.integers(1, 3), ahead=st.booleans())
+    def add(self, key: str, number: int, count: int, ahead: bool) -> None:
         held = self.buffer.held(OBJECT._replace(key=key))
         for start, stop in held.missing(number * GRAIN, (number + count) * GRAIN):
             self.pieces.append(self.buffer.add(held, start, stop))
+            self.pieces[-1].ahead = ahead
+        self.buffer.settle(held)
+
+    @rule(key=st.sampled_from("ab"))
+    def open(self, key: str) -> None:
+        held = self.buffer.held(OBJECT._replace(key=key))
+        self.buffer.opened(held)
+        self.opened.append(held)
+
+    @rule()
+    @precondition(lambda self: self.opened)
+    def close(self) -> None:
+        held = self.opened.pop()
+        self.buffer.closed(held)
         self.buffer.settle(held)
 
     @rule(chance=st.randoms(use_true_random=False))
@@ -188,10 +231,11 @@ class BufferMachine(RuleBasedStateMachine):
         self.used.append(pieces)
         self.uses.append(use)
 
-    @rule()
+    @rule(part=st.integers(0, 10))
     @precondition(lambda self: self.uses)
-    def end_use(self) -> None:
-        self.used.pop()
+    def end_use(self, part: int) -> None:
+        for piece in self.used.pop():
+            piece.used += len(piece) * part // 10
         self.uses.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
         assert self.buffer.size <= self.buffer.limit or not self._idle()
 
@@ -213,10 +257,17 @@ class BufferMachine(RuleBasedStateMachine):
         assert all((piece in self.buffer) == (piece in here) for piece in self.pieces)
         for piece in self.pieces:
             assert piece.waiting == sum(piece in pieces for pieces in self.used)
-        room = self.buffer.limit - sum(map(len, here)) + sum(map(len, self._idle()))
+        idle = self._idle()
+        coming = [piece for piece in idle if piece.ahead and piece.used < len(piece) and piece.held.readers]
+        room = self.buffer.limit - sum(map(len, here)) + sum(map(len, idle)) - sum(map(len, coming))
         assert self.buffer.has_room(room)
         assert not self.buffer.has_room(room + 1)
-        assert all(held.pieces for held in self.buffer)
+        assert all(held.pieces or held.readers for held in self.buffer)
+
+    @invariant()
+    def little_is_past(self) -> None:
+        past = [piece for piece in self._idle() if not piece.held.readers and piece.used >= len(piece) * READ]
+        assert sum(map(len, past)) <= self.buffer.limit // PAST
 
 
 TestBuffer = BufferMachine.TestCase

@@ -11,7 +11,8 @@ import trio
 
 from rwm.errors import IndexUnusable, StateNotFound
 from rwm.model import Entry, StateInfo, UploadOrder
-from rwmfs.foresight import CURIOUS, PACKS, SHARE, SHARE_OF_DISK, Foresight, is_pack
+from rwmfs.foresight import CURIOUS, SHARE, SHARE_OF_DISK, Foresight, is_pack
+from rwmfs.lead import FEW, MOST
 from rwmfs.objectid import ObjectId
 from rwmfs.pace import HITS, Pace
 from tests.unit.fakes import FakeOrder
@@ -49,7 +50,10 @@ class Order(FakeOrder):
 
 
 class Fixture:
-    """A Foresight, and what it asks for. ``orders`` is what was found, ``look_ups`` how often somebody looked."""
+    """A Foresight, and what it asks for. ``orders`` is what was found, ``look_ups`` how often somebody looked.
+
+    ``here`` says whether all that was asked for is here at once.
+    """
 
     def __init__(self, nursery: trio.Nursery, make: Callable[[StateInfo], UploadOrder]) -> None:
         self.make = make
@@ -57,18 +61,24 @@ class Fixture:
         self.look_ups = 0
         self.expected: list[ObjectId] = []
         self.taken_back: list[ObjectId] = []
-        self.worth_it = True
+        self.worth_it = self.here = True
         self.pace = Pace()
-        self.foresight = Foresight(nursery, self._order, self._expect, self.taken_back.append, self.pace)
+        self.foresight = Foresight(nursery, self._order, self, self.pace)
 
     def _order(self, info: StateInfo) -> UploadOrder:
         self.look_ups += 1
         self.orders.append(self.make(info))
         return self.orders[-1]
 
-    def _expect(self, identity: ObjectId) -> bool:
+    def expect(self, identity: ObjectId) -> bool:
         self.expected.append(identity)
         return self.worth_it
+
+    def not_expected(self, identity: ObjectId) -> None:
+        self.taken_back.append(identity)
+
+    def is_here(self, identity: ObjectId) -> bool:
+        return self.here
 
     async def open(self, opened: list[Entry], info: StateInfo) -> None:
         for entry in opened:
@@ -95,11 +105,41 @@ def test_the_next_packs_are_expected_once_an_order_shows() -> None:
             await fixture.open(packs[:3], state(1))
             assert fixture.expected == []
             await fixture.open(packs[3:4], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 4 + PACKS]]
+            assert fixture.keys == [entry.key for entry in packs[4 : 4 + FEW]]
             await fixture.open(packs[4:20], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 20 + PACKS]]
+            assert fixture.keys == [entry.key for entry in packs[4 : 20 + FEW]]
             assert fixture.taken_back == []
             assert fixture.look_ups == 1
+
+    trio.run(main)
+
+
+def test_the_slower_they_come_the_more_are_on_their_way() -> None:
+    packs = entries(60)
+
+    async def main() -> None:
+        async with foreseeing(lambda _: Order(packs)) as fixture:
+            fixture.foresight.read(PLENTY)
+            fixture.here = False
+            await fixture.open(packs[:30], state(1))
+            assert fixture.keys == [entry.key for entry in packs[4 : 30 + MOST]]
+            fixture.here = True
+            await fixture.open(packs[30:40], state(1))
+            assert fixture.keys == [entry.key for entry in packs[4 : 40 + FEW]]
+
+    trio.run(main)
+
+
+def test_a_pack_that_was_not_foretold_in_time_is_one_that_did_not_come() -> None:
+    packs = entries(60)
+
+    async def main() -> None:
+        async with foreseeing(lambda _: Order(packs)) as fixture:
+            await fixture.open(packs[:20], state(1))
+            assert not fixture.keys, "so little was read"
+            fixture.foresight.read(PLENTY)
+            await fixture.open(packs[20:21], state(1))
+            assert fixture.keys == [entry.key for entry in packs[21 : 21 + MOST]]
 
     trio.run(main)
 
@@ -119,7 +159,7 @@ def test_what_was_opened_while_the_order_was_looked_up_counts() -> None:
             go.set()
             while not fixture.expected:
                 await settled()
-            assert fixture.keys == [entry.key for entry in packs[10 : 10 + PACKS]]
+            assert fixture.keys == [entry.key for entry in packs[10 : 10 + MOST]]
 
     trio.run(main)
 
@@ -219,8 +259,8 @@ def test_another_state_ends_what_was_foretold_of_the_one_before() -> None:
             fixture.foresight.read(PLENTY)
             for info in (state(1), state(2), state(1)):
                 await fixture.open(packs[info.id][:4], info)
-                assert fixture.keys[-PACKS:] == [entry.key for entry in packs[info.id][4 : 4 + PACKS]]
-            assert fixture.taken_back == fixture.expected[: 2 * PACKS]
+                assert fixture.keys[-FEW:] == [entry.key for entry in packs[info.id][4 : 4 + FEW]]
+            assert fixture.taken_back == fixture.expected[: 2 * FEW]
             assert [order.closed for order in fixture.orders if isinstance(order, Order)] == [True, True, False]
 
     trio.run(main)
@@ -244,7 +284,7 @@ def test_orders_that_come_too_late_are_closed() -> None:
                 await settled()
             closed = [order.closed for order in fixture.orders if isinstance(order, Order)]
             assert sorted(closed) == [False, True, True]
-            assert len(fixture.keys) == PACKS
+            assert len(fixture.keys) == FEW
 
     trio.run(main)
 
@@ -303,7 +343,7 @@ def test_an_order_that_fails_for_a_state_that_nobody_reads_any_more_says_nothing
             await fixture.open(entries(4), state(2))
             go.set()
             await settled()
-            assert len(fixture.keys) == PACKS
+            assert len(fixture.keys) == FEW
 
     trio.run(main)
     assert not caplog.records
