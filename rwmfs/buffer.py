@@ -1,8 +1,8 @@
 """The memory of a mount: pieces of object versions, bounded in bytes. Pure.
 
 What was read leaves first, and of that the least recently used. What was read of objects that nobody has open any more
-does not wait until the room is needed: the kernel has it too, and so has the cache on disk. Memory that is used again
-at once costs less than new memory, which has to be cleared.
+does not wait until the room is needed: it is in the kernel's memory too as a rule, and in the cache on disk if there is
+one. Memory that is used again at once costs less than new memory, which has to be cleared.
 
 An object version never changes, so nothing here is ever stale. What is on its way counts too, and stays, as does what
 somebody uses: whoever makes pieces that nobody needs yet asks ``has_room`` before.
@@ -19,8 +19,8 @@ from rwmfs.objectid import ObjectId
 from rwmfs.pieces import Held, Piece
 
 READ = 0.8
-"""The part of a piece that has to be read to call it read, once nobody has the object open. restic does not read the
-end of a pack, which says what is in it."""
+"""The part of an object that has to be read, of what is here of it, to call it read once nobody has it open. restic
+does not read the end of a pack, which says what is in it; but it may open a pack again for another part of it."""
 
 PAST = 8
 """The part of the limit that may be taken by what was read of objects that nobody has open, as a divisor."""
@@ -29,7 +29,8 @@ PAST = 8
 class Buffer:
     """Objects with their pieces. ``limit`` and ``size`` are bytes. Used from one thread only.
 
-    What each call costs does not depend on how many pieces there are.
+    What each call costs does not depend on how many pieces there are, but for those of one object where it is opened,
+    closed, or finished with.
     """
 
     def __init__(self, limit: int, counters: Counters) -> None:
@@ -63,6 +64,10 @@ class Buffer:
 
     def _may_leave(self, piece: Piece) -> bool:
         return self._queue(piece) is not None
+
+    def find(self, identity: ObjectId) -> Held | None:
+        """The object, if something of it is here or somebody has it open."""
+        return self._objects.get(identity)
 
     def held(self, identity: ObjectId) -> Held:
         """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
@@ -98,12 +103,12 @@ class Buffer:
         """It may leave from now on, if it is not on its way any more and nobody uses it."""
         if piece.done.is_set() and not piece.waiting and piece in self._staying:
             self._staying.remove(piece)
-            self._let(piece)
+            self._let(piece, past=_is_past(piece.held))
 
-    def _let(self, piece: Piece) -> None:
+    def _let(self, piece: Piece, *, past: bool) -> None:
         """Queue it among what may leave."""
         self._leaving_size += len(piece)
-        if not piece.held.readers and piece.used >= len(piece) * READ:
+        if past:
             self._past[piece] = None
             self._past_size += len(piece)
         else:
@@ -151,10 +156,11 @@ class Buffer:
             self.shrink()
 
     def _queue_anew(self, held: Held) -> None:
+        past = _is_past(held)
         for piece in dict.fromkeys(held.pieces.values()):
             if self._may_leave(piece):
                 self._take_back(piece)
-                self._let(piece)
+                self._let(piece, past=past)
 
     def settle(self, held: Held) -> None:
         """Forget an object that nobody has open and of which nothing is here."""
@@ -177,3 +183,8 @@ class Buffer:
         """Bytes that came from S3 and that nobody has read so far."""
         here = (piece for pieces in (self._staying, self._past, self._read, self._unread) for piece in pieces)
         return sum(max(len(piece) - piece.used, 0) for piece in here if piece.data is not None and not piece.on_disk)
+
+
+def _is_past(held: Held) -> bool:
+    """Whether nobody has the object open, and what was read of it is about all of it."""
+    return not held.readers and held.read() >= held.id.size * READ

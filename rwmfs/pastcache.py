@@ -26,6 +26,9 @@ TELLING = 0.5
 """Seconds at work after which a disk is judged. Less says little: a thread also waits for the processor, and a file
 that is new is slower."""
 
+CONTINUOUS = 2.0
+"""The same where there is always something to do."""
+
 PAUSE = 60.0
 """Seconds before a disk that was slow is tried again, or a file system that knows no such thing."""
 
@@ -54,7 +57,7 @@ class Workload:
             self._count(now)
             self._under_way -= 1
             self._bytes += done
-            if self._seconds < TELLING:
+            if self._seconds < (CONTINUOUS if self._under_way else TELLING):  # what is half done is not counted
                 return None
             rate = self._bytes / self._seconds
             self._bytes, self._seconds = 0, 0.0

@@ -149,6 +149,10 @@ class Held:
         self.proof.give_up()
         self.proof = Proof(self.id)
 
+    def read(self) -> int:
+        """Bytes that readers got of what is here."""
+        return sum(min(piece.used, len(piece)) for piece in set(self.pieces.values()))
+
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
         """The pieces that have something of a range, in order."""
         while start < stop:

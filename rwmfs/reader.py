@@ -82,7 +82,7 @@ class Reader:
         self._habit = Habit()
         self._foresight = order and Foresight(nursery, order, self, fetcher.pace)
         self._proving = Proving(self._buffer, fetcher, nursery)
-        self._expected: dict[Held, int] = {}  # and up to where it was put on its way
+        self._expected: dict[ObjectId, int] = {}  # and up to where it was put on its way
         self._running = 0
 
     @property
@@ -107,8 +107,7 @@ class Reader:
         """
         held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         self._buffer.opened(held)
-        self._expected.pop(held, None)
-        if entry.size <= min(SMALL, self._whole):
+        if self._expected.pop(held.id, None) is not None or entry.size <= min(SMALL, self._whole):
             held.make_whole()
         if self._foresight and state:
             self._foresight.opened(entry, state)
@@ -128,19 +127,16 @@ class Reader:
 
         False when it is not worth it: there is no room, or something of it is here.
         """
-        held = self._buffer.held(identity)
-        if held.pieces or held.readers or identity.size > self._whole:
-            self._buffer.settle(held)
+        if identity.size > self._whole or self._buffer.find(identity) is not None:
             return False
-        held.make_whole()
-        self._expected[held] = 0
+        self._expected[identity] = 0
         self._pump()
         return True
 
     def not_expected(self, identity: ObjectId) -> None:
         """Nobody will read it after all. Does nothing when somebody does."""
         held = self._buffer.held(identity)
-        self._expected.pop(held, None)
+        self._expected.pop(identity, None)
         if not held.readers:
             self._give_up(held)
             for piece in set(held.pieces.values()):
@@ -150,10 +146,10 @@ class Reader:
 
     def is_here(self, identity: ObjectId) -> bool:
         """Whether all of an object is in memory."""
-        held = self._buffer.held(identity)
-        is_here = not any(held.missing(0, identity.size)) and all(piece.done.is_set() for piece in held.pieces.values())
-        self._buffer.settle(held)
-        return is_here
+        held = self._buffer.find(identity)
+        if held is None or any(held.missing(0, identity.size)):
+            return False
+        return all(piece.done.is_set() for piece in held.pieces.values())
 
     async def read(self, file: OpenObject, offset: int, size: int) -> bytes | memoryview:
         """The bytes from ``offset`` on: ``size`` of them, fewer only where the object ends; never a short read.
@@ -257,17 +253,20 @@ class Reader:
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""
         while self._expected:
-            held, begun = next(iter(self._expected.items()))
-            part = next(held.missing(begun, held.id.size, self._window()), None)
+            identity, begun = next(iter(self._expected.items()))
+            held = self._buffer.held(identity)
+            held.make_whole()
+            part = next(held.missing(begun, identity.size, self._window()), None)
             if part is None:
-                del self._expected[held]
-                self._buffer.settle(held)
+                del self._expected[identity]
             elif self._has_time_for(part):
-                self._expected[held] = part[1]
+                self._expected[identity] = part[1]
                 self._start(held, *part)
                 self._buffer.shrink()
             else:
+                self._buffer.settle(held)
                 return
+            self._buffer.settle(held)
 
     def _start(self, held: Held, start: int, stop: int, *, ahead: bool = False) -> Piece:
         piece = self._buffer.add(held, start, stop)
@@ -294,7 +293,7 @@ class Reader:
             piece.done.set()
             self._buffer.release(piece)
             if piece.error is not None:
-                self._expected.pop(piece.held, None)
+                self._expected.pop(piece.held.id, None)
                 self._buffer.drop(piece)
         self._pump()
         self._buffer.shrink()

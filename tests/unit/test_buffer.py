@@ -15,6 +15,8 @@ from rwmfs.objectid import ObjectId
 from rwmfs.pieces import Held, Piece
 
 OBJECT = ObjectId("key", "v1", 100 * GRAIN, "etag")
+SMALL = OBJECT._replace(size=2 * GRAIN)
+SHORT = OBJECT._replace(size=12 * GRAIN)
 
 
 def arrived(buffer: Buffer, number: int, identity: ObjectId = OBJECT) -> Piece:
@@ -152,24 +154,27 @@ def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
 
 
 def read_and_closed(buffer: Buffer, number: int, used: int) -> Piece:
-    held = buffer.held(OBJECT._replace(key=f"key {number}"))
+    """The first half of an object, of which so many bytes were read; of the second half all were."""
+    held = buffer.held(SMALL._replace(key=f"key {number}"))
     buffer.opened(held)
-    piece = arrived(buffer, 0, held.id)
-    with buffer.using([piece]):
-        piece.used = used
+    first, second = (arrived(buffer, half, held.id) for half in range(2))
+    with buffer.using([first, second]):
+        first.used, second.used = used, GRAIN
     buffer.closed(held)
-    return piece
+    return first
 
 
 def test_what_was_read_and_is_closed_takes_a_part_of_the_room_only() -> None:
-    buffer = Buffer(2 * PAST * GRAIN, Counters())
-    unread, *pieces = (read_and_closed(buffer, n, used) for n, used in enumerate([0, *[int(GRAIN * READ) + 1] * 4]))
+    buffer = Buffer(4 * PAST * GRAIN, Counters())
+    enough = int(2 * GRAIN * READ) - GRAIN + 1
+    partly, *pieces = (read_and_closed(buffer, number, used) for number, used in enumerate([100, *[enough] * 4]))
     assert [piece in buffer for piece in pieces] == [False, False, True, True]
-    assert unread in buffer
+    assert partly in buffer, "another part of it may be read yet"
+    assert buffer.size == 6 * GRAIN
 
 
 def test_what_is_opened_again_is_not_past() -> None:
-    buffer = Buffer(PAST * GRAIN, Counters())
+    buffer = Buffer(2 * PAST * GRAIN, Counters())
     first = read_and_closed(buffer, 0, GRAIN)
     buffer.opened(first.held)
     second = read_and_closed(buffer, 1, GRAIN)
@@ -179,6 +184,19 @@ def test_what_is_opened_again_is_not_past() -> None:
     assert first in buffer and second in buffer, "somebody has it open still"
     buffer.closed(first.held)
     assert first in buffer and second not in buffer
+
+
+def test_what_is_past_leaves_first() -> None:
+    buffer = Buffer(3 * GRAIN, Counters())
+    buffer.opened(buffer.held(OBJECT))
+    read = arrived(buffer, 0)
+    with buffer.using([read]):
+        read.used = GRAIN
+    buffer.limit = 16 * GRAIN
+    past = read_and_closed(buffer, 0, GRAIN)
+    buffer.limit = 2 * GRAIN
+    buffer.shrink()
+    assert read in buffer and past not in buffer
 
 
 class BufferMachine(RuleBasedStateMachine):
@@ -192,9 +210,9 @@ class BufferMachine(RuleBasedStateMachine):
         self.uses: list[object] = []
         self.opened: list[Held] = []
 
-    @rule(key=st.sampled_from("ab"), number=st.integers(0, 20), count=st.integers(1, 3), ahead=st.booleans())
+    @rule(key=st.sampled_from("ab"), number=st.integers(0, 9), count=st.integers(1, 3), ahead=st.booleans())
     def add(self, key: str, number: int, count: int, ahead: bool) -> None:
-        held = self.buffer.held(OBJECT._replace(key=key))
+        held = self.buffer.held(SHORT._replace(key=key))
         for start, stop in held.missing(number * GRAIN, (number + count) * GRAIN):
             self.pieces.append(self.buffer.add(held, start, stop))
             self.pieces[-1].ahead = ahead
@@ -202,7 +220,7 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("ab"))
     def open(self, key: str) -> None:
-        held = self.buffer.held(OBJECT._replace(key=key))
+        held = self.buffer.held(SHORT._replace(key=key))
         self.buffer.opened(held)
         self.opened.append(held)
 
@@ -266,8 +284,10 @@ class BufferMachine(RuleBasedStateMachine):
 
     @invariant()
     def little_is_past(self) -> None:
-        past = [piece for piece in self._idle() if not piece.held.readers and piece.used >= len(piece) * READ]
-        assert sum(map(len, past)) <= self.buffer.limit // PAST
+        for held in self.buffer:
+            idle = [piece for piece in self._idle() if piece.held is held]
+            if not held.readers and held.read() >= held.id.size * READ and not self.used:
+                assert sum(map(len, idle)) <= self.buffer.limit // PAST
 
 
 TestBuffer = BufferMachine.TestCase

@@ -130,6 +130,20 @@ def test_the_slower_they_come_the_more_are_on_their_way() -> None:
     trio.run(main)
 
 
+def test_a_pack_that_is_opened_again_says_nothing() -> None:
+    packs = entries(60)
+
+    async def main() -> None:
+        async with foreseeing(lambda _: Order(packs)) as fixture:
+            fixture.foresight.read(PLENTY)
+            await fixture.open(packs[:10], state(1))
+            fixture.here = False
+            await fixture.open(packs[5:10], state(1))
+            assert fixture.keys == [entry.key for entry in packs[4 : 10 + FEW]]
+
+    trio.run(main)
+
+
 def test_a_pack_that_was_not_foretold_in_time_is_one_that_did_not_come() -> None:
     packs = entries(60)
 

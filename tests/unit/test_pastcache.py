@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rwmfs.allocator import LARGE, Pool
-from rwmfs.pastcache import FAST, PAGE, PAUSE, TELLING, PastCache, Workload, fill, put
+from rwmfs.pastcache import CONTINUOUS, FAST, PAGE, PAUSE, TELLING, PastCache, Workload, fill, put
 
 SIZE = LARGE + PAGE + 100
 CONTENT = random.Random(1).randbytes(SIZE)
@@ -140,6 +140,19 @@ def test_a_disk_that_is_slow_is_left_alone_for_a_while(file: int, calls: Calls) 
     assert calls.taken() == PAST
 
 
+def test_an_error_is_the_end_of_what_was_begun(file: int, calls: Calls) -> None:
+    past = PastCache()
+    calls.refuses = errno.ENOSPC
+    with pytest.raises(OSError, match="no"):
+        past.put(file, room(CONTENT), 0)
+    calls.refuses = 0
+    for _ in range(3):  # the rest between is no work
+        calls.now += 10 * CONTINUOUS
+        calls.taken()
+        past.put(file, room(CONTENT), 0)
+        assert calls.taken() == PAST
+
+
 def rates(workload: Workload, *steps: tuple[float, int | None]) -> list[float]:
     """What is told, by the end of steps: at a time something is begun (None), or so many bytes are done."""
     told: list[float | None] = []
@@ -154,7 +167,15 @@ def rates(workload: Workload, *steps: tuple[float, int | None]) -> list[float]:
 def test_threads_that_share_a_disk_do_not_make_it_slow() -> None:
     """Each takes twice as long as it would alone."""
     begin, end = (10.0, None), (10.0 + TELLING, FAST)
-    assert rates(Workload(), begin, begin, (10.0 + TELLING / 2, FAST), end) == [2 * FAST / TELLING]
+    assert rates(Workload(), begin, begin, end, end) == [2 * FAST / TELLING], "not before the second has ended"
+
+
+def test_where_there_is_always_something_to_do_it_is_judged_too() -> None:
+    workload = Workload()
+    workload.begin(0.0)
+    told = [rate for n in range(100) for rate in rates(workload, (n / 10, None), ((n + 1) / 10, FAST // 10))]
+    assert len(told) == int(10 / CONTINUOUS)
+    assert all(rate == pytest.approx(FAST) for rate in told)
 
 
 def test_what_is_short_is_not_judged_alone_and_rest_does_not_count() -> None:
