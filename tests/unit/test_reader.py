@@ -812,6 +812,34 @@ def test_packs_in_no_order_are_not_fetched_before() -> None:
     trio.run(main)
 
 
+async def finished(reader: Reader) -> None:
+    """Wait until nothing is fetched any more."""
+    while reader.running:
+        await settled()
+
+
+def test_an_object_is_here_when_all_of_it_has_come() -> None:
+    async def main(bucket: FakeBucket) -> None:
+        go = threading.Event()
+        bucket.fault = lambda *_: go.wait(10)
+        async with reading(bucket) as reader:
+            soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
+            identity = ObjectId(soon.key, soon.version_id, soon.size, soon.etag)
+            assert not reader.is_here(identity)
+            assert reader.expect(identity)
+            await settled()
+            assert not reader.is_here(identity), "it is on its way"
+            go.set()
+            await finished(reader)
+            assert reader.is_here(identity)
+            part = reader.of(f"{40 * MIB}")
+            await reader.read(part, 0, MIB)
+            await finished(reader)
+            assert not reader.is_here(part.held.id), "a part of it is"
+
+    run(main)
+
+
 @pytest.mark.parametrize(("readers", "connections"), [(8, 4), (8, 16), (2, 2)])
 def test_what_is_foretold_and_has_to_wait_is_fetched_once(readers: int, connections: int) -> None:
     """Many read at once, and nothing that nobody waits for finds a connection."""
