@@ -56,14 +56,7 @@ class Buffer:
         return iter(self._objects.values())
 
     def __contains__(self, piece: Piece) -> bool:
-        return piece in self._staying or self._may_leave(piece)
-
-    def _queue(self, piece: Piece) -> OrderedDict[Piece, None] | None:
-        """Where it waits to leave, if it may."""
-        return next((queue for queue in (self._past, self._read, self._unread) if piece in queue), None)
-
-    def _may_leave(self, piece: Piece) -> bool:
-        return self._queue(piece) is not None
+        return piece in self._staying or any(piece in queue for queue in (self._past, self._read, self._unread))
 
     def find(self, identity: ObjectId) -> Held | None:
         """The object, if something of it is here or somebody has it open."""
@@ -88,8 +81,7 @@ class Buffer:
         """What somebody waits for or uses stays in memory. Afterwards it is the most recently used."""
         for piece in pieces:
             piece.waiting += 1
-            if self._may_leave(piece):
-                self._take_back(piece)
+            if self._take_back(piece):
                 self._staying.add(piece)
         try:
             yield
@@ -119,11 +111,9 @@ class Buffer:
 
     def drop(self, piece: Piece) -> None:
         """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
-        if self._may_leave(piece):
-            self._take_back(piece)
-        elif piece in self._staying:
+        if piece in self._staying:
             self._staying.remove(piece)
-        else:
+        elif not self._take_back(piece):
             return
         self.size -= len(piece)
         piece.held.remove(piece)
@@ -131,16 +121,21 @@ class Buffer:
             self._counters.wasted += max(len(piece) - piece.used, 0)
         self.settle(piece.held)
 
-    def _take_back(self, piece: Piece) -> None:
-        queue = self._queue(piece)
-        assert queue is not None
-        del queue[piece]
+    def _take_back(self, piece: Piece) -> bool:
+        """It may not leave any more; False when it might not before."""
+        for queue in (self._past, self._read, self._unread):
+            if piece in queue:
+                del queue[piece]
+                break
+        else:
+            return False
         self._leaving_size -= len(piece)
         if queue is self._past:
             self._past_size -= len(piece)
         if piece.awaited:
             piece.awaited = False
             self._awaited -= len(piece)
+        return True
 
     def opened(self, held: Held) -> None:
         """Somebody has opened the object: what was read of it may be read again."""
@@ -158,8 +153,7 @@ class Buffer:
     def _queue_anew(self, held: Held) -> None:
         past = _is_past(held)
         for piece in dict.fromkeys(held.pieces.values()):
-            if self._may_leave(piece):
-                self._take_back(piece)
+            if self._take_back(piece):
                 self._let(piece, past=past)
 
     def settle(self, held: Held) -> None:

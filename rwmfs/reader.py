@@ -252,21 +252,21 @@ class Reader:
 
     def _pump(self) -> None:
         """Put on its way what is expected, as far as it goes."""
-        while self._expected:
+        while self._expected and not self._is_busy():
             identity, begun = next(iter(self._expected.items()))
             held = self._buffer.held(identity)
             held.make_whole()
             part = next(held.missing(begun, identity.size, self._window()), None)
             if part is None:
                 del self._expected[identity]
-            elif self._has_time_for(part):
+                self._buffer.settle(held)
+            elif self._buffer.has_room(part[1] - part[0]):
                 self._expected[identity] = part[1]
                 self._start(held, *part)
                 self._buffer.shrink()
             else:
                 self._buffer.settle(held)
                 return
-            self._buffer.settle(held)
 
     def _start(self, held: Held, start: int, stop: int, *, ahead: bool = False) -> Piece:
         piece = self._buffer.add(held, start, stop)

@@ -187,16 +187,18 @@ def test_what_is_opened_again_is_not_past() -> None:
 
 
 def test_what_is_past_leaves_first() -> None:
-    buffer = Buffer(3 * GRAIN, Counters())
+    buffer = Buffer(2 * PAST * GRAIN, Counters())
     buffer.opened(buffer.held(OBJECT))
     read = arrived(buffer, 0)
     with buffer.using([read]):
         read.used = GRAIN
-    buffer.limit = 16 * GRAIN
     past = read_and_closed(buffer, 0, GRAIN)
-    buffer.limit = 2 * GRAIN
+    assert past in buffer, "there is as much room as it may take"
+    for number in range(1, 2 * PAST - 1):
+        arrived(buffer, number)
     buffer.shrink()
-    assert read in buffer and past not in buffer
+    assert buffer.size == buffer.limit
+    assert read in buffer and past not in buffer, "though it was used last"
 
 
 class BufferMachine(RuleBasedStateMachine):

@@ -840,6 +840,31 @@ def test_an_object_is_here_when_all_of_it_has_come() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_nothing_is_handed_out_of_what_was_expected_before_all_of_it_is_here(begun: bool) -> None:
+    """Also where it had to wait for a connection until it was opened."""
+
+    async def main(bucket: FakeBucket) -> None:
+        go = threading.Event()
+        bucket.fault = lambda key, *_: go.wait(10) if key == "100" else None
+        async with reading(bucket, connections=2) as reader, trio.open_nursery() as nursery:
+            if not begun:
+                nursery.start_soon(reader.all, "100")
+                await settled()
+            soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
+            assert reader.expect(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            await settled()
+            assert any(key == soon.key for key, *_ in bucket.requests) is begun
+            file = reader.of(soon.key)
+            go.set()
+            await reader.read(file, MIB, 1)
+            await finished(reader)
+            assert sum(stop - start for key, start, stop in bucket.requests if key == soon.key) == 5 * MIB
+            assert file.held.whole
+
+    no_part_twice(run(main))
+
+
 @pytest.mark.parametrize(("readers", "connections"), [(8, 4), (8, 16), (2, 2)])
 def test_what_is_foretold_and_has_to_wait_is_fetched_once(readers: int, connections: int) -> None:
     """Many read at once, and nothing that nobody waits for finds a connection."""
