@@ -97,7 +97,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict rwm rwmfs tests bench
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 format: $(VENV)/.installed-dev  ## let ruff lay out the code
 	@$(BIN)/ruff format .
@@ -117,5 +117,5 @@ runner:  ## a GitLab runner on this host: make runner RUNNER_URL=... RUNNER_TOKE
 
 clean:  ## remove venv/ and everything made by tools
 	@rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .coverage.* coverage.xml \
-	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench import child
 from bench.server import BUCKET, KEYS
-from rwm.capture import capture
 from rwm.index import Index
 from rwm.s3 import S3, connect
+from rwm.states.capture import capture_state
 
 
 class Watched(S3):
@@ -37,7 +37,7 @@ def main(url: str, index_path: str) -> None:
 
     wall, begun = time.perf_counter(), time.process_time()
     with Index.open(Path(index_path)) as index:
-        info = capture(s3, index, BUCKET, progress=progress)
+        info = capture_state(s3, index, BUCKET, progress=progress)
     ended = time.process_time()
     peak = child.memory()[1]
     phases = {"listed": listed - begun, "identified": s3.uploaded - listed, "recorded": ended - s3.uploaded}

@@ -14,7 +14,7 @@ _LINE = re.compile(
 
 
 class Counted(NamedTuple):
-    """Bytes, to a tenth of a MiB, and a number of requests; see :class:`rwmfs.counters.Counters`."""
+    """Bytes, to a tenth of a MiB, and a number of requests; see :class:`rwmfs.read.counters.Counters`."""
 
     served: float = 0
     fetched: float = 0

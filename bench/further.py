@@ -8,10 +8,10 @@ from functools import partial
 from bench.clock import cpu_of
 from bench.states import Repository
 from bench.year import Sink
-from rwm.deposit import deposit
 from rwm.index import Index
 from rwm.s3 import S3
-from rwm.statefile import compressed, encoded, header_text, identified_by_lines
+from rwm.statefile.canonical import compressed, encoded, header_text, identified_by_lines
+from rwm.states.publish import publish_state
 
 
 def record(index: Index, repository: Repository, s3: S3) -> tuple[dict[str, float], float]:
@@ -30,7 +30,7 @@ def record(index: Index, repository: Repository, s3: S3) -> tuple[dict[str, floa
         assert spool.totals() == (repository.info.objects, repository.info.bytes)
         info, steps["id computed"] = cpu_of(lambda: identified_by_lines(repository.info, spool.lines()))
         arrival, steps["compared"] = cpu_of(partial(index.arrival, info, spool))
-        stored, steps["copy in the bucket"] = cpu_of(partial(deposit, s3, index, spool, arrival))
+        stored, steps["copy in the bucket"] = cpu_of(partial(publish_state, s3, index, spool, arrival))
         _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))
 
         def whole() -> None:

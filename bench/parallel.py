@@ -10,8 +10,8 @@ from bench.clock import cpu_of, wall_of
 from bench.options import Options
 from bench.server import BUCKET, KEYS, serving
 from bench.table import count, median, ratio, show
-from rwm.histories import histories
 from rwm.s3 import connect
+from rwm.s3.listing.history import histories
 
 AT_ONCE = (1, 4, 8, 16)
 PART = 4

@@ -118,7 +118,7 @@ def aws_program() -> str:
 
 def rclone_program() -> str:
     """The one beside our Python, where pip puts it, or on the PATH."""
-    from rwm.embedded_config import beside_python
+    from rwm.embedded.settings import beside_python
 
     return beside_python("rclone") or process.find("rclone")
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bench import caches, child
 from rwm import process
 from rwm.demo import data, story
-from rwm.embedded import EmbeddedS3
+from rwm.embedded.server import EmbeddedS3
 from rwm.s3 import Credentials
 from rwm.times import SECOND, iso, parse_iso
 

@@ -19,7 +19,7 @@ from bench.soakuse import Use
 from bench.table import MIB, mib
 from rwm.demo import data, story
 from rwm.demo.narrator import Narrator
-from rwm.embedded import EmbeddedS3
+from rwm.embedded.server import EmbeddedS3
 from rwm.errors import RwmError
 
 SIZE = 500 * MIB

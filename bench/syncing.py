@@ -19,12 +19,13 @@ from bench.clock import cpu_of
 from bench.options import Options
 from bench.states import Repository
 from bench.year import write_original
-from rwm import delta, statefile
-from rwm.comparison import Comparison, Judged
 from rwm.index import Index
 from rwm.model import Change, Entry, ObjectVersion, StateInfo
 from rwm.s3 import S3
-from rwm.sync import BroughtIn, StateFile, bring_in
+from rwm.statefile import canonical as statefile
+from rwm.statefile import delta
+from rwm.states.comparison import Comparison, Judged
+from rwm.states.sync import StateFile, SyncResult, sync_states
 
 DAYS = 30
 """At most so many states: making them with true ids takes longer than reading them."""
@@ -102,12 +103,12 @@ def main(options: Options) -> None:
     )
 
 
-def _read(bucket: Bucket, index: Index) -> BroughtIn:
-    return bring_in(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
+def _read(bucket: Bucket, index: Index) -> SyncResult:
+    return sync_states(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
 
 
-def _judge(bucket: Bucket, index: Index, came: BroughtIn) -> list[Judged]:
-    """As :func:`rwm.sync.judge`, without a server."""
+def _judge(bucket: Bucket, index: Index, came: SyncResult) -> list[Judged]:
+    """As :func:`rwm.states.sync.judge`, without a server."""
     uploads = {file.name.id: file.uploaded for file in bucket.files if file.name}
     comparison = Comparison(index.states(bucket.name), [info.id for info in came.recorded], uploads)
     references = index.references(bucket.name)

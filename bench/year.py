@@ -15,10 +15,10 @@ from typing import IO, Any
 
 from bench.clock import cpu_of
 from bench.states import Repository
-from rwm import delta
 from rwm.index import Index
 from rwm.model import Entry, StateInfo, StoredFile
-from rwm.statefile import identified
+from rwm.statefile import delta
+from rwm.statefile.canonical import identified
 from rwm.times import iso
 
 

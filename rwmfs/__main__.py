@@ -1,6 +1,6 @@
 """``python -m rwmfs``."""
 
-from rwmfs.cli import main
+from rwmfs.cli.main import main
 
 if __name__ == "__main__":
     main()

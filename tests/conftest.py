@@ -7,14 +7,18 @@ import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import restics, servers
 from tests.servers import Server
 
+hypothesis.settings.register_profile("rwm", deadline=None)  # how fast the machine is proves nothing
+hypothesis.settings.load_profile("rwm")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take signals as a terminal gives them: what a script or nohup starts is born deaf to some."""
+    """Take signals as a terminal gives them: a child of a script or of nohup ignores some."""
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),

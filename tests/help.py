@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from rwm.cli.main import cli as rwm
-from rwmfs.cli import cli as rwmfs
+from rwmfs.cli.main import cli as rwmfs
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = ROOT / "docs" / "commands.md"
 PROGRAMS: dict[str, click.Command] = {"rwm": rwm, "rwmfs": rwmfs}
 WIDTH = 80

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from rwm import process
 from rwm.errors import RwmError
+from tests import ROOT
 
-_NEWER = Path(__file__).parents[1] / "venv" / "restic-current" / "restic"
+_NEWER = ROOT / "venv" / "restic-current" / "restic"
 
 # RWM_RESTIC_CURRENT names another one. It is read when tests are collected: they run without such variables.
 PROGRAMS = {"restic-debian": "restic", "restic-current": os.environ.get("RWM_RESTIC_CURRENT", str(_NEWER))}

@@ -16,10 +16,11 @@ from pathlib import Path
 from moto.server import ThreadedMotoServer
 
 from rwm import process
-from rwm.embedded import EmbeddedS3
+from rwm.embedded.server import EmbeddedS3
 from rwm.s3 import S3, Credentials, connect
+from tests import ROOT
 
-SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCRIPTS = ROOT / "scripts"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,5 @@
-"""The command line of rwm: parse, call a service, print. One module for each group of commands."""
+"""The commands of ``rwm``, one module for each group: parse, call a service, print.
+
+May import everything but ``rwmfs``; what a command needs is imported when it runs.
+Begin reading at ``main.py``.
+"""

@@ -10,7 +10,7 @@ from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
 from rwm.cli import storage as storage_commands
-from rwm.cli.options import App, common, pass_app
+from rwm.console import App, common, pass_app
 from rwm.errors import StateNotFound
 
 _STATE_ID = re.compile(r"[0-9a-f]{64}")

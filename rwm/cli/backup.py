@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rwm.cli import output
-from rwm.cli.options import App, common, pass_app
+from rwm import console
+from rwm.console import App, common, pass_app
 
 if TYPE_CHECKING:
     from rwm.backup import Report
@@ -27,16 +27,15 @@ def backup(app: App, names: tuple[str, ...], everything: bool) -> int:
 
 def run(app: App, names: tuple[str, ...], *, everything: bool) -> int:
     """What ``backup`` and the older ``backup_all`` do; returns the exit code."""
-    from rwm import backup as service
-    from rwm.lock import held
+    from rwm.backup import held, run_backups, selected
 
-    chosen = service.selected(app.config, names, everything=everything)
+    chosen = selected(app.config, names, everything=everything)
     # With --json stdout is one document: what restic prints goes to stderr then.
     on_line = (lambda name, line: print(line, file=sys.stderr)) if app.json else None
     with held(app.config.lock_path):
-        report = service.run(app.config, chosen, app.s3, lambda: app.index, output.note, on_line)
+        report = run_backups(app.config, chosen, app.s3, lambda: app.index, console.note, on_line)
     if app.json:
-        output.document(_json(report))
+        console.document(_json(report))
     else:
         _show(report)
     return report.exit_code
@@ -47,7 +46,7 @@ def _json(report: Report) -> dict[str, Any]:
         "outcome": report.outcome,
         "backups": [asdict(result) for result in report.backups],
         "forget": report.forget._asdict() if report.forget else None,
-        "state": output.state_json(report.state) if report.state else None,
+        "state": console.state_json(report.state) if report.state else None,
         "warnings": report.warnings,
         "errors": report.errors,
     }
@@ -59,7 +58,7 @@ def _show(report: Report) -> None:
         rows.append(("(forget, prune)", report.forget.outcome, "", report.forget.detail))
     if report.state:
         info = report.state
-        rows.append(("(state)", "ok", "", f"{info.id[: output.SHORT_ID]}: {info.objects} objects"))
+        rows.append(("(state)", "ok", "", f"{info.id[: console.SHORT_ID]}: {info.objects} objects"))
     rows += [("(state)", "failed", "", error) for error in report.errors]
     click.echo()
-    output.table(["backup", "result", "time", "detail"], rows, right=(2,))
+    console.table(["backup", "result", "time", "detail"], rows, right=(2,))

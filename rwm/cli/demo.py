@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rwm.cli.options import common
+from rwm.console import common
 
 
 @click.command()
@@ -16,6 +16,6 @@ def demo(keep: bool, size: int) -> None:
 
     Needs nothing but this machine: an S3 server is started in a temporary directory, and removed in the end.
     """
-    from rwm.demo import data, tell
+    from rwm.demo import MIB, tell
 
-    tell(keep=keep, size=size * data.MIB)
+    tell(keep=keep, size=size * MIB)

@@ -6,16 +6,15 @@ from typing import NoReturn
 
 import click
 
-from rwm import __version__
-from rwm.cli import aliases, boundary, output, statefiles
+from rwm import __version__, console
+from rwm.cli import aliases, state_files
 from rwm.cli.backup import backup
-from rwm.cli.completion import completion
 from rwm.cli.demo import demo
-from rwm.cli.options import App, common, current_app
 from rwm.cli.prune import prune
 from rwm.cli.state import state
 from rwm.cli.storage import storage
 from rwm.cli.tools import aws, restic
+from rwm.console import App, common, completion, current_app
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,18 +31,18 @@ def version(context: click.Context) -> None:
     """Show the version."""
     app: App = current_app(context)
     if app.json:
-        output.document({"version": __version__})
+        console.document({"version": __version__})
     else:
         click.echo(f"rwm {__version__}")
 
 
 for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
-for _command in statefiles.COMMANDS:
+for _command in state_files.COMMANDS:
     state.add_command(_command)
 aliases.add_to(cli)
 
 
 def main() -> NoReturn:
     """Entry point of the console script."""
-    boundary.run(cli, "rwm")
+    console.run_program(cli, "rwm")

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rwm.cli import output
-from rwm.cli.completion import BUCKET, STATE
-from rwm.cli.options import App, common, pass_app
+from rwm import console
 from rwm.cli.storage import YES
+from rwm.console import BUCKET, STATE, App, common, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused
 from rwm.times import parse_duration
 
 if TYPE_CHECKING:
-    from rwm.prune import PrunePlan, PruneResult
+    from rwm.retention import PrunePlan, PruneResult
 
 
 @click.command()
@@ -61,13 +60,13 @@ def run(
     yes: bool,
 ) -> None:
     """What ``prune`` and its older spelling do: plan, show, ask, execute."""
-    from rwm import prune as service
+    from rwm.retention import kept_states, plan_prune, prune_and_forget
 
-    keep = service.kept_states(app.index, bucket, last=keep_last, named=keep_state)
-    with output.progress(f"listing {bucket}") as progress:
-        plan = service.plan(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
+    keep = kept_states(app.index, bucket, last=keep_last, named=keep_state)
+    with console.progress(f"listing {bucket}") as progress:
+        plan = plan_prune(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:
-        output.document(_json(plan, force))
+        console.document(_json(plan, force))
     elif not app.json:
         _show(plan)
     _may_run(plan, force)
@@ -75,14 +74,14 @@ def run(
         return
     count = len(plan.versions) + len(plan.markers)
     if count:
-        output.confirm(f"Delete {count} versions and markers for good?", yes=yes)
-    with output.progress(f"deleting from {bucket}", count) as progress:
-        result = service.carry_out(app.s3, app.index, plan, progress)
+        console.confirm(f"Delete {count} versions and markers for good?", yes=yes)
+    with console.progress(f"deleting from {bucket}", count) as progress:
+        result = prune_and_forget(app.s3, app.index, plan, progress)
     if app.json:
         done = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
-        output.document(_json(plan, force) | done | {"failures": [failure._asdict() for failure in result.failures]})
+        console.document(_json(plan, force) | done | {"failures": [failure._asdict() for failure in result.failures]})
     else:
-        freed = output.size(result.bytes)
+        freed = console.size(result.bytes)
         click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
     if result.failures:
         _raise_failures(result, count)
@@ -90,7 +89,7 @@ def run(
 
 def _may_run(plan: PrunePlan, force: bool) -> None:
     for finding in plan.findings if force else ():
-        output.warn(f"overridden: {finding}")
+        console.warn(f"overridden: {finding}")
     reasons = [*plan.refused, *(() if force else plan.findings)]
     if reasons:
         only_findings = "; look at an earlier state, or --force to prune all the same" if not plan.refused else ""
@@ -129,12 +128,12 @@ def _json(plan: PrunePlan, force: bool) -> dict[str, Any]:
 
 
 def _show(plan: PrunePlan) -> None:
-    states = ", ".join(info.id[: output.SHORT_ID] for info in plan.kept_states)
+    states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
     click.echo(f"plan for {plan.bucket}; kept states: {states or 'none'}")
-    output.table(
+    console.table(
         ["", "count", "size"],
         [
-            ("delete: versions", len(plan.versions), output.size(plan.bytes)),
+            ("delete: versions", len(plan.versions), console.size(plan.bytes)),
             ("delete: markers", len(plan.markers), ""),
             ("delete: states that need them", len(plan.lost_states), ""),
             ("keep: needed versions", plan.kept_versions, ""),

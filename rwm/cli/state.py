@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from rwm.cli import doubts, output
-from rwm.cli.completion import BUCKET, STATE
-from rwm.cli.options import App, common, pass_app
+from rwm import console
+from rwm.console import BUCKET, STATE, App, common, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.model import StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
@@ -36,11 +35,11 @@ def state() -> None:
 @pass_app
 def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> None:
     """Record the state of BUCKET, in the index and in the bucket."""
-    from rwm.capture import capture as service
+    from rwm.states import capture_state
 
     moment = parse_time(at) if at is not None else None
-    with output.progress(f"listing {bucket}") as progress:
-        info = service(
+    with console.progress(f"listing {bucket}") as progress:
+        info = capture_state(
             app.s3,
             app.index,
             bucket,
@@ -48,19 +47,19 @@ def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> N
             concurrency=concurrency,
             origin="past" if moment is not None else "capture",
             progress=progress,
-            warn=output.warn,
+            warn=console.warn,
         )
     if not info.objects:
-        output.warn(f"bucket {bucket} held nothing at {iso(info.captured_at)}: the state is empty")
+        console.warn(f"bucket {bucket} held nothing at {iso(info.captured_at)}: the state is empty")
     if app.json:
-        output.document(output.state_json(info))
+        console.document(console.state_json(info))
     else:
-        click.echo(f"state {info.id[: output.SHORT_ID]} of {bucket} at {iso(info.captured_at)}: {contents(info)}")
+        click.echo(f"state {info.id[: console.SHORT_ID]} of {bucket} at {iso(info.captured_at)}: {contents(info)}")
 
 
 def contents(info: StateInfo) -> str:
     """``12 objects, 3.4 MiB``."""
-    return f"{output.count(info.objects, 'object')}, {output.size(info.bytes)}"
+    return f"{console.count(info.objects, 'object')}, {console.size(info.bytes)}"
 
 
 @state.command("list")
@@ -79,27 +78,27 @@ def list_(app: App, bucket: str | None, named: str | None, since: str | None) ->
     if not states:
         where = "of any bucket" if bucket is None else f"of bucket {bucket}"
         when = "" if since is None else f" since {iso(first)}"
-        output.note(
+        console.note(
             f"no state {where}{when} is in the index {app.config.index_path}",
             "  `rwm state sync BUCKET` fetches those that the bucket holds, `rwm state capture BUCKET` records one; "
             "with --at TIME as it was then, from the bucket's own history",
         )
     if app.json:
-        output.document([output.recorded_json(one) for one in states])
+        console.document([console.recorded_json(one) for one in states])
         return
     rows = [
         (
-            one.info.id[: output.SHORT_ID],
+            one.info.id[: console.SHORT_ID],
             one.info.bucket,
             iso(one.info.captured_at),
             one.info.origin + (f" ({one.info.outcome})" if one.info.outcome else ""),
             one.trust,
             one.info.objects,
-            output.size(one.info.bytes),
+            console.size(one.info.bytes),
         )
         for one in states
     ]
-    output.table(["id", "bucket", "captured at", "origin", "trust", "objects", "size"], rows, right=(5, 6))
+    console.table(["id", "bucket", "captured at", "origin", "trust", "objects", "size"], rows, right=(5, 6))
 
 
 def time_or_age(text: str) -> int:
@@ -129,12 +128,12 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
     only = set(app.index.tree(info).hidden_keys()) if hidden else None
     entries = (entry for entry in app.index.entries(info) if only is None or entry.key in only)
     if app.json:
-        output.document({**output.state_json(info), "entries": [entry_json(entry) for entry in entries]})
+        console.document({**console.state_json(info), "entries": [entry_json(entry) for entry in entries]})
         return
-    output.note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
+    console.note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents(info)}")
     for entry in entries:
-        version = output.escape(entry.version_id)
-        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {version} {output.escape(entry.key)}")
+        version = console.escape(entry.version_id)
+        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {version} {console.escape(entry.key)}")
 
 
 @state.command()
@@ -145,20 +144,19 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
 @pass_app
 def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     """Show which keys two states do not share: + added, - removed, M another version."""
-    from rwm.diff import diff as service
-    from rwm.diff import kind_of
+    from rwm.states import diff_states, kind_of
 
     before, after = app.index.resolve(old, bucket), app.index.resolve(new, bucket)
     if before.bucket == after.bucket:
         changes = [(kind_of(found), found.key) for found in app.index.differences(before, after)]
     else:
-        changes = list(service(app.index.entries(before), app.index.entries(after)))
+        changes = list(diff_states(app.index.entries(before), app.index.entries(after)))
     if app.json:
         kinds = {"+": "added", "-": "removed", "M": "changed"}
-        output.document({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
+        console.document({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
         return
     for kind, key in changes:
-        click.echo(f"{kind} {output.escape(key)}")
+        click.echo(f"{kind} {console.escape(key)}")
 
 
 @state.command()
@@ -177,27 +175,29 @@ def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bu
 
 def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:
     """What ``state restore`` and its older spelling do."""
-    from rwm import restore as service
+    from rwm.restore import restore_to_bucket, restore_to_directory
 
-    doubts.warn_of(info.id, app.index.trust(info))
-    with output.progress("restoring", info.objects) as progress:
+    console.warn_of_trust(info.id, app.index.trust(info))
+    with console.progress("restoring", info.objects) as progress:
         if to_dir:
-            result = service.to_directory(app.s3, app.index, info, to_dir, progress)
+            result = restore_to_directory(app.s3, app.index, info, to_dir, progress)
         else:
-            result = service.to_bucket(app.s3, app.index, info, to_bucket, progress)
+            result = restore_to_bucket(app.s3, app.index, info, to_bucket, progress)
     where = str(to_dir) if to_dir else f"bucket {to_bucket}"
     if to_bucket:
-        output.note(f"bucket {to_bucket} is not a protected one: `rwm storage check {to_bucket}` shows what is missing")
+        console.note(
+            f"bucket {to_bucket} is not a protected one: `rwm storage check {to_bucket}` shows what is missing"
+        )
     for key, why in result.failures:
-        output.warn(f"{key} is not restored: {why}")
+        console.warn(f"{key} is not restored: {why}")
     if result.hidden:
-        output.warn(f"{result.hidden} keys have no path: they are in {where}/{result.aside}, with keys.jsonl")
+        console.warn(f"{result.hidden} keys have no path: they are in {where}/{result.aside}, with keys.jsonl")
     failures = [{"key": key, "why": why} for key, why in result.failures]
     if app.json:
         document = {"id": info.id, "target": where, "objects": result.objects, "bytes": result.bytes}
-        output.document({**document, "failures": failures})
+        console.document({**document, "failures": failures})
     else:
-        counted = output.count(result.objects, "object")
-        click.echo(output.escape(f"restored {counted}, {output.size(result.bytes)}, to {where}"))
+        counted = console.count(result.objects, "object")
+        click.echo(console.escape(f"restored {counted}, {console.size(result.bytes)}, to {where}"))
     if failures:
         raise PartlyDone(f"{len(failures)} of {info.objects} objects of state {info.id[:12]} are not restored")

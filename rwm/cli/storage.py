@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 import click
 
-from rwm.cli import completion, output
-from rwm.cli.options import App, common, pass_app
+from rwm import console
+from rwm.console import App, common, pass_app
 from rwm.errors import AccessDenied, CheckFailed, NotFound, PartlyDone
 
-BUCKET = click.argument("bucket", type=completion.BUCKET)
+BUCKET = click.argument("bucket", type=console.BUCKET)
 YES = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
@@ -27,11 +27,11 @@ def storage() -> None:
 @pass_app
 def create(app: App, bucket: str, user: str) -> None:
     """Create a versioned BUCKET that USER may write to, but never remove a version from."""
-    from rwm.storage import create as service
+    from rwm.storage import create_storage
 
-    principal = service(app.s3, bucket, user)
+    principal = create_storage(app.s3, bucket, user)
     if app.json:
-        output.document({"bucket": bucket, "user": principal})
+        console.document({"bucket": bucket, "user": principal})
     else:
         click.echo(f"bucket {bucket} is ready: versioned, {principal} may write and never remove a version")
 
@@ -42,13 +42,13 @@ def create(app: App, bucket: str, user: str) -> None:
 @pass_app
 def check(app: App, bucket: str) -> None:
     """List every way in which BUCKET is not a protected one (exit code 4 if any)."""
-    from rwm.storage import check as service
+    from rwm.storage import check_storage
 
-    drift = service(app.s3, bucket)
+    drift = check_storage(app.s3, bucket)
     if app.json:
-        output.document({"ok": not drift, "drift": [item._asdict() for item in drift]})
+        console.document({"ok": not drift, "drift": [item._asdict() for item in drift]})
     elif drift:
-        output.table(["code", "detail"], drift)
+        console.table(["code", "detail"], drift)
     else:
         click.echo(f"bucket {bucket} is as it should be")
     if drift:
@@ -64,14 +64,16 @@ def _problems(count: int) -> str:
 @pass_app
 def list_(app: App) -> None:
     """List the buckets of this account, and whether they are protected."""
-    from rwm.storage import check as service
+    from rwm.storage import check_storage
 
-    rows = [(name, app.s3.versioning(name) or "off", len(service(app.s3, name))) for name in app.s3.list_buckets()]
+    rows = [
+        (name, app.s3.versioning(name) or "off", len(check_storage(app.s3, name))) for name in app.s3.list_buckets()
+    ]
     if app.json:
-        output.document([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
+        console.document([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
     else:
         shown = [(name, versioning, _problems(n) if n else "protected") for name, versioning, n in rows]
-        output.table(["bucket", "versioning", "check"], shown)
+        console.table(["bucket", "versioning", "check"], shown)
 
 
 @storage.command()
@@ -80,25 +82,25 @@ def list_(app: App) -> None:
 @pass_app
 def info(app: App, bucket: str) -> None:
     """Count what BUCKET holds: objects, noncurrent versions, markers, unfinished uploads, states."""
-    from rwm.storage import info as service
+    from rwm.storage import storage_info
 
-    with output.progress(f"listing {bucket}") as progress:
-        found = service(app.s3, bucket, progress)
+    with console.progress(f"listing {bucket}") as progress:
+        found = storage_info(app.s3, bucket, progress)
     if app.json:
-        output.document(asdict(found))
+        console.document(asdict(found))
         return
-    output.table(
+    console.table(
         ["", "count", "size"],
         [
-            ("objects", found.objects, output.size(found.bytes)),
-            ("noncurrent versions", found.noncurrent_versions, output.size(found.noncurrent_bytes)),
+            ("objects", found.objects, console.size(found.bytes)),
+            ("noncurrent versions", found.noncurrent_versions, console.size(found.noncurrent_bytes)),
             ("delete markers", found.delete_markers, ""),
             ("unfinished uploads", found.unfinished_uploads, ""),
             ("states kept in the bucket", found.states, ""),
         ],
         right=(1, 2),
     )
-    click.echo(f"versioning: {output.escape(found.versioning)}")
+    click.echo(f"versioning: {console.escape(found.versioning)}")
 
 
 @storage.command()
@@ -114,18 +116,18 @@ def delete(app: App, bucket: str, dry_run: bool, yes: bool) -> None:
 
 def remove_bucket(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
     """What ``storage delete`` and its older spelling do."""
-    from rwm import storage as service
+    from rwm.storage import delete_storage, storage_info
 
     if not app.s3.bucket_exists(bucket):
         raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage list` shows the buckets of this account")
-    with output.progress(f"listing {bucket}") as progress:
-        found = service.info(app.s3, bucket, progress)
+    with console.progress(f"listing {bucket}") as progress:
+        found = storage_info(app.s3, bucket, progress)
     count = found.objects + found.noncurrent_versions + found.delete_markers
-    what = f"bucket {bucket} with {count} versions and markers, {output.size(found.bytes + found.noncurrent_bytes)}"
+    what = f"bucket {bucket} with {count} versions and markers, {console.size(found.bytes + found.noncurrent_bytes)}"
     if not dry_run:
-        output.confirm(f"Delete {what}?", yes=yes)
-        with output.progress(f"deleting {bucket}", count) as progress:
-            failures = service.delete(app.s3, bucket, progress)
+        console.confirm(f"Delete {what}?", yes=yes)
+        with console.progress(f"deleting {bucket}", count) as progress:
+            failures = delete_storage(app.s3, bucket, progress)
         if failures:
             codes = ", ".join(sorted({failure.code for failure in failures}))
             if codes == "AccessDenied" and not app.s3.has_object_lock(bucket):
@@ -135,6 +137,6 @@ def remove_bucket(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
                 hint="what is locked can be deleted when its retention has ended",
             )
     if app.json:
-        output.document({"bucket": bucket, "deleted": not dry_run, "versions": count})
+        console.document({"bucket": bucket, "deleted": not dry_run, "versions": count})
     else:
         click.echo(f"{'would delete' if dry_run else 'deleted'} {what}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rwm.cli.options import App, common, pass_app
+from rwm.console import App, common, pass_app
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)

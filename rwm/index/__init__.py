@@ -1,10 +1,14 @@
-"""The local index of states: the only part of RWM that imports sqlite3 or sqlite_utils."""
+"""The local index of states: the only owner of sqlite3 and sqlite_utils.
 
-from rwm.index.arrival import Arrival
+May import the shared words and ``statefile``.
+Begin reading at ``store.py``: the index as others see it; ``schema.py``: the tables.
+"""
+
 from rwm.index.connection import set_aside
-from rwm.index.incoming import Incoming
 from rwm.index.ledger import RECORDED_AS
+from rwm.index.pending import PendingState
+from rwm.index.spool import StateSpool
 from rwm.index.store import Index
 from rwm.index.tree import IndexTree
 
-__all__ = ["RECORDED_AS", "Arrival", "Incoming", "Index", "IndexTree", "set_aside"]
+__all__ = ["RECORDED_AS", "Index", "IndexTree", "PendingState", "StateSpool", "set_aside"]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from rwm.config import private_directory
 from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
 from rwm.index.schema import STEPS, migrations
+from rwm.private import private_directory
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 

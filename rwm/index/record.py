@@ -19,7 +19,7 @@ _ROW = "directory, name, since, until, version_id, size, etag, last_modified, hi
 
 
 def record(connection: sqlite3.Connection, info: StateInfo, moment: int) -> None:
-    """Add a state that is not there yet, from temp.changed (see rwm.index.arrival). The caller holds the transaction.
+    """Add a state that is not there yet, from temp.changed (see rwm.index.pending). The caller holds the transaction.
 
     T is its ``moment``. The rows current at T are the state's entries afterwards, and those current at every other
     moment are what they were. N is the next later state's moment, FOREVER without one.

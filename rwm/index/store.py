@@ -8,20 +8,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rwm import delta
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
-from rwm.index.arrival import Arrival
 from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.find import Finder
-from rwm.index.incoming import Incoming
 from rwm.index.ledger import Ledger
-from rwm.index.order import PackOrder
 from rwm.index.packed import pack
+from rwm.index.pending import PendingState
 from rwm.index.record import bucket_id, forget, is_recorded
 from rwm.index.references import References
+from rwm.index.spool import StateSpool
 from rwm.index.tree import IndexTree
+from rwm.index.upload_order import PackOrder
 from rwm.model import Change, Difference, Entry, RecordedState, StateInfo, StoredFile, Trust
+from rwm.statefile import changes as delta_changes
 
 
 class Index:
@@ -59,25 +59,25 @@ class Index:
 
     # --- recording
 
-    def incoming(self) -> Incoming:
+    def incoming(self) -> StateSpool:
         """A spool for a state that is being captured. One at a time."""
-        return Incoming(self._connection)
+        return StateSpool(self._connection)
 
-    def arrival(self, info: StateInfo, entries: Iterable[Entry] | Incoming) -> Arrival:
+    def arrival(self, info: StateInfo, entries: Iterable[Entry] | StateSpool) -> PendingState:
         """Compare a state, its entries sorted by key, with the state before it. Nothing is recorded yet."""
-        source = entries if isinstance(entries, Incoming) else list(entries)
+        source = entries if isinstance(entries, StateSpool) else list(entries)
 
         def differences(before: str | None) -> Iterable[Change]:
             known = self.by_id(before) if before else None
             old = self.entries(known) if known else iter(())
-            return source.differences(old) if isinstance(source, Incoming) else delta.changes(old, source)
+            return source.differences(old) if isinstance(source, StateSpool) else delta_changes(old, source)
 
-        return Arrival(self._connection, self.path, info, differences)
+        return PendingState(self._connection, self.path, info, differences)
 
     def record(
         self,
         info: StateInfo,
-        entries: Iterable[Entry] | Incoming,
+        entries: Iterable[Entry] | StateSpool,
         *,
         trust: Trust = "own",
         stored: StoredFile | None = None,
@@ -98,7 +98,7 @@ class Index:
 
         False when that cannot be: ``base`` is not the state before it, or the state is there already.
         """
-        arrival = Arrival(self._connection, self.path, info, lambda before: changes if before == base.id else ())
+        arrival = PendingState(self._connection, self.path, info, lambda before: changes if before == base.id else ())
         return arrival.before == base.id and arrival.try_to_record(trust, stored)
 
     def forget(self, states: Iterable[StateInfo]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rwm.errors import StateNotFound
 from rwm.index.connection import errors
-from rwm.index.order import PackOrder
 from rwm.index.packed import Packed, least_after, pack, unpack
+from rwm.index.upload_order import PackOrder
 from rwm.model import Entry, StateInfo, TreeNode
 
 _FILE = "name, version_id, size, etag, last_modified"

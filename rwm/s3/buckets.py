@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from rwm.errors import BadResponse, NotFound
-from rwm.s3.mapping import mapped
+from rwm.s3.error_mapping import mapped
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from rwm.policy import Policy
+
+Policy = dict[str, Any]
+"""A bucket policy as parsed JSON."""
 
 
 def _is_our_own_first_try(error: ClientError) -> bool:

@@ -12,7 +12,7 @@ from botocore.config import Config
 from rwm import __version__
 from rwm.errors import S3Error
 from rwm.s3.buckets import Buckets
-from rwm.s3.mapping import mapped
+from rwm.s3.error_mapping import mapped
 from rwm.s3.objects import BODY_ATTEMPTS, BucketReader, Objects
 from rwm.s3.versions import Versions, keep_raw_listings
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import AccessDenied, BadResponse, Cancelled, Unreachable
-from rwm.s3.mapping import mapped
+from rwm.s3.error_mapping import mapped
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

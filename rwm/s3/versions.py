@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import IncompleteReadError
 
 from rwm.errors import BadResponse, RwmError
-from rwm.listing import ListingCheck, is_torn
 from rwm.model import ObjectVersion
-from rwm.pages import Page, UploadPage, parse_page, parse_uploads
-from rwm.s3.mapping import mapped
-from rwm.s3.patience import Patient
-from rwm.s3.walk import Walk
-from rwm.siblings import Level
+from rwm.s3.error_mapping import mapped
+from rwm.s3.listing import DirectoryLister, Level, ListingCheck, Page, UploadPage, is_torn, parse_page, parse_uploads
+from rwm.s3.retry import Retrying
 from rwm.times import parse_http_date
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ def keep_raw_listings(client: S3Client) -> None:
         client.meta.events.register(f"before-parse.*.{operation}", keep)
 
 
-class Versions(Patient):
+class Versions(Retrying):
     """What an account can do with versions as such. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
@@ -151,7 +148,7 @@ class Versions(Patient):
         with _named(bucket):
             yield from self._walk(bucket, page_size).level(prefix, first)
 
-    def _walk(self, bucket: str, page_size: int) -> Walk:
+    def _walk(self, bucket: str, page_size: int) -> DirectoryLister:
         def fetch(prefix: str, delimiter: str, size: int, key: str, version: str) -> Page:
             return self._answer(bucket, prefix, delimiter, size, key, version)[0]
 
@@ -164,7 +161,7 @@ class Versions(Patient):
 
             return self.again(ask, f"ListObjectsV2 {bucket}")
 
-        return Walk(fetch, present, page_size)
+        return DirectoryLister(fetch, present, page_size)
 
     def server_time(self, bucket: str) -> int:
         """The server's own clock, a whole second in milliseconds (Date header). Raises BadResponse without one."""

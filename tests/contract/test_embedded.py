@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from rwm import embedded_config, process
-from rwm.embedded import EmbeddedS3
-from rwm.embedded_config import listening
+from rwm import process
+from rwm.embedded import settings as embedded_config
+from rwm.embedded.server import EmbeddedS3
+from rwm.embedded.settings import listening
 from rwm.errors import AccessDenied, CommandMissing, RwmError, S3Error, UsageError
 from rwm.s3 import S3
 from tests.servers import Server
@@ -81,7 +82,7 @@ class TestLife:
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_it_ends_with_its_parent(self, tmp_path: Path, number: signal.Signals) -> None:
         code = (
-            "import time; from pathlib import Path; from rwm.embedded import EmbeddedS3\n"
+            "import time; from pathlib import Path; from rwm.embedded.server import EmbeddedS3\n"
             f"server = EmbeddedS3(Path({str(tmp_path / 's3')!r}))\n"
             "print(server.pid, *server.ports, flush=True); time.sleep(60)"
         )
@@ -291,7 +292,7 @@ class TestErrors:
         fake.write_text("#!/bin/sh\necho starting >&2\nexec sleep 60\n")
         fake.chmod(0o755)
         monkeypatch.setattr(embedded_config, "beside_python", lambda _: str(fake))
-        monkeypatch.setattr("rwm.embedded.READY", 0.5)
+        monkeypatch.setattr("rwm.embedded.server.READY", 0.5)
         with pytest.raises(RwmError, match=r"not ready after 0\.5 s: starting"):
             EmbeddedS3(tmp_path / "s3")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rwm import prune, storage
-from rwm.capture import capture
 from rwm.index import Index
+from rwm.retention import prune
 from rwm.s3 import S3
+from rwm.states.capture import capture_state
+from rwm.storage import create_storage
 from tests.contract.buckets import unique
 from tests.servers import Server
 
@@ -49,18 +50,18 @@ def test_prune_is_refused(
     server: Server, tmp_path: Path, attack: Callable[[S3, str, list[str]], None], sign: str
 ) -> None:
     admin, user, bucket = server.connect(), server.connect("user1"), unique("attacked")
-    storage.create(admin, bucket, "user1")
+    create_storage(admin, bucket, "user1")
     contents = [bytes([n]) * 10 for n in range(5)]
     keys = ["config", *(pack(content) for content in contents)]
     user.put(bucket, "config", b"the repository")
     for content in contents:
         user.put(bucket, pack(content), content)
     with Index.open(tmp_path / "index.sqlite") as index:
-        capture(admin, index, bucket)
-        assert prune.plan(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[])).findings == ()
+        capture_state(admin, index, bucket)
+        assert prune.plan_prune(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[])).findings == ()
         attack(user, bucket, keys)
-        capture(admin, index, bucket)
-        capture(admin, index, bucket)  # time alone makes nothing better
-        plan = prune.plan(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[]))
+        capture_state(admin, index, bucket)
+        capture_state(admin, index, bucket)  # time alone makes nothing better
+        plan = prune.plan_prune(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[]))
         assert plan.refused == ()
         assert any(sign in finding for finding in plan.findings), plan.findings

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from rwm import process, storage
-from rwm.capture import capture
+from rwm import process
 from rwm.errors import RwmError
-from rwm.histories import histories
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
-from rwm.restore import to_directory
+from rwm.restore.service import restore_to_directory
 from rwm.s3 import S3
+from rwm.s3.listing.history import histories
+from rwm.states.capture import capture_state
+from rwm.storage import create_storage
 from rwm.times import SECOND
 from tests.contract.buckets import at_once, unique
 from tests.servers import Server
@@ -91,14 +92,14 @@ def test_every_captured_state_passes_restic_check(
     restic_program: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin, bucket = server.connect(), unique("busy")
-    storage.create(admin, bucket, "user1")
+    create_storage(admin, bucket, "user1")
     index = Index.open(tmp_path / "index.sqlite")
     taken: list[tuple[StateInfo, int]] = []
     with Loop(restic_program, server, bucket, tmp_path) as loop:
         for number in range(CAPTURES):
             listing = server.connect()
             slow_listing(listing, monkeypatch, pause=number * 0.25)
-            taken.append((capture(listing, index, bucket), listing.server_time(bucket)))
+            taken.append((capture_state(listing, index, bucket), listing.server_time(bucket)))
     assert not loop.failure
     assert loop.rounds >= 3
     assert_written_meanwhile(admin, bucket, taken)
@@ -125,7 +126,7 @@ def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, i
 
 def checked(restic: str, s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
     """What restic finds wrong with the state; nothing, if it is a sound repository with a snapshot."""
-    result = to_directory(s3, index, info, directory)
+    result = restore_to_directory(s3, index, info, directory)
     assert not result.failures and result.objects == info.objects
     for lock in (directory / "locks").glob("*"):  # a mount begins with an empty locks/ too
         lock.unlink()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from rwm.capture import capture
-from rwm.histories import histories
 from rwm.index import Index
 from rwm.s3 import S3
+from rwm.s3.listing.history import histories
+from rwm.states.capture import capture_state
 from tests.contract.buckets import Model, at_once, by_key_order, versioned
 from tests.servers import Server
 
@@ -46,7 +46,7 @@ def captured(s3: S3, model: Model, tmp_path: Path) -> None:
     found = [entry for part in histories(s3, model.bucket) for history in part for entry in history]
     assert by_key_order(found) == model.expected()
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture(s3, index, model.bucket)
+        info = capture_state(s3, index, model.bucket)
         assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
 
 
@@ -103,14 +103,14 @@ def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path, scale: flo
 def test_several_connections_list_the_same(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int | None
 ) -> None:
-    monkeypatch.setattr("rwm.spread._PROBE", 20)
+    monkeypatch.setattr("rwm.s3.listing.parallel._PROBE", 20)
     s3 = server.connect()
     keys = [f"data/{number % 24:02x}/{number:04}" for number in range(240)]
     model = fill(s3, [*keys, "data/05", "data/05-e", "data/05-e/x", "data/1", "data/zz"], several=5, deleted=7)
     found = [entry for part in histories(s3, model.bucket, concurrency=concurrency) for h in part for entry in h]
     assert by_key_order(found) == model.expected()
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture(s3, index, model.bucket, concurrency=concurrency)
+        info = capture_state(s3, index, model.bucket, concurrency=concurrency)
         assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
 
 

@@ -13,10 +13,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
-from rwm import process, storage
+from rwm import process
 from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, UsageError
-from rwm.policy import PUBLISHING_HEADERS, desired, form_probe, user_principal
 from rwm.s3 import S3, connect
+from rwm.storage import check_storage, create_storage, delete_storage, storage_info
+from rwm.storage.policy import PUBLISHING_HEADERS, desired, form_probe, user_principal
 from tests.contract.buckets import Written, unique, versioned, written
 from tests.servers import Server
 
@@ -32,7 +33,7 @@ class Protected:
         self.admin = server.connect(admin)
         self.user = server.connect(user)
         self.bucket = unique("protected")
-        self.principal = storage.create(self.admin, self.bucket, user.rpartition("$")[2])
+        self.principal = create_storage(self.admin, self.bucket, user.rpartition("$")[2])
         self.first = self.user.put(self.bucket, "data/00/pack", BODY)
         self.user.put(self.bucket, "data/00/pack", b"overwritten")
         self.user.put(self.bucket, "config", b"config")
@@ -96,7 +97,7 @@ def test_the_user_can_read_write_hide_and_list(protected: Protected) -> None:
     assert user.get(bucket, "data/00/pack") == b"overwritten"
     assert written(user.versions(bucket)) == protected.everything()
     assert user.versioning(bucket) == "Enabled"
-    assert storage.check(user, bucket) == []
+    assert check_storage(user, bucket) == []
     upload = user.client.create_multipart_upload(Bucket=bucket, Key="parts")["UploadId"]
     user.client.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=1, Body=b"part")
     assert [key for key, _, _ in user.unfinished_uploads(bucket)] == ["parts"]
@@ -166,7 +167,7 @@ def test_the_user_is_refused(shared: Protected, attempt: str) -> None:
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error.value
     assert shared.everything() == before
     assert shared.admin.get(shared.bucket, "data/00/pack", shared.first) == BODY
-    assert storage.check(shared.admin, shared.bucket) == []
+    assert check_storage(shared.admin, shared.bucket) == []
 
 
 def test_versions_in_a_batch_are_refused_one_by_one(shared: Protected) -> None:
@@ -238,11 +239,11 @@ def test_the_admin_reads_and_copies_what_the_user_wrote(protected: Protected) ->
 
 def test_create_again_changes_nothing(server: Server) -> None:
     admin, bucket = server.connect(), unique("again")
-    principal = storage.create(admin, bucket, "user1")
+    principal = create_storage(admin, bucket, "user1")
     policy = admin.policy(bucket)
-    assert storage.create(admin, bucket, "user1") == principal
+    assert create_storage(admin, bucket, "user1") == principal
     assert admin.policy(bucket) == policy
-    assert storage.check(admin, bucket) == []
+    assert check_storage(admin, bucket) == []
 
 
 @pytest.mark.parametrize("stage", ["bucket", "versioning", "probe"])
@@ -253,12 +254,12 @@ def test_create_goes_on_after_an_interruption(server: Server, stage: str) -> Non
         admin.enable_versioning(bucket)
     if stage == "probe":
         model = unique("model")
-        storage.create(admin, model, "user1")
+        create_storage(admin, model, "user1")
         statements = (admin.policy(model) or {})["Statement"]
         who = next(each for each in statements if each["Sid"] == "RwmAdmin")["Principal"]["AWS"]
         admin.put_policy(bucket, form_probe(bucket, who if isinstance(who, str) else who[0]))
-    storage.create(admin, bucket, "user1")
-    assert storage.check(admin, bucket) == []
+    create_storage(admin, bucket, "user1")
+    assert check_storage(admin, bucket) == []
     server.connect("user1").put(bucket, "key", b"1")
 
 
@@ -267,13 +268,13 @@ def test_create_refuses_a_bucket_with_history(server: Server) -> None:
     bucket = versioned(admin, "used")
     admin.delete(bucket, "only-a-marker")
     with pytest.raises(Refused, match="not empty"):
-        storage.create(admin, bucket, "user1")
+        create_storage(admin, bucket, "user1")
     assert admin.policy(bucket) is None
 
 
 def test_create_refuses_a_bucket_with_a_policy_of_its_own(server: Server) -> None:
     admin, bucket = server.connect(), unique("foreign")
-    principal = storage.create(admin, unique("model"), "user1")
+    principal = create_storage(admin, unique("model"), "user1")
     admin.create_bucket(bucket)
     policy = form_probe(bucket, principal)
     policy["Statement"][0]["Action"] = ["s3:GetObject"]
@@ -281,13 +282,13 @@ def test_create_refuses_a_bucket_with_a_policy_of_its_own(server: Server) -> Non
     admin.put_policy(bucket, policy)
     before = admin.policy(bucket)
     with pytest.raises(Refused, match="policy of its own"):
-        storage.create(admin, bucket, "user1")
+        create_storage(admin, bucket, "user1")
     assert admin.policy(bucket) == before
 
 
 def test_create_for_the_admin_itself_is_refused(server: Server) -> None:
     with pytest.raises(Refused, match="admin account itself"):
-        storage.create(server.connect(), unique("self"), "admin")
+        create_storage(server.connect(), unique("self"), "admin")
 
 
 # --- check -------------------------------------------------------------------------------------------------
@@ -363,10 +364,10 @@ CHANGES: dict[str, tuple[Callable[[Protected], Any], str, str]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_check_finds_what_was_changed(protected: Protected, change: str) -> None:
-    assert storage.check(protected.admin, protected.bucket) == []
+    assert check_storage(protected.admin, protected.bucket) == []
     act, code, detail = CHANGES[change]
     act(protected)
-    drift = storage.check(protected.admin, protected.bucket)
+    drift = check_storage(protected.admin, protected.bucket)
     assert {item.code for item in drift} == {code}, drift
     assert all(detail in item.detail for item in drift), drift
 
@@ -374,29 +375,29 @@ def test_check_finds_what_was_changed(protected: Protected, change: str) -> None
 def test_check_of_a_bucket_for_another_user(server: Server) -> None:
     """Whichever one user the policy is about is the right one, but it may not own the bucket."""
     admin, bucket = server.connect(), unique("owned")
-    principal = storage.create(admin, unique("model"), "user1")
+    principal = create_storage(admin, unique("model"), "user1")
     admin.create_bucket(bucket)
     admin.enable_versioning(bucket)
     owner = user_principal(principal, "admin")
     admin.put_policy(bucket, desired(bucket, owner, user_principal(principal, "user2")))
-    assert storage.check(admin, bucket) == []
+    assert check_storage(admin, bucket) == []
     admin.put_policy(bucket, desired(bucket, principal, owner))
-    assert storage.check(admin, bucket) != []
+    assert check_storage(admin, bucket) != []
 
 
 def test_check_of_a_bucket_whose_user_may_do_everything(server: Server) -> None:
     """A policy that fits, but for the machine's account in the place of the owner's."""
     admin, bucket = server.connect(), versioned(server.connect(), "mighty")
-    principal = storage.create(admin, unique("model"), "user1")
+    principal = create_storage(admin, unique("model"), "user1")
     admin.put_policy(bucket, desired(bucket, principal, user_principal(principal, "user2")))
-    details = [item.detail for item in storage.check(admin, bucket)]
+    details = [item.detail for item in check_storage(admin, bucket)]
     assert f"not intended: Allow s3:* on arn:aws:s3:::{bucket} to {principal}" in details
     assert f"missing: Allow s3:* on arn:aws:s3:::{bucket} to {user_principal(principal, 'admin')}" in details
 
 
 def test_check_of_an_unknown_bucket(server: Server) -> None:
     with pytest.raises(NotFound):
-        storage.check(server.connect(), unique("nobodys"))
+        check_storage(server.connect(), unique("nobodys"))
 
 
 # --- info and delete -----------------------------------------------------------------------------------
@@ -407,7 +408,7 @@ def test_info_counts(protected: Protected) -> None:
     protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")
     admin.put(bucket, "rwm/states/one", b"12345")
     seen: list[int] = []
-    info = storage.info(admin, bucket, seen.append)
+    info = storage_info(admin, bucket, seen.append)
     assert (info.versioning, info.objects, info.bytes) == ("Enabled", 2, len(b"overwritten") + 5)
     assert (info.noncurrent_versions, info.noncurrent_bytes) == (2, len(BODY) + len(b"config"))
     assert (info.delete_markers, info.unfinished_uploads, info.states) == (1, 1, 1)
@@ -419,10 +420,10 @@ def test_delete_removes_everything(protected: Protected) -> None:
     upload = protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")["UploadId"]
     protected.user.client.upload_part(Bucket=bucket, Key="unfinished", UploadId=upload, PartNumber=1, Body=b"part")
     protected.user.put(bucket, "a\nb", b"1")
-    assert storage.delete(admin, bucket) == []
+    assert delete_storage(admin, bucket) == []
     assert not admin.bucket_exists(bucket)
     with pytest.raises(NotFound):
-        storage.delete(admin, bucket)
+        delete_storage(admin, bucket)
 
 
 def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
@@ -430,7 +431,7 @@ def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
     admin.create_bucket(bucket)
     for key in ("a", "b/c", "a\nb"):
         admin.put(bucket, key, b"1")
-    assert storage.delete(admin, bucket) == []
+    assert delete_storage(admin, bucket) == []
     assert not admin.bucket_exists(bucket)
 
 
@@ -440,14 +441,14 @@ def test_an_upload_with_a_hostile_key_is_counted_and_deleted(protected: Protecte
     for key in ("\x01up", "a\x1bup", "a%41+b", "\ufffeup"):
         with contextlib.suppress(ResponseParserError, ClientError):  # Ceph RGW repeats the key in its answer
             protected.user.client.create_multipart_upload(Bucket=bucket, Key=key)
-    assert storage.info(admin, bucket).unfinished_uploads >= 4  # an answer that cannot be read is asked for again
-    assert storage.delete(admin, bucket) == []
+    assert storage_info(admin, bucket).unfinished_uploads >= 4  # an answer that cannot be read is asked for again
+    assert delete_storage(admin, bucket) == []
     assert not admin.bucket_exists(bucket)
 
 
 def test_delete_by_the_user_fails_and_keeps_everything(protected: Protected) -> None:
     before = protected.everything()
-    failures = storage.delete(protected.user, protected.bucket)
+    failures = delete_storage(protected.user, protected.bucket)
     assert len(failures) == len(before)
     assert {fail.code for fail in failures} == {"AccessDenied"}
     assert protected.everything() == before
@@ -458,10 +459,10 @@ def test_delete_keeps_what_is_locked(server: Server) -> None:
     admin.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     held, _ = admin.put(bucket, "held", b"1"), admin.put(bucket, "free", b"1")
     admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "ON"})
-    assert [(fail.key, fail.version_id) for fail in storage.delete(admin, bucket)] == [("held", held)]
+    assert [(fail.key, fail.version_id) for fail in delete_storage(admin, bucket)] == [("held", held)]
     assert [version.key for version in admin.versions(bucket)] == ["held"]
     admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "OFF"})
-    assert storage.delete(admin, bucket) == []
+    assert delete_storage(admin, bucket) == []
 
 
 # --- errors ------------------------------------------------------------------------------------------------

@@ -12,15 +12,16 @@ from typing import Any
 import boto3
 import pytest
 
-from rwm import prune, storage
-from rwm.capture import capture
-from rwm.comparison import Judged
 from rwm.errors import IndexDamaged
 from rwm.index import Index, set_aside
 from rwm.model import Entry, StateInfo
+from rwm.retention import prune
 from rwm.s3 import S3
-from rwm.statefile import PREFIX, canonical, file_key, identified
-from rwm.sync import BroughtIn, bring_in, judge, new_files, state_files
+from rwm.statefile.canonical import PREFIX, canonical_form, file_key, identified
+from rwm.states.capture import capture_state
+from rwm.states.comparison import Judged
+from rwm.states.sync import SyncResult, judge, new_files, state_files, sync_states
+from rwm.storage import create_storage
 from rwm.times import iso
 from tests.contract.buckets import next_second, unique
 from tests.servers import Server
@@ -32,7 +33,7 @@ class Place:
     def __init__(self, server: Server, directory: Path) -> None:
         self.admin, self.user, self.bucket = server.connect(), server.connect("user1"), unique("sync")
         self.directory = directory
-        storage.create(self.admin, self.bucket, "user1")
+        create_storage(self.admin, self.bucket, "user1")
         for key in ("config", "keys/k", "snapshots/s", *(f"data/{n:02x}/{n:064x}" for n in range(20)), "data/я"):
             self.user.put(self.bucket, key, key.encode())
 
@@ -43,14 +44,14 @@ class Place:
         """A state, after a change, in a second of its own."""
         self.user.put(self.bucket, f"data/00/{len(index.states())}", b"1")
         next_second(self.user, self.bucket)
-        info = capture(account, index, self.bucket)
+        info = capture_state(account, index, self.bucket)
         next_second(self.user, self.bucket)
         return info
 
-    def sync(self, index: Index) -> tuple[BroughtIn, list[Judged]]:
+    def sync(self, index: Index) -> tuple[SyncResult, list[Judged]]:
         """As ``rwm state sync`` does it, with the admin's keys."""
         files = state_files(self.admin, self.bucket)
-        came = bring_in(self.admin, index, self.bucket, files, new_files(index, self.bucket, files))
+        came = sync_states(self.admin, index, self.bucket, files, new_files(index, self.bucket, files))
         return came, judge(self.admin, index, self.bucket, files)
 
     def files(self) -> list[str]:
@@ -89,7 +90,7 @@ def test_states_of_both_accounts_come_back_and_a_second_sync_reads_nothing(place
         asked.append((model.name, params["query_string"].get("prefix", "")))
 
     place.admin.client.meta.events.register("before-call.s3", note)
-    assert place.sync(index) == (BroughtIn(), [])
+    assert place.sync(index) == (SyncResult(), [])
     assert set(asked) == {("ListObjectVersions", "rwm/")}
 
 
@@ -114,7 +115,7 @@ def test_forged_states_are_contradicted_and_no_states_are_rejected(place: Place,
     def forge(contents: list[Entry], second: int = now, bucket: str = place.bucket) -> StateInfo:
         info = StateInfo("", bucket, second, "backup", len(contents), sum(entry.size for entry in contents), "ok")
         info = identified(info, contents)
-        place.user.put(place.bucket, file_key(info), gzip.compress(b"".join(canonical(info, contents))))
+        place.user.put(place.bucket, file_key(info), gzip.compress(b"".join(canonical_form(info, contents))))
         return info
 
     lacking = forge(entries[:-1])
@@ -155,7 +156,7 @@ def test_states_that_were_captured_while_the_machine_wrote(place: Place, index: 
     writer.start()
     try:
         with place.index("machine") as machine:
-            infos = [capture(place.user, machine, place.bucket) for _ in range(3)]
+            infos = [capture_state(place.user, machine, place.bucket) for _ in range(3)]
     finally:
         stop.set()
         writer.join()
@@ -171,9 +172,11 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
         place.capture(place.admin, admin)
         place.user.delete(place.bucket, "index/i")
         place.capture(place.admin, admin)
-        plan = prune.plan(place.admin, admin, place.bucket, prune.kept_states(admin, place.bucket, last=1, named=[]))
+        plan = prune.plan_prune(
+            place.admin, admin, place.bucket, prune.kept_states(admin, place.bucket, last=1, named=[])
+        )
         assert plan.versions
-        prune.execute(place.admin, plan)
+        prune.execute_prune(place.admin, plan)
     place.sync(index)
     assert trusts(index) == ["unknown", "verified"]
 
@@ -224,4 +227,4 @@ def test_a_file_of_the_original_tool(server: Server, place: Place, index: Index)
     heads = {one["Key"]: one["VersionId"] for one in answer["Versions"] if one["IsLatest"]}
     assert len(heads) == 23
     assert {entry.key: entry.version_id for entry in index.entries(info)} == heads
-    assert place.sync(index) == (BroughtIn(), [])
+    assert place.sync(index) == (SyncResult(), [])

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from rwm.current import current_at
 from rwm.errors import BadResponse, NotFound, S3Error
-from rwm.histories import histories
-from rwm.listing import by_key
 from rwm.model import Entry, ObjectVersion
 from rwm.s3 import S3
+from rwm.s3.listing.check import by_key
+from rwm.s3.listing.history import histories
+from rwm.states.current import current_at
 from rwm.times import SECOND
 from tests.contract.buckets import Model, at_once, by_key_order, unique, versioned, written
 from tests.servers import Server

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rwm.lock import held
+from rwm.backup.run_lock import held
 from rwm.s3 import Credentials
 from tests.e2e.cli import Shell
 from tests.servers import Server

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from rwm import process, storage
+from rwm import process
 from rwm.s3 import Credentials
+from rwm.storage import delete_storage
+from tests import ROOT
 from tests.e2e.cli import BIN, Shell
 from tests.servers import Server
 
 # All of them want bucket1, and /mnt/restore: one after the other.
 pytestmark = pytest.mark.xdist_group("bucket1")
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 TURN = Path("/tmp/rwm-tests-directories.lock")
 
 
@@ -33,7 +35,7 @@ def shell(server: Server, tmp_path: Path) -> Iterator[Shell]:
     yield shell
     admin = server.connect()
     if admin.bucket_exists("bucket1"):
-        assert storage.delete(admin, "bucket1") == []
+        assert delete_storage(admin, "bucket1") == []
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import restics
+from tests import ROOT, restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
-ROOT = Path(__file__).parents[2]
 PASSWORD = "correct-horse-battery-staple"
 
 

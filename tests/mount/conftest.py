@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from rwmfs.mountpoint import MOUNTINFO, is_dead, mounted_at
+from rwmfs.mount.mountpoint import MOUNTINFO, is_dead, mounted_at
+from tests import ROOT
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = ROOT
 SECONDS = 20.0
 
 

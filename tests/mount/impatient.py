@@ -7,17 +7,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rwmfs import cli, start
+from rwmfs.cli import main as cli
+from rwmfs.mount import Request, start
 
 
 def main() -> None:
     silence, patience = (float(text) for text in sys.argv[1:3])
-    serve = start.serve
+    serve = start.serve_mount
 
-    def impatient(request: start.Request, ready: Callable[[dict[str, Any]], None]) -> None:
+    def impatient(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
         serve(replace(request, silence=silence, patience=patience), ready)
 
-    start.serve = impatient
+    start.serve_mount = impatient
     sys.argv[1:3] = []
     cli.main()
 

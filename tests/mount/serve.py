@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rwm.cli.boundary import report
+from rwm.console.boundary import report
 from rwm.errors import RwmError, S3Error
-from rwmfs import daemon, logs, mountpoint, start
-from rwmfs.access import Access
-from rwmfs.probe import probe
-from rwmfs.shown import OneState
+from rwmfs.fuse.access import Access
+from rwmfs.mount import daemon, logs, mountpoint, start
+from rwmfs.mount.readable import check_readable
+from rwmfs.tree.contents import SingleState
 from tests.unit.fakes import fake_state, state_of_directory
 
 
@@ -47,7 +47,7 @@ def arguments() -> argparse.Namespace:
 
 
 def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, Any]], None]) -> None:
-    from rwmfs import session
+    from rwmfs.mount import session
 
     def fault(key: str, start: int, stop: int) -> None:
         if key == options.fail:
@@ -70,9 +70,9 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
         state, bucket = fake_state({key: text.encode() for key, text in json.loads(options.files.read_text()).items()})
     bucket.fault = fault
     if options.hang is None:
-        probe(state, bucket)
+        check_readable(state, bucket)
     access = Access.own(options.uid, options.gid, options.umask or 0)
-    shown = OneState(state, lambda info: "own")
+    shown = SingleState(state, lambda info: "own")
     mount = session.Mount(
         shown,
         bucket,
@@ -88,7 +88,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
 
 def count_getattr(path: Path) -> None:
     """Write a byte for each time that the kernel asks for attributes which it was told already."""
-    from rwmfs.operations import Operations
+    from rwmfs.fuse.operations import Operations
 
     answer, file = Operations.getattr, path.open("wb", buffering=0)
 
@@ -104,7 +104,7 @@ def main() -> int:
     if options.count:
         count_getattr(options.count)
     try:
-        place = mountpoint.prepare(options.mountpoint)
+        place = mountpoint.prepare_mountpoint(options.mountpoint)
         start.expect_questions()
         if options.foreground:
             serve(options, place, lambda report: print("ready", flush=True))

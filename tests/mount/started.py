@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rwmfs.mountpoint import mounted_at
+from rwmfs.mount.mountpoint import mounted_at
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.mount.test_command import Place
 

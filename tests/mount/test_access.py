@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rwmfs.mountpoint import MOUNTINFO
+from rwmfs.mount.mountpoint import MOUNTINFO
 from tests.mount.conftest import Serve
 
 FILES = {"config": "configuration", "data/ab/abcd": "pack"}

@@ -16,7 +16,7 @@ import pytest
 from rwm.index import Index
 from rwm.model import StateInfo
 from rwm.times import iso
-from rwmfs.mountpoint import mounted_at
+from rwmfs.mount.mountpoint import mounted_at
 from tests.mount.conftest import Restic, wait_until
 from tests.mount.test_command import Place
 from tests.servers import Server

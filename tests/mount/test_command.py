@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from rwm.capture import capture
 from rwm.index import Index
 from rwm.s3 import S3
-from rwmfs.mountpoint import is_dead, mounted_at
+from rwm.states.capture import capture_state
+from rwmfs.mount.mountpoint import is_dead, mounted_at
+from tests import ROOT
 from tests.contract.buckets import at_once, versioned
 from tests.e2e.cli import Shell
 from tests.mount.conftest import wait_until
@@ -52,7 +53,7 @@ class Place:
 
     def capture(self) -> str:
         with Index.open(self.index) as index:
-            return capture(self.s3, index, self.bucket).id
+            return capture_state(self.s3, index, self.bucket).id
 
     def content(self) -> dict[str, bytes]:
         root = self.mountpoint
@@ -127,7 +128,7 @@ def test_in_the_foreground(place: Place) -> None:
     process = subprocess.Popen(
         command,
         cwd=place.shell.directory,
-        env=place.shell.environment | {"PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+        env=place.shell.environment | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -205,7 +206,7 @@ def test_a_version_that_is_pruned_later_is_an_input_output_error(place: Place) -
 @pytest.mark.parametrize("words", [["--help"], ["mount", "--help"], ["umount", "--help"], ["version"]])
 def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
     code = (
-        "import sys\nbefore = set(sys.modules)\nfrom rwmfs.cli import cli\n"
+        "import sys\nbefore = set(sys.modules)\nfrom rwmfs.cli.main import cli\n"
         f"try: cli.main({words!r}, prog_name='rwmfs')\nexcept SystemExit as end: assert not end.code\n"
         "heavy = {'boto3', 'botocore', 'pyfuse3', 'sqlite3', 'sqlite_utils', 'trio', 'pydantic'}\n"
         "heavy &= set(sys.modules) - before\n"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.proxy import Proxy, Rule, Stall, matching
-from rwmfs.mountpoint import is_dead, mounted_at
+from rwmfs.mount.mountpoint import is_dead, mounted_at
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.mount.started import Started, is_free, started
 from tests.mount.test_command import Place

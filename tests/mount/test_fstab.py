@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from rwmfs.mountpoint import mounted_at
+from rwmfs.mount.mountpoint import mounted_at
 from tests.mount.conftest import REPOSITORY, wait_until
 from tests.mount.test_command import FILES, Place
 from tests.servers import Server
 
 PROGRAM = f"""#!/bin/sh
-PYTHONPATH='{REPOSITORY}' exec '{sys.executable}' -c 'from rwmfs.mounthelper import main; main()' "$@"
+PYTHONPATH='{REPOSITORY}' exec '{sys.executable}' -c 'from rwmfs.cli.mount_helper import main; main()' "$@"
 """
 ENTER = """
 set -u

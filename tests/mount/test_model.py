@@ -25,30 +25,30 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rwm.content import expected_sha256
 from rwm.errors import BadResponse, Unreachable
 from rwm.index import Index
 from rwm.model import Entry, StateInfo
 from rwm.names import hidden_keys
-from rwmfs.browse import Browse
-from rwmfs.cachefile import GRAIN
-from rwmfs.counters import Counters
-from rwmfs.diskcache import DiskCache
-from rwmfs.fetcher import Fetcher
-from rwmfs.operations import Operations
-from rwmfs.pace import LEAST as WINDOW
-from rwmfs.reader import Reader
-from rwmfs.scratch import Scratch
-from rwmfs.shown import OneState, Shown
-from rwmfs.tree import InodeTree
+from rwm.restic.content import expected_sha256
+from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache.store import DiskCache
+from rwmfs.fuse.operations import Operations
+from rwmfs.read.counters import Counters
+from rwmfs.read.fetcher import Fetcher
+from rwmfs.read.reader import Reader
+from rwmfs.read.request_size import LEAST as WINDOW
+from rwmfs.tree.browse import Browse
+from rwmfs.tree.contents import Contents, SingleState
+from rwmfs.tree.inodes import InodeTree
+from rwmfs.tree.scratch import Scratch
 from tests.unit.kernel import CONTEXT, Kernel
 from tests.unit.states import BUCKET, state
 
 MIB = 1 << 20
 DATA = random.Random(3).randbytes(10 * MIB)
-SIZES = [0, 1, GRAIN - 1, GRAIN, GRAIN + 1, 4 * GRAIN, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 777]
-EDGES = [0, GRAIN, 4 * GRAIN, WINDOW, 2 * WINDOW]
-Contents = dict[str, bytes]
+SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 777]
+EDGES = [0, BLOCK, 4 * BLOCK, WINDOW, 2 * WINDOW]
+Files = dict[str, bytes]
 
 
 def content(size: int, seed: str) -> bytes:
@@ -70,7 +70,7 @@ drawn = st.lists(st.tuples(st.one_of(keys, st.integers(1, 3)), st.sampled_from(S
 """Keys with their sizes; a number stands for a pack."""
 
 
-def made(drawn: list[tuple[str | int, int]]) -> Contents:
+def made(drawn: list[tuple[str | int, int]]) -> Files:
     """The files that were drawn."""
     files = [pack(size, str(key)) if isinstance(key, int) else (key, content(size, key)) for key, size in drawn]
     return dict(files)
@@ -79,7 +79,7 @@ def made(drawn: list[tuple[str | int, int]]) -> Contents:
 places = st.one_of(st.sampled_from(EDGES), st.floats(0, 1))
 Read = tuple[int, float, int, int]
 reads = st.tuples(
-    st.integers(0, 12), places, st.integers(-2, 2), st.sampled_from([1, 4096, GRAIN, 128 << 10, MIB, 5 * MIB])
+    st.integers(0, 12), places, st.integers(-2, 2), st.sampled_from([1, 4096, BLOCK, 128 << 10, MIB, 5 * MIB])
 )
 plans = st.lists(st.lists(reads, max_size=6), min_size=1, max_size=4)
 """For each reader the number of a file, from where on it reads (bytes, or a part of its size), and how much."""
@@ -110,7 +110,7 @@ class Bucket:
 
     bucket = BUCKET
 
-    def __init__(self, files: Contents, faults: list[str], provable: Callable[[str], bool]) -> None:
+    def __init__(self, files: Files, faults: list[str], provable: Callable[[str], bool]) -> None:
         self._files = files
         self._faults = iter(faults)
         self._provable = provable
@@ -146,7 +146,7 @@ def version_of(key: str) -> str:
     return hashlib.md5(key.encode()).hexdigest()
 
 
-def recorded(index: Index, contents: Contents) -> StateInfo:
+def recorded(index: Index, contents: Files) -> StateInfo:
     """A state of these files."""
     entries = sorted(Entry(key, version_of(key), len(data), "etag", 1000) for key, data in contents.items())
     info = state(1, entries)
@@ -154,7 +154,7 @@ def recorded(index: Index, contents: Contents) -> StateInfo:
     return info
 
 
-def shown_files(contents: Contents) -> Contents:
+def shown_files(contents: Files) -> Files:
     """What a mount has to show: all but hidden keys, and but for what the state has in locks."""
     hidden = hidden_keys(contents)
     return {key: data for key, data in contents.items() if key not in hidden and key.split("/")[0] != "locks"}
@@ -188,7 +188,7 @@ class Client(Kernel):
                 found[here] = attributes.st_size
         return found
 
-    async def reader(self, files: Contents, plan: list[Read], tries: int) -> None:
+    async def reader(self, files: Files, plan: list[Read], tries: int) -> None:
         """Read what the plan says, each file opened once; a read that fails is tried again."""
         keys, handles = sorted(files, key=lambda key: -len(files[key])), dict[str, int]()
         for number, place, shift, size in plan if keys else []:
@@ -231,7 +231,7 @@ def test_a_mount_is_its_state(
     async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
         with Index.open(directory / "index", readonly=True) as index:
             info = index.resolve("latest", BUCKET)
-            shown = Browse(index, BUCKET) if options.browse else OneState(index.tree(info), index.trust)
+            shown = Browse(index, BUCKET) if options.browse else SingleState(index.tree(info), index.trust)
             async with handlers(shown, bucket, options, directory) as ops:
                 client = Client(ops, patch, f"ids/{info.id}" if options.browse else "")
                 async with trio.open_nursery() as nursery:
@@ -240,8 +240,8 @@ def test_a_mount_is_its_state(
                 assert await client.walk() == walked(files)
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rwmfs.fetcher._pauses", lambda: repeat(0.0))
-        patch.setattr("rwmfs.reader.ECHO", float("inf"))
+        patch.setattr("rwmfs.read.fetcher._pauses", lambda: repeat(0.0))
+        patch.setattr("rwmfs.read.reader.ECHO", float("inf"))
         with Index.open(Path(name) / "index") as index:
             recorded(index, contents)
         trio.run(run, Path(name), patch, before)
@@ -252,7 +252,7 @@ def test_a_mount_is_its_state(
 
 
 @asynccontextmanager
-async def handlers(shown: Shown, bucket: Bucket, options: Settings, directory: Path) -> AsyncIterator[Operations]:
+async def handlers(shown: Contents, bucket: Bucket, options: Settings, directory: Path) -> AsyncIterator[Operations]:
     """As a session makes them."""
     counters = Counters()
     disk = DiskCache(directory / "cache", options.room, "http://server", BUCKET) if options.room else None

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from rwm.errors import MountError
-from rwmfs.mountpoint import MOUNTINFO, mounted_at, prepare, unmount
+from rwmfs.mount.mountpoint import MOUNTINFO, mounted_at, prepare_mountpoint, unmount
 from tests.mount.conftest import REPOSITORY, Filesystem, Serve, wait_until
 
 FILES = {
@@ -272,7 +272,7 @@ def test_places_that_cannot_be_mounted_on(serve: Serve, tmp_path: Path) -> None:
         tmp_path / "full": "not empty",
     }.items():
         with pytest.raises(MountError, match=message):
-            prepare(place)
+            prepare_mountpoint(place)
 
 
 def command_for(place: Path, *arguments: str) -> list[str | Path]:

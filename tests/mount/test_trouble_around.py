@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from bench.proxy import Proxy, Stall
-from rwm.capture import capture
 from rwm.index import Index
+from rwm.states.capture import capture_state
 from tests.mount.conftest import wait_until
 from tests.mount.trouble import Mounted, Recorded, below, content, mounted, named
 from tests.servers import Server
@@ -112,7 +112,7 @@ def test_what_has_no_version_is_overwritten(recorded: Recorded, proxy: Proxy, tm
     recorded.s3.client.put_bucket_versioning(**suspended)  # type: ignore[arg-type]
     recorded.s3.put(recorded.bucket, "old", b"before")
     with Index.open(recorded.index) as index:
-        recorded.state = capture(recorded.s3, index, recorded.bucket).id
+        recorded.state = capture_state(recorded.s3, index, recorded.bucket).id
     assert recorded.version("old") == "null"
     with mounted(recorded, proxy, tmp_path) as mount:
         recorded.s3.put(recorded.bucket, "old", b"after!")
@@ -132,7 +132,7 @@ def moved_away(recorded: Recorded) -> None:
         recorded.index.with_name(recorded.index.name + end).unlink(missing_ok=True)
     with Index.open(recorded.index) as index:
         recorded.s3.put(recorded.bucket, "config", b"another")
-        capture(recorded.s3, index, recorded.bucket)
+        capture_state(recorded.s3, index, recorded.bucket)
 
 
 def overwritten(recorded: Recorded) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bench.proxy import Action, Proxy, Rule, matching
-from rwm.capture import capture
 from rwm.index import Index
 from rwm.s3 import S3
-from rwmfs.mountpoint import mounted_at
+from rwm.states.capture import capture_state
+from rwmfs.mount.mountpoint import mounted_at
 from tests.contract.buckets import at_once, versioned
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.servers import Server
@@ -47,7 +47,7 @@ class Recorded:
         self.index = directory / "index.sqlite"
         at_once(lambda item: self.s3.put(self.bucket, *item), files.items())
         with Index.open(self.index) as index:
-            self.state = capture(self.s3, index, self.bucket).id
+            self.state = capture_state(self.s3, index, self.bucket).id
 
     def version(self, key: str) -> str:
         """The version of a key that the state has."""

@@ -12,9 +12,9 @@ import trio
 from rwm.errors import NotFound
 from rwm.model import Entry, ObjectReader, StateInfo, TreeNode
 from rwm.names import hidden_keys
-from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher
-from rwmfs.reader import Reader
+from rwmfs.read.counters import Counters
+from rwmfs.read.fetcher import Fetcher
+from rwmfs.read.reader import Reader
 
 STATE_ID = "1234567890abcdef" * 4
 

@@ -11,8 +11,8 @@ from typing import Any
 import pyfuse3
 import pytest
 
-from rwmfs.operations import Operations
-from rwmfs.tree import ROOT_INODE
+from rwmfs.fuse.operations import Operations
+from rwmfs.tree.inodes import ROOT_INODE
 
 CONTEXT: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0o022)
 ROOM = 3

@@ -10,10 +10,9 @@ from typing import IO, Any
 
 from rwm.errors import AccessDenied, NotFound
 from rwm.model import ObjectVersion
-from rwm.pages import Page
-from rwm.policy import Policy
-from rwm.s3 import S3, DeleteFailure
-from rwm.siblings import Level
+from rwm.s3 import S3, DeleteFailure, Policy
+from rwm.s3.listing.pages import Page
+from rwm.s3.listing.sibling_order import Level
 from rwm.times import SECOND
 
 START = 1_700_000_000_000

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 import trio
 import trio.testing
 
-from rwmfs.counters import Counters
-from rwmfs.fetcher import Fetcher
-from rwmfs.keeper import Store
-from rwmfs.openobject import OpenObject
-from rwmfs.reader import Reader
+from rwmfs.read.async_store import Store
+from rwmfs.read.counters import Counters
+from rwmfs.read.fetcher import Fetcher
+from rwmfs.read.open_object import OpenObject
+from rwmfs.read.reader import Reader
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for
 
 MIB = 1 << 20

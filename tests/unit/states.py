@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from rwm.index import Index
 from rwm.model import Entry, Origin, StateInfo, StateTree
-from rwm.statefile import identified
+from rwm.statefile.canonical import identified
 
 BUCKET = "bucket1"
 

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from rwm.cli import boundary
 from rwm.cli.main import cli
+from rwm.console import boundary
 
 
 class Terminal:

@@ -13,23 +13,26 @@ from typing import Any
 import click
 import pytest
 
-from rwm import config, embedded_config, errors, policy
-from rwm.backup import BackupResult, Report
+from rwm import config, errors
+from rwm.backup.service import BackupResult, Report
 from rwm.cli import backup as backup_command
-from rwm.cli import boundary, output, statefiles
 from rwm.cli import prune as prune_command
-from rwm.comparison import Contradiction, Judged
+from rwm.cli import state_files as statefiles
+from rwm.console import boundary, output
+from rwm.embedded import settings as embedded_config
 from rwm.model import Entry, RecordedState, StateInfo
-from rwm.prune import PrunePlan
-from rwm.restic import Result
-from rwm.statefile import entry_json
-from rwm.storage import StorageInfo
-from rwm.sync import BroughtIn, Rejected
-from rwmfs import cachecli
+from rwm.restic.run import Result
+from rwm.retention.prune import PrunePlan
+from rwm.statefile.canonical import entry_json
+from rwm.states.comparison import Contradiction, Judged
+from rwm.states.sync import Rejected, SyncResult
+from rwm.storage import policy
+from rwm.storage.service import StorageInfo
+from rwmfs.cli import cache as cachecli
+from tests import ROOT
 from tests import help as help_texts
 from tests.mount import test_trouble, test_trouble_around
 
-ROOT = help_texts.ROOT
 README = ROOT / "README.md"
 DOCS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 WRITTEN = [path for path in DOCS if path != help_texts.COMMANDS]
@@ -245,7 +248,7 @@ INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
 REJECTED = [Rejected("rwm/states/x", "v", "w")]
-CAME = BroughtIn([INFO], REJECTED, REJECTED)
+CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [Judged(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 

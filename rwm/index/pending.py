@@ -1,0 +1,104 @@
+"""A state that is about to be recorded, as what it has otherwise than the state before it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rwm.index.connection import errors, transaction
+from rwm.index.ledger import Ledger
+from rwm.index.packed import pack, unpack
+from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state, record
+from rwm.model import Change, Entry, StateInfo, StoredFile, Trust
+from rwm.names import component_hidden_reason, split
+
+Differences = Callable[[str | None], Iterable[Change]]
+"""From the id of the state before (None without one) to what the new one has otherwise, sorted by key."""
+
+
+class PendingState:
+    """The differences are kept in a temporary table: one arrival at a time.
+
+    Another process may put a state between before the new one is written; then they are found out again.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, differences: Differences) -> None:
+        self._connection = connection
+        self._path = path
+        self._differences = differences
+        self.info = info
+        self._compare()
+
+    def _compare(self) -> None:
+        with errors(self._path), self._reading():
+            self.before = self._previous()
+            _spool(self._connection, self._differences(self.before))
+            (self.count,) = self._connection.execute("SELECT count(*) FROM temp.changed").fetchone()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What is read inside is of one moment, whatever other processes write."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+                self._connection.execute("COMMIT")
+
+    def changes(self) -> Iterator[Change]:
+        """The differences from the state :attr:`before`, :attr:`count` of them, sorted by key."""
+        with errors(self._path):
+            for path, name, version_id, size, etag, modified, _ in self._connection.execute(
+                "SELECT * FROM temp.changed ORDER BY rowid"
+            ):
+                key = path + unpack(name)
+                gone = version_id is None
+                yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), modified))
+
+    def record(self, trust: Trust, stored: StoredFile | None) -> bool:
+        """Write the state, in one short transaction. False when it is there already."""
+        while not self._is_there():
+            if self.try_to_record(trust, stored):
+                return True
+            self._compare()
+        return False
+
+    def try_to_record(self, trust: Trust, stored: StoredFile | None) -> bool:
+        """Write the state, unless the state before is another one by now."""
+        with errors(self._path), transaction(self._connection):
+            if self._is_there() or self._previous() != self.before:
+                return False
+            bucket = bucket_id(self._connection, self.info.bucket, create=True)
+            record(self._connection, self.info, free_moment(self._connection, bucket, self.info.captured_at))
+            Ledger(self._connection, self._path).describe(self.info, trust, stored)
+            return True
+
+    def _is_there(self) -> bool:
+        with errors(self._path):
+            return is_recorded(self._connection, self.info)
+
+    def _previous(self) -> str | None:
+        bucket = bucket_id(self._connection, self.info.bucket)
+        moment = free_moment(self._connection, bucket, self.info.captured_at)
+        return previous_state(self._connection, bucket, moment)
+
+
+def _spool(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+    """``version_id`` is NULL where a key vanished."""
+    connection.execute("DROP TABLE IF EXISTS temp.changed")
+    connection.execute(
+        "CREATE TEMP TABLE changed (path TEXT, name ANY, version_id ANY, size INTEGER, etag ANY, "
+        "last_modified INTEGER, hidden INTEGER) STRICT"
+    )
+    connection.executemany("INSERT INTO temp.changed VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, changes))
+
+
+def _row(change: Change) -> tuple[object, ...]:
+    path, name = split(change.key)
+    hidden = component_hidden_reason(name) is not None
+    if change.entry is None:
+        return path, pack(name), None, None, None, None, hidden
+    _, version_id, size, etag, last_modified = change.entry
+    return path, pack(name), pack(version_id), size, pack(etag), last_modified, hidden

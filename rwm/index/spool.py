@@ -1,0 +1,135 @@
+"""A state on its way into the index: spooled to a temporary table, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from rwm.errors import BadResponse, BadState
+from rwm.index.connection import TEMPORARY, errors
+from rwm.model import Change, Entry
+from rwm.statefile import entry_text
+from rwm.times import parse_iso
+
+_BATCH = 1000
+
+
+class StateSpool:
+    """Entries in any order in, sorted by key out. Nothing of it is seen in the index until it is recorded.
+
+    What is kept of an entry is its line of the canonical form, so that the state's id is a matter of reading.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        with errors(TEMPORARY):
+            connection.execute("DROP TABLE IF EXISTS temp.incoming")
+            connection.execute(
+                "CREATE TEMP TABLE incoming (key TEXT PRIMARY KEY, size INTEGER, line TEXT) STRICT, WITHOUT ROWID"
+            )
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Spool entries. Raises BadResponse when a key comes twice: the listing was not one."""
+        self._insert((entry[0], entry[2], entry_text(entry)) for entry in entries)
+
+    def add_latest(self, latest: Iterable[Change]) -> None:
+        """Spool what is said to be the latest of each key; of a deleted key nothing is kept in the end.
+
+        Raises BadResponse when a key comes twice, also once deleted and once not, before it takes the next one.
+        """
+        self._insert((key, 0, None) if entry is None else (key, entry.size, entry_text(entry)) for key, entry in latest)
+        with errors(TEMPORARY):
+            self._connection.execute("DELETE FROM temp.incoming WHERE line IS NULL")
+
+    def _insert(self, rows: Iterable[tuple[str, int, str | None]]) -> None:
+        with errors(TEMPORARY):
+            self._connection.execute("BEGIN")
+            try:
+                self._connection.executemany("INSERT INTO temp.incoming VALUES (?, ?, ?)", rows)
+            except sqlite3.IntegrityError as error:
+                raise BadResponse("a key was listed twice, in two places of the version listing") from error
+            finally:
+                self._end()
+
+    def clear(self) -> None:
+        """Forget what is spooled."""
+        with errors(TEMPORARY):
+            self._connection.execute("DELETE FROM temp.incoming")
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make another state of the one that is spooled. Raises BadState for a key to remove that is not there."""
+        with errors(TEMPORARY):
+            self._connection.execute("BEGIN")
+            try:
+                for key, entry in changes:
+                    if entry is not None:
+                        row = (key, entry.size, entry_text(entry))
+                        self._connection.execute("INSERT OR REPLACE INTO temp.incoming VALUES (?, ?, ?)", row)
+                    elif not self._connection.execute("DELETE FROM temp.incoming WHERE key = ?", (key,)).rowcount:
+                        raise BadState(f"the key {key!r} is removed, but the state before does not have it")
+            finally:
+                self._end()
+
+    def _end(self) -> None:
+        if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+            self._connection.execute("COMMIT")
+
+    def totals(self) -> tuple[int, int]:
+        """(number of objects, sum of their bytes)."""
+        with errors(TEMPORARY):
+            # In two halves: the sizes in a file of someone else may have a sum that is more than SQLite can hold.
+            objects, high, low = self._connection.execute(
+                "SELECT count(*), coalesce(sum(size >> 32), 0), coalesce(sum(size & 0xffffffff), 0) FROM temp.incoming"
+            ).fetchone()
+        return int(objects), (int(high) << 32) + int(low)
+
+    def lines(self) -> Iterator[str]:
+        """The lines of the canonical form but its header, sorted by key (by byte)."""
+        with errors(TEMPORARY):
+            cursor = self._connection.execute("SELECT line FROM temp.incoming ORDER BY key")
+            while rows := cursor.fetchmany(_BATCH):
+                for (line,) in rows:
+                    yield line
+
+    def entries(self) -> Iterator[Entry]:
+        """All of them, sorted by key (by byte)."""
+        return map(_entry, self.lines())
+
+    def differences(self, before: Iterable[Entry]) -> Iterator[Change]:
+        """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""
+        with errors(TEMPORARY):
+            cursor = self._connection.execute("SELECT key, line FROM temp.incoming ORDER BY key")
+            yield from _differences(iter(before), cursor)
+
+    def close(self) -> None:
+        """Free the space."""
+        with errors(TEMPORARY):
+            self._connection.execute("DROP TABLE IF EXISTS temp.incoming")
+
+
+def _entry(line: str) -> Entry:
+    value = json.loads(line)
+    return Entry(**{**value, "last_modified": parse_iso(value["last_modified"])})
+
+
+def _differences(before: Iterator[Entry], after: Iterator[tuple[str, str]]) -> Iterator[Change]:
+    old, new = next(before, None), next(after, None)
+    while old is not None and new is not None:
+        key, line = new
+        if old.key == key:
+            if entry_text(old) != line:
+                yield Change(key, _entry(line))
+            old, new = next(before, None), next(after, None)
+        elif old.key < key:
+            yield Change(old.key, None)
+            old = next(before, None)
+        else:
+            yield Change(key, _entry(line))
+            new = next(after, None)
+    while old is not None:
+        yield Change(old.key, None)
+        old = next(before, None)
+    while new is not None:
+        yield Change(new[0], _entry(new[1]))
+        new = next(after, None)

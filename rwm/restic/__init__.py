@@ -1,0 +1,29 @@
+"""restic: how it is run, and what the names in its repository prove about content.
+
+May import the shared words and ``process``.
+Begin reading at ``run.py``: environment, arguments, exit codes.
+"""
+
+from rwm.restic.content import expected_sha256
+from rwm.restic.run import (
+    OnLine,
+    Result,
+    backup_arguments,
+    become_aws,
+    become_restic,
+    environment,
+    forget_arguments,
+    run_restic,
+)
+
+__all__ = [
+    "OnLine",
+    "Result",
+    "backup_arguments",
+    "become_aws",
+    "become_restic",
+    "environment",
+    "expected_sha256",
+    "forget_arguments",
+    "run_restic",
+]

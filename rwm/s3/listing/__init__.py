@@ -1,0 +1,25 @@
+"""Version listings that are whole: page parsers, the listing check, servers that lose keys, parallel listing.
+
+May import the shared words; it gets an account as a ``Lister``.
+Begin reading at ``interface.py``, then ``history.py``: every key of a bucket with its versions.
+"""
+
+from rwm.s3.listing.check import ListingCheck, by_key, is_torn
+from rwm.s3.listing.history import histories, readings
+from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
+from rwm.s3.listing.per_directory import DirectoryLister
+from rwm.s3.listing.sibling_order import Level
+
+__all__ = [
+    "DirectoryLister",
+    "Level",
+    "ListingCheck",
+    "Page",
+    "UploadPage",
+    "by_key",
+    "histories",
+    "is_torn",
+    "parse_page",
+    "parse_uploads",
+    "readings",
+]

@@ -1,0 +1,253 @@
+"""The entries of a version listing, read by one pattern for the page instead of an XML parser. Pure.
+
+All entries of a page are written by one piece of code: the same elements in the same order. So the first
+``<Version>`` and the first ``<DeleteMarker>`` of a page tell a pattern, and where it matches one entry after another
+from the first to the last without a gap, its groups are what an XML parser would find. Where it does not, or where a
+text needs an XML parser's care, nothing is read here, and the parser decides (:mod:`rwm.s3.listing.pages`).
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from datetime import date
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from rwm.errors import BadResponse
+from rwm.model import ObjectVersion
+
+PLACE = b"<Version/>"
+"""What stands in the rest of a page for the run of its entries."""
+
+_KINDS = ("Version", "DeleteMarker")
+_LAYOUT_LIMIT = 4096  # characters of a first entry: it comes from a server that may mean harm
+_ELEMENTS_LIMIT = 40
+# Refused by XML parsers, or changed (a carriage return becomes a line feed).
+_CONTROLS = bytes(range(0x09)) + bytes(range(0x0B, 0x20))
+_NEVER = (b"\xef\xbf\xbe", b"\xef\xbf\xbf", b"]]>")
+
+_KEY, _ID, _LATEST, _DAY, _CLOCK, _MS, _ETAG, _SIZE = range(8)
+_QUOTE = '(?:&quot;|&#34;|")?'
+_MARKER_FIELDS = {
+    "Key": ((_KEY,), "([^<]+)"),
+    "VersionId": ((_ID,), "([^<&]*)"),
+    "IsLatest": ((_LATEST,), "(true|false)"),
+    "LastModified": ((_DAY, _CLOCK, _MS), r"([0-9-]{10})T([0-9:]{8})(?:\.([0-9]{3})[0-9]*)?Z"),
+}
+_VERSION_FIELDS = {
+    **_MARKER_FIELDS,
+    "ETag": ((_ETAG,), f'{_QUOTE}([^<&"]*){_QUOTE}'),
+    "Size": ((_SIZE,), "([0-9]{1,18})"),
+}
+_REFERENCE = re.compile("&(?:(amp|lt|gt|quot|apos)|#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7})));")
+_PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+
+class NotPlain(Exception):
+    """The entries are not of the kind that is read here."""
+
+
+class Split(NamedTuple):
+    """A page: ``run`` from its first entry to the end of its last, and the ``rest`` with :data:`PLACE` in its place."""
+
+    run: bytes
+    rest: bytes
+
+
+def split(body: bytes) -> Split:
+    """Cut the entries out of a page. Raises NotPlain where there are none."""
+    starts = [at for kind in _KINDS if (at := body.find(f"<{kind}>".encode())) >= 0]
+    stops = [at + len(kind) + 3 for kind in _KINDS if (at := body.rfind(f"</{kind}>".encode())) >= 0]
+    if not (starts and stops and min(starts) < max(stops)):
+        raise NotPlain
+    start, stop = min(starts), max(stops)
+    return Split(body[start:stop], body[:start] + PLACE + body[stop:])
+
+
+def read_run(run: bytes, *, encoded: bool) -> list[ObjectVersion]:
+    """The entries, names percent-decoded if they are ``encoded``.
+
+    Raises NotPlain, or the ValueError of a text that is not UTF-8, whenever an XML parser could see anything else.
+    """
+    if len(run.translate(None, _CONTROLS)) != len(run) or any(never in run for never in _NEVER):
+        raise NotPlain
+    text = run.decode()
+    layouts = [layout for kind in _KINDS if (layout := _layout(text, kind))]
+    if not layouts:
+        raise NotPlain
+    # The last group takes what no entry matches, to the end: only the last match can have it.
+    rows = re.findall("|".join([*(layout.pattern for layout in layouts), r"([\s\S]+)"]), text)
+    if rows[-1][-1]:
+        raise NotPlain
+    columns = list(zip(*rows, strict=True))[:-1]
+    fields = _fields(columns, layouts)
+    times = [
+        _DAYS[day] + _CLOCKS[clock] + (int(ms) if ms else 0)
+        for day, clock, ms in zip(fields[_DAY], fields[_CLOCK], fields[_MS], strict=True)
+    ]
+    markers: Sequence[bool]
+    if layouts[0].kind == "DeleteMarker":
+        markers = [True] * len(rows)
+    elif len(layouts) == 1:
+        markers = [False] * len(rows)
+    else:
+        key = layouts[0].groups.index(_KEY)
+        markers = [not name for name in columns[key]]
+    return list(
+        map(
+            partial(tuple.__new__, ObjectVersion),  # what _make does, without looking at the length
+            zip(
+                _names(fields[_KEY], encoded),
+                [version or "null" for version in fields[_ID]],
+                [latest == "true" for latest in fields[_LATEST]],
+                markers,
+                [int(size) if size else 0 for size in fields[_SIZE]],
+                fields[_ETAG],
+                times,
+                strict=True,
+            ),
+        )
+    )
+
+
+# --- what the first entry tells ------------------------------------------------------------------------------
+
+
+class _Layout(NamedTuple):
+    """The pattern of one kind of entry, and which field each of its groups is."""
+
+    kind: str
+    pattern: str
+    groups: list[int]
+
+
+def _layout(text: str, kind: str) -> _Layout | None:
+    """From the first entry of that kind, or None when there is none."""
+    start = text.find(f"<{kind}>")
+    if start < 0:
+        return None
+    stop = text.find(f"</{kind}>", start, start + _LAYOUT_LIMIT)
+    if stop < 0:
+        raise NotPlain
+    try:
+        first = ET.fromstring(text[start : stop + len(kind) + 3])  # noqa: S314 - 4 KiB, no document type
+    except ET.ParseError:
+        raise NotPlain from None
+    if sum(1 for _ in first.iter()) > _ELEMENTS_LIMIT:
+        raise NotPlain
+    fields = _VERSION_FIELDS if kind == "Version" else _MARKER_FIELDS
+    groups: list[int] = []
+    pattern = "".join(_element(child, fields, groups) for child in first)
+    needed = range(8) if kind == "Version" else range(6)
+    if sorted(groups) != [*needed]:
+        raise NotPlain
+    return _Layout(kind, f"<{kind}>{pattern}</{kind}>", groups)
+
+
+def _element(element: ET.Element, fields: dict[str, tuple[tuple[int, ...], str]], groups: list[int]) -> str:
+    name = re.escape(element.tag)
+    if len(element):
+        return f"<{name}>{''.join(_element(child, {}, groups) for child in element)}</{name}>"
+    numbers, pattern = fields.get(element.tag, ((), "[^<&]*"))
+    groups.extend(numbers)
+    return f"<{name}>{pattern}</{name}>"
+
+
+def _fields(columns: Sequence[tuple[str, ...]], layouts: Sequence[_Layout]) -> list[Sequence[str]]:
+    """One column for each field, whichever kind an entry is of."""
+    fields: list[Sequence[str]] = [[""] * len(columns[0])] * 8
+    at = 0
+    for number, layout in enumerate(layouts):
+        for field in layout.groups:
+            here = columns[at]
+            fields[field] = [one or other for one, other in zip(fields[field], here, strict=True)] if number else here
+            at += 1
+    return fields
+
+
+# --- values --------------------------------------------------------------------------------------------------
+
+
+def _names(texts: Sequence[str], encoded: bool) -> Sequence[str]:
+    """All keys of the page at once: as one text, separated by what no key has."""
+    joined = "\0".join(texts)
+    if "&" in joined:
+        joined = _dereferenced(joined)
+    if encoded:
+        joined = decode_url(joined.replace("%2F", "/"))
+    names = joined.split("\0")
+    if len(names) != len(texts):
+        raise NotPlain
+    return names
+
+
+def _dereferenced(text: str) -> str:
+    def meant(found: re.Match[str]) -> str:
+        name, digits, decimal = found.groups()
+        if name:
+            return _PREDEFINED[name]
+        code = int(digits, 16) if digits else int(decimal)
+        if code in (0x9, 0xA, 0xD) or 0x20 <= code <= 0xD7FF or 0xE000 <= code <= 0xFFFD or 0x10000 <= code <= 0x10FFFF:
+            return chr(code)
+        raise NotPlain
+
+    if text.count("&") != len(_REFERENCE.findall(text)):
+        raise NotPlain
+    return _REFERENCE.sub(meant, text)
+
+
+def decode_url(text: str) -> str:
+    """Percent-decoded; ``+`` is a space, for servers that encode keys as forms (they send ``+`` as %2B)."""
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadResponse(f"the key {text} is not UTF-8") from error
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+class _Days(dict[str, int]):
+    """Milliseconds at the start of a day, by its date. Raises ValueError for what is none."""
+
+    def __missing__(self, text: str) -> int:
+        if len(self) > 100_000:
+            self.clear()
+        year, month, day = map(int, text.split("-"))
+        self[text] = found = (date(year, month, day).toordinal() - _EPOCH) * 86_400_000
+        return found
+
+
+class _Clocks(dict[str, int]):
+    """Milliseconds since midnight, by the time of day: at most 86,400 of them."""
+
+    def __missing__(self, text: str) -> int:
+        hours, minutes, seconds = map(int, text.split(":"))
+        if len(text) != 8 or hours > 23 or minutes > 59 or seconds > 59:
+            raise ValueError(f"not a time of day: {text!r}")
+        self[text] = found = ((hours * 60 + minutes) * 60 + seconds) * 1000
+        return found
+
+
+_DAYS, _CLOCKS = _Days(), _Clocks()
+
+
+def parse_timestamp(text: str) -> int:
+    """``2026-11-23T09:34:50.123Z`` as milliseconds; more digits are cut. Raises ValueError."""
+    day, _, clock = text[:19].partition("T")
+    tail = text[19:]
+    if tail == "Z":
+        return _DAYS[day] + _CLOCKS[clock]
+    if tail[:1] != "." or tail[-1:] != "Z":
+        raise ValueError(f"not a UTC time: {text!r}")
+    return _DAYS[day] + _CLOCKS[clock] + int((tail[1:-1] + "000")[:3])
+
+
+__all__ = ["PLACE", "NotPlain", "Split", "decode_url", "parse_timestamp", "read_run", "split"]

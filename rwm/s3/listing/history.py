@@ -1,0 +1,66 @@
+"""The history of every key in a bucket, in an order in which restic may be at work meanwhile."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from rwm.model import OWN_PREFIX, ObjectVersion
+from rwm.s3.listing.check import by_key
+from rwm.s3.listing.interface import Lister
+from rwm.s3.listing.parallel import spread
+
+T = TypeVar("T")
+_FIRST = ("snapshots/", "index/")
+_LAST = "data/"
+
+
+def histories(
+    s3: Lister, bucket: str, *, own: bool = False, concurrency: int | None = 1
+) -> Iterator[Iterator[list[ObjectVersion]]]:
+    """The keys without a prefix, then one iterator for each top-level prefix; RWM's ``own`` only if asked for.
+
+    Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`readings`.
+    """
+    return readings(s3, bucket, by_key, own=own, concurrency=concurrency)
+
+
+def readings(
+    s3: Lister,
+    bucket: str,
+    read: Callable[[Iterable[ObjectVersion]], Iterator[T]],
+    *,
+    own: bool = False,
+    concurrency: int | None = 1,
+) -> Iterator[Iterator[T]]:
+    """What ``read`` makes of the listing of each part of the bucket, in constant memory.
+
+    All entries of a key are in one part, next to each other, newest first. ``data/`` is listed by so many connections
+    (None: as many as the server is faster with) when all else is done; ``read`` is called in their threads then.
+    """
+    prefixes: set[str] = set()
+
+    def roots() -> Iterator[ObjectVersion]:
+        for level in s3.level(bucket):
+            prefixes.update(level.prefixes)
+            yield from level.versions
+
+    listing = roots()
+    yield read(listing)
+    deque(listing, maxlen=0)  # whoever does not care for these keys needs the prefixes all the same
+    for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
+        if prefix == _LAST:
+            yield spread(s3, bucket, prefix, read, concurrency)
+        else:
+            yield read(s3.versions(bucket, prefix))
+
+
+def listing_order(prefixes: Iterable[str]) -> list[str]:
+    """Top-level prefixes in the order to list them: snapshots, indexes, the rest, data last.
+
+    A snapshot that is seen then has its index and packs there already.
+    """
+    rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
+    others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)
+    return sorted(others, key=lambda prefix: (rank.get(prefix, len(_FIRST)), prefix))

@@ -1,0 +1,248 @@
+"""One page of a listing, parsed from its raw XML. Pure.
+
+Formats: the ListObjectVersions and ListMultipartUploads pages of the Amazon S3 API reference. The entries of a page
+are read by :mod:`rwm.s3.listing.entry_pattern` where possible, otherwise by the XML parser: both give the same.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from rwm.errors import BadResponse
+from rwm.model import ObjectVersion
+from rwm.s3.listing.entry_pattern import NotPlain, decode_url, parse_timestamp, read_run, split
+
+T = TypeVar("T")
+_VERSIONS = ("ListVersionsResult", "ListObjectVersionsResult")
+_UPLOADS = ("ListMultipartUploadsResult",)
+_UNKNOWN = "\ufffd"
+# Every character reference, and what XML cannot carry. Ceph RGW sends it all the same, in markers and names of uploads.
+_REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,6})|([0-9]{1,7}));|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
+_MARK = "\ue000"
+_MARKED = re.compile(f"{_MARK}([0-9a-f]+);")
+_SIZES = 1 << 63  # no server has objects of that size, and the index has no room for such a number
+
+
+class Page(NamedTuple):
+    """One page: entries in the server's order (per key newest first), common prefixes, and where it goes on.
+
+    ``next_key`` and ``next_version`` are the markers to send for the page after it; both None on the last one.
+    ``encoded``: the server says that names are percent-encoded.
+    """
+
+    versions: list[ObjectVersion]
+    prefixes: list[str]
+    next_key: str | None
+    next_version: str | None
+    encoded: bool = False
+
+
+class UploadPage(NamedTuple):
+    """One page of unfinished uploads: (key, upload id, time begun), and where it goes on.
+
+    ``next_key`` and ``next_upload`` are the markers to send for the page after it; both empty on the last one.
+    """
+
+    uploads: list[tuple[str, str, int]]
+    next_key: str
+    next_upload: str
+
+
+def parse_page(body: bytes) -> Page:
+    """Parse a ListObjectVersions answer. Raises BadResponse when it is not a whole, well-formed one."""
+    return parse_by_pattern(body) or parse_by_xml(body)
+
+
+def parse_by_pattern(body: bytes) -> Page | None:
+    """The page if its entries can be read without an XML parser: what :func:`parse_by_xml` gives, or None."""
+    try:
+        run, rest = split(body)
+        root, space = _root(rest, "version listing", _VERSIONS)
+        places = [child for child in root if child.tag in (space + "Version", space + "DeleteMarker")]
+        # One place, a child of the root: so the entries stood neither in a comment nor inside of something else.
+        if len(places) != 1 or len(places[0]):
+            return None
+        return _read(root, space, read_run(run, encoded=_is_encoded(root, space)))
+    except (NotPlain, BadResponse, KeyError, ValueError):
+        return None
+
+
+def parse_by_xml(body: bytes) -> Page:
+    """The page as an XML parser sees it. Raises BadResponse."""
+    what = "version listing"
+    root, space = _root(body, what, _VERSIONS)
+    return _whole(what, lambda: _read(root, space, None))
+
+
+def parse_uploads(body: bytes) -> UploadPage:
+    """Parse a ListMultipartUploads answer for which no encoding was asked. Raises BadResponse.
+
+    With one, Ceph RGW encodes the keys and does not say so, and SeaweedFS says so and does not encode them.
+    """
+    what = "listing of uploads"
+    root, space = _root(body, what, _UPLOADS)
+    return _whole(what, lambda: _read_uploads(root, space))
+
+
+def _whole(what: str, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadResponse(f"the {what} has a malformed entry ({error!r})") from error
+
+
+# --- XML -----------------------------------------------------------------------------------------------------
+
+
+def _root(body: bytes, what: str, tags: tuple[str, ...]) -> tuple[ET.Element, str]:
+    """The root element and its namespace, as it stands before the tags in it."""
+    # Every document type that the parser would see is seen here, because UTF-8 is all that it may be.
+    if not _is_utf8(body):
+        raise BadResponse(f"the {what} is not UTF-8")
+    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+        raise BadResponse(f"the {what} carries a document type, which no S3 server sends")
+    try:
+        root = _parsed(body)
+    except ET.ParseError as error:
+        raise BadResponse(f"the {what} is not well-formed XML ({error})") from error
+    except ValueError as error:
+        raise BadResponse(f"the {what} has a malformed entry ({error!r})") from error
+    tag = root.tag
+    space = tag[: tag.index("}") + 1] if tag.startswith("{") else ""
+    if tag[len(space) :] not in tags:
+        raise BadResponse(f"expected a {what}, got <{tag[len(space) :]}>")
+    return root, space
+
+
+def _parsed(body: bytes) -> ET.Element:
+    """The document; one that XML cannot carry is parsed with a mark and a number for every such character.
+
+    Raises ParseError, and ValueError for what is no character at all.
+    """
+    try:
+        return _utf8(body)
+    except ET.ParseError:
+        if not _REFERENCE.search(body):
+            raise
+
+    def marked(found: re.Match[bytes]) -> bytes:
+        digits, decimal = found.group(1), found.group(2)
+        code = int(digits, 16) if digits else int(decimal) if decimal else ord(found.group().decode())
+        return f"{_MARK}{code:x};".encode()
+
+    body = body.replace(_MARK.encode(), f"&#x{ord(_MARK):x};".encode())
+    root = _utf8(_REFERENCE.sub(marked, body))
+    for element in root.iter():
+        if element.text and _MARK in element.text:
+            element.text = _MARKED.sub(lambda found: chr(int(found.group(1), 16)), element.text)
+            element.text.encode()  # a surrogate is no character
+    return root
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in body[:2]  # UTF-16 without a mark
+
+
+def _utf8(body: bytes) -> ET.Element:
+    """Parsed, whatever encoding it says it is in."""
+    return ET.fromstring(body, ET.XMLParser(encoding="utf-8"))  # noqa: S314 - no document type, so no entities
+
+
+def _head(root: ET.Element, space: str) -> dict[str, str]:
+    return {child.tag[len(space) :]: child.text or "" for child in root if len(child) == 0}
+
+
+# --- version listings ----------------------------------------------------------------------------------------
+
+
+def _is_encoded(root: ET.Element, space: str) -> bool:
+    """Whether names are percent-encoded is said by the answer, not by the request."""
+    return (root.findtext(f"{space}EncodingType") or "").lower() == "url"
+
+
+def _read(root: ET.Element, space: str, entries: list[ObjectVersion] | None) -> Page:
+    """The page under ``root``; its ``entries``, if they are read already."""
+    head, encoded = _head(root, space), _is_encoded(root, space)
+    decode = decode_url if encoded else str
+    common = space + "CommonPrefixes"
+    prefixes = [decode(part.text or "") for child in root if child.tag == common for part in child]
+    versions = _versions(root, space, decode) if entries is None else entries
+    if head["IsTruncated"].strip().lower() != "true":
+        return Page(versions, prefixes, None, None, encoded)
+    if not head.get("NextKeyMarker"):
+        raise BadResponse("the version listing is truncated but does not say where it goes on")
+    listed = [*prefixes[-1:], *(entry.key for entry in versions[-1:])]
+    next_key = _next_key(head["NextKeyMarker"], listed, decode)
+    return Page(versions, prefixes, next_key, head.get("NextVersionIdMarker", ""), encoded)
+
+
+def _next_key(text: str, listed: list[str], decode: Callable[[str], str]) -> str:
+    """The marker to go on from: what was ``listed`` last, in whichever form the server says it.
+
+    Ceph RGW encodes names but not this marker, other servers both or neither. A marker that is read wrongly skips
+    keys or goes back, so one that could be read in two ways and is not what was listed last is an error.
+    """
+    if _UNKNOWN in text and decode is not decode_url:
+        raise BadResponse(f"the listing cannot go on after {text!r}: the server does not say the key's exact name")
+    if text in listed:
+        return text
+    decoded = decode(text)
+    if decoded != text and decoded not in listed:
+        raise BadResponse(f"the listing goes on after {text!r}, which it did not list")
+    return decoded
+
+
+def _versions(root: ET.Element, space: str, decode: Callable[[str], str]) -> list[ObjectVersion]:
+    version, marker, size_of = space + "Version", space + "DeleteMarker", len(space)
+    return [
+        _version({part.tag[size_of:]: part.text for part in child}, child.tag == marker, decode)
+        for child in root
+        if child.tag in (version, marker)
+    ]
+
+
+def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[str], str]) -> ObjectVersion:
+    key = field["Key"]
+    if not key:
+        raise ValueError("entry without a key")
+    return ObjectVersion(
+        decode(key),
+        field.get("VersionId") or "null",
+        field["IsLatest"] == "true",
+        is_marker,
+        0 if is_marker else _size(field["Size"] or ""),
+        "" if is_marker else (field.get("ETag") or "").strip('"'),
+        parse_timestamp(field["LastModified"] or ""),
+    )
+
+
+def _size(text: str) -> int:
+    size = int(text)
+    if not 0 <= size < _SIZES:
+        raise ValueError(f"a size of {size} bytes")
+    return size
+
+
+# --- listings of uploads -------------------------------------------------------------------------------------
+
+
+def _read_uploads(root: ET.Element, space: str) -> UploadPage:
+    head = _head(root, space)
+    uploads = []
+    for child in root.iter(space + "Upload"):
+        field = {part.tag[len(space) :]: part.text or "" for part in child}
+        if not (field["Key"] and field["UploadId"]):
+            raise ValueError("upload without a key or an id")
+        uploads.append((field["Key"], field["UploadId"], parse_timestamp(field["Initiated"])))
+    if head["IsTruncated"].strip().lower() != "true":
+        return UploadPage(uploads, "", "")
+    if not (head.get("NextKeyMarker") or head.get("NextUploadIdMarker")):
+        raise BadResponse("the listing of uploads is truncated but does not say where it goes on")
+    return UploadPage(uploads, head.get("NextKeyMarker", ""), head.get("NextUploadIdMarker", ""))

@@ -1,0 +1,135 @@
+"""Capture: make a state of what a bucket holds, as of a second that is over, and lose nothing that came later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from threading import Lock
+
+from rwm.errors import BadResponse, Refused, UsageError
+from rwm.index import Index, StateSpool
+from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
+from rwm.s3 import S3
+from rwm.s3.listing import readings
+from rwm.statefile import NUMBERS, identified_by_lines
+from rwm.states.current import current_at
+from rwm.states.publish import publish_state
+from rwm.times import SECOND, iso
+
+_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+_SETTLE = 0.2  # seconds
+_REPORTED = 1000  # versions between two reports of progress
+
+Progress = Callable[[int, int], None]
+
+
+def capture_state(
+    s3: S3,
+    index: Index,
+    bucket: str,
+    *,
+    at: int | None = None,
+    origin: Origin = "capture",
+    outcome: Outcome | None = None,
+    concurrency: int | None = None,
+    progress: Progress = lambda count, size: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> StateInfo:
+    """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
+
+    ``concurrency`` connections list ``data/``; None means as many as the server is faster with.
+
+    The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
+    with the number of versions listed since the last call and their bytes, ``warn`` with what the user should know.
+    Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for sizes that
+    cannot be, and the errors of S3 and of the index; nothing is recorded then.
+    """
+    versioning = s3.versioning(bucket)
+    if versioning == "Suspended":
+        warn(
+            f"versioning of bucket {bucket} is suspended: what is overwritten now is gone, and no state brings it back"
+        )
+    elif not versioning:
+        raise Refused(
+            f"bucket {bucket} has no versioning: what is overwritten is gone, and no state could bring it back",
+            hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
+        )
+    second = _second(s3, bucket, at)
+    spool = index.incoming()
+    try:
+        report = _one_at_a_time(progress)
+        read = partial(_entries, second=second, born_later=at is None, progress=report)
+        for part in readings(s3, bucket, read, concurrency=concurrency):
+            spool.add(part)
+        objects, size = spool.totals()
+        if size >= NUMBERS:
+            raise BadResponse(f"bucket {bucket}: {objects} objects have {size} bytes, says the server, which cannot be")
+        return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
+    finally:
+        spool.close()
+
+
+def _second(s3: S3, bucket: str, at: int | None) -> int:
+    """The second that the state is of: the newest that is over by the server's own clock, or the one asked for.
+
+    Some servers know only whole seconds, so the one that runs when we ask is waited out.
+    """
+    now = s3.server_time(bucket)
+    if at is not None:
+        second = at // SECOND * SECOND
+        if second >= now:
+            raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
+        return second
+    deadline, waited = time.monotonic() + _TICK_LIMIT, False
+    while s3.server_time(bucket) <= now:
+        if time.monotonic() > deadline:
+            raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
+        time.sleep(0.05)
+        waited = True
+    if waited:  # Ceph RGW has been seen to list an entry some milliseconds after the time that it has
+        time.sleep(_SETTLE)
+    return now
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    """For the threads of a listing."""
+    lock = Lock()
+
+    def report(count: int, size: int) -> None:
+        with lock:
+            progress(count, size)
+
+    return report
+
+
+def _entries(listed: Iterable[ObjectVersion], second: int, born_later: bool, progress: Progress) -> Iterator[Entry]:
+    """What was current, key by key; nothing is held, however many versions a key has."""
+    for _, history in groupby(_counted(listed, progress), key=attrgetter("key")):
+        if entry := current_at(history, second, born_later=born_later):
+            yield entry
+
+
+def _counted(listed: Iterable[ObjectVersion], progress: Progress) -> Iterator[ObjectVersion]:
+    """The same, reported a thousand at a time."""
+    count = size = 0
+    for version in listed:
+        yield version
+        count += 1
+        size += version.size
+        if count == _REPORTED:
+            progress(count, size)
+            count = size = 0
+    if count:
+        progress(count, size)
+
+
+def _record(s3: S3, index: Index, spool: StateSpool, info: StateInfo) -> StateInfo:
+    info = identified_by_lines(info, spool.lines())
+    if index.has(info) and index.ledger.stored(info):
+        return info
+    arrival = index.arrival(info, spool)
+    arrival.record("own", publish_state(s3, index, spool, arrival))
+    return info

@@ -1,0 +1,61 @@
+"""A state's copy in its bucket: as a whole now and then, otherwise as what differs from the state before."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from rwm.index import Index, PendingState, StateSpool
+from rwm.model import StoredFile
+from rwm.s3 import S3
+from rwm.statefile import compressed, delta_key, encoded, file_key, full_is_due, header_text, write_delta
+
+
+def publish_state(s3: S3, index: Index, spool: StateSpool, arrival: PendingState) -> StoredFile:
+    """Put the copy into the bucket; which of the two kinds is a matter of size.
+
+    A delta needs a state before it whose own copy is known to be in the bucket, and that of all it builds upon.
+    """
+    info = arrival.info
+    chain = index.ledger.chain(arrival.before) if arrival.before else None
+    if chain and arrival.before:
+        before = arrival.before
+        size = _put(
+            s3,
+            info.bucket,
+            delta_key(info),
+            lambda file: write_delta(info, before, arrival.changes(), arrival.count, file),
+            unless=lambda size: full_is_due(*chain, size),
+        )
+        if size is not None:
+            return StoredFile(size, before)
+
+    def whole(file: IO[bytes]) -> None:
+        with compressed(file) as out:
+            for piece in encoded(header_text(info), spool.lines()):
+                out.write(piece)
+
+    size = _put(s3, info.bucket, file_key(info), whole)
+    assert size is not None
+    return StoredFile(size, None)
+
+
+def _put(
+    s3: S3,
+    bucket: str,
+    key: str,
+    write: Callable[[IO[bytes]], None],
+    unless: Callable[[int], bool] = lambda size: False,
+) -> int | None:
+    """Write an object by way of a temporary file, and return its size; None when that size is one not to write."""
+    with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
+        write(file)
+        file.flush()
+        size = os.fstat(file.fileno()).st_size
+        if unless(size):
+            return None
+        s3.upload(bucket, key, Path(file.name))
+        return size

@@ -1,0 +1,182 @@
+"""The options of ``rwmfs mount``, and the request that they make. ``mount.rwmfs`` asks for the same in its own way."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rwm.console import STATE, current_app
+from rwm.errors import ConfigError
+from rwmfs.cli import fstab_options
+from rwmfs.defaults import CONNECTIONS
+
+if TYPE_CHECKING:
+    from rwm.config import Config
+    from rwmfs.mount import Request
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+BUFFER = "256M"
+MAX_CONNECTIONS = 128
+MAX_ID = 2**32 - 2
+"""The highest uid or gid; the one above it means none."""
+
+
+def parse_size(text: str) -> int:
+    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``, ``0``. Powers of 1024. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size: write it as 256M or 1G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
+
+
+def parse_umask(text: str) -> int:
+    """Permission bits in octal, ``077`` or ``0077``. Raises ValueError."""
+    if not re.fullmatch(r"0?[0-7]{1,3}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a umask: write it in octal, as 077")
+    return int(text, 8)
+
+
+def parse_uid(text: str) -> int:
+    """A user's number or name. Raises ValueError."""
+    return _number_or(text, "user", lambda name: pwd.getpwnam(name).pw_uid)
+
+
+def parse_gid(text: str) -> int:
+    """A group's number or name. Raises ValueError."""
+    return _number_or(text, "group", lambda name: grp.getgrnam(name).gr_gid)
+
+
+def _number_or(text: str, what: str, find: Callable[[str], int]) -> int:
+    if re.fullmatch(r"\d{1,10}", text, re.ASCII) and int(text) <= MAX_ID:
+        return int(text)
+    try:
+        return find(text)
+    except (KeyError, ValueError):  # ValueError: a NUL in it
+        raise ValueError(f"{text!r} is not a {what} on this computer, nor a number") from None
+
+
+def _by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """A callback that makes a number of what was typed, by one of the functions above; nothing stays None."""
+
+    def convert(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), context, parameter) from None
+
+    return convert
+
+
+def _mount_options(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> None:
+    """What ``-o`` says are the defaults of the other options, so what is said outright wins."""
+    if context.resilient_parsing:
+        return
+    defaults = fstab_options.parse(fstab_options.split(values))
+    if current_app(context).config_path is not None:  # named before the command
+        defaults.pop("config", None)
+    context.default_map = defaults
+
+
+def options(command: Command) -> Command:
+    """Give a command the options of a mount; :func:`request` finds them in its context."""
+    path = click.Path(path_type=Path, readable=False)
+    for option in (
+        click.option("--at", metavar="STATE", type=STATE, help="One state: an id or its start, latest, or a UTC time."),
+        click.option(
+            "-o",
+            "mount_options",
+            metavar="OPT[,OPT]...",
+            multiple=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_mount_options,
+            help="As in fstab: allow_other, at=STATE, config=FILE, and so on with _ for -; those of mount(8) too.",
+        ),
+        click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr."),
+        click.option("--allow-other", is_flag=True, help="Let other users read the mount too."),
+        click.option("--uid", metavar="USER", callback=_by(parse_uid), help="Who owns what is shown."),
+        click.option("--gid", metavar="GROUP", callback=_by(parse_gid), help="The group of what is shown."),
+        click.option(
+            "--umask",
+            metavar="MODE",
+            callback=_by(parse_umask),
+            default="0",
+            help="Permissions to take away, octal: 077 keeps all but the owner out.",
+        ),
+        click.option(
+            "--buffer-size",
+            metavar="SIZE",
+            callback=_by(parse_size),
+            default=BUFFER,
+            help=f"Memory for what was read and is on its way (default: {BUFFER}).",
+        ),
+        click.option(
+            "--cache-dir", metavar="DIR", type=path, help="Cache on disk (default: cache_dir of the configuration)."
+        ),
+        click.option(
+            "--cache-size",
+            metavar="SIZE",
+            callback=_by(parse_size),
+            help="How large it may become, 0 for none (default: cache_size of the configuration).",
+        ),
+        click.option(
+            "--connections",
+            metavar="N",
+            type=click.IntRange(1, MAX_CONNECTIONS),
+            default=CONNECTIONS,
+            help=f"Requests to S3 at once (default: {CONNECTIONS}).",
+        ),
+        click.option("--log-file", metavar="FILE", type=path, help="Log there instead."),
+    )[::-1]:
+        command = option(command)
+    return command
+
+
+def request(context: click.Context, *, label: str | None = None) -> Request:
+    """What the options of a command, its BUCKET and its MOUNTPOINT ask for. ``label``: how lists of mounts call it.
+
+    The mountpoint is prepared. Raises click.UsageError, ConfigError, or MountError.
+    """
+    from rwmfs.fuse import Access
+    from rwmfs.mount import Request, default_log_path, prepare_mountpoint
+
+    given = context.params
+    if given["at"] == "":  # a variable that is not set is no wish to see them all
+        raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
+    app = current_app(context)
+    app.config.s3_settings()
+    log_file = given["log_file"]
+    if log_file is None and not given["foreground"]:
+        log_file = default_log_path(given["bucket"])
+    cache_size = configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
+    return Request(
+        config=app.config,
+        bucket=given["bucket"],
+        at=given["at"],
+        mountpoint=prepare_mountpoint(given["mountpoint"]),
+        buffer_size=given["buffer_size"],
+        cache_dir=(given["cache_dir"] or app.config.cache_dir).absolute(),
+        cache_size=cache_size,
+        connections=given["connections"],
+        access=Access.own(given["uid"], given["gid"], given["umask"]),
+        allow_other=given["allow_other"],
+        log_file=log_file.absolute() if log_file else None,
+        foreground=given["foreground"],
+        verbose=app.verbose,
+        label=label,
+    )
+
+
+def configured_size(config: Config) -> int:
+    """Bytes that the disk cache may take; raises ConfigError."""
+    try:
+        return parse_size(config.cache_size)
+    except ValueError as error:
+        raise ConfigError(f"{config.path}: cache_size: {error}") from None

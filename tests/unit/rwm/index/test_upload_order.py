@@ -1,0 +1,124 @@
+"""The packs of a state in the order of their upload, beside other states and other directories."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rwm.errors import StateNotFound
+from rwm.index import Index
+from rwm.index.upload_order import PackOrder
+from rwm.model import Entry, StateInfo
+from tests.unit.states import BUCKET, state
+
+HEX = ["0" * 64, "1" * 64, "ab" * 32]
+NAMES = [*HEX, "short", "", ".."]
+DIRECTORIES = [
+    "data/00/",
+    "data/ff/",
+    "host1/data/00/",
+    "data/data/00/",
+    "data/",
+    "index/",
+    "data/00/deeper/",
+    "../data/00/",
+]
+
+keys = st.builds("{}{}".format, st.sampled_from(DIRECTORIES), st.sampled_from(NAMES))
+versions = st.tuples(st.sampled_from(["v1", "ab" * 16]), st.integers(0, 3), st.just("e"), st.integers(0, 3))
+contents = st.dictionaries(keys, versions, max_size=12).map(
+    lambda found: sorted(Entry(key, *version) for key, version in found.items())
+)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+def record(index: Index, second: int, entries: list[Entry], bucket: str = BUCKET) -> StateInfo:
+    info = state(second, entries, bucket)
+    index.record(info, entries)
+    return info
+
+
+def packs_of(entries: list[Entry]) -> set[Entry]:
+    """What lies two levels below a directory ``data``, and can be shown."""
+    return {entry for entry in entries if (parts := entry.key.split("/"))[-3:-2] == ["data"] and _shown(parts)}
+
+
+def _shown(parts: list[str]) -> bool:
+    return not {"", ".", ".."}.intersection(parts)
+
+
+def in_order(order: PackOrder) -> list[Entry]:
+    found: list[Entry] = []
+    while (entry := order.entry(len(found))) is not None:
+        found.append(entry)
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5), contents, st.sampled_from([BUCKET, "other"])), min_size=1, max_size=5))
+def test_ranks_are_the_packs_sorted_by_time(recorded: list[tuple[int, list[Entry], str]]) -> None:
+    with tempfile.TemporaryDirectory() as directory, Index.open(Path(directory) / "index.sqlite") as index:
+        states = {record(index, second, entries, bucket): entries for second, entries, bucket in recorded}
+        for info, entries in states.items():
+            order = index.upload_order(info)
+            found = in_order(order)
+            assert set(found) == packs_of(entries)
+            assert len(found) == len(set(found))
+            assert [entry.last_modified for entry in found] == sorted(entry.last_modified for entry in found)
+            assert [order.rank(entry) for entry in found] == list(range(len(found)))
+            others = {entry for contents in states.values() for entry in contents}.difference(found)
+            assert all(order.rank(entry) is None for entry in others)
+            assert order.entry(-1) is None
+            order.close()
+
+
+def test_an_order_is_the_same_each_time(index: Index) -> None:
+    entries = [Entry(f"data/{n % 7:02x}/{n:064x}", "v", 1, "e", 1000) for n in range(100)]
+    info = record(index, 10, sorted(entries))
+    one, two = index.upload_order(info), index.upload_order(info)
+    assert in_order(one) == in_order(two)
+    one.close()
+    two.close()
+
+
+def test_a_rank_among_many_packs_of_one_time_costs_few_statements(index: Index) -> None:
+    entries = sorted(Entry(f"data/{n % 256:02x}/{n:064x}", "v", 1, "e", 1000) for n in range(3000))
+    order = index.upload_order(record(index, 10, entries))
+    last, statements = order.entry(len(entries) - 1), list[str]()
+    assert last is not None
+    order._connection.set_trace_callback(statements.append)
+    assert order.rank(last) == len(entries) - 1
+    assert len(statements) < 50
+    order.close()
+
+
+def test_a_state_without_packs(index: Index) -> None:
+    order = index.upload_order(record(index, 10, [Entry("config", "v", 1, "e", 1)]))
+    assert order.entry(0) is None
+    assert order.rank(Entry("config", "v", 1, "e", 1)) is None
+    order.close()
+
+
+def test_a_state_that_is_forgotten(index: Index) -> None:
+    info = state(10, [])
+    with pytest.raises(StateNotFound, match="not in the index any more"):
+        index.upload_order(info)
+
+
+def test_an_order_stays_when_its_state_is_forgotten(index: Index) -> None:
+    entries = [Entry(f"data/00/{name}", "v", 1, "e", time) for time, name in enumerate(HEX)]
+    info = record(index, 10, entries)
+    order = index.upload_order(info)
+    index.forget([info])
+    assert in_order(order) == entries
+    order.close()

@@ -1,0 +1,45 @@
+"""What a name proves about content."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.restic.content import expected_sha256
+
+HASH = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize("place", ["data/01/", "index/", "snapshots/", "keys/", "repo/data/01/", "a/b\nc/index/"])
+def test_names_that_prove_their_content(place: str) -> None:
+    assert expected_sha256(place + HASH) == HASH
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "config",
+        "locks/" + HASH,
+        "data/" + HASH,
+        "data/0/" + HASH,
+        "data/zz/" + HASH,
+        "data/01/" + HASH.upper(),
+        "data/01/" + HASH[:-1],
+        "data/01/" + HASH + "0",
+        "data/01/" + HASH + "\n",
+        "data/01/" + HASH + "-tmp-1",
+        "metadata/01/" + HASH,
+        "xindex/" + HASH,
+        "index/x/" + HASH,
+        HASH,
+    ],
+)
+def test_names_that_prove_nothing(key: str) -> None:
+    assert expected_sha256(key) is None
+
+
+@given(key=st.text(alphabet="data/01abindex\n", max_size=80))
+def test_what_is_expected_always_stands_at_the_end_of_the_name(key: str) -> None:
+    expected = expected_sha256(key)
+    assert expected is None or (len(expected) == 64 and key.endswith("/" + expected))

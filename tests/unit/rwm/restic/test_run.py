@@ -1,0 +1,212 @@
+"""restic and aws: secrets travel in the environment alone, and exit codes are understood."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from rwm import process
+from rwm.config import BackupConfig, Config
+from rwm.errors import CommandMissing, ConfigError
+from rwm.restic.run import (
+    backup_arguments,
+    become_aws,
+    become_restic,
+    environment,
+    forget_arguments,
+    result,
+    s3_environment,
+)
+
+S3_SECRET, PASSWORD = "s3-secret-value", "restic-password-value"
+
+
+def config(**values: Any) -> Config:
+    return Config(
+        **{
+            "s3_endpoint_url": "http://127.0.0.1:7480/",
+            "s3_access_key": "user1",
+            "s3_secret_key": SecretStr(S3_SECRET),
+            "restic_bucket": "bucket1",
+            "restic_password": SecretStr(PASSWORD),
+            **values,
+        }
+    )
+
+
+def test_the_environment_leads_to_the_repository_of_the_configuration() -> None:
+    assert environment(config(), {"PATH": "/bin", "HOME": "/root"}) == {
+        "PATH": "/bin",
+        "HOME": "/root",
+        "AWS_ACCESS_KEY_ID": "user1",
+        "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "RESTIC_REPOSITORY": "s3:http://127.0.0.1:7480/bucket1",
+        "RESTIC_PASSWORD": PASSWORD,
+    }
+
+
+FOREIGN = {
+    "AWS_ACCESS_KEY_ID": "theirs",
+    "AWS_SECRET_ACCESS_KEY": "theirs",
+    "AWS_SESSION_TOKEN": "theirs",
+    "AWS_SECURITY_TOKEN": "theirs",
+    "AWS_CREDENTIAL_EXPIRATION": "theirs",
+    "AWS_PROFILE": "theirs",
+    "AWS_DEFAULT_PROFILE": "theirs",
+    "AWS_REGION": "theirs",
+    "AWS_DEFAULT_REGION": "theirs",
+    "AWS_ENDPOINT_URL": "theirs",
+    "AWS_ENDPOINT_URL_S3": "theirs",
+    "AWS_ROLE_ARN": "theirs",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "theirs",
+}
+FOREIGN_RESTIC = {
+    "RESTIC_REPOSITORY": "theirs",
+    "RESTIC_REPOSITORY_FILE": "theirs",
+    "RESTIC_PASSWORD": "theirs",
+    "RESTIC_PASSWORD_FILE": "theirs",
+    "RESTIC_PASSWORD_COMMAND": "theirs",
+}
+
+
+def test_nobody_elses_account_repository_or_password_is_left() -> None:
+    assert "theirs" not in environment(config(), FOREIGN | FOREIGN_RESTIC).values()
+    assert "theirs" not in s3_environment(config(), FOREIGN).values()
+
+
+def test_what_has_nothing_to_do_with_the_account_stays() -> None:
+    kept = {"AWS_CA_BUNDLE": "/ca.pem", "RESTIC_CACHE_DIR": "/c", "HTTPS_PROXY": "http://p", "AWS_PAGER": ""}
+    assert kept.items() <= environment(config(), kept).items()
+
+
+@pytest.mark.parametrize(
+    ("values", "variable", "value"),
+    [
+        ({"restic_password_file": Path("/etc/pw")}, "RESTIC_PASSWORD_FILE", "/etc/pw"),
+        ({"restic_password_command": "pass show restic"}, "RESTIC_PASSWORD_COMMAND", "pass show restic"),
+    ],
+)
+def test_the_password_may_be_elsewhere(values: dict[str, Any], variable: str, value: str) -> None:
+    found = environment(config(restic_password=None, **values), FOREIGN_RESTIC)
+    assert {name: text for name, text in found.items() if "PASSWORD" in name} == {variable: value}
+
+
+def test_without_a_password_it_says_how_to_set_one() -> None:
+    with pytest.raises(ConfigError, match="sets no restic password") as error:
+        environment(config(restic_password=None), {})
+    assert "restic_password_file" in error.value.hint
+
+
+@pytest.mark.parametrize("missing", ["s3_endpoint_url", "s3_access_key", "s3_secret_key", "restic_bucket"])
+def test_what_is_missing_is_named(missing: str) -> None:
+    with pytest.raises(ConfigError, match=missing):
+        environment(config(**{missing: None}), {})
+
+
+# --- arguments -------------------------------------------------------------------------------------------
+
+
+def test_arguments_of_a_backup() -> None:
+    entry = BackupConfig(filesdirs=["/etc", "/home"], excludes=["*.tmp"], tags=["host"], extras=["--one-file-system"])
+    assert backup_arguments("etc", entry, config(backup_extras=["--verbose"])) == [
+        "backup", "--verbose", "--one-file-system", "--exclude=*.tmp", "--tag=host", "--", "/etc", "/home",
+    ]  # fmt: skip
+
+
+def test_autotags_add_the_name_once() -> None:
+    assert "--tag=etc" in backup_arguments("etc", BackupConfig(filesdirs=["/etc"]), config(autotags=True))
+    tagged = backup_arguments("etc", BackupConfig(filesdirs=["/etc"], tags=["etc"]), config(autotags=True))
+    assert tagged.count("--tag=etc") == 1
+    assert "--tag=etc" not in backup_arguments("etc", BackupConfig(filesdirs=["/etc"]), config())
+
+
+def test_without_files_the_extras_say_what_to_back_up() -> None:
+    assert backup_arguments("db", BackupConfig(filesdirs=[], extras=["--stdin"]), config()) == ["backup", "--stdin"]
+
+
+words = st.lists(st.text(alphabet="a- *", min_size=1, max_size=4), max_size=3)
+
+
+@given(filesdirs=words, excludes=words, tags=words)
+def test_names_that_look_like_options_are_never_taken_for_options(
+    filesdirs: list[str], excludes: list[str], tags: list[str]
+) -> None:
+    entry = BackupConfig(filesdirs=filesdirs, excludes=excludes, tags=tags)
+    arguments = backup_arguments("name", entry, config())
+    options = arguments[1 : len(arguments) - len(filesdirs)]
+    assert arguments[len(arguments) - len(filesdirs) :] == filesdirs
+    assert options == [
+        *(f"--exclude={e}" for e in excludes),
+        *(f"--tag={t}" for t in tags),
+        *(["--"] * bool(filesdirs)),
+    ]
+
+
+def test_arguments_of_a_retention() -> None:
+    assert forget_arguments({"keep-last": "5", "keep-within": "30d"}) == [
+        "forget", "--prune", "--keep-last=5", "--keep-within=30d",
+    ]  # fmt: skip
+
+
+def test_no_secret_is_ever_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line is for everybody to see."""
+    seen: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(process, "find", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(process, "replace", lambda argv, env: seen.append((argv, env)))
+    become: list[Callable[[Config, list[str]], object]] = [become_restic, become_aws]
+    for one, words in zip(become, (["snapshots", "--json"], ["s3", "ls"]), strict=True):
+        one(config(), words)
+    (restic, restic_env), (aws, aws_env) = seen
+    assert restic == ["/usr/bin/restic", "snapshots", "--json"]
+    assert aws == ["/usr/bin/aws", "--endpoint-url", "http://127.0.0.1:7480/", "s3", "ls"]
+    arguments = backup_arguments("etc", BackupConfig(filesdirs=["/etc"]), config())
+    for argv in (restic, aws, arguments):
+        assert not [word for word in argv if S3_SECRET in word or PASSWORD in word]
+    assert restic_env["RESTIC_PASSWORD"] == PASSWORD
+    assert PASSWORD not in aws_env.values()
+
+
+def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for become, package in ((become_restic, "restic"), (become_aws, "awscli")):
+        with pytest.raises(CommandMissing) as error:
+            become(config(), [])
+        assert f"apt-get install {package}" in error.value.hint
+
+
+# --- exit codes --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "outcome", "detail"),
+    [
+        (0, "ok", ""),
+        (1, "failed", "restic failed (exit code 1)"),
+        (3, "partial", "some files could not be read (exit code 3)"),
+        (10, "failed", "the repository does not exist: run `rwm restic init` once (exit code 10)"),
+        (11, "failed", "the repository is locked by another run (exit code 11)"),
+        (12, "failed", "the password is wrong (exit code 12)"),
+        (130, "failed", "restic was interrupted (exit code 130)"),
+        (99, "failed", "restic failed (exit code 99)"),
+        (-9, "failed", "restic was ended by signal 9"),
+    ],
+)
+def test_exit_codes(code: int, outcome: str, detail: str) -> None:
+    assert result(code) == (outcome, code, detail)
+
+
+def test_partly_done_means_what_the_command_does() -> None:
+    assert result(3, "forget") == ("partial", 3, "some snapshots could not be removed (exit code 3)")
+
+
+@given(code=st.integers(-64, 255), command=st.sampled_from(["backup", "forget"]))
+def test_only_zero_is_ok_and_everything_else_says_why(code: int, command: str) -> None:
+    found = result(code, command)
+    assert (found.outcome == "ok") == (code == 0) == (not found.detail)

@@ -1,0 +1,240 @@
+"""A listing beside a network that fails: it goes on at the page where it was, and bad pages end it at once."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from rwm.cli.main import cli
+from rwm.console.boundary import run_program
+from rwm.errors import AccessDenied, BadResponse, NotFound, Unreachable
+from rwm.index import Index
+from rwm.s3 import S3, connect
+
+PAGES = 4
+
+
+def entry(key: str) -> str:
+    return (
+        f"<Version><Key>{key}</Key><VersionId>v</VersionId><IsLatest>true</IsLatest><LastModified>"
+        "2026-11-20T12:00:00.000Z</LastModified><ETag>&quot;e&quot;</ETag><Size>1</Size></Version>"
+    )
+
+
+def body(entries: str, after: str = "") -> bytes:
+    more = f"<IsTruncated>true</IsTruncated><NextKeyMarker>{after}</NextKeyMarker>"
+    head = more if after else "<IsTruncated>false</IsTruncated>"
+    return f"<ListVersionsResult><EncodingType>url</EncodingType>{head}{entries}</ListVersionsResult>".encode()
+
+
+class Line:
+    """A server of a few pages of two keys each, down to the socket. ``faults``: what befalls the next requests.
+
+    ``asked`` are the key markers of all requests that came.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.replaced: dict[str, tuple[int, bytes]] = {}
+        self.asked: list[str] = []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            with client:
+                self._answer(client)
+
+    def _answer(self, client: socket.socket) -> None:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            piece = client.recv(65536)
+            if not piece:
+                return
+            request += piece
+        method, target, _ = request.split(b"\r\n", 1)[0].decode().split(" ")
+        query = parse_qs(urlsplit(target).query, keep_blank_values=True)
+        if "versions" not in query:
+            self._send(
+                client, 200, b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>", method
+            )
+            return
+        marker = query.get("key-marker", [""])[0]
+        self.asked.append(marker)
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "reset":
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
+        if fault == "closed":
+            return
+        status, content = self.replaced.get(marker, (200, self._page(marker)))
+        if fault == "cut off":
+            self._send(client, 200, content[: len(content) // 2], method, len(content))
+        else:
+            self._send(client, int(fault or status), b"" if fault else content, method)
+
+    @staticmethod
+    def _page(marker: str) -> bytes:
+        number = int(marker[1]) + 1 if marker else 0
+        entries = "".join(entry(f"k{number}{end}") for end in "ab")
+        return body(entries, f"k{number}b" if number + 1 < PAGES else "")
+
+    @staticmethod
+    def _send(client: socket.socket, status: int, content: bytes, method: str, length: int = -1) -> None:
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content) if length < 0 else length}\r\n"
+        head += "Date: Fri, 20 Nov 2026 12:00:05 GMT\r\nConnection: close\r\n\r\n"
+        client.sendall(head.encode() + (b"" if method == "HEAD" else content))
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    line = Line()
+    yield line
+    line.socket.close()
+
+
+@pytest.fixture
+def s3(line: Line) -> S3:
+    """A client that waits without taking time. botocore's own attempts are one, so that requests can be counted."""
+    s3 = connect(f"http://127.0.0.1:{line.port}", "key", "secret", attempts=1)
+    s3.sleep = lambda seconds: None
+    return s3
+
+
+ALL = [f"k{number}{end}" for number in range(PAGES) for end in "ab"]
+
+
+@pytest.mark.parametrize("fault", ["reset", "closed", "cut off", "500", "503", "429"])
+def test_only_the_page_that_failed_is_asked_for_again(
+    line: Line, s3: S3, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    listing = s3.versions("bucket1")
+    found = [next(listing).key for _ in range(4)]
+    line.faults = [fault] * 5
+    with caplog.at_level(logging.WARNING, "rwm.s3"):
+        found += [version.key for version in listing]
+    assert found == ALL
+    assert line.asked == ["", "k0b", *["k1b"] * 6, "k2b"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "ListObjectVersions bucket1: no usable answer, asking again for 300 seconds"
+    ]
+
+
+def test_a_server_that_is_away_for_a_while(line: Line, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are refused."""
+    drawn: set[tuple[float, float]] = set()
+
+    def uniform(least: float, most: float) -> float:
+        drawn.add((least, most))
+        return most
+
+    monkeypatch.setattr("rwm.s3.retry.random.uniform", uniform)
+    listing = s3.versions("bucket1")
+    found = [next(listing).key for _ in range(2)]
+    line.socket.shutdown(socket.SHUT_RDWR)
+    line.socket.close()
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 7:
+            line.socket = socket.create_server(("127.0.0.1", line.port))
+            Thread(target=line._serve, daemon=True).start()
+
+    s3.sleep = sleep
+    assert found + [version.key for version in listing] == ALL
+    assert line.asked == ["", "k0b", "k1b", "k2b"]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30], "each longer than the one before, up to the longest"
+    assert drawn == {(0.5, 1.0)}, "and at least half of that"
+
+
+def test_patience_ends(line: Line, s3: S3) -> None:
+    s3.patience = 0.0
+    listing = s3.versions("bucket1")
+    next(listing)
+    line.faults = ["reset"] * 9
+    with pytest.raises(Unreachable):
+        list(listing)
+    assert line.asked == ["", "k0b"]
+
+
+def test_a_server_that_never_answered_is_not_waited_for(line: Line, s3: S3) -> None:
+    line.faults = ["reset"] * 9
+    with pytest.raises(Unreachable):
+        [*s3.versions("bucket1")]
+    assert line.asked == [""]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(403, AccessDenied), (404, NotFound), (200, BadResponse)], ids=lambda value: str(value)
+)
+def test_an_answer_that_no_waiting_changes_ends_it_at_once(
+    line: Line, s3: S3, status: int, error: type[Exception]
+) -> None:
+    line.replaced = {"k0b": (status, b"<ListVersionsResult></ListVersionsResult>" if status == 200 else b"")}
+    with pytest.raises(error):
+        [*s3.versions("bucket1")]
+    assert line.asked == ["", "k0b"]
+
+
+# --- through the command -------------------------------------------------------------------------------------
+
+GOOD = entry("k1a") + entry("k1b")
+
+
+@pytest.mark.parametrize(
+    ("_name", "page"),
+    {
+        "the page before again": (body(entry("k0a") + entry("k0b"), "k0b"), "goes backwards: 'k0a' after 'k0b'"),
+        "an entry again": (body(entry("k0b"), "k0b"), "repeats version v of 'k0b'"),
+        "the marker again": (body("", "k0b"), "repeats the marker"),
+        "backwards within": (body(entry("k1b") + entry("k1a")), "goes backwards: 'k1a' after 'k1b'"),
+        "cut off": (body(GOOD)[:-30], "not well-formed XML"),
+        "empty": (b"", ""),
+        "no XML": (b"<html>login", ""),
+        "another document": (b"<html><body>ListVersionsResult</body></html>", "got <html>"),
+        "a document type": (b"<!DOCTYPE x>" + body(GOOD), "document type"),
+        "no word about the end": (body(GOOD).replace(b"IsTruncated", b"Truncated"), "IsTruncated"),
+        "no word where it goes on": (body(GOOD).replace(b"false", b"true"), "where it goes on"),
+        "a key that is not UTF-8": (body(GOOD + entry("k1%FF")), "the key k1%FF is not UTF-8"),
+        "bytes that are not UTF-8": (body(GOOD).replace(b"k1b", b"k\xff"), "not UTF-8"),
+    }.items(),
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    _name: str,
+    page: tuple[bytes, str],
+) -> None:
+    content, told = page
+    monkeypatch.setattr("rwm.s3.retry.Retrying.patience", 0.0)
+    monkeypatch.setattr("rwm.states.capture._second", lambda *_: 1_795_176_000_000)
+    line.replaced = {"k0b": (200, content)}
+    path = tmp_path / "rwm.conf"
+    path.write_text(
+        f"s3_endpoint_url: http://127.0.0.1:{line.port}\ns3_access_key: key\ns3_secret_key: secret\n"
+        f"index_path: {tmp_path / 'index.sqlite'}\n"
+    )
+    path.chmod(0o600)
+    with pytest.raises(SystemExit) as ended:
+        run_program(cli, "rwm", ["state", "capture", "bucket1", "-c", str(path)])
+    assert ended.value.code == 1
+    message = capsys.readouterr().err.splitlines()[0]
+    assert "bucket1" in message and told in message
+    with Index.open(tmp_path / "index.sqlite") as index:
+        assert index.states() == []

@@ -1,0 +1,142 @@
+"""Deltas between states: their form never changes, and base and changes give the other state."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.errors import BadState
+from rwm.model import Change, Entry, StateInfo
+from rwm.statefile.canonical import identified
+from rwm.statefile.delta import apply, changes, delta_header_text, full_is_due, proven, write_delta
+from tests.unit.rwm.statefile.test_canonical import GOLDEN_ID
+
+# If this differs, deltas that are kept in buckets cannot be read any more. Do not adapt it.
+GOLDEN = (
+    '{"format":"rwm-state-delta-1","id":"a9a5a1ab366bafb92a957e1e652b8192ff42fd9e30232f6187055196e3c00bbe",'
+    '"base":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","bucket":"bucket1",'
+    '"captured_at":"2026-11-20T12:00:00Z","origin":"backup","outcome":"ok","objects":3,"bytes":42,"changes":3}\n'
+    '{"key":"config","version_id":"null","size":0,"etag":"","last_modified":"2026-11-20T11:59:59.123Z"}\n'
+    '{"key":"data/\\"\\u0001","removed":true}\n'
+    '{"key":"Привет","version_id":"v2","size":2,"etag":"b","last_modified":"1970-01-01T00:00:00Z"}\n'
+)
+INFO = StateInfo(GOLDEN_ID, "bucket1", 1_795_176_000_000, "backup", 3, 42, "ok")
+CHANGES = [
+    Change("config", Entry("config", "null", 0, "", 1_795_175_999_123)),
+    Change('data/"\x01', None),
+    Change("Привет", Entry("Привет", "v2", 2, "b", 0)),
+]
+
+
+def written(count: int = 3) -> bytes:
+    file = io.BytesIO()
+    write_delta(INFO, "b" * 64, iter(CHANGES), count, file)
+    return file.getvalue()
+
+
+def test_the_golden_delta() -> None:
+    assert gzip.decompress(written()).decode() == GOLDEN
+    assert delta_header_text(INFO, "b" * 64, 3) == GOLDEN.splitlines(keepends=True)[0]
+
+
+def test_two_deltas_are_the_same_byte_for_byte() -> None:
+    assert written() == written()
+    assert written()[3:8] == bytes(5)  # no name, no time
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_number_of_changes_is_checked(count: int) -> None:
+    with pytest.raises(ValueError, match=f"3 changes, and {count} announced"):
+        written(count)
+
+
+keys = st.sampled_from(["a", "a-b", "a/", "a/b", "b", "é", "\uffff", "\U00010000"])
+states = st.lists(
+    st.builds(Entry, keys, st.sampled_from(["v1", "v2"]), st.integers(0, 1), st.just("e"), st.integers(0, 1)),
+    max_size=6,
+    unique_by=lambda entry: entry.key,
+).map(sorted)
+
+
+@given(before=states, after=states)
+def test_what_changed_makes_the_one_out_of_the_other(before: list[Entry], after: list[Entry]) -> None:
+    found = list(changes(before, after))
+    assert list(apply(iter(before), iter(found))) == after
+    old, new = ({entry.key: entry for entry in state} for state in (before, after))
+    assert found == [Change(key, new.get(key)) for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
+
+
+@given(before=states, after=states, other=states)
+def test_changes_of_another_state_are_refused_or_prove_nothing(
+    before: list[Entry], after: list[Entry], other: list[Entry]
+) -> None:
+    info = identified(StateInfo("", "b", 0, "past", len(after), sum(entry.size for entry in after)), after)
+    try:
+        result = list(proven(info, apply(other, changes(before, after))))
+    except BadState:
+        assert list(changes(before, after)) != list(changes(other, after))
+    else:
+        assert result == after
+
+
+def test_a_removed_key_must_be_there() -> None:
+    for base in ([], [Entry("a", "v", 0, "", 0)], [Entry("c", "v", 0, "", 0)]):
+        with pytest.raises(BadState, match="the delta removes the key 'b', which its base does not have"):
+            list(apply(base, [Change("b", None)]))
+
+
+def test_entries_prove_the_state_that_they_are() -> None:
+    entries = [Entry("a", "v", 1, "", 0), Entry("b", "v", 2, "", 0)]
+    info = identified(StateInfo("", "b", 0, "past", 2, 3), entries)
+    assert list(proven(info, iter(entries))) == entries
+    short = info.id[:8]
+    for wrong, said, why in (
+        (entries[:1], info, f"state {short} should have 2 entries and has 1"),
+        ([*entries, entries[0]], info, f"state {short} should have 2 entries and has more"),
+        ([entries[0], entries[0]], info, f"state {short} should have 3 bytes and has 2"),
+        ([entries[0], entries[1]._replace(etag="x")], info, f"what should be state {short} is state "),
+        (entries, replace(info, bucket="c"), f"what should be state {short} is state "),
+    ):
+        with pytest.raises(BadState, match=why):
+            list(proven(said, wrong))
+
+
+# --- when to write which -----------------------------------------------------------------------------
+
+
+def test_the_first_state_is_written_as_a_whole() -> None:
+    assert full_is_due(0, [], 0)
+
+
+def test_a_whole_is_due_when_the_deltas_since_have_come_to_its_size() -> None:
+    assert not full_is_due(1000, [], 999)
+    assert full_is_due(1000, [], 1000)
+    assert not full_is_due(1000, [400, 500], 99)
+    assert full_is_due(1000, [400, 500], 100)
+
+
+def test_a_whole_is_due_after_a_hundred_deltas() -> None:
+    assert not full_is_due(10**9, [1] * 99, 1)
+    assert full_is_due(10**9, [1] * 100, 1)
+
+
+@given(steps=st.lists(st.tuples(st.integers(1, 500), st.booleans()), min_size=1, max_size=400))
+def test_files_take_a_constant_factor_of_what_changed(steps: list[tuple[int, bool]]) -> None:
+    """Whatever is added or replaced, while the state grows: three times that and the whole states every hundred."""
+    size, full, total, churn, rare, deltas = 1000, 0, 0, 0, 0, list[int]()
+    for delta, grows in steps:
+        size += delta * grows
+        churn += delta
+        if full_is_due(full, deltas, delta):
+            rare += size if len(deltas) >= 100 else 0
+            full, deltas = size, []
+            total += size
+        else:
+            deltas.append(delta)
+            total += delta
+    assert total <= 1000 + 3 * churn + rare

@@ -1,0 +1,349 @@
+"""Recorded states against the bucket's history, against a model that judges each key of each state by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.model import Entry, ObjectVersion, Origin, StateInfo
+from rwm.states.comparison import CONTRADICTIONS, Comparison, Contradiction, Judged
+from rwm.states.current import as_entry, current_at
+from rwm.times import SECOND
+
+T = 1_700_000_000_000
+History = Sequence[ObjectVersion]
+Claims = list[tuple[Entry, range]]
+
+
+def version(name: str, time: int, *, marker: bool = False, key: str = "key") -> ObjectVersion:
+    size, etag = (0, "") if marker else (len(name), "e")
+    return ObjectVersion(key, name, False, marker, size, etag, time)
+
+
+def state(number: int, second: int, origin: Origin = "capture", objects: int = 0) -> StateInfo:
+    return StateInfo(f"{number:064x}", "bucket1", second, origin, objects, 0)
+
+
+def judge(info: StateInfo, looks: list[tuple[History, Claims]], uploaded: int | None = None, before: int = 0) -> Judged:
+    """One state, with so many others before it that are not wanted."""
+    others = [state(n, 0) for n in range(before)]
+    comparison = Comparison([*others, replace(info, id="a" * 64)], ["a" * 64], {"a" * 64: uploaded} if uploaded else {})
+    for history, claims in looks:
+        comparison.look(history, claims)
+    (judged,) = comparison.verdicts()
+    return judged
+
+
+def claim(version: ObjectVersion, numbers: range = range(1)) -> Claims:
+    return [(as_entry(version), numbers)]
+
+
+# --- the rules, one by one ---------------------------------------------------------------------------
+
+OLD, NEW, MARKER = version("old", T), version("new", T + 5000), version("m", T + 5000, marker=True)
+
+
+def one(
+    history: History,
+    claims: Claims,
+    second: int = T,
+    origin: Origin = "capture",
+    uploaded: int | None = None,
+) -> tuple[str, str]:
+    """Verdict, and the first thing that speaks against it."""
+    judged = judge(state(0, second, origin, len(claims)), [(history, claims)], uploaded)
+    return judged.verdict, judged.contradictions[0].why if judged.contradictions else ""
+
+
+def test_what_was_current_is_verified() -> None:
+    assert one([NEW, OLD], claim(OLD)) == ("verified", "")
+    assert one([NEW, OLD], claim(NEW), T + 5000) == ("verified", "")
+    assert one([MARKER, OLD], claim(OLD), T + 4000) == ("verified", "")
+    assert one([MARKER, OLD], [], T + 5000) == ("verified", "")
+    assert one([NEW], [], T + 4000) == ("verified", "")
+
+
+def test_a_version_that_is_gone_is_unknown() -> None:
+    assert one([NEW], claim(OLD)) == ("unknown", "")
+    assert one([], claim(OLD)) == ("unknown", "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"size": 4}, "the bucket's version has another size (3, not 4)"),
+        ({"etag": "f"}, "the bucket's version has another etag"),
+        (
+            {"last_modified": T + 1},
+            "the bucket's version is of another time (2023-11-14T22:13:20Z, not 2023-11-14T22:13:20.001Z)",
+        ),
+    ],
+)
+def test_a_version_that_is_otherwise_than_claimed_contradicts(changed: dict[str, int | str], why: str) -> None:
+    entry = as_entry(OLD)._replace(**changed)  # type: ignore[arg-type]
+    assert one([NEW, OLD], [(entry, range(1))]) == ("contradicted", why)
+
+
+def test_a_marker_as_a_version_contradicts() -> None:
+    assert one([MARKER, OLD], claim(MARKER)) == ("contradicted", "in the bucket it is a delete marker")
+
+
+def test_a_version_that_was_not_current_contradicts() -> None:
+    said = "the bucket's history says "
+    assert one([NEW, OLD], claim(OLD), T + 5000) == ("contradicted", said + "version new was current")
+    assert one([NEW, OLD], claim(NEW), T + 4000) == ("contradicted", said + "version old was current")
+    assert one([MARKER, OLD], claim(OLD), T + 5000) == ("contradicted", said + "the key was deleted by then")
+
+
+def test_a_key_that_was_there_and_is_left_out_contradicts() -> None:
+    judged = judge(state(0, T + 5000), [([NEW, OLD], [])])
+    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 0, 1, 0)
+    assert judged.contradictions == (Contradiction("key", "new", "the state lacks a key that was there"),)
+
+
+def test_a_key_born_while_a_capture_ran_is_verified_at_its_first_version() -> None:
+    early = T - 5000
+    said = "the bucket's history says "
+    for origin in ("capture", "backup", "original"):
+        assert one([NEW, OLD], claim(OLD), early, origin) == ("verified", "")
+        assert one([NEW, OLD], claim(OLD), early, origin, T + 1) == ("verified", "")
+        assert one([NEW, OLD], claim(OLD), early, origin, T - 1000) == ("verified", "")
+        late = (said + "it was written after the file of the state",)
+        assert one([NEW, OLD], claim(OLD), early, origin, T - 1001) == ("contradicted", *late)
+        assert one([NEW, OLD], claim(NEW), early, origin) == ("contradicted", said + "the key began with version old")
+    assert one([OLD], claim(OLD), early, "past") == ("contradicted", said + "it was written later")
+
+
+def test_the_original_tool_may_have_seen_what_was_current_until_its_file_was_written() -> None:
+    history = [MARKER, version("mid", T + 2000), OLD]
+    assert one(history, claim(history[1]), T, "original", T + 3000) == ("verified", "")
+    assert one(history, claim(history[1]), T, "original", T + 1000) == ("verified", "")
+    assert one(history, claim(history[1]), T, "original", T + 999)[0] == "contradicted"
+    assert one(history, claim(history[1]), T, "original")[0] == "contradicted"
+    assert one(history, claim(history[1]), T, "capture", T + 3000)[0] == "contradicted"
+    assert one(history, claim(OLD), T + 2000, "original", T + 9000)[0] == "contradicted"
+    assert one(history, [], T, "original", T + 4000) == ("verified", "")
+    assert one(history, [], T, "original", T + 3999)[0] == "contradicted"
+    assert one(history, [], T, "original")[0] == "contradicted"
+    assert one(history, [], T, "capture", T + 4000)[0] == "contradicted"
+
+
+def test_a_state_of_a_time_after_its_file_is_contradicted_as_a_whole() -> None:
+    why = "it is of 2023-11-14T22:13:20Z, and its file was there at 2023-11-14T22:13:18Z"
+    judged = judge(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
+    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 1, 1, 0)
+    assert judged.contradictions == (Contradiction("", "", why),)
+    assert one([OLD], claim(OLD), uploaded=T - 1000) == ("verified", "")
+
+
+def test_own_objects_do_not_count() -> None:
+    assert one([version("v", T, key="rwm/x")], []) == ("verified", "")
+
+
+def test_keys_that_are_not_looked_at_are_unknown() -> None:
+    judged = judge(state(0, T, objects=3), [([OLD], claim(OLD))])
+    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("unknown", 1, 0, 2)
+
+
+def test_contradiction_weighs_more_than_not_knowing() -> None:
+    assert judge(state(0, T, objects=3), [([OLD], claim(NEW)), ([OLD], [])]).verdict == "contradicted"
+
+
+def test_a_state_without_entries_of_an_empty_bucket_is_verified() -> None:
+    assert judge(state(0, T), []).verdict == "verified"
+
+
+def test_contradictions_are_told_up_to_a_bound_and_counted_beyond() -> None:
+    keys = [f"k{n:03d}" for n in range(2 * CONTRADICTIONS)]
+    states = [state(n, T + n * SECOND) for n in range(4)]
+    comparison = Comparison(states, [states[0].id, states[2].id, states[3].id], {})
+    for n, key in enumerate(keys):
+        history = [version("v", T, key=key)]
+        comparison.look(history, claim(history[0], range(2, 3)) if n % 2 else [])
+    by_state = {judged.info.captured_at: judged for judged in comparison.verdicts()}
+    assert list(by_state) == [T, T + 2000, T + 3000]
+    first, third = by_state[T], by_state[T + 2000]
+    assert [each.key for each in first.contradictions] == keys[:CONTRADICTIONS]
+    assert [each.key for each in third.contradictions] == keys[::2]
+    assert (first.contradicted, third.contradicted, third.verified) == (2 * CONTRADICTIONS, CONTRADICTIONS, 100)
+    assert by_state[T + 3000].contradictions == first.contradictions
+
+
+# --- against a model ---------------------------------------------------------------------------------
+
+
+def was_current(history: History, wanted: ObjectVersion | None, first: int, latest: int) -> bool:
+    """Whether a version was current at any of those milliseconds; without one: whether the key was deleted."""
+    for now in range(first, latest + 1):
+        current = next((each for each in history if each.last_modified <= now), None)
+        if current is not None and (current.is_marker if wanted is None else current is wanted):
+            return True
+    return False
+
+
+def model(info: StateInfo, history: History, entry: Entry | None, uploaded: int | None) -> str:
+    """The rules, for one key of one state."""
+    end = info.captured_at + SECOND
+    latest = None if uploaded is None else uploaded + SECOND
+    lenient = info.origin == "original" and latest is not None
+    current = current_at(history, info.captured_at, born_later=False)
+    if entry is None:
+        deleted = lenient and was_current(history, None, end - 1, latest or 0)
+        return "contradicted" if current is not None and not deleted else ""
+    there = [each for each in history if each.version_id == entry.version_id]
+    if not there:
+        return "unknown"
+    if there[0].is_marker or as_entry(there[0]) != entry:
+        return "contradicted"
+    if current == entry:
+        return "verified"
+    if lenient and was_current(history, there[0], end - 1, latest or 0):
+        return "verified"
+    if info.origin == "past" or any(each.last_modified < end for each in history):
+        return "contradicted"
+    first = [each for each in history if not each.is_marker][-1]
+    in_time = latest is None or first.last_modified <= latest
+    return "verified" if first is there[0] and in_time else "contradicted"
+
+
+small_times = st.integers(0, 40).map(lambda tenth: tenth * 100)
+histories = st.lists(st.tuples(small_times, st.booleans()), max_size=5).map(
+    lambda events: [version(f"v{n}", time, marker=deleted) for n, (time, deleted) in enumerate(events)][::-1]
+)
+origins = st.sampled_from(get_args(Origin))
+seconds = st.lists(st.integers(0, 4).map(lambda second: second * SECOND), min_size=1, max_size=5).map(sorted)
+altered = st.sampled_from([{}, {}, {}, {}, {"size": 7}, {"etag": "x"}, {"last_modified": 77}, {"version_id": "gone"}])
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[list[StateInfo], dict[str, int], list[tuple[History, list[Entry | None]]]]:
+    """States, when their files were written, and for each key its history and what each state has under it."""
+    states = [state(n, second, draw(origins)) for n, second in enumerate(draw(seconds))]
+    uploads = {info.id: draw(st.none() | small_times) for info in states}
+    keys: list[tuple[History, list[Entry | None]]] = []
+    for _ in range(draw(st.integers(1, 2))):
+        history = draw(histories)
+        entries: list[Entry | None] = []
+        for info in states:
+            right = current_at(history, info.captured_at, born_later=info.origin != "past")
+            any_of_them = st.sampled_from([as_entry(each) for each in history]) if history else st.none()
+            entry = draw(st.just(right) | st.just(right) | st.none() | any_of_them)
+            entries.append(entry and entry._replace(**draw(altered)))  # type: ignore[arg-type]
+        keys.append((history, entries))
+    return states, {key: time for key, time in uploads.items() if time is not None}, keys
+
+
+def ranges(entries: list[Entry | None]) -> Claims:
+    """What the states have under a key, as the index has it: each entry with a range of states."""
+    claims: Claims = []
+    for n, entry in enumerate(entries):
+        if entry is None:
+            continue
+        if claims and claims[-1][0] == entry and claims[-1][1].stop == n:
+            claims[-1] = (entry, range(claims[-1][1].start, n + 1))
+        else:
+            claims.append((entry, range(n, n + 1)))
+    return claims
+
+
+@given(case=cases(), wanted=st.sets(st.integers(0, 4)), backwards=st.booleans())
+def test_verdicts_are_those_of_the_model(
+    case: tuple[list[StateInfo], dict[str, int], list[tuple[History, list[Entry | None]]]],
+    wanted: set[int],
+    backwards: bool,
+) -> None:
+    states, uploaded, keys = case
+    states = [replace(info, objects=sum(es[n] is not None for _, es in keys)) for n, info in enumerate(states)]
+    comparison = Comparison(states, [states[n].id for n in wanted if n < len(states)], uploaded)
+    for history, entries in keys:
+        comparison.look(history, ranges(entries)[:: -1 if backwards else 1])
+    judged = comparison.verdicts()
+    assert [each.info for each in judged] == [info for n, info in enumerate(states) if n in wanted]
+    for each in judged:
+        n = states.index(each.info)
+        upload = uploaded.get(each.info.id)
+        found = [model(each.info, history, entries[n], upload) for history, entries in keys]
+        late = upload is not None and each.info.captured_at > upload + SECOND
+        contradicted = found.count("contradicted") + late
+        expected = "contradicted" if contradicted else "unknown" if "unknown" in found else "verified"
+        assert each.verdict == expected
+        assert (each.verified, each.contradicted, each.unknown) == (
+            found.count("verified"),
+            contradicted,
+            found.count("unknown"),
+        )
+        assert len(each.contradictions) == contradicted
+
+
+# --- what must never happen --------------------------------------------------------------------------
+
+
+def pruned(history: History, needed: set[str], chosen: set[int]) -> History:
+    """The history after a prune: some versions that nobody needs are gone, then markers with none left below."""
+    kept = [each for n, each in enumerate(history) if each.is_marker or each.version_id in needed or n not in chosen]
+    return [
+        each
+        for n, each in enumerate(kept)
+        if not (each.is_marker and n in chosen and all(older.is_marker for older in kept[n + 1 :]))
+    ]
+
+
+@given(
+    history=st.lists(st.tuples(small_times, st.booleans()), min_size=1, max_size=6),
+    listed=st.lists(st.tuples(seconds.map(lambda few: few[0]), origins, st.integers(0, 3000)), min_size=1, max_size=4),
+    kept=st.booleans(),
+    chosen=st.sets(st.integers(0, 6)),
+)
+def test_what_a_capture_recorded_is_never_contradicted(
+    history: list[tuple[int, bool]], listed: list[tuple[int, Origin, int]], kept: bool, chosen: set[int]
+) -> None:
+    """Each state is captured at a second that is over, from what is there by then; later the bucket is pruned."""
+    whole = [version(f"v{n}", time, marker=deleted) for n, (time, deleted) in enumerate(sorted(history))][::-1]
+    states, entries, uploaded = [], [], {}
+    for n, (second, origin, took) in enumerate(sorted(listed, key=lambda each: each[0])):
+        then = second + SECOND + took
+        seen = [each for each in whole if each.last_modified < then]
+        entry = current_at(seen, second, born_later=origin != "past")
+        states.append(state(n, second, origin, int(entry is not None)))
+        entries.append(entry)
+        uploaded[states[-1].id] = then
+    needed = {entry.version_id for entry in entries if entry} if kept else set()
+    comparison = Comparison(states, [info.id for info in states], uploaded)
+    comparison.look(pruned(whole, needed, chosen), ranges(list(entries)))
+    verdicts = {judged.verdict for judged in comparison.verdicts()}
+    assert verdicts <= ({"verified"} if kept else {"verified", "unknown"})
+
+
+@given(
+    history=histories.filter(bool),
+    second=st.integers(0, 4),
+    origin=st.sampled_from(["capture", "backup", "past"]),
+    field=st.sampled_from(
+        [{"version_id": "w"}, {"version_id": None}, {"size": 7}, {"etag": "x"}, {"last_modified": 77}]
+    ),
+    data=st.data(),
+)
+def test_an_altered_claim_is_never_verified(
+    history: History, second: int, origin: Origin, field: dict[str, str | int | None], data: st.DataObject
+) -> None:
+    entry = current_at(history, second * SECOND, born_later=origin != "past")
+    if entry is None:
+        return
+    if field.get("version_id", "") is None:  # another one of the same key
+        field = {"version_id": data.draw(st.sampled_from([each.version_id for each in history]))}
+        if field["version_id"] == entry.version_id:
+            return
+    changed = entry._replace(**field)  # type: ignore[arg-type]
+    assert one(history, [(entry, range(1))], second * SECOND, origin)[0] == "verified"
+    assert one(history, [(changed, range(1))], second * SECOND, origin)[0] != "verified"
+
+
+@given(history=histories.filter(bool), second=st.integers(0, 4), origin=origins)
+def test_an_entry_left_out_is_never_verified(history: History, second: int, origin: Origin) -> None:
+    if current_at(history, second * SECOND, born_later=False):
+        assert one(history, [], second * SECOND, origin)[0] == "contradicted"

@@ -1,0 +1,113 @@
+"""Taking states in from files of the original tool, which come unsorted and say last what they are of."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rwm.errors import BadState
+from rwm.index import Index
+from rwm.model import Entry
+from rwm.statefile.canonical import file_key, parse_file_key
+from rwm.statefile.original import read_original
+from rwm.states.importing import Source, StateImporter
+from tests.unit.rwm.statefile.test_original import NAME, document, marker, version
+from tests.unit.states import state
+
+MAX = (1 << 63) - 1
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+def packed(**fields: Any) -> bytes:
+    return gzip.compress(json.dumps(document(**fields), default=str).encode())
+
+
+def backwards(**fields: Any) -> bytes:
+    """Markers before versions, the bucket and the time at the end."""
+    members = dict(reversed(document(**fields).items()))
+    return gzip.compress(json.dumps(members, default=str).encode())
+
+
+def source(data: bytes, key: str = NAME) -> Source:
+    return Source(key, lambda: io.BytesIO(data), parse_file_key(key), len(data), is_stored=True)
+
+
+@pytest.mark.parametrize("form", [packed, backwards])
+def test_it_is_the_state_that_is_read_in_memory(index: Index, form: Callable[..., bytes]) -> None:
+    keys = ["b", "ö", "\U00010000", "\uffff", "a\0", "a", 'q"\\']
+    markers = [marker("rwm/x", latest=True), marker("gone", latest=True), marker("b", latest=False)]
+    data = form(versions=[version(key) for key in keys], delete_markers=markers)
+    info, entries = read_original(io.BytesIO(data), NAME)
+    with StateImporter(index, "bucket1") as intake:
+        assert intake.take(source(data)) == (info, True)
+        assert intake.take(source(data)) == (info, False)
+    assert [*index.entries(info)] == entries
+    assert [entry.key for entry in entries] == sorted(keys)
+    assert index.trust(info) == "unchecked"
+
+
+@pytest.mark.parametrize(
+    ("form", "fields", "why"),
+    [
+        (
+            packed,
+            {"versions": [version("a")] * 2},
+            "versions[1]: a second latest version of 'a'",
+        ),
+        (packed, {"versions": [version("c")]}, "delete_markers[0]: a second latest version of 'c'"),
+        (backwards, {"versions": [version("c")]}, "versions[0]: a second latest version of 'c'"),
+        (packed, {"versions": [version("a", Size=MAX), version("b", Size=MAX)]}, "the sum of all sizes is no size"),
+        (packed, {"versions": [version("a"), version("\ud800")]}, "versions[1]: Key is no Unicode"),
+        (packed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
+        (backwards, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
+        (packed, {"time_start": "noon"}, "time_start is no time: 'noon+01:00'"),
+    ],
+)
+def test_of_a_wrong_one_nothing_is_left(
+    index: Index, form: Callable[..., bytes], fields: dict[str, Any], why: str
+) -> None:
+    right = packed()
+    with StateImporter(index, "bucket1") as intake:
+        for _ in range(2):
+            with pytest.raises(BadState) as caught:
+                intake.take(source(form(**fields)))
+            assert caught.value.message == why
+            assert index.states() == []
+        info, is_new = intake.take(source(right))
+    assert (info, is_new) == (read_original(io.BytesIO(right), NAME)[0], True)
+    assert [*index.entries(info)] == read_original(io.BytesIO(right), NAME)[1]
+
+
+def test_the_largest_sum_of_sizes_is_kept(index: Index) -> None:
+    data = packed(versions=[version("a", Size=MAX - (1 << 40)), version("b", Size=1 << 40)])
+    with StateImporter(index) as intake:
+        assert intake.take(source(data))[0].bytes == MAX
+
+
+def test_a_sum_that_is_too_large_is_said(index: Index) -> None:
+    """Not an error of the index: a delta may have it under any header."""
+    spool = index.incoming()
+    spool.add([Entry(key, "v1", MAX, "", 0) for key in "abc"])
+    assert spool.totals() == (3, 3 * MAX)
+
+
+def test_it_does_not_come_under_the_name_of_one_of_ours(index: Index) -> None:
+    data = packed()
+    info, _ = read_original(io.BytesIO(data))
+    other = state(5, [])
+    with StateImporter(index) as intake:
+        for name in (file_key(other), file_key(info)):
+            with pytest.raises(BadState, match="RWM keeps no states of the original tool there"):
+                intake.take(source(data, name))
+        assert intake.take(source(data)) == (info, True)

@@ -1,0 +1,629 @@
+"""Sync: what a bucket holds of states comes into the index, and no more is believed than its history says."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rwm.errors import AccessDenied, S3Error, Unreachable
+from rwm.index import Index
+from rwm.model import Entry, StateInfo
+from rwm.retention.prune import execute_prune, kept_states, plan_prune
+from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
+from rwm.statefile.delta import changes, write_delta
+from rwm.states.capture import capture_state
+from rwm.states.comparison import Judged
+from rwm.states.sync import SyncResult, judge, new_files, state_files, sync_states
+from rwm.times import DAY, iso
+from tests.unit.memory import MemoryS3
+
+BUCKET = "bucket1"
+
+
+class Watched(MemoryS3):
+    """Remembers what it was asked."""
+
+    asked: list[tuple[str, str]] = []  # noqa: RUF012 - replaced in each object
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if not name.startswith("_") and callable(found):
+
+            def called(*arguments: Any, **named: Any) -> Any:
+                self.asked.append((name, arguments[1] if len(arguments) > 1 else ""))
+                return found(*arguments, **named)
+
+            return called
+        return found
+
+
+@pytest.fixture
+def s3() -> Watched:
+    s3 = Watched(BUCKET)
+    s3.asked = []
+    for key in ("config", "keys/k", "data/00/a", "data/00/b", *(f"large/{number}" for number in range(30))):
+        s3.put(BUCKET, key, b"1")
+    s3.now += 10_000
+    return s3
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Index]:
+    """The index of the machine whose backups are in the bucket."""
+    with Index.open(tmp_path / "machine.sqlite") as index:
+        yield index
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """The admin's, which is synced."""
+    with Index.open(tmp_path / "admin.sqlite") as index:
+        yield index
+
+
+class Synced(NamedTuple):
+    came: SyncResult
+    judged: list[Judged]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {one.info.id: one.verdict for one in self.judged}
+
+
+def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> Synced:
+    """As ``rwm state sync`` does it."""
+    files = state_files(s3, BUCKET)
+    if again:
+        index.ledger.forget_verdicts(BUCKET)
+    came = sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files))
+    return Synced(came, judge(s3, index, BUCKET, files))
+
+
+def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
+    """So many states, with a change before each."""
+    found = []
+    for number in range(count):
+        s3.put(BUCKET, f"data/{number:02x}/new", b"x" * number)
+        if number == 1:
+            s3.delete(BUCKET, "data/00/a")
+        s3.now += 10_000
+        found.append(capture_state(s3, index, BUCKET))
+        s3.now += 10_000
+    return found
+
+
+def forged(
+    s3: MemoryS3, entries: Sequence[Entry], captured_at: int, bucket: str = BUCKET, base: StateInfo | None = None
+) -> StateInfo:
+    """Put a file with a right id into the bucket, whatever it says."""
+    info = StateInfo("", bucket, captured_at, "capture", len(entries), sum(entry.size for entry in entries))
+    info = identified(info, entries)
+    s3.put(BUCKET, file_key(info), gzip.compress(b"".join(canonical_form(info, entries))))
+    return info
+
+
+# --- what is there -----------------------------------------------------------------------------------------------
+
+
+def test_a_new_index_gets_every_state_back(s3: Watched, machine: Index, index: Index) -> None:
+    infos = captures(s3, machine)
+    assert any(key.endswith(".delta.jsonl.gz") for key in s3.present(BUCKET))
+    result = sync(s3, index)
+    assert (result.came.recorded, result.came.rejected, result.came.unread) == (infos, [], [])
+    assert result.verdicts == {info.id: "verified" for info in infos}
+    assert [(one.info, one.trust) for one in index.recorded()] == [(info, "verified") for info in infos]
+    for info in infos:
+        assert [*index.entries(info)] == [*machine.entries(info)]
+        assert index.ledger.stored(info) == machine.ledger.stored(info)
+        assert index.ledger.chain(info.id) == machine.ledger.chain(info.id)
+
+
+def test_the_next_capture_goes_on_with_deltas(s3: Watched, machine: Index, index: Index) -> None:
+    infos = captures(s3, machine)
+    sync(s3, index)
+    s3.put(BUCKET, "data/00/c", b"1")
+    s3.now += 10_000
+    info = capture_state(s3, index, BUCKET)
+    stored = index.ledger.stored(info)
+    assert stored and stored.base == infos[-1].id
+    assert [one.trust for one in index.recorded()] == ["verified"] * 3 + ["own"]
+
+
+def test_a_second_sync_reads_no_file_and_lists_no_data(s3: Watched, machine: Index, index: Index) -> None:
+    captures(s3, machine)
+    s3.put(BUCKET, "rwm/states/garbage", b"1")
+    s3.now += 10_000
+    sync(s3, index)
+    before = index.recorded()
+    s3.asked.clear()
+    result = sync(s3, index)
+    assert result == Synced(SyncResult(), [])
+    assert s3.asked == [("versions", "rwm/")]
+    assert index.recorded() == before
+
+
+def test_later_only_what_is_new_is_read(s3: Watched, machine: Index, index: Index) -> None:
+    captures(s3, machine)
+    sync(s3, index)
+    (new,) = captures(s3, machine, 1)
+    s3.asked.clear()
+    result = sync(s3, index)
+    assert result.came.recorded == [new]
+    assert result.verdicts == {new.id: "verified"}
+    read = {key for what, key in s3.asked if what == "stream"}
+    assert len(read) == 1 and new.id in read.pop()
+
+
+def test_what_was_captured_here_is_neither_read_nor_judged(s3: Watched, index: Index) -> None:
+    infos = captures(s3, index)
+    s3.asked.clear()
+    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert [(one.info, one.trust) for one in index.recorded()] == [(info, "own") for info in infos]
+    assert s3.asked == [("versions", "rwm/")]
+
+
+def test_a_forgotten_state_stays_away_until_everything_is_wanted_again(
+    s3: Watched, machine: Index, index: Index
+) -> None:
+    infos = captures(s3, machine)
+    sync(s3, index)
+    index.forget(infos[:2])
+    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert index.states() == infos[2:]
+    result = sync(s3, index, again=True)
+    assert result.came.recorded == infos[:2]
+    assert result.verdicts == {info.id: "verified" for info in infos}
+
+
+def test_progress_counts_every_new_file_and_every_version(s3: Watched, machine: Index, index: Index) -> None:
+    captures(s3, machine)
+    files = state_files(s3, BUCKET)
+    read: list[int] = []
+    compared: list[int] = []
+    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files), read.append)
+    judge(s3, index, BUCKET, files, compared.append)
+    assert sum(read) == 3
+    assert sum(compared) == len([one for one in s3.versions(BUCKET) if not one.key.startswith("rwm/")])
+
+
+# --- files that somebody changes or makes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["overwritten", "deleted", "deleted and written"])
+def test_the_first_version_of_a_file_counts(s3: Watched, machine: Index, index: Index, what: str) -> None:
+    infos = captures(s3, machine)
+    for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
+        if what != "overwritten":
+            s3.delete(BUCKET, key)
+        if what != "deleted":
+            s3.put(BUCKET, key, b"garbage")
+    result = sync(s3, index)
+    assert (result.came.recorded, result.came.rejected) == (infos, [])
+    assert set(result.verdicts.values()) == {"verified"}
+
+
+def test_whoever_knew_the_name_before_keeps_no_state_away(s3: Watched, machine: Index, index: Index) -> None:
+    """In a bucket where nothing changes, the next state and so its id can be computed before it is captured."""
+    infos = captures(s3, machine)
+    for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
+        true = s3.get(BUCKET, key)
+        s3.remove(BUCKET, key, s3.buckets[BUCKET][key][0].version_id)
+        for body in (b"garbage", true, b"later"):
+            s3.put(BUCKET, key, body)
+    result = sync(s3, index)
+    assert result.came.recorded == infos
+    assert len(result.came.rejected) == len(infos)
+    assert set(result.verdicts.values()) == {"verified"}
+    assert sync(s3, index).came == SyncResult()
+
+
+class Forgery(NamedTuple):
+    entries: list[Entry]
+    key: str
+    why: str
+
+
+def test_entries_that_never_were(s3: Watched, machine: Index, index: Index) -> None:
+    (true,) = captures(s3, machine, 1)
+    entries = {entry.key: entry for entry in machine.entries(true)}
+    s3.now += 10_000
+    old = entries["config"]
+    s3.put(BUCKET, "config", b"garbage")
+    new = s3.buckets[BUCKET]["config"][0]
+    s3.delete(BUCKET, "keys/k")
+    s3.now += 10_000
+    second = s3.now // 1000 * 1000
+    now = {key: entry for key, entry in entries.items() if key != "keys/k"}
+    now["config"] = Entry("config", new.version_id, new.size, new.etag, new.last_modified)
+    cases = {
+        "deleted by then": Forgery([*now.values(), entries["keys/k"]], "keys/k", "deleted by then"),
+        "overwritten": Forgery([*(now | {"config": old}).values()], "config", "was current"),
+        "lacking": Forgery([entry for entry in now.values() if entry.key != "data/00/b"], "data/00/b", "lacks a key"),
+        "another size": Forgery([*(now | {"config": now["config"]._replace(size=9)}).values()], "config", "size"),
+        "another etag": Forgery([*(now | {"config": now["config"]._replace(etag="x")}).values()], "config", "etag"),
+        "another time": Forgery(
+            [*(now | {"config": now["config"]._replace(last_modified=1000)}).values()], "config", "another time"
+        ),
+    }
+    made = {what: forged(s3, sorted(one.entries), second) for what, one in cases.items()}
+    honest = forged(s3, sorted(now.values()), second)
+    unknown = forged(s3, sorted([*now.values(), Entry("never", "v999", 1, "e", 1000)]), second)
+    judged = {one.info.id: one for one in sync(s3, index).judged}
+    assert judged[honest.id].verdict == judged[true.id].verdict == "verified"
+    assert judged[unknown.id].verdict == "unknown"
+    for what, info in made.items():
+        one = judged[info.id]
+        assert (one.verdict, one.contradicted) == ("contradicted", 1), what
+        (fault,) = one.contradictions
+        assert fault.key == cases[what].key
+        assert cases[what].why in fault.why
+    assert index.resolve("latest", BUCKET) == honest
+
+
+def test_a_state_of_the_future(s3: Watched, index: Index) -> None:
+    """It would be the latest one for ever."""
+    entries = [Entry(one.key, one.version_id, one.size, one.etag, one.last_modified) for one in s3.versions(BUCKET)]
+    info = forged(s3, sorted(entries), s3.now // 1000 * 1000 + 3_600_000)
+    s3.now += 7_200_000
+    result = sync(s3, index)
+    assert result.verdicts == {info.id: "contradicted"}
+    assert "its file was there at" in result.judged[0].contradictions[0].why
+
+
+def test_an_empty_state_of_a_bucket_that_was_not(s3: Watched, index: Index) -> None:
+    info = forged(s3, [], s3.now // 1000 * 1000)
+    result = sync(s3, index)
+    assert result.verdicts == {info.id: "contradicted"}
+    assert result.judged[0].contradicted == 34
+
+
+@pytest.mark.parametrize("origin", ["bucket", "name", "content", "key"])
+def test_a_file_that_is_no_state_of_the_bucket_is_rejected_once(
+    s3: Watched, machine: Index, index: Index, origin: str
+) -> None:
+    infos = captures(s3, machine, 1)
+    info, body = identified(StateInfo("", BUCKET, 5000, "capture", 0, 0), []), b"garbage"
+    key = file_key(info)
+    if origin == "bucket":
+        other = identified(replace(info, bucket="other"), [])
+        key, body = file_key(other), gzip.compress(b"".join(canonical_form(other, [])))
+    elif origin == "name":
+        key, body = "rwm/states/x.jsonl.gz", gzip.compress(b"".join(canonical_form(info, [])))
+    elif origin == "key":
+        key, body = file_key(replace(info, id="a" * 64)), gzip.compress(b"".join(canonical_form(info, [])))
+    version = s3.put(BUCKET, key, body)
+    result = sync(s3, index)
+    assert [(one.key, one.version_id) for one in result.came.rejected] == [(key, version)]
+    assert result.came.recorded == index.states() == infos
+    s3.asked.clear()
+    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert s3.asked == [("versions", "rwm/")]
+    assert [one.key for one in sync(s3, index, again=True).came.rejected] == [key]
+
+
+def test_other_objects_of_ours_are_left_alone(s3: Watched, index: Index) -> None:
+    for key in ("rwm/evidence/x", "rwm/state_x.json.gz", "rwm/x/state_2026-01-01T00:00:00.json.gz", "rwm"):
+        s3.put(BUCKET, key, b"1")
+    s3.delete(BUCKET, "rwm/states/never written")
+    assert state_files(s3, BUCKET) == []
+
+
+def test_files_in_a_circle_leave_the_next_capture_a_beginning(s3: Watched, machine: Index, index: Index) -> None:
+    """Two states that are true, each as a delta upon the other, and one of them in full."""
+    one, two = captures(s3, machine, 2)
+    contents = {info: [*machine.entries(info)] for info in (one, two)}
+    bucket = Watched(BUCKET)
+    bucket.asked = []
+    bucket.buckets[BUCKET] = {k: v for k, v in s3.buckets[BUCKET].items() if not k.startswith("rwm/")}
+    bucket.bodies, bucket.now = s3.bodies, s3.now
+    for info, base in ((one, two), (two, one)):
+        with (index.path.parent / "delta").open("w+b") as file:
+            found = list(changes(contents[base], contents[info]))
+            write_delta(info, base.id, found, len(found), file)
+            file.seek(0)
+            bucket.put(BUCKET, delta_key(info), file)
+    bucket.put(BUCKET, file_key(one), gzip.compress(b"".join(canonical_form(one, contents[one]))))
+    bucket.now += 10_000
+    result = sync(bucket, index)
+    assert result.verdicts == {one.id: "verified", two.id: "verified"}
+    bucket.now += 10_000
+    last = capture_state(bucket, index, BUCKET)
+    stored = index.ledger.stored(last)
+    assert stored and stored.base is None
+
+
+# --- faults on the way -----------------------------------------------------------------------------------------
+
+
+def test_a_state_that_there_is_no_room_for_does_not_keep_the_others(s3: Watched, machine: Index, index: Index) -> None:
+    infos = captures(s3, machine)
+    large = [Entry(f"data/{number:064x}", "v", 1, "e", 0) for number in range(4000)]
+    forged(s3, large, infos[1].captured_at)
+    index._connection.execute("PRAGMA temp.max_page_count = 100")
+    result = sync(s3, index)
+    assert result.came.recorded == infos
+    assert ["disk is full" in file.why for file in result.came.unread] == [True]
+    assert set(result.verdicts.values()) == {"verified"}
+
+
+def test_a_capture_that_is_dated_long_ago_cannot_have_what_was_written_since(s3: Watched, index: Index) -> None:
+    clean = s3.now
+    s3.now += 5 * DAY
+    s3.put(BUCKET, "index/poison", b"a valid name")
+    with Index.open(index.path.with_name("machine.sqlite")) as own:
+        s3.now += 10_000
+        entries = [*own.entries(capture_state(s3, own, BUCKET))]
+    false = forged(s3, entries, clean // 1000 * 1000 + 3_600_000)
+    assert sync(s3, index).verdicts[false.id] == "contradicted"
+
+
+def test_a_capture_of_the_same_past_again_writes_nothing(s3: Watched, index: Index) -> None:
+    at = s3.now
+    s3.now += 10_000
+    info = capture_state(s3, index, BUCKET, at=at, origin="past")
+    before = s3.present(BUCKET)
+    assert capture_state(s3, index, BUCKET, at=at, origin="past") == info
+    assert s3.present(BUCKET) == before
+
+
+def test_killed_between_recording_and_judging(s3: Watched, machine: Index, index: Index) -> None:
+    infos = captures(s3, machine)
+    files = state_files(s3, BUCKET)
+    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files)[:2])
+    assert [one.trust for one in index.recorded()] == ["unchecked"] * 2
+    result = sync(s3, index)
+    assert result.came.recorded == infos[2:]
+    assert result.verdicts == {info.id: "verified" for info in infos}
+
+
+class Dies(Exception):
+    pass
+
+
+def test_ended_at_any_request(s3: Watched, machine: Index, tmp_path: Path) -> None:
+    """What was recorded stays as it was, and the next sync does the rest."""
+    infos = captures(s3, machine)
+    forged(s3, [], s3.now // 1000 * 1000)
+    s3.put(BUCKET, "rwm/states/garbage", b"1")
+    ends = []
+
+    class Dying(MemoryS3):
+        left = 0
+
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if name in ("stream", "versions", "server_time", "level"):
+                if self.left == 0:
+                    raise Dies
+                self.left -= 1
+            return found
+
+    for number in range(100):
+        dying = Dying(BUCKET)
+        dying.buckets, dying.bodies, dying.now, dying.left = s3.buckets, s3.bodies, s3.now + 60_000, number
+        with Index.open(tmp_path / f"{number}.sqlite") as index:
+            try:
+                sync(dying, index)
+                ends.append(len(index.states()))
+            except Dies:
+                ends.append(-len(index.states()))
+                assert {one.trust for one in index.recorded()} <= {"unchecked"}
+            dying.left = 1 << 30
+            sync(dying, index)
+            trusts = [one.trust for one in index.recorded()]
+            assert trusts == ["verified"] * 3 + ["contradicted"]
+            for info in infos:
+                assert [*index.entries(info)] == [*machine.entries(info)]
+        if ends[-1] > 0:
+            break
+    assert ends[0] == 0 and ends[-1] == 4 and -4 in ends
+
+
+@pytest.mark.parametrize("error", [Unreachable("no answer"), AccessDenied("no"), S3Error("no key to decrypt")])
+def test_a_file_that_cannot_be_read_does_not_keep_the_others(
+    s3: Watched, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch, error: S3Error
+) -> None:
+    infos = captures(s3, machine)
+    s3.put(BUCKET, file_key(replace(infos[0], id="a" * 64)), b"kept back")
+    plain = s3.stream
+
+    def stream(bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        if "a" * 64 in key:
+            raise error
+        return plain(bucket, key, version_id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "stream", stream)
+        if isinstance(error, Unreachable):
+            with pytest.raises(Unreachable):
+                sync(s3, index)
+        else:
+            result = sync(s3, index)
+            assert result.came.recorded == infos
+            assert [one.why for one in result.came.unread] == [error.message]
+            assert result.came.rejected == []
+    result = sync(s3, index)  # what could not be read is tried again
+    assert len(result.came.rejected) == 1
+    assert index.states() == infos
+
+
+def test_a_state_that_another_process_records_while_states_are_judged(
+    s3: Watched, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places in the row of states are of one moment."""
+    infos = captures(s3, machine)
+    plain = Index.recorded
+    between: list[StateInfo] = []
+
+    def recorded(self: Index, bucket: str | None = None) -> Any:
+        found = plain(self, bucket)
+        if self is index and not between and len(found) == 3:
+            between.append(infos[0])
+            with Index.open(index.path) as other:
+                between.append(capture_state(s3, other, BUCKET, at=infos[0].captured_at - 5000, origin="past"))
+                other.forget([infos[1]])
+        return found
+
+    files = state_files(s3, BUCKET)
+    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files))
+    monkeypatch.setattr(Index, "recorded", recorded)
+    with pytest.raises(Exception, match="is not in the index") as error:
+        judge(s3, index, BUCKET, files)
+    assert type(error.value).__name__ == "StateNotFound"
+    judged = judge(s3, index, BUCKET, files)
+    assert {one.info: one.verdict for one in judged} == {infos[0]: "verified", infos[2]: "verified"}
+    assert index.trust(between[1]) == "own"
+
+
+# --- with prune, and beside a backup -------------------------------------------------------------------------------
+
+
+def test_states_that_a_prune_ended_are_unknown_and_kept_ones_are_verified(
+    s3: Watched, machine: Index, index: Index
+) -> None:
+    infos = captures(s3, machine, 4)
+    keep = kept_states(machine, BUCKET, last=1, named=[])
+    execute_prune(s3, plan_prune(s3, machine, BUCKET, keep))
+    assert s3.deleted
+    found = sync(s3, index).verdicts
+    assert found[infos[3].id] == "verified"
+    assert found[infos[0].id] == "unknown"
+    assert "contradicted" not in found.values()
+
+
+class Busy(MemoryS3):
+    """A backup writes between any two listings."""
+
+    def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Any:
+        self.now += 3000
+        for key in ("data/00/born", "data/00/a", "snapshots/s"):
+            self.put(bucket, key, b"meanwhile")
+        self.delete(bucket, "data/00/b")
+        return super().level(bucket, prefix, page_size=page_size)
+
+
+def test_a_state_that_was_captured_beside_a_backup_is_verified(s3: Watched, machine: Index, index: Index) -> None:
+    busy = Busy(BUCKET)
+    busy.buckets, busy.bodies, busy.now = s3.buckets, s3.bodies, s3.now
+    infos = [capture_state(busy, machine, BUCKET) for _ in range(3)]
+    keys = [{entry.key for entry in machine.entries(info)} for info in infos]
+    assert "data/00/born" in keys[0]
+    s3.now = busy.now + 10_000
+    assert sync(s3, index).verdicts == {info.id: "verified" for info in infos}
+
+
+# --- the original tool's files ----------------------------------------------------------------------------------
+
+
+def original(s3: MemoryS3, versions: list[dict[str, Any]] | None = None) -> str:
+    """A state file as the original tool writes it: time without a zone inside, with one in its name."""
+    started = iso(s3.now // 1000 * 1000)
+    found = versions
+    if found is None:
+        found = [
+            {
+                "Key": one.key,
+                "VersionId": one.version_id,
+                "Size": one.size,
+                "ETag": f'"{one.etag}"',
+                "LastModified": iso(one.last_modified),
+                "IsLatest": one.is_latest,
+            }
+            for one in s3.versions(BUCKET)
+            if not one.is_marker
+        ]
+    s3.now += 5000
+    key = f"rwm/state_{started}.json.gz"
+    document = {"bucket_name": BUCKET, "time_start": started, "versions": found, "delete_markers": []}
+    s3.put(BUCKET, key, gzip.compress(json.dumps(document).encode()))
+    s3.now += 5000
+    return key
+
+
+def test_the_files_of_the_original_tool(s3: Watched, index: Index) -> None:
+    present = {key: version for key, version in s3.present(BUCKET).items() if not key.startswith("rwm/")}
+    key = original(s3)
+    wrong = original(s3, [{"Key": "config", "IsLatest": True}])
+    lies = original(s3, [])
+    result = sync(s3, index)
+    assert [one.key for one in result.came.rejected] == [wrong]
+    true, lie = result.came.recorded
+    assert {entry.key: entry.version_id for entry in index.entries(true)} == present
+    assert (true.origin, iso(true.captured_at) in key, iso(lie.captured_at) in lies) == ("original", True, True)
+    assert result.verdicts == {true.id: "verified", lie.id: "contradicted"}
+    s3.asked.clear()
+    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert s3.asked == [("versions", "rwm/")]
+    index.forget([true])
+    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert index.states() == [lie]
+
+
+# --- all of it -------------------------------------------------------------------------------------------------
+
+KEYS = ["config", "data/00/a", "a", "a/b"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.sampled_from(KEYS), st.booleans()), max_size=3),
+            st.sampled_from(["machine", "admin", "past", "sync", "forge", "nothing"]),
+            st.integers(0, 30),
+        ),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_true_states_are_verified_and_forged_ones_never(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[tuple[str, bool]], str, int]]
+) -> None:
+    s3, place = MemoryS3(BUCKET), tmp_path_factory.mktemp("index")
+    true: dict[str, list[Entry]] = {}
+    false: set[str] = set()
+    with Index.open(place / "machine.sqlite") as machine, Index.open(place / "admin.sqlite") as admin:
+        for writes, what, number in steps:
+            for key, deleted in writes:
+                if deleted:
+                    s3.delete(BUCKET, key)
+                else:
+                    s3.put(BUCKET, key, b"1")
+            s3.now += 5000
+            if what in ("machine", "admin", "past"):
+                index = admin if what == "admin" else machine
+                at = s3.now - number * 1000 - 2000 if what == "past" else None
+                info = capture_state(s3, index, BUCKET, at=at, origin="capture" if at is None else "past")
+                true[info.id] = [*index.entries(info)]
+            elif what == "sync":
+                sync(s3, admin)
+            elif what == "forge":
+                keys = {key: version for key, version in s3.present(BUCKET).items() if not key.startswith("rwm/")}
+                entries = [
+                    Entry(key, version, 1, f"etag-{version}", s3.buckets[BUCKET][key][0].last_modified)
+                    for key, version in sorted(keys.items())
+                ]
+                if entries:
+                    del entries[number % len(entries)]
+                    false.add(forged(s3, entries, s3.now // 1000 * 1000 - 1000).id)
+                s3.now += 5000
+        s3.now += 60_000
+        sync(s3, admin)
+        with Index.open(place / "fresh.sqlite") as fresh:
+            sync(s3, fresh)
+            for index in (admin, fresh):
+                trusts = {one.info.id: one.trust for one in index.recorded()}
+                assert trusts.keys() == true.keys() | false
+                assert {state_id for state_id, trust in trusts.items() if trust == "contradicted"} == false
+                assert {trusts[state_id] for state_id in true} <= {"own", "verified"}
+                for info in index.states():
+                    assert info.id in false or [*index.entries(info)] == true[info.id]
+            assert "own" not in {one.trust for one in fresh.recorded()}

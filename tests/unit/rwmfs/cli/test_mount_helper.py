@@ -1,0 +1,212 @@
+"""``mount.rwmfs``: what mount(8) says, and what ``rwmfs mount`` is told."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import json
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from rwm.errors import MountError, RwmError, UsageError
+from rwmfs.cli import main as cli
+from rwmfs.cli import mount_helper as mounthelper
+from rwmfs.cli.mount_helper import Call, parse, parse_source, run
+from tests import ROOT
+
+
+def test_as_mount_calls_it() -> None:
+    assert parse(["bucket1@3455a41a", "/mnt/repo", "-o", "ro,_netdev,config=/etc/rwm/a b.conf"]) == Call(
+        "bucket1@3455a41a",
+        ("-oro", "-o_netdev", "-oconfig=/etc/rwm/a b.conf", "--at=3455a41a", "--", "bucket1", "/mnt/repo"),
+    )
+
+
+def test_switches() -> None:
+    call = parse(["b", "/m", "-s", "-f", "-n", "-v", "-o", "at=latest", "-t", "rwmfs.x"])
+    assert (call.words, call.fake, call.verbose) == (("-oat=latest", "--", "b", "/m"), True, True)
+    assert parse(["-fn", "b", "/m"]) == Call("b", ("--", "b", "/m"), fake=True)
+
+
+def test_rw_is_what_mount_says_where_fstab_says_nothing() -> None:
+    assert parse(["b", "/m", "-o", "rw,at=latest,rw"]).words == ("-oat=latest", "--", "b", "/m")
+
+
+def test_sloppy_passes_over_what_is_unknown_but_not_over_what_is_wrong() -> None:
+    assert parse(["b", "/m", "-s", "-o", "size=1G,ro,bg"]).words == ("-oro", "--", "b", "/m")
+    for wrong in ("uid=", "remount"):
+        with pytest.raises(UsageError):
+            parse(["b", "/m", "-s", "-o", wrong])
+
+
+def test_a_mountpoint_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse(["b", "mnt"]).words[-1] == str(tmp_path / "mnt")
+
+
+def test_sources() -> None:
+    sources = {
+        "bucket1": ("bucket1", ""),
+        "bucket1@latest": ("bucket1", "latest"),
+        "rwmfs:bucket1": ("bucket1", ""),
+        "rwmfs:bucket1@2026-11-20T02:19:41Z": ("bucket1", "2026-11-20T02:19:41Z"),
+        "-bucket": ("-bucket", ""),
+    }
+    assert {source: parse_source(source) for source in sources} == sources
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "a source and a mountpoint"),
+        (["b"], "a source and a mountpoint"),
+        (["b", "/m", "/n"], "a source and a mountpoint"),
+        (["b", "/m", "-x"], "option -x not recognized"),
+        (["b", "/m", "-N", "/proc/1/ns/mnt"], "-N is not supported"),
+        (["b", "/m", "-o", "size=1G"], "size=1G is unknown"),
+        (["b@latest", "/m", "-o", "at=latest"], "the state is named twice"),
+        (["b", "/m", "-o", "config=rwm.conf"], "config=rwm.conf: a path must begin with /"),
+        (["b", "/m", "-o", "log_file=~/log"], "log_file=~/log: a path must begin with /"),
+        (
+            ["/root/bucket1", "/m"],
+            "/root/bucket1 is a path, not a bucket (mount made it of a file's name: write rwmfs:b",
+        ),
+        (["", "/m"], "names no bucket"),
+        (["@latest", "/m"], "names no bucket"),
+        (["b@", "/m"], "names no bucket"),
+    ],
+)
+def test_a_wrong_call_is_1_and_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("mount.rwmfs: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+class Here:
+    """A configuration and a mountpoint; ``rwm.conf`` in the current directory is there to be passed over."""
+
+    def __init__(self, directory: Path) -> None:
+        self.mountpoint = directory / "mnt"
+        self.mountpoint.mkdir()
+        self.config = directory / "admin.conf"
+        (directory / "rwm.conf").write_text("not: valid\n")
+        values = {"s3_endpoint_url": "http://127.0.0.1:9", "s3_access_key": "a", "s3_secret_key": "b"}
+        self.config.touch(mode=0o600)
+        self.config.write_text(json.dumps({**values, "index_path": str(directory / "index.sqlite")}))
+
+    def mount(self, options: str, *more: str) -> int:
+        return run(["bucket1", str(self.mountpoint), "-o", options, *more])
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "umask", lambda mode: 0)
+    return Here(tmp_path)
+
+
+def test_fake_checks_and_mounts_nothing(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here.mount(f"ro,at=latest,config={here.config}", "-f", "-v") == 0
+    assert here.mount(f"ro,at=latest,config={here.config}.missing", "-f") == 1
+    assert here.mount(f"config={here.config},uid=nobody-like-that", "-f") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert "admin.conf.missing: No such file" in lines[0]
+    assert "'nobody-like-that' is not a user" in lines[1]
+
+
+def test_the_current_directory_is_not_searched(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here.mount("at=latest", "-f") == 1
+    assert "no configuration file was found" in capsys.readouterr().err
+    assert Path.cwd() == Path("/")
+
+
+def test_what_cannot_be_mounted_is_32(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    (here.mountpoint / "file").touch()
+    assert here.mount(f"at=latest,config={here.config}") == 32
+    err = capsys.readouterr().err
+    assert "is not empty (a mount would hide what is in it" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (MountError("a\nb"), 32, "a\\nb"),
+        (UsageError("odd", hint="even"), 1, "odd (even)"),
+        (RwmError("x"), 32, "x"),
+        (click.UsageError("which?"), 1, "which?"),
+        (KeyboardInterrupt(), 8, "interrupted"),
+        (ZeroDivisionError("z"), 2, "internal error, please report it: ZeroDivisionError: z"),
+    ],
+)
+def test_every_error_has_a_code_of_mount(
+    error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(call: Call) -> None:
+        raise error
+
+    monkeypatch.setattr(mounthelper, "mount", fail)
+    assert run(["b", "/m"]) == code
+    err = capsys.readouterr().err
+    assert err.startswith(f"mount.rwmfs: {message}")
+    assert err.count("\n") == 1
+    assert run(["b", "/m", "-v"]) == code
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_words_are_those_of_rwmfs_mount() -> None:
+    call = parse(["b@latest", "/m", "-o", "allow_other,uid=1,umask=077,connections=3"])
+    given = cli.mount.make_context("mount", list(call.words)).params
+    assert (given["bucket"], given["mountpoint"], given["at"]) == ("b", Path("/m"), "latest")
+    assert (given["allow_other"], given["uid"], given["umask"], given["connections"]) == (True, 1, 0o077, 3)
+
+
+def test_every_program_of_the_package_is_there() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    programs = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].split("\n") if line)
+    assert list(programs) == ["rwm", "rwmfs", "mount.rwmfs"]
+    for target in programs.values():
+        module, _, name = target.partition(":")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+# --- units of systemd --------------------------------------------------------------------------------
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read(ROOT / "examples" / name)
+    return parser
+
+
+def test_the_example_of_a_mount_unit_is_a_mount() -> None:
+    mount = unit("mnt-repo.mount")["Mount"]
+    assert mount["Type"] == "rwmfs"
+    call = parse([mount["What"], mount["Where"], "-o", mount["Options"]])
+    given = cli.mount.make_context("mount", list(call.words)).params
+    assert (given["bucket"], given["mountpoint"], given["at"]) == ("bucket1", Path("/mnt/repo"), "latest")
+
+
+def test_names_of_example_units_are_those_of_their_mountpoints() -> None:
+    for name, section in (("mnt-repo.mount", "Mount"), ("mnt-repo.automount", "Automount")):
+        where = unit(name)[section]["Where"]
+        assert name.partition(".")[0] == where.strip("/").replace("/", "-")
+        assert unit(name)["Install"]["WantedBy"]
+
+
+def test_the_line_of_fstab_in_the_documents_is_a_mount() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    lines = [line.split() for line in text.splitlines() if " rwmfs " in line and line.startswith("rwmfs:")]
+    assert len(lines) == 1
+    source, mountpoint, kind, options, *numbers = lines[0]
+    assert (kind, numbers) == ("rwmfs", ["0", "0"])
+    assert parse([source, mountpoint, "-o", options]).words[-2:] == ("bucket1", "/mnt/repo")

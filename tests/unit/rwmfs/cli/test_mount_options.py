@@ -1,0 +1,165 @@
+"""The options of ``rwmfs mount``: what they ask for, and which of several wins."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+from pathlib import Path
+
+import click
+import pytest
+
+from rwm.console.options import current_app
+from rwm.errors import ConfigError, UsageError
+from rwmfs.cli import mount_options as mountcli
+from rwmfs.cli.fstab_options import FLAGS, VALUES
+from rwmfs.cli.main import cli, mount
+from rwmfs.cli.mount_options import MAX_ID, parse_gid, parse_size, parse_uid, parse_umask
+from rwmfs.fuse.access import Access
+from rwmfs.mount import Request
+
+SETTINGS = {"s3_endpoint_url": "http://127.0.0.1:9", "s3_access_key": "a", "s3_secret_key": "b"}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a mountpoint and two configurations."""
+    monkeypatch.chdir(tmp_path)
+    Path("mnt").mkdir()
+    for name, values in {"rwm.conf": {}, "other.conf": {"cache_size": "7G", "cache_dir": "/c"}}.items():
+        Path(name).touch(mode=0o600)
+        Path(name).write_text(json.dumps(SETTINGS | values))
+    return tmp_path
+
+
+def asked(*words: str) -> Request:
+    return mountcli.request(mount.make_context("mount", ["bucket1", "mnt", "--at", "latest", *words]))
+
+
+def test_without_options(here: Path, home: Path) -> None:
+    request = asked()
+    assert (request.bucket, request.at, request.mountpoint) == ("bucket1", "latest", here / "mnt")
+    assert (request.buffer_size, request.connections) == (256 << 20, 16)
+    assert request.cache_dir == request.config.cache_dir == home / ".cache" / "rwm"
+    assert request.cache_size == parse_size(request.config.cache_size)
+    assert request.access == Access(os.getuid(), os.getgid(), 0)
+    assert (request.allow_other, request.foreground, request.label) == (False, False, None)
+    assert request.log_file == home / ".local/state/rwm/log/rwmfs-bucket1.log"
+
+
+EXPLICIT = {
+    "allow_other": "",
+    "uid": "4711",
+    "gid": "4712",
+    "umask": "0027",
+    "cache_dir": "d",
+    "cache_size": "0",
+    "buffer_size": "1.5MiB",
+    "connections": "128",
+    "config": "other.conf",
+    "log_file": "log",
+}
+
+
+def expected(request: Request, here: Path) -> None:
+    assert request.allow_other
+    assert request.access == Access(4711, 4712, 0o027)
+    assert (request.cache_dir, request.cache_size) == (here / "d", 0)
+    assert (request.buffer_size, request.connections) == (3 << 19, 128)
+    assert request.config.path == Path("other.conf")
+    assert request.log_file == here / "log"
+
+
+def test_every_option_as_an_option_of_its_own_and_in_o(here: Path) -> None:
+    assert set(EXPLICIT) | {"at"} == {*VALUES, *FLAGS}
+    words = [word for name, value in EXPLICIT.items() for word in (f"--{name.replace('_', '-')}", value) if word]
+    expected(asked(*words), here)
+    options = [f"{name}={value}" if value else name for name, value in EXPLICIT.items()]
+    expected(asked("-o", ",".join(options)), here)
+    expected(asked(*(word for option in reversed(options) for word in ("-o", option))), here)
+
+
+def test_the_state_may_be_named_in_o() -> None:
+    context = mount.make_context("mount", ["-o", "ro,at=2026-11-20", "bucket1", "mnt"])
+    assert mountcli.request(context).at == "2026-11-20"
+
+
+def test_what_is_said_outright_wins_wherever_it_stands() -> None:
+    request = asked("-o", "at=other,connections=3,uid=1,config=missing.conf", "--connections", "4", "-c", "other.conf")
+    assert (request.at, request.connections, request.access.uid) == ("latest", 4, 1)
+    request = asked("--umask", "077", "-o", "umask=0,buffer_size=1")
+    assert (request.access.umask, request.buffer_size) == (0o077, 1)
+
+
+def test_a_configuration_named_before_the_command_wins() -> None:
+    parent = cli.make_context("rwmfs", ["-c", "other.conf", "mount"])
+    context = mount.make_context("mount", ["bucket1", "mnt", "-o", "at=latest,config=missing.conf"], parent)
+    assert current_app(context).config.path == Path("other.conf")
+
+
+def test_the_configuration_has_the_cache() -> None:
+    request = asked("-c", "other.conf")
+    assert (request.cache_dir, request.cache_size) == (Path("/c"), 7 << 30)
+
+
+def test_a_size_in_the_configuration_that_is_none() -> None:
+    Path("rwm.conf").write_text(json.dumps(SETTINGS | {"cache_size": "much"}))
+    with pytest.raises(ConfigError, match=r"rwm\.conf: cache_size: 'much' is not a size"):
+        asked()
+    assert asked("--cache-size", "1G").cache_size == 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--uid", "nobody-like-that"], "'--uid': 'nobody-like-that' is not a user"),
+        (["-o", "gid=nobody-like-that"], "'--gid': 'nobody-like-that' is not a group"),
+        (["--umask", "8"], "'--umask': '8' is not a umask"),
+        (["--cache-size", "much"], "'--cache-size': 'much' is not a size"),
+        (["--buffer-size", "-1"], "'--buffer-size': '-1' is not a size"),
+        (["--connections", "0"], "'--connections': 0 is not in the range"),
+        (["-o", "connections=129"], "'--connections': 129 is not in the range"),
+    ],
+)
+def test_values_that_are_wrong(words: list[str], message: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        asked(*words)
+    assert message in caught.value.format_message()
+
+
+def test_options_that_are_wrong() -> None:
+    for option in ("rw", "nothing", "at="):
+        with pytest.raises(UsageError, match=option.rstrip("=")):
+            asked("-o", option)
+
+
+def test_completion_does_not_stumble_over_options_that_are_wrong() -> None:
+    mount.make_context("mount", ["-o", "nothing"], resilient_parsing=True)
+
+
+def test_sizes() -> None:
+    sizes = {"0": 0, "17": 17, "1K": 1024, "256M": 256 << 20, "1.5 GiB": 3 << 29, " 2tb ": 2 << 40}
+    assert {text: parse_size(text) for text in sizes} == sizes
+    for wrong in ("", "M", "1X", "-1", "1e3", "1,5M", "1 2", "9" * 400, "١"):
+        with pytest.raises(ValueError, match="is not a size"):
+            parse_size(wrong)
+
+
+def test_umasks() -> None:
+    assert [parse_umask(text) for text in ("0", "077", "0077", "777", "22")] == [0, 0o077, 0o077, 0o777, 0o022]
+    for wrong in ("", "8", "1777", "0o77", "-1", "00077", "u=r"):
+        with pytest.raises(ValueError, match="octal"):
+            parse_umask(wrong)
+
+
+def test_users_and_groups() -> None:
+    assert parse_uid(pwd.getpwuid(0).pw_name) == parse_uid("0") == 0
+    assert parse_gid(grp.getgrgid(0).gr_name) == parse_gid("0") == 0
+    assert parse_uid(str(MAX_ID)) == parse_gid(str(MAX_ID)) == MAX_ID
+    for wrong in ("", "-1", str(MAX_ID + 1), "x" * 40, "a\0b", "٣"):
+        with pytest.raises(ValueError, match="is not a user"):
+            parse_uid(wrong)
+        with pytest.raises(ValueError, match="is not a group"):
+            parse_gid(wrong)

@@ -1,0 +1,67 @@
+"""The log of a mount: private, and names from a bucket cannot forge its lines."""
+
+from __future__ import annotations
+
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rwm.errors import ConfigError, MountError
+from rwmfs.mount import logs
+
+
+@pytest.fixture
+def log() -> Iterator[logging.Logger]:
+    """A logger apart from all others."""
+    log = logging.Logger("rwmfs.test")
+    yield log
+    for handler in log.handlers:
+        handler.close()
+
+
+def test_control_characters_stay_on_their_line(log: logging.Logger, tmp_path: Path) -> None:
+    log.handlers = logs.handlers(tmp_path / "log", stderr=False)
+    log.error("cannot read %s", "a\nb\x1b[31m")
+    try:
+        raise ValueError("c\x07d")
+    except ValueError:
+        log.exception("failed")
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines[0].endswith("ERROR rwmfs.test: cannot read a\\nb\\x1b[31m")
+    assert lines[-1].endswith("ValueError: c\\x07d")
+    assert all(line.startswith("    ") for line in lines[2:])
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+def test_a_log_is_appended_to_and_repeated_on_stderr(
+    log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log").write_text("before\n")
+    log.handlers = logs.handlers(tmp_path / "log", stderr=True)
+    log.info("shown \ud800")
+    assert (tmp_path / "log").read_text().startswith("before\n")
+    assert "shown" in (tmp_path / "log").read_text()
+    assert "INFO rwmfs.test: shown" in capsys.readouterr().err
+
+
+def test_a_log_is_never_written_through_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to(tmp_path / "other")
+    with pytest.raises(MountError, match="log file"):
+        logs.handlers(tmp_path / "log", stderr=False)
+    assert not (tmp_path / "other").exists()
+
+
+def test_the_default_place(home: Path) -> None:
+    path = logs.default_log_path("a/bucket")
+    assert path == home / ".local/state/rwm/log/rwmfs-a_bucket.log"
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_default_place_that_is_a_symbolic_link(home: Path) -> None:
+    (home / ".local/state/rwm").mkdir(parents=True)
+    (home / ".local/state/rwm/log").symlink_to(home)
+    with pytest.raises(ConfigError):
+        logs.default_log_path("bucket1")

@@ -1,0 +1,196 @@
+"""Getting the bytes of a piece: asked for again while it makes sense, and not any longer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import islice, pairwise
+
+import pytest
+import trio
+import trio.testing
+
+from rwm.errors import AccessDenied, BadResponse, Cancelled, NotFound, RwmError, Unreachable
+from rwmfs.cache.block_file import BLOCK
+from rwmfs.object_id import ObjectId
+from rwmfs.read.counters import Counters
+from rwmfs.read.fetcher import BAD_ANSWERS, Fetcher, _pauses
+from rwmfs.read.pieces import BufferedObject, Piece
+from tests.unit.fakes import FakeBucket, version_of
+from tests.unit.reading import DATA, content
+
+KEY = str(4 * BLOCK)
+
+
+def piece_of(number: int = 0, count: int = 1) -> Piece:
+    held = BufferedObject(ObjectId(KEY, version_of(KEY), 4 * BLOCK, "etag"))
+    return held.add(number * BLOCK, (number + count) * BLOCK)
+
+
+def failing(*errors: RwmError) -> FakeBucket:
+    """A bucket that fails with these errors, one after the other, and answers then."""
+    bucket, left = FakeBucket(content), list(errors)
+
+    def fault(*_: object) -> None:
+        if left:
+            raise left.pop(0)
+
+    bucket.fault = fault
+    return bucket
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwmfs.read.fetcher._pauses", lambda: iter([0.0] * 10**6))
+
+
+def fetched(bucket: FakeBucket, seconds: float = 60) -> Counters:
+    """Fetch a piece; raises what the fetcher raises."""
+    counters, piece = Counters(), piece_of(1, 2)
+
+    async def main() -> None:
+        await Fetcher(bucket, counters, seconds=seconds).fetch(piece)
+        assert piece.data is not None and bytes(piece.data) == DATA[BLOCK : 3 * BLOCK]
+
+    trio.run(main)
+    return counters
+
+
+def test_one_request_brings_it() -> None:
+    counters = fetched(bucket := FakeBucket(content))
+    assert bucket.requests == [(KEY, BLOCK, 3 * BLOCK)]
+    assert (counters.requests, counters.fetched, counters.retried) == (1, 2 * BLOCK, 0)
+
+
+def test_trouble_on_the_way_is_asked_again_any_number_of_times() -> None:
+    counters = fetched(failing(*[Unreachable("no route")] * 50))
+    assert (counters.requests, counters.retried, counters.fetched) == (51, 50, 2 * BLOCK)
+
+
+def test_answers_that_cannot_be_right_are_asked_for_again_a_few_times() -> None:
+    assert fetched(failing(*[BadResponse("nonsense")] * (BAD_ANSWERS - 1))).retried == BAD_ANSWERS - 1
+    with pytest.raises(BadResponse, match="nonsense"):
+        fetched(bucket := failing(*[BadResponse("nonsense")] * BAD_ANSWERS))
+    assert len(bucket.requests) == BAD_ANSWERS
+
+
+@pytest.mark.parametrize("error", [AccessDenied("no"), NotFound("gone"), Cancelled("given up")])
+def test_what_is_said_for_good_is_asked_once(error: RwmError) -> None:
+    with pytest.raises(type(error)):
+        fetched(bucket := failing(error))
+    assert len(bucket.requests) == 1
+
+
+def test_a_server_that_never_answers_is_left_after_a_while() -> None:
+    with pytest.raises(Unreachable, match="no usable answer within"):
+        fetched(failing(*[Unreachable("no route")] * 10**6), seconds=0.2)
+
+
+def test_an_answer_that_takes_too_long_is_left_and_its_thread_told() -> None:
+    begun, told = threading.Event(), threading.Event()
+    clock = trio.testing.MockClock()
+
+    def slow(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], etag: str) -> bytes:
+        begun.set()
+        while wanted():
+            told.wait(0.01)
+        told.set()
+        raise Cancelled("given up")
+
+    bucket = FakeBucket(content)
+    bucket.read_range = slow  # type: ignore[method-assign, assignment]
+
+    async def late() -> None:
+        while not begun.is_set():
+            await trio.sleep(0)
+        clock.jump(301)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(late)
+            with pytest.raises(Unreachable, match="no usable answer within 300 s"):
+                await Fetcher(bucket, Counters(), seconds=300).fetch(piece_of())
+
+    trio.run(main, clock=clock)
+    assert told.wait(60)
+
+
+def test_what_nobody_wants_is_not_asked_for_nor_asked_again() -> None:
+    async def main() -> None:
+        piece, bucket = piece_of(), FakeBucket(content)
+        piece.cancelled = True
+        with pytest.raises(Cancelled):
+            await Fetcher(bucket, Counters()).fetch(piece)
+        assert bucket.requests == []
+        piece = piece_of()
+
+        def fault(*_: object) -> None:
+            piece.cancelled = True
+            raise Unreachable("no route")
+
+        bucket.fault = fault
+        with pytest.raises(Unreachable):
+            await Fetcher(bucket, Counters()).fetch(piece)
+        assert len(bucket.requests) == 1
+
+    trio.run(main)
+
+
+def test_who_waits_for_a_connection_has_time_as_long_as_others_get_answers() -> None:
+    """One connection, ten pieces, and for each answer more than half of the time that one may take."""
+    go = threading.Semaphore(0)
+    bucket = FakeBucket(content)
+    bucket.fault = lambda *_: go.acquire(timeout=10)
+    clock = trio.testing.MockClock()
+
+    async def main() -> None:
+        fetcher = Fetcher(bucket, Counters(), connections=1, seconds=300)
+        pieces = [piece_of(number % 4) for number in range(10)]
+        async with trio.open_nursery() as nursery:
+            for piece in pieces:
+                nursery.start_soon(fetcher.fetch, piece)
+            for count in range(1, 11):
+                while len(bucket.requests) < count:
+                    await trio.sleep(0)
+                clock.jump(200)
+                go.release()
+                while sum(piece.data is not None for piece in pieces) < count:
+                    await trio.sleep(0)
+
+    trio.run(main, clock=clock)
+
+
+def test_who_waits_for_a_connection_that_never_gets_free_is_told() -> None:
+    go = threading.Event()
+    bucket = FakeBucket(content)
+    bucket.fault = lambda *_: go.wait(10)
+    clock = trio.testing.MockClock()
+
+    async def main() -> None:
+        fetcher = Fetcher(bucket, Counters(), connections=1, seconds=300)
+        errors = []
+
+        async def one() -> None:
+            with pytest.raises(Unreachable) as caught:
+                await fetcher.fetch(piece_of())
+            errors.append(caught.value)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+            nursery.start_soon(one)
+            while not bucket.requests:
+                await trio.sleep(0)
+            clock.jump(301)
+        assert len(errors) == 2
+        go.set()
+
+    trio.run(main, clock=clock)
+    assert len(bucket.requests) == 1
+
+
+def test_pauses_grow_up_to_seconds_and_are_never_the_same() -> None:
+    pauses = list(islice(_pauses(), 12))
+    assert len(set(pauses)) == 12
+    assert 0.1 <= pauses[0] <= 0.2
+    assert all(5 <= pause <= 10 for pause in pauses[6:])
+    assert all(later >= earlier / 2 for earlier, later in pairwise(pauses))

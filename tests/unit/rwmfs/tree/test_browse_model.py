@@ -1,0 +1,127 @@
+"""All states as directories, against a plain dictionary of what should be there: every path, every byte."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rwm.index import Index
+from rwm.model import Entry, StateInfo
+from rwm.names import hidden_keys
+from rwm.times import iso
+from rwmfs.fuse.operations import Operations
+from rwmfs.tree.browse import Browse
+from rwmfs.tree.inodes import InodeTree
+from rwmfs.tree.scratch import Scratch
+from tests.unit.fakes import fake_reader
+from tests.unit.kernel import Kernel
+from tests.unit.states import BUCKET, state
+
+KEYS = ["config", "a", "a/b", "a/c/d", "a/..", "x//y\n", "locks", "locks/z", "ids/latest", "é\n"]
+Contents = dict[str, str]
+
+
+class Bucket:
+    """Every version's content says which it is."""
+
+    bucket = BUCKET
+
+    def read_range(
+        self,
+        key: str,
+        version_id: str,
+        start: int,
+        stop: int,
+        wanted: Callable[[], bool] = lambda: True,
+        etag: str = "",
+    ) -> bytes:
+        return content(key, version_id)[start:stop]
+
+
+def content(key: str, version: str) -> bytes:
+    return f"{key} {version}".encode()
+
+
+class Model:
+    """States by (second, place in it), with their contents."""
+
+    def __init__(self) -> None:
+        self.states: dict[tuple[int, int], tuple[StateInfo, Contents]] = {}
+
+    def put(self, info: StateInfo, second: int, contents: Contents) -> None:
+        if info not in [known for known, _ in self.states.values()]:
+            free = next(place for place in range(1000) if (second, place) not in self.states)
+            self.states[second, free] = info, contents
+
+    def forget(self, number: int) -> StateInfo | None:
+        if number >= len(self.states):
+            return None
+        return self.states.pop(sorted(self.states)[number])[0]
+
+    def paths(self) -> dict[str, bytes | str | None]:
+        """What :meth:`Kernel.everything` should find."""
+        found: dict[str, bytes | str | None] = dict.fromkeys((".rwm", ".rwm/hidden", "ids", "times"))
+        for (second, place), (info, contents) in sorted(self.states.items()):
+            time = iso(second * 1000) + (f"-{info.id[:12]}" if place else "")
+            found[f"times/{time}"] = f"-> ../ids/{info.id}"
+            found["latest"] = f"-> ids/{info.id}"
+            hidden = sorted(key.replace("\n", "\\n") for key in hidden_keys(contents))
+            found[f".rwm/hidden/{info.id}"] = "".join(f"{key}\n" for key in hidden).encode()
+            found[f"ids/{info.id}"] = found[f"ids/{info.id}/locks"] = None
+            for key, version in contents.items():
+                if key not in hidden_keys(contents) and key.split("/")[0] != "locks":
+                    for end in [n for n, letter in enumerate(key) if letter == "/"]:
+                        found[f"ids/{info.id}/{key[:end]}"] = None
+                    found[f"ids/{info.id}/{key}"] = content(key, version)
+        return found
+
+
+Step = tuple[int, Contents] | int
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.integers(1, 3), st.dictionaries(st.sampled_from(KEYS), st.sampled_from("12"))),
+        st.integers(0, 4),
+    ),
+    max_size=8,
+)
+
+
+BEFORE = {"config": "2", "a/c/d": "2"}
+
+
+@settings(max_examples=60, deadline=None)
+@example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state that came back at another place")
+@given(steps, st.booleans())
+def test_what_is_shown_is_what_is_recorded(steps: list[Step], small: bool) -> None:
+    """States come and go while the mount lives; a number is one to forget."""
+
+    async def run(directory: Path, patch: pytest.MonkeyPatch) -> None:
+        if small:
+            patch.setattr("rwmfs.tree.browse.TREES", 1)
+        with Index.open(directory / "index") as writer, Index.open(directory / "index", readonly=True) as index:
+            async with trio.open_nursery() as nursery:
+                reader = fake_reader(Bucket(), nursery)
+                kernel, model = (
+                    Kernel(Operations(InodeTree(Browse(index, BUCKET, pause=0)), Scratch(), reader), patch),
+                    Model(),
+                )
+                for step in steps:
+                    if isinstance(step, int):
+                        if info := model.forget(step):
+                            writer.forget([info])
+                    else:
+                        second, contents = step
+                        entries = [Entry(key, v, len(content(key, v)), "e", 1000) for key, v in contents.items()]
+                        info = state(second, sorted(entries))
+                        writer.record(info, sorted(entries))
+                        model.put(info, second, contents)
+                    assert await kernel.everything() == model.paths()
+
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        trio.run(run, Path(directory), patch)
