@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
 import trio.testing
 
+from rwmfs.cache.block_file import BLOCK, StoredRange
+from rwmfs.object_id import ObjectId
 from rwmfs.read.async_store import Store
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
@@ -78,3 +80,81 @@ async def reading(
 async def settled() -> None:
     """Wait until nothing happens any more."""
     await trio.testing.wait_all_tasks_blocked(0.01)
+
+
+async def fetches_ended(reader: Reader) -> None:
+    """Wait until no fetch is under way."""
+    while reader.running:
+        await settled()
+
+
+def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
+    """Run a test with a bucket; the bucket knows afterwards which requests were made."""
+    bucket = FakeBucket(content)
+    trio.run(test, bucket)
+    return bucket
+
+
+def run_bounded(main: Callable[[], Awaitable[None]]) -> None:
+    """Run a test; a read that hangs fails it."""
+
+    async def bounded() -> None:
+        with trio.fail_after(60):
+            await main()
+
+    trio.run(bounded)
+
+
+def assert_each_block_fetched_once(bucket: FakeBucket) -> None:
+    """No block of any object was requested twice."""
+    blocks = [
+        (key, block) for key, start, stop in bucket.requests for block in range(start // BLOCK, -(-stop // BLOCK))
+    ]
+    assert len(blocks) == len(set(blocks))
+
+
+def identity_of(key: str) -> ObjectId:
+    """The object version that a reader opens for a key."""
+    entry = entry_for(key, len(content(key)))
+    return ObjectId(entry.key, entry.version_id, entry.size, entry.etag)
+
+
+def damaged(key: str, position: int) -> Callable[[str], bytes]:
+    """The content of all objects, with one wrong byte in one of them."""
+
+    def wrong(asked: str) -> bytes:
+        data = bytearray(content(asked))
+        if asked == key:
+            data[position] ^= 1
+        return bytes(data)
+
+    return wrong
+
+
+def first_bit_flipped(data: bytes) -> bytes:
+    """The data with one bit of its first byte inverted."""
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+class MemoryStore:
+    """A disk cache in memory: unbounded, and nothing is checked. ``proven`` is what was written as such."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[ObjectId, int], bytes] = {}
+        self.proven: set[tuple[ObjectId, int]] = set()
+
+    def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
+        """The range, if it was written in one piece."""
+        data = self.kept.get((identity, start))
+        if data is None or len(data) != stop - start:
+            return None
+        return StoredRange(memoryview(data), (identity, start) in self.proven)
+
+    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+        """Keep a copy."""
+        self.kept[(identity, start)] = bytes(data)
+        (self.proven.add if proven else self.proven.discard)((identity, start))
+
+    def drop(self, identity: ObjectId) -> None:
+        """Remove all of an object."""
+        self.kept = {place: data for place, data in self.kept.items() if place[0] != identity}
