@@ -24,7 +24,7 @@ from rwm.model import Change, Entry, ObjectVersion, StateInfo
 from rwm.s3 import S3
 from rwm.statefile import canonical as statefile
 from rwm.statefile import delta
-from rwm.states.comparison import Comparison, Judged
+from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.sync import StateFile, SyncResult, sync_states
 
 DAYS = 30
@@ -107,11 +107,11 @@ def _read(bucket: Bucket, index: Index) -> SyncResult:
     return sync_states(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
 
 
-def _judge(bucket: Bucket, index: Index, came: SyncResult) -> list[Judged]:
-    """As :func:`rwm.states.sync.judge`, without a server."""
+def _judge(bucket: Bucket, index: Index, came: SyncResult) -> list[ComparisonResult]:
+    """As :func:`rwm.states.sync.compare_with_history`, without a server."""
     uploads = {file.name.id: file.uploaded for file in bucket.files if file.name}
     comparison = Comparison(index.states(bucket.name), [info.id for info in came.recorded], uploads)
     references = index.references(bucket.name)
     for history in bucket.histories():
-        comparison.look(history, references.of(history[0].key))
-    return comparison.verdicts()
+        comparison.compare_key(history, references.of(history[0].key))
+    return comparison.results()

@@ -60,9 +60,9 @@ def run(
     yes: bool,
 ) -> None:
     """What ``prune`` and its older spelling do: plan, show, ask, execute."""
-    from rwm.retention import kept_states, plan_prune, prune_and_forget
+    from rwm.retention import plan_prune, prune_and_forget, select_kept_states
 
-    keep = kept_states(app.index, bucket, last=keep_last, named=keep_state)
+    keep = select_kept_states(app.index, bucket, last=keep_last, named=keep_state)
     with console.progress(f"listing {bucket}") as progress:
         plan = plan_prune(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:

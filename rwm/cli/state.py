@@ -144,11 +144,11 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
 @pass_app
 def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     """Show which keys two states do not share: + added, - removed, M another version."""
-    from rwm.states import diff_states, kind_of
+    from rwm.states import change_kind, diff_states
 
     before, after = app.index.resolve(old, bucket), app.index.resolve(new, bucket)
     if before.bucket == after.bucket:
-        changes = [(kind_of(found), found.key) for found in app.index.differences(before, after)]
+        changes = [(change_kind(found), found.key) for found in app.index.differences(before, after)]
     else:
         changes = list(diff_states(app.index.entries(before), app.index.entries(after)))
     if app.json:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rwm.index import Index
-    from rwm.states import Judged, Source, SyncResult
+    from rwm.states import ComparisonResult, ImportSource, SyncResult
 
 SHOWN = 10  # contradictions of one state, states in one question
 
@@ -38,18 +38,18 @@ def sync(app: App, bucket: str, again: bool) -> None:
     Of each state file the first version counts. A damaged index is moved away and made anew. Exit code 4 when something
     new is no state or contradicted, 3 when files could not be read.
     """
-    from rwm.states import judge, new_files, state_files, sync_states
+    from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
     with console.progress(f"listing state files of {bucket}"):
-        files = state_files(app.s3, bucket)
+        files = list_state_files(app.s3, bucket)
     index = _whole_index(app)
     if again:
         index.ledger.forget_verdicts(bucket)
-    new = new_files(index, bucket, files)
+    new = new_state_files(index, bucket, files)
     with console.progress("reading state files", len(new)) as progress:
         came = sync_states(app.s3, index, bucket, files, new, progress)
     with console.progress(f"comparing with the history of {bucket}") as progress:
-        judged = judge(app.s3, index, bucket, files, progress)
+        judged = compare_with_history(app.s3, index, bucket, files, progress)
     if app.json:
         console.document(_sync_json(bucket, len({file.key for file in files}), came, judged))
     else:
@@ -77,7 +77,7 @@ def _whole_index(app: App) -> Index:
     return app.index
 
 
-def _sync_json(bucket: str, files: int, came: SyncResult, judged: Sequence[Judged]) -> dict[str, Any]:
+def _sync_json(bucket: str, files: int, came: SyncResult, judged: Sequence[ComparisonResult]) -> dict[str, Any]:
     return {
         "bucket": bucket,
         "files": files,
@@ -106,7 +106,7 @@ def _show_files(came: SyncResult) -> None:
             click.echo(console.escape(f"{word} {file.key} (version {file.version_id}): {file.why}"))
 
 
-def _show_verdicts(judged: Sequence[Judged], *, everything: bool) -> None:
+def _show_verdicts(judged: Sequence[ComparisonResult], *, everything: bool) -> None:
     """One line for all that are verified, unless everything is asked for; the others one by one."""
     for one in judged:
         if everything or one.verdict != "verified":
@@ -119,7 +119,7 @@ def _show_verdicts(judged: Sequence[Judged], *, everything: bool) -> None:
         click.echo(f"compared {console.count(len(judged), 'state')} with the bucket's history: {words}")
 
 
-def _show_verdict(one: Judged) -> None:
+def _show_verdict(one: ComparisonResult) -> None:
     said = ""
     if one.contradicted:
         said = f": {console.count(one.contradicted, 'false claim')}"
@@ -133,7 +133,7 @@ def _show_verdict(one: Judged) -> None:
         click.echo(f"  and {one.contradicted - min(SHOWN, len(one.contradictions))} more")
 
 
-def _say_what_is_known(index: Index, bucket: str, judged: Sequence[Judged]) -> None:
+def _say_what_is_known(index: Index, bucket: str, judged: Sequence[ComparisonResult]) -> None:
     """What this run did not find, and what there is to do where there is nothing."""
     recorded, new = index.recorded(bucket), {one.info.id for one in judged}
     known = sum(state.trust == "contradicted" and state.info.id not in new for state in recorded)
@@ -147,7 +147,7 @@ def _say_what_is_known(index: Index, bucket: str, judged: Sequence[Judged]) -> N
         )
 
 
-def _complain(bucket: str, came: SyncResult, judged: Sequence[Judged]) -> None:
+def _complain(bucket: str, came: SyncResult, judged: Sequence[ComparisonResult]) -> None:
     contradicted = sum(one.verdict == "contradicted" for one in judged)
     faults = []
     if contradicted:
@@ -177,11 +177,11 @@ def _complain(bucket: str, came: SyncResult, judged: Sequence[Judged]) -> None:
 @pass_app
 def export_(app: App, state: str, file: Path, form: str | None, bucket: str | None) -> None:
     """Write STATE to FILE, for tools of your own: .jsonl or .csv, with .gz compressed; - is standard output."""
-    from rwm.states import export_form, write_state
+    from rwm.states import format_from_name, write_state
 
     if file.is_dir():
         raise UsageError(f"{file} is a directory", hint="name a file that is not there yet")
-    known = export_form(file.name)
+    known = format_from_name(file.name)
     if known is None and form is None:
         if str(file) != "-":
             raise UsageError(
@@ -250,10 +250,10 @@ def import_(app: App, files: Sequence[Path]) -> None:
     recorded, failures = [], []
     sources = [_local(path) for path in files]
     by_id = {source.name.id: source for source in sources if source.name}
-    with StateImporter(app.index, find=by_id.get) as intake:
+    with StateImporter(app.index, find=by_id.get) as importer:
         for path, source in zip(files, sources, strict=True):
             try:
-                info, is_new = intake.take(source)
+                info, is_new = importer.import_state(source)
             except BadState as error:
                 failures.append((path, error))
                 continue
@@ -269,9 +269,9 @@ def import_(app: App, files: Sequence[Path]) -> None:
     _report_failures(failures, bool(recorded))
 
 
-def _local(path: Path) -> Source:
+def _local(path: Path) -> ImportSource:
     from rwm.statefile import PREFIX, parse_file_key
-    from rwm.states import Source
+    from rwm.states import ImportSource
 
     @contextmanager
     def content() -> Iterator[IO[bytes]]:
@@ -285,7 +285,7 @@ def _local(path: Path) -> Source:
                 raise BadState(error.strerror or str(error)) from error
             yield file
 
-    return Source(str(path), content, parse_file_key(PREFIX + path.name), 0, is_stored=False)
+    return ImportSource(str(path), content, parse_file_key(PREFIX + path.name), 0, is_stored=False)
 
 
 def _report_failures(failures: Sequence[tuple[Path, BadState]], some: bool) -> None:

@@ -19,9 +19,9 @@ def restic(app: App, arguments: tuple[str, ...]) -> None:
 
     Everything from the first word on goes to restic; after -- options do too: rwm restic -- --help
     """
-    from rwm.restic import become_restic
+    from rwm.restic import exec_restic
 
-    become_restic(app.config, list(arguments))
+    exec_restic(app.config, list(arguments))
 
 
 @click.command(context_settings=_PASS_THROUGH)
@@ -33,6 +33,6 @@ def aws(app: App, arguments: tuple[str, ...]) -> None:
 
     Everything from the first word on goes to aws; after -- options do too: rwm aws -- s3api --help
     """
-    from rwm.restic import become_aws
+    from rwm.restic import exec_aws
 
-    become_aws(app.config, list(arguments))
+    exec_aws(app.config, list(arguments))

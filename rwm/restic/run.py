@@ -77,12 +77,12 @@ def environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[st
     return found
 
 
-def become_restic(config: Config, arguments: list[str]) -> NoReturn:
+def exec_restic(config: Config, arguments: list[str]) -> NoReturn:
     """Turn into restic: output, signals and the terminal are its own."""
     process.replace([process.find("restic"), *arguments], environment(config))
 
 
-def become_aws(config: Config, arguments: list[str]) -> NoReturn:
+def exec_aws(config: Config, arguments: list[str]) -> NoReturn:
     """Turn into the aws command, set to the endpoint of the configuration."""
     endpoint = config.required("s3_endpoint_url")
     process.replace([process.find("aws"), "--endpoint-url", endpoint, *arguments], s3_environment(config))

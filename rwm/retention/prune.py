@@ -105,7 +105,7 @@ class PrunePlan:
         return sum(doomed.size for doomed in self.versions)
 
 
-def kept_states(index: Index, bucket: str, *, last: int, named: Iterable[str]) -> list[StateInfo]:
+def select_kept_states(index: Index, bucket: str, *, last: int, named: Iterable[str]) -> list[StateInfo]:
     """The newest ``last`` states of the bucket and the ``named`` ones, oldest first. Raises UsageError for none.
 
     A state that the bucket's history does not confirm is kept only by name. Raises StateNotFound for a name that is not
@@ -217,7 +217,7 @@ class _Locks:
         if not self._possible:
             return False
         try:
-            locked = self._s3.locked_until(self._bucket, doomed.key, doomed.version_id) is not None
+            locked = self._s3.lock_reason(self._bucket, doomed.key, doomed.version_id) is not None
         except NotFound:
             return False
         except S3Error:

@@ -78,17 +78,17 @@ def connect(
     region: str = "us-east-1",
     *,
     attempts: int = ATTEMPTS,
-    silence: float = READ_TIMEOUT,
+    read_timeout: float = READ_TIMEOUT,
     pool: int = POOL,
 ) -> S3:
     """A client for that account; nothing is sent yet. Raises UsageError for an impossible endpoint.
 
-    ``attempts`` are the SDK's own for each request, ``silence`` the seconds that a server may take between two pieces
-    of an answer, ``pool`` how many connections are kept.
+    ``attempts`` is the SDK's limit for each request, ``read_timeout`` the longest wait for the next bytes of a response
+    in seconds, and ``pool`` the number of connections kept open.
     """
     credentials = Credentials(access_key, secret_key)
     with mapped("connect to", endpoint_url):
-        client = _client("s3", endpoint_url, credentials, region, attempts, silence, pool)
+        client = _client("s3", endpoint_url, credentials, region, attempts, read_timeout, pool)
     keep_raw_listings(client)
     return S3(endpoint_url, credentials, region, client)
 
@@ -99,7 +99,7 @@ def _client(
     credentials: Credentials,
     region: str,
     attempts: int = 1,
-    silence: float = READ_TIMEOUT,
+    read_timeout: float = READ_TIMEOUT,
     pool: int = POOL,
 ) -> Any:
     """Profiles, files and variables of the aws command are not looked at: they belong to somebody else."""
@@ -121,7 +121,7 @@ def _client(
             signature_version="s3v4" if service == "s3" else None,
             s3=S3_SETTINGS,
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=silence,
+            read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
             max_pool_connections=pool,
             # Ceph RGW 16 does not know the newer trailing checksums.

@@ -176,7 +176,7 @@ class Objects:
         with mapped("AbortMultipartUpload", f"{bucket}/{key}"):
             self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
-    def locked_until(self, bucket: str, key: str, version_id: str) -> str | None:
+    def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
         """Why the version cannot be deleted (``legal hold``, or retention mode and time), or None."""
         subject = f"{bucket}/{key} version {version_id}"
         with mapped("HeadObject", subject):

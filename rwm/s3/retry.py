@@ -16,7 +16,7 @@ _LONGEST = 30.0
 _log = logging.getLogger("rwm.s3")
 
 
-class Retrying:
+class RetryMixin:
     """What asks again. A part of :class:`rwm.s3.S3`."""
 
     patience = 300.0

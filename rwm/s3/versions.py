@@ -13,7 +13,7 @@ from rwm.errors import BadResponse, RwmError
 from rwm.model import ObjectVersion
 from rwm.s3.error_mapping import mapped
 from rwm.s3.listing import DirectoryLister, Level, ListingCheck, Page, UploadPage, is_torn, parse_page, parse_uploads
-from rwm.s3.retry import Retrying
+from rwm.s3.retry import RetryMixin
 from rwm.times import parse_http_date
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def keep_raw_listings(client: S3Client) -> None:
         client.meta.events.register(f"before-parse.*.{operation}", keep)
 
 
-class Versions(Retrying):
+class Versions(RetryMixin):
     """What an account can do with versions as such. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client

@@ -5,24 +5,24 @@ Begin reading at ``current.py``: the rule; ``capture.py``: from a bucket to a st
 """
 
 from rwm.states.capture import capture_state
-from rwm.states.comparison import Judged
-from rwm.states.difference import diff_states, kind_of
-from rwm.states.export import export_form, write_state
-from rwm.states.importing import Source, StateImporter
-from rwm.states.sync import SyncResult, judge, new_files, state_files, sync_states
+from rwm.states.comparison import ComparisonResult
+from rwm.states.difference import change_kind, diff_states
+from rwm.states.export import format_from_name, write_state
+from rwm.states.importing import ImportSource, StateImporter
+from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
 
 __all__ = [
-    "Judged",
-    "Source",
+    "ComparisonResult",
+    "ImportSource",
     "StateImporter",
     "SyncResult",
     "capture_state",
+    "change_kind",
+    "compare_with_history",
     "diff_states",
-    "export_form",
-    "judge",
-    "kind_of",
-    "new_files",
-    "state_files",
+    "format_from_name",
+    "list_state_files",
+    "new_state_files",
     "sync_states",
     "write_state",
 ]

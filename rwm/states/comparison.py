@@ -42,7 +42,7 @@ class Contradiction(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ComparisonResult:
     """What came out for one state.
 
     ``verified`` and ``unknown`` count entries; ``contradicted`` counts entries, keys that the state should have and
@@ -91,7 +91,7 @@ class Comparison:
             why = f"it is of {iso(info.captured_at)}, and its file was there at {iso(latest - SECOND)}"
             self._contradict(self._besides, number, number + 1, Contradiction("", "", why))
 
-    def look(self, history: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]]) -> None:
+    def compare_key(self, history: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]]) -> None:
         """Compare one key: all its entries in the bucket, newest first, and what the states have under it.
 
         The ranges of ``claims`` do not overlap. Entries of keys that are never looked at, because the bucket has
@@ -109,12 +109,12 @@ class Comparison:
                 position = numbers.stop
         self._absent(past, _within(runs, position, len(self._states)))
 
-    def verdicts(self) -> list[Judged]:
+    def results(self) -> list[ComparisonResult]:
         """The wanted states, oldest first; to be asked when all keys of the bucket were looked at."""
         verified, contradicted, besides = (
             list(accumulate(counts)) for counts in (self._verified, self._contradicted, self._besides)
         )
-        return [_judged(self._states[n], verified[n], contradicted[n], besides[n], self._told[n]) for n in self._wanted]
+        return [_result(self._states[n], verified[n], contradicted[n], besides[n], self._told[n]) for n in self._wanted]
 
     # --- one key -------------------------------------------------------------------------------------
 
@@ -304,10 +304,12 @@ def _difference(version: ObjectVersion, entry: Entry) -> str:
     return ""
 
 
-def _judged(info: StateInfo, verified: int, contradicted: int, besides: int, told: list[Contradiction]) -> Judged:
+def _result(
+    info: StateInfo, verified: int, contradicted: int, besides: int, told: list[Contradiction]
+) -> ComparisonResult:
     unknown = max(0, info.objects - verified - contradicted)
     verdict: Verdict = "contradicted" if contradicted or besides else "unknown" if unknown else "verified"
-    return Judged(info, verdict, verified, contradicted + besides, unknown, tuple(told))
+    return ComparisonResult(info, verdict, verified, contradicted + besides, unknown, tuple(told))
 
 
 def _add(differences: list[int], start: int, stop: int) -> None:

@@ -10,7 +10,7 @@ from rwm.model import Difference, Entry
 Kind = Literal["+", "-", "M"]
 
 
-def kind_of(found: Difference) -> Kind:
+def change_kind(found: Difference) -> Kind:
     """``+`` only after, ``-`` only before, ``M`` another version."""
     if found.before is None:
         return "+"

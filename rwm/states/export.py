@@ -12,11 +12,11 @@ from rwm.model import Entry, StateInfo
 from rwm.statefile import canonical_form, compressed
 from rwm.times import iso
 
-Form = Literal["jsonl", "csv"]
+ExportFormat = Literal["jsonl", "csv"]
 COLUMNS = ("key", "version_id", "size", "etag", "last_modified")
 
 
-def export_form(name: str) -> tuple[Form, bool] | None:
+def format_from_name(name: str) -> tuple[ExportFormat, bool] | None:
     """What a file name asks for: the form, and whether it is compressed; None where that is not known."""
     is_compressed = name.endswith(".gz")
     stem = name.removesuffix(".gz")
@@ -26,7 +26,9 @@ def export_form(name: str) -> tuple[Form, bool] | None:
     return None
 
 
-def write_state(info: StateInfo, entries: Iterable[Entry], file: IO[bytes], form: Form, *, is_compressed: bool) -> None:
+def write_state(
+    info: StateInfo, entries: Iterable[Entry], file: IO[bytes], form: ExportFormat, *, is_compressed: bool
+) -> None:
     """Write the state: ``jsonl`` is its canonical form, whose SHA-256 is the id; ``csv`` has a line of column names.
 
     Times are ISO 8601 in UTC in both, sizes bytes. ``entries`` come sorted by key.
@@ -38,7 +40,7 @@ def write_state(info: StateInfo, entries: Iterable[Entry], file: IO[bytes], form
         _write(info, entries, file, form)
 
 
-def _write(info: StateInfo, entries: Iterable[Entry], file: IO[bytes] | gzip.GzipFile, form: Form) -> None:
+def _write(info: StateInfo, entries: Iterable[Entry], file: IO[bytes] | gzip.GzipFile, form: ExportFormat) -> None:
     if form == "jsonl":
         for piece in canonical_form(info, entries):
             file.write(piece)

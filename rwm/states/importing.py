@@ -21,7 +21,7 @@ CHAIN_MAX = 1000
 """Deltas that a state may be read from, one upon the other. RWM writes 100."""
 
 
-class Source(NamedTuple):
+class ImportSource(NamedTuple):
     """A state file. ``label`` is its key or path, ``name`` what that says, ``size`` its compressed bytes.
 
     ``is_stored`` says that it lies in its bucket, where a delta may build upon it.
@@ -46,7 +46,10 @@ class StateImporter:
     """
 
     def __init__(
-        self, index: Index, bucket: str | None = None, find: Callable[[str], Source | None] = lambda state_id: None
+        self,
+        index: Index,
+        bucket: str | None = None,
+        find: Callable[[str], ImportSource | None] = lambda state_id: None,
     ) -> None:
         self._index = index
         self._bucket = bucket
@@ -64,7 +67,7 @@ class StateImporter:
     ) -> None:
         self._spool.close()
 
-    def take(self, source: Source) -> tuple[StateInfo, bool]:
+    def import_state(self, source: ImportSource) -> tuple[StateInfo, bool]:
         """Read the file, prove its id, and record its state as unchecked; False when it is recorded already.
 
         Raises BadState for a file that is not whole, is not what its id or its name says, or builds upon a state that
@@ -76,7 +79,7 @@ class StateImporter:
             return info, True
         return info, self._index.record(info, self._spool, trust="unchecked", stored=stored)
 
-    def _record_delta(self, source: Source, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
+    def _record_delta(self, source: ImportSource, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
         """Only what changed is written, if the base happens to be the state before."""
         with source.open() as content:
             again = open_any(content, source.label)
@@ -91,7 +94,7 @@ class StateImporter:
         if digest.hexdigest() != self._applied:
             raise BadState("it was another file when it was read once more")
 
-    def _read(self, source: Source) -> tuple[StateInfo, StateInfo | None]:
+    def _read(self, source: ImportSource) -> tuple[StateInfo, StateInfo | None]:
         """Spool the state, and what it builds upon before it; the state, and the base where it is a delta."""
         todo = [source]
         upon: list[str] = []  # ids of the bases that have to be read first
@@ -103,7 +106,7 @@ class StateImporter:
             self._hopeless.update(dict.fromkeys(upon, error))
             raise
 
-    def _read_all(self, todo: list[Source], upon: list[str]) -> tuple[StateInfo, StateInfo | None]:
+    def _read_all(self, todo: list[ImportSource], upon: list[str]) -> tuple[StateInfo, StateInfo | None]:
         while True:
             current = todo[-1]
             with current.open() as content:
@@ -130,7 +133,7 @@ class StateImporter:
                 return self._spooled, base
             upon.pop()
 
-    def _fits(self, source: Source, info: StateInfo) -> None:
+    def _fits(self, source: ImportSource, info: StateInfo) -> None:
         if self._bucket is not None and info.bucket != self._bucket:
             raise BadState(f"it is of another bucket: {info.bucket}")
         if source.is_stored and source.name and info.origin == "original":
@@ -144,7 +147,7 @@ class StateImporter:
             raise BadState(f"it builds upon a state of another bucket: {self._spooled.bucket}")
         return self._spooled
 
-    def _file_of(self, state_id: str, todo: list[Source]) -> Source:
+    def _file_of(self, state_id: str, todo: list[ImportSource]) -> ImportSource:
         if state_id in self._hopeless:  # or a row of files would be read as often as it is long
             raise self._hopeless[state_id]
         found = self._find(state_id)
@@ -170,7 +173,7 @@ class StateImporter:
         self._fill(file.entries())
         self._prove(file.info)
 
-    def _load_original(self, source: Source, file: OriginalState) -> None:
+    def _load_original(self, source: ImportSource, file: OriginalState) -> None:
         """Its entries come in any order, and what it is of may come after them."""
         self._spooled = None
         self._spool.clear()

@@ -19,8 +19,8 @@ from rwm.model import OWN_PREFIX, StateInfo
 from rwm.s3 import S3
 from rwm.s3.listing import by_key, histories
 from rwm.statefile import PREFIX, FileName, is_original_key, parse_file_key
-from rwm.states.comparison import Comparison, Judged
-from rwm.states.importing import Source, StateImporter
+from rwm.states.comparison import Comparison, ComparisonResult
+from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import SECOND
 
 _SPOOL_MEMORY = 1 << 20
@@ -65,7 +65,7 @@ class SyncResult:
     unread: list[Rejected] = field(default_factory=list)
 
 
-def state_files(s3: S3, bucket: str) -> list[StateFile]:
+def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
     """The first versions of each key that is, or claims to be, a state file; deleted and overwritten ones too.
 
     The first one counts. Others are there for the case that it is not what the id in its name says: somebody may have
@@ -84,7 +84,7 @@ def state_files(s3: S3, bucket: str) -> list[StateFile]:
     return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
 
 
-def new_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
+def new_state_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
     """Those that the index has nothing of, and has not looked at before."""
     known = {info.id for info in index.states(bucket)} | index.ledger.passed_over(bucket).keys()
     return [file for file in files if file.mark not in known and not (file.name and file.name.id in known)]
@@ -107,7 +107,7 @@ def sync_states(
     """
     result, denied = SyncResult(), 0
     done: set[str] = set()
-    with StateImporter(index, bucket, _sources(s3, index, bucket, files).get) as intake:
+    with StateImporter(index, bucket, _sources(s3, index, bucket, files).get) as importer:
         for file in new:
             progress(1)
             if file.name and file.name.id in done:
@@ -115,7 +115,7 @@ def sync_states(
             try:
                 if not file.name and not is_original_key(file.key):
                     raise BadState("its name is not that of a state file")
-                info, is_new = intake.take(_source(s3, bucket, file))
+                info, is_new = importer.import_state(_source(s3, bucket, file))
             except (BadState, NotFound) as error:
                 index.ledger.pass_over(bucket, file.mark, error.message)
                 result.rejected.append(Rejected(file.key, file.version_id, error.message))
@@ -136,7 +136,7 @@ def sync_states(
     return result
 
 
-def _sources(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, Source]:
+def _sources(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, ImportSource]:
     """Where the content of each state is, by state id: in the first version that is not known to be something else."""
     rejected = index.ledger.passed_over(bucket).keys()
     found: dict[str, StateFile] = {}
@@ -149,7 +149,7 @@ def _sources(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> d
     return {number: _source(s3, bucket, file) for number, file in found.items()}
 
 
-def _source(s3: S3, bucket: str, file: StateFile) -> Source:
+def _source(s3: S3, bucket: str, file: StateFile) -> ImportSource:
     @contextmanager
     def content() -> Iterator[IO[bytes]]:
         with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
@@ -160,12 +160,12 @@ def _source(s3: S3, bucket: str, file: StateFile) -> Source:
             copy.seek(0)
             yield copy
 
-    return Source(file.key, content, file.name, file.size, is_stored=True)
+    return ImportSource(file.key, content, file.name, file.size, is_stored=True)
 
 
-def judge(
+def compare_with_history(
     s3: S3, index: Index, bucket: str, files: Sequence[StateFile], progress: Progress = lambda count: None
-) -> list[Judged]:
+) -> list[ComparisonResult]:
     """Compare the states that are unchecked with the bucket's history, in one pass, and note what came out."""
     recorded = index.recorded(bucket)
     states = [state.info for state in recorded]
@@ -177,9 +177,9 @@ def judge(
     references = index.references(bucket, states)
     for part in histories(s3, bucket):
         for history in part:
-            comparison.look(history, references.of(history[0].key))
+            comparison.compare_key(history, references.of(history[0].key))
             progress(len(history))
-    judged = comparison.verdicts()
+    judged = comparison.results()
     index.ledger.judge({one.info.id: one.verdict for one in judged}, now)
     return judged
 

@@ -42,7 +42,7 @@ def serve_mount(request: Request, ready: Callable[[dict[str, Any]], None]) -> No
 
     logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        s3 = connect(*request.config.s3_settings(), attempts=1, silence=request.silence, pool=request.connections)
+        s3 = connect(*request.config.s3_settings(), attempts=1, read_timeout=request.silence, pool=request.connections)
         if request.at is None:
             shown, report = _all(index, s3.reader(request.bucket), request.bucket)
         else:

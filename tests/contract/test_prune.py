@@ -107,7 +107,7 @@ def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_
     again = prune.plan_prune(s3, index, bucket, kept)
     assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
 
-    keep = prune.kept_states(index, bucket, last=1, named=[])
+    keep = prune.select_kept_states(index, bucket, last=1, named=[])
     assert keep == [states[2]]
     assert prune.prune_and_forget(s3, index, prune.plan_prune(s3, index, bucket, keep)).versions > 0
     assert present(s3, bucket) == shown
@@ -121,7 +121,7 @@ def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(
     s3, bucket, states = history
     foreign = StateInfo("f" * 64, bucket, states[0].captured_at + 1000, "capture", 1, 1)
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
-    keep = prune.kept_states(index, bucket, last=3, named=[])
+    keep = prune.select_kept_states(index, bucket, last=3, named=[])
     assert foreign in keep
     todo = prune.plan_prune(s3, index, bucket, keep)
     assert f"the kept state {foreign.id[:12]}" in todo.findings[0]

@@ -58,10 +58,13 @@ def test_prune_is_refused(
         user.put(bucket, pack(content), content)
     with Index.open(tmp_path / "index.sqlite") as index:
         capture_state(admin, index, bucket)
-        assert prune.plan_prune(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[])).findings == ()
+        assert (
+            prune.plan_prune(admin, index, bucket, prune.select_kept_states(index, bucket, last=1, named=[])).findings
+            == ()
+        )
         attack(user, bucket, keys)
         capture_state(admin, index, bucket)
         capture_state(admin, index, bucket)  # time alone makes nothing better
-        plan = prune.plan_prune(admin, index, bucket, prune.kept_states(index, bucket, last=1, named=[]))
+        plan = prune.plan_prune(admin, index, bucket, prune.select_kept_states(index, bucket, last=1, named=[]))
         assert plan.refused == ()
         assert any(sign in finding for finding in plan.findings), plan.findings

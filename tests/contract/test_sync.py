@@ -19,8 +19,8 @@ from rwm.retention import prune
 from rwm.s3 import S3
 from rwm.statefile.canonical import PREFIX, canonical_form, file_key, identified
 from rwm.states.capture import capture_state
-from rwm.states.comparison import Judged
-from rwm.states.sync import SyncResult, judge, new_files, state_files, sync_states
+from rwm.states.comparison import ComparisonResult
+from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
 from rwm.storage import create_storage
 from rwm.times import iso
 from tests.contract.buckets import next_second, unique
@@ -48,11 +48,11 @@ class Place:
         next_second(self.user, self.bucket)
         return info
 
-    def sync(self, index: Index) -> tuple[SyncResult, list[Judged]]:
+    def sync(self, index: Index) -> tuple[SyncResult, list[ComparisonResult]]:
         """As ``rwm state sync`` does it, with the admin's keys."""
-        files = state_files(self.admin, self.bucket)
-        came = sync_states(self.admin, index, self.bucket, files, new_files(index, self.bucket, files))
-        return came, judge(self.admin, index, self.bucket, files)
+        files = list_state_files(self.admin, self.bucket)
+        came = sync_states(self.admin, index, self.bucket, files, new_state_files(index, self.bucket, files))
+        return came, compare_with_history(self.admin, index, self.bucket, files)
 
     def files(self) -> list[str]:
         return sorted({version.key for version in self.admin.versions(self.bucket, PREFIX)})
@@ -173,7 +173,7 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
         place.user.delete(place.bucket, "index/i")
         place.capture(place.admin, admin)
         plan = prune.plan_prune(
-            place.admin, admin, place.bucket, prune.kept_states(admin, place.bucket, last=1, named=[])
+            place.admin, admin, place.bucket, prune.select_kept_states(admin, place.bucket, last=1, named=[])
         )
         assert plan.versions
         prune.execute_prune(place.admin, plan)

@@ -484,8 +484,8 @@ def test_what_could_not_be_deleted_is_reported(s3: S3) -> None:
     pairs = [(key, s3.put(bucket, key, b"1")) for key in names]
     for key, version in (pairs[1], pairs[3]):
         s3.client.put_object_legal_hold(Bucket=bucket, Key=key, VersionId=version, LegalHold={"Status": "ON"})
-        assert s3.locked_until(bucket, key, version) == "legal hold"
-    assert s3.locked_until(bucket, *pairs[0]) is None
+        assert s3.lock_reason(bucket, key, version) == "legal hold"
+    assert s3.lock_reason(bucket, *pairs[0]) is None
     failures = s3.delete_versions(bucket, pairs)
     assert sorted((fail.key, fail.version_id, fail.code) for fail in failures) == sorted(
         (key, version, "AccessDenied") for key, version in (pairs[1], pairs[3])

@@ -168,7 +168,7 @@ class MemoryS3(S3):
     def has_object_lock(self, bucket: str) -> bool:
         return self.object_lock
 
-    def locked_until(self, bucket: str, key: str, version_id: str) -> str | None:
+    def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
         self.asked_about_locks.append((key, version_id))
         return self.locked.get((key, version_id))
 

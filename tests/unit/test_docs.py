@@ -24,7 +24,7 @@ from rwm.model import Entry, RecordedState, StateInfo
 from rwm.restic.run import Result
 from rwm.retention.prune import PrunePlan
 from rwm.statefile.canonical import entry_json
-from rwm.states.comparison import Contradiction, Judged
+from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import Rejected, SyncResult
 from rwm.storage import policy
 from rwm.storage.service import StorageInfo
@@ -249,7 +249,7 @@ ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
 REJECTED = [Rejected("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
-JUDGED = [Judged(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
+JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 

@@ -20,8 +20,8 @@ from rwm.index import Index
 from rwm.model import StateInfo
 from rwm.statefile.canonical import canonical_form
 from rwm.states.capture import capture_state
-from rwm.states.importing import Source, StateImporter
-from rwm.states.sync import judge, new_files, state_files, sync_states
+from rwm.states.importing import ImportSource, StateImporter
+from rwm.states.sync import compare_with_history, list_state_files, new_state_files, sync_states
 from tests.unit.memory import MemoryS3
 from tests.unit.states import BUCKET, files_of, listed, put, state
 
@@ -285,9 +285,9 @@ def test_a_sync_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
     def work(path: Path, number: int) -> None:
         with Index.open(path) as index:
             killed_at_statement(index, number)
-            files = state_files(s3, BUCKET)
-            sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files))
-            judge(s3, index, BUCKET, files)
+            files = list_state_files(s3, BUCKET)
+            sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
+            compare_with_history(s3, index, BUCKET, files)
 
     never, found = 1 << 40, set()
     for number in steps():
@@ -318,9 +318,9 @@ def test_a_state_that_is_taken_in_and_killed_is_there_or_not(path: Path, tmp_pat
     file.write_bytes(b"".join(canonical_form(info, listed(contents))))
 
     def work(number: int) -> None:
-        with Index.open(path) as index, StateImporter(index) as intake:
+        with Index.open(path) as index, StateImporter(index) as importer:
             killed_at_statement(index, number)
-            intake.take(Source("state", lambda: file.open("rb"), None, 0, is_stored=False))
+            importer.import_state(ImportSource("state", lambda: file.open("rb"), None, 0, is_stored=False))
 
     states: list[list[StateInfo]] = []
     for number in steps():

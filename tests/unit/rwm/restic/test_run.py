@@ -16,9 +16,9 @@ from rwm.config import BackupConfig, Config
 from rwm.errors import CommandMissing, ConfigError
 from rwm.restic.run import (
     backup_arguments,
-    become_aws,
-    become_restic,
     environment,
+    exec_aws,
+    exec_restic,
     forget_arguments,
     result,
     s3_environment,
@@ -160,7 +160,7 @@ def test_no_secret_is_ever_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[list[str], dict[str, str]]] = []
     monkeypatch.setattr(process, "find", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr(process, "replace", lambda argv, env: seen.append((argv, env)))
-    become: list[Callable[[Config, list[str]], object]] = [become_restic, become_aws]
+    become: list[Callable[[Config, list[str]], object]] = [exec_restic, exec_aws]
     for one, words in zip(become, (["snapshots", "--json"], ["s3", "ls"]), strict=True):
         one(config(), words)
     (restic, restic_env), (aws, aws_env) = seen
@@ -175,7 +175,7 @@ def test_no_secret_is_ever_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    for become, package in ((become_restic, "restic"), (become_aws, "awscli")):
+    for become, package in ((exec_restic, "restic"), (exec_aws, "awscli")):
         with pytest.raises(CommandMissing) as error:
             become(config(), [])
         assert f"apt-get install {package}" in error.value.hint

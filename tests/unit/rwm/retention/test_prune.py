@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from rwm.errors import StateNotFound, Unreachable, UsageError
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
-from rwm.retention.prune import CHUNK, Deletion, PrunePlan, execute_prune, kept_states, plan_key, plan_prune, spread
+from rwm.retention.prune import (
+    CHUNK,
+    Deletion,
+    PrunePlan,
+    execute_prune,
+    plan_key,
+    plan_prune,
+    select_kept_states,
+    spread,
+)
 from rwm.s3 import DeleteFailure
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
@@ -293,20 +302,20 @@ class TestKeptStates:
         return [capture_state(s3, index, BUCKET) for _ in range(4)]
 
     def test_the_newest_and_the_named_ones_oldest_first(self, index: Index, infos: list[StateInfo]) -> None:
-        assert kept_states(index, BUCKET, last=2, named=[]) == infos[2:]
-        assert kept_states(index, BUCKET, last=9, named=[]) == infos
-        assert kept_states(index, BUCKET, last=0, named=[infos[1].id]) == [infos[1]]
-        assert kept_states(index, BUCKET, last=1, named=["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
+        assert select_kept_states(index, BUCKET, last=2, named=[]) == infos[2:]
+        assert select_kept_states(index, BUCKET, last=9, named=[]) == infos
+        assert select_kept_states(index, BUCKET, last=0, named=[infos[1].id]) == [infos[1]]
+        assert select_kept_states(index, BUCKET, last=1, named=["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
 
     def test_to_keep_nothing_is_no_answer(self, index: Index, infos: list[StateInfo]) -> None:
         for last in (0, -1):
             with pytest.raises(UsageError, match="say which states to keep"):
-                kept_states(index, BUCKET, last=last, named=[])
+                select_kept_states(index, BUCKET, last=last, named=[])
 
     def test_a_state_of_another_bucket_is_not_found(self, index: Index, infos: list[StateInfo]) -> None:
         (other,) = index.states("other")
         with pytest.raises(StateNotFound):
-            kept_states(index, BUCKET, last=1, named=[other.id])
+            select_kept_states(index, BUCKET, last=1, named=[other.id])
 
 
 class TestPlan:
@@ -319,7 +328,7 @@ class TestPlan:
         s3.delete(BUCKET, "data/b")
         capture_state(s3, index, BUCKET)
         a.append(s3.put(BUCKET, "data/a", b"4444"))
-        found = plan_prune(s3, index, BUCKET, kept_states(index, BUCKET, last=1, named=[]))
+        found = plan_prune(s3, index, BUCKET, select_kept_states(index, BUCKET, last=1, named=[]))
         assert found.refused == ()
         assert [(d.key, d.version_id) for d in found.versions] == [("data/a", a[0]), ("data/b", "v1")]
         assert [d.key for d in found.markers] == ["data/b"]
@@ -440,7 +449,7 @@ def test_after_a_prune_every_kept_state_is_whole_and_the_present_is_as_it_was(
             else:
                 capture_state(s3, index, BUCKET)
         capture_state(s3, index, BUCKET)
-        keep = kept_states(index, BUCKET, last=last, named=[])
+        keep = select_kept_states(index, BUCKET, last=last, named=[])
         present = s3.present(BUCKET)
         execute_prune(s3, plan_prune(s3, index, BUCKET, keep))
         assert s3.present(BUCKET) == present

@@ -222,7 +222,7 @@ def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
     page: tuple[bytes, str],
 ) -> None:
     content, told = page
-    monkeypatch.setattr("rwm.s3.retry.Retrying.patience", 0.0)
+    monkeypatch.setattr("rwm.s3.retry.RetryMixin.patience", 0.0)
     monkeypatch.setattr("rwm.states.capture._second", lambda *_: 1_795_176_000_000)
     line.replaced = {"k0b": (200, content)}
     path = tmp_path / "rwm.conf"

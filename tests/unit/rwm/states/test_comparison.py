@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.model import Entry, ObjectVersion, Origin, StateInfo
-from rwm.states.comparison import CONTRADICTIONS, Comparison, Contradiction, Judged
+from rwm.states.comparison import CONTRADICTIONS, Comparison, ComparisonResult, Contradiction
 from rwm.states.current import as_entry, current_at
 from rwm.times import SECOND
 
@@ -29,13 +29,15 @@ def state(number: int, second: int, origin: Origin = "capture", objects: int = 0
     return StateInfo(f"{number:064x}", "bucket1", second, origin, objects, 0)
 
 
-def judge(info: StateInfo, looks: list[tuple[History, Claims]], uploaded: int | None = None, before: int = 0) -> Judged:
+def compare(
+    info: StateInfo, keys: list[tuple[History, Claims]], uploaded: int | None = None, before: int = 0
+) -> ComparisonResult:
     """One state, with so many others before it that are not wanted."""
     others = [state(n, 0) for n in range(before)]
     comparison = Comparison([*others, replace(info, id="a" * 64)], ["a" * 64], {"a" * 64: uploaded} if uploaded else {})
-    for history, claims in looks:
-        comparison.look(history, claims)
-    (judged,) = comparison.verdicts()
+    for history, claims in keys:
+        comparison.compare_key(history, claims)
+    (judged,) = comparison.results()
     return judged
 
 
@@ -56,7 +58,7 @@ def one(
     uploaded: int | None = None,
 ) -> tuple[str, str]:
     """Verdict, and the first thing that speaks against it."""
-    judged = judge(state(0, second, origin, len(claims)), [(history, claims)], uploaded)
+    judged = compare(state(0, second, origin, len(claims)), [(history, claims)], uploaded)
     return judged.verdict, judged.contradictions[0].why if judged.contradictions else ""
 
 
@@ -101,7 +103,7 @@ def test_a_version_that_was_not_current_contradicts() -> None:
 
 
 def test_a_key_that_was_there_and_is_left_out_contradicts() -> None:
-    judged = judge(state(0, T + 5000), [([NEW, OLD], [])])
+    judged = compare(state(0, T + 5000), [([NEW, OLD], [])])
     assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 0, 1, 0)
     assert judged.contradictions == (Contradiction("key", "new", "the state lacks a key that was there"),)
 
@@ -135,7 +137,7 @@ def test_the_original_tool_may_have_seen_what_was_current_until_its_file_was_wri
 
 def test_a_state_of_a_time_after_its_file_is_contradicted_as_a_whole() -> None:
     why = "it is of 2023-11-14T22:13:20Z, and its file was there at 2023-11-14T22:13:18Z"
-    judged = judge(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
+    judged = compare(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
     assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 1, 1, 0)
     assert judged.contradictions == (Contradiction("", "", why),)
     assert one([OLD], claim(OLD), uploaded=T - 1000) == ("verified", "")
@@ -146,16 +148,16 @@ def test_own_objects_do_not_count() -> None:
 
 
 def test_keys_that_are_not_looked_at_are_unknown() -> None:
-    judged = judge(state(0, T, objects=3), [([OLD], claim(OLD))])
+    judged = compare(state(0, T, objects=3), [([OLD], claim(OLD))])
     assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("unknown", 1, 0, 2)
 
 
 def test_contradiction_weighs_more_than_not_knowing() -> None:
-    assert judge(state(0, T, objects=3), [([OLD], claim(NEW)), ([OLD], [])]).verdict == "contradicted"
+    assert compare(state(0, T, objects=3), [([OLD], claim(NEW)), ([OLD], [])]).verdict == "contradicted"
 
 
 def test_a_state_without_entries_of_an_empty_bucket_is_verified() -> None:
-    assert judge(state(0, T), []).verdict == "verified"
+    assert compare(state(0, T), []).verdict == "verified"
 
 
 def test_contradictions_are_told_up_to_a_bound_and_counted_beyond() -> None:
@@ -164,8 +166,8 @@ def test_contradictions_are_told_up_to_a_bound_and_counted_beyond() -> None:
     comparison = Comparison(states, [states[0].id, states[2].id, states[3].id], {})
     for n, key in enumerate(keys):
         history = [version("v", T, key=key)]
-        comparison.look(history, claim(history[0], range(2, 3)) if n % 2 else [])
-    by_state = {judged.info.captured_at: judged for judged in comparison.verdicts()}
+        comparison.compare_key(history, claim(history[0], range(2, 3)) if n % 2 else [])
+    by_state = {judged.info.captured_at: judged for judged in comparison.results()}
     assert list(by_state) == [T, T + 2000, T + 3000]
     first, third = by_state[T], by_state[T + 2000]
     assert [each.key for each in first.contradictions] == keys[:CONTRADICTIONS]
@@ -261,8 +263,8 @@ def test_verdicts_are_those_of_the_model(
     states = [replace(info, objects=sum(es[n] is not None for _, es in keys)) for n, info in enumerate(states)]
     comparison = Comparison(states, [states[n].id for n in wanted if n < len(states)], uploaded)
     for history, entries in keys:
-        comparison.look(history, ranges(entries)[:: -1 if backwards else 1])
-    judged = comparison.verdicts()
+        comparison.compare_key(history, ranges(entries)[:: -1 if backwards else 1])
+    judged = comparison.results()
     assert [each.info for each in judged] == [info for n, info in enumerate(states) if n in wanted]
     for each in judged:
         n = states.index(each.info)
@@ -314,8 +316,8 @@ def test_what_a_capture_recorded_is_never_contradicted(
         uploaded[states[-1].id] = then
     needed = {entry.version_id for entry in entries if entry} if kept else set()
     comparison = Comparison(states, [info.id for info in states], uploaded)
-    comparison.look(pruned(whole, needed, chosen), ranges(list(entries)))
-    verdicts = {judged.verdict for judged in comparison.verdicts()}
+    comparison.compare_key(pruned(whole, needed, chosen), ranges(list(entries)))
+    verdicts = {judged.verdict for judged in comparison.results()}
     assert verdicts <= ({"verified"} if kept else {"verified", "unknown"})
 
 

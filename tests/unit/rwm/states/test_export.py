@@ -19,8 +19,8 @@ from rwm.errors import IndexDamaged
 from rwm.index import Index
 from rwm.model import Entry, StateInfo
 from rwm.statefile.canonical import NUMBERS
-from rwm.states.export import COLUMNS, Form, export_form, write_state
-from rwm.states.importing import Source, StateImporter
+from rwm.states.export import COLUMNS, ExportFormat, format_from_name, write_state
+from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import parse_iso
 from tests.unit.states import entry, state
 
@@ -35,7 +35,7 @@ entries = lists.filter(lambda contents: sum(entry.size for entry in contents) < 
 """What a state can hold: no capture records sizes that add up to more."""
 
 
-def exported(info: StateInfo, contents: list[Entry], form: Form, *, is_compressed: bool = False) -> bytes:
+def exported(info: StateInfo, contents: list[Entry], form: ExportFormat, *, is_compressed: bool = False) -> bytes:
     file = io.BytesIO()
     write_state(info, iter(contents), file, form, is_compressed=is_compressed)
     content = file.getvalue()
@@ -81,15 +81,15 @@ def test_it_is_imported_again(
         yield io.BytesIO(file.getvalue())
 
     with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index:
-        with StateImporter(index) as intake:
-            assert intake.take(Source("state.jsonl", content, None, 0, is_stored=False)) == (info, True)
+        with StateImporter(index) as importer:
+            assert importer.import_state(ImportSource("state.jsonl", content, None, 0, is_stored=False)) == (info, True)
         assert [*index.entries(info)] == contents
         assert index.trust(info) == "unchecked"
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 @pytest.mark.parametrize("is_compressed", [True, False])
-def test_the_file_stays_open_whatever_happens(form: Form, is_compressed: bool) -> None:
+def test_the_file_stays_open_whatever_happens(form: ExportFormat, is_compressed: bool) -> None:
     """It may be standard output."""
 
     def cut_off() -> Iterator[Entry]:
@@ -122,8 +122,8 @@ def test_the_file_stays_open_whatever_happens(form: Form, is_compressed: bool) -
         ("", None),
     ],
 )
-def test_the_form_that_a_name_asks_for(name: str, form: tuple[Form, bool] | None) -> None:
-    assert export_form(name) == form
+def test_the_form_that_a_name_asks_for(name: str, form: tuple[ExportFormat, bool] | None) -> None:
+    assert format_from_name(name) == form
 
 
 def test_a_state_of_the_index(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from rwm.index import Index
 from rwm.model import Change, Entry, StateInfo, StoredFile
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, parse_file_key
 from rwm.statefile.delta import changes, write_delta
-from rwm.states.importing import Source, StateImporter
+from rwm.states.importing import ImportSource, StateImporter
 from tests.unit.states import BUCKET, entry, listed, state
 
 Made = tuple[StateInfo, list[Entry]]
@@ -42,24 +42,24 @@ class Files:
     """State files by the id in their name; counts how often each is opened."""
 
     def __init__(self) -> None:
-        self.by_id: dict[str, Source] = {}
+        self.by_id: dict[str, ImportSource] = {}
         self.opened: list[str] = []
 
-    def add(self, key: str, body: bytes) -> Source:
+    def add(self, key: str, body: bytes) -> ImportSource:
         @contextmanager
         def content() -> Iterator[IO[bytes]]:
             self.opened.append(key)
             yield io.BytesIO(body)
 
-        source = Source(key, content, parse_file_key(key), len(body), is_stored=True)
+        source = ImportSource(key, content, parse_file_key(key), len(body), is_stored=True)
         if source.name:
             self.by_id[source.name.id] = source
         return source
 
-    def full(self, one: Made) -> Source:
+    def full(self, one: Made) -> ImportSource:
         return self.add(file_key(one[0]), whole(one))
 
-    def delta(self, one: Made, base: Made) -> Source:
+    def delta(self, one: Made, base: Made) -> ImportSource:
         return self.add(delta_key(one[0]), upon(one, base))
 
     def row(self, length: int, *, root: bool = True) -> list[Made]:
@@ -95,9 +95,9 @@ ONE_AT_TWO = made(2, {"a": "other"})
 
 def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> None:
     source = Files().full(ONE)
-    with StateImporter(index, BUCKET) as intake:
-        assert intake.take(source) == (ONE[0], True)
-        assert intake.take(source) == (ONE[0], False)
+    with StateImporter(index, BUCKET) as importer:
+        assert importer.import_state(source) == (ONE[0], True)
+        assert importer.import_state(source) == (ONE[0], False)
     assert [*index.entries(ONE[0])] == ONE[1]
     assert index.trust(ONE[0]) == "unchecked"
     assert index.ledger.stored(ONE[0]) == StoredFile(source.size, None)
@@ -107,10 +107,10 @@ def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> No
 def test_a_delta_upon_what_is_recorded_or_in_a_file(index: Index, there: bool) -> None:
     files = Files()
     base, delta = files.full(ONE), files.delta(TWO, ONE)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         if there:
-            intake.take(base)
-        assert intake.take(delta) == (TWO[0], True)
+            importer.import_state(base)
+        assert importer.import_state(delta) == (TWO[0], True)
     assert index.states() == ([ONE[0], TWO[0]] if there else [TWO[0]])
     assert [*index.entries(TWO[0])] == TWO[1]
     assert index.ledger.stored(TWO[0]) == StoredFile(delta.size, ONE[0].id)
@@ -120,26 +120,26 @@ def test_a_delta_upon_a_state_that_is_not_the_one_before(index: Index) -> None:
     files = Files()
     index.record(*TWO)
     index.record(*ONE)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
-        assert intake.take(files.delta(THREE, ONE)) == (THREE[0], True)
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
+        assert importer.import_state(files.delta(THREE, ONE)) == (THREE[0], True)
     assert [*index.entries(THREE[0])] == THREE[1]
     assert [*index.entries(TWO[0])] == TWO[1]
 
 
 def test_a_file_from_anywhere_is_no_file_in_the_bucket(index: Index) -> None:
     files = Files()
-    with StateImporter(index, find=files.by_id.get) as intake:
+    with StateImporter(index, find=files.by_id.get) as importer:
         for source in (files.full(ONE), files.delta(TWO, ONE)):
-            intake.take(source._replace(is_stored=False, name=None))
+            importer.import_state(source._replace(is_stored=False, name=None))
     assert [index.ledger.stored(info) for info in index.states()] == [None, None]
 
 
 def test_a_row_of_deltas_each_read_twice_and_the_full_one_once(index: Index) -> None:
     files = Files()
     states = files.row(6)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for one in states:
-            assert intake.take(files.by_id[one[0].id]) == (one[0], True)
+            assert importer.import_state(files.by_id[one[0].id]) == (one[0], True)
     assert [[*index.entries(info)] for info, _ in states] == [entries for _, entries in states]
     assert len(files.opened) == 1 + 2 * 5
 
@@ -147,8 +147,8 @@ def test_a_row_of_deltas_each_read_twice_and_the_full_one_once(index: Index) -> 
 def test_a_row_whose_beginning_was_forgotten_is_read_from_its_files(index: Index) -> None:
     files = Files()
     states = files.row(6)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
-        assert intake.take(files.by_id[states[-1][0].id]) == (states[-1][0], True)
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
+        assert importer.import_state(files.by_id[states[-1][0].id]) == (states[-1][0], True)
     assert index.states() == [states[-1][0]]
     assert [*index.entries(states[-1][0])] == states[-1][1]
 
@@ -158,9 +158,9 @@ def test_keys_that_no_filesystem_could_show(index: Index) -> None:
     one = made(1, dict.fromkeys(keys, "v1"))
     two = made(2, dict.fromkeys(keys[::2], "v2"))
     files = Files()
-    with StateImporter(index, BUCKET) as intake:
+    with StateImporter(index, BUCKET) as importer:
         for source in (files.full(one), files.delta(two, one)):
-            intake.take(source)
+            importer.import_state(source)
     assert [[*index.entries(info)] for info in index.states()] == [one[1], two[1]]
 
 
@@ -190,10 +190,10 @@ def test_files_in_any_order_upon_any_base(
     numbers = list(range(len(states)))
     order.shuffle(numbers)
     with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index:
-        with StateImporter(index, BUCKET, files.by_id.get) as intake:
+        with StateImporter(index, BUCKET, files.by_id.get) as importer:
             for number in numbers:
                 info = states[number][0]
-                assert intake.take(files.by_id[info.id]) == (info, True)
+                assert importer.import_state(files.by_id[info.id]) == (info, True)
                 if number in forgets:
                     index.forget([info])
         expected = {info: entries for n, (info, entries) in enumerate(states) if n not in forgets}
@@ -202,7 +202,7 @@ def test_files_in_any_order_upon_any_base(
 
 # --- what does not -----------------------------------------------------------------------------------------------
 
-Fault = Callable[[Files], Source]
+Fault = Callable[[Files], ImportSource]
 
 
 def _delta_header(**fields: object) -> Fault:
@@ -257,17 +257,17 @@ def test_nothing_is_recorded_of_a_wrong_file_and_the_next_one_is_taken(index: In
         index.record(*ONE)
     there = index.states()
     text, make = FAULTS[fault]
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         source = make(files)
         if "delta" in fault and "upon" not in fault and before == "nothing":
             text += "|neither in the index nor among the files"
         for _ in range(2):
             with pytest.raises(BadState, match=text):
-                intake.take(source)
+                importer.import_state(source)
             assert index.states() == there
         good = files.full(ONE), files.delta(THREE, ONE)
         for source, one in zip(good, (ONE, THREE), strict=True):
-            assert intake.take(source)[0] == one[0]
+            assert importer.import_state(source)[0] == one[0]
     assert [[*index.entries(info)] for info in index.states()] == [ONE[1], THREE[1]]
 
 
@@ -279,7 +279,10 @@ def test_a_file_that_is_spoilt_anywhere(
     plain = b"".join(canonical_form(*TWO))
     delta = gzip.decompress(upon(TWO, ONE))
     files = Files()
-    with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index, StateImporter(index, BUCKET) as intake:
+    with (
+        Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index,
+        StateImporter(index, BUCKET) as importer,
+    ):
         index.record(*ONE)
         for key, body in ((file_key(TWO[0]), plain), (delta_key(TWO[0]), delta)):
             at = place % len(body)
@@ -287,9 +290,9 @@ def test_a_file_that_is_spoilt_anywhere(
             for wrong in (content, body[: cut % len(body)], changed, body + content):
                 if wrong != body:
                     with pytest.raises(BadState):
-                        intake.take(files.add(key, wrong))
+                        importer.import_state(files.add(key, wrong))
                 assert index.states() == [ONE[0]]
-        assert intake.take(files.delta(TWO, ONE)) == (TWO[0], True)
+        assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)
 
 
 def test_a_delta_upon_a_state_of_another_bucket(index: Index) -> None:
@@ -297,8 +300,11 @@ def test_a_delta_upon_a_state_of_another_bucket(index: Index) -> None:
     there = made(1, {"a": "v1"}, "other")
     files = Files()
     index.record(*there)
-    with StateImporter(index, BUCKET) as intake, pytest.raises(BadState, match="upon a state of another bucket: other"):
-        intake.take(files.delta(TWO, there))
+    with (
+        StateImporter(index, BUCKET) as importer,
+        pytest.raises(BadState, match="upon a state of another bucket: other"),
+    ):
+        importer.import_state(files.delta(TWO, there))
     assert index.states() == [there[0]]
 
 
@@ -315,15 +321,15 @@ def test_a_file_that_is_another_one_when_it_is_read_again(index: Index, there: b
         yield io.BytesIO(bodies.pop(0))
 
     source = files.add(delta_key(TWO[0]), b"")._replace(open=content)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         if there:
             with pytest.raises(BadState, match="another file when it was read once more"):
-                intake.take(source)
+                importer.import_state(source)
             assert index.states() == [ONE[0]]
-            assert intake.take(files.delta(TWO, ONE)) == (TWO[0], True)
+            assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)
         else:
             with pytest.raises(BadState):
-                intake.take(source)
+                importer.import_state(source)
             assert index.states() == []
 
 
@@ -333,10 +339,10 @@ def test_a_file_that_is_another_one_when_it_is_read_again(index: Index, there: b
 def test_files_that_build_upon_each_other(index: Index) -> None:
     files = Files()
     circle = [files.delta(ONE, THREE), files.delta(TWO, ONE), files.delta(THREE, TWO)]
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for source in circle:
             with pytest.raises(BadState, match="builds upon"):
-                intake.take(source)
+                importer.import_state(source)
     assert index.states() == []
     assert len(files.opened) < 10
 
@@ -344,8 +350,8 @@ def test_files_that_build_upon_each_other(index: Index) -> None:
 def test_a_circle_that_a_full_file_proves_is_no_row_in_the_bucket(index: Index) -> None:
     files = Files()
     one, two, whole_one = files.delta(ONE, TWO), files.delta(TWO, ONE), files.full(ONE)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
-        assert [intake.take(source)[1] for source in (one, two, whole_one)] == [True, True, False]
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
+        assert [importer.import_state(source)[1] for source in (one, two, whole_one)] == [True, True, False]
     assert [[*index.entries(info)] for info in index.states()] == [ONE[1], TWO[1]]
     assert index.ledger.chain(ONE[0].id) is index.ledger.chain(TWO[0].id) is None
 
@@ -356,32 +362,32 @@ def test_a_row_has_an_end(index: Index, monkeypatch: pytest.MonkeyPatch, length:
     files = Files()
     states = files.row(length + 1)
     last = states[-1][0]
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         if length > 3:
             with pytest.raises(BadState, match="more than 3 other files"):
-                intake.take(files.by_id[last.id])
+                importer.import_state(files.by_id[last.id])
             assert index.states() == []
         for one, _ in states:
-            intake.take(files.by_id[one.id])
+            importer.import_state(files.by_id[one.id])
     assert index.states() == [one for one, _ in states]
 
 
 def test_a_row_without_a_beginning_is_not_read_once_for_each_of_its_files(index: Index) -> None:
     files = Files()
     states = files.row(40, root=False)[1:]
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for one, _ in reversed(states):
             with pytest.raises(BadState, match="neither in the index nor among the files"):
-                intake.take(files.by_id[one.id])
+                importer.import_state(files.by_id[one.id])
         assert len(files.opened) <= 2 * len(states)
         files.opened.clear()
         for one, _ in states:
             with pytest.raises(BadState):
-                intake.take(files.by_id[one.id])
+                importer.import_state(files.by_id[one.id])
         assert len(files.opened) <= 2 * len(states)
         index.record(*made(1, {"k0": "v1"}))
         for one, _ in states:
-            assert intake.take(files.by_id[one.id]) == (one, True)
+            assert importer.import_state(files.by_id[one.id]) == (one, True)
 
 
 @pytest.mark.parametrize("error", [AccessDenied("kept back"), Unreachable("no answer")])
@@ -398,10 +404,10 @@ def test_a_file_below_that_the_server_keeps_back(index: Index, error: Exception)
 
     base = files.full(ONE)
     files.by_id[ONE[0].id] = base._replace(open=content)
-    with StateImporter(index, BUCKET, files.by_id.get) as intake:
+    with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for _ in range(2):
             with pytest.raises(type(error)):
-                intake.take(files.delta(TWO, ONE))
+                importer.import_state(files.delta(TWO, ONE))
         assert len(asked) == (1 if isinstance(error, AccessDenied) else 2)
-        assert intake.take(base) == (ONE[0], True)
-        assert intake.take(files.delta(TWO, ONE)) == (TWO[0], True)
+        assert importer.import_state(base) == (ONE[0], True)
+        assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)

@@ -16,7 +16,7 @@ from rwm.index import Index
 from rwm.model import Entry
 from rwm.statefile.canonical import file_key, parse_file_key
 from rwm.statefile.original import read_original
-from rwm.states.importing import Source, StateImporter
+from rwm.states.importing import ImportSource, StateImporter
 from tests.unit.rwm.statefile.test_original import NAME, document, marker, version
 from tests.unit.states import state
 
@@ -39,8 +39,8 @@ def backwards(**fields: Any) -> bytes:
     return gzip.compress(json.dumps(members, default=str).encode())
 
 
-def source(data: bytes, key: str = NAME) -> Source:
-    return Source(key, lambda: io.BytesIO(data), parse_file_key(key), len(data), is_stored=True)
+def source(data: bytes, key: str = NAME) -> ImportSource:
+    return ImportSource(key, lambda: io.BytesIO(data), parse_file_key(key), len(data), is_stored=True)
 
 
 @pytest.mark.parametrize("form", [packed, backwards])
@@ -49,9 +49,9 @@ def test_it_is_the_state_that_is_read_in_memory(index: Index, form: Callable[...
     markers = [marker("rwm/x", latest=True), marker("gone", latest=True), marker("b", latest=False)]
     data = form(versions=[version(key) for key in keys], delete_markers=markers)
     info, entries = read_original(io.BytesIO(data), NAME)
-    with StateImporter(index, "bucket1") as intake:
-        assert intake.take(source(data)) == (info, True)
-        assert intake.take(source(data)) == (info, False)
+    with StateImporter(index, "bucket1") as importer:
+        assert importer.import_state(source(data)) == (info, True)
+        assert importer.import_state(source(data)) == (info, False)
     assert [*index.entries(info)] == entries
     assert [entry.key for entry in entries] == sorted(keys)
     assert index.trust(info) == "unchecked"
@@ -78,21 +78,21 @@ def test_of_a_wrong_one_nothing_is_left(
     index: Index, form: Callable[..., bytes], fields: dict[str, Any], why: str
 ) -> None:
     right = packed()
-    with StateImporter(index, "bucket1") as intake:
+    with StateImporter(index, "bucket1") as importer:
         for _ in range(2):
             with pytest.raises(BadState) as caught:
-                intake.take(source(form(**fields)))
+                importer.import_state(source(form(**fields)))
             assert caught.value.message == why
             assert index.states() == []
-        info, is_new = intake.take(source(right))
+        info, is_new = importer.import_state(source(right))
     assert (info, is_new) == (read_original(io.BytesIO(right), NAME)[0], True)
     assert [*index.entries(info)] == read_original(io.BytesIO(right), NAME)[1]
 
 
 def test_the_largest_sum_of_sizes_is_kept(index: Index) -> None:
     data = packed(versions=[version("a", Size=MAX - (1 << 40)), version("b", Size=1 << 40)])
-    with StateImporter(index) as intake:
-        assert intake.take(source(data))[0].bytes == MAX
+    with StateImporter(index) as importer:
+        assert importer.import_state(source(data))[0].bytes == MAX
 
 
 def test_a_sum_that_is_too_large_is_said(index: Index) -> None:
@@ -106,8 +106,8 @@ def test_it_does_not_come_under_the_name_of_one_of_ours(index: Index) -> None:
     data = packed()
     info, _ = read_original(io.BytesIO(data))
     other = state(5, [])
-    with StateImporter(index) as intake:
+    with StateImporter(index) as importer:
         for name in (file_key(other), file_key(info)):
             with pytest.raises(BadState, match="RWM keeps no states of the original tool there"):
-                intake.take(source(data, name))
-        assert intake.take(source(data)) == (info, True)
+                importer.import_state(source(data, name))
+        assert importer.import_state(source(data)) == (info, True)

@@ -17,7 +17,7 @@ from rwm.model import Entry, StateInfo, StoredFile
 from rwm.statefile.canonical import PREFIX, delta_key, file_key, parse_file_key
 from rwm.statefile.delta import full_is_due
 from rwm.states.capture import capture_state
-from rwm.states.sync import new_files, state_files, sync_states
+from rwm.states.sync import list_state_files, new_state_files, sync_states
 from tests.unit.memory import MemoryS3
 from tests.unit.states import BUCKET
 
@@ -172,8 +172,8 @@ steps = st.lists(
 
 
 def taken(s3: MemoryS3, index: Index, order: list[str]) -> None:
-    """Every state file of the bucket, given to an intake in an order of their keys."""
-    files = {file.key: file for file in state_files(s3, BUCKET)}
+    """Every state file of the bucket, given to an importer in an order of their keys."""
+    files = {file.key: file for file in list_state_files(s3, BUCKET)}
     assert sorted(files) == sorted(order)
     sync_states(s3, index, BUCKET, list(files.values()), [files[key] for key in order])
 
@@ -210,4 +210,4 @@ def test_the_files_give_back_every_state(
         with Index.open(place / f"new{number}.sqlite") as fresh:
             taken(s3, fresh, keys)
             assert {info: [*fresh.entries(info)] for info in fresh.states()} == expected
-            assert new_files(fresh, BUCKET, state_files(s3, BUCKET)) == []
+            assert new_state_files(fresh, BUCKET, list_state_files(s3, BUCKET)) == []

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from rwm.errors import AccessDenied, S3Error, Unreachable
 from rwm.index import Index
 from rwm.model import Entry, StateInfo
-from rwm.retention.prune import execute_prune, kept_states, plan_prune
+from rwm.retention.prune import execute_prune, plan_prune, select_kept_states
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
 from rwm.statefile.delta import changes, write_delta
 from rwm.states.capture import capture_state
-from rwm.states.comparison import Judged
-from rwm.states.sync import SyncResult, judge, new_files, state_files, sync_states
+from rwm.states.comparison import ComparisonResult
+from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
 from rwm.times import DAY, iso
 from tests.unit.memory import MemoryS3
 
@@ -71,7 +71,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 
 class Synced(NamedTuple):
     came: SyncResult
-    judged: list[Judged]
+    judged: list[ComparisonResult]
 
     @property
     def verdicts(self) -> dict[str, str]:
@@ -80,11 +80,11 @@ class Synced(NamedTuple):
 
 def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> Synced:
     """As ``rwm state sync`` does it."""
-    files = state_files(s3, BUCKET)
+    files = list_state_files(s3, BUCKET)
     if again:
         index.ledger.forget_verdicts(BUCKET)
-    came = sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files))
-    return Synced(came, judge(s3, index, BUCKET, files))
+    came = sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
+    return Synced(came, compare_with_history(s3, index, BUCKET, files))
 
 
 def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
@@ -185,11 +185,11 @@ def test_a_forgotten_state_stays_away_until_everything_is_wanted_again(
 
 def test_progress_counts_every_new_file_and_every_version(s3: Watched, machine: Index, index: Index) -> None:
     captures(s3, machine)
-    files = state_files(s3, BUCKET)
+    files = list_state_files(s3, BUCKET)
     read: list[int] = []
     compared: list[int] = []
-    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files), read.append)
-    judge(s3, index, BUCKET, files, compared.append)
+    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files), read.append)
+    compare_with_history(s3, index, BUCKET, files, compared.append)
     assert sum(read) == 3
     assert sum(compared) == len([one for one in s3.versions(BUCKET) if not one.key.startswith("rwm/")])
 
@@ -313,7 +313,7 @@ def test_other_objects_of_ours_are_left_alone(s3: Watched, index: Index) -> None
     for key in ("rwm/evidence/x", "rwm/state_x.json.gz", "rwm/x/state_2026-01-01T00:00:00.json.gz", "rwm"):
         s3.put(BUCKET, key, b"1")
     s3.delete(BUCKET, "rwm/states/never written")
-    assert state_files(s3, BUCKET) == []
+    assert list_state_files(s3, BUCKET) == []
 
 
 def test_files_in_a_circle_leave_the_next_capture_a_beginning(s3: Watched, machine: Index, index: Index) -> None:
@@ -376,8 +376,8 @@ def test_a_capture_of_the_same_past_again_writes_nothing(s3: Watched, index: Ind
 
 def test_killed_between_recording_and_judging(s3: Watched, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
-    files = state_files(s3, BUCKET)
-    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files)[:2])
+    files = list_state_files(s3, BUCKET)
+    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files)[:2])
     assert [one.trust for one in index.recorded()] == ["unchecked"] * 2
     result = sync(s3, index)
     assert result.came.recorded == infos[2:]
@@ -472,13 +472,13 @@ def test_a_state_that_another_process_records_while_states_are_judged(
                 other.forget([infos[1]])
         return found
 
-    files = state_files(s3, BUCKET)
-    sync_states(s3, index, BUCKET, files, new_files(index, BUCKET, files))
+    files = list_state_files(s3, BUCKET)
+    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
     monkeypatch.setattr(Index, "recorded", recorded)
     with pytest.raises(Exception, match="is not in the index") as error:
-        judge(s3, index, BUCKET, files)
+        compare_with_history(s3, index, BUCKET, files)
     assert type(error.value).__name__ == "StateNotFound"
-    judged = judge(s3, index, BUCKET, files)
+    judged = compare_with_history(s3, index, BUCKET, files)
     assert {one.info: one.verdict for one in judged} == {infos[0]: "verified", infos[2]: "verified"}
     assert index.trust(between[1]) == "own"
 
@@ -490,7 +490,7 @@ def test_states_that_a_prune_ended_are_unknown_and_kept_ones_are_verified(
     s3: Watched, machine: Index, index: Index
 ) -> None:
     infos = captures(s3, machine, 4)
-    keep = kept_states(machine, BUCKET, last=1, named=[])
+    keep = select_kept_states(machine, BUCKET, last=1, named=[])
     execute_prune(s3, plan_prune(s3, machine, BUCKET, keep))
     assert s3.deleted
     found = sync(s3, index).verdicts
