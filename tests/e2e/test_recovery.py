@@ -1,4 +1,4 @@
-"""README's recovery, typed on a fresh computer that has nothing but the admin's keys and the restic password."""
+"""The documented recovery, typed on a fresh computer that has only the admin's keys and the restic password."""
 
 from __future__ import annotations
 
@@ -65,16 +65,32 @@ def first_on_path(restic: str, shell: Shell, directory: Path) -> str:
     return f"{directory}:{shell.environment['PATH']}"
 
 
-def steps() -> list[str]:
-    """The lines of shell in README's recovery."""
-    text = (ROOT / "README.md").read_text()
-    section = text[text.index("## Recovery in a hurry") : text.index("## Commands")]
-    blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", section, re.MULTILINE | re.DOTALL)
+def shell_lines(text: str) -> list[str]:
+    """The lines of the shell blocks of a text."""
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def test_readme_types_what_is_typed_here() -> None:
-    lines = steps()
+def readme_commands() -> list[str]:
+    """The three commands of README's recovery."""
+    text = (ROOT / "README.md").read_text()
+    return shell_lines(text[text.index("## Recovery in a hurry") : text.index("## Commands")])
+
+
+def local_line(text: str, bucket: str) -> str:
+    """A documented command line, with this test's bucket and directories."""
+    return text.replace("bucket1", bucket).replace("/mnt/repo", "repo").replace("/restore", "restored")
+
+
+def expect_restored(directory: Path) -> None:
+    """Check the content of a restore, and remove it."""
+    found = {path.name: path.read_text() for path in directory.rglob("*.txt")}
+    assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
+    shutil.rmtree(directory)
+
+
+def test_recovery_document_has_the_commands_that_are_typed_here() -> None:
+    lines = shell_lines((ROOT / "docs" / "recovery.md").read_text())
     for line in (
         "rwm -c admin.conf state sync bucket1",
         "rwm -c admin.conf state list bucket1",
@@ -90,9 +106,7 @@ def test_readme_types_what_is_typed_here() -> None:
 
 def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str, tmp_path: Path) -> None:
     def line(text: str, code: int = 0, **variables: str) -> str:
-        """A line of README, with this test's bucket and directories."""
-        text = text.replace("bucket1", bucket).replace("/mnt/repo", "repo").replace("/restore", "restored")
-        done = fresh(*shlex.split(text), code=code, **variables)
+        done = fresh(*shlex.split(local_line(text, bucket)), code=code, **variables)
         return done.stdout + done.stderr
 
     assert not (fresh.directory / "index").exists()
@@ -111,12 +125,25 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: st
             line("restic -r /mnt/repo snapshots", PATH=path)
             line("restic -r /mnt/repo check", PATH=path)
             line("restic -r /mnt/repo restore latest --target /restore", PATH=path)
-            restored = fresh.directory / "restored"
-            found = {path.name: path.read_text() for path in restored.rglob("*.txt")}
-            assert found == {"0.txt": "worth keeping 0\n", "1.txt": "worth keeping 1\n"}
-            shutil.rmtree(restored)
+            expect_restored(fresh.directory / "restored")
     finally:
         line("rwmfs umount /mnt/repo")
+
+
+def test_recovery_by_the_three_commands_of_the_readme(fresh: Shell, machine: Shell, bucket: str) -> None:
+    repo = fresh.directory / "repo"
+    repo.mkdir()
+    # restic takes a relative path with a colon in it for the URL of a backend.
+    lines = [line.replace("/mnt/repo", str(repo)) for line in readme_commands()]
+    sync, mount, restore = (local_line(line, bucket) for line in lines)
+    fresh(*shlex.split(sync), code=4)
+    fresh(*shlex.split(mount))
+    try:
+        newest = max((repo / "times").iterdir())
+        fresh(*shlex.split(re.sub(r"times/\S+", f"times/{newest.name}", restore)))
+        expect_restored(fresh.directory / "restored")
+    finally:
+        fresh("rwmfs", "umount", "repo")
 
 
 def test_without_any_state_file_the_history_is_enough(fresh: Shell, machine: Shell, bucket: str) -> None:
