@@ -1,9 +1,10 @@
 """Retention: which versions no kept state needs, and how they are deleted.
 
 May import the shared words, ``s3``, ``index``, ``trust``.
-Begin reading at ``prune.py``: a plan is a value, and executing it deletes exactly that.
+Begin reading at ``plan.py``: a plan is a value; ``execute.py`` deletes exactly what it names.
 """
 
-from rwm.retention.prune import PrunePlan, PruneResult, plan_prune, prune_and_forget, select_kept_states
+from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget
+from rwm.retention.plan import PrunePlan, plan_prune, select_kept_states
 
-__all__ = ["PrunePlan", "PruneResult", "plan_prune", "prune_and_forget", "select_kept_states"]
+__all__ = ["PrunePlan", "PruneResult", "execute_prune", "plan_prune", "prune_and_forget", "select_kept_states"]

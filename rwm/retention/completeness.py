@@ -1,4 +1,4 @@
-"""Counts, while a bucket's histories go by, which recorded states are whole and which a plan would end. Pure."""
+"""Which recorded states are complete in a bucket, and which the deletions of a plan would make incomplete. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from rwm.model import StateInfo
 
 
 class Completeness:
-    """Over the states of one bucket, oldest first, and which of them are kept.
+    """Counts, for each state of a bucket, its versions that are present and those that are to be deleted.
 
-    A version is current in a range of states, so each count is kept as the differences between neighbours: a version
-    costs two additions, however many states it is in.
+    ``states`` come oldest first; a range of positions in them stands for the states that need a version. The counts
+    are stored as differences between neighbours: a version costs two additions, however many states need it.
     """
 
     def __init__(self, states: Sequence[StateInfo], kept: Iterable[StateInfo]) -> None:
@@ -20,40 +20,40 @@ class Completeness:
         self._states = states
         self._kept = [info.id in ids for info in states]
         self._kept_before = [0, *accumulate(self._kept)]
-        self._there = [0] * (len(states) + 1)
-        self._doomed = [0] * (len(states) + 1)
+        self._present = [0] * (len(states) + 1)
+        self._deleted = [0] * (len(states) + 1)
 
-    def is_kept(self, numbers: range) -> bool:
-        """Whether any state of that range is kept."""
-        return self._kept_before[numbers.stop] > self._kept_before[numbers.start]
+    def is_kept(self, positions: range) -> bool:
+        """Whether any of these states is kept."""
+        return self._kept_before[positions.stop] > self._kept_before[positions.start]
 
-    def there(self, numbers: range) -> None:
-        """A version that those states need is in the bucket."""
-        _add(self._there, numbers)
+    def add_present(self, positions: range) -> None:
+        """Count a version that these states need and the bucket has."""
+        _add(self._present, positions)
 
-    def doomed(self, numbers: range) -> None:
-        """A version that those states need is to be deleted."""
-        _add(self._doomed, numbers)
+    def add_deleted(self, positions: range) -> None:
+        """Count a version that these states need and the plan deletes."""
+        _add(self._deleted, positions)
 
-    def missing(self) -> list[tuple[StateInfo, int]]:
-        """The kept states that are not whole now, oldest first, and how many of their versions are missing."""
-        counts = zip(self._states, self._kept, accumulate(self._there), strict=False)
-        return [(info, info.objects - there) for info, kept, there in counts if kept and there != info.objects]
+    def incomplete_kept(self) -> list[tuple[StateInfo, int]]:
+        """The kept states that are incomplete now, oldest first, each with the number of its missing versions."""
+        counts = zip(self._states, self._kept, accumulate(self._present), strict=False)
+        return [(info, info.objects - present) for info, kept, present in counts if kept and present != info.objects]
 
-    def ending(self) -> list[tuple[StateInfo, bool]]:
-        """The states that are not kept and not whole once the doomed are gone; and whether they are whole until then.
+    def ended(self) -> list[tuple[StateInfo, bool]]:
+        """The states that are incomplete after the deletions, each with whether it is complete before them.
 
-        A state of which nothing is in the bucket is none of its own, and is left out.
+        Kept states are left out, and states of which the bucket has no version at all.
         """
-        counts = zip(self._states, self._kept, accumulate(self._there), accumulate(self._doomed), strict=False)
+        counts = zip(self._states, self._kept, accumulate(self._present), accumulate(self._deleted), strict=False)
         return [
-            (info, there == info.objects)
-            for info, kept, there, doomed in counts
-            if not kept and there and there - doomed < info.objects
+            (info, present == info.objects)
+            for info, kept, present, deleted in counts
+            if not kept and present and present - deleted < info.objects
         ]
 
 
-def _add(differences: list[int], numbers: range) -> None:
-    if numbers:
-        differences[numbers.start] += 1
-        differences[numbers.stop] -= 1
+def _add(differences: list[int], positions: range) -> None:
+    if positions:
+        differences[positions.start] += 1
+        differences[positions.stop] -= 1

@@ -1,4 +1,4 @@
-"""What looks like an attack. Pure: each rule takes what was seen and says what is wrong with it."""
+"""The rules. Each recognises one sign of an attack (:class:`rwm.trust.interface.Rule`). Pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,95 @@ from collections.abc import Iterable, Sequence
 
 from rwm.model import ObjectVersion, StateInfo
 from rwm.restic import expected_sha256
+from rwm.trust.interface import KeyEvidence
+
+CONFIG = "config"
+SHRINK_FACTOR = 2
+"""An ended state with more than this many times the objects of the newest kept state is a sign of deleted data."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
-CONFIG = "config"
+
+
+class OverwrittenContent:
+    """An object that restic writes once was overwritten with other content."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first = ""
+
+    def observe(self, key: KeyEvidence) -> None:
+        """Compare the versions that are kept or current with the first one."""
+        newest = key.history[0]
+        if has_other_content(key.history, key.kept | {newest.version_id}):
+            self._first = self._first or newest.key
+            self._count += 1
+
+    def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
+        """One line for all objects together."""
+        if self._count:
+            yield (
+                f"{self._count} objects that restic writes once were overwritten with other content "
+                f"(the first: {self._first})"
+            )
+
+
+class MissingConfig:
+    """The newest kept state has no ``config``, but the bucket has had one."""
+
+    def __init__(self, newest: StateInfo) -> None:
+        self._newest = newest
+        self._is_missing = False
+
+    def observe(self, key: KeyEvidence) -> None:
+        """Look for a ``config`` that the newest kept state lacks."""
+        if key.history[0].key == CONFIG and not key.in_newest:
+            self._is_missing |= any(not version.is_marker for version in key.history)
+
+    def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
+        """One line."""
+        if self._is_missing:
+            yield f"{_name(self._newest)} has no config: restic could not open it"
+
+
+class FailedBackup:
+    """The newest kept state was captured after a backup that failed."""
+
+    def __init__(self, newest: StateInfo) -> None:
+        self._newest = newest
+
+    def observe(self, key: KeyEvidence) -> None:
+        """Ignore the key: the rule is about states."""
+
+    def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
+        """One line."""
+        if self._newest.outcome == "failed":
+            yield f"{_name(self._newest)} was captured after a backup that failed"
+
+
+class ShrunkenState:
+    """The deletions would end a state that has far more objects than the newest kept one."""
+
+    def __init__(self, newest: StateInfo) -> None:
+        self._newest = newest
+
+    def observe(self, key: KeyEvidence) -> None:
+        """Ignore the key: the rule is about states."""
+
+    def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
+        """One line, for the largest of the ended states."""
+        largest = max(ended, key=lambda info: info.objects, default=self._newest)
+        if largest.objects > SHRINK_FACTOR * self._newest.objects:
+            yield (
+                f"{_name(self._newest)} has {self._newest.objects} objects, and state {largest.id[:12]}, "
+                f"which this would end, has {largest.objects}"
+            )
 
 
 def has_other_content(history: Sequence[ObjectVersion], used: Iterable[str]) -> bool:
-    """Whether any of the ``used`` version ids of a key holds something else than what was first written to it.
+    """Whether any of the ``used`` version ids of a key has other content than the key's first version.
 
     ``history`` is the key's, newest first. Only for names that restic writes once: those that are the hash of their
-    content, and ``config``. Sizes tell, and ETags where both are plain MD5 sums (not of multipart uploads).
+    content, and ``config``. Compared are sizes, and ETags where both are MD5 sums (not those of multipart uploads).
     """
     key = history[0].key
     if key != CONFIG and expected_sha256(key) is None:
@@ -32,39 +111,5 @@ def _differ(one: ObjectVersion, other: ObjectVersion) -> bool:
     return bool(_MD5.fullmatch(one.etag) and _MD5.fullmatch(other.etag)) and one.etag != other.etag
 
 
-class Watch:
-    """Looks for signs of an attack while the histories go by: what is to be kept may be what the attacker left."""
-
-    def __init__(self, newest: StateInfo) -> None:
-        self._newest = newest
-        self._overwritten: list[str] = []
-        self._lost_config = False
-
-    def look(self, history: Sequence[ObjectVersion], kept: set[str], newest: bool) -> None:
-        """One key's entries, newest first, which of them are kept, and whether the newest kept state has the key."""
-        first = history[0]
-        if has_other_content(history, kept | {first.version_id}):
-            self._overwritten.append(first.key)
-        if first.key == CONFIG and not newest and any(not version.is_marker for version in history):
-            self._lost_config = True
-
-    def findings(self, ending: Iterable[StateInfo]) -> list[str]:
-        """One line for each sign. ``ending`` are states that are whole and that a prune would end."""
-        name = f"the newest kept state {self._newest.id[:12]}"
-        found = []
-        if self._overwritten:
-            found.append(
-                f"{len(self._overwritten)} objects that restic writes once were overwritten with other content "
-                f"(the first: {self._overwritten[0]})"
-            )
-        if self._lost_config:
-            found.append(f"{name} has no config: restic could not open it")
-        if self._newest.outcome == "failed":
-            found.append(f"{name} was captured after a backup that failed")
-        largest = max(ending, key=lambda info: info.objects, default=self._newest)
-        if largest.objects > 2 * self._newest.objects:
-            found.append(
-                f"{name} has {self._newest.objects} objects, and state {largest.id[:12]}, "
-                f"which this would end, has {largest.objects}"
-            )
-        return found
+def _name(newest: StateInfo) -> str:
+    return f"the newest kept state {newest.id[:12]}"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from rwm import retention
 from rwm.index import Index
-from rwm.retention import prune
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
@@ -58,13 +58,11 @@ def test_prune_is_refused(
         user.put(bucket, pack(content), content)
     with Index.open(tmp_path / "index.sqlite") as index:
         capture_state(admin, index, bucket)
-        assert (
-            prune.plan_prune(admin, index, bucket, prune.select_kept_states(index, bucket, last=1, named=[])).findings
-            == ()
-        )
+        keep = retention.select_kept_states(index, bucket, last=1, named=[])
+        assert retention.plan_prune(admin, index, bucket, keep).findings == ()
         attack(user, bucket, keys)
         capture_state(admin, index, bucket)
         capture_state(admin, index, bucket)  # time alone makes nothing better
-        plan = prune.plan_prune(admin, index, bucket, prune.select_kept_states(index, bucket, last=1, named=[]))
+        plan = retention.plan_prune(admin, index, bucket, retention.select_kept_states(index, bucket, last=1, named=[]))
         assert plan.refused == ()
         assert any(sign in finding for finding in plan.findings), plan.findings

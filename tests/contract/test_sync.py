@@ -12,10 +12,10 @@ from typing import Any
 import boto3
 import pytest
 
+from rwm import retention
 from rwm.errors import IndexDamaged
 from rwm.index import Index, set_aside
 from rwm.model import Entry, StateInfo
-from rwm.retention import prune
 from rwm.s3 import S3
 from rwm.statefile.canonical import PREFIX, canonical_form, file_key, identified
 from rwm.states.capture import capture_state
@@ -172,11 +172,11 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
         place.capture(place.admin, admin)
         place.user.delete(place.bucket, "index/i")
         place.capture(place.admin, admin)
-        plan = prune.plan_prune(
-            place.admin, admin, place.bucket, prune.select_kept_states(admin, place.bucket, last=1, named=[])
+        plan = retention.plan_prune(
+            place.admin, admin, place.bucket, retention.select_kept_states(admin, place.bucket, last=1, named=[])
         )
         assert plan.versions
-        prune.execute_prune(place.admin, plan)
+        retention.execute_prune(place.admin, plan)
     place.sync(index)
     assert trusts(index) == ["unknown", "verified"]
 

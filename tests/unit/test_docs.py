@@ -22,7 +22,7 @@ from rwm.console import boundary, output
 from rwm.embedded import settings as embedded_config
 from rwm.model import Entry, RecordedState, StateInfo
 from rwm.restic.run import Result
-from rwm.retention.prune import PrunePlan
+from rwm.retention.plan import PrunePlan
 from rwm.statefile.canonical import entry_json
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import Rejected, SyncResult

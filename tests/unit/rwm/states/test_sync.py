@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rwm.errors import AccessDenied, S3Error, Unreachable
 from rwm.index import Index
 from rwm.model import Entry, StateInfo
-from rwm.retention.prune import execute_prune, plan_prune, select_kept_states
+from rwm.retention import execute_prune, plan_prune, select_kept_states
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
 from rwm.statefile.delta import changes, write_delta
 from rwm.states.capture import capture_state
