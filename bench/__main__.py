@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bench.options import parse
 from rwm.errors import RwmError
 
-PARTS = ("listing", "parallel", "memory", "index", "syncing", "looking", "restore")
+PARTS = ("listing", "parallel", "capture", "memory", "index", "syncing", "looking", "restore")
 """Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
 
 NAMED = ("soak",)

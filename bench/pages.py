@@ -50,10 +50,12 @@ class Bucket(Sequence[str]):
     """The keys of a repository in their order, each with one version: ``versions`` of them.
 
     Packs in ``data/00/`` to ``data/ff/`` mostly, and a thousandth each in ``index/`` and ``snapshots/``.
+    ``replaced`` of every 1,000 keys differ from those of a bucket where none is.
     """
 
-    def __init__(self, versions: int) -> None:
-        self._rests = sorted(hashlib.sha256(f"row {n}".encode()).hexdigest()[:58] for n in range(PAGE))
+    def __init__(self, versions: int, replaced: int = 0) -> None:
+        rows = range(replaced, PAGE + replaced)
+        self._rests = sorted(hashlib.sha256(f"row {n}".encode()).hexdigest()[:58] for n in rows)
         self._rows = [_row(rest) for rest in self._rests]
         few = min(versions // 1000, PAGE)
         self.blocks: list[Block] = []

@@ -131,9 +131,9 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _serve(versions: int, delay: float, pipe: Connection) -> None:
+def _serve(versions: int, delay: float, replaced: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then stops us
-    members = {"pages": Pages(Bucket(versions)), "delay": delay}
+    members = {"pages": Pages(Bucket(versions, replaced)), "delay": delay}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), members))
     pipe.send(server.server_port)
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
@@ -147,11 +147,14 @@ def _end_with(pipe: Connection) -> None:
 
 
 @contextmanager
-def serving(versions: int, delay: float = 0.0) -> Iterator[str]:
-    """The URL of a server with so many versions, which waits ``delay`` seconds before each page of a listing."""
+def serving(versions: int, delay: float = 0.0, replaced: int = 0) -> Iterator[str]:
+    """The URL of a server with so many versions, which waits ``delay`` seconds before each page of a listing.
+
+    ``replaced`` as in :class:`bench.pages.Bucket`.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(versions, delay, there), daemon=True)
+    process = context.Process(target=_serve, args=(versions, delay, replaced, there), daemon=True)
     process.start()
     there.close()
     try:

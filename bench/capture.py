@@ -1,0 +1,57 @@
+"""CPU time of a whole capture, the first one and one that follows, beside boto3's paginator over the same pages."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from bench import child, peers
+from bench.options import Options
+from bench.peers import Target
+from bench.server import BUCKET, KEYS, serving
+from bench.states import CHURN
+from bench.table import count, mib, ratio, show
+from rwm.s3 import Credentials
+
+PHASES = ("listed", "identified", "recorded", "cpu")
+
+
+def main(options: Options) -> None:
+    """A bucket as it is, and as it is after ``CHURN`` of its keys were replaced."""
+    versions = max(1000, options.objects // 3)
+    replaced = round(CHURN * 1000)
+    paginator: list[float] = []
+    first: list[dict[str, float]] = []
+    following: list[dict[str, float]] = []
+    with serving(versions) as before, serving(versions, replaced=replaced) as after:
+        for _ in range(options.rounds):
+            with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
+                index = Path(name) / "index" / "index.sqlite"
+                first.append(_capture(before, index, versions))
+                following.append(_capture(after, index, versions))
+            taken = peers.boto3_paginator(Target(before, Credentials(*KEYS), BUCKET, ""), "")
+            assert taken.versions == versions, taken
+            paginator.append(taken.cpu)
+    base = min(paginator)
+    rows = [("boto3's paginator, listing alone", *["-"] * 3, f"{base / versions * 1e6:.1f}", "1.00", "-")]
+    for label, runs in (("first capture", first), (f"following, {CHURN:.1%} replaced", following)):
+        least = {name: min(run[name] for run in runs) for name in (*PHASES, "peak")}
+        phases = [f"{least[name] / versions * 1e6:.1f}" for name in PHASES]
+        rows.append((label, *phases, ratio(base, least["cpu"]), mib(least["peak"])))
+    title = f"a capture of {count(versions)} versions from prepared pages, least of {options.rounds}"
+    phase_names = ("listed, spooled", "id, compared, file", "put, recorded")
+    show(
+        title, ("", *phase_names, "CPU µs/version", "times less", "peak memory"), rows, "all but memory is µs of CPU for a version; memory is VmHWM of the process"
+    )
+
+
+def _capture(url: str, index: Path, versions: int) -> dict[str, float]:
+    used = child.run(child.python("bench.captured", url, str(index)))
+    taken: dict[str, float] = json.loads(used.output)
+    assert taken["objects"] == versions, taken
+    return taken
+
+
+if __name__ == "__main__":
+    main(Options(objects=300_000, rounds=2))
