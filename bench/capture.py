@@ -42,7 +42,10 @@ def main(options: Options) -> None:
     title = f"a capture of {count(versions)} versions from prepared pages, least of {options.rounds}"
     phase_names = ("listed, spooled", "id, compared, file", "put, recorded")
     show(
-        title, ("", *phase_names, "CPU µs/version", "times less", "peak memory"), rows, "all but memory is µs of CPU for a version; memory is VmHWM of the process"
+        title,
+        ("", *phase_names, "CPU µs/version", "times less", "peak memory"),
+        rows,
+        "microseconds of CPU for each version; peak memory is VmHWM of the process",
     )
 
 

@@ -10,7 +10,7 @@ from bench.states import Repository
 from bench.year import Sink
 from rwm.index import Index
 from rwm.s3 import S3
-from rwm.statefile.canonical import compressed, encoded, header_text, identified_by_lines
+from rwm.statefile.canonical import encoded, gzip_writer, header_text, identified_by_lines
 from rwm.states.publish import publish_state
 
 
@@ -34,7 +34,7 @@ def record(index: Index, repository: Repository, s3: S3) -> tuple[dict[str, floa
         _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))
 
         def whole() -> None:
-            with compressed(Sink()) as file:
+            with gzip_writer(Sink()) as file:
                 for piece in encoded(header_text(info), spool.lines()):
                     file.write(piece)
 

@@ -11,7 +11,7 @@ from bench.options import Options
 from bench.server import BUCKET, KEYS, serving
 from bench.table import count, median, ratio, show
 from rwm.s3 import connect
-from rwm.s3.listing.history import histories
+from rwm.s3.listing.history import list_histories
 
 AT_ONCE = (1, 4, 8, 16)
 PART = 4
@@ -43,7 +43,7 @@ def main(options: Options) -> None:
 
 def _possible() -> tuple[int, ...]:
     """One page at a time only, where listings cannot be told otherwise."""
-    return AT_ONCE if "concurrency" in inspect.signature(histories).parameters else AT_ONCE[:1]
+    return AT_ONCE if "concurrency" in inspect.signature(list_histories).parameters else AT_ONCE[:1]
 
 
 def _listed(url: str, at_once: int, versions: int) -> tuple[float, float]:
@@ -52,7 +52,7 @@ def _listed(url: str, at_once: int, versions: int) -> tuple[float, float]:
     def listing() -> int:
         s3 = connect(url, *KEYS)
         wanted: dict[str, Any] = {} if at_once == 1 else {"concurrency": at_once}
-        return sum(len(history) for part in histories(s3, BUCKET, **wanted) for history in part)
+        return sum(len(history) for part in list_histories(s3, BUCKET, **wanted) for history in part)
 
     (found, cpu), wall = wall_of(partial(cpu_of, listing))
     assert found == versions, found

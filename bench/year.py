@@ -71,7 +71,7 @@ def record(index: Index, repository: Repository, days: int) -> Year:
         changes = repository.next_day()
         sink = Sink()
         delta.write_delta(repository.info, base.id, changes, len(changes), sink)
-        if delta.full_is_due(year.full, chain, sink.size):
+        if delta.is_full_due(year.full, chain, sink.size):
             chain, stored = [], StoredFile(year.full, None)
             year.fulls += 1
         else:

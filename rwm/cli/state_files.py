@@ -270,7 +270,7 @@ def import_(app: App, files: Sequence[Path]) -> None:
 
 
 def _local(path: Path) -> ImportSource:
-    from rwm.statefile import PREFIX, parse_file_key
+    from rwm.statefile import STATES_PREFIX, parse_file_key
     from rwm.states import ImportSource
 
     @contextmanager
@@ -285,7 +285,7 @@ def _local(path: Path) -> ImportSource:
                 raise BadState(error.strerror or str(error)) from error
             yield file
 
-    return ImportSource(str(path), content, parse_file_key(PREFIX + path.name), 0, is_stored=False)
+    return ImportSource(str(path), content, parse_file_key(STATES_PREFIX + path.name), 0, is_stored=False)
 
 
 def _report_failures(failures: Sequence[tuple[Path, BadState]], some: bool) -> None:

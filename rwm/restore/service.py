@@ -23,7 +23,7 @@ from rwm.model import Entry, StateInfo, StateTree
 from rwm.names import safe_path
 from rwm.restic import expected_sha256
 from rwm.s3 import S3
-from rwm.s3.listing import histories
+from rwm.s3.listing import list_histories
 
 THREADS = 8
 HIDDEN = ".rwm-hidden"
@@ -214,7 +214,7 @@ def restore_to_bucket(
     failed = {key for key, _ in result.failures}
     arrived = {
         version.key: version.size
-        for part in histories(s3, target)
+        for part in list_histories(s3, target)
         for history in part
         for version in history[:1]
         if not version.is_marker

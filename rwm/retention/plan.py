@@ -15,7 +15,7 @@ from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.retention.completeness import Completeness
 from rwm.s3 import S3
-from rwm.s3.listing import histories
+from rwm.s3.listing import list_histories
 from rwm.times import iso
 from rwm.trust import AttackDetector, KeyEvidence
 
@@ -140,7 +140,7 @@ def plan_prune(
     versions: list[Deletion] = []
     markers: list[Deletion] = []
     kept = too_young = 0
-    for part in histories(s3, bucket):
+    for part in list_histories(s3, bucket):
         for history in part:
             progress(len(history))
             needs = references.of(history[0].key)

@@ -5,27 +5,27 @@ Begin reading at ``canonical.py``: the form, and the id that is its hash.
 """
 
 from rwm.statefile.canonical import (
-    NUMBERS,
-    PREFIX,
+    INTEGER_LIMIT,
+    STATES_PREFIX,
     FileName,
     canonical_form,
-    compressed,
     delta_key,
     encoded,
     entry_json,
     entry_text,
     file_key,
+    gzip_writer,
     header_text,
     identified_by_lines,
     parse_file_key,
 )
-from rwm.statefile.delta import change_text, changes, full_is_due, write_delta
+from rwm.statefile.delta import change_text, changes, is_full_due, write_delta
 from rwm.statefile.original import OriginalState, is_original_key
-from rwm.statefile.reader import DeltaState, FullState, open_any
+from rwm.statefile.reader import DeltaState, FullState, open_state_file
 
 __all__ = [
-    "NUMBERS",
-    "PREFIX",
+    "INTEGER_LIMIT",
+    "STATES_PREFIX",
     "DeltaState",
     "FileName",
     "FullState",
@@ -33,17 +33,17 @@ __all__ = [
     "canonical_form",
     "change_text",
     "changes",
-    "compressed",
     "delta_key",
     "encoded",
     "entry_json",
     "entry_text",
     "file_key",
-    "full_is_due",
+    "gzip_writer",
     "header_text",
     "identified_by_lines",
+    "is_full_due",
     "is_original_key",
-    "open_any",
+    "open_state_file",
     "parse_file_key",
     "write_delta",
 ]

@@ -27,12 +27,12 @@ from rwm.model import OWN_PREFIX, Entry, StateInfo
 from rwm.times import iso, parse_iso
 
 FORMAT = "rwm-state-1"
-PREFIX = OWN_PREFIX + "states/"
+STATES_PREFIX = OWN_PREFIX + "states/"
 
-NUMBERS = 1 << 63
+INTEGER_LIMIT = 1 << 63
 """Sizes and counts in a state are below: the index has no room for more."""
 
-TIMES = parse_iso("6000-01-01")
+TIME_LIMIT = parse_iso("6000-01-01")
 """Times in a state are below, and not before 1970."""
 
 # Of names, version ids and etags, which are hashes and random, level 6 makes 97 bytes an entry at 5.2 µs, level 3
@@ -40,7 +40,7 @@ TIMES = parse_iso("6000-01-01")
 _LEVEL = 1
 _BATCH = 1000  # lines that are encoded, hashed and compressed at once
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-_KEY = re.compile(rf"{re.escape(PREFIX)}({_TIME})-([0-9a-f]{{64}})(\.delta)?\.jsonl\.gz", re.ASCII)
+_KEY = re.compile(rf"{re.escape(STATES_PREFIX)}({_TIME})-([0-9a-f]{{64}})(\.delta)?\.jsonl\.gz", re.ASCII)
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _needs_escape = re.compile(r'["\\\x00-\x1f]').search
@@ -115,7 +115,7 @@ def identified(info: StateInfo, entries: Iterable[Entry], copy: IO[bytes] | None
         for piece in pieces:
             digest.update(piece)
     else:
-        with compressed(copy) as file:
+        with gzip_writer(copy) as file:
             for piece in pieces:
                 digest.update(piece)
                 file.write(piece)
@@ -130,7 +130,7 @@ def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:
     return replace(info, id=digest.hexdigest())
 
 
-def compressed(file: IO[bytes]) -> gzip.GzipFile:
+def gzip_writer(file: IO[bytes]) -> gzip.GzipFile:
     """A file to write to that is compressed into ``file``, the same each time: without name and time."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0)
 
@@ -145,12 +145,12 @@ class FileName(NamedTuple):
 
 def file_key(info: StateInfo) -> str:
     """Where the state is kept in its bucket, as a whole."""
-    return f"{PREFIX}{iso(info.captured_at)}-{info.id}.jsonl.gz"
+    return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.jsonl.gz"
 
 
 def delta_key(info: StateInfo) -> str:
     """Where the state is kept in its bucket, as what differs from another."""
-    return f"{PREFIX}{iso(info.captured_at)}-{info.id}.delta.jsonl.gz"
+    return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.delta.jsonl.gz"
 
 
 def parse_file_key(key: str) -> FileName | None:
@@ -162,4 +162,4 @@ def parse_file_key(key: str) -> FileName | None:
         captured_at = parse_iso(match[1])
     except ValueError:
         return None
-    return FileName(captured_at, match[2], match[3] is not None) if 0 <= captured_at < TIMES else None
+    return FileName(captured_at, match[2], match[3] is not None) if 0 <= captured_at < TIME_LIMIT else None

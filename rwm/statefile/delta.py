@@ -22,7 +22,7 @@ from typing import IO
 
 from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
-from rwm.statefile.canonical import compressed, encoded, entry_text, header_json, header_text, line_text
+from rwm.statefile.canonical import encoded, entry_text, gzip_writer, header_json, header_text, line_text
 
 FORMAT = "rwm-state-delta-1"
 
@@ -43,7 +43,7 @@ def write_delta(info: StateInfo, base_id: str, changes: Iterable[Change], count:
             written += 1
             yield change_text(change)
 
-    with compressed(file) as out:
+    with gzip_writer(file) as out:
         for piece in encoded(delta_header_text(info, base_id, count), lines()):
             out.write(piece)
     if written != count:
@@ -127,7 +127,7 @@ def proven(info: StateInfo, entries: Iterable[Entry]) -> Iterator[Entry]:
         raise BadState(f"what should be state {info.id[:8]} is state {digest.hexdigest()[:8]}")
 
 
-def full_is_due(full_size: int, delta_sizes: Sequence[int], next_delta: int) -> bool:
+def is_full_due(full_size: int, delta_sizes: Sequence[int], next_delta: int) -> bool:
     """Whether the next state goes into the bucket as a whole.
 
     ``full_size`` is the size of the last full file (0 without one), ``delta_sizes`` are those of the deltas since,

@@ -103,7 +103,7 @@ def read_entry(lines: Lines, line: str) -> Entry:
 
 def _as_entry(lines: Lines, value: dict[str, Any], line: str) -> Entry:
     size = value.get("size")
-    if type(size) is not int or not 0 <= size < canonical.NUMBERS:
+    if type(size) is not int or not 0 <= size < canonical.INTEGER_LIMIT:
         raise lines.fault("size is no size")
     entry = Entry(
         _key_in(lines, value),
@@ -152,7 +152,7 @@ def text_in(lines: Lines, value: dict[str, Any], name: str, *, empty: bool = Fal
 
 def number_in(lines: Lines, value: dict[str, Any], name: str) -> int:
     number = value.get(name)
-    if type(number) is not int or not 0 <= number < canonical.NUMBERS:
+    if type(number) is not int or not 0 <= number < canonical.INTEGER_LIMIT:
         raise lines.fault(f"{name} is no count")
     return number
 
@@ -173,7 +173,7 @@ def time_in(lines: Lines, value: dict[str, Any], name: str) -> int:
             time += int(text[20:23])
     except (KeyError, ValueError) as error:
         raise lines.fault(f"{name} is no time") from error
-    if not 0 <= time < canonical.TIMES:
+    if not 0 <= time < canonical.TIME_LIMIT:
         raise lines.fault(f"{name} is not between 1970 and 6000")
     return time
 

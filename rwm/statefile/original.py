@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from rwm.errors import BadState
 from rwm.model import OWN_PREFIX, Change, Entry, StateInfo
-from rwm.statefile.canonical import NUMBERS, TIMES, identified
+from rwm.statefile.canonical import INTEGER_LIMIT, TIME_LIMIT, identified
 from rwm.statefile.decompress import pieces
 from rwm.statefile.json_stream import members
 from rwm.times import SECOND, parse_iso
@@ -59,7 +59,7 @@ class OriginalState:
 
     def info(self, objects: int, size: int) -> StateInfo:
         """The header of the state, still without its id, when it has so many entries of so many bytes."""
-        if size >= NUMBERS:
+        if size >= INTEGER_LIMIT:
             raise BadState("the sum of all sizes is no size")
         return StateInfo("", self.bucket, self.captured_at, "original", objects, size)
 
@@ -133,7 +133,7 @@ def _time(text: object, what: str) -> int:
         time = parse_iso(text)
     except ValueError as error:
         raise BadState(f"{what} is no time: {text[:40]!r}") from error
-    if not 0 <= time < TIMES:
+    if not 0 <= time < TIME_LIMIT:
         raise BadState(f"{what} is not between 1970 and 6000: {text[:40]!r}")
     return time
 
@@ -155,7 +155,7 @@ def _entry(version: dict[str, Any], number: int) -> Entry:
     version_id, size, etag = version.get("VersionId"), version.get("Size"), version.get("ETag")
     if version_id is not None and (type(version_id) is not str or not version_id):
         raise BadState(f"{where}: VersionId is no version id")
-    if type(size) is not int or not 0 <= size < NUMBERS:
+    if type(size) is not int or not 0 <= size < INTEGER_LIMIT:
         raise BadState(f"{where}: Size is no size")
     if etag is not None and type(etag) is not str:
         raise BadState(f"{where}: ETag is no text")

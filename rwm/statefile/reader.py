@@ -75,7 +75,7 @@ def open_state(file: IO[bytes]) -> FullState | DeltaState:
     return _opened(chain([head], rest))
 
 
-def open_any(file: IO[bytes], name: str = "") -> FullState | DeltaState | OriginalState:
+def open_state_file(file: IO[bytes], name: str = "") -> FullState | DeltaState | OriginalState:
     """As :func:`open_state`, and files of the original tool too.
 
     ``name`` is the key or the path of the file (see ``rwm.statefile.original``).

@@ -13,8 +13,8 @@ from rwm.errors import BadResponse, Refused, UsageError
 from rwm.index import Index, StateSpool
 from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
 from rwm.s3 import S3
-from rwm.s3.listing import readings
-from rwm.statefile import NUMBERS, identified_by_lines
+from rwm.s3.listing import list_by_prefix
+from rwm.statefile import INTEGER_LIMIT, identified_by_lines
 from rwm.states.current import current_at
 from rwm.states.publish import publish_state
 from rwm.times import SECOND, iso
@@ -62,10 +62,10 @@ def capture_state(
     try:
         report = _one_at_a_time(progress)
         read = partial(_entries, second=second, born_later=at is None, progress=report)
-        for part in readings(s3, bucket, read, concurrency=concurrency):
+        for part in list_by_prefix(s3, bucket, read, concurrency=concurrency):
             spool.add(part)
         objects, size = spool.totals()
-        if size >= NUMBERS:
+        if size >= INTEGER_LIMIT:
             raise BadResponse(f"bucket {bucket}: {objects} objects have {size} bytes, says the server, which cannot be")
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
     finally:

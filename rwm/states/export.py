@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import IO, Literal
 
 from rwm.model import Entry, StateInfo
-from rwm.statefile import canonical_form, compressed
+from rwm.statefile import canonical_form, gzip_writer
 from rwm.times import iso
 
 ExportFormat = Literal["jsonl", "csv"]
@@ -34,7 +34,7 @@ def write_state(
     Times are ISO 8601 in UTC in both, sizes bytes. ``entries`` come sorted by key.
     """
     if is_compressed:
-        with compressed(file) as out:
+        with gzip_writer(file) as out:
             _write(info, entries, out, form)
     else:
         _write(info, entries, file, form)

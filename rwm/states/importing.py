@@ -11,7 +11,15 @@ from typing import IO, NamedTuple, Self
 from rwm.errors import BadResponse, BadState, RwmError, Unreachable
 from rwm.index import Index
 from rwm.model import Change, Entry, StateInfo, StoredFile
-from rwm.statefile import DeltaState, FileName, FullState, OriginalState, change_text, identified_by_lines, open_any
+from rwm.statefile import (
+    DeltaState,
+    FileName,
+    FullState,
+    OriginalState,
+    change_text,
+    identified_by_lines,
+    open_state_file,
+)
 from rwm.times import iso
 
 Reopen = Callable[[], AbstractContextManager[IO[bytes]]]
@@ -82,7 +90,7 @@ class StateImporter:
     def _record_delta(self, source: ImportSource, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
         """Only what changed is written, if the base happens to be the state before."""
         with source.open() as content:
-            again = open_any(content, source.label)
+            again = open_state_file(content, source.label)
             assert isinstance(again, DeltaState)
             changes = self._proven_before(again.changes())
             return self._index.record_changes(info, base, changes, trust="unchecked", stored=stored)
@@ -110,7 +118,7 @@ class StateImporter:
         while True:
             current = todo[-1]
             with current.open() as content:
-                file = open_any(content, current.label)
+                file = open_state_file(content, current.label)
                 if not isinstance(file, OriginalState):
                     self._fits(current, file.info)
                 base = None

@@ -11,7 +11,7 @@ from typing import IO
 from rwm.index import Index, PendingState, StateSpool
 from rwm.model import StoredFile
 from rwm.s3 import S3
-from rwm.statefile import compressed, delta_key, encoded, file_key, full_is_due, header_text, write_delta
+from rwm.statefile import delta_key, encoded, file_key, gzip_writer, header_text, is_full_due, write_delta
 
 
 def publish_state(s3: S3, index: Index, spool: StateSpool, arrival: PendingState) -> StoredFile:
@@ -28,13 +28,13 @@ def publish_state(s3: S3, index: Index, spool: StateSpool, arrival: PendingState
             info.bucket,
             delta_key(info),
             lambda file: write_delta(info, before, arrival.changes(), arrival.count, file),
-            unless=lambda size: full_is_due(*chain, size),
+            unless=lambda size: is_full_due(*chain, size),
         )
         if size is not None:
             return StoredFile(size, before)
 
     def whole(file: IO[bytes]) -> None:
-        with compressed(file) as out:
+        with gzip_writer(file) as out:
             for piece in encoded(header_text(info), spool.lines()):
                 out.write(piece)
 

@@ -17,8 +17,8 @@ from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, Spoo
 from rwm.index import RECORDED_AS, Index
 from rwm.model import OWN_PREFIX, StateInfo
 from rwm.s3 import S3
-from rwm.s3.listing import by_key, histories
-from rwm.statefile import PREFIX, FileName, is_original_key, parse_file_key
+from rwm.s3.listing import group_by_key, list_histories
+from rwm.statefile import STATES_PREFIX, FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import SECOND
@@ -72,10 +72,10 @@ def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
     known the name before. Sorted by the time of the state, so that a delta comes after what it builds upon.
     """
     found = []
-    for history in by_key(s3.versions(bucket, OWN_PREFIX)):
+    for history in group_by_key(s3.versions(bucket, OWN_PREFIX)):
         written = [version for version in history if not version.is_marker]
         key = history[0].key
-        if written and (key.startswith(PREFIX) or is_original_key(key)):
+        if written and (key.startswith(STATES_PREFIX) or is_original_key(key)):
             name = parse_file_key(key)
             found += [
                 StateFile(key, version.version_id, version.size, version.last_modified, name)
@@ -175,7 +175,7 @@ def compare_with_history(
     now = s3.server_time(bucket)
     comparison = Comparison(states, wanted, _uploads(index, bucket, files))
     references = index.references(bucket, states)
-    for part in histories(s3, bucket):
+    for part in list_histories(s3, bucket):
         for history in part:
             comparison.compare_key(history, references.of(history[0].key))
             progress(len(history))

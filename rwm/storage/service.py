@@ -11,8 +11,8 @@ from typing import Any
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, RwmError
 from rwm.model import ObjectVersion
 from rwm.s3 import S3, DeleteFailure, Policy
-from rwm.s3.listing import histories
-from rwm.statefile import PREFIX as STATES
+from rwm.s3.listing import list_histories
+from rwm.statefile import STATES_PREFIX
 from rwm.storage.policy import (
     Drift,
     desired,
@@ -154,7 +154,7 @@ class StorageInfo:
 def storage_info(s3: S3, bucket: str, progress: Progress = lambda count: None) -> StorageInfo:
     """Count a bucket's contents in one pass, in constant memory."""
     found = StorageInfo(bucket, s3.versioning(bucket) or "off")
-    for part in histories(s3, bucket, own=True):
+    for part in list_histories(s3, bucket, own=True):
         for history in part:
             progress(len(history))
             for version in history:
@@ -169,7 +169,7 @@ def _count(found: StorageInfo, version: ObjectVersion) -> None:
     elif version.is_latest:
         found.objects += 1
         found.bytes += version.size
-        found.states += version.key.startswith(STATES)
+        found.states += version.key.startswith(STATES_PREFIX)
     else:
         found.noncurrent_versions += 1
         found.noncurrent_bytes += version.size

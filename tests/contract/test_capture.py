@@ -19,8 +19,8 @@ from rwm.errors import Refused, UsageError
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, connect
-from rwm.s3.listing.history import histories
-from rwm.statefile.canonical import PREFIX, delta_key, file_key
+from rwm.s3.listing.history import list_histories
+from rwm.statefile.canonical import STATES_PREFIX, delta_key, file_key
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
 from tests.contract.buckets import Model, next_second, unique, versioned
@@ -223,7 +223,7 @@ def test_what_is_written_before_the_call_is_in_the_state(s3: S3, index: Index) -
 def test_snapshots_come_first_and_data_last(s3: S3) -> None:
     model = some_history(s3)
     model.put("rwm/states/forged", b"1")
-    prefixes = [key.rpartition("/")[0] for part in histories(s3, model.bucket) for (key, *_), *_ in part]
+    prefixes = [key.rpartition("/")[0] for part in list_histories(s3, model.bucket) for (key, *_), *_ in part]
     assert prefixes == ["", "snapshots", "index", "keys", "locks", "резерв", "data/00", "data/00", "data/ff"]
 
 
@@ -235,7 +235,7 @@ def test_the_state_in_the_bucket_proves_itself(s3: S3, index: Index, tmp_path: P
     info = capture_state(s3, index, model.bucket, outcome="partial")
     (version,) = s3.versions(model.bucket, "rwm/")
     assert version.key == file_key(info)
-    assert re.fullmatch(PREFIX + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{64}\.jsonl\.gz", version.key)
+    assert re.fullmatch(STATES_PREFIX + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{64}\.jsonl\.gz", version.key)
     packed = tmp_path / "state.gz"
     packed.write_bytes(s3.get(model.bucket, version.key, version.version_id))
     # What a person types; a pipe is all that it takes.
@@ -257,7 +257,7 @@ def test_our_own_objects_are_never_part_of_a_state(s3: S3, index: Index) -> None
     model.put("rwmfs/x", b"1")
     for _ in range(2):
         assert content(index, capture_state(s3, index, model.bucket)) == model.current()
-    assert len([*s3.versions(model.bucket, PREFIX)]) == 3
+    assert len([*s3.versions(model.bucket, STATES_PREFIX)]) == 3
 
 
 # --- what is refused, cut off, or done twice -----------------------------------------------------------------
@@ -336,5 +336,5 @@ def test_two_captures_at_once(s3: S3, server: Server, tmp_path: Path) -> None:
         assert 1 <= len(states) <= 2
         for info in states:
             assert content(index, info) == model.current()
-            copies = {version.key for version in s3.versions(model.bucket, PREFIX)}
+            copies = {version.key for version in s3.versions(model.bucket, STATES_PREFIX)}
             assert copies & {file_key(info), delta_key(info)}  # a delta, if the other one had recorded its own before

@@ -16,7 +16,7 @@ from rwm.index import Index
 from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.restore.service import restore_to_directory
 from rwm.s3 import S3, DeleteFailure
-from rwm.s3.listing.history import histories
+from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import SECOND
@@ -39,7 +39,7 @@ def s3(server: Server) -> S3:
 
 def everything(s3: S3, bucket: str) -> list[ObjectVersion]:
     """All entries but RWM's own."""
-    return [version for part in histories(s3, bucket) for history in part for version in history]
+    return [version for part in list_histories(s3, bucket) for history in part for version in history]
 
 
 def present(s3: S3, bucket: str) -> dict[str, str]:

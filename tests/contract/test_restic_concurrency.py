@@ -20,7 +20,7 @@ from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.restore.service import restore_to_directory
 from rwm.s3 import S3
-from rwm.s3.listing.history import histories
+from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import SECOND
@@ -115,7 +115,7 @@ def test_every_captured_state_passes_restic_check(
 
 def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, int]]) -> None:
     """Or the test would show nothing: restic wrote and deleted packs and indexes while states were captured."""
-    entries = [entry for part in histories(s3, bucket) for history in part for entry in history]
+    entries = [entry for part in list_histories(s3, bucket) for history in part for entry in history]
     for kind in ("data/", "index/", "snapshots/"):
         for is_marker in (False, True):
             times = [e.last_modified for e in entries if e.key.startswith(kind) and e.is_marker == is_marker]

@@ -17,7 +17,7 @@ from rwm.errors import IndexDamaged
 from rwm.index import Index, set_aside
 from rwm.model import Entry, StateInfo
 from rwm.s3 import S3
-from rwm.statefile.canonical import PREFIX, canonical_form, file_key, identified
+from rwm.statefile.canonical import STATES_PREFIX, canonical_form, file_key, identified
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
 from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
@@ -55,7 +55,7 @@ class Place:
         return came, compare_with_history(self.admin, index, self.bucket, files)
 
     def files(self) -> list[str]:
-        return sorted({version.key for version in self.admin.versions(self.bucket, PREFIX)})
+        return sorted({version.key for version in self.admin.versions(self.bucket, STATES_PREFIX)})
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 from rwm.errors import BadResponse, NotFound, S3Error
 from rwm.model import Entry, ObjectVersion
 from rwm.s3 import S3
-from rwm.s3.listing.check import by_key
-from rwm.s3.listing.history import histories
+from rwm.s3.listing.check import group_by_key
+from rwm.s3.listing.history import list_histories
 from rwm.states.current import current_at
 from rwm.times import SECOND
 from tests.contract.buckets import Model, at_once, by_key_order, unique, versioned, written
@@ -125,7 +125,7 @@ def test_more_than_a_thousand_versions_split_within_a_key(s3: S3) -> None:
     # RGW may end a page early; one of the breaks is within a key in any case, because no key ends at 1,000.
     assert len(pages) > 1 and max(len(page.versions) for page in pages) <= 1000
     assert any(one.versions[-1].key == other.versions[0].key for one, other in itertools.pairwise(pages))
-    assert [len(history) for history in by_key(s3.versions(model.bucket))] == [350, 350, 351, 30]
+    assert [len(history) for history in group_by_key(s3.versions(model.bucket))] == [350, 350, 351, 30]
 
 
 def test_more_than_a_thousand_markers(s3: S3) -> None:
@@ -209,7 +209,7 @@ def test_among_equal_times_the_listing_order_decides(server: Server, s3: S3) -> 
     model = Model(s3, versioned(s3))
     for number in range(25):
         model.put("config", b"x" * number)
-    (history,) = by_key(s3.versions(model.bucket))
+    (history,) = group_by_key(s3.versions(model.bucket))
     assert written(history) == model.expected()
     last = history[0].last_modified // SECOND * SECOND
     same = [version for version in history if version.last_modified // SECOND * SECOND == last]
@@ -271,7 +271,7 @@ def test_sibling_prefixes_are_complete_each_by_itself(s3: S3) -> None:
     for prefix in ("repo/", "repo-2/", "repo.old/", "repo/data/"):
         for size in (1, 7, 1000):
             assert written(s3.versions(model.bucket, prefix, page_size=size)) == model.expected(prefix), (prefix, size)
-    found = [entry for part in histories(s3, model.bucket) for history in part for entry in written(history)]
+    found = [entry for part in list_histories(s3, model.bucket) for history in part for entry in written(history)]
     assert sorted(found) == sorted(model.expected())
 
 

@@ -4,8 +4,8 @@ May import the shared words; it gets an account as a ``Lister``.
 Begin reading at ``interface.py``, then ``history.py``: every key of a bucket with its versions.
 """
 
-from rwm.s3.listing.check import ListingCheck, by_key, is_torn
-from rwm.s3.listing.history import histories, readings
+from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
+from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.per_directory import DirectoryLister
 from rwm.s3.listing.sibling_order import Level
@@ -16,10 +16,10 @@ __all__ = [
     "ListingCheck",
     "Page",
     "UploadPage",
-    "by_key",
-    "histories",
+    "group_by_key",
     "is_torn",
+    "list_by_prefix",
+    "list_histories",
     "parse_page",
     "parse_uploads",
-    "readings",
 ]

@@ -59,7 +59,7 @@ def is_torn(page: Iterable[ObjectVersion], after: str = "") -> bool:
     return False
 
 
-def by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
+def group_by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
     """Group consecutive entries of one key, across pages; the order within a key is the server's."""
     group: list[ObjectVersion] = []
     for version in versions:

@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rwm.model import OWN_PREFIX, ObjectVersion
-from rwm.s3.listing.check import by_key
+from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.interface import Lister
-from rwm.s3.listing.parallel import spread
+from rwm.s3.listing.parallel import list_in_parallel
 
 T = TypeVar("T")
 _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
 
 
-def histories(
+def list_histories(
     s3: Lister, bucket: str, *, own: bool = False, concurrency: int | None = 1
 ) -> Iterator[Iterator[list[ObjectVersion]]]:
     """The keys without a prefix, then one iterator for each top-level prefix; RWM's ``own`` only if asked for.
 
-    Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`readings`.
+    Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
     """
-    return readings(s3, bucket, by_key, own=own, concurrency=concurrency)
+    return list_by_prefix(s3, bucket, group_by_key, own=own, concurrency=concurrency)
 
 
-def readings(
+def list_by_prefix(
     s3: Lister,
     bucket: str,
     read: Callable[[Iterable[ObjectVersion]], Iterator[T]],
@@ -51,7 +51,7 @@ def readings(
     deque(listing, maxlen=0)  # whoever does not care for these keys needs the prefixes all the same
     for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
         if prefix == _LAST:
-            yield spread(s3, bucket, prefix, read, concurrency)
+            yield list_in_parallel(s3, bucket, prefix, read, concurrency)
         else:
             yield read(s3.versions(bucket, prefix))
 

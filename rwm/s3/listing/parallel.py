@@ -20,7 +20,7 @@ _LEVELS = 10  # pages of names in the prefix itself, of which all are held
 _INSTANT = 1e-6
 
 
-def spread(
+def list_in_parallel(
     s3: Lister,
     bucket: str,
     prefix: str,

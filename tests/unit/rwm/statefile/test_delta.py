@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
 from rwm.statefile.canonical import identified
-from rwm.statefile.delta import apply, changes, delta_header_text, full_is_due, proven, write_delta
+from rwm.statefile.delta import apply, changes, delta_header_text, is_full_due, proven, write_delta
 from tests.unit.rwm.statefile.test_canonical import GOLDEN_ID
 
 # If this differs, deltas that are kept in buckets cannot be read any more. Do not adapt it.
@@ -110,19 +110,19 @@ def test_entries_prove_the_state_that_they_are() -> None:
 
 
 def test_the_first_state_is_written_as_a_whole() -> None:
-    assert full_is_due(0, [], 0)
+    assert is_full_due(0, [], 0)
 
 
 def test_a_whole_is_due_when_the_deltas_since_have_come_to_its_size() -> None:
-    assert not full_is_due(1000, [], 999)
-    assert full_is_due(1000, [], 1000)
-    assert not full_is_due(1000, [400, 500], 99)
-    assert full_is_due(1000, [400, 500], 100)
+    assert not is_full_due(1000, [], 999)
+    assert is_full_due(1000, [], 1000)
+    assert not is_full_due(1000, [400, 500], 99)
+    assert is_full_due(1000, [400, 500], 100)
 
 
 def test_a_whole_is_due_after_a_hundred_deltas() -> None:
-    assert not full_is_due(10**9, [1] * 99, 1)
-    assert full_is_due(10**9, [1] * 100, 1)
+    assert not is_full_due(10**9, [1] * 99, 1)
+    assert is_full_due(10**9, [1] * 100, 1)
 
 
 @given(steps=st.lists(st.tuples(st.integers(1, 500), st.booleans()), min_size=1, max_size=400))
@@ -132,7 +132,7 @@ def test_files_take_a_constant_factor_of_what_changed(steps: list[tuple[int, boo
     for delta, grows in steps:
         size += delta * grows
         churn += delta
-        if full_is_due(full, deltas, delta):
+        if is_full_due(full, deltas, delta):
             rare += size if len(deltas) >= 100 else 0
             full, deltas = size, []
             total += size

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
-from rwm.statefile.canonical import TIMES, identified
+from rwm.statefile.canonical import TIME_LIMIT, identified
 from rwm.statefile.delta import write_delta
 from rwm.statefile.lines import LINE_MAX
 from rwm.statefile.original import OriginalState
-from rwm.statefile.reader import DeltaState, FullState, open_any, open_state
+from rwm.statefile.reader import DeltaState, FullState, open_state, open_state_file
 from tests.unit.rwm.statefile.test_canonical import ENTRIES, GOLDEN, GOLDEN_ID, INFO
 
 BASE = "b" * 64
@@ -74,7 +74,7 @@ entries = st.lists(
         texts,
         st.integers(0, (1 << 63) - 1),
         st.text(st.characters(codec="utf-8"), max_size=4),
-        st.integers(0, TIMES - 1),
+        st.integers(0, TIME_LIMIT - 1),
     ),
     max_size=4,
     unique_by=lambda entry: entry.key,
@@ -323,7 +323,7 @@ def test_a_beginning_is_never_taken_for_the_whole(full: bool, packed: bool, size
 
 
 def read_to_its_end(file: io.BytesIO) -> None:
-    opened = open_any(file)
+    opened = open_state_file(file)
     assert isinstance(opened, OriginalState)  # what it is of is known only then
     deque(opened.latest(), maxlen=0)
 
@@ -367,9 +367,9 @@ def test_a_field_of_any_other_type_is_a_bad_state_or_means_the_same_when_written
 def test_any_state_file_can_be_opened() -> None:
     document = {"bucket_name": "b", "time_start": "2023-11-20 02:19:41.5+00:00", "versions": []}
     original = gzip.compress(json.dumps(document).encode())
-    assert isinstance(open_any(io.BytesIO(GOLDEN.encode())), FullState)
-    assert isinstance(open_any(io.BytesIO(gzip.compress(DELTA.encode()))), DeltaState)
-    state = open_any(io.BytesIO(original), "rwm/state_2023-11-20T03:19:42+01:00.json.gz")
+    assert isinstance(open_state_file(io.BytesIO(GOLDEN.encode())), FullState)
+    assert isinstance(open_state_file(io.BytesIO(gzip.compress(DELTA.encode()))), DeltaState)
+    state = open_state_file(io.BytesIO(original), "rwm/state_2023-11-20T03:19:42+01:00.json.gz")
     assert isinstance(state, OriginalState)
     assert list(state.latest()) == []
     assert state.info(0, 0).bucket == "b"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rwm.errors import IndexDamaged
 from rwm.index import Index
 from rwm.model import Entry, StateInfo
-from rwm.statefile.canonical import NUMBERS
+from rwm.statefile.canonical import INTEGER_LIMIT
 from rwm.states.export import COLUMNS, ExportFormat, format_from_name, write_state
 from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import parse_iso
@@ -31,7 +31,7 @@ lists = st.lists(
     max_size=4,
     unique_by=lambda one: one.key,
 )
-entries = lists.filter(lambda contents: sum(entry.size for entry in contents) < NUMBERS).map(sorted)
+entries = lists.filter(lambda contents: sum(entry.size for entry in contents) < INTEGER_LIMIT).map(sorted)
 """What a state can hold: no capture records sizes that add up to more."""
 
 

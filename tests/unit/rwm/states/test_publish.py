@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import rwm.statefile.delta
 from rwm.index import Index
 from rwm.model import Entry, StateInfo, StoredFile
-from rwm.statefile.canonical import PREFIX, delta_key, file_key, parse_file_key
-from rwm.statefile.delta import full_is_due
+from rwm.statefile.canonical import STATES_PREFIX, delta_key, file_key, parse_file_key
+from rwm.statefile.delta import is_full_due
 from rwm.states.capture import capture_state
 from rwm.states.sync import list_state_files, new_state_files, sync_states
 from tests.unit.memory import MemoryS3
@@ -57,7 +57,7 @@ class TestWhichKind:
     def test_the_first_is_full_and_the_next_are_deltas(self, s3: MemoryS3, index: Index) -> None:
         infos = [captured(s3, index) for _ in range(4)]
         assert kinds(s3, *infos) == "FDDD"
-        assert len([key for key in s3.present(BUCKET) if key.startswith(PREFIX)]) == 4
+        assert len([key for key in s3.present(BUCKET) if key.startswith(STATES_PREFIX)]) == 4
 
     def test_the_index_knows_the_files_and_their_sizes(self, s3: MemoryS3, index: Index) -> None:
         infos = [captured(s3, index) for _ in range(3)]
@@ -74,7 +74,7 @@ class TestWhichKind:
         again = found.index("F", 1)
         chain = index.ledger.chain(infos[again - 1].id)
         assert chain and sum(chain[1]) < chain[0]
-        assert full_is_due(*chain, chain[1][-1])
+        assert is_full_due(*chain, chain[1][-1])
         assert index.ledger.stored(infos[again]) == StoredFile(len(s3.get(BUCKET, file_key(infos[again]))), None)
 
     def test_full_again_when_the_row_is_long(self, s3: MemoryS3, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_the_files_give_back_every_state(
                 at = s3.now - second * 1000 - 2000 if what == "past" else None
                 info = capture_state(s3, index, BUCKET, at=at, origin="capture" if at is None else "past")
                 expected[info] = [*index.entries(info)]
-    keys = [key for key in s3.present(BUCKET) if key.startswith(PREFIX)]
+    keys = [key for key in s3.present(BUCKET) if key.startswith(STATES_PREFIX)]
     names = [parse_file_key(key) for key in keys]
     assert {name.id for name in names if name} == {info.id for info in expected}
     for number in range(2):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
-from rwm.s3.listing.check import ListingCheck, by_key, is_torn
+from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 
 
 def entry(key: str, version_id: str = "v1", *, latest: bool = True) -> ObjectVersion:
@@ -108,7 +108,7 @@ def test_a_listing_keeps_to_the_order_that_it_began_with() -> None:
 
 @given(entries=st.lists(st.builds(entry, st.sampled_from("ab"), st.sampled_from(["v1", "v2"])), max_size=8))
 def test_by_key_groups_what_stands_together_and_loses_nothing(entries: list[ObjectVersion]) -> None:
-    groups = list(by_key(iter(entries)))
+    groups = list(group_by_key(iter(entries)))
     assert [one for group in groups for one in group] == entries
     assert groups == [list(group) for _, group in groupby(entries, key=lambda one: one.key)]
 
@@ -121,6 +121,6 @@ def test_by_key_reads_no_further_than_it_must() -> None:
             taken.append(key)
             yield entry(key)
 
-    groups = by_key(listing())
+    groups = group_by_key(listing())
     assert len(next(groups)) == 2
     assert taken == ["a", "a", "b"]

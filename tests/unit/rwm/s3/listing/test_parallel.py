@@ -15,8 +15,8 @@ from rwm.cli.main import cli
 from rwm.console.boundary import run_program
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
-from rwm.s3.listing.check import by_key
-from rwm.s3.listing.parallel import spread
+from rwm.s3.listing.check import group_by_key
+from rwm.s3.listing.parallel import list_in_parallel
 from rwm.s3.listing.queue import merge_in_threads
 from rwm.s3.listing.speed import WIDTHS, best_width, next_width
 from tests.unit.memory import MemoryS3
@@ -153,7 +153,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Slow:
 
 def listed(s3: Slow, concurrency: int | None = None) -> list[ObjectVersion]:
     """All entries, each key once."""
-    found = [*spread(s3, "bucket1", "data/", by_key, concurrency)]
+    found = [*list_in_parallel(s3, "bucket1", "data/", group_by_key, concurrency)]
     assert len({history[0].key for history in found}) == len(found), "a key came twice"
     return sorted((entry for history in found for entry in history), key=lambda entry: entry.key)
 
@@ -183,7 +183,7 @@ def test_keys_without_directories_that_extend_each_other(s3: Slow, concurrency: 
     for number in range(60):
         for end in ("", "-x", ".old", "\U0010ffff", "\U0010ffffx"):
             s3.put("flat", f"data/{number:02}{end}", b"1")
-    found = [*spread(s3, "flat", "data/", by_key, concurrency)]
+    found = [*list_in_parallel(s3, "flat", "data/", group_by_key, concurrency)]
     assert sorted(history[0].key for history in found) == sorted(s3.present("flat"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
-from rwm.s3.listing.check import by_key
+from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.pages import Page
 from rwm.s3.listing.per_directory import DirectoryLister
 
@@ -98,7 +98,7 @@ class Seaweed:
     def everything(self, prefix: str = "", size: int = 1000) -> dict[str, list[ObjectVersion]]:
         walk = DirectoryLister(self.fetch, self.present, size)
         found: dict[str, list[ObjectVersion]] = {}
-        for history in by_key(entry for part in walk.everything(prefix) for entry in part):
+        for history in group_by_key(entry for part in walk.everything(prefix) for entry in part):
             assert history[0].key not in found, "a key came twice"
             found[history[0].key] = history
         return found
