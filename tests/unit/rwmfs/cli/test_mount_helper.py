@@ -204,7 +204,7 @@ def test_names_of_example_units_are_those_of_their_mountpoints() -> None:
 
 
 def test_the_line_of_fstab_in_the_documents_is_a_mount() -> None:
-    text = (ROOT / "docs" / "operations.md").read_text()
+    text = (ROOT / "docs" / "mounting.md").read_text()
     lines = [line.split() for line in text.splitlines() if " rwmfs " in line and line.startswith("rwmfs:")]
     assert len(lines) == 1
     source, mountpoint, kind, options, *numbers = lines[0]
