@@ -1,4 +1,4 @@
-"""``rwmfs cache``: look at the disk cache, empty it."""
+"""``rwmfs cache``: show the disk cache, or clear it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DIRECTORY = click.option(
 @click.group()
 @common
 def cache() -> None:
-    """Look at the disk cache of mounts, or empty it."""
+    """Show the disk cache of mounts, or clear it."""
 
 
 @cache.command()
@@ -33,20 +33,20 @@ def cache() -> None:
 @DIRECTORY
 @pass_app
 def info(app: App, directory: Path | None) -> None:
-    """Show where the disk cache is, its limit and what it takes."""
+    """Show the directory of the disk cache, its limit and its size."""
     from rwmfs.cache import usage
     from rwmfs.cli.mount_options import configured_size
 
-    place, limit = _place(app, directory), configured_size(app.config)
-    with _told(place):
-        used, objects = usage(place)
-    found = _info_json(place, limit, used, objects)
+    path, limit = _cache_directory(app, directory), configured_size(app.config)
+    with _os_error_as_rwm_error(path):
+        used, objects = usage(path)
+    result = _info_json(path, limit, used, objects)
     if app.json:
-        console.document(found)
+        console.document(result)
         return
-    click.echo(f"directory  {console.escape(found['directory'])}")
-    click.echo(f"limit      {console.size(limit) if limit else 'nothing is kept'}")
-    click.echo(f"used       {console.size(found['used'])}, {console.count(found['objects'], 'object')}")
+    click.echo(f"directory  {console.escape(result['directory'])}")
+    click.echo(f"limit      {console.size(limit) if limit else 'none, the cache is off'}")
+    click.echo(f"used       {console.size(result['used'])}, {console.count(result['objects'], 'object')}")
 
 
 @cache.command()
@@ -54,33 +54,33 @@ def info(app: App, directory: Path | None) -> None:
 @DIRECTORY
 @pass_app
 def clear(app: App, directory: Path | None) -> None:
-    """Remove all that the disk cache holds.
+    """Remove everything from the disk cache.
 
-    Mounts that use it go on, and fill it again.
+    Running mounts continue, and fill it again.
     """
     from rwmfs.cache import empty
 
-    place = _place(app, directory)
-    with _told(place):
-        size, count = empty(place)
-    freed = _clear_json(place, size, count)
+    path = _cache_directory(app, directory)
+    with _os_error_as_rwm_error(path):
+        size, count = empty(path)
+    result = _clear_json(path, size, count)
     if app.json:
-        console.document(freed)
+        console.document(result)
         return
-    click.echo(console.escape(f"freed {console.size(size)}, {console.count(count, 'object')}, in {place}"))
+    click.echo(console.escape(f"freed {console.size(size)}, {console.count(count, 'object')}, in {path}"))
 
 
-def _place(app: App, directory: Path | None) -> Path:
+def _cache_directory(app: App, directory: Path | None) -> Path:
     return (directory or app.config.cache_dir).absolute()
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
-    """The system's errors as ours."""
+def _os_error_as_rwm_error(path: Path) -> Iterator[None]:
+    """Raise an OSError as an RwmError that names the directory."""
     try:
         yield
     except OSError as error:
-        raise RwmError(f"disk cache {place}: {error.strerror}") from error
+        raise RwmError(f"disk cache {path}: {error.strerror}") from error
 
 
 def _info_json(directory: Path, limit: int, used: int, objects: int) -> dict[str, Any]:

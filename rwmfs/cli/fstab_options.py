@@ -1,7 +1,7 @@
-r"""The options behind ``-o``, as people know them from mount(8) and fstab: ours, everybody's, and wrong ones. Pure.
+r"""The options of ``-o``, as in mount(8) and fstab: our own, ignored, refused and unknown ones. Pure.
 
-A comma ends an option, so no value can hold one. Nothing is decoded here: mount(8) undoes the ``\040`` of fstab before
-it calls anybody.
+A comma ends an option, so no value can contain one. Nothing is decoded here: mount(8) decodes the ``\040`` of fstab
+before it calls a helper.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from rwm.errors import UsageError
 
-VALUES = (
+VALUE_OPTIONS = (
     "at",
     "uid",
     "gid",
@@ -22,13 +22,13 @@ VALUES = (
     "config",
     "log_file",
 )
-"""Options of a mount that take a value. Each is the option of ``rwmfs mount`` with that name (``--cache-dir``)."""
+"""Options with a value. Each means the option of ``rwmfs mount`` of that name (``--cache-dir``)."""
 
-FLAGS = ("allow_other",)
-"""Options of a mount that take none."""
+FLAG_OPTIONS = ("allow_other",)
+"""Options without a value."""
 
-PATHS = ("cache_dir", "config", "log_file")
-"""Those of ``VALUES`` whose value is a path."""
+PATH_OPTIONS = ("cache_dir", "config", "log_file")
+"""Value options whose value is a path."""
 
 # fmt: off
 IGNORED = frozenset({
@@ -38,55 +38,55 @@ IGNORED = frozenset({
     "silent", "loud",
 })
 # fmt: on
-"""What mount(8) and systemd act upon, or what changes nothing: a mount is always read-only, nosuid, nodev, noexec."""
+"""Options that mount(8) or systemd handles, or without effect: a mount is always read-only, nosuid, nodev, noexec."""
 
-IGNORED_VALUES = ("comment", "user")
+IGNORED_VALUE_OPTIONS = ("comment", "user")
 IGNORED_PREFIXES = ("x-", "X-")
 
 REFUSED = {
-    "rw": "a state is read-only (but for locks/, which restic writes to)",
-    "remount": "a mount stays as it was made: umount it and mount it again",
+    "rw": "a state is read-only (except locks/, which restic writes to)",
+    "remount": "a mount cannot be changed: unmount it and mount it again",
 }
 
 
 def split(texts: Iterable[str]) -> list[str]:
-    """The single options of any number of ``-o``, in their order."""
+    """The single options of any number of ``-o`` arguments, in order."""
     return [option for text in texts for option in text.split(",") if option]
 
 
-def is_understood(option: str) -> bool:
-    """Whether an option is known, right or wrong."""
+def is_known(option: str) -> bool:
+    """Whether the name of an option is known, even if it is refused or its value is wrong."""
     name, _, _ = option.partition("=")
-    return name in (*VALUES, *FLAGS, *REFUSED) or _is_ignored(option)
+    return name in (*VALUE_OPTIONS, *FLAG_OPTIONS, *REFUSED) or _is_ignored(option)
 
 
 def parse(options: Sequence[str]) -> dict[str, str | bool]:
-    """Those options that are ours, by name; of several with the same name the last counts. Raises UsageError.
+    """Our own options by name; the last one of a name wins. Raises UsageError.
 
-    A flag is True. Values are text, and not looked at.
+    A flag is True. Values are unchecked text.
     """
-    found: dict[str, str | bool] = {}
+    parsed: dict[str, str | bool] = {}
     for option in options:
         name, equals, value = option.partition("=")
         if name in REFUSED:
             raise UsageError(f"mount option {name}: {REFUSED[name]}")
-        if name in FLAGS:
+        if name in FLAG_OPTIONS:
             if equals:
                 raise UsageError(f"mount option {option}: {name} takes no value")
-            found[name] = True
-        elif name in VALUES:
+            parsed[name] = True
+        elif name in VALUE_OPTIONS:
             if not value:
                 raise UsageError(f"mount option {name} needs a value", hint=f"write it as {name}=…")
-            found[name] = value
+            parsed[name] = value
         elif not _is_ignored(option):
-            known = ", ".join((*FLAGS, *VALUES))
-            hint = f"there are {known}, and those of mount(8); a value cannot hold a comma"
+            known = ", ".join((*FLAG_OPTIONS, *VALUE_OPTIONS))
+            hint = f"options are {known}, and those of mount(8); a value cannot contain a comma"
             raise UsageError(f"mount option {option} is unknown", hint=hint)
-    return found
+    return parsed
 
 
 def _is_ignored(option: str) -> bool:
     name, equals, _ = option.partition("=")
     if name.startswith(IGNORED_PREFIXES):
         return True
-    return name in (IGNORED_VALUES if equals else IGNORED)
+    return name in (IGNORED_VALUE_OPTIONS if equals else IGNORED)

@@ -1,4 +1,4 @@
-"""``rwmfs``: mount, umount, version. What a command needs is imported when it runs, so that help is instant."""
+"""``rwmfs``: mount, umount, version. Commands import what they need when they run, so that ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rwm.console import BUCKET, App, common, completion, current_app
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
-# Not readable: click would refuse a mountpoint whose mount has died.
-PLACE = click.Path(path_type=Path, readable=False)
+# Not readable: click would refuse a mountpoint with a dead mount.
+MOUNTPOINT = click.Path(path_type=Path, readable=False)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -25,36 +25,36 @@ def cli() -> None:
     """Mount recorded states of a bucket as a filesystem."""
 
 
-@cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
+@cli.command(context_settings=CONTEXT)  # repeated: mount.rwmfs runs this command without the group
 @common
 @click.argument("bucket", type=BUCKET)
-@click.argument("mountpoint", type=PLACE)
+@click.argument("mountpoint", type=MOUNTPOINT)
 @mount_options.options
 @click.pass_context
 def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
-    """Show the recorded states of BUCKET, read-only, at MOUNTPOINT.
+    """Mount the recorded states of BUCKET, read-only, at MOUNTPOINT.
 
-    With --at it is one state. Returns when the mount can be used. restic works on it as on any local repository:
+    With --at it is one state. Returns when the mount is usable. restic works on it as on any local repository:
 
         restic -r MOUNTPOINT restore latest --target DIR
 
-    Without --at all states are there, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
+    Without --at it is all states, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
     """
-    from rwmfs.mount import expect_questions, in_background, serve_mount
+    from rwmfs.mount import ignore_counters_signal, run_in_background, serve_mount
 
     app = current_app(context)
-    request = mount_options.request(context)
-    expect_questions()
+    request = mount_options.build_request(context)
+    ignore_counters_signal()
     serve = partial(serve_mount, request)
     if foreground:
-        serve(partial(announce, app))
+        serve(partial(print_report, app))
     else:
-        announce(app, in_background(serve))
+        print_report(app, run_in_background(serve))
 
 
-def announce(app: App, report: dict[str, Any]) -> None:
-    """Say what is mounted where, after what there is to warn of."""
-    warn(report)
+def print_report(app: App, report: dict[str, Any]) -> None:
+    """Print warnings, then what is mounted where."""
+    print_warnings(report)
     if app.json:
         console.document(report)
         return
@@ -62,14 +62,14 @@ def announce(app: App, report: dict[str, Any]) -> None:
     click.echo(console.escape(f"{_content(report)} at {where}"))
     if report["log_file"]:
         click.echo(console.escape(f"log: {report['log_file']}"))
-    click.echo(console.escape(f"end it with: rwmfs umount {where}"))
+    click.echo(console.escape(f"unmount it with: rwmfs umount {where}"))
 
 
-def warn(report: dict[str, Any]) -> None:
-    """Say what the mount does not show, and what is doubtful about it."""
+def print_warnings(report: dict[str, Any]) -> None:
+    """Warn of keys that the mount does not show, and of states that are not trusted."""
     if "id" not in report:
-        if false := report["trust"].get("contradicted"):
-            states = console.count(false, "state")
+        if contradicted := report["trust"].get("contradicted"):
+            states = console.count(contradicted, "state")
             console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
         return
     if hidden := report["hidden_keys"]:
@@ -88,9 +88,9 @@ def _content(report: dict[str, Any]) -> str:
 
 @cli.command()
 @common
-@click.argument("mountpoint", type=PLACE)
+@click.argument("mountpoint", type=MOUNTPOINT)
 def umount(mountpoint: Path) -> None:
-    """End the mount at MOUNTPOINT."""
+    """Unmount MOUNTPOINT."""
     from rwmfs.mount import unmount
 
     unmount(mountpoint)

@@ -1,14 +1,14 @@
-"""``mount.rwmfs``: what mount(8) runs for the type ``rwmfs``, on a command line or from fstab and systemd.
+"""``mount.rwmfs``: the mount helper that mount(8) runs for the type ``rwmfs``, also for fstab and systemd.
 
-It is called as ``mount.rwmfs SOURCE MOUNTPOINT [-sfnv] [-N namespace] [-o options] [-t type]``, and does what ``rwmfs
-mount`` does. SOURCE is ``bucket`` or ``bucket@state``, with or without ``rwmfs:`` before it: mount(8) makes a path of a
-SOURCE that is the name of a file, and nothing has a name like that by accident.
+It is called as ``mount.rwmfs SOURCE MOUNTPOINT [-sfnv] [-N namespace] [-o options] [-t type]`` and does what ``rwmfs
+mount`` does. SOURCE is ``bucket`` or ``bucket@state``, optionally after ``rwmfs:``: mount(8) resolves a SOURCE that is
+the name of an existing file to its path, and no file is named like that by accident.
 
-mount(8) clears HOME and PATH, and calls from whatever directory it was called in. So that a line of fstab means the
-same whoever runs it and from where, no path may be relative and no configuration is looked for in that directory.
+mount(8) clears HOME and PATH, and keeps its own working directory. So that a line of fstab means the same for every
+caller, paths must be absolute, and the working directory is not searched for a configuration.
 
-The exit codes are those of mount(8): 0 mounted, 1 wrong call or configuration, 2 a fault of ours, 8 interrupted, 32 it
-could not be mounted. An error is one line on stderr.
+The exit codes are those of mount(8): 0 mounted, 1 wrong usage or configuration, 2 internal error, 8 interrupted, 32
+mount failure. An error is one line on stderr.
 """
 
 from __future__ import annotations
@@ -32,108 +32,108 @@ from rwmfs.cli import fstab_options, mount_options
 from rwmfs.cli import main as commands
 
 PROGRAM = "mount.rwmfs"
-USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options], SOURCE is bucket or bucket@state"
+USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options]; SOURCE is bucket or bucket@state"
 PREFIX = "rwmfs:"
 
-WRONG_CALL = 1
-INTERNAL = 2
+USAGE_ERROR = 1
+INTERNAL_ERROR = 2
 INTERRUPTED = 8
-FAILED = 32
+MOUNT_FAILED = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What mount(8) asks for. ``words`` say it to ``rwmfs mount``; ``fake``: check it, and mount nothing."""
+    """A call by mount(8). ``arguments`` are those for ``rwmfs mount``; with ``fake`` they are checked only."""
 
     source: str
-    words: tuple[str, ...]
+    arguments: tuple[str, ...]
     fake: bool = False
     verbose: bool = False
 
 
 def parse(arguments: Sequence[str]) -> Call:
-    """The call in the words of ``rwmfs mount``. Raises UsageError."""
+    """Translate the arguments of a mount helper to those of ``rwmfs mount``. Raises UsageError."""
     try:
-        switches, places = getopt.gnu_getopt(list(arguments), "sfnvN:o:t:")
+        switches, positional = getopt.gnu_getopt(list(arguments), "sfnvN:o:t:")
     except getopt.GetoptError as error:
         raise UsageError(str(error), hint=USAGE) from None
-    if len(places) != 2:
+    if len(positional) != 2:
         raise UsageError("a source and a mountpoint are needed", hint=USAGE)
     given = {switch for switch, _ in switches}
     if "-N" in given:
-        raise UsageError("-N is not supported", hint="enter the namespace first, with nsenter")
-    bucket, state = parse_source(places[0])
+        raise UsageError("-N is not supported", hint="run mount with nsenter instead")
+    bucket, state = parse_source(positional[0])
     options = _options([value for switch, value in switches if switch == "-o"], sloppy="-s" in given)
-    ours = fstab_options.parse(options)
-    if state and "at" in ours:
-        raise UsageError(f"the state is named twice, in {places[0]} and as at={ours['at']}")
-    for name in fstab_options.PATHS:
-        if name in ours and not str(ours[name]).startswith("/"):
-            raise UsageError(f"mount option {name}={ours[name]}: a path must begin with /")
-    words = [f"-o{option}" for option in options] + ([f"--at={state}"] if state else [])
-    words += ["--", bucket, str(Path(places[1]).absolute())]
-    return Call(places[0], tuple(words), fake="-f" in given, verbose="-v" in given)
+    own = fstab_options.parse(options)
+    if state and "at" in own:
+        raise UsageError(f"two states are given: {positional[0]} and at={own['at']}")
+    for name in fstab_options.PATH_OPTIONS:
+        if name in own and not str(own[name]).startswith("/"):
+            raise UsageError(f"mount option {name}={own[name]}: the path must be absolute")
+    mount_arguments = [f"-o{option}" for option in options] + ([f"--at={state}"] if state else [])
+    mount_arguments += ["--", bucket, str(Path(positional[1]).absolute())]
+    return Call(positional[0], tuple(mount_arguments), fake="-f" in given, verbose="-v" in given)
 
 
 def parse_source(source: str) -> tuple[str, str]:
-    """Bucket and state (empty: none is named) of a SOURCE. Raises UsageError."""
+    """The bucket and the state (empty for none) of a SOURCE. Raises UsageError."""
     bucket, at, state = source.removeprefix(PREFIX).partition("@")
     if source.startswith("/"):
         raise UsageError(
             f"{source} is a path, not a bucket",
-            hint=f"mount made it of a file's name: write {PREFIX}{Path(source).name}",
+            hint=f"mount(8) resolved the name of a file: write {PREFIX}{Path(source).name}",
         )
     if not bucket or (at and not state):
-        raise UsageError(f"source {source!r} names no bucket, or no state behind the @", hint=USAGE)
+        raise UsageError(f"source {source!r} has no bucket, or no state after the @", hint=USAGE)
     return bucket, state
 
 
 def _options(texts: Sequence[str], *, sloppy: bool) -> list[str]:
-    """Without ``rw``, which mount(8) says itself to every helper where fstab does not say ``ro``."""
+    """The single options, without unknown ones if ``sloppy``, and without the ``rw`` that mount(8) adds by default."""
     options = [option for option in fstab_options.split(texts) if option != "rw"]
-    return [option for option in options if fstab_options.is_understood(option) or not sloppy]
+    return [option for option in options if fstab_options.is_known(option) or not sloppy]
 
 
 def mount(call: Call) -> None:
-    """Do it, as ``rwmfs mount`` would. Raises RwmError or click.ClickException."""
+    """Mount as ``rwmfs mount`` does. Raises RwmError or click.ClickException."""
     os.chdir("/")
     os.umask(0o077)
-    context = commands.mount.make_context(PROGRAM, list(call.words))
+    context = commands.mount.make_context(PROGRAM, list(call.arguments))
     app = current_app(context)
     app.verbose = call.verbose
     if call.fake:
         app.config.s3_settings()
         return
-    from rwmfs.mount import expect_questions, in_background, serve_mount
+    from rwmfs.mount import ignore_counters_signal, run_in_background, serve_mount
 
-    request = mount_options.request(context, label=call.source)
-    expect_questions()
-    report = in_background(partial(serve_mount, request))
+    request = mount_options.build_request(context, label=call.source)
+    ignore_counters_signal()
+    report = run_in_background(partial(serve_mount, request))
     if call.verbose:
-        commands.announce(app, report)
+        commands.print_report(app, report)
     else:
-        commands.warn(report)
+        commands.print_warnings(report)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Mount, and return the exit code. A traceback is shown only with ``-v``."""
+    """Mount, and return the exit code. Only ``-v`` prints a traceback."""
     try:
         mount(parse(arguments))
         sys.stdout.flush()
     except RwmError as error:
-        code = WRONG_CALL if error.exit_code == UsageError.exit_code else FAILED
-        return _failed(arguments, code, f"{error.message} ({error.hint})" if error.hint else error.message)
+        code = USAGE_ERROR if error.exit_code == UsageError.exit_code else MOUNT_FAILED
+        return _fail(arguments, code, f"{error.message} ({error.hint})" if error.hint else error.message)
     except click.ClickException as error:
-        return _failed(arguments, WRONG_CALL, error.format_message())
+        return _fail(arguments, USAGE_ERROR, error.format_message())
     except KeyboardInterrupt:
-        return _failed(arguments, INTERRUPTED, "interrupted")
+        return _fail(arguments, INTERRUPTED, "interrupted")
     except Exception as error:  # noqa: BLE001 - the boundary
         text = f"internal error, please report it: {type(error).__name__}: {error} (-v shows where)"
-        return _failed(arguments, INTERNAL, text)
+        return _fail(arguments, INTERNAL_ERROR, text)
     return 0
 
 
-def _failed(arguments: Sequence[str], code: int, text: str) -> int:
+def _fail(arguments: Sequence[str], code: int, text: str) -> int:
     if "-v" in arguments:
         traceback.print_exc()
     print(f"{PROGRAM}: {console.escape(text)}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The options of ``rwmfs mount``, and the request that they make. ``mount.rwmfs`` asks for the same in its own way."""
+"""The options of ``rwmfs mount``, and the MountRequest built from them. ``mount.rwmfs`` uses them too."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rwmfs.defaults import CONNECTIONS
 
 if TYPE_CHECKING:
     from rwm.config import Config
-    from rwmfs.mount import Request
+    from rwmfs.mount import MountRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-BUFFER = "256M"
+BUFFER_SIZE = "256M"
 MAX_CONNECTIONS = 128
 MAX_ID = 2**32 - 2
-"""The highest uid or gid; the one above it means none."""
+"""The highest uid or gid; 2^32 - 1 means none."""
 
 
 def parse_size(text: str) -> int:
-    """Bytes as people write them: ``256M``, ``1.5 GiB``, ``1000000``, ``0``. Powers of 1024. Raises ValueError."""
+    """Bytes from text such as ``256M``, ``1.5 GiB``, ``1000000``, ``0``. Powers of 1024. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE | re.ASCII)
     if match is None:
         raise ValueError(f"{text!r} is not a size: write it as 256M or 1G")
@@ -44,16 +44,16 @@ def parse_umask(text: str) -> int:
 
 
 def parse_uid(text: str) -> int:
-    """A user's number or name. Raises ValueError."""
-    return _number_or(text, "user", lambda name: pwd.getpwnam(name).pw_uid)
+    """The uid of a user given by number or name. Raises ValueError."""
+    return _parse_id(text, "user", lambda name: pwd.getpwnam(name).pw_uid)
 
 
 def parse_gid(text: str) -> int:
-    """A group's number or name. Raises ValueError."""
-    return _number_or(text, "group", lambda name: grp.getgrnam(name).gr_gid)
+    """The gid of a group given by number or name. Raises ValueError."""
+    return _parse_id(text, "group", lambda name: grp.getgrnam(name).gr_gid)
 
 
-def _number_or(text: str, what: str, find: Callable[[str], int]) -> int:
+def _parse_id(text: str, what: str, find: Callable[[str], int]) -> int:
     if re.fullmatch(r"\d{1,10}", text, re.ASCII) and int(text) <= MAX_ID:
         return int(text)
     try:
@@ -62,8 +62,8 @@ def _number_or(text: str, what: str, find: Callable[[str], int]) -> int:
         raise ValueError(f"{text!r} is not a {what} on this computer, nor a number") from None
 
 
-def _by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
-    """A callback that makes a number of what was typed, by one of the functions above; nothing stays None."""
+def _parsed_by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """An option callback that parses the text, if any, with one of the functions above."""
 
     def convert(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
         try:
@@ -74,18 +74,18 @@ def _by(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter
     return convert
 
 
-def _mount_options(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> None:
-    """What ``-o`` says are the defaults of the other options, so what is said outright wins."""
+def _apply_fstab_options(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> None:
+    """Make the options in ``-o`` the defaults of the others, so that an explicit option wins."""
     if context.resilient_parsing:
         return
     defaults = fstab_options.parse(fstab_options.split(values))
-    if current_app(context).config_path is not None:  # named before the command
+    if current_app(context).config_path is not None:  # given before the command
         defaults.pop("config", None)
     context.default_map = defaults
 
 
 def options(command: Command) -> Command:
-    """Give a command the options of a mount; :func:`request` finds them in its context."""
+    """Decorate a command with the options of a mount, which :func:`build_request` reads from its context."""
     path = click.Path(path_type=Path, readable=False)
     for option in (
         click.option("--at", metavar="STATE", type=STATE, help="One state: an id or its start, latest, or a UTC time."),
@@ -96,67 +96,70 @@ def options(command: Command) -> Command:
             multiple=True,
             is_eager=True,
             expose_value=False,
-            callback=_mount_options,
-            help="As in fstab: allow_other, at=STATE, config=FILE, and so on with _ for -; those of mount(8) too.",
+            callback=_apply_fstab_options,
+            help="Options as in fstab: allow_other, at=STATE, config=FILE and so on (_ for -), and those of mount(8).",
         ),
         click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr."),
-        click.option("--allow-other", is_flag=True, help="Let other users read the mount too."),
-        click.option("--uid", metavar="USER", callback=_by(parse_uid), help="Who owns what is shown."),
-        click.option("--gid", metavar="GROUP", callback=_by(parse_gid), help="The group of what is shown."),
+        click.option("--allow-other", is_flag=True, help="Let other users read the mount."),
+        click.option("--uid", metavar="USER", callback=_parsed_by(parse_uid), help="Owner of all files."),
+        click.option("--gid", metavar="GROUP", callback=_parsed_by(parse_gid), help="Group of all files."),
         click.option(
             "--umask",
             metavar="MODE",
-            callback=_by(parse_umask),
+            callback=_parsed_by(parse_umask),
             default="0",
-            help="Permissions to take away, octal: 077 keeps all but the owner out.",
+            help="Permission bits to clear, octal: 077 excludes all but the owner.",
         ),
         click.option(
             "--buffer-size",
             metavar="SIZE",
-            callback=_by(parse_size),
-            default=BUFFER,
-            help=f"Memory for what was read and is on its way (default: {BUFFER}).",
+            callback=_parsed_by(parse_size),
+            default=BUFFER_SIZE,
+            help=f"Memory for data read and in flight (default: {BUFFER_SIZE}).",
         ),
         click.option(
-            "--cache-dir", metavar="DIR", type=path, help="Cache on disk (default: cache_dir of the configuration)."
+            "--cache-dir",
+            metavar="DIR",
+            type=path,
+            help="Directory of the disk cache (default: cache_dir of the configuration).",
         ),
         click.option(
             "--cache-size",
             metavar="SIZE",
-            callback=_by(parse_size),
-            help="How large it may become, 0 for none (default: cache_size of the configuration).",
+            callback=_parsed_by(parse_size),
+            help="Limit of the disk cache, 0 for none (default: cache_size of the configuration).",
         ),
         click.option(
             "--connections",
             metavar="N",
             type=click.IntRange(1, MAX_CONNECTIONS),
             default=CONNECTIONS,
-            help=f"Requests to S3 at once (default: {CONNECTIONS}).",
+            help=f"Concurrent requests to S3 (default: {CONNECTIONS}).",
         ),
-        click.option("--log-file", metavar="FILE", type=path, help="Log there instead."),
+        click.option("--log-file", metavar="FILE", type=path, help="Log to FILE instead of the default log file."),
     )[::-1]:
         command = option(command)
     return command
 
 
-def request(context: click.Context, *, label: str | None = None) -> Request:
-    """What the options of a command, its BUCKET and its MOUNTPOINT ask for. ``label``: how lists of mounts call it.
+def build_request(context: click.Context, *, label: str | None = None) -> MountRequest:
+    """Build the request from a command's BUCKET, MOUNTPOINT and options; ``label`` is its name in lists of mounts.
 
-    The mountpoint is prepared. Raises click.UsageError, ConfigError, or MountError.
+    Prepares the mountpoint. Raises click.UsageError, ConfigError, or MountError.
     """
     from rwmfs.fuse import Access
-    from rwmfs.mount import Request, default_log_path, prepare_mountpoint
+    from rwmfs.mount import MountRequest, default_log_path, prepare_mountpoint
 
     given = context.params
-    if given["at"] == "":  # a variable that is not set is no wish to see them all
-        raise click.UsageError("which state? Say --at with a state id, latest, or a UTC time", context)
+    if given["at"] == "":  # probably an unset variable, not a request for all states
+        raise click.UsageError("--at is empty: it needs a state id, latest, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()
     log_file = given["log_file"]
     if log_file is None and not given["foreground"]:
         log_file = default_log_path(given["bucket"])
     cache_size = configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
-    return Request(
+    return MountRequest(
         config=app.config,
         bucket=given["bucket"],
         at=given["at"],
@@ -175,7 +178,7 @@ def request(context: click.Context, *, label: str | None = None) -> Request:
 
 
 def configured_size(config: Config) -> int:
-    """Bytes that the disk cache may take; raises ConfigError."""
+    """The limit of the disk cache from the configuration, in bytes; raises ConfigError."""
     try:
         return parse_size(config.cache_size)
     except ValueError as error:

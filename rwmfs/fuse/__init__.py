@@ -1,10 +1,11 @@
-"""The adapter between the kernel and the rest: FUSE handlers, attributes, errnos. It decides nothing about content.
+"""The FUSE adapter, the only owner of pyfuse3: handlers, attributes, errnos, dentry invalidation, the request loop.
 
-May import ``tree``, ``read``, the shared words.
-Begin reading at ``operations.py``.
+May import ``tree``, ``read``, the shared words. It decides nothing about content.
+Begin reading at ``operations.py``: the handlers that read; ``write_handlers.py`` has the others.
 """
 
 from rwmfs.fuse.access import Access
 from rwmfs.fuse.operations import Operations
+from rwmfs.fuse.session_loop import answer_requests, mount, unmount
 
-__all__ = ["Access", "Operations"]
+__all__ = ["Access", "Operations", "answer_requests", "mount", "unmount"]

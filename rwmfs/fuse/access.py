@@ -1,4 +1,4 @@
-"""Whose the files of a mount are, and which modes they have. Pure."""
+"""Owner and modes of the files of a mount. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOCKS = 0o700
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """``uid`` and ``gid`` own what is shown; ``umask`` are the permission bits (0 to 0777) that nothing shown has."""
+    """``uid`` and ``gid`` own every file; ``umask`` (0 to 0777) has the permission bits to clear."""
 
     uid: int
     gid: int
@@ -20,31 +20,31 @@ class Access:
 
     @classmethod
     def own(cls, uid: int | None = None, gid: int | None = None, umask: int = 0) -> Access:
-        """That of the user of this process, but for what is given."""
+        """The user and group of this process, unless given."""
         return cls(os.getuid() if uid is None else uid, os.getgid() if gid is None else gid, umask)
 
     @property
     def enforced(self) -> bool:
-        """Whether the kernel has to compare each caller with owner and mode: as soon as somebody is kept out.
+        """Whether the kernel must check permissions (default_permissions): as soon as somebody may not read.
 
-        It then answers EACCES, before we are asked, also to writes. While everybody may read there is nothing to
-        compare, and what may not be written says EROFS to everybody.
+        It then answers EACCES by itself, also to writes. While everybody may read there is nothing to check, and
+        every write gets EROFS from us.
         """
         return bool(self.umask & DIRECTORY)
 
     @property
     def directory(self) -> int:
-        """The mode of a directory of the state."""
+        """The mode of a directory outside ``locks/``."""
         return DIRECTORY & ~self.umask
 
     @property
     def file(self) -> int:
-        """The mode of a file of the state."""
+        """The mode of a file outside ``locks/``."""
         return FILE & ~self.umask
 
     @property
     def locks(self) -> int:
-        """The mode of ``locks/``. Where modes are enforced, whoever may read may also lock, as restic must to read."""
+        """The mode of ``locks/``. Where modes are enforced, whoever may read may also lock, as restic does to read."""
         mode = LOCKS
         if self.enforced:
             for readers, writers in ((0o050, 0o070), (0o005, 0o007)):

@@ -1,4 +1,4 @@
-"""What stat(2) shows. A part of the adapter: it fills in the structures of pyfuse3."""
+"""Attributes and timeouts as pyfuse3 structures: what stat(2) shows."""
 
 from __future__ import annotations
 
@@ -8,68 +8,66 @@ import pyfuse3
 
 from rwmfs.fuse.access import Access
 from rwmfs.read import USUAL
-from rwmfs.tree import Found, Link, ScratchDirectory, ScratchFile, Text
+from rwmfs.tree import DirEntry, GeneratedFile, LockFile, LocksDir, Symlink
 
-FOREVER = 10 * 365 * 24 * 3600
-"""Seconds that the kernel may believe what it was told about a state."""
+IMMUTABLE_TIMEOUT = 10 * 365 * 24 * 3600
+"""Entry and attribute timeout within a state, in seconds: practically infinite."""
 
-LIVE = 1
-"""The same for what is above the states."""
+LIVE_TIMEOUT = 1
+"""Entry and attribute timeout above the states, in seconds."""
 
-MS = 1_000_000
-"""Nanoseconds of a millisecond."""
+NS_PER_MS = 1_000_000
 
 
 class Attributes:
-    """Makes attributes for one mount."""
+    """Builds the attributes of one mount. Times are in milliseconds, timeouts in seconds."""
 
     def __init__(self, access: Access) -> None:
         self.access = access
 
-    def directory(self, inode: int, time: int, lifetime: int) -> pyfuse3.EntryAttributes:
-        """A directory outside ``locks/``, of a time in milliseconds, to be believed for so many seconds."""
-        return self._stat(inode, stat.S_IFDIR | self.access.directory, 0, time * MS, lifetime)
+    def directory(self, inode: int, time: int, timeout: int) -> pyfuse3.EntryAttributes:
+        """A directory other than ``locks/``."""
+        return self._stat(inode, stat.S_IFDIR | self.access.directory, 0, time * NS_PER_MS, timeout)
 
-    def of(self, inode: int, found: Found, time: int, lifetime: int) -> pyfuse3.EntryAttributes:
-        """What was found outside ``locks/``; the time is for a directory, all else has its own."""
-        if isinstance(found, Link):
-            return self._stat(inode, stat.S_IFLNK | 0o777, len(found.target.encode()), found.time * MS, lifetime)
-        if isinstance(found, Text):  # how long it is shows when it is read
-            return self._stat(inode, stat.S_IFREG | self.access.file, 0, found.time * MS, lifetime)
-        if found.entry is None:
-            return self.directory(inode, time, lifetime)
-        return self._stat(
-            inode, stat.S_IFREG | self.access.file, found.entry.size, found.entry.last_modified * MS, lifetime
-        )
+    def entry(self, inode: int, entry: DirEntry, time: int, timeout: int) -> pyfuse3.EntryAttributes:
+        """Any directory entry outside ``locks/``. ``time`` is used for a directory; all others have their own."""
+        if isinstance(entry, Symlink):
+            return self._stat(inode, stat.S_IFLNK | 0o777, len(entry.target.encode()), entry.time * NS_PER_MS, timeout)
+        if isinstance(entry, GeneratedFile):  # its size is unknown until it is opened
+            return self._stat(inode, stat.S_IFREG | self.access.file, 0, entry.time * NS_PER_MS, timeout)
+        if entry.entry is None:
+            return self.directory(inode, time, timeout)
+        mtime = entry.entry.last_modified * NS_PER_MS
+        return self._stat(inode, stat.S_IFREG | self.access.file, entry.entry.size, mtime, timeout)
 
-    def locks(self, directory: ScratchDirectory) -> pyfuse3.EntryAttributes:
-        """A scratch directory itself."""
-        return self._stat(directory.inode, stat.S_IFDIR | self.access.locks, 0, directory.mtime, lifetime=0)
+    def locks_dir(self, directory: LocksDir) -> pyfuse3.EntryAttributes:
+        """A ``locks/`` directory."""
+        return self._stat(directory.inode, stat.S_IFDIR | self.access.locks, 0, directory.mtime, timeout=0)
 
-    def scratch(self, file: ScratchFile) -> pyfuse3.EntryAttributes:
-        """A file of a scratch directory. It belongs to whoever made it."""
-        answer = self._stat(file.inode, stat.S_IFREG | file.mode, len(file.data), file.mtime, lifetime=0)
-        answer.st_uid = file.uid
-        answer.st_nlink = file.names
-        answer.st_atime_ns, answer.st_ctime_ns = file.atime, file.ctime
-        return answer
+    def lock_file(self, file: LockFile) -> pyfuse3.EntryAttributes:
+        """A file in ``locks/``, owned by its creator."""
+        attributes = self._stat(file.inode, stat.S_IFREG | file.mode, len(file.data), file.mtime, timeout=0)
+        attributes.st_uid = file.uid
+        attributes.st_nlink = file.nlink
+        attributes.st_atime_ns, attributes.st_ctime_ns = file.atime, file.ctime
+        return attributes
 
-    def _stat(self, inode: int, mode: int, size: int, time_ns: int, lifetime: int) -> pyfuse3.EntryAttributes:
-        answer = pyfuse3.EntryAttributes()
-        answer.st_ino = inode
-        answer.st_mode = mode
-        answer.st_size = size
-        answer.st_blocks = -(-size // 512)
-        answer.st_blksize = USUAL
-        answer.st_uid, answer.st_gid = self.access.uid, self.access.gid
-        answer.st_atime_ns = answer.st_mtime_ns = answer.st_ctime_ns = time_ns
-        answer.entry_timeout = answer.attr_timeout = lifetime
-        return answer
+    def _stat(self, inode: int, mode: int, size: int, time_ns: int, timeout: int) -> pyfuse3.EntryAttributes:
+        attributes = pyfuse3.EntryAttributes()
+        attributes.st_ino = inode
+        attributes.st_mode = mode
+        attributes.st_size = size
+        attributes.st_blocks = -(-size // 512)
+        attributes.st_blksize = USUAL
+        attributes.st_uid, attributes.st_gid = self.access.uid, self.access.gid
+        attributes.st_atime_ns = attributes.st_mtime_ns = attributes.st_ctime_ns = time_ns
+        attributes.entry_timeout = attributes.attr_timeout = timeout
+        return attributes
 
 
-def absent(lifetime: int) -> pyfuse3.EntryAttributes:
-    """The answer that a name does not exist, to be believed for so many seconds."""
-    answer = pyfuse3.EntryAttributes()
-    answer.st_ino = 0
-    answer.entry_timeout = lifetime
-    return answer
+def negative_entry(timeout: int) -> pyfuse3.EntryAttributes:
+    """The answer that a name does not exist, which the kernel may cache for ``timeout`` seconds."""
+    attributes = pyfuse3.EntryAttributes()
+    attributes.st_ino = 0
+    attributes.entry_timeout = timeout
+    return attributes

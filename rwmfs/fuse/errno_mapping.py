@@ -1,8 +1,8 @@
-"""Every error of a FUSE handler as an errno.
+"""Errors of FUSE handlers as errnos.
 
-What does not exist is ENOENT, writing outside ``locks/`` is EROFS, everything that goes wrong with S3 is EIO: restic
-takes ENOENT and EACCES for an answer and never asks again. An exception that nobody foresaw is EIO too and leaves a
-traceback in the log; were it to leave a handler, it would end the mount.
+A name that does not exist is ENOENT, a write outside ``locks/`` is EROFS, and any failure of S3 is EIO: restic takes
+ENOENT and EACCES as final and never retries. An unexpected exception is EIO as well, with a traceback in the log; it
+would end the mount if it left the handler.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import pyfuse3
 
 from rwm.errors import RwmError, S3Error, StateNotFound
-from rwmfs.tree import ScratchError, UnknownInode
+from rwmfs.tree import LocksError, UnknownInode
 
 log = logging.getLogger(__name__)
 
-Self = TypeVar("Self", bound="Handlers")
+Self = TypeVar("Self", bound="BaseHandlers")
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 Handler = Callable[Concatenate[Self, Arguments], Coroutine[Any, Any, Result]]
 
 
-class Handlers(pyfuse3.Operations):
-    """What all handlers share."""
+class BaseHandlers(pyfuse3.Operations):
+    """The base of all handlers: errors that would repeat with every request are logged once."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
 
-    def tell_once(self, message: str) -> None:
-        """Log an error that every further request would repeat."""
-        if message not in self._told:
-            self._told.add(message)
+    def log_once(self, message: str) -> None:
+        """Log an error unless it was logged before."""
+        if message not in self._logged:
+            self._logged.add(message)
             log.error("%s", message)
 
 
 def handler(method: Handler[Self, Arguments, Result]) -> Handler[Self, Arguments, Result]:
-    """Give every error of a handler its errno."""
+    """Decorate a handler so that every error leaves it as a FUSEError."""
 
     @functools.wraps(method)
     async def handle(self: Self, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
@@ -49,14 +49,14 @@ def handler(method: Handler[Self, Arguments, Result]) -> Handler[Self, Arguments
             return await method(self, *args, **kwargs)
         except pyfuse3.FUSEError:
             raise
-        except ScratchError as error:
+        except LocksError as error:
             code = error.errno
         except UnknownInode:
             code = errno.ESTALE
         except S3Error:  # the reader has logged it
             code = errno.EIO
-        except StateNotFound as error:  # the index has lost the state: what it held is unknown, not absent
-            self.tell_once(error.message)
+        except StateNotFound as error:  # forgotten: its names are unknown, not absent
+            self.log_once(error.message)
             code = errno.EIO
         except RwmError as error:  # the index is damaged
             log.error("%s failed: %s", method.__name__, error.message)

@@ -1,11 +1,11 @@
-"""Has the kernel let go of names that it has held for long, so that it and the mount need no more and more memory.
+"""Invalidate the oldest dentries, to bound the memory of the kernel and of the mount.
 
-A listing brings the attributes of all that it names. But if any file is let go of meanwhile, the kernel takes them for
-outdated (seen with Linux 6.18) and asks for those of each name again, which took three times as long. So what is to be
-let go of goes before a directory is opened, and who opens it waits for that.
+readdirplus delivers the attributes of all names that it lists. But if any dentry is dropped meanwhile, the kernel
+considers them outdated (seen with Linux 6.18) and calls getattr for each name, which took three times as long. So
+dentries are invalidated before a directory is opened, and opendir waits for that.
 
-It is done in a thread, one at a time: the kernel does nothing to a directory in which something is going on, and that
-may need an answer from here. For the same reason the mount has to go on answering until the thread has ended.
+A thread does it, one at a time: the kernel locks the directory for an invalidation, and whoever holds that lock may be
+waiting for an answer from this process. For the same reason the mount must answer requests until the thread has ended.
 """
 
 from __future__ import annotations
@@ -19,64 +19,64 @@ import trio
 
 from rwmfs.tree import InodeTree
 
-SECONDS = 1.0
-"""How long whoever opens a directory waits at most, and the end of a mount. The rest goes on by itself."""
+MAX_WAIT = 1.0
+"""Seconds that opendir, and the end of a mount, wait at most for an invalidation; it then goes on by itself."""
 
 
 class DentryInvalidation:
-    """For the names of one tree. Used from the trio thread."""
+    """Invalidates the excess dentries of one tree. To be used from the trio thread."""
 
     def __init__(self, tree: InodeTree) -> None:
         self._tree = tree
-        self._turn = threading.Lock()  # taken here, given back by the thread
-        self._ended = False
+        self._thread_running = threading.Lock()  # acquired by the trio thread, released when the worker ends
+        self._stopped = False
 
     async def before_listing(self) -> None:
-        """Let go of what was held too long, while nothing is listed."""
+        """Invalidate excess dentries before a directory is listed, and wait for the end."""
         done, token = trio.Event(), trio.lowlevel.current_trio_token()
-        if self._begin(lambda: token.run_sync_soon(done.set)):
-            with trio.move_on_after(SECONDS):
+        if self._start(lambda: token.run_sync_soon(done.set)):
+            with trio.move_on_after(MAX_WAIT):
                 await done.wait()
 
     def during_listing(self) -> None:
-        """The same, some time soon, where there are twice as many as there should be: one directory has too many."""
-        if self._tree.too_many > self._tree.most:
-            self.soon()
+        """Invalidate in the background during a listing, but only above twice the limit: a very large directory."""
+        if self._tree.excess_dentries > self._tree.dentry_limit:
+            self.in_background()
 
-    def soon(self) -> None:
-        """The same for names that were looked up one by one."""
-        self._begin(lambda: None)
+    def in_background(self) -> None:
+        """Invalidate excess dentries without waiting."""
+        self._start(lambda: None)
 
-    async def end(self) -> None:
-        """Nothing is let go of from now on. To be called while the mount still answers."""
-        self._ended = True
-        with trio.move_on_after(SECONDS):
-            while self._turn.locked():
+    async def stop(self) -> None:
+        """Start no more invalidations, and wait for a running one. To be called while the mount still answers."""
+        self._stopped = True
+        with trio.move_on_after(MAX_WAIT):
+            while self._thread_running.locked():
                 await trio.sleep(0.01)
 
-    def _begin(self, done: Callable[[], object]) -> bool:
-        """Start the thread, if there is something to do and it is not at work; it calls ``done`` at its end."""
-        if self._ended or not self._tree.too_many or not self._turn.acquire(blocking=False):
+    def _start(self, done: Callable[[], object]) -> bool:
+        """Start the thread if there are excess dentries and none is running; it calls ``done`` at its end."""
+        if self._stopped or not self._tree.excess_dentries or not self._thread_running.acquire(blocking=False):
             return False
-        names = self._tree.held_too_long()
+        dentries = self._tree.pop_oldest_dentries()
 
         def ended(_: object) -> None:
-            self._turn.release()
+            self._thread_running.release()
             try:
                 done()
-            except trio.RunFinishedError:  # nobody waits any more
+            except trio.RunFinishedError:  # the waiting task is gone
                 return
 
-        trio.lowlevel.start_thread_soon(lambda: self._let_go(names), ended)
+        trio.lowlevel.start_thread_soon(lambda: self._invalidate(dentries), ended)
         return True
 
-    def _let_go(self, names: list[tuple[int, str]]) -> None:
-        """The kernel answers with ``forget`` for each. It may know them no more, or the mount has ended."""
-        for directory, name in names:
-            if self._ended:
+    def _invalidate(self, dentries: list[tuple[int, str]]) -> None:
+        """Invalidate each, which the kernel answers with a ``forget``. Any error but ENOENT: the mount has ended."""
+        for parent_inode, name in dentries:
+            if self._stopped:
                 return
             try:
-                pyfuse3.invalidate_entry(directory, name.encode())
+                pyfuse3.invalidate_entry(parent_inode, name.encode())
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     return

@@ -1,16 +1,16 @@
-"""The adapter between FUSE and the rest: inodes, handles and errno. No decision about content is made here.
+"""The FUSE handlers that read: inodes, handles and errnos. They decide nothing about content.
 
-Handlers run as trio tasks, many at a time. Only ``read`` waits (for S3), and ``opendir`` before it begins; every other
-handler runs without an await from its start to its end, so it is atomic, and nothing here needs a lock. What is shown
-is asked in the trio thread itself: an index answers within microseconds.
+Handlers run as trio tasks, many at a time. Only ``read`` awaits (for S3), and ``opendir`` before it begins. Every other
+handler runs without an await and is therefore atomic, so nothing here needs a lock. The contents are queried in the
+trio thread: an index answers within microseconds.
 
-Names are bytes towards the kernel and str inside. A name that is not UTF-8 is in no state, so it does not exist.
+Names are bytes at the kernel's side and str inside. A name that is not UTF-8 is in no state, so it does not exist.
 
-**Errors** become errnos in ``rwmfs.fuse.errno_mapping``. The handlers that would change something are in
-``rwmfs.fuse.writes``.
+**Errors** become errnos in ``rwmfs.fuse.errno_mapping``. Handlers that modify something are in
+``rwmfs.fuse.write_handlers``.
 
-**Times to live.** A state never changes, so the kernel may keep what it was told, absence included, for ever. Above
-the states names come and go: there it keeps things for a second. ``locks/`` changes, so there it keeps nothing.
+**Timeouts.** A state never changes, so within it the kernel may cache entries, attributes and negative entries for
+ever. Above the states names come and go: one second. In ``locks/`` nothing is cached.
 """
 
 from __future__ import annotations
@@ -24,114 +24,114 @@ import pyfuse3
 
 from rwm.model import TreeNode
 from rwmfs.fuse.access import Access
-from rwmfs.fuse.attributes import FOREVER, LIVE, Attributes, absent
+from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT, LIVE_TIMEOUT, Attributes, negative_entry
 from rwmfs.fuse.errno_mapping import handler
 from rwmfs.fuse.invalidation import DentryInvalidation
-from rwmfs.fuse.writes import Changes
+from rwmfs.fuse.write_handlers import WriteHandlers
 from rwmfs.read import OpenObject, Reader
 from rwmfs.tree import (
-    HASHED,
+    FIRST_HASHED_INODE,
     LOCKS,
     ROOT_INODE,
-    Found,
+    DirEntry,
+    GeneratedFile,
     InodeTree,
-    Link,
     Listing,
     LiveListing,
-    Scratch,
-    ScratchDirectory,
-    ScratchError,
-    ScratchFile,
-    Text,
+    LockFile,
+    LocksDir,
+    LocksDirs,
+    LocksError,
+    Symlink,
     UnknownInode,
 )
 
 log = logging.getLogger(__name__)
 
 
-class Operations(Changes):
-    """One state or several, read-only, with a scratch directory in each.
+class Operations(WriteHandlers):
+    """A read-only filesystem of one state or several, with a writable ``locks/`` in each.
 
-    Without ``access`` all is the user's of this process.
+    Without ``access`` everything belongs to the user of this process.
     """
 
     supports_dot_lookup = False
 
-    def __init__(self, tree: InodeTree, scratch: Scratch, reader: Reader, access: Access | None = None) -> None:
-        super().__init__(scratch, Attributes(access or Access.own()))
+    def __init__(self, tree: InodeTree, locks_dirs: LocksDirs, reader: Reader, access: Access | None = None) -> None:
+        super().__init__(locks_dirs, Attributes(access or Access.own()))
         self.tree = tree
-        self._shown = tree.shown
-        self.letting_go = DentryInvalidation(tree)
+        self._contents = tree.contents
+        self.dentry_invalidation = DentryInvalidation(tree)
         self._reader = reader
-        self._locks = {self._shown.root: scratch.first}  # by the root of a state that they are in
+        self._locks_by_root = {self._contents.root: locks_dirs.first}  # by the directory id of a state's root
 
     # --- names and attributes ------------------------------------------------------------------------
 
     @handler
     async def lookup(self, parent_inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        if self._scratch.directory(parent_inode):
-            file = self._scratch.find(name, parent_inode)
-            self._scratch.hold(file)
-            return self._attributes.scratch(file)
+        if self._locks_dirs.directory(parent_inode):
+            file = self._locks_dirs.find(name, parent_inode)
+            self._locks_dirs.add_lookup(file)
+            return self._attributes.lock_file(file)
         directory = self._directory(parent_inode)
-        if name == LOCKS.encode() and self._shown.is_root(directory):
-            return self._attributes.locks(self._locks_in(directory))
+        if name == LOCKS.encode() and self._contents.is_state_root(directory):
+            return self._attributes.locks_dir(self._locks_dir_in(directory))
         try:
-            found = self.tree.find(directory, name.decode())
+            entry = self.tree.find(directory, name.decode())
         except UnicodeDecodeError:
-            found = None
-        if found is None:
-            return absent(self._lifetime(directory))
-        number = self.tree.hold(directory, found).number
-        self.letting_go.soon()
-        return self._attributes_of(number, directory, found)
+            entry = None
+        if entry is None:
+            return negative_entry(self._timeout(directory))
+        inode = self.tree.add_lookup(directory, entry).inode
+        self.dentry_invalidation.in_background()
+        return self._attributes_of(inode, directory, entry)
 
     async def forget(self, inode_list: Sequence[tuple[int, int]]) -> None:
-        for inode, lookups in inode_list:
+        for inode, nlookup in inode_list:
             try:
-                if inode >= HASHED:
-                    self.tree.forget(inode, lookups)
-                elif self._in_scratch(inode):
-                    self._scratch.forget(inode, lookups)
-            except (UnknownInode, ScratchError):
-                log.exception("the kernel forgets what it does not hold")
+                if inode >= FIRST_HASHED_INODE:
+                    self.tree.forget(inode, nlookup)
+                elif self._is_lock_file(inode):
+                    self._locks_dirs.forget(inode, nlookup)
+            except (UnknownInode, LocksError):
+                log.exception("forget of an unknown inode")
 
     @handler
     async def getattr(self, inode: int, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        if locks := self._scratch.directory(inode):
-            return self._attributes.locks(locks)
-        if self._in_scratch(inode):
-            return self._attributes.scratch(self._scratch.file(inode))
+        if locks := self._locks_dirs.directory(inode):
+            return self._attributes.locks_dir(locks)
+        if self._is_lock_file(inode):
+            return self._attributes.lock_file(self._locks_dirs.file(inode))
         node = self.tree.node(inode)
         if node.directory is not None:
-            return self._attributes.directory(inode, self._time(node.directory), self._lifetime(node.parent))
-        return self._attributes_of(inode, node.parent, self.tree.found(node))
+            return self._attributes.directory(inode, self._directory_time(node.directory), self._timeout(node.parent))
+        return self._attributes_of(inode, node.parent, self.tree.dir_entry(node))
 
     @handler
     async def readlink(self, inode: int, ctx: pyfuse3.RequestContext) -> bytes:
-        found = self.tree.found(self.tree.node(inode))
-        if not isinstance(found, Link):
+        entry = self.tree.dir_entry(self.tree.node(inode))
+        if not isinstance(entry, Symlink):
             raise pyfuse3.FUSEError(errno.EINVAL)
-        return found.target.encode()
+        return entry.target.encode()
 
     @handler
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         unit = 4096
-        free = (self._scratch.max_bytes - self._scratch.used) // unit
-        newest = self._shown.newest()
+        free = (self._locks_dirs.max_bytes - self._locks_dirs.used_bytes) // unit
+        newest = self._contents.newest_state()
         size, objects = (newest.bytes, newest.objects) if newest else (0, 0)
         answer = pyfuse3.StatvfsData()
         answer.f_bsize = answer.f_frsize = unit
-        answer.f_blocks = -(-size // unit) + self._scratch.max_bytes // unit
+        answer.f_blocks = -(-size // unit) + self._locks_dirs.max_bytes // unit
         answer.f_bfree = answer.f_bavail = free
-        answer.f_files = objects + self._scratch.max_files
-        answer.f_ffree = answer.f_favail = self._scratch.max_files - len(self._scratch)
+        answer.f_files = objects + self._locks_dirs.max_files
+        answer.f_ffree = answer.f_favail = self._locks_dirs.max_files - len(self._locks_dirs)
         answer.f_namemax = 255
         return answer
 
     @handler
     async def getxattr(self, inode: int, name: bytes, ctx: pyfuse3.RequestContext) -> bytes:
-        if not name.startswith(b"user."):  # ls -l asks for such of every file, unless it hears that there are none
+        if not name.startswith(b"user."):  # EOPNOTSUPP stops ls -l from asking for ACLs and labels of every file
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         value = self._xattrs(inode).get(name)
         if value is None:
@@ -144,51 +144,51 @@ class Operations(Changes):
 
     def _xattrs(self, inode: int) -> dict[bytes, bytes]:
         facts: dict[str, str] = {}
-        if inode == ROOT_INODE or inode >= HASHED:
+        if inode == ROOT_INODE or inode >= FIRST_HASHED_INODE:
             node = self.tree.node(inode)
             if node.directory is None:
-                if entry := self.tree.entry(node):
+                if entry := self.tree.state_entry(node):
                     facts = {"version_id": entry.version_id, "etag": entry.etag}
-            elif self._shown.is_root(node.directory) and (info := self._shown.state(node.directory)):
-                facts = self._shown.facts(info)
+            elif self._contents.is_state_root(node.directory) and (info := self._contents.state_of(node.directory)):
+                facts = self._contents.state_xattrs(info)
         return {f"user.rwm.{name}".encode(): value.encode() for name, value in facts.items()}
 
     # --- files ---------------------------------------------------------------------------------------
 
     @handler
     async def open(self, inode: int, flags: int, ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
-        if self._in_scratch(inode):
-            file = self._scratch.file(inode)
+        if self._is_lock_file(inode):
+            file = self._locks_dirs.file(inode)
             if flags & os.O_TRUNC:
-                self._scratch.resize(file, 0)
-            return self._open_scratch(file)
+                self._locks_dirs.truncate(file, 0)
+            return self._open_lock_file(file)
         if flags & (os.O_ACCMODE | os.O_TRUNC) != os.O_RDONLY:
             raise pyfuse3.FUSEError(errno.EROFS)
         node = self.tree.node(inode)
-        found = self.tree.found(node)
-        if isinstance(found, Text):
-            return pyfuse3.FileInfo(fh=self._handle(found.read()), direct_io=True, keep_cache=False)
-        if isinstance(found, Link) or found.entry is None:
+        entry = self.tree.dir_entry(node)
+        if isinstance(entry, GeneratedFile):
+            return pyfuse3.FileInfo(fh=self._new_handle(entry.read()), direct_io=True, keep_cache=False)
+        if isinstance(entry, Symlink) or entry.entry is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        opened = self._reader.open(found.entry, self._shown.state(node.parent), inode)
-        return pyfuse3.FileInfo(fh=self._handle(opened), keep_cache=opened.keep)
+        opened = self._reader.open(entry.entry, self._contents.state_of(node.parent), inode)
+        return pyfuse3.FileInfo(fh=self._new_handle(opened), keep_cache=opened.keep)
 
     @handler
     async def read(self, fh: int, off: int, size: int) -> bytes:
         opened = self._handles[fh]
-        if isinstance(opened, ScratchFile):
-            return self._scratch.read(opened, off, size)
+        if isinstance(opened, LockFile):
+            return self._locks_dirs.read(opened, off, size)
         if isinstance(opened, bytes):
             return opened[off : off + size]
         assert isinstance(opened, OpenObject)
-        # pyfuse3 takes any buffer, and a view saves a copy.
+        # pyfuse3 accepts any buffer; a memoryview saves a copy.
         return await self._reader.read(opened, off, size)  # type: ignore[return-value]
 
     @handler
     async def release(self, fh: int) -> None:
         opened = self._handles.pop(fh)
-        if isinstance(opened, ScratchFile):
-            self._scratch.release(opened)
+        if isinstance(opened, LockFile):
+            self._locks_dirs.release(opened)
         elif isinstance(opened, OpenObject):
             self._reader.close(opened)
 
@@ -196,43 +196,43 @@ class Operations(Changes):
 
     @handler
     async def opendir(self, inode: int, ctx: pyfuse3.RequestContext) -> int:
-        await self.letting_go.before_listing()
-        if locks := self._scratch.directory(inode):
-            return self._handle(locks)
+        await self.dentry_invalidation.before_listing()
+        if locks := self._locks_dirs.directory(inode):
+            return self._new_handle(locks)
         directory = self._directory(inode)
-        if self._shown.state(directory) is None:
-            return self._handle(LiveListing(self.tree, directory))
-        return self._handle(Listing(self.tree, directory, first=int(self._shown.is_root(directory))))
+        if self._contents.state_of(directory) is None:
+            return self._new_handle(LiveListing(self._contents, directory))
+        return self._new_handle(Listing(self._contents, directory, first=int(self._contents.is_state_root(directory))))
 
     @handler
     async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         opened = self._handles[fh]
-        if isinstance(opened, ScratchDirectory):
+        if isinstance(opened, LocksDir):
             self._list_locks(opened, start_id, token)
         elif isinstance(opened, Listing | LiveListing):
             self._list(opened, start_id, token)
 
     def _list(self, listing: Listing | LiveListing, position: int, token: pyfuse3.ReaddirToken) -> None:
-        """At the root of a state, the first position belongs to ``locks``."""
+        """Reply with entries from a position on. In the root of a state the first one is ``locks``."""
         if position < listing.first:
             position = listing.first
-            locks = self._attributes.locks(self._locks_in(listing.directory))
+            locks = self._attributes.locks_dir(self._locks_dir_in(listing.directory))
             if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
                 return
-        self.letting_go.during_listing()
-        for following, found in listing.read(position):
-            node = self.tree.hold(listing.directory, found)
-            attributes = self._attributes_of(node.number, listing.directory, found)
-            if not pyfuse3.readdir_reply(token, found.name.encode(), attributes, following):
-                self.tree.forget(node.number, 1)
+        self.dentry_invalidation.during_listing()
+        for next_position, entry in listing.read(position):
+            node = self.tree.add_lookup(listing.directory, entry)
+            attributes = self._attributes_of(node.inode, listing.directory, entry)
+            if not pyfuse3.readdir_reply(token, entry.name.encode(), attributes, next_position):
+                self.tree.forget(node.inode, 1)
                 return
 
-    def _list_locks(self, locks: ScratchDirectory, position: int, token: pyfuse3.ReaddirToken) -> None:
-        """A position is the number of the file before it: files that come and go do not move the others."""
-        for name, file in self._scratch.list(position, locks.inode):
-            if not pyfuse3.readdir_reply(token, name, self._attributes.scratch(file), file.inode):
+    def _list_locks(self, locks: LocksDir, position: int, token: pyfuse3.ReaddirToken) -> None:
+        """Reply with files. A position is the inode of the file before it, so changes meanwhile do not shift others."""
+        for name, file in self._locks_dirs.list(position, locks.inode):
+            if not pyfuse3.readdir_reply(token, name, self._attributes.lock_file(file), file.inode):
                 return
-            self._scratch.hold(file)
+            self._locks_dirs.add_lookup(file)
 
     @handler
     async def releasedir(self, fh: int) -> None:
@@ -241,29 +241,29 @@ class Operations(Changes):
     # --- helpers -------------------------------------------------------------------------------------
 
     def _directory(self, inode: int) -> int:
-        directory = self.tree.node(inode).directory if inode == ROOT_INODE or inode >= HASHED else None
+        directory = self.tree.node(inode).directory if inode == ROOT_INODE or inode >= FIRST_HASHED_INODE else None
         if directory is None:
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return directory
 
-    def _locks_in(self, directory: int) -> ScratchDirectory:
-        """The scratch directory in the root of a state, made when it is first asked for."""
-        locks = self._locks.get(directory)
+    def _locks_dir_in(self, directory: int) -> LocksDir:
+        """The ``locks/`` directory in the root of a state, made on first use."""
+        locks = self._locks_by_root.get(directory)
         if locks is None:
-            locks = self._locks[directory] = self._scratch.make_directory()
+            locks = self._locks_by_root[directory] = self._locks_dirs.make_directory()
         return locks
 
-    def _attributes_of(self, inode: int, parent: int, found: Found) -> pyfuse3.EntryAttributes:
-        """Attributes of what was found in a directory."""
-        below = found.directory if isinstance(found, TreeNode) else None
-        time = 0 if below is None else self._time(below)
-        return self._attributes.of(inode, found, time, self._lifetime(parent))
+    def _attributes_of(self, inode: int, parent: int, entry: DirEntry) -> pyfuse3.EntryAttributes:
+        """Attributes of an entry in a directory."""
+        below = entry.directory if isinstance(entry, TreeNode) else None
+        time = 0 if below is None else self._directory_time(below)
+        return self._attributes.entry(inode, entry, time, self._timeout(parent))
 
-    def _lifetime(self, directory: int) -> int:
-        """Seconds that the kernel may believe what it is told about the names in a directory."""
-        return LIVE if self._shown.state(directory) is None else FOREVER
+    def _timeout(self, directory: int) -> int:
+        """Seconds that the kernel may cache names in a directory, and their attributes."""
+        return LIVE_TIMEOUT if self._contents.state_of(directory) is None else IMMUTABLE_TIMEOUT
 
-    def _time(self, directory: int) -> int:
-        """When its state was captured, above the states the newest: milliseconds."""
-        info = self._shown.state(directory) or self._shown.newest()
+    def _directory_time(self, directory: int) -> int:
+        """Milliseconds: the capture of the directory's state; above the states, of the newest state."""
+        info = self._contents.state_of(directory) or self._contents.newest_state()
         return info.captured_at if info else 0

@@ -1,21 +1,21 @@
-"""The life of a mount: from a request to the background process, the session and a clean end.
+"""The life of a mount: the request, the background process, the session, and the end of a mount.
 
-May import all rooms of rwmfs but ``cli``; ``rwm.index`` and ``rwm.s3`` to open them.
-Begin reading at ``start.py``, then ``session.py``.
+May import all rooms of rwmfs but ``cli``; ``rwm.index`` and ``rwm.s3`` to open them; heavy ones inside functions.
+Begin reading at ``start.py``: from a request to a running mount; then ``session.py``.
 """
 
-from rwmfs.mount.daemon import in_background
+from rwmfs.mount.daemon import run_in_background
 from rwmfs.mount.logs import default_log_path
 from rwmfs.mount.mountpoint import prepare_mountpoint, unmount
-from rwmfs.mount.request import Request
-from rwmfs.mount.start import expect_questions, serve_mount
+from rwmfs.mount.request import MountRequest
+from rwmfs.mount.start import ignore_counters_signal, serve_mount
 
 __all__ = [
-    "Request",
+    "MountRequest",
     "default_log_path",
-    "expect_questions",
-    "in_background",
+    "ignore_counters_signal",
     "prepare_mountpoint",
+    "run_in_background",
     "serve_mount",
     "unmount",
 ]

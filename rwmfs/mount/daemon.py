@@ -1,13 +1,13 @@
-"""Going into the background: the parent returns when the child says that it is ready, or what went wrong.
+"""Run a mount in a background process: the parent returns once the child is ready, or raises the child's error.
 
-The child is forked before there are threads, trio or open connections; it builds all it needs itself. A pipe carries
-one JSON document back: a report when it is ready, or an error with its exit code. A pipe that closes without one means
-that the child was killed. The parent waits for the end of a child that failed, so none is left behind; one that is
-ready has a session of its own and belongs to init as soon as the parent ends.
+The child is forked before there are threads, trio or open connections, and builds all it needs itself. A pipe returns
+one JSON document: a report when the child is ready, or an error with its exit code. If it is closed without one, the
+child was killed. The parent waits for a child that failed. A child that is ready has its own session, and init adopts
+it when the parent ends.
 
-Until then it stays in the process group of the caller: under an automount nobody else may touch the mountpoint before
-the mount is there. So Ctrl-C reaches both of them; the child leaves it to the parent, which ends it. The parent ends it
-too when it is told to end itself.
+Until it is ready the child stays in the caller's process group: under an automount of systemd, processes outside that
+group block on the mountpoint until the mount is ready. So Ctrl-C reaches both. The child ignores it; the parent
+terminates the child, as it also does on SIGTERM and SIGHUP.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ from rwm.errors import MountError, RwmError
 
 log = logging.getLogger(__name__)
 
-ENDING = (signal.SIGTERM, signal.SIGHUP)
+TERMINATION_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 Ready = Callable[[dict[str, Any]], None]
-"""What the child calls once it is ready, with a report of plain values."""
+"""Called by the child once it is ready, with a report that is a JSON object."""
 
 
-def in_background(serve: Callable[[Ready], None]) -> dict[str, Any]:
-    """Run ``serve`` in a child and return the report that it makes when it is ready.
+def run_in_background(serve: Callable[[Ready], None]) -> dict[str, Any]:
+    """Run ``serve`` in a child process, and return its report once it is ready, with its ``pid``.
 
-    Raises the RwmError that it raised before that (message, hint and exit code), or MountError if it just died.
+    Raises the child's RwmError (message, hint and exit code), or MountError if it was killed.
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    inlet, outlet = os.pipe()
-    with _signals_are_exceptions():
+    read_end, write_end = os.pipe()
+    with _signals_as_exceptions():
         child = os.fork()
         if child == 0:
-            os.close(inlet)
-            _child(serve, outlet)
-        os.close(outlet)
+            os.close(read_end)
+            _run_child(serve, write_end)
+        os.close(write_end)
         try:
-            with os.fdopen(inlet, "rb") as pipe:
+            with os.fdopen(read_end, "rb") as pipe:
                 answer = pipe.read()
-        except BaseException:  # told to end while it starts: no mount is left behind
+        except BaseException:  # a signal: leave no mount behind
             os.kill(child, signal.SIGTERM)
             os.waitpid(child, 0)
             raise
@@ -59,23 +59,23 @@ def in_background(serve: Callable[[Ready], None]) -> dict[str, Any]:
         return report | {"pid": child}
     _, status = os.waitpid(child, 0)
     if "error" not in message:
-        raise MountError(f"the filesystem process died while it started ({_how(status)})")
+        raise MountError(f"the mount process ended before the mount was ready ({_exit_text(status)})")
     error = RwmError(message["error"], hint=message["hint"])
     error.exit_code = message["exit_code"]
     raise error
 
 
 @contextmanager
-def _signals_are_exceptions() -> Iterator[None]:
+def _signals_as_exceptions() -> Iterator[None]:
     """Within the block SIGTERM and SIGHUP raise SystemExit, unless they are ignored."""
 
-    def end(number: int, _frame: object) -> NoReturn:
+    def exit_on_signal(number: int, _frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in ENDING}
+    before = {number: signal.getsignal(number) for number in TERMINATION_SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, end)
+            signal.signal(number, exit_on_signal)
     try:
         yield
     finally:
@@ -83,59 +83,59 @@ def _signals_are_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _how(status: int) -> str:
+def _exit_text(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     return f"exit code {code}" if code >= 0 else f"signal {-code}"
 
 
-def _child(serve: Callable[[Ready], None], outlet: int) -> NoReturn:
-    """Serve and exit; never return into the parent's code."""
-    told = False
+def _run_child(serve: Callable[[Ready], None], write_end: int) -> NoReturn:
+    """Serve, then exit without returning into the parent's code."""
+    sent = False
 
-    def tell(message: dict[str, Any]) -> None:
-        nonlocal told
-        told = True
-        with os.fdopen(outlet, "w", encoding="utf-8") as pipe:
+    def send(message: dict[str, Any]) -> None:
+        nonlocal sent
+        sent = True
+        with os.fdopen(write_end, "w", encoding="utf-8") as pipe:
             json.dump(message, pipe)
 
     def ready(report: dict[str, Any]) -> None:
         os.setsid()
         os.chdir("/")
         _close_standard_streams()
-        tell({"ready": report})
+        send({"ready": report})
 
     code = 0
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for number in ENDING:
+        for number in TERMINATION_SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, signal.SIG_DFL)
-        _close_inherited(outlet)
+        _close_inherited(write_end)
         serve(ready)
     except BaseException as error:
         problem = error if isinstance(error, RwmError) else RwmError(f"internal error: {type(error).__name__}: {error}")
         code = problem.exit_code
-        log.critical("the mount ends: %s", problem.message, exc_info=problem is not error)
-        if not told:
-            tell({"error": problem.message, "hint": problem.hint, "exit_code": code})
+        log.critical("mount failed: %s", problem.message, exc_info=problem is not error)
+        if not sent:
+            send({"error": problem.message, "hint": problem.hint, "exit_code": code})
     finally:
         logging.shutdown()
         os._exit(code)
 
 
 def _close_inherited(keep: int) -> None:
-    """Close what the parent had open, such as the lock of a script that must not live as long as the mount."""
+    """Close inherited descriptors: a lock held by the calling script must not last as long as the mount."""
     for name in Path("/proc/self/fd").iterdir():
         descriptor = int(name.name)
         if descriptor > 2 and descriptor != keep:
             try:
                 os.close(descriptor)
             except OSError:
-                continue  # the one that listed the directory
+                continue  # the descriptor of this listing
 
 
 def _close_standard_streams() -> None:
-    """Let go of the caller's terminal and pipes: whoever reads them waits for their end."""
+    """Redirect them to /dev/null: a reader of the caller's pipes would wait for the end of the mount."""
     sys.stdout.flush()
     sys.stderr.flush()
     null = os.open(os.devnull, os.O_RDWR)

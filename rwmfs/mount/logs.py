@@ -1,4 +1,4 @@
-"""Where a mount writes what happens to it: a private file, and on stderr while it is in the foreground."""
+"""The log of a mount: a private file, and stderr in the foreground."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rwm.private import private_directory
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-class Formatter(logging.Formatter):
-    """Names from a bucket can neither forge a line nor move the cursor: control characters are made visible."""
+class EscapingFormatter(logging.Formatter):
+    """Escapes control characters, so that names from a bucket can neither forge a line nor move the cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = escape(super().formatMessage(self._with_message(record)))
@@ -32,14 +32,14 @@ class Formatter(logging.Formatter):
 
 
 def default_log_path(bucket: str) -> Path:
-    """The log of mounts of a bucket, in a private directory of the user; raises ConfigError."""
+    """The log file for mounts of a bucket, in a private directory of the user; raises ConfigError."""
     from platformdirs import user_log_path
 
     return private_directory(user_log_path("rwm")) / f"rwmfs-{bucket.replace('/', '_')}.log"
 
 
-class PrivateFile(logging.FileHandler):
-    """Appends to a file that only its owner may read, and never through a symbolic link."""
+class PrivateFileHandler(logging.FileHandler):
+    """Appends to a file of mode 0600; never follows a symbolic link."""
 
     def _open(self) -> TextIOWrapper:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -48,20 +48,20 @@ class PrivateFile(logging.FileHandler):
 
 
 def handlers(path: Path | None, *, stderr: bool) -> list[logging.Handler]:
-    """What writes to a file and to stderr, either or both; raises MountError."""
+    """Log handlers for a file, for stderr, or both; raises MountError."""
     found: list[logging.Handler] = [logging.StreamHandler(sys.stderr)] if stderr else []
     if path is not None:
         try:
-            found.append(PrivateFile(path))
+            found.append(PrivateFileHandler(path))
         except OSError as error:
-            raise MountError(f"log file {path}: {error.strerror}", hint="name another one with --log-file") from None
+            raise MountError(f"log file {path}: {error.strerror}", hint="choose another file with --log-file") from None
     for handler in found:
-        handler.setFormatter(Formatter(FORMAT))
+        handler.setFormatter(EscapingFormatter(FORMAT))
     return found
 
 
-def start(path: Path | None, *, stderr: bool, verbose: bool) -> None:
-    """Send the log of this process there, instead of where it went before; raises MountError."""
+def configure(path: Path | None, *, stderr: bool, verbose: bool) -> None:
+    """Direct the log of this process to a file, to stderr, or both; raises MountError."""
     level = logging.DEBUG if verbose else logging.WARNING
     logging.basicConfig(handlers=handlers(path, stderr=stderr), level=level, force=True)
     logging.getLogger("rwmfs").setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -1,4 +1,4 @@
-"""What a mount is asked to do: the options of ``rwmfs mount`` as values."""
+"""The request for a mount: the options of ``rwmfs mount`` as values."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from rwmfs.fuse import Access
 
 SILENCE = 20.0
-"""Seconds that a server may be silent within an answer before it is asked again, on another connection."""
+"""Seconds without a byte within a response, after which the request is retried on another connection."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What the user asked for. ``mountpoint`` is prepared, paths are absolute, sizes are in bytes.
+class MountRequest:
+    """``mountpoint`` is prepared, paths are absolute, sizes are in bytes.
 
-    Without ``at`` all states are shown. ``buffer_size`` is memory, ``cache_size`` the room for the cache on disk in
-    ``cache_dir`` (0: none); ``connections`` are requests to S3 at once; ``label`` is how lists of mounts call it, None
-    for its usual name. ``silence`` is how many seconds a server may be silent within an answer, ``patience`` how many a
-    read may take with all that is tried for it.
+    Without ``at`` all states are shown. ``buffer_size`` is memory; ``cache_size`` is the limit of the disk cache in
+    ``cache_dir`` (0: no disk cache); ``connections`` is the number of concurrent requests to S3; ``label`` replaces the
+    usual name in lists of mounts. ``silence`` is the read timeout of a response, ``patience`` the limit on a read with
+    all its retries, both in seconds.
     """
 
     config: Config

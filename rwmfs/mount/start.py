@@ -1,6 +1,6 @@
-"""From a request to a mount: find the state, see that it can be read, serve it.
+"""Start a mount: open the index and S3, find the state, check that it can be read, and serve it.
 
-Runs in the process that will serve, because neither SQLite nor boto3 survives a fork.
+Runs in the process that serves the mount, because neither SQLite nor boto3 survives a fork.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rwm.console import state_json
 from rwmfs.mount import logs
-from rwmfs.mount.request import Request
+from rwmfs.mount.request import MountRequest
 
 if TYPE_CHECKING:
     from rwm.index import Index
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from rwmfs.tree import Contents
 
 
-def expect_questions() -> None:
-    """Let SIGUSR1, which asks a mount what it has done, be harmless until there is one to answer.
+def ignore_counters_signal() -> None:
+    """Ignore SIGUSR1, which asks a mount for its counters, until the mount handles it.
 
-    To be called before the process forks, or there is a moment in which it kills the child.
+    To be called before the process forks, or the signal could kill the child.
     """
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
-def serve_mount(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
-    """Mount, call ``ready`` with a report, and serve until the end.
+def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
+    """Mount, call ``ready`` with a report (a JSON object), and serve until the mount ends.
 
     Raises StateNotFound, IndexUnusable, S3Error (the state cannot be read), or MountError.
     """
@@ -40,24 +40,24 @@ def serve_mount(request: Request, ready: Callable[[dict[str, Any]], None]) -> No
     from rwmfs.buffer_pool import Pool, idle_part
     from rwmfs.mount import session
 
-    logs.start(request.log_file, stderr=request.foreground, verbose=request.verbose)
+    logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
         s3 = connect(*request.config.s3_settings(), attempts=1, read_timeout=request.silence, pool=request.connections)
         if request.at is None:
-            shown, report = _all(index, s3.reader(request.bucket), request.bucket)
+            contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)
         else:
-            shown, report = _one(index, s3.reader(request.bucket), request.bucket, request.at)
+            contents, report = _single_state(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
         pool = Pool(idle_part(request.buffer_size))
         mount = session.Mount(
-            shown,
-            # The mount asks again by itself, for as long as it makes sense.
+            contents,
+            # One attempt: the mount's fetcher has its own retries.
             s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
             request.mountpoint,
             buffer_size=request.buffer_size,
             idle=pool.idle,
-            disk=_disk(request, pool),
+            disk=_disk_cache(request, pool),
             connections=request.connections,
             access=request.access,
             allow_other=request.allow_other,
@@ -67,7 +67,7 @@ def serve_mount(request: Request, ready: Callable[[dict[str, Any]], None]) -> No
         session.serve(mount, lambda: ready(report))
 
 
-def _disk(request: Request, pool: Pool) -> DiskCache | None:
+def _disk_cache(request: MountRequest, pool: Pool) -> DiskCache | None:
     if not request.cache_size:
         return None
     from rwmfs.cache import DiskCache
@@ -76,8 +76,8 @@ def _disk(request: Request, pool: Pool) -> DiskCache | None:
     return DiskCache(request.cache_dir, request.cache_size, endpoint, request.bucket, pool.allocate)
 
 
-def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Contents, dict[str, Any]]:
-    """The state that is meant, and what there is to say of it."""
+def _single_state(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Contents, dict[str, Any]]:
+    """The contents and the report of a mount of one state, which is checked to be readable."""
     from rwmfs.mount.readable import check_readable
     from rwmfs.tree import SingleState
 
@@ -88,16 +88,16 @@ def _one(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Cont
     return SingleState(state, index.trust), report
 
 
-def _all(index: Index, source: ObjectReader, bucket: str) -> tuple[Contents, dict[str, Any]]:
-    """All states of the bucket; the one that ``latest`` means is looked at."""
+def _all_states(index: Index, source: ObjectReader, bucket: str) -> tuple[Contents, dict[str, Any]]:
+    """The contents and the report of a mount of all states; the latest one is checked to be readable."""
     from rwmfs.mount.readable import check_readable
-    from rwmfs.tree import Browse
+    from rwmfs.tree import AllStates
 
-    shown = Browse(index, bucket)
-    recorded = shown.recorded()
-    if recorded.newest is None:
-        index.resolve("latest", bucket)  # which says what to do
-    if recorded.latest is not None:
-        check_readable(index.tree(recorded.latest), source)
+    contents = AllStates(index, bucket)
+    catalog = contents.catalog()
+    if catalog.newest is None:
+        index.resolve("latest", bucket)  # raises StateNotFound with a hint
+    if catalog.latest is not None:
+        check_readable(index.tree(catalog.latest), source)
     trust = Counter(state.trust for state in index.recorded(bucket))
-    return shown, {"bucket": bucket, "states": len(recorded.ids), "trust": dict(trust)}
+    return contents, {"bucket": bucket, "states": len(catalog.ids), "trust": dict(trust)}

@@ -1,32 +1,33 @@
-"""The tree that a mount shows: inodes, the contents of one state or of all, and the ``locks/`` scratch. Pure.
+"""The tree that a mount shows: inodes, the contents of one state or of all states, and ``locks/`` in memory. Pure.
 
-May import the shared words, ``rwm.index`` for types, ``rwm.console`` for what people read.
-Begin reading at ``contents.py``: what a directory shows; ``inodes.py``: its numbers.
+May import the shared words, ``rwm.index`` for types, ``rwm.console`` for text output.
+Begin reading at ``contents.py``: what a directory contains; then ``inodes.py``: inodes and lookup counts.
 """
 
-from rwmfs.tree.browse import Browse
-from rwmfs.tree.contents import LOCKS, Contents, Found, Link, SingleState, Text
-from rwmfs.tree.inodes import HASHED, HELD, ROOT_INODE, InodeTree, Listing, LiveListing, UnknownInode
-from rwmfs.tree.scratch import SCRATCH_INODE, Scratch, ScratchDirectory, ScratchError, ScratchFile
+from rwmfs.tree.all_states import AllStates
+from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink
+from rwmfs.tree.inodes import DENTRY_LIMIT, FIRST_HASHED_INODE, ROOT_INODE, InodeTree, UnknownInode
+from rwmfs.tree.listing import Listing, LiveListing
+from rwmfs.tree.locks_dir import LOCKS_INODE, LockFile, LocksDir, LocksDirs, LocksError
 
 __all__ = [
-    "HASHED",
-    "HELD",
+    "DENTRY_LIMIT",
+    "FIRST_HASHED_INODE",
     "LOCKS",
+    "LOCKS_INODE",
     "ROOT_INODE",
-    "SCRATCH_INODE",
-    "Browse",
+    "AllStates",
     "Contents",
-    "Found",
+    "DirEntry",
+    "GeneratedFile",
     "InodeTree",
-    "Link",
     "Listing",
     "LiveListing",
-    "Scratch",
-    "ScratchDirectory",
-    "ScratchError",
-    "ScratchFile",
+    "LockFile",
+    "LocksDir",
+    "LocksDirs",
+    "LocksError",
     "SingleState",
-    "Text",
+    "Symlink",
     "UnknownInode",
 ]

@@ -1,6 +1,6 @@
-"""What a mount shows: one state, or (rwmfs.tree.browse) all of a bucket's. Pure.
+"""What a mount shows: one state (here), or all states of a bucket (``rwmfs.tree.all_states``). Pure.
 
-Directories are read on demand. Those of a state never change. Those above states do: names come and go there.
+Directories are read on demand. Those within a state never change. In those above the states names come and go.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from rwm.model import StateInfo, StateTree, TreeNode, Trust, UploadOrder
 from rwm.times import iso
 
 LOCKS = "locks"
-"""The name, in the root of each state, of the directory that restic may write to."""
+"""The name of the writable directory in the root of each state."""
 
 
-class Link(NamedTuple):
+class Symlink(NamedTuple):
     """A symbolic link, above the states only. ``time`` is in milliseconds."""
 
     name: str
@@ -23,54 +23,52 @@ class Link(NamedTuple):
     time: int
 
 
-class Text(NamedTuple):
-    """A file that is made when it is opened, above the states only. ``read`` gives all of it, which is not much."""
+class GeneratedFile(NamedTuple):
+    """A small file whose content ``read`` generates at open, above the states only. ``time`` is in milliseconds."""
 
     name: str
     read: Callable[[], bytes]
     time: int
 
 
-Found = TreeNode | Link | Text
+DirEntry = TreeNode | Symlink | GeneratedFile
 
 
 class Contents(Protocol):
-    """Directory ids mean something to the same object only. All methods may be called from one thread only.
+    """A directory tree by directory ids, which are valid for one Contents object only.
 
-    Every method raises StateNotFound for a state that the index has lost: its names are not absent, they are unknown.
+    All methods but ``upload_order`` belong to one thread. Every method raises StateNotFound for a state that is no
+    longer in the index: its names are unknown, not absent.
     """
 
     root: int
     label: str
-    """How it is called in lists of mounts."""
+    """The mount's source in lists of mounts."""
 
-    def child(self, directory: int, name: str) -> Found | None:
-        """What has that name in a directory, or None."""
+    def child(self, directory: int, name: str) -> DirEntry | None:
+        """The entry of that name in a directory, or None."""
 
-    def children(self, directory: int, after: str = "", limit: int = 1000) -> Sequence[Found]:
+    def children(self, directory: int, after: str = "", limit: int = 1000) -> Sequence[DirEntry]:
         """Up to ``limit`` children with ``name > after``, sorted by name (by code point)."""
 
-    def is_root(self, directory: int) -> bool:
-        """Whether it is the root of a state: there ``locks/`` is, instead of what the state has of that name."""
+    def is_state_root(self, directory: int) -> bool:
+        """Whether it is the root of a state. There ``locks/`` hides whatever the state has under that name."""
 
-    def state(self, directory: int) -> StateInfo | None:
-        """The state that it is a directory of; None above the states."""
+    def state_of(self, directory: int) -> StateInfo | None:
+        """The state that a directory belongs to; None above the states."""
 
-    def newest(self) -> StateInfo | None:
-        """The newest state that is shown; None when there is none."""
+    def newest_state(self) -> StateInfo | None:
+        """The newest of the states, or None."""
 
-    def facts(self, info: StateInfo) -> dict[str, str]:
-        """What is known of a state that is shown, by name."""
+    def state_xattrs(self, info: StateInfo) -> dict[str, str]:
+        """Extended attributes of a state's root, by name without ``user.rwm.``."""
 
     def upload_order(self, info: StateInfo) -> UploadOrder:
-        """The packs of a state in the order of their upload, which may take a second for each million.
-
-        Any thread may ask.
-        """
+        """The packs of a state in upload order, which may take a second per million packs. Thread-safe."""
 
 
 class SingleState:
-    """Implements :class:`Contents`: one state, its root at the root. ``trust`` says what is known of its truth now."""
+    """Implements :class:`Contents` with one state, whose root is the root. ``trust`` returns its current trust."""
 
     def __init__(self, tree: StateTree, trust: Callable[[StateInfo], Trust]) -> None:
         self.root = tree.root
@@ -86,27 +84,27 @@ class SingleState:
         """Up to ``limit`` children with ``name > after``, sorted by name."""
         return self._tree.children(directory, after, limit)
 
-    def is_root(self, directory: int) -> bool:
+    def is_state_root(self, directory: int) -> bool:
         """Whether it is the root."""
         return directory == self.root
 
-    def state(self, directory: int) -> StateInfo:
+    def state_of(self, directory: int) -> StateInfo:
         """The state."""
         return self._tree.info
 
-    def newest(self) -> StateInfo:
+    def newest_state(self) -> StateInfo:
         """The state."""
         return self._tree.info
 
-    def facts(self, info: StateInfo) -> dict[str, str]:
+    def state_xattrs(self, info: StateInfo) -> dict[str, str]:
         """Id, time and trust."""
-        return facts(info, self._trust(info))
+        return state_xattrs(info, self._trust(info))
 
     def upload_order(self, info: StateInfo) -> UploadOrder:
-        """The state's."""
+        """The state's packs in upload order."""
         return self._tree.upload_order()
 
 
-def facts(info: StateInfo, trust: Trust) -> dict[str, str]:
-    """What :meth:`Contents.facts` says."""
+def state_xattrs(info: StateInfo, trust: Trust) -> dict[str, str]:
+    """The result of :meth:`Contents.state_xattrs`."""
     return {"state_id": info.id, "captured_at": iso(info.captured_at), "trust": trust}

@@ -1,233 +1,166 @@
-"""The inode tree: numbers for the files and directories that a mount shows. Pure.
+"""The inode table: inodes and lookup counts of the files and directories that a mount shows. Pure.
 
-A number is computed from the directory and the name with a hash whose key is drawn for each mount, so a name gets the
-same number whenever it is looked up, without a table of all names, and nobody who chooses the keys can choose the
-numbers. The table holds only what the kernel holds: a node enters with its first lookup and leaves when the kernel has
-forgotten all of them. If two held names hash alike (the chance among ten million is 1 in 100,000), the later one gets
-another number for as long as it is held.
+An inode is computed from the directory and the name with a hash whose key is drawn for each mount. So a name always
+gets the same inode, without a table of all names, and whoever chooses the keys cannot choose the inodes. The table
+holds only nodes with a lookup count: a node enters with its first lookup and leaves when the kernel has forgotten all
+of them. If two names in the table hash alike (the chance among ten million is 1 in 100,000), the later one gets another
+inode for as long as it is in the table.
 
-A node does not keep its entry; it is read again from what is shown when needed. The kernel would hold millions of
-nodes, because it may believe for ever what it was told, so it is asked to let go of those that it has held for long.
+A node does not keep its directory entry; it is read again from the contents when needed. With practically infinite
+timeouts the kernel would hold millions of nodes, so above a limit it is asked to forget the oldest ones.
 """
 
 from __future__ import annotations
 
 import secrets
-import sys
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import count
 
 from rwm.model import Entry, TreeNode
-from rwmfs.tree.contents import LOCKS, Contents, Found
+from rwmfs.tree.contents import LOCKS, Contents, DirEntry
 
 ROOT_INODE = 1
-"""The number that FUSE gives to the root."""
+"""The inode of the root, as FUSE defines it."""
 
-HASHED = 1 << 62
-"""Numbers from the hash are HASHED or more; smaller ones are free for ``locks/`` and what is in it."""
+FIRST_HASHED_INODE = 1 << 62
+"""Inodes made by the hash begin here; smaller ones are free for ``locks/`` and its files."""
 
+DENTRY_LIMIT = 100_000
+"""Dentries of files that the kernel may hold before the oldest are invalidated: 300 bytes each here, 1 KB there."""
 
-HELD = 100_000
-"""Names that the kernel may hold before it is asked to let go of some: about 300 bytes each here, 1 KB each there."""
-
-LET_GO = 1000
-"""Names that it is asked to let go of at once, at least."""
+INVALIDATION_BATCH = 1000
+"""Dentries to invalidate at once, at least."""
 
 
 class UnknownInode(Exception):
-    """The kernel named an inode that it does not hold."""
+    """The kernel named an inode with no lookup count."""
 
 
 class Node:
-    """A name that the kernel holds. ``parent`` and ``directory`` (None: a file) are directory ids of the Contents."""
+    """A row of the table. ``parent`` and ``directory`` (None: a file) are directory ids of the Contents."""
 
-    __slots__ = ("directory", "lookups", "name", "number", "parent")
+    __slots__ = ("directory", "inode", "lookup_count", "name", "parent")
 
-    def __init__(self, number: int, parent: int, name: str, directory: int | None) -> None:
-        self.number = number
+    def __init__(self, inode: int, parent: int, name: str, directory: int | None) -> None:
+        self.inode = inode
         self.parent = parent
         self.name = name
         self.directory = directory
-        self.lookups = 0
+        self.lookup_count = 0
 
 
 class InodeTree:
-    """Nodes over what is shown, but for ``locks`` in the root of a state: another part of the filesystem takes that.
+    """Nodes over a Contents, without ``locks`` in the root of a state, which is served from memory.
 
-    ``bits`` is the width of the hash; tests make it small to force collisions. ``most`` is how many nodes the kernel
-    may hold; files that are open, and directories, may be beyond.
+    ``bits`` is the width of the hash; tests make it small to force collisions. ``dentry_limit`` is how many files the
+    kernel should hold at most; open files and directories do not obey it.
     """
 
-    def __init__(self, shown: Contents, bits: int = 62, most: int = HELD) -> None:
-        self.shown = shown
-        self.most = most
+    def __init__(self, contents: Contents, bits: int = 62, dentry_limit: int = DENTRY_LIMIT) -> None:
+        self.contents = contents
+        self.dentry_limit = dentry_limit
         self._mask = (1 << bits) - 1
         self._key = secrets.token_bytes(16)
         self._nodes: dict[int, Node] = {}
         self._displaced: dict[tuple[int, str], int] = {}
-        self._directories = {shown.root: ROOT_INODE}
-        self._files: deque[int] = deque()  # as they came to be held; some may be forgotten since
-        self._root = Node(ROOT_INODE, shown.root, "", shown.root)
+        self._directories = {contents.root: ROOT_INODE}
+        self._files: deque[int] = deque()  # inodes, oldest first; some may be forgotten since
+        self._root = Node(ROOT_INODE, contents.root, "", contents.root)
 
     def __len__(self) -> int:
-        """How many nodes the kernel holds, the root aside."""
+        """How many nodes the kernel holds, without the root."""
         return len(self._nodes)
 
-    def node(self, number: int) -> Node:
-        """The node of a number that the kernel holds; raises UnknownInode."""
-        if number == ROOT_INODE:
+    def node(self, inode: int) -> Node:
+        """The node of an inode; raises UnknownInode."""
+        if inode == ROOT_INODE:
             return self._root
         try:
-            return self._nodes[number]
+            return self._nodes[inode]
         except KeyError:
-            raise UnknownInode(f"inode {number} is not held") from None
+            raise UnknownInode(f"inode {inode} has no lookup count") from None
 
-    def find(self, directory: int, name: str) -> Found | None:
-        """What has that name in a directory (by its id), or None."""
-        if name == LOCKS and self.shown.is_root(directory):
+    def find(self, directory: int, name: str) -> DirEntry | None:
+        """The entry of that name in a directory (by its id), or None."""
+        if name == LOCKS and self.contents.is_state_root(directory):
             return None
-        return self.shown.child(directory, name)
+        return self.contents.child(directory, name)
 
-    def found(self, node: Node) -> Found:
-        """What a node that is held stands for."""
-        found = self.shown.child(node.parent, node.name)
-        if found is None:
-            raise UnknownInode(f"{node.name!r} is not there any more")
-        return found
+    def dir_entry(self, node: Node) -> DirEntry:
+        """The directory entry of a node; raises UnknownInode when the name is gone."""
+        entry = self.contents.child(node.parent, node.name)
+        if entry is None:
+            raise UnknownInode(f"{node.name!r} no longer exists")
+        return entry
 
-    def entry(self, node: Node) -> Entry | None:
-        """The state's entry of a node that is held; None when it is not a file of a state."""
-        found = self.found(node)
-        return found.entry if isinstance(found, TreeNode) else None
+    def state_entry(self, node: Node) -> Entry | None:
+        """The state's entry (key and version) of a node; None if it is not a file of a state."""
+        entry = self.dir_entry(node)
+        return entry.entry if isinstance(entry, TreeNode) else None
 
-    def hold(self, directory: int, found: Found) -> Node:
-        """The node of a name in a directory, held by the kernel once more from now on."""
-        number = self._number(directory, found.name)
-        node = self._nodes.get(number)
+    def add_lookup(self, directory: int, entry: DirEntry) -> Node:
+        """The node of an entry in a directory, with its lookup count raised by one."""
+        inode = self._inode(directory, entry.name)
+        node = self._nodes.get(inode)
         if node is None:
-            below = found.directory if isinstance(found, TreeNode) else None
-            node = self._nodes[number] = Node(number, directory, found.name, below)
+            below = entry.directory if isinstance(entry, TreeNode) else None
+            node = self._nodes[inode] = Node(inode, directory, entry.name, below)
             if below is None:
-                self._files.append(number)
+                self._files.append(inode)
             else:
-                self._directories[below] = number
-        node.lookups += 1
+                self._directories[below] = inode
+        node.lookup_count += 1
         return node
 
-    def number(self, directory: int, name: str) -> int:
-        """The number that ``hold`` would give to that name now."""
-        return self._number(directory, name, remember=False)
+    def inode(self, directory: int, name: str) -> int:
+        """The inode that ``add_lookup`` would give to that name now."""
+        return self._inode(directory, name, remember=False)
 
-    def forget(self, number: int, lookups: int) -> None:
-        """The kernel gives back so many of its lookups of a node."""
-        if number == ROOT_INODE:
+    def forget(self, inode: int, nlookup: int) -> None:
+        """Subtract ``nlookup`` from the lookup count of an inode."""
+        if inode == ROOT_INODE:
             return
-        node = self.node(number)
-        node.lookups -= lookups
-        if node.lookups <= 0:
-            del self._nodes[number]
+        node = self.node(inode)
+        node.lookup_count -= nlookup
+        if node.lookup_count <= 0:
+            del self._nodes[inode]
             self._displaced.pop((node.parent, node.name), None)
             if node.directory is not None:
                 del self._directories[node.directory]
 
     @property
-    def too_many(self) -> int:
-        """How many more files the kernel holds than it should, but for those that :meth:`held_too_long` has said."""
-        return max(len(self._files) - self.most, 0)
+    def excess_dentries(self) -> int:
+        """How many files the kernel holds above the limit, without those that ``pop_oldest_dentries`` has returned."""
+        return max(len(self._files) - self.dentry_limit, 0)
 
-    def held_too_long(self) -> list[tuple[int, str]]:
-        """The files (number of the directory, name) that the kernel should let go of now; each is said once.
+    def pop_oldest_dentries(self) -> list[tuple[int, str]]:
+        """The dentries of files (inode of the parent, name) to invalidate now; each is returned once.
 
-        Never the newest: of those the kernel may not have heard yet.
+        Never the newest: the kernel may not have received the answer about those yet.
         """
-        if not self.too_many:
+        if not self.excess_dentries:
             return []
-        numbers = [self._files.popleft() for _ in range(max(self.too_many, min(LET_GO, self.most // 2)))]
-        nodes = [self._nodes[number] for number in numbers if number in self._nodes]
-        # The kernel may have forgotten a directory before a file in it that somebody watches.
-        return [(above, node.name) for node in nodes if (above := self._directories.get(node.parent)) is not None]
+        batch = max(self.excess_dentries, min(INVALIDATION_BATCH, self.dentry_limit // 2))
+        inodes = [self._files.popleft() for _ in range(batch)]
+        nodes = [self._nodes[inode] for inode in inodes if inode in self._nodes]
+        # The kernel may forget a directory before a file in it that is watched (inotify).
+        return [(parent, node.name) for node in nodes if (parent := self._directories.get(node.parent)) is not None]
 
-    def _number(self, directory: int, name: str, remember: bool = True) -> int:
+    def _inode(self, directory: int, name: str, remember: bool = True) -> int:
         displaced = self._displaced.get((directory, name))
         if displaced is not None:
             return displaced
-        for attempt, number in enumerate(self._candidates(directory, name)):
-            node = self._nodes.get(number)
+        for attempt, inode in enumerate(self._candidates(directory, name)):
+            node = self._nodes.get(inode)
             if node is None or (node.parent == directory and node.name == name):
                 if attempt and remember:
-                    self._displaced[directory, name] = number
-                return number
+                    self._displaced[directory, name] = inode
+                return inode
         raise AssertionError("unreachable: the candidates never end")
 
     def _candidates(self, directory: int, name: str) -> Iterator[int]:
         text = f"{directory}/{name}".encode()
         digest = blake2b(text, digest_size=8, key=self._key).digest()
-        return count(HASHED + (int.from_bytes(digest, "little") & self._mask))
-
-
-class Listing:
-    """One directory of a state read in pages, with positions that stay valid: a name's position is its rank.
-
-    A position costs nothing to make, and going back to one reads a page from the nearest page start seen so far.
-    The directory is immutable, so a rank means the same name for ever. ``first`` is the rank of the first name: ranks
-    below it are free for what another part of the filesystem puts before the names.
-    """
-
-    PAGE = 1000
-
-    def __init__(self, tree: InodeTree, directory: int, first: int = 0) -> None:
-        self.directory = directory
-        self.first = first
-        self._shown = tree.shown
-        self._starts = [first]
-        self._afters = [""]
-        self._page_start = first
-        self._page: Sequence[Found] = ()
-
-    def read(self, position: int) -> Iterator[tuple[int, Found]]:
-        """What is found from a rank (``first`` or more) on, each with the rank that follows it.
-
-        ``locks`` in the root of the state is passed over.
-        """
-        at_root = self._shown.is_root(self.directory)
-        while page := self._page_at(position):
-            for found in page[position - self._page_start :]:
-                position += 1
-                if not (at_root and found.name == LOCKS):
-                    yield position, found
-
-    def _page_at(self, position: int) -> Sequence[Found]:
-        """The page that holds a rank; empty when the directory has no more names than that."""
-        if self._page_start <= position < self._page_start + len(self._page):
-            return self._page
-        nearest = bisect_right(self._starts, position) - 1
-        while True:
-            start, after = self._starts[nearest], self._afters[nearest]
-            page = self._shown.children(self.directory, after, self.PAGE)
-            if not page or position < start + len(page):
-                self._page_start, self._page = start, page
-                return page
-            nearest += 1
-            if nearest == len(self._starts):
-                self._starts.append(start + len(page))
-                self._afters.append(page[-1].name)
-
-
-class LiveListing:
-    """One directory above the states, where names come and go: as it is when it is read from its start."""
-
-    first = 0
-
-    def __init__(self, tree: InodeTree, directory: int) -> None:
-        self.directory = directory
-        self._shown = tree.shown
-        self._all: Sequence[Found] | None = None
-
-    def read(self, position: int) -> Iterator[tuple[int, Found]]:
-        """What is found from a rank on, each with the rank that follows it."""
-        if position == 0 or self._all is None:
-            self._all = self._shown.children(self.directory, limit=sys.maxsize)
-        yield from enumerate(self._all[position:], position + 1)
+        return count(FIRST_HASHED_INODE + (int.from_bytes(digest, "little") & self._mask))

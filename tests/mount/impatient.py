@@ -8,14 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from rwmfs.cli import main as cli
-from rwmfs.mount import Request, start
+from rwmfs.mount import MountRequest, start
 
 
 def main() -> None:
     silence, patience = (float(text) for text in sys.argv[1:3])
     serve = start.serve_mount
 
-    def impatient(request: Request, ready: Callable[[dict[str, Any]], None]) -> None:
+    def impatient(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
         serve(replace(request, silence=silence, patience=patience), ready)
 
     start.serve_mount = impatient

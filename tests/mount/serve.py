@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--fail")
     parser.add_argument("--hang")
     parser.add_argument("--label")
-    parser.add_argument("--names", type=int, default=100_000)
+    parser.add_argument("--dentry-limit", type=int, default=100_000)
     parser.add_argument("--count", type=Path)
     for number in ("--uid", "--gid", "--umask"):
         parser.add_argument(number, type=lambda text: int(text, 0))
@@ -55,7 +55,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
         if key == options.hang:
             time.sleep(3600)
 
-    logs.start(options.log, stderr=options.foreground, verbose=False)
+    logs.configure(options.log, stderr=options.foreground, verbose=False)
     if options.crash:
         os.kill(os.getpid(), signal.SIGKILL)
     if options.wait:
@@ -81,7 +81,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
         access=access,
         allow_other=options.allow_other,
         label=options.label,
-        names=options.names,
+        dentry_limit=options.dentry_limit,
     )
     session.serve(mount, lambda: ready({}))
 
@@ -105,11 +105,11 @@ def main() -> int:
         count_getattr(options.count)
     try:
         place = mountpoint.prepare_mountpoint(options.mountpoint)
-        start.expect_questions()
+        start.ignore_counters_signal()
         if options.foreground:
             serve(options, place, lambda report: print("ready", flush=True))
         else:
-            print(daemon.in_background(lambda ready: serve(options, place, ready))["pid"])
+            print(daemon.run_in_background(lambda ready: serve(options, place, ready))["pid"])
     except RwmError as error:
         report("serve", error)
         return error.exit_code

@@ -123,7 +123,7 @@ def caching(directory: Path) -> list[str]:
 def test_a_mount_in_use_says_so_and_stays(place: Place) -> None:
     with started(place) as mount, subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd=mount.path) as inside:
         said = place.shell("rwmfs", "umount", "mnt", code=1).stderr
-        assert said.startswith(f"rwmfs: {mount.path} is in use and stays mounted\n")
+        assert said.startswith(f"rwmfs: cannot unmount {mount.path}: it is in use\n")
         assert f"fuser -vm {mount.path}" in said
         assert (mount.path / "config").read_bytes() == CONFIG
         inside.communicate()
@@ -279,7 +279,7 @@ def test_two_mounts_of_one_state_share_the_disk_cache(place: Place, proxy: Proxy
 def test_a_second_mount_on_a_live_one_is_refused(place: Place) -> None:
     with started(place) as mount:
         done = place.shell("rwmfs", "mount", place.bucket, "mnt", "--at", "latest", code=1)
-        assert "is mounted at" in done.stderr
+        assert "is already mounted at" in done.stderr
         assert f"rwmfs umount {mount.path}" in done.stderr
         assert (mount.path / "config").read_bytes() == CONFIG
         subprocess.run(["fusermount3", "-u", mount.path], check=True)

@@ -37,10 +37,10 @@ from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.reader import Reader
 from rwmfs.read.request_size import LEAST as WINDOW
-from rwmfs.tree.browse import Browse
+from rwmfs.tree.all_states import AllStates
 from rwmfs.tree.contents import Contents, SingleState
 from rwmfs.tree.inodes import InodeTree
-from rwmfs.tree.scratch import Scratch
+from rwmfs.tree.locks_dir import LocksDirs
 from tests.unit.kernel import CONTEXT, Kernel
 from tests.unit.states import BUCKET, state
 
@@ -231,7 +231,7 @@ def test_a_mount_is_its_state(
     async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
         with Index.open(directory / "index", readonly=True) as index:
             info = index.resolve("latest", BUCKET)
-            shown = Browse(index, BUCKET) if options.browse else SingleState(index.tree(info), index.trust)
+            shown = AllStates(index, BUCKET) if options.browse else SingleState(index.tree(info), index.trust)
             async with handlers(shown, bucket, options, directory) as ops:
                 client = Client(ops, patch, f"ids/{info.id}" if options.browse else "")
                 async with trio.open_nursery() as nursery:
@@ -260,7 +260,7 @@ async def handlers(shown: Contents, bucket: Bucket, options: Settings, directory
     async with trio.open_nursery() as nursery:
         order = shown.upload_order
         reader = Reader(fetcher, options.memory, nursery, order)
-        yield Operations(InodeTree(shown), Scratch(), reader)
+        yield Operations(InodeTree(shown), LocksDirs(), reader)
 
 
 def cached(directory: Path) -> list[Path]:

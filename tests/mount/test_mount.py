@@ -161,7 +161,7 @@ def test_a_large_directory(serve: Serve, tmp_path: Path) -> None:
 
 def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> None:
     files = {f"data/{number % 3}/{number:05}": "x" for number in range(12000)}
-    filesystem = serve(files, arguments=("--names", "4000"))
+    filesystem = serve(files, arguments=("--dentry-limit", "4000"))
     with (filesystem.path / "data/0/00000").open() as kept:
         for _ in range(2):
             shown = {str(path.relative_to(filesystem.path)) for path in filesystem.path.rglob("*") if path.is_file()}
@@ -180,7 +180,7 @@ def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> 
 def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
     """Each directory has more names than one answer, and than are to be let go of at once."""
     files = {f"data/{number % 4}/{number:05}": "" for number in range(24_000)}
-    filesystem = serve(files, arguments=("--names", "1000"))
+    filesystem = serve(files, arguments=("--dentry-limit", "1000"))
     listed = subprocess.run(["ls", "-lR", filesystem.path], capture_output=True, text=True, check=True)
     assert sum(line.startswith("-") for line in listed.stdout.splitlines()) == len(files)
     assert listed.stderr == ""
@@ -197,7 +197,7 @@ def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
 def test_what_a_listing_said_is_believed_though_names_are_let_go_of(serve: Serve, tmp_path: Path) -> None:
     files = {f"data/{number % 6}/{number:05}": "" for number in range(24_000)}
     asked = tmp_path / "asked"
-    filesystem = serve(files, arguments=("--names", "5000", "--count", str(asked)))
+    filesystem = serve(files, arguments=("--dentry-limit", "5000", "--count", str(asked)))
     listed = subprocess.run(["ls", "-lR", filesystem.path], capture_output=True, text=True, check=True)
     assert sum(line.startswith("-") for line in listed.stdout.splitlines()) == len(files)
     assert asked.stat().st_size < 100
@@ -265,7 +265,7 @@ def test_places_that_cannot_be_mounted_on(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     for place, message in {
-        filesystem.path: "mounted at .* already",
+        filesystem.path: "is already mounted at",
         filesystem.path / "data": "not empty",
         tmp_path / "missing": "does not exist",
         tmp_path / "file": "not a directory",
@@ -314,7 +314,7 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
     assert done.stderr == "serve: no such luck\n"
     done = in_background(place, "--crash")
     assert done.returncode == 1
-    assert done.stderr == "serve: the filesystem process died while it started (signal 9)\n"
+    assert done.stderr == "serve: the mount process ended before the mount was ready (signal 9)\n"
     done = in_background(place, "--vanish")
     assert done.returncode == 1
     assert f"serve: cannot mount at {place}" in done.stderr

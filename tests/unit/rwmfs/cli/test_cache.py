@@ -43,7 +43,7 @@ def test_info_of_the_default_and_of_none(rwm_: Terminal, home: Path) -> None:
     assert not (home / ".cache").exists()
     rwm_.configure("none", cache_size=0)
     assert rwmfs(rwm_, "cache", "info", "-c", "none.conf") == 0
-    assert "limit      nothing is kept" in rwm_.out
+    assert "limit      none, the cache is off" in rwm_.out
 
 
 def test_another_directory_may_be_named(rwm_: Terminal, full: Path) -> None:

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import UsageError
-from rwmfs.cli.fstab_options import FLAGS, IGNORED, PATHS, REFUSED, VALUES, is_understood, parse, split
+from rwmfs.cli.fstab_options import FLAG_OPTIONS, IGNORED, PATH_OPTIONS, REFUSED, VALUE_OPTIONS, is_known, parse, split
 
 VALUE = st.text(min_size=1).filter(lambda text: "," not in text)
-OURS = st.one_of(st.tuples(st.sampled_from(VALUES), VALUE), st.tuples(st.sampled_from(FLAGS), st.just(True)))
+OURS = st.one_of(
+    st.tuples(st.sampled_from(VALUE_OPTIONS), VALUE), st.tuples(st.sampled_from(FLAG_OPTIONS), st.just(True))
+)
 NAME = st.text(alphabet="abx_-", min_size=1)
 OTHERS = st.one_of(
     st.sampled_from(sorted(IGNORED)),
@@ -46,7 +48,7 @@ def test_what_is_written_comes_back_whatever_else_is_said(
     for other in others:
         options.insert(random.randint(0, len(options)), other)
     assert parse(options) == dict(ours), "the last of a name counts"
-    assert all(is_understood(option) for option in options)
+    assert all(is_known(option) for option in options)
 
 
 @given(st.lists(st.lists(VALUE)))
@@ -57,7 +59,7 @@ def test_it_does_not_matter_how_options_are_spread(groups: list[list[str]]) -> N
 
 @given(NAME.filter(lambda name: not name.startswith("x-")), st.lists(OURS))
 def test_what_is_unknown_is_named(name: str, ours: list[tuple[str, str | bool]]) -> None:
-    assert not is_understood(name)
+    assert not is_known(name)
     with pytest.raises(UsageError, match=f"^mount option {name} is unknown$") as caught:
         parse([*(written(*each) for each in ours), name])
     assert "cache_size" in caught.value.hint
@@ -68,7 +70,7 @@ def test_what_is_unknown_is_named(name: str, ours: list[tuple[str, str | bool]])
     ("option", "message"),
     [
         ("rw", "mount option rw: a state is read-only"),
-        ("remount", "umount it and mount it again"),
+        ("remount", "unmount it and mount it again"),
         ("at", "mount option at needs a value"),
         ("uid=", "mount option uid needs a value"),
         ("allow_other=1", "allow_other takes no value"),
@@ -85,7 +87,7 @@ def test_what_is_wrong_says_so(option: str, message: str) -> None:
 
 
 def test_each_name_has_one_meaning() -> None:
-    names = [*VALUES, *FLAGS, *REFUSED, *IGNORED]
+    names = [*VALUE_OPTIONS, *FLAG_OPTIONS, *REFUSED, *IGNORED]
     assert len(names) == len(set(names))
-    assert set(PATHS) <= set(VALUES)
-    assert not any(is_understood(name) for name in ("", "x", "rwx", "allow"))
+    assert set(PATH_OPTIONS) <= set(VALUE_OPTIONS)
+    assert not any(is_known(name) for name in ("", "x", "rwx", "allow"))

@@ -13,7 +13,7 @@ import pytest
 
 from rwm.errors import MountError, RwmError, UsageError
 from rwmfs.cli import main as cli
-from rwmfs.cli import mount_helper as mounthelper
+from rwmfs.cli import mount_helper
 from rwmfs.cli.mount_helper import Call, parse, parse_source, run
 from tests import ROOT
 
@@ -27,16 +27,16 @@ def test_as_mount_calls_it() -> None:
 
 def test_switches() -> None:
     call = parse(["b", "/m", "-s", "-f", "-n", "-v", "-o", "at=latest", "-t", "rwmfs.x"])
-    assert (call.words, call.fake, call.verbose) == (("-oat=latest", "--", "b", "/m"), True, True)
+    assert (call.arguments, call.fake, call.verbose) == (("-oat=latest", "--", "b", "/m"), True, True)
     assert parse(["-fn", "b", "/m"]) == Call("b", ("--", "b", "/m"), fake=True)
 
 
 def test_rw_is_what_mount_says_where_fstab_says_nothing() -> None:
-    assert parse(["b", "/m", "-o", "rw,at=latest,rw"]).words == ("-oat=latest", "--", "b", "/m")
+    assert parse(["b", "/m", "-o", "rw,at=latest,rw"]).arguments == ("-oat=latest", "--", "b", "/m")
 
 
 def test_sloppy_passes_over_what_is_unknown_but_not_over_what_is_wrong() -> None:
-    assert parse(["b", "/m", "-s", "-o", "size=1G,ro,bg"]).words == ("-oro", "--", "b", "/m")
+    assert parse(["b", "/m", "-s", "-o", "size=1G,ro,bg"]).arguments == ("-oro", "--", "b", "/m")
     for wrong in ("uid=", "remount"):
         with pytest.raises(UsageError):
             parse(["b", "/m", "-s", "-o", wrong])
@@ -44,7 +44,7 @@ def test_sloppy_passes_over_what_is_unknown_but_not_over_what_is_wrong() -> None
 
 def test_a_mountpoint_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert parse(["b", "mnt"]).words[-1] == str(tmp_path / "mnt")
+    assert parse(["b", "mnt"]).arguments[-1] == str(tmp_path / "mnt")
 
 
 def test_sources() -> None:
@@ -67,16 +67,16 @@ def test_sources() -> None:
         (["b", "/m", "-x"], "option -x not recognized"),
         (["b", "/m", "-N", "/proc/1/ns/mnt"], "-N is not supported"),
         (["b", "/m", "-o", "size=1G"], "size=1G is unknown"),
-        (["b@latest", "/m", "-o", "at=latest"], "the state is named twice"),
-        (["b", "/m", "-o", "config=rwm.conf"], "config=rwm.conf: a path must begin with /"),
-        (["b", "/m", "-o", "log_file=~/log"], "log_file=~/log: a path must begin with /"),
+        (["b@latest", "/m", "-o", "at=latest"], "two states are given: b@latest and at=latest"),
+        (["b", "/m", "-o", "config=rwm.conf"], "config=rwm.conf: the path must be absolute"),
+        (["b", "/m", "-o", "log_file=~/log"], "log_file=~/log: the path must be absolute"),
         (
             ["/root/bucket1", "/m"],
-            "/root/bucket1 is a path, not a bucket (mount made it of a file's name: write rwmfs:b",
+            "/root/bucket1 is a path, not a bucket (mount(8) resolved the name of a file: write rwmfs:b",
         ),
-        (["", "/m"], "names no bucket"),
-        (["@latest", "/m"], "names no bucket"),
-        (["b@", "/m"], "names no bucket"),
+        (["", "/m"], "has no bucket"),
+        (["@latest", "/m"], "has no bucket"),
+        (["b@", "/m"], "has no bucket"),
     ],
 )
 def test_a_wrong_call_is_1_and_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +131,7 @@ def test_what_cannot_be_mounted_is_32(here: Here, capsys: pytest.CaptureFixture[
     (here.mountpoint / "file").touch()
     assert here.mount(f"at=latest,config={here.config}") == 32
     err = capsys.readouterr().err
-    assert "is not empty (a mount would hide what is in it" in err
+    assert "is not empty (a mount would hide its files" in err
     assert err.count("\n") == 1
 
 
@@ -152,7 +152,7 @@ def test_every_error_has_a_code_of_mount(
     def fail(call: Call) -> None:
         raise error
 
-    monkeypatch.setattr(mounthelper, "mount", fail)
+    monkeypatch.setattr(mount_helper, "mount", fail)
     assert run(["b", "/m"]) == code
     err = capsys.readouterr().err
     assert err.startswith(f"mount.rwmfs: {message}")
@@ -163,7 +163,7 @@ def test_every_error_has_a_code_of_mount(
 
 def test_the_words_are_those_of_rwmfs_mount() -> None:
     call = parse(["b@latest", "/m", "-o", "allow_other,uid=1,umask=077,connections=3"])
-    given = cli.mount.make_context("mount", list(call.words)).params
+    given = cli.mount.make_context("mount", list(call.arguments)).params
     assert (given["bucket"], given["mountpoint"], given["at"]) == ("b", Path("/m"), "latest")
     assert (given["allow_other"], given["uid"], given["umask"], given["connections"]) == (True, 1, 0o077, 3)
 
@@ -192,7 +192,7 @@ def test_the_example_of_a_mount_unit_is_a_mount() -> None:
     mount = unit("mnt-repo.mount")["Mount"]
     assert mount["Type"] == "rwmfs"
     call = parse([mount["What"], mount["Where"], "-o", mount["Options"]])
-    given = cli.mount.make_context("mount", list(call.words)).params
+    given = cli.mount.make_context("mount", list(call.arguments)).params
     assert (given["bucket"], given["mountpoint"], given["at"]) == ("bucket1", Path("/mnt/repo"), "latest")
 
 
@@ -209,4 +209,4 @@ def test_the_line_of_fstab_in_the_documents_is_a_mount() -> None:
     assert len(lines) == 1
     source, mountpoint, kind, options, *numbers = lines[0]
     assert (kind, numbers) == ("rwmfs", ["0", "0"])
-    assert parse([source, mountpoint, "-o", options]).words[-2:] == ("bucket1", "/mnt/repo")
+    assert parse([source, mountpoint, "-o", options]).arguments[-2:] == ("bucket1", "/mnt/repo")

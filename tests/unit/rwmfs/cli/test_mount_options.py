@@ -13,12 +13,12 @@ import pytest
 
 from rwm.console.options import current_app
 from rwm.errors import ConfigError, UsageError
-from rwmfs.cli import mount_options as mountcli
-from rwmfs.cli.fstab_options import FLAGS, VALUES
+from rwmfs.cli import mount_options
+from rwmfs.cli.fstab_options import FLAG_OPTIONS, VALUE_OPTIONS
 from rwmfs.cli.main import cli, mount
 from rwmfs.cli.mount_options import MAX_ID, parse_gid, parse_size, parse_uid, parse_umask
 from rwmfs.fuse.access import Access
-from rwmfs.mount import Request
+from rwmfs.mount import MountRequest
 
 SETTINGS = {"s3_endpoint_url": "http://127.0.0.1:9", "s3_access_key": "a", "s3_secret_key": "b"}
 
@@ -34,8 +34,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(*words: str) -> Request:
-    return mountcli.request(mount.make_context("mount", ["bucket1", "mnt", "--at", "latest", *words]))
+def asked(*words: str) -> MountRequest:
+    return mount_options.build_request(mount.make_context("mount", ["bucket1", "mnt", "--at", "latest", *words]))
 
 
 def test_without_options(here: Path, home: Path) -> None:
@@ -63,7 +63,7 @@ EXPLICIT = {
 }
 
 
-def expected(request: Request, here: Path) -> None:
+def expected(request: MountRequest, here: Path) -> None:
     assert request.allow_other
     assert request.access == Access(4711, 4712, 0o027)
     assert (request.cache_dir, request.cache_size) == (here / "d", 0)
@@ -73,7 +73,7 @@ def expected(request: Request, here: Path) -> None:
 
 
 def test_every_option_as_an_option_of_its_own_and_in_o(here: Path) -> None:
-    assert set(EXPLICIT) | {"at"} == {*VALUES, *FLAGS}
+    assert set(EXPLICIT) | {"at"} == {*VALUE_OPTIONS, *FLAG_OPTIONS}
     words = [word for name, value in EXPLICIT.items() for word in (f"--{name.replace('_', '-')}", value) if word]
     expected(asked(*words), here)
     options = [f"{name}={value}" if value else name for name, value in EXPLICIT.items()]
@@ -83,7 +83,7 @@ def test_every_option_as_an_option_of_its_own_and_in_o(here: Path) -> None:
 
 def test_the_state_may_be_named_in_o() -> None:
     context = mount.make_context("mount", ["-o", "ro,at=2026-11-20", "bucket1", "mnt"])
-    assert mountcli.request(context).at == "2026-11-20"
+    assert mount_options.build_request(context).at == "2026-11-20"
 
 
 def test_what_is_said_outright_wins_wherever_it_stands() -> None:

@@ -47,11 +47,11 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def holding(count: int) -> InodeTree:
     """A tree of which the kernel holds so many names, and should hold ten."""
     names = [f"{number:03}" for number in range(count)]
-    tree = InodeTree(SingleState(FakeTree(entry_for(name, 1) for name in names), lambda info: "own"), most=MOST)
+    tree = InodeTree(SingleState(FakeTree(entry_for(name, 1) for name in names), lambda info: "own"), dentry_limit=MOST)
     for name in names:
-        found = tree.find(tree.shown.root, name)
+        found = tree.find(tree.contents.root, name)
         assert found is not None
-        tree.hold(tree.shown.root, found)
+        tree.add_lookup(tree.contents.root, found)
     return tree
 
 
@@ -66,19 +66,19 @@ def run(act: Callable[[], Awaitable[None]]) -> None:
     trio.run(main)
 
 
-async def quiet(letting_go: DentryInvalidation) -> None:
+async def quiet(invalidation: DentryInvalidation) -> None:
     """Wait until no thread is at work."""
-    while letting_go._turn.locked():
+    while invalidation._thread_running.locked():
         await trio.sleep(0.001)
 
 
 def test_while_there_are_few_nothing_goes(kernel: Kernel) -> None:
     async def act() -> None:
-        letting_go = DentryInvalidation(holding(MOST))
-        await letting_go.before_listing()
-        letting_go.during_listing()
-        letting_go.soon()
-        await quiet(letting_go)
+        invalidation = DentryInvalidation(holding(MOST))
+        await invalidation.before_listing()
+        invalidation.during_listing()
+        invalidation.in_background()
+        await quiet(invalidation)
         assert kernel.gone == []
 
     run(act)
@@ -101,19 +101,19 @@ def test_what_the_kernel_does_not_know_is_passed_over_and_a_mount_that_has_ended
 def test_who_opens_a_directory_does_not_wait_long_and_the_rest_goes_by_itself(kernel: Kernel) -> None:
     async def act() -> None:
         tree = holding(35)
-        letting_go = DentryInvalidation(tree)
+        invalidation = DentryInvalidation(tree)
         kernel.go.clear()
-        await letting_go.before_listing()
+        await invalidation.before_listing()
         assert kernel.gone == []
-        for found in tree.shown.children(tree.shown.root)[:5]:  # and again
-            tree.forget(tree.number(tree.shown.root, found.name), 1)
-            tree.hold(tree.shown.root, found)
-        await letting_go.before_listing()
+        for found in tree.contents.children(tree.contents.root)[:5]:  # and again
+            tree.forget(tree.inode(tree.contents.root, found.name), 1)
+            tree.add_lookup(tree.contents.root, found)
+        await invalidation.before_listing()
         assert kernel.gone == [], "one thread at a time, and nobody waits for another's"
         kernel.go.set()
-        await quiet(letting_go)
+        await quiet(invalidation)
         assert kernel.gone == names(*range(25))
-        await letting_go.before_listing()
+        await invalidation.before_listing()
         assert kernel.gone == names(*range(30)), "what had no turn is not forgotten"
 
     run(act)
@@ -122,9 +122,9 @@ def test_who_opens_a_directory_does_not_wait_long_and_the_rest_goes_by_itself(ke
 def test_during_a_listing_names_go_only_when_there_are_far_too_many(kernel: Kernel) -> None:
     async def act() -> None:
         for count, gone in ((2 * MOST, 0), (2 * MOST + 1, MOST + 1)):
-            letting_go = DentryInvalidation(holding(count))
-            letting_go.during_listing()
-            await quiet(letting_go)
+            invalidation = DentryInvalidation(holding(count))
+            invalidation.during_listing()
+            await quiet(invalidation)
             assert kernel.gone == names(*range(gone))
 
     run(act)
@@ -132,9 +132,9 @@ def test_during_a_listing_names_go_only_when_there_are_far_too_many(kernel: Kern
 
 def test_names_that_are_looked_up_one_by_one_push_out_the_oldest(kernel: Kernel) -> None:
     async def act() -> None:
-        letting_go = DentryInvalidation(holding(MOST + 1))
-        letting_go.soon()
-        await quiet(letting_go)
+        invalidation = DentryInvalidation(holding(MOST + 1))
+        invalidation.in_background()
+        await quiet(invalidation)
         assert kernel.gone == names(*range(MOST // 2))
 
     run(act)
@@ -142,18 +142,18 @@ def test_names_that_are_looked_up_one_by_one_push_out_the_oldest(kernel: Kernel)
 
 def test_at_the_end_no_more_go_and_it_is_waited_for_the_one_that_is_on_its_way(kernel: Kernel) -> None:
     async def act() -> None:
-        letting_go = DentryInvalidation(holding(35))
+        invalidation = DentryInvalidation(holding(35))
         kernel.go.clear()
-        letting_go.soon()
+        invalidation.in_background()
         assert kernel.begun.wait(10)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(letting_go.end)
+            nursery.start_soon(invalidation.stop)
             await trio.sleep(0.05)
             kernel.go.set()
-        assert not letting_go._turn.locked()
+        assert not invalidation._thread_running.locked()
         assert kernel.gone == names(0)
-        await letting_go.before_listing()
-        letting_go.soon()
+        await invalidation.before_listing()
+        invalidation.in_background()
         assert kernel.gone == names(0)
 
     run(act)
@@ -161,12 +161,12 @@ def test_at_the_end_no_more_go_and_it_is_waited_for_the_one_that_is_on_its_way(k
 
 def test_the_end_does_not_wait_for_ever(kernel: Kernel) -> None:
     async def act() -> None:
-        letting_go = DentryInvalidation(holding(35))
+        invalidation = DentryInvalidation(holding(35))
         kernel.go.clear()
-        letting_go.soon()
+        invalidation.in_background()
         assert kernel.begun.wait(10)
-        await letting_go.end()
-        assert letting_go._turn.locked()
+        await invalidation.stop()
+        assert invalidation._thread_running.locked()
         kernel.go.set()
 
     run(act)
@@ -174,8 +174,8 @@ def test_the_end_does_not_wait_for_ever(kernel: Kernel) -> None:
 
 def test_who_waited_may_be_gone_when_the_thread_ends(kernel: Kernel) -> None:
     kernel.go.clear()
-    letting_go = DentryInvalidation(holding(35))
-    run(letting_go.before_listing)
+    invalidation = DentryInvalidation(holding(35))
+    run(invalidation.before_listing)
     kernel.go.set()
-    while letting_go._turn.locked():
+    while invalidation._thread_running.locked():
         kernel.go.wait(0.001)

@@ -16,12 +16,12 @@ import pytest
 import trio
 
 from rwm.errors import AccessDenied, NotFound
-from rwmfs.fuse.attributes import FOREVER
+from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT
 from rwmfs.fuse.invalidation import DentryInvalidation
 from rwmfs.fuse.operations import Operations
 from rwmfs.tree.contents import SingleState
-from rwmfs.tree.inodes import HASHED, ROOT_INODE, InodeTree
-from rwmfs.tree.scratch import SCRATCH_INODE, Scratch
+from rwmfs.tree.inodes import FIRST_HASHED_INODE, ROOT_INODE, InodeTree
+from rwmfs.tree.locks_dir import LOCKS_INODE, LocksDirs
 from tests.unit.fakes import STATE_ID, fake_reader, fake_state, version_of
 
 CONTEXT: Any = SimpleNamespace(uid=0, gid=0, pid=1, umask=0o022)
@@ -41,8 +41,8 @@ class Mounted:
     def __init__(self, nursery: trio.Nursery, files: dict[str, bytes]) -> None:
         state, self.bucket = fake_state(files)
         self.tree = InodeTree(SingleState(state, lambda info: "verified"))
-        self.scratch = Scratch(max_bytes=100_000, max_files=5)
-        self.ops = Operations(self.tree, self.scratch, fake_reader(self.bucket, nursery))
+        self.locks_dirs = LocksDirs(max_bytes=100_000, max_files=5)
+        self.ops = Operations(self.tree, self.locks_dirs, fake_reader(self.bucket, nursery))
 
     async def lookup(self, path: str) -> pyfuse3.EntryAttributes:
         inode = ROOT_INODE
@@ -89,8 +89,8 @@ async def test_attributes_of_a_file(fs: Mounted) -> None:
     assert attributes.st_mtime_ns == 1_700_000_000_000_000_000
     assert (attributes.st_uid, attributes.st_gid) == (os.getuid(), os.getgid())
     assert attributes.st_nlink == 1
-    assert attributes.st_ino >= HASHED
-    assert attributes.entry_timeout == attributes.attr_timeout == FOREVER
+    assert attributes.st_ino >= FIRST_HASHED_INODE
+    assert attributes.entry_timeout == attributes.attr_timeout == IMMUTABLE_TIMEOUT
     again = await fs.ops.getattr(attributes.st_ino, CONTEXT)
     assert again.__getstate__() == attributes.__getstate__()
 
@@ -104,7 +104,7 @@ async def test_attributes_of_directories(fs: Mounted) -> None:
     assert root.st_ino == ROOT_INODE
     locks = await fs.lookup("locks")
     assert locks.st_mode == stat.S_IFDIR | 0o700
-    assert (locks.st_ino, locks.entry_timeout, locks.attr_timeout) == (SCRATCH_INODE, 0, 0)
+    assert (locks.st_ino, locks.entry_timeout, locks.attr_timeout) == (LOCKS_INODE, 0, 0)
 
 
 @mounted
@@ -113,10 +113,10 @@ async def test_what_does_not_exist(fs: Mounted) -> None:
     for parent, name in [(ROOT_INODE, b"no"), (data, b"no"), (ROOT_INODE, b"\xff\xfe"), (ROOT_INODE, b"..")]:
         absent = await fs.ops.lookup(parent, name, CONTEXT)
         assert absent.st_ino == 0, "the kernel makes ENOENT of it, and remembers"
-        assert absent.entry_timeout == FOREVER
-    await refused(errno.ENOENT, fs.ops.lookup(SCRATCH_INODE, b"left-behind", CONTEXT))
+        assert absent.entry_timeout == IMMUTABLE_TIMEOUT
+    await refused(errno.ENOENT, fs.ops.lookup(LOCKS_INODE, b"left-behind", CONTEXT))
     await refused(errno.ENOTDIR, fs.ops.lookup(await fs.inode("config"), b"x", CONTEXT))
-    await refused(errno.ESTALE, fs.ops.getattr(HASHED + 5, CONTEXT))
+    await refused(errno.ESTALE, fs.ops.getattr(FIRST_HASHED_INODE + 5, CONTEXT))
     await refused(errno.EINVAL, fs.ops.readlink(await fs.inode("config"), CONTEXT))
     await refused(errno.EINVAL, fs.ops.open(data, os.O_RDONLY, CONTEXT))
 
@@ -181,7 +181,7 @@ async def test_everything_outside_locks_is_read_only(fs: Mounted) -> None:
         await refused(errno.EROFS, fs.ops.unlink(parent, b"config", CONTEXT))
         await refused(errno.EROFS, fs.ops.rmdir(parent, b"data", CONTEXT))
         await refused(errno.EROFS, fs.ops.rename(parent, b"config", parent, b"x", 0, CONTEXT))
-        await refused(errno.EROFS, fs.ops.rename(parent, b"config", SCRATCH_INODE, b"x", 0, CONTEXT))
+        await refused(errno.EROFS, fs.ops.rename(parent, b"config", LOCKS_INODE, b"x", 0, CONTEXT))
     assert fs.bucket.requests == []
 
 
@@ -192,16 +192,16 @@ def fields(**set_to: bool) -> Any:
 
 @mounted
 async def test_a_lock_from_birth_to_end(fs: Mounted) -> None:
-    opened, attributes = await fs.ops.create(SCRATCH_INODE, b"abc-tmp-1", 0o666, os.O_RDWR, CONTEXT)
+    opened, attributes = await fs.ops.create(LOCKS_INODE, b"abc-tmp-1", 0o666, os.O_RDWR, CONTEXT)
     inode = attributes.st_ino
     assert attributes.st_mode == stat.S_IFREG | 0o644
     assert not opened.keep_cache
     assert await fs.ops.write(opened.fh, 0, b"lock") == 4
     await fs.ops.fsync(opened.fh, datasync=True)
-    await fs.ops.fsyncdir(await fs.ops.opendir(SCRATCH_INODE, CONTEXT), datasync=True)
+    await fs.ops.fsyncdir(await fs.ops.opendir(LOCKS_INODE, CONTEXT), datasync=True)
     await fs.ops.flush(opened.fh)
     await fs.ops.release(opened.fh)
-    await fs.ops.rename(SCRATCH_INODE, b"abc-tmp-1", SCRATCH_INODE, b"abc", 0, CONTEXT)
+    await fs.ops.rename(LOCKS_INODE, b"abc-tmp-1", LOCKS_INODE, b"abc", 0, CONTEXT)
     wish = pyfuse3.EntryAttributes()
     wish.st_mode, wish.st_mtime_ns, wish.st_atime_ns = 0o400, 5_000_000_000, 4_000_000_000
     after = await fs.ops.setattr(inode, wish, fields(mode=True, mtime=True, atime=True), None, CONTEXT)
@@ -211,65 +211,63 @@ async def test_a_lock_from_birth_to_end(fs: Mounted) -> None:
     again = await fs.ops.open(inode, os.O_RDONLY, CONTEXT)
     assert await fs.ops.read(again.fh, 0, 100) == b"lock"
     await fs.ops.release(again.fh)
-    await fs.ops.unlink(SCRATCH_INODE, b"abc", CONTEXT)
-    await refused(errno.ENOENT, fs.ops.lookup(SCRATCH_INODE, b"abc", CONTEXT))
+    await fs.ops.unlink(LOCKS_INODE, b"abc", CONTEXT)
+    await refused(errno.ENOENT, fs.ops.lookup(LOCKS_INODE, b"abc", CONTEXT))
     assert (await fs.ops.getattr(inode, CONTEXT)).st_nlink == 0, "the kernel still holds it"
     await fs.ops.forget([(inode, 2)])
-    assert len(fs.scratch) == 0
+    assert len(fs.locks_dirs) == 0
 
 
 @mounted
 async def test_the_limits_of_locks(fs: Mounted) -> None:
-    opened, attributes = await fs.ops.create(SCRATCH_INODE, b"a", 0o600, os.O_RDWR, CONTEXT)
-    await refused(errno.EEXIST, fs.ops.create(SCRATCH_INODE, b"a", 0o600, os.O_RDWR, CONTEXT))
+    opened, attributes = await fs.ops.create(LOCKS_INODE, b"a", 0o600, os.O_RDWR, CONTEXT)
+    await refused(errno.EEXIST, fs.ops.create(LOCKS_INODE, b"a", 0o600, os.O_RDWR, CONTEXT))
     await refused(errno.ENOSPC, fs.ops.write(opened.fh, 100_000, b"x"))
     wish = pyfuse3.EntryAttributes()
     wish.st_size, wish.st_uid = 3, 4711
     assert (await fs.ops.setattr(attributes.st_ino, wish, fields(size=True), None, CONTEXT)).st_size == 3
     await refused(errno.EPERM, fs.ops.setattr(attributes.st_ino, wish, fields(uid=True), None, CONTEXT))
-    await refused(errno.EPERM, fs.ops.setattr(SCRATCH_INODE, wish, fields(mode=True), None, CONTEXT))
+    await refused(errno.EPERM, fs.ops.setattr(LOCKS_INODE, wish, fields(mode=True), None, CONTEXT))
     await fs.ops.open(attributes.st_ino, os.O_WRONLY | os.O_TRUNC, CONTEXT)
     assert (await fs.ops.getattr(attributes.st_ino, CONTEXT)).st_size == 0
     for call in (
-        fs.ops.mkdir(SCRATCH_INODE, b"d", 0o700, CONTEXT),
-        fs.ops.symlink(SCRATCH_INODE, b"l", b"t", CONTEXT),
-        fs.ops.link(attributes.st_ino, SCRATCH_INODE, b"l", CONTEXT),
+        fs.ops.mkdir(LOCKS_INODE, b"d", 0o700, CONTEXT),
+        fs.ops.symlink(LOCKS_INODE, b"l", b"t", CONTEXT),
+        fs.ops.link(attributes.st_ino, LOCKS_INODE, b"l", CONTEXT),
     ):
         await refused(errno.EPERM, call)
     await refused(errno.ENOTSUP, fs.ops.setxattr(attributes.st_ino, b"user.x", b"y", CONTEXT))
-    await refused(errno.EROFS, fs.ops.rename(SCRATCH_INODE, b"a", ROOT_INODE, b"a", 0, CONTEXT))
+    await refused(errno.EROFS, fs.ops.rename(LOCKS_INODE, b"a", ROOT_INODE, b"a", 0, CONTEXT))
     exchange = pyfuse3.RENAME_EXCHANGE
-    await refused(errno.EINVAL, fs.ops.rename(SCRATCH_INODE, b"a", SCRATCH_INODE, b"b", exchange, CONTEXT))
-    await fs.ops.create(SCRATCH_INODE, b"b", 0o600, os.O_RDWR, CONTEXT)
+    await refused(errno.EINVAL, fs.ops.rename(LOCKS_INODE, b"a", LOCKS_INODE, b"b", exchange, CONTEXT))
+    await fs.ops.create(LOCKS_INODE, b"b", 0o600, os.O_RDWR, CONTEXT)
     keep = pyfuse3.RENAME_NOREPLACE
-    await refused(errno.EEXIST, fs.ops.rename(SCRATCH_INODE, b"a", SCRATCH_INODE, b"b", keep, CONTEXT))
-    assert await fs.ops.access(SCRATCH_INODE, os.W_OK, CONTEXT)
+    await refused(errno.EEXIST, fs.ops.rename(LOCKS_INODE, b"a", LOCKS_INODE, b"b", keep, CONTEXT))
+    assert await fs.ops.access(LOCKS_INODE, os.W_OK, CONTEXT)
     assert await fs.ops.access(attributes.st_ino, os.W_OK, CONTEXT)
 
 
 @mounted
-async def test_names_are_let_go_of_when_one_is_looked_up_and_before_and_during_a_listing(fs: Mounted) -> None:
-    done: list[str] = []
+async def test_dentries_are_invalidated_by_a_lookup_and_before_and_during_a_listing(fs: Mounted) -> None:
+    calls: list[str] = []
 
-    class Taken(DentryInvalidation):
-        """Takes down what it is asked."""
-
+    class RecordedInvalidation(DentryInvalidation):
         async def before_listing(self) -> None:
-            done.append("before")
+            calls.append("before_listing")
 
         def during_listing(self) -> None:
-            done.append("during")
+            calls.append("during_listing")
 
-        def soon(self) -> None:
-            done.append("soon")
+        def in_background(self) -> None:
+            calls.append("in_background")
 
-    fs.ops.letting_go = Taken(fs.tree)
+    fs.ops.dentry_invalidation = RecordedInvalidation(fs.tree)
     await fs.ops.lookup(ROOT_INODE, b"config", CONTEXT)
-    assert done == ["soon"]
+    assert calls == ["in_background"]
     handle = await fs.ops.opendir(ROOT_INODE, CONTEXT)
-    assert done == ["soon", "before"]
-    await fs.ops.readdir(handle, len(FILES) + 1, None)  # type: ignore[arg-type]  # from its end on: nothing to say
-    assert done == ["soon", "before", "during"]
+    assert calls == ["in_background", "before_listing"]
+    await fs.ops.readdir(handle, len(FILES) + 1, None)  # type: ignore[arg-type]  # beyond the end: no reply
+    assert calls == ["in_background", "before_listing", "during_listing"]
 
 
 @mounted
@@ -283,14 +281,14 @@ async def test_extended_attributes(fs: Mounted) -> None:
         (config, b"user.other"),
         (await fs.inode("data"), b"user.rwm.etag"),
         (ROOT_INODE, b"user.rwm.etag"),
-        (SCRATCH_INODE, b"user.rwm.etag"),
+        (LOCKS_INODE, b"user.rwm.etag"),
     ]:
         await refused(errno.ENODATA, fs.ops.getxattr(inode, name, CONTEXT))
 
 
 @mounted
 async def test_there_are_no_access_lists_and_labels_so_that_ls_does_not_ask_for_those_of_each_file(fs: Mounted) -> None:
-    for inode in (await fs.inode("config"), ROOT_INODE, SCRATCH_INODE):
+    for inode in (await fs.inode("config"), ROOT_INODE, LOCKS_INODE):
         for name in (b"system.posix_acl_access", b"security.selinux", b"security.capability", b"trusted.x"):
             await refused(errno.EOPNOTSUPP, fs.ops.getxattr(inode, name, CONTEXT))
 
@@ -368,12 +366,12 @@ def test_listing_locks(replies: Callable[[int], list[tuple[str, int, int]]]) -> 
     @mounted
     async def test(fs: Mounted) -> None:
         for name in (b"a", b"b", b"c"):
-            await fs.ops.create(SCRATCH_INODE, name, 0o600, os.O_RDWR, CONTEXT)
-        handle = await fs.ops.opendir(SCRATCH_INODE, CONTEXT)
+            await fs.ops.create(LOCKS_INODE, name, 0o600, os.O_RDWR, CONTEXT)
+        handle = await fs.ops.opendir(LOCKS_INODE, CONTEXT)
         entries = replies(2)
         await fs.ops.readdir(handle, 0, token)
         assert [name for name, _, _ in entries] == ["a", "b"]
-        await fs.ops.unlink(SCRATCH_INODE, b"a", CONTEXT)
+        await fs.ops.unlink(LOCKS_INODE, b"a", CONTEXT)
         position = entries[-1][2]
         entries = replies(2)
         await fs.ops.readdir(handle, position, token)
@@ -384,5 +382,5 @@ def test_listing_locks(replies: Callable[[int], list[tuple[str, int, int]]]) -> 
 
 @mounted
 async def test_forgetting_what_is_not_held_ends_nothing(fs: Mounted) -> None:
-    await fs.ops.forget([(HASHED + 1, 1), (77, 1), (ROOT_INODE, 1), (SCRATCH_INODE, 1)])
+    await fs.ops.forget([(FIRST_HASHED_INODE + 1, 1), (77, 1), (ROOT_INODE, 1), (LOCKS_INODE, 1)])
     assert (await fs.lookup("config")).st_size == 13

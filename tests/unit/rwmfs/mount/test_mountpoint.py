@@ -42,7 +42,7 @@ def test_a_dead_mount_of_somebody_else_is_left_alone(
 ) -> None:
     monkeypatch.setattr(mountpoint, "is_dead", dead)
     mountinfo.write_text(f"40 28 0:36 / {tmp_path} rw,nosuid - fuse.sshfs host:/dir rw\n")
-    with pytest.raises(MountError, match=r"dead: the process behind fuse\.sshfs is gone"):
+    with pytest.raises(MountError, match=r"dead: the process of the fuse\.sshfs mount there has ended"):
         mountpoint.prepare_mountpoint(tmp_path)
     with pytest.raises(MountError, match=r"fuse\.sshfs is mounted at .*, not rwmfs"):
         mountpoint.unmount(tmp_path)
@@ -69,7 +69,7 @@ def test_what_fusermount_says(
 
 def test_a_place_that_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(MountError, match="not yours to write"):
+    with pytest.raises(MountError, match="not writable for you"):
         mountpoint.prepare_mountpoint(tmp_path)
 
 

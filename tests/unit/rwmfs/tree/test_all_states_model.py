@@ -16,9 +16,9 @@ from rwm.model import Entry, StateInfo
 from rwm.names import hidden_keys
 from rwm.times import iso
 from rwmfs.fuse.operations import Operations
-from rwmfs.tree.browse import Browse
+from rwmfs.tree.all_states import AllStates
 from rwmfs.tree.inodes import InodeTree
-from rwmfs.tree.scratch import Scratch
+from rwmfs.tree.locks_dir import LocksDirs
 from tests.unit.fakes import fake_reader
 from tests.unit.kernel import Kernel
 from tests.unit.states import BUCKET, state
@@ -103,12 +103,14 @@ def test_what_is_shown_is_what_is_recorded(steps: list[Step], small: bool) -> No
 
     async def run(directory: Path, patch: pytest.MonkeyPatch) -> None:
         if small:
-            patch.setattr("rwmfs.tree.browse.TREES", 1)
+            patch.setattr("rwmfs.tree.all_states.CACHED_TREES", 1)
         with Index.open(directory / "index") as writer, Index.open(directory / "index", readonly=True) as index:
             async with trio.open_nursery() as nursery:
                 reader = fake_reader(Bucket(), nursery)
                 kernel, model = (
-                    Kernel(Operations(InodeTree(Browse(index, BUCKET, pause=0)), Scratch(), reader), patch),
+                    Kernel(
+                        Operations(InodeTree(AllStates(index, BUCKET, refresh_interval=0)), LocksDirs(), reader), patch
+                    ),
                     Model(),
                 )
                 for step in steps:

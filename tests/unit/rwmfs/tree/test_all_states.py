@@ -16,12 +16,13 @@ import trio
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import Index
 from rwm.model import RecordedState, StateInfo
-from rwmfs.fuse.attributes import FOREVER, LIVE
+from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT, LIVE_TIMEOUT
 from rwmfs.fuse.operations import Operations
-from rwmfs.tree.browse import HIDDEN, HIDDEN_MAX, IDS, TIMES, TREES, Browse, Recorded, hidden_text, times
-from rwmfs.tree.contents import Link, Text
+from rwmfs.tree.all_states import CACHED_TREES, HIDDEN, HIDDEN_KEYS_SIZE, IDS, TIMES, AllStates, hidden_keys_text
+from rwmfs.tree.contents import GeneratedFile, Symlink
 from rwmfs.tree.inodes import InodeTree
-from rwmfs.tree.scratch import Scratch
+from rwmfs.tree.locks_dir import LocksDirs
+from rwmfs.tree.state_catalog import StateCatalog, time_names
 from tests.unit.fakes import FakeBucket, fake_reader
 from tests.unit.kernel import CONTEXT, Kernel
 from tests.unit.states import BUCKET, entry, listed, put, state
@@ -38,33 +39,36 @@ def info(state_id: str, second: int = 5) -> StateInfo:
 
 def test_a_time_names_the_first_state_of_its_second_and_others_have_their_ids_too() -> None:
     one, two, later = info("a" * 64), info("b" * 64), info("c" * 64, 6)
-    names = times([one, two, later], {one.id: 5000, two.id: 5001, later.id: 6000})
+    names = time_names([one, two, later], {one.id: 5000, two.id: 5001, later.id: 6000})
     assert names == {TIME: one, f"{TIME}-bbbbbbbbbbbb": two, "1970-01-01T00:00:06Z": later}
 
 
 def test_a_time_never_names_another_state_because_one_was_forgotten() -> None:
     two = info("b" * 64)
-    assert times([two], {two.id: 5001}) == {f"{TIME}-bbbbbbbbbbbb": two}
+    assert time_names([two], {two.id: 5001}) == {f"{TIME}-bbbbbbbbbbbb": two}
 
 
 def test_ids_that_begin_alike_in_one_second_are_told_apart() -> None:
     one, two = info("b" * 64), info("b" * 12 + "c" * 52)
-    assert times([one, two], {one.id: 5001, two.id: 5002}) == {f"{TIME}-bbbbbbbbbbbb": one, f"{TIME}-{two.id}": two}
+    assert time_names([one, two], {one.id: 5001, two.id: 5002}) == {
+        f"{TIME}-bbbbbbbbbbbb": one,
+        f"{TIME}-{two.id}": two,
+    }
 
 
 def test_the_beginning_of_an_id() -> None:
     one, two, three = info("0" * 64), info("ab" * 32), info("ab" * 31 + "ff")
     states = [RecordedState(each, "own") for each in (one, two, three)]
-    recorded = Recorded(states, dict.fromkeys((one.id, two.id, three.id), 0), None)
-    assert recorded.beginning("0" * 8) == recorded.beginning("0" * 63) == one
-    assert recorded.beginning(two.id[:63]) == two
+    recorded = StateCatalog(states, dict.fromkeys((one.id, two.id, three.id), 0), None)
+    assert recorded.by_id_prefix("0" * 8) == recorded.by_id_prefix("0" * 63) == one
+    assert recorded.by_id_prefix(two.id[:63]) == two
     for text in ("0" * 7, "0" * 64, "ab" * 4, "1" * 8, "ABABABAB", "", "0000000g", "latest"):
-        assert recorded.beginning(text) is None
+        assert recorded.by_id_prefix(text) is None
 
 
 def test_what_was_forgotten_between_two_looks_is_not_there() -> None:
     one, two = info("a" * 64), info("b" * 64, 6)
-    recorded = Recorded([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, latest=two)
+    recorded = StateCatalog([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, latest=two)
     assert (recorded.ids, recorded.newest, recorded.latest) == ([one.id], one, None)
 
 
@@ -72,8 +76,8 @@ def test_what_was_forgotten_between_two_looks_is_not_there() -> None:
 
 
 def test_hidden_keys_are_one_a_line_sorted_and_harmless_on_a_terminal() -> None:
-    assert hidden_text(["b//x", "a\nb/..", "\x1b[31m/.."], "f" * 64).decode() == "\\x1b[31m/..\na\\nb/..\nb//x\n"
-    assert hidden_text([], "f" * 64) == b""
+    assert hidden_keys_text(["b//x", "a\nb/..", "\x1b[31m/.."], "f" * 64).decode() == "\\x1b[31m/..\na\\nb/..\nb//x\n"
+    assert hidden_keys_text([], "f" * 64) == b""
 
 
 def test_a_list_of_hidden_keys_is_bounded_and_says_so() -> None:
@@ -84,8 +88,8 @@ def test_a_list_of_hidden_keys_is_bounded_and_says_so() -> None:
         for read in range(10_000_000):
             yield f"{read:0500}//"
 
-    text = hidden_text(keys(), "f" * 64)
-    assert HIDDEN_MAX <= len(text) < HIDDEN_MAX + 2000
+    text = hidden_keys_text(keys(), "f" * 64)
+    assert HIDDEN_KEYS_SIZE <= len(text) < HIDDEN_KEYS_SIZE + 2000
     assert text.endswith(b"\n... and more: rwm state show --hidden ffffffffffff\n")
     assert read < 3000
 
@@ -93,34 +97,34 @@ def test_a_list_of_hidden_keys_is_bounded_and_says_so() -> None:
 # --- through the handlers ----------------------------------------------------------------------------
 
 
-class Browsed:
+class MountOfAllStates:
     """Operations over an index that another process writes to."""
 
     def __init__(self, path: Path, nursery: trio.Nursery, patch: pytest.MonkeyPatch) -> None:
         self.other = Index.open(path)
         self.index = Index.open(path, readonly=True)
         self.bucket = FakeBucket(lambda key: b"x")
-        self.browse = Browse(self.index, BUCKET, pause=0)
-        self.scratch = Scratch(max_bytes=100, max_files=5)
+        self.browse = AllStates(self.index, BUCKET, refresh_interval=0)
+        self.locks_dirs = LocksDirs(max_bytes=100, max_files=5)
         reader = fake_reader(self.bucket, nursery)
-        self.ops = Operations(InodeTree(self.browse), self.scratch, reader)
+        self.ops = Operations(InodeTree(self.browse), self.locks_dirs, reader)
         self.kernel = Kernel(self.ops, patch)
 
     def put(self, second: int, **contents: str) -> StateInfo:
         return put(self.other, second, contents)
 
 
-Test = Callable[[Browsed], Coroutine[Any, Any, None]]
+Test = Callable[[MountOfAllStates], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
 def browsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Test], None]:
-    """Run a test with a Browsed of its own."""
+    """Run a test with a MountOfAllStates of its own."""
 
     def run(test: Test) -> None:
         async def main() -> None:
             async with trio.open_nursery() as nursery:
-                fs = Browsed(tmp_path / "index.sqlite", nursery, monkeypatch)
+                fs = MountOfAllStates(tmp_path / "index.sqlite", nursery, monkeypatch)
                 with fs.other, fs.index:
                     await test(fs)
 
@@ -138,7 +142,7 @@ async def fails(code: int, call: Awaitable[object]) -> None:
 
 
 def test_states_appear_and_disappear(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         assert await fs.kernel.names("") == [".rwm", "ids", "times"]
         one = fs.put(5, config="v1")
         two = fs.put(7, config="v1", a="v1")
@@ -161,7 +165,7 @@ def test_states_appear_and_disappear(browsed: Callable[[Test], None]) -> None:
 
 
 def test_another_buckets_states_are_not_there(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         put(fs.other, 5, {"config": "v1"}, bucket="another")
         assert await fs.kernel.names("ids") == []
         await fails(errno.ENOENT, fs.kernel.lookup("latest"))
@@ -170,7 +174,7 @@ def test_another_buckets_states_are_not_there(browsed: Callable[[Test], None]) -
 
 
 def test_latest_and_times_pass_over_states_in_doubt(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one, two = fs.put(5, config="v1"), fs.put(6, config="v2")
         fs.other.ledger.judge({two.id: "contradicted"}, 1)
         assert await fs.kernel.readlink("latest") == f"ids/{one.id}"
@@ -186,7 +190,7 @@ def test_latest_and_times_pass_over_states_in_doubt(browsed: Callable[[Test], No
 
 
 def test_the_beginning_of_an_id_is_a_link_that_is_not_listed(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, config="v1")
         assert await fs.kernel.readlink(f"ids/{one.id[:8]}") == one.id
         assert await fs.kernel.names("ids") == [one.id]
@@ -196,16 +200,16 @@ def test_the_beginning_of_an_id_is_a_link_that_is_not_listed(browsed: Callable[[
 
 
 def test_how_long_the_kernel_may_believe_it(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"data": "v1"})
         for path in ("", "ids", "times", "latest", f"times/{TIME}", f"ids/{one.id}", f".rwm/hidden/{one.id}"):
             attributes = await fs.kernel.lookup(path)
-            assert (attributes.entry_timeout, attributes.attr_timeout) == (LIVE, LIVE), path
+            assert (attributes.entry_timeout, attributes.attr_timeout) == (LIVE_TIMEOUT, LIVE_TIMEOUT), path
             again = await fs.ops.getattr(attributes.st_ino, CONTEXT)
             assert again.__getstate__() == attributes.__getstate__(), path
         file = await fs.kernel.lookup(f"ids/{one.id}/data")
-        assert (file.entry_timeout, file.attr_timeout) == (FOREVER, FOREVER)
-        for path, lifetime in (("ids", LIVE), ("times", LIVE), (f"ids/{one.id}", FOREVER)):
+        assert (file.entry_timeout, file.attr_timeout) == (IMMUTABLE_TIMEOUT, IMMUTABLE_TIMEOUT)
+        for path, lifetime in (("ids", LIVE_TIMEOUT), ("times", LIVE_TIMEOUT), (f"ids/{one.id}", IMMUTABLE_TIMEOUT)):
             inode = (await fs.kernel.lookup(path)).st_ino
             assert (await fs.ops.lookup(inode, b"nothing", CONTEXT)).entry_timeout == lifetime
 
@@ -213,7 +217,7 @@ def test_how_long_the_kernel_may_believe_it(browsed: Callable[[Test], None]) -> 
 
 
 def test_attributes_above_the_states(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one, two = fs.put(5, config="v1"), fs.put(6, config="v1")
         root = await fs.kernel.lookup("")
         assert (root.st_mode, root.st_mtime_ns) == (stat.S_IFDIR | 0o555, 6 * 10**9)
@@ -232,7 +236,7 @@ def test_attributes_above_the_states(browsed: Callable[[Test], None]) -> None:
 
 
 def test_what_is_known_of_a_state(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"data": "v1"})
         expected = {"user.rwm.state_id": one.id, "user.rwm.captured_at": TIME, "user.rwm.trust": "own"}
         assert await fs.kernel.xattrs(f"ids/{one.id}") == expected
@@ -247,7 +251,7 @@ def test_what_is_known_of_a_state(browsed: Callable[[Test], None]) -> None:
 
 
 def test_hidden_keys_of_a_state(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"a//b": "v1", "x/..": "v1", "y": "v1", "y/z": "v1", "config": "v1"})
         assert await fs.kernel.read(f".rwm/hidden/{one.id}") == b"a//b\nx/..\ny\n"
 
@@ -259,7 +263,7 @@ def test_a_state_that_somebody_looked_into_is_not_absent_when_it_is_forgotten(
 ) -> None:
     """It is not listed, and everything that leads to it is an error: restic takes ENOENT for an empty repository."""
 
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         contents = {"config": "v1", "data/a": "v1"}
         one, unseen = put(fs.other, 5, contents), put(fs.other, 6, contents)
         root, data, file = [(await fs.kernel.lookup(f"ids/{one.id}{path}")).st_ino for path in ("", "/data", "/data/a")]
@@ -289,11 +293,11 @@ def test_a_state_that_somebody_looked_into_is_not_absent_when_it_is_forgotten(
 
 
 def test_a_hidden_list_that_was_looked_up_before_its_state_was_forgotten(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"a//b": "v1"})
         text, link = await fs.kernel.lookup(f".rwm/hidden/{one.id}"), await fs.kernel.lookup("latest")
         found = fs.browse.child(HIDDEN, one.id)
-        assert isinstance(found, Text)
+        assert isinstance(found, GeneratedFile)
         fs.other.forget([one])
         await fails(errno.ESTALE, fs.ops.open(text.st_ino, 0, CONTEXT))
         await fails(errno.ESTALE, fs.ops.readlink(link.st_ino, CONTEXT))
@@ -304,7 +308,7 @@ def test_a_hidden_list_that_was_looked_up_before_its_state_was_forgotten(browsed
 
 
 def test_each_state_has_locks_of_its_own_and_all_share_the_room(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in (5, 6)]
         locks = [(await fs.kernel.lookup(f"ids/{info.id}/locks")).st_ino for info in states]
         assert len(set(locks)) == 2
@@ -328,7 +332,7 @@ def test_each_state_has_locks_of_its_own_and_all_share_the_room(browsed: Callabl
 
 
 def test_a_listing_goes_on_as_it_began_and_is_anew_from_its_start(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in range(5, 12)]
         handle = await fs.ops.opendir((await fs.kernel.lookup("times")).st_ino, CONTEXT)
         first = await fs.kernel.piece(handle, 0)
@@ -347,7 +351,7 @@ def test_a_damaged_index_is_an_input_output_error_and_the_log_says_so(
     def damaged() -> int:
         raise IndexDamaged("index here: database disk image is malformed")
 
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         monkeypatch.setattr(fs.index, "changes", damaged)
         await fails(errno.EIO, fs.kernel.lookup("ids"))
 
@@ -362,7 +366,7 @@ def test_a_damaged_index_is_an_input_output_error_and_the_log_says_so(
 def test_the_list_of_states_is_read_only_after_a_change(
     browsed: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, config="v1")
         assert await fs.kernel.names("ids") == [one.id]
         with monkeypatch.context() as patch:
@@ -377,31 +381,31 @@ def test_the_list_of_states_is_read_only_after_a_change(
 
 def test_the_list_of_states_is_read_once_in_a_while_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("rwmfs.tree.browse.monotonic", lambda: now)
+    monkeypatch.setattr("rwmfs.tree.all_states.monotonic", lambda: now)
     with Index.open(tmp_path / "index") as other, Index.open(tmp_path / "index", readonly=True) as index:
-        browse = Browse(index, BUCKET)
+        browse = AllStates(index, BUCKET)
         one = put(other, 5, {"config": "v1"})
         for now, expected in ((100.9, []), (101.1, [one.id])):  # noqa: B007 - the clock
-            assert browse.recorded().ids == expected
+            assert browse.catalog().ids == expected
         two = put(other, 6, {"config": "v1"})
         for now, expected in ((102.0, [one.id]), (102.2, sorted([one.id, two.id]))):  # noqa: B007 - the clock
-            assert browse.recorded().ids == expected
+            assert browse.catalog().ids == expected
 
 
 def test_few_trees_are_kept_however_many_states_are_looked_into(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
-        for second in range(TREES + 10):
+    async def test(fs: MountOfAllStates) -> None:
+        for second in range(CACHED_TREES + 10):
             fs.put(second, **{"data/a": str(second)})
         for _ in range(2):
-            for name in fs.browse.recorded().ids:
+            for name in fs.browse.catalog().ids:
                 assert await fs.kernel.names(f"ids/{name}/data") == ["a"]
-                assert len(fs.browse._trees) <= TREES
+                assert len(fs.browse._trees) <= CACHED_TREES
 
     browsed(test)
 
 
 def test_a_listing_of_very_many_states_asks_the_index_once(browsed: Callable[[Test], None]) -> None:
-    async def test(fs: Browsed) -> None:
+    async def test(fs: MountOfAllStates) -> None:
         first = state(0, [entry("config")])
         fs.other.record(first, [entry("config")])
         for second in range(1, 2000):
@@ -409,11 +413,11 @@ def test_a_listing_of_very_many_states_asks_the_index_once(browsed: Callable[[Te
             assert fs.other.record_changes(info, first, [])
             first = info
         statements: list[str] = []
-        fs.browse.recorded()
+        fs.browse.catalog()
         fs.index._connection.set_trace_callback(statements.append)
         assert len(fs.browse.children(IDS, limit=10_000)) == 2000
         links = fs.browse.children(TIMES, limit=10_000)
-        assert len({link.target for link in links if isinstance(link, Link)}) == 2000
+        assert len({link.target for link in links if isinstance(link, Symlink)}) == 2000
         assert len(statements) == 2, statements
 
     browsed(test)

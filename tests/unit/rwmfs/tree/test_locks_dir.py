@@ -1,0 +1,168 @@
+"""The locks directory: POSIX as far as restic needs it, bounded."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwmfs.tree.locks_dir import LOCKS_INODE, LocksDirs, LocksError
+
+
+@contextmanager
+def refused(code: int) -> Iterator[None]:
+    with pytest.raises(LocksError) as caught:
+        yield
+    assert caught.value.errno == code
+
+
+def names(locks: LocksDirs, after: int = LOCKS_INODE) -> list[bytes]:
+    return [name for name, _ in locks.list(after)]
+
+
+def test_the_life_of_a_restic_lock() -> None:
+    locks = LocksDirs()
+    file = locks.create(b"abc-tmp-1", 0o600)
+    locks.open(file)
+    assert locks.write(file, 0, b"lock") == 4
+    locks.release(file)
+    locks.rename(b"abc-tmp-1", b"abc")
+    file.mode = 0o400
+    assert names(locks) == [b"abc"]
+    assert locks.read(locks.find(b"abc"), 0, 100) == b"lock"
+    locks.unlink(b"abc")
+    assert names(locks) == []
+    assert len(locks) == 0
+    assert locks.used_bytes == 0
+
+
+def test_errors() -> None:
+    locks = LocksDirs()
+    locks.create(b"a", 0o600)
+    locks.create(b"b", 0o600)
+    with refused(errno.EEXIST):
+        locks.create(b"a", 0o600)
+    with refused(errno.ENOENT):
+        locks.find(b"c")
+    with refused(errno.ENOENT):
+        locks.file(99)
+    with refused(errno.ENOENT):
+        locks.unlink(b"c")
+    with refused(errno.ENOENT):
+        locks.rename(b"c", b"d")
+    with refused(errno.EEXIST):
+        locks.rename(b"a", b"b", replace=False)
+    with refused(errno.ENAMETOOLONG):
+        locks.create(b"x" * 256, 0o600)
+    with refused(errno.ENAMETOOLONG):
+        locks.rename(b"a", b"x" * 256)
+    assert names(locks) == [b"a", b"b"]
+
+
+def test_rename_replaces() -> None:
+    locks = LocksDirs()
+    first, second = locks.create(b"a", 0o600), locks.create(b"b", 0o600)
+    locks.write(first, 0, b"first")
+    locks.write(second, 0, b"second")
+    locks.rename(b"a", b"b")
+    assert locks.find(b"b") is first
+    assert locks.used_bytes == 5
+    assert len(locks) == 1
+    locks.rename(b"b", b"b")
+    assert locks.find(b"b") is first
+
+
+def test_a_file_without_a_name_lives_as_long_as_somebody_holds_it() -> None:
+    locks = LocksDirs()
+    file = locks.create(b"a", 0o600)
+    locks.write(file, 0, b"data")
+    locks.add_lookup(file)
+    locks.open(file)
+    locks.unlink(b"a")
+    assert locks.read(locks.file(file.inode), 0, 9) == b"data"
+    locks.release(file)
+    assert file.inode in locks
+    locks.forget(file.inode, 1)
+    assert file.inode not in locks
+    assert locks.used_bytes == 0
+
+
+def test_a_number_is_used_once() -> None:
+    locks = LocksDirs()
+    first = locks.create(b"a", 0o600).inode
+    locks.unlink(b"a")
+    assert locks.create(b"a", 0o600).inode != first
+
+
+def test_directories_share_the_room_and_no_names() -> None:
+    locks = LocksDirs(max_bytes=10, max_files=3)
+    other = locks.make_directory().inode
+    assert other != LOCKS_INODE
+    one, two = locks.create(b"a", 0o600), locks.create(b"a", 0o600, directory=other)
+    assert len({one.inode, two.inode, other}) == 3
+    locks.write(one, 0, b"x" * 6)
+    with refused(errno.ENOSPC):
+        locks.write(two, 0, b"y" * 5)
+    locks.create(b"b", 0o600, directory=other)
+    with refused(errno.ENOSPC):
+        locks.create(b"b", 0o600)
+    locks.rename(b"b", b"c", other)
+    locks.unlink(b"a")
+    assert names(locks) == []
+    assert [name for name, _ in locks.list(0, other)] == [b"a", b"c"]
+    assert locks.find(b"a", other) is two
+    with refused(errno.ENOENT):
+        locks.find(b"a")
+    assert locks.directory(one.inode) is None
+
+
+def test_full() -> None:
+    locks = LocksDirs(max_bytes=10, max_files=2)
+    file = locks.create(b"a", 0o600)
+    locks.create(b"b", 0o600)
+    with refused(errno.ENOSPC):
+        locks.create(b"c", 0o600)
+    locks.write(file, 0, b"x" * 10)
+    with refused(errno.ENOSPC):
+        locks.write(file, 10, b"y")
+    with refused(errno.ENOSPC):
+        locks.write(file, 1 << 60, b"y")
+    assert locks.read(file, 0, 20) == b"x" * 10
+    locks.truncate(file, 3)
+    assert locks.write(file, 3, b"yy") == 2
+    assert locks.read(file, 0, 20) == b"xxxyy"
+
+
+def test_a_listing_goes_on_where_it_was_though_files_come_and_go() -> None:
+    locks = LocksDirs()
+    files = [locks.create(name, 0o600) for name in (b"a", b"b", b"c")]
+    position = locks.list(LOCKS_INODE)[1][1].inode
+    locks.unlink(b"a")
+    locks.create(b"d", 0o600)
+    locks.rename(b"c", b"0")
+    assert names(locks, position) == [b"0", b"d"]
+    assert files[2].inode > position
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["write", "resize"]), st.integers(0, 30), st.binary(max_size=8)), max_size=30)
+)
+def test_content_is_that_of_a_file(steps: list[tuple[str, int, bytes]]) -> None:
+    locks, model = LocksDirs(max_bytes=40), bytearray()
+    file = locks.create(b"a", 0o600)
+    for step, offset, data in steps:
+        if step == "write":
+            if data:
+                locks.write(file, offset, data)
+                model.extend(bytes(max(0, offset - len(model))))
+                model[offset : offset + len(data)] = data
+        else:
+            locks.truncate(file, offset)
+            model.extend(bytes(max(0, offset - len(model))))
+            del model[offset:]
+        assert locks.read(file, 0, 100) == bytes(model)
+        assert locks.used_bytes == len(model)
