@@ -191,7 +191,9 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
     for key, why in result.failures:
         console.warn(f"{key} is not restored: {why}")
     if result.hidden:
-        console.warn(f"{result.hidden} keys have no path: they are in {where}/{result.aside}, with keys.jsonl")
+        console.warn(
+            f"{result.hidden} keys have no path: they are in {where}/{result.hidden_directory}, with keys.jsonl"
+        )
     failures = [{"key": key, "why": why} for key, why in result.failures]
     if app.json:
         document = {"id": info.id, "target": where, "objects": result.objects, "bytes": result.bytes}

@@ -1,9 +1,11 @@
-"""Restore: a state made real again, in a directory or in another bucket.
+"""Restore: download a state into a directory, or copy it into another bucket.
 
 May import the shared words, ``s3``, ``index``, ``restic``.
-Begin reading at ``service.py``.
+Begin reading at ``directory.py``; ``bucket.py`` does the same on the server, ``transfer.py`` is what both share.
 """
 
-from rwm.restore.service import restore_to_bucket, restore_to_directory
+from rwm.restore.bucket import restore_to_bucket
+from rwm.restore.directory import restore_to_directory
+from rwm.restore.transfer import RestoreResult
 
-__all__ = ["restore_to_bucket", "restore_to_directory"]
+__all__ = ["RestoreResult", "restore_to_bucket", "restore_to_directory"]

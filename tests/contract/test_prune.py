@@ -14,7 +14,7 @@ import pytest
 from rwm import process, retention
 from rwm.index import Index
 from rwm.model import Entry, ObjectVersion, StateInfo
-from rwm.restore.service import restore_to_directory
+from rwm.restore import restore_to_directory
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state

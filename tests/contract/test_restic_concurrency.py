@@ -18,7 +18,7 @@ from rwm import process
 from rwm.errors import RwmError
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
-from rwm.restore.service import restore_to_directory
+from rwm.restore import restore_to_directory
 from rwm.s3 import S3
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
