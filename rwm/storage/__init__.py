@@ -1,9 +1,14 @@
-"""Protected buckets: the policy, and how one is created, checked, described and deleted.
+"""Protected buckets: create one, check it, describe it, delete it.
 
 May import the shared words, ``s3``, ``statefile``.
-Begin reading at ``policy.py``: what a policy should say and what drift is.
+Begin reading at ``policy.py``: the policy of a protected bucket; ``create.py``: from an account to such a bucket;
+``drift.py``: what ``check.py`` compares.
 """
 
-from rwm.storage.service import check_storage, create_storage, delete_storage, storage_info
+from rwm.storage.check import check_storage
+from rwm.storage.create import create_storage
+from rwm.storage.delete import delete_storage
+from rwm.storage.drift import Drift
+from rwm.storage.info import StorageInfo, storage_info
 
-__all__ = ["check_storage", "create_storage", "delete_storage", "storage_info"]
+__all__ = ["Drift", "StorageInfo", "check_storage", "create_storage", "delete_storage", "storage_info"]

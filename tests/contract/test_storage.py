@@ -17,7 +17,8 @@ from rwm import process
 from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, UsageError
 from rwm.s3 import S3, connect
 from rwm.storage import check_storage, create_storage, delete_storage, storage_info
-from rwm.storage.policy import PUBLISHING_HEADERS, desired, form_probe, user_principal
+from rwm.storage.policy import PUBLISHING_HEADERS, probe_policy, protected_policy
+from rwm.storage.principals import user_principal
 from tests.contract.buckets import Written, unique, versioned, written
 from tests.servers import Server
 
@@ -257,7 +258,7 @@ def test_create_goes_on_after_an_interruption(server: Server, stage: str) -> Non
         create_storage(admin, model, "user1")
         statements = (admin.policy(model) or {})["Statement"]
         who = next(each for each in statements if each["Sid"] == "RwmAdmin")["Principal"]["AWS"]
-        admin.put_policy(bucket, form_probe(bucket, who if isinstance(who, str) else who[0]))
+        admin.put_policy(bucket, probe_policy(bucket, who if isinstance(who, str) else who[0]))
     create_storage(admin, bucket, "user1")
     assert check_storage(admin, bucket) == []
     server.connect("user1").put(bucket, "key", b"1")
@@ -276,7 +277,7 @@ def test_create_refuses_a_bucket_with_a_policy_of_its_own(server: Server) -> Non
     admin, bucket = server.connect(), unique("foreign")
     principal = create_storage(admin, unique("model"), "user1")
     admin.create_bucket(bucket)
-    policy = form_probe(bucket, principal)
+    policy = probe_policy(bucket, principal)
     policy["Statement"][0]["Action"] = ["s3:GetObject"]
     policy["Statement"][0]["Resource"] = [f"arn:aws:s3:::{bucket}/*"]
     admin.put_policy(bucket, policy)
@@ -379,9 +380,9 @@ def test_check_of_a_bucket_for_another_user(server: Server) -> None:
     admin.create_bucket(bucket)
     admin.enable_versioning(bucket)
     owner = user_principal(principal, "admin")
-    admin.put_policy(bucket, desired(bucket, owner, user_principal(principal, "user2")))
+    admin.put_policy(bucket, protected_policy(bucket, owner, user_principal(principal, "user2")))
     assert check_storage(admin, bucket) == []
-    admin.put_policy(bucket, desired(bucket, principal, owner))
+    admin.put_policy(bucket, protected_policy(bucket, principal, owner))
     assert check_storage(admin, bucket) != []
 
 
@@ -389,7 +390,7 @@ def test_check_of_a_bucket_whose_user_may_do_everything(server: Server) -> None:
     """A policy that fits, but for the machine's account in the place of the owner's."""
     admin, bucket = server.connect(), versioned(server.connect(), "mighty")
     principal = create_storage(admin, unique("model"), "user1")
-    admin.put_policy(bucket, desired(bucket, principal, user_principal(principal, "user2")))
+    admin.put_policy(bucket, protected_policy(bucket, principal, user_principal(principal, "user2")))
     details = [item.detail for item in check_storage(admin, bucket)]
     assert f"not intended: Allow s3:* on arn:aws:s3:::{bucket} to {principal}" in details
     assert f"missing: Allow s3:* on arn:aws:s3:::{bucket} to {user_principal(principal, 'admin')}" in details

@@ -26,8 +26,8 @@ from rwm.retention.plan import PrunePlan
 from rwm.statefile.canonical import entry_json
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import Rejected, SyncResult
-from rwm.storage import policy
-from rwm.storage.service import StorageInfo
+from rwm.storage import StorageInfo
+from rwm.storage.drift import Drift, policy_drift, settings_drift
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -214,11 +214,11 @@ def test_trouble_with_s3_is_what_the_tests_show() -> None:
 
 
 def test_every_drift_code_is_documented() -> None:
-    wrong = policy.settings_drift(
+    wrong = settings_drift(
         versioning="", owner="user1", user_ids=["user1"], bucket_grants=[("all", "READ")], lifecycle=[{}]
     )
     for actual in (None, {}, {"Statement": {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/user1"]}}}):
-        wrong += policy.policy_drift(actual, "b", "admin")
+        wrong += policy_drift(actual, "b", "admin")
     codes = {drift.code for drift in wrong} | {"unreadable"}
     for text in (section("JSON for scripts", SCRIPTS), section("Checking for drift", OPERATIONS)):
         assert not codes - set(re.findall(r"`([a-z-]+)`", text))
@@ -267,7 +267,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm state list", output.recorded_json(RecordedState(INFO, "verified", 0))),
         ("rwm state sync BUCKET", statefiles._sync_json("bucket1", 31, CAME, JUDGED)),
         ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
-        ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
+        ("rwm storage check BUCKET", {"ok": False, "drift": [Drift("a", "b")._asdict()]}),
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
         ("rwm prune BUCKET", prune_command._json(PLAN, force=False)),
         ("rwm backup --all", backup_command._json(REPORT)),

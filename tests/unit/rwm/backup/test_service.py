@@ -23,7 +23,7 @@ from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable,
 from rwm.index import Index
 from rwm.model import Outcome, StateInfo
 from rwm.restic.run import Result
-from rwm.storage.policy import desired
+from rwm.storage.policy import protected_policy
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -53,7 +53,7 @@ class Host:
         monkeypatch.setenv("PATH", str(directory / "bin"))  # and no real restic
         monkeypatch.setenv("RESTIC_LOG", str(self.log))
         self.s3 = MemoryS3(BUCKET)
-        self.s3.policies[BUCKET] = desired(BUCKET, "arn:aws:iam:::user/admin", "arn:aws:iam:::user/user1")
+        self.s3.policies[BUCKET] = protected_policy(BUCKET, "arn:aws:iam:::user/admin", "arn:aws:iam:::user/user1")
         self.s3.put(BUCKET, "config", b"{}")
         monkeypatch.setattr("rwm.s3.connect", lambda *_: self.s3)
 

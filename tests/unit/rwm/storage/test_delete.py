@@ -1,4 +1,4 @@
-"""Deleting a bucket: it ends, whatever the server and the bucket's user do meanwhile."""
+"""Deletion of a bucket ends, whatever the server answers and whoever writes meanwhile."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import pytest
 from rwm.errors import AccessDenied, BadResponse, NotFound
 from rwm.s3 import DeleteFailure
 from rwm.s3.objects import NOT_CONFIRMED
-from rwm.storage import delete_storage, service
+from rwm.storage import delete_storage
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
 
 
-class Server(MemoryS3):
-    """Remembers what was done in which order. ``kept`` are keys that it says are deleted and lists all the same."""
+class RecordingS3(MemoryS3):
+    """Records the order of requests. ``kept`` are keys that it reports as deleted and still lists."""
 
     def __init__(self) -> None:
         super().__init__(BUCKET)
         self.uploads = [("a", "u1", 0), ("b", "u2", 0)]
-        self.unknown: dict[str, type[Exception]] = {}
+        self.abort_errors: dict[str, type[Exception]] = {}
         self.kept: set[str] = set()
         self.done: list[str] = []
 
@@ -31,8 +31,8 @@ class Server(MemoryS3):
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         self.done.append(f"abort {upload_id}")
-        if upload_id in self.unknown:
-            raise self.unknown[upload_id]("AbortMultipartUpload")
+        if upload_id in self.abort_errors:
+            raise self.abort_errors[upload_id]("AbortMultipartUpload")
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         self.done.append("delete")
@@ -40,27 +40,27 @@ class Server(MemoryS3):
         return super().delete_versions(bucket, [pair for pair in exact if pair[0] not in self.kept])
 
 
-def test_uploads_end_before_any_version_is_deleted() -> None:
-    s3 = Server()
+def test_uploads_are_aborted_before_versions_are_deleted() -> None:
+    s3 = RecordingS3()
     s3.put(BUCKET, "key", b"1")
     assert delete_storage(s3, BUCKET) == []
     assert s3.done == ["abort u1", "abort u2", "delete"]
     assert not s3.bucket_exists(BUCKET)
 
 
-def test_an_upload_that_is_gone_is_no_obstacle_and_any_other_refusal_is() -> None:
-    s3 = Server()
-    s3.unknown = {"u1": AccessDenied}
+def test_only_a_missing_upload_is_ignored() -> None:
+    s3 = RecordingS3()
+    s3.abort_errors = {"u1": AccessDenied}
     with pytest.raises(AccessDenied):
         delete_storage(s3, BUCKET)
     assert s3.bucket_exists(BUCKET)
-    s3.unknown = {"u1": NotFound}
+    s3.abort_errors = {"u1": NotFound}
     assert delete_storage(s3, BUCKET) == []
 
 
-def test_a_server_that_says_deleted_and_lists_it_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "DELETE_CHUNK", 2)
-    s3 = Server()
+def test_a_version_reported_deleted_but_still_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.storage.delete.BATCH", 2)
+    s3 = RecordingS3()
     for key in "abcdef":
         s3.put(BUCKET, key, b"1")
     s3.kept = {"c"}
@@ -69,8 +69,8 @@ def test_a_server_that_says_deleted_and_lists_it_all_the_same(monkeypatch: pytes
     assert [*s3.present(BUCKET)] == ["c"]
 
 
-class Silent(Server):
-    """Confirms nothing. Of the keys that are ``kept`` it makes markers, as a server that ignores version ids does."""
+class UnconfirmingS3(RecordingS3):
+    """Confirms no deletion. Adds a marker to ``kept`` keys, as a server that ignores version ids does."""
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         super().delete_versions(bucket, exact)
@@ -79,19 +79,19 @@ class Silent(Server):
         return [DeleteFailure(*pair, NOT_CONFIRMED) for pair in exact]
 
 
-def test_what_is_not_confirmed_and_not_listed_any_more_is_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "DELETE_CHUNK", 2)
-    s3 = Silent()
+def test_an_unconfirmed_deletion_counts_when_no_longer_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.storage.delete.BATCH", 2)
+    s3 = UnconfirmingS3()
     for key in "abcde":
         s3.put(BUCKET, key, b"1")
     assert delete_storage(s3, BUCKET) == []
     assert not s3.bucket_exists(BUCKET)
 
 
-@pytest.mark.parametrize("chunk", [2, 3, 100])
-def test_what_is_not_confirmed_and_still_listed_is_kept(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "DELETE_CHUNK", chunk)
-    s3 = Silent()
+@pytest.mark.parametrize("batch", [2, 3, 100])
+def test_an_unconfirmed_deletion_that_is_still_listed_is_a_failure(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.storage.delete.BATCH", batch)
+    s3 = UnconfirmingS3()
     for key in "abcdef":
         s3.put(BUCKET, key, b"1")
     s3.kept = {"c", "d"}
@@ -102,8 +102,8 @@ def test_what_is_not_confirmed_and_still_listed_is_kept(chunk: int, monkeypatch:
     assert s3.bucket_exists(BUCKET)
 
 
-def test_what_is_refused_ends_it_at_once() -> None:
-    s3 = Server()
+def test_a_refused_version_is_returned_at_once() -> None:
+    s3 = RecordingS3()
     s3.put(BUCKET, "key", b"1")
     version = s3.present(BUCKET)["key"]
     s3.stuck = {("key", version): "AccessDenied"}
@@ -111,9 +111,9 @@ def test_what_is_refused_ends_it_at_once() -> None:
     assert s3.done.count("delete") == 1
 
 
-def test_deletion_goes_on_while_somebody_writes() -> None:
-    """A key that is there again has another version: that is no lie of the server."""
-    s3 = Server()
+def test_deletion_continues_while_keys_are_written() -> None:
+    """A key that is written again has another version id."""
+    s3 = RecordingS3()
     s3.put(BUCKET, "key", b"1")
     written = iter([b"2", b"3"])
 

@@ -1,0 +1,92 @@
+"""Create a protected bucket."""
+
+from __future__ import annotations
+
+import time
+
+from rwm.errors import AccessDenied, Refused, RwmError
+from rwm.s3 import S3, Policy
+from rwm.storage.check import check_storage
+from rwm.storage.grants import grants, principals
+from rwm.storage.policy import probe_policy, protected_policy
+from rwm.storage.principals import candidate_principals, user_principal
+
+_PROBE_SECONDS = 1.0
+_LAST_PROBE_SECONDS = 5.0
+"""How long to wait until a policy takes effect, because servers cache policies; longer for the last candidate."""
+
+
+def create_storage(s3: S3, bucket: str, user: str) -> str:
+    """Create a versioned bucket that ``user`` may write to but never remove a version from; returns its principal.
+
+    Safe to repeat after an interruption. Raises Refused when the bucket exists and is not empty or has another policy,
+    and RwmError when the server does not enforce policies.
+    """
+    if s3.bucket_exists(bucket):
+        _check_unused(s3, bucket)
+    else:
+        s3.create_bucket(bucket)
+    s3.enable_versioning(bucket)
+    admin = _find_admin_principal(s3, bucket)
+    principal = user_principal(admin, user)
+    if principal == admin:
+        raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
+    s3.put_policy(bucket, protected_policy(bucket, admin, principal))
+    if drift := check_storage(s3, bucket):
+        raise RwmError(f"bucket {bucket} is not as it should be: {'; '.join(item.detail for item in drift)}")
+    return principal
+
+
+def _check_unused(s3: S3, bucket: str) -> None:
+    policy = s3.policy(bucket)
+    if policy and _is_probe(policy, bucket):  # left by an interrupted run
+        s3.delete_policy(bucket)
+    elif policy and check_storage(s3, bucket):
+        raise Refused(
+            f"bucket {bucket} exists and has a policy of its own",
+            hint=f"`rwm storage check {bucket}` shows how it differs from a protected one",
+        )
+    if next(s3.versions(bucket, page_size=1), None) is not None:
+        raise Refused(
+            f"bucket {bucket} exists and is not empty: its history could not be trusted",
+            hint="create a new bucket and copy into it, or `rwm storage delete` this one",
+        )
+
+
+def _is_probe(policy: Policy, bucket: str) -> bool:
+    """Compare grants, because SeaweedFS returns a list of one element as a string."""
+    return any(grants(policy) == grants(probe_policy(bucket, name)) for name in principals(policy))
+
+
+def _find_admin_principal(s3: S3, bucket: str) -> str:
+    """This account's principal in the form that the server matches: the one for which a probe policy takes effect.
+
+    Raises RwmError when none does: the server ignores policies, and nothing would be protected.
+    """
+    candidates = candidate_principals(s3.owner_id(), s3.caller_arn())
+    try:
+        for candidate in candidates:
+            s3.put_policy(bucket, probe_policy(bucket, candidate))
+            timeout = _LAST_PROBE_SECONDS if candidate == candidates[-1] else _PROBE_SECONDS
+            if _listing_is_denied(s3, bucket, timeout):
+                return candidate
+    finally:
+        s3.delete_policy(bucket)
+    raise RwmError(
+        f"the server does not obey bucket policies: taking a right from {' or '.join(candidates) or 'this account'} "
+        f"in bucket {bucket} had no effect",
+        hint="RWM needs a server that enforces bucket policies, as Ceph RGW, SeaweedFS and AWS do",
+    )
+
+
+def _listing_is_denied(s3: S3, bucket: str, timeout: float) -> bool:
+    """Whether a version listing is denied within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            next(s3.versions(bucket, page_size=1), None)
+        except AccessDenied:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)

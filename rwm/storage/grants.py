@@ -1,0 +1,87 @@
+"""What a bucket policy says, as a set of grants: however its statements are written, equal policies are equal. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from rwm.s3 import Policy
+
+NOBODY = "(nobody)"
+"""The principal of a statement that names none."""
+
+
+class Grant(NamedTuple):
+    """One combination of the lists of a statement. Sids have no meaning and are left out.
+
+    Values of the inverse elements keep their name: ``NotPrincipal:…``, ``NotAction:…``, ``NotResource:…``.
+    """
+
+    effect: str
+    principal: str
+    action: str
+    resource: str
+    condition: str
+
+    def __str__(self) -> str:
+        text = f"{self.effect} {self.action} on {self.resource} to {self.principal}"
+        return text + (f" if {self.condition}" if self.condition else "")
+
+
+def grants(policy: Policy) -> set[Grant]:
+    """Every grant of a policy; its statements may use strings or lists, ``*``, and the ``Not…`` elements."""
+    return {
+        Grant(str(statement.get("Effect", "?")), principal, action, resource, _condition(statement))
+        for statement in _statements(policy)
+        for principal in _principals(statement)
+        for action in _values(statement, "Action", lower=True)
+        for resource in _values(statement, "Resource")
+    }
+
+
+def principals(policy: Policy) -> set[str]:
+    """Every principal in the policy; :data:`NOBODY` for a statement without one."""
+    return {principal for statement in _statements(policy) for principal in _principals(statement)}
+
+
+def _statements(policy: Policy) -> list[dict[str, Any]]:
+    statements = policy.get("Statement", [])
+    found = statements if isinstance(statements, list) else [statements]
+    return [item if isinstance(item, dict) else {"Effect": f"? {item!r}"} for item in found]
+
+
+def _as_list(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _values(statement: dict[str, Any], name: str, *, lower: bool = False) -> list[str]:
+    """The strings of the elements ``name`` and ``Not<name>``. Action names are case-insensitive."""
+    found = _as_list(statement[name]) if name in statement else []
+    if f"Not{name}" in statement:
+        found += [f"Not{name}:{value}" for value in _as_list(statement[f"Not{name}"])]
+    return [value.lower() if lower else value for value in found] or [f"(no {name})"]
+
+
+def _principals(statement: dict[str, Any]) -> list[str]:
+    found = []
+    for element, prefix in (("Principal", ""), ("NotPrincipal", "NotPrincipal:")):
+        value = statement.get(element)
+        if isinstance(value, dict):
+            for kind, names in value.items():
+                found += [prefix + (name if kind == "AWS" else f"{kind}:{name}") for name in _as_list(names)]
+        elif value is not None:
+            found += [prefix + name for name in _as_list(value)]
+    return found or [NOBODY]
+
+
+def _condition(statement: dict[str, Any]) -> str:
+    """Canonical text of a condition: single values as lists, sorted."""
+    condition = statement.get("Condition")
+    if not condition:
+        return ""
+    if isinstance(condition, dict):
+        condition = {
+            operator: {key: sorted(_as_list(value)) for key, value in test.items()} if isinstance(test, dict) else test
+            for operator, test in condition.items()
+        }
+    return json.dumps(condition, sort_keys=True)

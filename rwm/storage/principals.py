@@ -1,0 +1,84 @@
+"""Who is who in a policy: principal ARNs, ids in ACLs, and the forms that servers accept. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from rwm.errors import UsageError
+from rwm.s3 import Policy
+from rwm.storage.grants import NOBODY, grants, principals
+
+_AWS_ACCOUNT = re.compile("[0-9]{12}")
+_CANONICAL_ID = re.compile("[0-9a-f]{64}")
+
+
+def acl_id(principal: str) -> str:
+    """The id of the principal in ACLs of RGW and SeaweedFS: ``user1``, or ``t1$user1`` with a tenant."""
+    parts = principal.split(":")
+    name = parts[-1].rpartition("/")[2]
+    tenant = parts[4] if len(parts) > 5 else ""
+    return f"{tenant}${name}" if tenant and not _AWS_ACCOUNT.fullmatch(tenant) else name
+
+
+def candidate_principals(owner_id: str, caller_arn: str | None) -> list[str]:
+    """Principals that may name the account that owns the bucket on this server, the likeliest first.
+
+    ``owner_id`` comes from ListBuckets: ``admin``, ``t1$admin`` with a tenant, a canonical id on AWS. ``caller_arn``
+    comes from STS, where the server has it. Servers accept an unknown principal without an error and then match
+    nobody, so the candidates have to be tried (:func:`rwm.storage.policy.probe_policy`).
+    """
+    candidates = [caller_arn] if caller_arn else []
+    tenant, dollar, name = owner_id.rpartition("$")
+    if owner_id:
+        candidates.append(f"arn:aws:iam::{tenant if dollar else ''}:user/{name}")
+    return candidates
+
+
+def user_principal(admin: str, user: str) -> str:
+    """The principal of ``user`` in the form of the principal ``admin``. A full ARN is returned unchanged.
+
+    ``t1$user1`` names a user and its tenant. Raises UsageError when that is not the admin's tenant: S3 clients reach
+    only buckets of their own tenant.
+    """
+    if user.startswith("arn:"):
+        return user
+    tenant, dollar, name = user.rpartition("$")
+    account = admin.split(":")[4]
+    if dollar and tenant != account:
+        raise UsageError(
+            f"{user} is not of the tenant that the bucket would be in ({account or 'none'})",
+            hint="use an admin account of the same tenant",
+        )
+    return f"arn:aws:iam::{account}:user/{name}"
+
+
+def admin_principal(policy: Policy, owner_id: str) -> str:
+    """The admin in a policy: the principal of the bucket's owner, an empty string when the policy does not name it.
+
+    Where the owner's id cannot be compared with principals (a canonical id, as on AWS, or an empty id), it is the
+    principal that is allowed every action.
+    """
+    named = sorted(who for who in principals(policy) if who.startswith("arn:"))
+    candidates = candidate_principals(owner_id, None)
+    owner = [who for who in named if who in candidates or (":user/" in who and acl_id(who) == owner_id)]
+    if not owner and (not owner_id or _CANONICAL_ID.fullmatch(owner_id)):
+        allowed_all = {grant.principal for grant in grants(policy) if (grant.effect, grant.action) == ("Allow", "s3:*")}
+        owner = [who for who in named if who in allowed_all]
+    return next(iter(owner), "")
+
+
+def expected_admin(policy: Policy, owner_id: str) -> str:
+    """The principal that a policy without its admin should name, in the form of the server, for messages."""
+    if not owner_id or _CANONICAL_ID.fullmatch(owner_id):
+        return "the bucket's owner"
+    accounts = [who.split(":")[4] for who in sorted(principals(policy)) if who.startswith("arn:aws:iam:")]
+    (candidate,) = candidate_principals(owner_id, None)
+    if "$" not in owner_id and accounts and _AWS_ACCOUNT.fullmatch(accounts[0]):
+        return f"arn:aws:iam::{accounts[0]}:user/{owner_id}"
+    return candidate
+
+
+def user_ids(policy: Policy | None, owner_id: str) -> set[str]:
+    """Ids, as in ACLs, of the accounts other than the admin that the policy names."""
+    admin = admin_principal(policy or {}, owner_id)
+    return {acl_id(principal) for principal in principals(policy or {}) - {admin, NOBODY}}

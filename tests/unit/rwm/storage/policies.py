@@ -1,0 +1,35 @@
+"""Accounts and policies for tests of protected buckets."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from rwm.s3 import Policy
+from rwm.storage.policy import protected_policy
+
+ADMIN = "arn:aws:iam:::user/admin"
+USER = "arn:aws:iam:::user/user1"
+STRANGER = "arn:aws:iam:::user/user2"
+T1_ADMIN = "arn:aws:iam::t1:user/admin"
+CANONICAL = "75aa57f09aa0c8caeab4f8c24e99d10f8e7faeebf76c078efc7c6caea54ba06a"
+BUCKET = "bucket1"
+ON_BUCKET, ON_OBJECTS = "arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"
+
+
+def good() -> Policy:
+    """The policy of a protected bucket, to be changed."""
+    return copy.deepcopy(protected_policy(BUCKET, ADMIN, USER))
+
+
+def statement(policy: Policy, sid: str) -> dict[str, Any]:
+    (found,) = [item for item in policy["Statement"] if item["Sid"] == sid]
+    assert isinstance(found, dict)
+    return found
+
+
+def plus(*statements: object) -> Policy:
+    """The policy of a protected bucket and these statements."""
+    policy = good()
+    policy["Statement"] += statements
+    return policy

@@ -1,0 +1,83 @@
+"""Creation of a protected bucket, on a server that enforces policies for one form of principals, or for none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rwm.errors import AccessDenied, Refused, RwmError
+from rwm.model import ObjectVersion
+from rwm.s3 import Policy
+from rwm.storage import create_storage
+from rwm.storage.policy import probe_policy
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.storage.policies import ADMIN, BUCKET, USER, good
+
+
+class PolicyS3(MemoryS3):
+    """Denies a version listing while the policy is the probe of ``admin``, the account's principal on this server."""
+
+    def __init__(self, admin: str = ADMIN) -> None:
+        super().__init__()
+        self.account = self.owner = "admin"
+        self.admin = admin
+
+    def caller_arn(self) -> str | None:
+        return None
+
+    def put_policy(self, bucket: str, policy: Policy) -> None:
+        self.policies[bucket] = policy
+
+    def delete_policy(self, bucket: str) -> None:
+        self.policies.pop(bucket, None)
+
+    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+        if self.policies.get(bucket) == probe_policy(bucket, self.admin):
+            raise AccessDenied("ListObjectVersions: AccessDenied")
+        return super().versions(bucket, prefix, page_size=page_size)
+
+
+def test_the_bucket_is_versioned_and_has_the_policy() -> None:
+    s3 = PolicyS3()
+    assert create_storage(s3, BUCKET, "user1") == USER
+    assert s3.states[BUCKET] == "Enabled"
+    assert s3.policies[BUCKET] == good()
+
+
+def test_an_empty_bucket_is_accepted_with_the_probe_of_an_interrupted_run() -> None:
+    s3 = PolicyS3()
+    s3.create_bucket(BUCKET)
+    s3.put_policy(BUCKET, probe_policy(BUCKET, ADMIN))
+    assert create_storage(s3, BUCKET, "user1") == USER
+    assert create_storage(s3, BUCKET, "user1") == USER
+
+
+def test_a_bucket_that_is_not_empty_is_refused() -> None:
+    s3 = PolicyS3()
+    s3.create_bucket(BUCKET)
+    s3.put(BUCKET, "key", b"1")
+    with pytest.raises(Refused, match="is not empty"):
+        create_storage(s3, BUCKET, "user1")
+
+
+def test_a_bucket_with_another_policy_is_refused() -> None:
+    s3 = PolicyS3()
+    s3.create_bucket(BUCKET)
+    s3.put_policy(BUCKET, {"Statement": []})
+    with pytest.raises(Refused, match="has a policy of its own"):
+        create_storage(s3, BUCKET, "user1")
+    assert s3.policies[BUCKET] == {"Statement": []}
+
+
+def test_the_admin_is_refused_as_the_user() -> None:
+    with pytest.raises(Refused, match="is the admin account itself"):
+        create_storage(PolicyS3(), BUCKET, "admin")
+
+
+def test_a_server_that_ignores_policies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.storage.create._LAST_PROBE_SECONDS", 0.0)
+    s3 = PolicyS3(admin="another form")
+    with pytest.raises(RwmError, match=f"does not obey bucket policies: taking a right from {ADMIN} "):
+        create_storage(s3, BUCKET, "user1")
+    assert BUCKET not in s3.policies

@@ -1,0 +1,36 @@
+"""Counts of a bucket's contents."""
+
+from __future__ import annotations
+
+from rwm.storage import StorageInfo, storage_info
+from tests.unit.memory import MemoryS3
+
+BUCKET = "bucket1"
+
+
+def test_versions_markers_and_state_files_are_counted() -> None:
+    s3 = MemoryS3(BUCKET)
+    for body in (b"1", b"22"):
+        s3.put(BUCKET, "config", body)
+    s3.put(BUCKET, "data/00/a", b"333")
+    s3.delete(BUCKET, "data/00/a")
+    s3.put(BUCKET, "rwm/states/x.jsonl.gz", b"4444")
+    counted: list[int] = []
+    assert storage_info(s3, BUCKET, counted.append) == StorageInfo(
+        BUCKET,
+        "Enabled",
+        objects=2,
+        bytes=6,
+        noncurrent_versions=2,
+        noncurrent_bytes=4,
+        delete_markers=1,
+        unfinished_uploads=0,
+        states=1,
+    )
+    assert sum(counted) == 5
+
+
+def test_versioning_that_was_never_enabled_is_off() -> None:
+    s3 = MemoryS3()
+    s3.create_bucket(BUCKET)
+    assert storage_info(s3, BUCKET).versioning == "off"
