@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
+import importlib
 import json
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +38,7 @@ from tests import help as help_texts
 from tests.mount import test_trouble, test_trouble_around
 
 README = ROOT / "README.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 ORIGINAL = ROOT / "docs" / "original.md"
@@ -277,6 +282,114 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 )
 def test_documented_json_is_that_of_the_code(command: str, value: Any) -> None:
     assert shape(documented_json(command)) == shape(value)
+
+
+# --- architecture ------------------------------------------------------------------------------------
+
+SOURCES = [path for package in ("rwm", "rwmfs") for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+@cache
+def defined(path: Path) -> set[str]:
+    """What a module defines: ``name``, ``Class``, ``Class.member``."""
+    found: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        found |= bound(node)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{name}" for each in node.body for name in bound(each)}
+    return found
+
+
+def bound(node: ast.stmt) -> set[str]:
+    """The names that a statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def is_importable(dotted: str) -> bool:
+    """Whether a dotted name is a module, or a name in one."""
+    try:
+        importlib.import_module(dotted)
+    except ModuleNotFoundError:
+        module, _, name = dotted.rpartition(".")
+        return bool(module) and is_importable(module) and hasattr(importlib.import_module(module), name)
+    return True
+
+
+def unknown_names(text: str) -> list[str]:
+    """Paths, modules, classes and functions in code font that do not exist.
+
+    After ``path.py: `` each name has to be defined in that module, elsewhere in any module.
+    """
+    everywhere = set().union(*map(defined, SOURCES))
+    words = set().union(*(re.findall(r"\w+", path.read_text()) for path in SOURCES))
+    wrong = []
+    for place, following in re.findall(r"`([\w/]+\.py)`(?::((?:,?\s+`[\w.()]+`)+))?", text):
+        if not (ROOT / place).is_file():
+            wrong.append(place)
+        else:
+            names = re.findall(r"`([\w.]+)(?:\(\))?`", following)
+            wrong += [f"{place}: {name}" for name in names if name not in defined(ROOT / place)]
+    for span in re.findall(r"`([^`\s]+)`", text):
+        if re.fullmatch(r"(rwm|rwmfs)(\.\w+)+", span):
+            known = is_importable(span)
+        elif re.fullmatch(r"\w+(\.\w+)?\(\)|[A-Z]\w*[a-z]\w*(\.\w+)?", span):
+            known = span.removesuffix("()") in everywhere
+        elif re.fullmatch(r"\w+", span):  # a column, a field, an option without its dashes
+            known = span in words
+        else:
+            continue
+        if not known:
+            wrong.append(span)
+    return wrong
+
+
+def test_names_in_the_architecture_exist() -> None:
+    assert not unknown_names(prose(ARCHITECTURE.read_text()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`rwm/s3/listings.py`",
+        "`rwm/states/current.py`: `capture_state()`",
+        "`rwm/states/current.py`: `current_at()`, `Nothing`",
+        "`rwm.s4`",
+        "`rwm.console.Application`",
+        "`no_such_function()`",
+        "`Reader.no_such_method()`",
+        "`NoSuchClass`",
+        "`no_such_column`",
+    ],
+)
+def test_a_name_that_does_not_exist_is_noticed(text: str) -> None:
+    assert unknown_names(text)
+
+
+def test_names_that_exist_are_known() -> None:
+    text = "`rwm/states/current.py`: `current_at()`. `rwm.s3`, `rwm.console.App`, `Reader.read()`, `Entry`, `until`"
+    assert not unknown_names(text)
+
+
+def test_the_map_has_the_layers_that_the_linter_checks() -> None:
+    block = re.search(r"## Map\n.*?```text\n(.*?)```", ARCHITECTURE.read_text(), re.DOTALL)
+    assert block
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for part in block[1].split("\n\n"):
+        package, *lines = part.splitlines()
+        layers: list[set[str]] = []
+        for line in lines:
+            if line.startswith("   "):  # within a room
+                continue
+            names = re.split(r" {2,}", line.strip())[0]
+            if not names.startswith("| "):
+                layers.append(set())
+            layers[-1] |= set(names.removeprefix("| ").split(" | "))
+        checked = setup[f"importlinter:contract:{package.split()[0]}"]["layers"].split("\n")
+        assert layers == [set(line.split(" | ")) for line in checked if line not in ("", "__main__")]
 
 
 # --- form --------------------------------------------------------------------------------------------
