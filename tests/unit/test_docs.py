@@ -17,6 +17,7 @@ from typing import Any
 import click
 import pytest
 
+from bench.__main__ import PARTS
 from rwm import config, errors
 from rwm.backup.service import BackupResult, Report
 from rwm.cli import backup as backup_command
@@ -216,6 +217,11 @@ def test_trouble_with_s3_is_what_the_tests_show() -> None:
         assert passing[row.title].startswith("right bytes") == bool(row.unnoticed), row.title
     events = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", text, re.MULTILINE)
     assert [title for title in events if title not in ("event", "---")] == list(test_trouble_around.EVENTS)
+
+
+def test_every_measurement_is_documented() -> None:
+    parts = [name.strip("`") for name in first_column(section("How to measure", ROOT / "docs" / "performance.md"))]
+    assert [name for name in parts if name in PARTS] == list(PARTS)
 
 
 def test_every_drift_code_is_documented() -> None:

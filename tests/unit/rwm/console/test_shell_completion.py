@@ -135,7 +135,7 @@ def test_other_shells_are_refused(rwm_: Terminal) -> None:
 
 
 def test_in_a_real_bash(here: Path) -> None:
-    """As README says it: eval, then Tab."""
+    """As docs/command-line.md says it: eval, then Tab."""
     for program in ("rwm", "rwmfs"):
         tool = here / program
         tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m {program} "$@"\n')
