@@ -161,6 +161,14 @@ def test_commands_in_prose_exist_with_their_options(name: str) -> None:
         assert not unknown, f"{text}: {path} has no option {unknown}"
 
 
+@pytest.mark.parametrize("name", names(DOCS))
+def test_targets_of_make_exist(name: str) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = (ROOT / name).read_text()
+    shell = re.findall(r"^ *make ([a-z][a-z-]*)", "\n".join(SHELL.findall(text)), re.MULTILINE)
+    assert set(shell + re.findall(r"`make ([a-z][a-z-]*)", prose(text))) <= set(targets)
+
+
 def test_every_visible_command_is_in_the_readme() -> None:
     table = section("Commands", README)
     for path, command, _ in help_texts.everything():
@@ -417,6 +425,12 @@ def test_links_lead_somewhere(name: str) -> None:
         found = path.parent / file if file else path
         assert found.exists(), f"{name}: {target}"
         assert not anchor or anchor in anchors(found), f"{name}: {target}"
+
+
+@pytest.mark.parametrize("name", names(DOCS))
+def test_files_that_are_named_exist(name: str) -> None:
+    found = re.findall(r"`((?:tests|bench|scripts|examples|docs)/[\w./-]*)`", prose((ROOT / name).read_text()))
+    assert not [file for file in found if not (ROOT / file).exists()]
 
 
 @pytest.mark.parametrize("name", names(DOCS))
