@@ -142,7 +142,7 @@ def test_locks_as_restic_uses_them(serve: Serve) -> None:
     refused(errno.EPERM, (locks / "directory").mkdir)
 
 
-def test_a_full_scratch_directory_says_so(serve: Serve) -> None:
+def test_a_full_locks_directory_is_enospc(serve: Serve) -> None:
     full = serve(FILES).path / "locks" / "big"
     refused(errno.ENOSPC, full.write_bytes, bytes(17 << 20))
     full.unlink()
@@ -159,7 +159,7 @@ def test_a_large_directory(serve: Serve, tmp_path: Path) -> None:
     assert (root / "data" / "04999").stat().st_ino == inodes["04999"]
 
 
-def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> None:
+def test_the_oldest_dentries_are_invalidated(serve: Serve) -> None:
     files = {f"data/{number % 3}/{number:05}": "x" for number in range(12000)}
     filesystem = serve(files, arguments=("--dentry-limit", "4000"))
     with (filesystem.path / "data/0/00000").open() as kept:
@@ -177,7 +177,7 @@ def test_the_kernel_lets_go_of_names_that_it_has_held_for_long(serve: Serve) -> 
     wait_until(lambda: held() < 7000, "few names are held")
 
 
-def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
+def test_listings_of_many_names_leave_few_dentries(serve: Serve) -> None:
     """Each directory has more names than one answer, and than are to be let go of at once."""
     files = {f"data/{number % 4}/{number:05}": "" for number in range(24_000)}
     filesystem = serve(files, arguments=("--dentry-limit", "1000"))
@@ -194,7 +194,7 @@ def test_listings_of_many_names_leave_few_of_them_held(serve: Serve) -> None:
     wait_until(lambda: held() < 8000, "no more than one directory has")
 
 
-def test_what_a_listing_said_is_believed_though_names_are_let_go_of(serve: Serve, tmp_path: Path) -> None:
+def test_attributes_of_a_listing_stay_valid_during_invalidation(serve: Serve, tmp_path: Path) -> None:
     files = {f"data/{number % 6}/{number:05}": "" for number in range(24_000)}
     asked = tmp_path / "asked"
     filesystem = serve(files, arguments=("--dentry-limit", "5000", "--count", str(asked)))

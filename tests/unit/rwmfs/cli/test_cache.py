@@ -1,4 +1,4 @@
-"""``rwmfs cache``: what the disk cache takes, and emptying it under mounts that go on."""
+"""``rwmfs cache``: the size of the disk cache, and clearing it while mounts use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def full(tmp_path: Path) -> Path:
     return cache.directory
 
 
-def test_info(rwm_: Terminal, full: Path) -> None:
+def test_info_prints_directory_limit_and_usage(rwm_: Terminal, full: Path) -> None:
     rwm_.configure("here", cache_dir=str(full), cache_size="1.5G")
     assert rwmfs(rwm_, "-c", "here.conf", "cache", "info", "--json") == 0
     expected = {"directory": str(full), "limit": 1536 * MIB, "used": used(full), "objects": 3}
@@ -36,7 +36,7 @@ def test_info(rwm_: Terminal, full: Path) -> None:
     assert rwm_.out == f"directory  {full}\nlimit      1.5 GiB\nused       396.0 KiB, 3 objects\n"
 
 
-def test_info_of_the_default_and_of_none(rwm_: Terminal, home: Path) -> None:
+def test_info_of_a_directory_that_does_not_exist_and_of_a_cache_that_is_off(rwm_: Terminal, home: Path) -> None:
     assert rwmfs(rwm_, "cache", "info", "--json") == 0
     expected = {"directory": str(home / ".cache/rwm"), "limit": 4096 * MIB, "used": 0, "objects": 0}
     assert json.loads(rwm_.out) == expected
@@ -46,13 +46,13 @@ def test_info_of_the_default_and_of_none(rwm_: Terminal, home: Path) -> None:
     assert "limit      none, the cache is off" in rwm_.out
 
 
-def test_another_directory_may_be_named(rwm_: Terminal, full: Path) -> None:
+def test_cache_dir_overrides_the_configuration(rwm_: Terminal, full: Path) -> None:
     assert rwmfs(rwm_, "cache", "info", "--cache-dir", "cache", "--json") == 0
     assert json.loads(rwm_.out)["directory"] == str(full)
     assert json.loads(rwm_.out)["objects"] == 3
 
 
-def test_clear_frees_all_and_a_mount_goes_on(rwm_: Terminal, full: Path) -> None:
+def test_clear_frees_everything_and_a_running_mount_continues(rwm_: Terminal, full: Path) -> None:
     mount, taken = disk_cache(full), used(full)
     assert holds(mount, version(0))
     assert rwmfs(rwm_, "cache", "clear", "--cache-dir", "cache", "--json") == 0
@@ -65,13 +65,13 @@ def test_clear_frees_all_and_a_mount_goes_on(rwm_: Terminal, full: Path) -> None
     assert rwm_.out == f"freed 68.0 KiB, 1 object, in {full}\n"
 
 
-def test_clear_makes_nothing(rwm_: Terminal, tmp_path: Path) -> None:
+def test_clear_creates_no_directory(rwm_: Terminal, tmp_path: Path) -> None:
     assert rwmfs(rwm_, "cache", "clear", "--cache-dir", "none") == 0
     assert rwm_.out == f"freed 0 B, 0 objects, in {tmp_path}/none\n"
     assert not (tmp_path / "none").exists()
 
 
-def test_clear_takes_nothing_that_is_not_the_caches(rwm_: Terminal, full: Path) -> None:
+def test_clear_removes_only_files_of_the_cache(rwm_: Terminal, full: Path) -> None:
     elsewhere = full.parent / "elsewhere"
     name = file_of(full, version(0)).name
     shard = full / "blocks" / name[:2]
@@ -79,17 +79,17 @@ def test_clear_takes_nothing_that_is_not_the_caches(rwm_: Terminal, full: Path) 
     (elsewhere / name).touch()
     shard.rename(full.parent / "moved")
     shard.symlink_to(elsewhere)
-    others = [full / "own", full / "blocks" / "own", file_of(full, version(1, 2 * BLOCK)).with_name("own")]
-    for path in others:
+    foreign = [full / "own", full / "blocks" / "own", file_of(full, version(1, 2 * BLOCK)).with_name("own")]
+    for path in foreign:
         path.write_text("mine")
     assert rwmfs(rwm_, "cache", "clear", "--cache-dir", "cache", "--json") == 0
     assert json.loads(rwm_.out)["objects"] == 2
-    assert all(path.read_text() == "mine" for path in others)
+    assert all(path.read_text() == "mine" for path in foreign)
     assert (elsewhere / name).exists() and shard.is_symlink()
 
 
 @pytest.mark.parametrize("command", ["info", "clear"])
-def test_a_directory_that_cannot_be_trusted_is_refused(rwm_: Terminal, full: Path, command: str) -> None:
+def test_an_unsafe_directory_is_refused(rwm_: Terminal, full: Path, command: str) -> None:
     (full / "blocks").chmod(0o777)
     assert rwmfs(rwm_, "cache", command, "--cache-dir", "cache") == 2
     assert "can be written to by others (mode 0777)" in rwm_.err
@@ -99,7 +99,7 @@ def test_a_directory_that_cannot_be_trusted_is_refused(rwm_: Terminal, full: Pat
     assert "symbolic link" in rwm_.err
 
 
-def test_an_error_of_the_system_is_one_line(rwm_: Terminal, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_oserror_is_one_line_on_stderr(rwm_: Terminal, full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(5, os.strerror(5))
 
@@ -108,7 +108,7 @@ def test_an_error_of_the_system_is_one_line(rwm_: Terminal, full: Path, monkeypa
     assert rwm_.err == f"rwm: disk cache {full}: Input/output error\n"
 
 
-def test_a_size_that_is_none_is_told(rwm_: Terminal) -> None:
+def test_an_invalid_cache_size_is_reported(rwm_: Terminal) -> None:
     rwm_.configure("here", cache_size="much")
     assert rwmfs(rwm_, "cache", "info", "-c", "here.conf") == 2
     assert "'much' is not a size" in rwm_.err

@@ -1,4 +1,4 @@
-"""``mount.rwmfs``: what mount(8) says, and what ``rwmfs mount`` is told."""
+"""``mount.rwmfs``: arguments of mount(8) as those of ``rwmfs mount``, and its exit codes."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from rwmfs.cli.mount_helper import Call, parse, parse_source, run
 from tests import ROOT
 
 
-def test_as_mount_calls_it() -> None:
+def test_a_call_by_mount() -> None:
     assert parse(["bucket1@3455a41a", "/mnt/repo", "-o", "ro,_netdev,config=/etc/rwm/a b.conf"]) == Call(
         "bucket1@3455a41a",
         ("-oro", "-o_netdev", "-oconfig=/etc/rwm/a b.conf", "--at=3455a41a", "--", "bucket1", "/mnt/repo"),
     )
 
 
-def test_switches() -> None:
+def test_switches_of_mount_helpers() -> None:
     call = parse(["b", "/m", "-s", "-f", "-n", "-v", "-o", "at=latest", "-t", "rwmfs.x"])
     assert (call.arguments, call.fake, call.verbose) == (("-oat=latest", "--", "b", "/m"), True, True)
     assert parse(["-fn", "b", "/m"]) == Call("b", ("--", "b", "/m"), fake=True)
 
 
-def test_rw_is_what_mount_says_where_fstab_says_nothing() -> None:
+def test_rw_is_dropped_because_mount_adds_it_by_default() -> None:
     assert parse(["b", "/m", "-o", "rw,at=latest,rw"]).arguments == ("-oat=latest", "--", "b", "/m")
 
 
-def test_sloppy_passes_over_what_is_unknown_but_not_over_what_is_wrong() -> None:
+def test_sloppy_ignores_unknown_options_but_not_wrong_ones() -> None:
     assert parse(["b", "/m", "-s", "-o", "size=1G,ro,bg"]).arguments == ("-oro", "--", "b", "/m")
     for wrong in ("uid=", "remount"):
         with pytest.raises(UsageError):
             parse(["b", "/m", "-s", "-o", wrong])
 
 
-def test_a_mountpoint_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_mountpoint_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse(["b", "mnt"]).arguments[-1] == str(tmp_path / "mnt")
 
 
-def test_sources() -> None:
+def test_a_source_is_a_bucket_with_an_optional_state() -> None:
     sources = {
         "bucket1": ("bucket1", ""),
         "bucket1@latest": ("bucket1", "latest"),
@@ -79,7 +79,7 @@ def test_sources() -> None:
         (["b@", "/m"], "has no bucket"),
     ],
 )
-def test_a_wrong_call_is_1_and_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_exit_code_1(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -89,7 +89,7 @@ def test_a_wrong_call_is_1_and_one_line(arguments: list[str], message: str, caps
 
 
 class Here:
-    """A configuration and a mountpoint; ``rwm.conf`` in the current directory is there to be passed over."""
+    """A configuration and a mountpoint; the invalid ``rwm.conf`` in the working directory must not be read."""
 
     def __init__(self, directory: Path) -> None:
         self.mountpoint = directory / "mnt"
@@ -111,7 +111,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     return Here(tmp_path)
 
 
-def test_fake_checks_and_mounts_nothing(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fake_checks_the_configuration_and_does_not_mount(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     assert here.mount(f"ro,at=latest,config={here.config}", "-f", "-v") == 0
     assert here.mount(f"ro,at=latest,config={here.config}.missing", "-f") == 1
     assert here.mount(f"config={here.config},uid=nobody-like-that", "-f") == 1
@@ -121,13 +121,13 @@ def test_fake_checks_and_mounts_nothing(here: Here, capsys: pytest.CaptureFixtur
     assert "'nobody-like-that' is not a user" in lines[1]
 
 
-def test_the_current_directory_is_not_searched(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_working_directory_is_not_searched(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     assert here.mount("at=latest", "-f") == 1
     assert "no configuration file was found" in capsys.readouterr().err
     assert Path.cwd() == Path("/")
 
 
-def test_what_cannot_be_mounted_is_32(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_mount_failure_is_exit_code_32(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     (here.mountpoint / "file").touch()
     assert here.mount(f"at=latest,config={here.config}") == 32
     err = capsys.readouterr().err
@@ -146,7 +146,7 @@ def test_what_cannot_be_mounted_is_32(here: Here, capsys: pytest.CaptureFixture[
         (ZeroDivisionError("z"), 2, "internal error, please report it: ZeroDivisionError: z"),
     ],
 )
-def test_every_error_has_a_code_of_mount(
+def test_every_error_has_an_exit_code_of_mount(
     error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(call: Call) -> None:
@@ -161,14 +161,14 @@ def test_every_error_has_a_code_of_mount(
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_words_are_those_of_rwmfs_mount() -> None:
+def test_the_arguments_are_those_of_rwmfs_mount() -> None:
     call = parse(["b@latest", "/m", "-o", "allow_other,uid=1,umask=077,connections=3"])
     given = cli.mount.make_context("mount", list(call.arguments)).params
     assert (given["bucket"], given["mountpoint"], given["at"]) == ("b", Path("/m"), "latest")
     assert (given["allow_other"], given["uid"], given["umask"], given["connections"]) == (True, 1, 0o077, 3)
 
 
-def test_every_program_of_the_package_is_there() -> None:
+def test_every_console_script_is_callable() -> None:
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     programs = dict(line.split(" = ") for line in setup["options.entry_points"]["console_scripts"].split("\n") if line)
@@ -188,7 +188,7 @@ def unit(name: str) -> configparser.ConfigParser:
     return parser
 
 
-def test_the_example_of_a_mount_unit_is_a_mount() -> None:
+def test_the_example_mount_unit_is_a_valid_call() -> None:
     mount = unit("mnt-repo.mount")["Mount"]
     assert mount["Type"] == "rwmfs"
     call = parse([mount["What"], mount["Where"], "-o", mount["Options"]])
@@ -196,14 +196,14 @@ def test_the_example_of_a_mount_unit_is_a_mount() -> None:
     assert (given["bucket"], given["mountpoint"], given["at"]) == ("bucket1", Path("/mnt/repo"), "latest")
 
 
-def test_names_of_example_units_are_those_of_their_mountpoints() -> None:
+def test_example_units_are_named_after_their_mountpoints() -> None:
     for name, section in (("mnt-repo.mount", "Mount"), ("mnt-repo.automount", "Automount")):
         where = unit(name)[section]["Where"]
         assert name.partition(".")[0] == where.strip("/").replace("/", "-")
         assert unit(name)["Install"]["WantedBy"]
 
 
-def test_the_line_of_fstab_in_the_documents_is_a_mount() -> None:
+def test_the_fstab_line_in_the_docs_is_a_valid_call() -> None:
     text = (ROOT / "docs" / "mounting.md").read_text()
     lines = [line.split() for line in text.splitlines() if " rwmfs " in line and line.startswith("rwmfs:")]
     assert len(lines) == 1

@@ -1,4 +1,4 @@
-"""The options of ``rwmfs mount``: what they ask for, and which of several wins."""
+"""The options of ``rwmfs mount``: their values, and precedence."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(*words: str) -> MountRequest:
+def built(*words: str) -> MountRequest:
     return mount_options.build_request(mount.make_context("mount", ["bucket1", "mnt", "--at", "latest", *words]))
 
 
-def test_without_options(here: Path, home: Path) -> None:
-    request = asked()
+def test_defaults(here: Path, home: Path) -> None:
+    request = built()
     assert (request.bucket, request.at, request.mountpoint) == ("bucket1", "latest", here / "mnt")
     assert (request.buffer_size, request.connections) == (256 << 20, 16)
     assert request.cache_dir == request.config.cache_dir == home / ".cache" / "rwm"
@@ -63,7 +63,7 @@ EXPLICIT = {
 }
 
 
-def expected(request: MountRequest, here: Path) -> None:
+def assert_explicit(request: MountRequest, here: Path) -> None:
     assert request.allow_other
     assert request.access == Access(4711, 4712, 0o027)
     assert (request.cache_dir, request.cache_size) == (here / "d", 0)
@@ -72,43 +72,43 @@ def expected(request: MountRequest, here: Path) -> None:
     assert request.log_file == here / "log"
 
 
-def test_every_option_as_an_option_of_its_own_and_in_o(here: Path) -> None:
+def test_every_option_works_on_its_own_and_within_o(here: Path) -> None:
     assert set(EXPLICIT) | {"at"} == {*VALUE_OPTIONS, *FLAG_OPTIONS}
     words = [word for name, value in EXPLICIT.items() for word in (f"--{name.replace('_', '-')}", value) if word]
-    expected(asked(*words), here)
+    assert_explicit(built(*words), here)
     options = [f"{name}={value}" if value else name for name, value in EXPLICIT.items()]
-    expected(asked("-o", ",".join(options)), here)
-    expected(asked(*(word for option in reversed(options) for word in ("-o", option))), here)
+    assert_explicit(built("-o", ",".join(options)), here)
+    assert_explicit(built(*(word for option in reversed(options) for word in ("-o", option))), here)
 
 
-def test_the_state_may_be_named_in_o() -> None:
+def test_the_state_may_be_given_within_o() -> None:
     context = mount.make_context("mount", ["-o", "ro,at=2026-11-20", "bucket1", "mnt"])
     assert mount_options.build_request(context).at == "2026-11-20"
 
 
-def test_what_is_said_outright_wins_wherever_it_stands() -> None:
-    request = asked("-o", "at=other,connections=3,uid=1,config=missing.conf", "--connections", "4", "-c", "other.conf")
+def test_an_explicit_option_overrides_o_in_any_order() -> None:
+    request = built("-o", "at=other,connections=3,uid=1,config=missing.conf", "--connections", "4", "-c", "other.conf")
     assert (request.at, request.connections, request.access.uid) == ("latest", 4, 1)
-    request = asked("--umask", "077", "-o", "umask=0,buffer_size=1")
+    request = built("--umask", "077", "-o", "umask=0,buffer_size=1")
     assert (request.access.umask, request.buffer_size) == (0o077, 1)
 
 
-def test_a_configuration_named_before_the_command_wins() -> None:
+def test_config_before_the_command_overrides_o() -> None:
     parent = cli.make_context("rwmfs", ["-c", "other.conf", "mount"])
     context = mount.make_context("mount", ["bucket1", "mnt", "-o", "at=latest,config=missing.conf"], parent)
     assert current_app(context).config.path == Path("other.conf")
 
 
-def test_the_configuration_has_the_cache() -> None:
-    request = asked("-c", "other.conf")
+def test_cache_options_default_to_the_configuration() -> None:
+    request = built("-c", "other.conf")
     assert (request.cache_dir, request.cache_size) == (Path("/c"), 7 << 30)
 
 
-def test_a_size_in_the_configuration_that_is_none() -> None:
+def test_an_invalid_cache_size_in_the_configuration_is_an_error() -> None:
     Path("rwm.conf").write_text(json.dumps(SETTINGS | {"cache_size": "much"}))
     with pytest.raises(ConfigError, match=r"rwm\.conf: cache_size: 'much' is not a size"):
-        asked()
-    assert asked("--cache-size", "1G").cache_size == 1 << 30
+        built()
+    assert built("--cache-size", "1G").cache_size == 1 << 30
 
 
 @pytest.mark.parametrize(
@@ -123,23 +123,23 @@ def test_a_size_in_the_configuration_that_is_none() -> None:
         (["-o", "connections=129"], "'--connections': 129 is not in the range"),
     ],
 )
-def test_values_that_are_wrong(words: list[str], message: str) -> None:
+def test_invalid_values_are_usage_errors(words: list[str], message: str) -> None:
     with pytest.raises(click.UsageError) as caught:
-        asked(*words)
+        built(*words)
     assert message in caught.value.format_message()
 
 
-def test_options_that_are_wrong() -> None:
+def test_invalid_options_within_o_are_usage_errors() -> None:
     for option in ("rw", "nothing", "at="):
         with pytest.raises(UsageError, match=option.rstrip("=")):
-            asked("-o", option)
+            built("-o", option)
 
 
-def test_completion_does_not_stumble_over_options_that_are_wrong() -> None:
+def test_completion_ignores_invalid_options_within_o() -> None:
     mount.make_context("mount", ["-o", "nothing"], resilient_parsing=True)
 
 
-def test_sizes() -> None:
+def test_parse_size() -> None:
     sizes = {"0": 0, "17": 17, "1K": 1024, "256M": 256 << 20, "1.5 GiB": 3 << 29, " 2tb ": 2 << 40}
     assert {text: parse_size(text) for text in sizes} == sizes
     for wrong in ("", "M", "1X", "-1", "1e3", "1,5M", "1 2", "9" * 400, "١"):
@@ -147,14 +147,14 @@ def test_sizes() -> None:
             parse_size(wrong)
 
 
-def test_umasks() -> None:
+def test_parse_umask() -> None:
     assert [parse_umask(text) for text in ("0", "077", "0077", "777", "22")] == [0, 0o077, 0o077, 0o777, 0o022]
     for wrong in ("", "8", "1777", "0o77", "-1", "00077", "u=r"):
         with pytest.raises(ValueError, match="octal"):
             parse_umask(wrong)
 
 
-def test_users_and_groups() -> None:
+def test_parse_uid_and_gid() -> None:
     assert parse_uid(pwd.getpwuid(0).pw_name) == parse_uid("0") == 0
     assert parse_gid(grp.getgrgid(0).gr_name) == parse_gid("0") == 0
     assert parse_uid(str(MAX_ID)) == parse_gid(str(MAX_ID)) == MAX_ID

@@ -1,4 +1,4 @@
-"""Names that the kernel has held for long go before a directory is listed, and nobody waits long for that."""
+"""Dentry invalidation: which dentries, when, and how long opendir waits."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import pyfuse3
 import pytest
 import trio
 
+from rwmfs.fuse import invalidation as invalidation_module
 from rwmfs.fuse.invalidation import DentryInvalidation
 from rwmfs.tree.contents import SingleState
 from rwmfs.tree.inodes import ROOT_INODE, InodeTree
 from tests.unit.fakes import FakeTree, entry_for
 
-MOST = 10
+LIMIT = 10
 
 
 class Kernel:
-    """Takes down what it is asked to let go of; waits while it is stopped."""
+    """Records the invalidated names; blocks while ``go`` is not set."""
 
     def __init__(self) -> None:
-        self.gone: list[bytes] = []
+        self.invalidated: list[bytes] = []
         self.fails: dict[bytes, int] = {}
         self.begun = threading.Event()
         self.go = threading.Event()
@@ -32,7 +33,7 @@ class Kernel:
         assert directory == ROOT_INODE
         self.begun.set()
         self.go.wait(10)
-        self.gone.append(name)
+        self.invalidated.append(name)
         if name in self.fails:
             raise OSError(self.fails[name], "no")
 
@@ -44,10 +45,17 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return kernel
 
 
-def holding(count: int) -> InodeTree:
-    """A tree of which the kernel holds so many names, and should hold ten."""
+@pytest.fixture
+def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(invalidation_module, "MAX_WAIT", 0.05)
+
+
+def tree_of(count: int) -> InodeTree:
+    """A tree with so many dentries and a limit of ten."""
     names = [f"{number:03}" for number in range(count)]
-    tree = InodeTree(SingleState(FakeTree(entry_for(name, 1) for name in names), lambda info: "own"), dentry_limit=MOST)
+    tree = InodeTree(
+        SingleState(FakeTree(entry_for(name, 1) for name in names), lambda info: "own"), dentry_limit=LIMIT
+    )
     for name in names:
         found = tree.find(tree.contents.root, name)
         assert found is not None
@@ -59,90 +67,92 @@ def names(*numbers: int) -> list[bytes]:
     return [b"%03d" % number for number in numbers]
 
 
-def run(act: Callable[[], Awaitable[None]]) -> None:
+def run(test: Callable[[], Awaitable[None]]) -> None:
     async def main() -> None:
-        await act()
+        await test()
 
     trio.run(main)
 
 
-async def quiet(invalidation: DentryInvalidation) -> None:
-    """Wait until no thread is at work."""
+async def until_idle(invalidation: DentryInvalidation) -> None:
+    """Wait until no thread is running."""
     while invalidation._thread_running.locked():
         await trio.sleep(0.001)
 
 
-def test_while_there_are_few_nothing_goes(kernel: Kernel) -> None:
-    async def act() -> None:
-        invalidation = DentryInvalidation(holding(MOST))
+def test_nothing_is_invalidated_below_the_limit(kernel: Kernel) -> None:
+    async def test() -> None:
+        invalidation = DentryInvalidation(tree_of(LIMIT))
         await invalidation.before_listing()
         invalidation.during_listing()
         invalidation.in_background()
-        await quiet(invalidation)
-        assert kernel.gone == []
+        await until_idle(invalidation)
+        assert kernel.invalidated == []
 
-    run(act)
-
-
-def test_the_oldest_are_gone_before_a_listing_begins(kernel: Kernel) -> None:
-    async def act() -> None:
-        await DentryInvalidation(holding(35)).before_listing()
-        assert kernel.gone == names(*range(25))
-
-    run(act)
+    run(test)
 
 
-def test_what_the_kernel_does_not_know_is_passed_over_and_a_mount_that_has_ended_is_not_asked(kernel: Kernel) -> None:
+def test_the_oldest_dentries_are_invalidated_before_a_listing(kernel: Kernel) -> None:
+    async def test() -> None:
+        await DentryInvalidation(tree_of(35)).before_listing()
+        assert kernel.invalidated == names(*range(25))
+
+    run(test)
+
+
+def test_enoent_is_ignored_and_any_other_error_ends_the_invalidation(kernel: Kernel) -> None:
     kernel.fails = {b"003": errno.ENOENT, b"007": errno.EINVAL}
-    run(DentryInvalidation(holding(35)).before_listing)
-    assert kernel.gone == names(*range(8))
+    run(DentryInvalidation(tree_of(35)).before_listing)
+    assert kernel.invalidated == names(*range(8))
 
 
-def test_who_opens_a_directory_does_not_wait_long_and_the_rest_goes_by_itself(kernel: Kernel) -> None:
-    async def act() -> None:
-        tree = holding(35)
+@pytest.mark.usefixtures("short_wait")
+def test_opendir_waits_for_a_limited_time_and_the_invalidation_continues(kernel: Kernel) -> None:
+    async def test() -> None:
+        tree = tree_of(35)
         invalidation = DentryInvalidation(tree)
         kernel.go.clear()
         await invalidation.before_listing()
-        assert kernel.gone == []
-        for found in tree.contents.children(tree.contents.root)[:5]:  # and again
+        assert kernel.invalidated == []
+        for found in tree.contents.children(tree.contents.root)[:5]:  # looked up again
             tree.forget(tree.inode(tree.contents.root, found.name), 1)
             tree.add_lookup(tree.contents.root, found)
         await invalidation.before_listing()
-        assert kernel.gone == [], "one thread at a time, and nobody waits for another's"
+        assert kernel.invalidated == [], "one thread at a time, and no wait for a running one"
         kernel.go.set()
-        await quiet(invalidation)
-        assert kernel.gone == names(*range(25))
+        await until_idle(invalidation)
+        assert kernel.invalidated == names(*range(25))
         await invalidation.before_listing()
-        assert kernel.gone == names(*range(30)), "what had no turn is not forgotten"
+        await until_idle(invalidation)
+        assert kernel.invalidated == names(*range(30)), "the dentries of the second call are still pending"
 
-    run(act)
+    run(test)
 
 
-def test_during_a_listing_names_go_only_when_there_are_far_too_many(kernel: Kernel) -> None:
-    async def act() -> None:
-        for count, gone in ((2 * MOST, 0), (2 * MOST + 1, MOST + 1)):
-            invalidation = DentryInvalidation(holding(count))
+def test_during_a_listing_dentries_are_invalidated_only_above_twice_the_limit(kernel: Kernel) -> None:
+    async def test() -> None:
+        for count, expected in ((2 * LIMIT, 0), (2 * LIMIT + 1, LIMIT + 1)):
+            invalidation = DentryInvalidation(tree_of(count))
             invalidation.during_listing()
-            await quiet(invalidation)
-            assert kernel.gone == names(*range(gone))
+            await until_idle(invalidation)
+            assert kernel.invalidated == names(*range(expected))
 
-    run(act)
+    run(test)
 
 
-def test_names_that_are_looked_up_one_by_one_push_out_the_oldest(kernel: Kernel) -> None:
-    async def act() -> None:
-        invalidation = DentryInvalidation(holding(MOST + 1))
+def test_lookups_invalidate_the_oldest_dentries_in_the_background(kernel: Kernel) -> None:
+    async def test() -> None:
+        invalidation = DentryInvalidation(tree_of(LIMIT + 1))
         invalidation.in_background()
-        await quiet(invalidation)
-        assert kernel.gone == names(*range(MOST // 2))
+        await until_idle(invalidation)
+        assert kernel.invalidated == names(*range(LIMIT // 2))
 
-    run(act)
+    run(test)
 
 
-def test_at_the_end_no_more_go_and_it_is_waited_for_the_one_that_is_on_its_way(kernel: Kernel) -> None:
-    async def act() -> None:
-        invalidation = DentryInvalidation(holding(35))
+def test_stop_waits_for_the_running_invalidation_and_prevents_others(kernel: Kernel) -> None:
+    async def test() -> None:
+        invalidation = DentryInvalidation(tree_of(35))
         kernel.go.clear()
         invalidation.in_background()
         assert kernel.begun.wait(10)
@@ -151,17 +161,18 @@ def test_at_the_end_no_more_go_and_it_is_waited_for_the_one_that_is_on_its_way(k
             await trio.sleep(0.05)
             kernel.go.set()
         assert not invalidation._thread_running.locked()
-        assert kernel.gone == names(0)
+        assert kernel.invalidated == names(0)
         await invalidation.before_listing()
         invalidation.in_background()
-        assert kernel.gone == names(0)
+        assert kernel.invalidated == names(0)
 
-    run(act)
+    run(test)
 
 
-def test_the_end_does_not_wait_for_ever(kernel: Kernel) -> None:
-    async def act() -> None:
-        invalidation = DentryInvalidation(holding(35))
+@pytest.mark.usefixtures("short_wait")
+def test_stop_waits_for_a_limited_time(kernel: Kernel) -> None:
+    async def test() -> None:
+        invalidation = DentryInvalidation(tree_of(35))
         kernel.go.clear()
         invalidation.in_background()
         assert kernel.begun.wait(10)
@@ -169,12 +180,13 @@ def test_the_end_does_not_wait_for_ever(kernel: Kernel) -> None:
         assert invalidation._thread_running.locked()
         kernel.go.set()
 
-    run(act)
+    run(test)
 
 
-def test_who_waited_may_be_gone_when_the_thread_ends(kernel: Kernel) -> None:
+@pytest.mark.usefixtures("short_wait")
+def test_the_trio_run_may_end_before_the_thread(kernel: Kernel) -> None:
     kernel.go.clear()
-    invalidation = DentryInvalidation(holding(35))
+    invalidation = DentryInvalidation(tree_of(35))
     run(invalidation.before_listing)
     kernel.go.set()
     while invalidation._thread_running.locked():

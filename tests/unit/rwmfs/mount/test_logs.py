@@ -22,7 +22,7 @@ def log() -> Iterator[logging.Logger]:
         handler.close()
 
 
-def test_control_characters_stay_on_their_line(log: logging.Logger, tmp_path: Path) -> None:
+def test_control_characters_are_escaped(log: logging.Logger, tmp_path: Path) -> None:
     log.handlers = logs.handlers(tmp_path / "log", stderr=False)
     log.error("cannot read %s", "a\nb\x1b[31m")
     try:
@@ -36,7 +36,7 @@ def test_control_characters_stay_on_their_line(log: logging.Logger, tmp_path: Pa
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
 
 
-def test_a_log_is_appended_to_and_repeated_on_stderr(
+def test_a_log_file_is_appended_to_and_stderr_gets_the_same_lines(
     log: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "log").write_text("before\n")
@@ -47,20 +47,20 @@ def test_a_log_is_appended_to_and_repeated_on_stderr(
     assert "INFO rwmfs.test: shown" in capsys.readouterr().err
 
 
-def test_a_log_is_never_written_through_a_symbolic_link(tmp_path: Path) -> None:
+def test_a_log_file_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log").symlink_to(tmp_path / "other")
     with pytest.raises(MountError, match="log file"):
         logs.handlers(tmp_path / "log", stderr=False)
     assert not (tmp_path / "other").exists()
 
 
-def test_the_default_place(home: Path) -> None:
+def test_the_default_log_file(home: Path) -> None:
     path = logs.default_log_path("a/bucket")
     assert path == home / ".local/state/rwm/log/rwmfs-a_bucket.log"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_default_place_that_is_a_symbolic_link(home: Path) -> None:
+def test_a_default_log_directory_that_is_a_symbolic_link_is_refused(home: Path) -> None:
     (home / ".local/state/rwm").mkdir(parents=True)
     (home / ".local/state/rwm/log").symlink_to(home)
     with pytest.raises(ConfigError):

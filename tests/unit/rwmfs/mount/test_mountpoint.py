@@ -1,4 +1,4 @@
-"""Places to mount at, as /proc and the filesystem tell of them."""
+"""Mountpoints: mountinfo, checks before a mount, unmounting."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mountinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("mountinfo")
-def test_the_topmost_mount_is_found() -> None:
+def test_mounted_at_returns_the_topmost_mount() -> None:
     found = mountpoint.mounted_at(Path("/mnt/with space"))
     assert found == ("fuse.rwmfs", "rwmfs:bucket1@123456789abc", "0:37")
     assert mountpoint.mounted_at(Path("/mnt")) is None
@@ -37,7 +37,7 @@ def dead(*_: object) -> bool:
     return True
 
 
-def test_a_dead_mount_of_somebody_else_is_left_alone(
+def test_a_dead_mount_of_another_filesystem_is_not_unmounted(
     mountinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mountpoint, "is_dead", dead)
@@ -58,7 +58,7 @@ def test_a_dead_mount_of_somebody_else_is_left_alone(
         ("", "ended with 1"),
     ],
 )
-def test_what_fusermount_says(
+def test_errors_of_fusermount(
     mountinfo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stderr: str, message: str
 ) -> None:
     mountinfo.write_text(f"40 28 0:36 / {tmp_path} rw,nosuid - fuse.rwmfs rwmfs:b@1 rw\n")
@@ -67,7 +67,7 @@ def test_what_fusermount_says(
         mountpoint.unmount(tmp_path)
 
 
-def test_a_place_that_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mountpoint_must_be_writable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(MountError, match="not writable for you"):
         mountpoint.prepare_mountpoint(tmp_path)

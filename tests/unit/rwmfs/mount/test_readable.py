@@ -1,4 +1,4 @@
-"""Before a mount: one byte of the state is read, or the mount fails."""
+"""The check before a mount: one byte of the state is read, or an error raised."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.unit.fakes import fake_state
         ({f"empty{number:05}": b"" for number in range(2000)} | {"last": b"x"}, []),
     ],
 )
-def test_what_is_read(files: dict[str, bytes], read: list[tuple[str, int, int]]) -> None:
+def test_a_byte_of_config_or_of_another_file_is_read(files: dict[str, bytes], read: list[tuple[str, int, int]]) -> None:
     state, bucket = fake_state(files)
     check_readable(state, bucket)
     assert bucket.requests == read
 
 
-def test_what_is_read_is_what_was_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_read_demands_the_etag_of_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     state, bucket = fake_state({"config": b"xyz"})
     given: list[str] = []
 
@@ -39,7 +39,7 @@ def test_what_is_read_is_what_was_listed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert given == ["etag-3"]
 
 
-def test_what_cannot_be_read() -> None:
+def test_an_error_of_the_read_is_raised() -> None:
     def fault(*_: object) -> None:
         raise Unreachable("no route")
 

@@ -1,4 +1,4 @@
-"""All recorded states of a bucket as directories: names, what comes and goes, and what is known of a state."""
+"""All recorded states of a bucket as directories: names, forgotten states, attributes, and the cost in queries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ import trio
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import Index
-from rwm.model import RecordedState, StateInfo
+from rwm.model import StateInfo
 from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT, LIVE_TIMEOUT
 from rwmfs.fuse.operations import Operations
 from rwmfs.tree.all_states import CACHED_TREES, HIDDEN, HIDDEN_KEYS_SIZE, IDS, TIMES, AllStates, hidden_keys_text
 from rwmfs.tree.contents import GeneratedFile, Symlink
 from rwmfs.tree.inodes import InodeTree
 from rwmfs.tree.locks_dir import LocksDirs
-from rwmfs.tree.state_catalog import StateCatalog, time_names
 from tests.unit.fakes import FakeBucket, fake_reader
 from tests.unit.kernel import CONTEXT, Kernel
 from tests.unit.states import BUCKET, entry, listed, put, state
@@ -30,57 +29,15 @@ from tests.unit.states import BUCKET, entry, listed, put, state
 TIME = "1970-01-01T00:00:05Z"
 
 
-def info(state_id: str, second: int = 5) -> StateInfo:
-    return StateInfo(state_id, BUCKET, second * 1000, "capture", 0, 0)
-
-
-# --- names -------------------------------------------------------------------------------------------
-
-
-def test_a_time_names_the_first_state_of_its_second_and_others_have_their_ids_too() -> None:
-    one, two, later = info("a" * 64), info("b" * 64), info("c" * 64, 6)
-    names = time_names([one, two, later], {one.id: 5000, two.id: 5001, later.id: 6000})
-    assert names == {TIME: one, f"{TIME}-bbbbbbbbbbbb": two, "1970-01-01T00:00:06Z": later}
-
-
-def test_a_time_never_names_another_state_because_one_was_forgotten() -> None:
-    two = info("b" * 64)
-    assert time_names([two], {two.id: 5001}) == {f"{TIME}-bbbbbbbbbbbb": two}
-
-
-def test_ids_that_begin_alike_in_one_second_are_told_apart() -> None:
-    one, two = info("b" * 64), info("b" * 12 + "c" * 52)
-    assert time_names([one, two], {one.id: 5001, two.id: 5002}) == {
-        f"{TIME}-bbbbbbbbbbbb": one,
-        f"{TIME}-{two.id}": two,
-    }
-
-
-def test_the_beginning_of_an_id() -> None:
-    one, two, three = info("0" * 64), info("ab" * 32), info("ab" * 31 + "ff")
-    states = [RecordedState(each, "own") for each in (one, two, three)]
-    recorded = StateCatalog(states, dict.fromkeys((one.id, two.id, three.id), 0), None)
-    assert recorded.by_id_prefix("0" * 8) == recorded.by_id_prefix("0" * 63) == one
-    assert recorded.by_id_prefix(two.id[:63]) == two
-    for text in ("0" * 7, "0" * 64, "ab" * 4, "1" * 8, "ABABABAB", "", "0000000g", "latest"):
-        assert recorded.by_id_prefix(text) is None
-
-
-def test_what_was_forgotten_between_two_looks_is_not_there() -> None:
-    one, two = info("a" * 64), info("b" * 64, 6)
-    recorded = StateCatalog([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, latest=two)
-    assert (recorded.ids, recorded.newest, recorded.latest) == ([one.id], one, None)
-
-
 # --- hidden keys -------------------------------------------------------------------------------------
 
 
-def test_hidden_keys_are_one_a_line_sorted_and_harmless_on_a_terminal() -> None:
+def test_hidden_keys_are_sorted_one_per_line_with_control_characters_escaped() -> None:
     assert hidden_keys_text(["b//x", "a\nb/..", "\x1b[31m/.."], "f" * 64).decode() == "\\x1b[31m/..\na\\nb/..\nb//x\n"
     assert hidden_keys_text([], "f" * 64) == b""
 
 
-def test_a_list_of_hidden_keys_is_bounded_and_says_so() -> None:
+def test_a_long_list_of_hidden_keys_is_cut_off_with_a_last_line_that_says_so() -> None:
     read = 0
 
     def keys() -> Iterator[str]:
@@ -98,7 +55,7 @@ def test_a_list_of_hidden_keys_is_bounded_and_says_so() -> None:
 
 
 class MountOfAllStates:
-    """Operations over an index that another process writes to."""
+    """Operations over an index that another connection writes to."""
 
     def __init__(self, path: Path, nursery: trio.Nursery, patch: pytest.MonkeyPatch) -> None:
         self.other = Index.open(path)
@@ -119,7 +76,7 @@ Test = Callable[[MountOfAllStates], Coroutine[Any, Any, None]]
 
 @pytest.fixture
 def browsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Test], None]:
-    """Run a test with a MountOfAllStates of its own."""
+    """Run a test with its own MountOfAllStates."""
 
     def run(test: Test) -> None:
         async def main() -> None:
@@ -141,7 +98,7 @@ async def fails(code: int, call: Awaitable[object]) -> None:
     assert errno.errorcode[error.errno or 0] == errno.errorcode[code]
 
 
-def test_states_appear_and_disappear(browsed: Callable[[Test], None]) -> None:
+def test_recorded_states_appear_and_forgotten_ones_disappear(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         assert await fs.kernel.names("") == [".rwm", "ids", "times"]
         one = fs.put(5, config="v1")
@@ -164,7 +121,7 @@ def test_states_appear_and_disappear(browsed: Callable[[Test], None]) -> None:
     browsed(test)
 
 
-def test_another_buckets_states_are_not_there(browsed: Callable[[Test], None]) -> None:
+def test_states_of_other_buckets_are_absent(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         put(fs.other, 5, {"config": "v1"}, bucket="another")
         assert await fs.kernel.names("ids") == []
@@ -173,7 +130,7 @@ def test_another_buckets_states_are_not_there(browsed: Callable[[Test], None]) -
     browsed(test)
 
 
-def test_latest_and_times_pass_over_states_in_doubt(browsed: Callable[[Test], None]) -> None:
+def test_latest_and_times_skip_untrusted_states(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one, two = fs.put(5, config="v1"), fs.put(6, config="v2")
         fs.other.ledger.judge({two.id: "contradicted"}, 1)
@@ -189,7 +146,7 @@ def test_latest_and_times_pass_over_states_in_doubt(browsed: Callable[[Test], No
     browsed(test)
 
 
-def test_the_beginning_of_an_id_is_a_link_that_is_not_listed(browsed: Callable[[Test], None]) -> None:
+def test_an_id_prefix_is_an_unlisted_symbolic_link(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, config="v1")
         assert await fs.kernel.readlink(f"ids/{one.id[:8]}") == one.id
@@ -199,7 +156,7 @@ def test_the_beginning_of_an_id_is_a_link_that_is_not_listed(browsed: Callable[[
     browsed(test)
 
 
-def test_how_long_the_kernel_may_believe_it(browsed: Callable[[Test], None]) -> None:
+def test_timeouts_are_infinite_within_a_state_and_a_second_above(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"data": "v1"})
         for path in ("", "ids", "times", "latest", f"times/{TIME}", f"ids/{one.id}", f".rwm/hidden/{one.id}"):
@@ -226,7 +183,7 @@ def test_attributes_above_the_states(browsed: Callable[[Test], None]) -> None:
         assert (link.st_mode, link.st_size, link.st_mtime_ns) == (stat.S_IFLNK | 0o777, 71, 5 * 10**9)
         text = await fs.kernel.lookup(f".rwm/hidden/{two.id}")
         assert (text.st_mode, text.st_size) == (stat.S_IFREG | 0o444, 0)
-        assert (await fs.ops.open(text.st_ino, 0, CONTEXT)).direct_io, "or its size would end the reading"
+        assert (await fs.ops.open(text.st_ino, 0, CONTEXT)).direct_io, "its size of 0 must not end a read"
         await fails(errno.EINVAL, fs.ops.readlink(text.st_ino, CONTEXT))
         assert (await fs.ops.statfs(CONTEXT)).f_files == two.objects + 5
         fs.other.forget([one, two])
@@ -235,7 +192,7 @@ def test_attributes_above_the_states(browsed: Callable[[Test], None]) -> None:
     browsed(test)
 
 
-def test_what_is_known_of_a_state(browsed: Callable[[Test], None]) -> None:
+def test_xattrs_of_states_and_files(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"data": "v1"})
         expected = {"user.rwm.state_id": one.id, "user.rwm.captured_at": TIME, "user.rwm.trust": "own"}
@@ -250,7 +207,7 @@ def test_what_is_known_of_a_state(browsed: Callable[[Test], None]) -> None:
     browsed(test)
 
 
-def test_hidden_keys_of_a_state(browsed: Callable[[Test], None]) -> None:
+def test_the_file_of_hidden_keys(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"a//b": "v1", "x/..": "v1", "y": "v1", "y/z": "v1", "config": "v1"})
         assert await fs.kernel.read(f".rwm/hidden/{one.id}") == b"a//b\nx/..\ny\n"
@@ -258,10 +215,10 @@ def test_hidden_keys_of_a_state(browsed: Callable[[Test], None]) -> None:
     browsed(test)
 
 
-def test_a_state_that_somebody_looked_into_is_not_absent_when_it_is_forgotten(
+def test_a_forgotten_state_that_was_in_use_is_an_error_not_absent(
     browsed: Callable[[Test], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is not listed, and everything that leads to it is an error: restic takes ENOENT for an empty repository."""
+    """It is not listed, and every path to it fails with EIO: restic takes ENOENT for an empty repository."""
 
     async def test(fs: MountOfAllStates) -> None:
         contents = {"config": "v1", "data/a": "v1"}
@@ -292,7 +249,7 @@ def test_a_state_that_somebody_looked_into_is_not_absent_when_it_is_forgotten(
     assert "is not in the index any more" in line
 
 
-def test_a_hidden_list_that_was_looked_up_before_its_state_was_forgotten(browsed: Callable[[Test], None]) -> None:
+def test_links_and_hidden_keys_of_a_forgotten_state_are_stale(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one = fs.put(5, **{"a//b": "v1"})
         text, link = await fs.kernel.lookup(f".rwm/hidden/{one.id}"), await fs.kernel.lookup("latest")
@@ -307,7 +264,7 @@ def test_a_hidden_list_that_was_looked_up_before_its_state_was_forgotten(browsed
     browsed(test)
 
 
-def test_each_state_has_locks_of_its_own_and_all_share_the_room(browsed: Callable[[Test], None]) -> None:
+def test_each_state_has_its_own_locks_within_a_common_limit(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in (5, 6)]
         locks = [(await fs.kernel.lookup(f"ids/{info.id}/locks")).st_ino for info in states]
@@ -331,7 +288,7 @@ def test_each_state_has_locks_of_its_own_and_all_share_the_room(browsed: Callabl
     browsed(test)
 
 
-def test_a_listing_goes_on_as_it_began_and_is_anew_from_its_start(browsed: Callable[[Test], None]) -> None:
+def test_a_listing_is_a_snapshot_until_it_is_read_from_its_start(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in range(5, 12)]
         handle = await fs.ops.opendir((await fs.kernel.lookup("times")).st_ino, CONTEXT)
@@ -345,7 +302,7 @@ def test_a_listing_goes_on_as_it_began_and_is_anew_from_its_start(browsed: Calla
     browsed(test)
 
 
-def test_a_damaged_index_is_an_input_output_error_and_the_log_says_so(
+def test_a_damaged_index_is_eio_and_logged(
     browsed: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def damaged() -> int:
@@ -363,7 +320,7 @@ def test_a_damaged_index_is_an_input_output_error_and_the_log_says_so(
 # --- cost --------------------------------------------------------------------------------------------
 
 
-def test_the_list_of_states_is_read_only_after_a_change(
+def test_the_catalog_is_read_only_after_a_change_of_the_index(
     browsed: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(fs: MountOfAllStates) -> None:
@@ -379,7 +336,7 @@ def test_the_list_of_states_is_read_only_after_a_change(
     browsed(test)
 
 
-def test_the_list_of_states_is_read_once_in_a_while_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_catalog_is_read_at_most_once_per_refresh_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("rwmfs.tree.all_states.monotonic", lambda: now)
     with Index.open(tmp_path / "index") as other, Index.open(tmp_path / "index", readonly=True) as index:
@@ -392,7 +349,7 @@ def test_the_list_of_states_is_read_once_in_a_while_at_most(tmp_path: Path, monk
             assert browse.catalog().ids == expected
 
 
-def test_few_trees_are_kept_however_many_states_are_looked_into(browsed: Callable[[Test], None]) -> None:
+def test_the_number_of_cached_trees_is_bounded(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         for second in range(CACHED_TREES + 10):
             fs.put(second, **{"data/a": str(second)})
@@ -404,7 +361,7 @@ def test_few_trees_are_kept_however_many_states_are_looked_into(browsed: Callabl
     browsed(test)
 
 
-def test_a_listing_of_very_many_states_asks_the_index_once(browsed: Callable[[Test], None]) -> None:
+def test_a_listing_of_many_states_takes_two_queries(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         first = state(0, [entry("config")])
         fs.other.record(first, [entry("config")])

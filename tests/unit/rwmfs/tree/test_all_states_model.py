@@ -98,7 +98,7 @@ BEFORE = {"config": "2", "a/c/d": "2"}
 @settings(max_examples=60, deadline=None)
 @example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state that came back at another place")
 @given(steps, st.booleans())
-def test_what_is_shown_is_what_is_recorded(steps: list[Step], small: bool) -> None:
+def test_the_mount_shows_exactly_the_recorded_states(steps: list[Step], small: bool) -> None:
     """States come and go while the mount lives; a number is one to forget."""
 
     async def run(directory: Path, patch: pytest.MonkeyPatch) -> None:

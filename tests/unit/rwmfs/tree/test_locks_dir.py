@@ -24,7 +24,7 @@ def names(locks: LocksDirs, after: int = LOCKS_INODE) -> list[bytes]:
     return [name for name, _ in locks.list(after)]
 
 
-def test_the_life_of_a_restic_lock() -> None:
+def test_a_lock_file_as_restic_uses_it() -> None:
     locks = LocksDirs()
     file = locks.create(b"abc-tmp-1", 0o600)
     locks.open(file)
@@ -40,7 +40,7 @@ def test_the_life_of_a_restic_lock() -> None:
     assert locks.used_bytes == 0
 
 
-def test_errors() -> None:
+def test_errno_of_refused_requests() -> None:
     locks = LocksDirs()
     locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
@@ -63,7 +63,7 @@ def test_errors() -> None:
     assert names(locks) == [b"a", b"b"]
 
 
-def test_rename_replaces() -> None:
+def test_rename_replaces_an_existing_file() -> None:
     locks = LocksDirs()
     first, second = locks.create(b"a", 0o600), locks.create(b"b", 0o600)
     locks.write(first, 0, b"first")
@@ -76,7 +76,7 @@ def test_rename_replaces() -> None:
     assert locks.find(b"b") is first
 
 
-def test_a_file_without_a_name_lives_as_long_as_somebody_holds_it() -> None:
+def test_an_unlinked_file_lives_until_its_last_handle_and_lookup_are_gone() -> None:
     locks = LocksDirs()
     file = locks.create(b"a", 0o600)
     locks.write(file, 0, b"data")
@@ -91,14 +91,14 @@ def test_a_file_without_a_name_lives_as_long_as_somebody_holds_it() -> None:
     assert locks.used_bytes == 0
 
 
-def test_a_number_is_used_once() -> None:
+def test_an_inode_is_never_reused() -> None:
     locks = LocksDirs()
     first = locks.create(b"a", 0o600).inode
     locks.unlink(b"a")
     assert locks.create(b"a", 0o600).inode != first
 
 
-def test_directories_share_the_room_and_no_names() -> None:
+def test_directories_share_limits_but_not_names() -> None:
     locks = LocksDirs(max_bytes=10, max_files=3)
     other = locks.make_directory().inode
     assert other != LOCKS_INODE
@@ -120,7 +120,7 @@ def test_directories_share_the_room_and_no_names() -> None:
     assert locks.directory(one.inode) is None
 
 
-def test_full() -> None:
+def test_enospc_beyond_the_limits() -> None:
     locks = LocksDirs(max_bytes=10, max_files=2)
     file = locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
@@ -137,7 +137,7 @@ def test_full() -> None:
     assert locks.read(file, 0, 20) == b"xxxyy"
 
 
-def test_a_listing_goes_on_where_it_was_though_files_come_and_go() -> None:
+def test_a_listing_position_survives_changes_of_the_directory() -> None:
     locks = LocksDirs()
     files = [locks.create(name, 0o600) for name in (b"a", b"b", b"c")]
     position = locks.list(LOCKS_INODE)[1][1].inode
@@ -151,7 +151,7 @@ def test_a_listing_goes_on_where_it_was_though_files_come_and_go() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["write", "resize"]), st.integers(0, 30), st.binary(max_size=8)), max_size=30)
 )
-def test_content_is_that_of_a_file(steps: list[tuple[str, int, bytes]]) -> None:
+def test_write_and_truncate_behave_like_a_regular_file(steps: list[tuple[str, int, bytes]]) -> None:
     locks, model = LocksDirs(max_bytes=40), bytearray()
     file = locks.create(b"a", 0o600)
     for step, offset, data in steps:
