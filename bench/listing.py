@@ -9,7 +9,7 @@ from bench.options import Options
 from bench.peers import Peer, Taken, Target
 from bench.server import BUCKET, KEYS, serving
 from bench.table import count, median, ratio, show
-from rwm.embedded.server import EmbeddedS3
+from rwm.embedded import EmbeddedS3
 from rwm.s3 import S3, Credentials
 
 IN_PROCESS: dict[str, Peer] = {"boto3 paginator": peers.boto3_paginator, "rwm": peers.rwm}

@@ -113,14 +113,12 @@ def _environment() -> dict[str, str]:
 def aws_program() -> str:
     """Debian's own, which ``make`` installs, or the one on the PATH."""
     debian = Path("/usr/bin/aws")
-    return str(debian) if debian.exists() else process.find("aws")
+    return str(debian) if debian.exists() else process.find_program("aws")
 
 
 def rclone_program() -> str:
     """The one beside our Python, where pip puts it, or on the PATH."""
-    from rwm.embedded.settings import beside_python
-
-    return beside_python("rclone") or process.find("rclone")
+    return process.find_beside_python("rclone") or process.find_program("rclone")
 
 
 def version(program: str, question: str = "--version") -> str:

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from bench import caches, child
 from rwm import process
-from rwm.demo import data, story
-from rwm.embedded.server import EmbeddedS3
+from rwm.demo.environment import BUCKET, RESTIC_PASSWORD, command_environment, write_configurations
+from rwm.demo.sample_files import MIB, make_files
+from rwm.embedded import EmbeddedS3
 from rwm.s3 import Credentials
 from rwm.times import SECOND, iso, parse_iso
 
-BUCKET = story.BUCKET
 PART = 0.05
 """The part of the files that a partial restore is to bring back, about."""
 
@@ -81,8 +81,8 @@ class Made:
     def environment(self, account: str = "user1") -> dict[str, str]:
         """For restic: its password, and keys for the live bucket."""
         keys = self.accounts[account]
-        return story.environment(self.directory) | {
-            **story.UNLOCK,
+        return command_environment(self.directory) | {
+            **RESTIC_PASSWORD,
             "AWS_ACCESS_KEY_ID": keys.access_key,
             "AWS_SECRET_ACCESS_KEY": keys.secret_key,
             "AWS_DEFAULT_REGION": EmbeddedS3.region,
@@ -108,12 +108,12 @@ def made(mib: int) -> Iterator[Made]:
     """A repository of so many MiB in a server of its own, which ends with the context; and a copy on the disk."""
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, EmbeddedS3() as server:
         directory = Path(name)
-        story.write_configurations(directory, server.endpoint, server.credentials)
-        data.make(directory / "data", mib * data.MIB)
+        write_configurations(directory, server.endpoint, server.credentials)
+        make_files(directory / "data", mib * MIB)
 
         def rwm(account: str, *arguments: str) -> str:
             command = child.python("rwm", "-c", str(directory / f"{account}.conf"), *arguments)
-            return child.run(command, story.environment(directory)).output
+            return child.run(command, command_environment(directory)).output
 
         rwm("admin", "storage", "create", BUCKET, "user1")
         rwm("rwm", "restic", "init")
@@ -131,7 +131,7 @@ def restic(made: Made, repository: str, task: Task, more: Sequence[str] = ()) ->
     It makes no lock, because rclone's mount of a past time takes none. The kernel has restic itself at hand, and
     nothing else.
     """
-    program = process.find("restic")
+    program = process.find_program("restic")
     caches.drop()
     child.run([program, "version"])
     with tempfile.TemporaryDirectory(prefix="rwm-bench-cache-") as cache:

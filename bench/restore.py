@@ -26,7 +26,7 @@ NOTES = (
 def main(options: Options) -> None:
     """A whole restore, one of a directory, a list of the snapshots and a check, over each link."""
     rclone = peers.version(peers.rclone_program())
-    versions = f"{peers.version(process.find('restic'), 'version')}; {rclone}; {caches.note()}"
+    versions = f"{peers.version(process.find_program('restic'), 'version')}; {rclone}; {caches.note()}"
     with repository.made(options.size) as made:
         for link in LINKS:
             number = options.rounds if link.is_plain else options.slow_rounds

@@ -11,8 +11,9 @@ from pathlib import Path
 from bench import mounting, repository
 from bench.links import Line
 from bench.mounting import Mount
-from bench.repository import BUCKET, Made, Task
+from bench.repository import Made, Task
 from bench.table import median
+from rwm.demo.environment import BUCKET
 
 DIRECT = "restic on the live bucket"
 COLD = "rwmfs, empty cache"

@@ -17,9 +17,10 @@ from bench.options import Options
 from bench.proxy import in_process
 from bench.soakuse import Use
 from bench.table import MIB, mib
-from rwm.demo import data, story
+from rwm.demo.environment import BUCKET, command_environment, write_configurations
 from rwm.demo.narrator import Narrator
-from rwm.embedded.server import EmbeddedS3
+from rwm.demo.sample_files import make_files
+from rwm.embedded import EmbeddedS3
 from rwm.errors import RwmError
 
 SIZE = 500 * MIB
@@ -100,14 +101,16 @@ def prepare(directory: Path, server: EmbeddedS3, url: str) -> str:
 
     The configuration ``soak.conf`` goes by the proxy at ``url``.
     """
-    story.write_configurations(directory, server.endpoint, server.credentials)
-    narrator = Narrator(directory, story.environment(directory))
-    narrator.ask("rwm", "-c", "admin.conf", "storage", "create", story.BUCKET, "user1")
-    data.make(directory / "data", SIZE)
-    narrator.ask("rwm", "restic", "init")
-    narrator.ask("rwm", "backup", "--all")
-    state = str(json.loads(narrator.ask("rwm", "-c", "admin.conf", "state", "list", story.BUCKET, "--json"))[-1]["id"])
-    narrator.ask("rwm", "-c", "admin.conf", "state", "restore", state, "--to-dir", "truth")
+    write_configurations(directory, server.endpoint, server.credentials)
+    narrator = Narrator(directory, command_environment(directory))
+    narrator.run_silently("rwm", "-c", "admin.conf", "storage", "create", BUCKET, "user1")
+    make_files(directory / "data", SIZE)
+    narrator.run_silently("rwm", "restic", "init")
+    narrator.run_silently("rwm", "backup", "--all")
+    state = str(
+        json.loads(narrator.run_silently("rwm", "-c", "admin.conf", "state", "list", BUCKET, "--json"))[-1]["id"]
+    )
+    narrator.run_silently("rwm", "-c", "admin.conf", "state", "restore", state, "--to-dir", "truth")
     config = json.loads((directory / "admin.conf").read_text())
     (directory / "soak.conf").touch(mode=0o600)
     (directory / "soak.conf").write_text(json.dumps(config | {"s3_endpoint_url": url}))
@@ -119,9 +122,9 @@ def mounted(directory: Path, state: str) -> Iterator[subprocess.Popen[str]]:
     """The process of a mount at ``mnt``. It is gone at the end, and the mount too."""
     place = directory / "mnt"
     place.mkdir()
-    what = ["mount", "-f", story.BUCKET, "mnt", "--at", state, "--cache-dir", "cache", "--log-file", "rwmfs.log"]
+    what = ["mount", "-f", BUCKET, "mnt", "--at", state, "--cache-dir", "cache", "--log-file", "rwmfs.log"]
     command = child.python("rwmfs", "-c", "soak.conf", *what, *MOUNT)
-    environment = story.environment(directory)
+    environment = command_environment(directory)
     with (directory / "errors").open("wb") as errors:
         process = subprocess.Popen(
             command, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench.proxy import Action, Close, Remote, Reset, Rule, Shorten, Stall, Status, WrongVersion, matching
 from bench.table import MIB, mib
-from rwm.demo import story
+from rwm.demo.environment import RESTIC_PASSWORD, command_environment
 
 READERS = 4
 """Half of them read here and there, the others from end to end."""
@@ -154,7 +154,7 @@ class Use:
         """Run it to its end, unless all ends before."""
         if self._stop.is_set():
             return
-        environment = story.environment(self._directory) | story.UNLOCK
+        environment = command_environment(self._directory) | RESTIC_PASSWORD
         with (self._directory / "said").open("w+b") as said:
             with subprocess.Popen(command, cwd=self._directory, env=environment, stdout=said, stderr=said) as process:
                 while process.poll() is None and not self._stop.wait(0.2):

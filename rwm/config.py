@@ -143,7 +143,7 @@ def search_path() -> list[Path]:
     return [Path("rwm.conf"), user_config_path("rwm") / "rwm.conf", Path("/etc/rwm/rwm.conf")]
 
 
-def find(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Path | None:
+def find_config(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Path | None:
     """The file to read, or None when there is none and none was asked for."""
     named = explicit or environment.get("RWM_CONFIG")
     if named:
@@ -151,13 +151,13 @@ def find(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]
     return next((path for path in search_path() if path.exists()), None)
 
 
-def load(explicit: str | os.PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+def load_config(explicit: str | os.PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
     """The configuration. Raises ConfigError naming file, key and cause.
 
     It may hold commands, so one that nobody named must be our own or root's, and nobody else's to write to: it may
     lie in a directory where anybody can leave a file.
     """
-    path = find(explicit, environment)
+    path = find_config(explicit, environment)
     named = bool(explicit or environment.get("RWM_CONFIG"))
     values: dict[str, Any] = {}
     warnings: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class HiddenKeyError(ValueError):
         self.reason = reason
 
 
-def split(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
     """The key as directory and name: ``a/b/c`` → ``("a/b/", "c")``, ``c`` → ``("", "c")``, ``a/`` → ``("a/", "")``.
 
     Holds for every key, hidden or not: ``directory + name == key``.
@@ -71,7 +71,7 @@ def hidden_reason(key: str) -> HiddenReason | None:
     return None
 
 
-def directories(key: str) -> Iterator[str]:
+def parent_directories(key: str) -> Iterator[str]:
     """The directories above a key, outermost first, each with its slash: ``a/b/c`` → ``a/``, ``a/b/``."""
     end = key.find("/")
     while end >= 0:
@@ -82,7 +82,8 @@ def directories(key: str) -> Iterator[str]:
 def hidden_keys(keys: Iterable[str]) -> dict[str, HiddenReason]:
     """The hidden ones among all the keys of a state, in the order given. Needs memory for all of the keys."""
     reasons = {key: hidden_reason(key) for key in keys}
-    shown_directories = {above for key, reason in reasons.items() if reason is None for above in directories(key)}
+    shown_keys = (key for key, reason in reasons.items() if reason is None)
+    shown_directories = {directory for key in shown_keys for directory in parent_directories(key)}
     hidden: dict[str, HiddenReason] = {}
     for key, reason in reasons.items():
         if reason is None and key + "/" in shown_directories:
@@ -100,7 +101,7 @@ def path_parts(key: str) -> tuple[str, ...]:
     return tuple(key.split("/"))
 
 
-def safe_path(root: Path, key: str) -> Path:
+def path_below(root: Path, key: str) -> Path:
     """The path of a key below ``root``; raises HiddenKeyError for a key that has none.
 
     The path never leaves ``root`` by its text. It may by a symlink that somebody put below ``root``: whoever writes

@@ -9,7 +9,7 @@ from pathlib import Path
 from rwm.errors import ConfigError
 
 
-def private_directory(path: Path) -> Path:
+def make_private_directory(path: Path) -> Path:
     """Make ``path`` and what is missing above it, 0700; refuse one that is somebody else's or a symbolic link.
 
     Raises ConfigError.

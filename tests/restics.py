@@ -22,7 +22,7 @@ SINCE_OWN_EXIT_CODES = (0, 17)
 def program(name: str) -> str:
     """The path of that restic. One that is missing fails the test."""
     try:
-        return process.find(PROGRAMS[name])
+        return process.find_program(PROGRAMS[name])
     except RwmError as error:
         raise AssertionError(f"{error.message} at {PROGRAMS[name]}; `make install-dev` puts it there") from None
 

@@ -1,10 +1,12 @@
-"""Backups: the configured profiles with their hooks, retention, the state after it, and the lock of a run.
+"""Backups: the configured entries with their hooks, retention, the state captured after them, and the run lock.
 
 May import the shared words, ``s3``, ``index``, ``process``, ``restic``, ``storage``, ``states``.
-Begin reading at ``service.py``: one run from prerun to the state.
+Begin reading at ``run.py``: one run from prerun to the state.
 """
 
-from rwm.backup.run_lock import held
-from rwm.backup.service import Report, run_backups, selected
+from rwm.backup.report import Report
+from rwm.backup.run import run_backups
+from rwm.backup.run_lock import hold_lock
+from rwm.backup.selection import select_backups
 
-__all__ = ["Report", "held", "run_backups", "selected"]
+__all__ = ["Report", "hold_lock", "run_backups", "select_backups"]

@@ -1,4 +1,4 @@
-"""One run at a time: a lock that goes away with its process, however that ends."""
+"""The lock that allows one run at a time. The kernel releases it when the process ends, however that happens."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rwm.errors import ConfigError, LockHeld
-from rwm.private import private_directory
+from rwm.private import make_private_directory
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold the lock file for the block. Raises LockHeld at once when another process has it."""
+def hold_lock(path: Path) -> Iterator[None]:
+    """Hold the lock file during the block. Raises LockHeld at once if another process holds it."""
     if not path.parent.exists():
-        private_directory(path.parent)
+        make_private_directory(path.parent)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise ConfigError(f"lock file {path}: {error.strerror}", hint="set another lock_path") from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise LockHeld(f"another run holds the lock {path}", hint="wait until it has ended") from error
         yield
     finally:
-        os.close(handle)
+        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""``rwm backup``: the configured backups, retention, and the state that goes with them."""
+"""``rwm backup``: run the configured backups, apply retention, capture the state."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.console import App, common, pass_app
+from rwm.console import App, common_options, pass_app
 
 if TYPE_CHECKING:
     from rwm.backup import Report
 
 
 @click.command()
-@common
+@common_options
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--all", "everything", is_flag=True, help="All backups of the configuration.")
+@click.option("--all", "all_backups", is_flag=True, help="Run all backups of the configuration.")
 @pass_app
-def backup(app: App, names: tuple[str, ...], everything: bool) -> int:
+def backup(app: App, names: tuple[str, ...], all_backups: bool) -> int:
     """Run backups, apply retention if all succeeded, and capture the bucket's state."""
-    return run(app, names, everything=everything)
+    return run_and_print(app, names, all_backups=all_backups)
 
 
-def run(app: App, names: tuple[str, ...], *, everything: bool) -> int:
-    """What ``backup`` and the older ``backup_all`` do; returns the exit code."""
-    from rwm.backup import held, run_backups, selected
+def run_and_print(app: App, names: tuple[str, ...], *, all_backups: bool) -> int:
+    """Run the selected backups and print the report; returns the exit code. Shared with the alias ``backup_all``."""
+    from rwm.backup import hold_lock, run_backups, select_backups
 
-    chosen = selected(app.config, names, everything=everything)
-    # With --json stdout is one document: what restic prints goes to stderr then.
+    backups = select_backups(app.config, names, all_backups=all_backups)
+    # With --json, stdout is one document: the output of restic goes to stderr.
     on_line = (lambda name, line: print(line, file=sys.stderr)) if app.json else None
-    with held(app.config.lock_path):
-        report = run_backups(app.config, chosen, app.s3, lambda: app.index, console.note, on_line)
+    with hold_lock(app.config.lock_path):
+        report = run_backups(app.config, backups, app.s3, lambda: app.index, console.print_note, on_line)
     if app.json:
-        console.document(_json(report))
+        console.print_json(_report_json(report))
     else:
-        _show(report)
+        _print_report(report)
     return report.exit_code
 
 
-def _json(report: Report) -> dict[str, Any]:
+def _report_json(report: Report) -> dict[str, Any]:
     return {
         "outcome": report.outcome,
         "backups": [asdict(result) for result in report.backups],
@@ -52,7 +52,7 @@ def _json(report: Report) -> dict[str, Any]:
     }
 
 
-def _show(report: Report) -> None:
+def _print_report(report: Report) -> None:
     rows = [(r.name, r.outcome, f"{r.seconds:.1f} s", r.detail) for r in report.backups]
     if report.forget:
         rows.append(("(forget, prune)", report.forget.outcome, "", report.forget.detail))
@@ -61,4 +61,4 @@ def _show(report: Report) -> None:
         rows.append(("(state)", "ok", "", f"{info.id[: console.SHORT_ID]}: {info.objects} objects"))
     rows += [("(state)", "failed", "", error) for error in report.errors]
     click.echo()
-    console.table(["backup", "result", "time", "detail"], rows, right=(2,))
+    console.print_table(["backup", "result", "time", "detail"], rows, right=(2,))

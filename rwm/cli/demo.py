@@ -1,21 +1,21 @@
-"""``rwm demo``: the whole story, on an S3 server of its own."""
+"""``rwm demo``: a demonstration on an embedded S3 server."""
 
 from __future__ import annotations
 
 import click
 
-from rwm.console import common
+from rwm.console import common_options
 
 
 @click.command()
-@common
-@click.option("--keep", is_flag=True, help="Leave everything running afterwards, and say how to play with it.")
+@common_options
+@click.option("--keep", is_flag=True, help="Leave server and files in place afterwards, until Ctrl-C.")
 @click.option("--size", default=240, show_default=True, metavar="MIB", help="How much data to back up.")
 def demo(keep: bool, size: int) -> None:
-    """Show it: back up, lose everything, mount the past, restore.
+    """Demonstrate RWM: back up, lose everything, mount a past state, restore.
 
-    Needs nothing but this machine: an S3 server is started in a temporary directory, and removed in the end.
+    Uses this machine only: it starts an S3 server in a temporary directory and removes both at the end.
     """
-    from rwm.demo import MIB, tell
+    from rwm.demo import MIB, run_demo
 
-    tell(keep=keep, size=size * MIB)
+    run_demo(keep=keep, size=size * MIB)

@@ -1,4 +1,4 @@
-"""``rwm``: the group of all commands. What a command needs is imported when it runs, so that help is instant."""
+"""``rwm``: the group of all commands. Commands import what they need when they run, to keep ``--help`` fast."""
 
 from __future__ import annotations
 
@@ -7,40 +7,44 @@ from typing import NoReturn
 import click
 
 from rwm import __version__, console
-from rwm.cli import aliases, state_files
+from rwm.cli import aliases
 from rwm.cli.backup import backup
 from rwm.cli.demo import demo
 from rwm.cli.prune import prune
 from rwm.cli.state import state
+from rwm.cli.state_export import export_
+from rwm.cli.state_import import import_
+from rwm.cli.state_restore import restore
+from rwm.cli.state_sync import sync
 from rwm.cli.storage import storage
 from rwm.cli.tools import aws, restic
-from rwm.console import App, common, completion, current_app
+from rwm.console import App, common_options, completion, current_app
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", message="rwm %(version)s")
-@common
+@common_options
 def cli() -> None:
     """Keep restic backups in S3 recoverable after the backed-up machine is taken over."""
 
 
 @cli.command()
-@common
+@common_options
 @click.pass_context
 def version(context: click.Context) -> None:
     """Show the version."""
     app: App = current_app(context)
     if app.json:
-        console.document({"version": __version__})
+        console.print_json({"version": __version__})
     else:
         click.echo(f"rwm {__version__}")
 
 
 for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
-for _command in state_files.COMMANDS:
+for _command in (export_, import_, restore, sync):
     state.add_command(_command)
-aliases.add_to(cli)
+aliases.add_aliases(cli)
 
 
 def main() -> NoReturn:

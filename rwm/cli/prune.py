@@ -1,4 +1,4 @@
-"""``rwm prune``: reclaim what no kept state needs."""
+"""``rwm prune``: delete the versions that no kept state needs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.storage import YES
-from rwm.console import BUCKET, STATE, App, common, pass_app
+from rwm.cli.storage import YES_OPTION
+from rwm.console import BUCKET, STATE, App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused
 from rwm.times import parse_duration
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@common
+@common_options
 @click.argument("bucket", type=BUCKET)
 @click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states.")
 @click.option("--keep-state", multiple=True, metavar="STATE", type=STATE, help="Keep this state too (repeatable).")
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     metavar="DUR",
     help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
 )
-@click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
-@click.option("--force", is_flag=True, help="Prune in spite of signs of an attack; they are named.")
-@YES
+@click.option("--dry-run", is_flag=True, help="Print the plan and delete nothing.")
+@click.option("--force", is_flag=True, help="Prune despite signs of an attack; they are printed as warnings.")
+@YES_OPTION
 @pass_app
 def prune(
     app: App,
@@ -41,14 +41,14 @@ def prune(
     force: bool,
     yes: bool,
 ) -> None:
-    """Delete the versions in BUCKET that neither a kept state nor the present listing needs.
+    """Delete the versions in BUCKET that neither a kept state nor the current listing needs.
 
-    Refused (exit code 5) when the newest kept state is not complete, or when the bucket shows signs of an attack.
+    Refused (exit code 5) if the newest kept state is not complete, or if the bucket shows signs of an attack.
     """
-    run(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, force=force, yes=yes)
+    prune_and_print(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, force=force, yes=yes)
 
 
-def run(
+def prune_and_print(
     app: App,
     bucket: str,
     keep_last: int,
@@ -59,43 +59,43 @@ def run(
     force: bool,
     yes: bool,
 ) -> None:
-    """What ``prune`` and its older spelling do: plan, show, ask, execute."""
+    """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, prune_and_forget, select_kept_states
 
     keep = select_kept_states(app.index, bucket, last=keep_last, named=keep_state)
-    with console.progress(f"listing {bucket}") as progress:
+    with console.show_progress(f"listing {bucket}") as progress:
         plan = plan_prune(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:
-        console.document(_json(plan, force))
+        console.print_json(_plan_json(plan, force))
     elif not app.json:
-        _show(plan)
-    _may_run(plan, force)
+        _print_plan(plan)
+    _raise_refusal(plan, force)
     if dry_run:
         return
     count = len(plan.versions) + len(plan.markers)
     if count:
-        console.confirm(f"Delete {count} versions and markers for good?", yes=yes)
-    with console.progress(f"deleting from {bucket}", count) as progress:
+        console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
+    with console.show_progress(f"deleting from {bucket}", count) as progress:
         result = prune_and_forget(app.s3, app.index, plan, progress)
     if app.json:
-        done = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
-        console.document(_json(plan, force) | done | {"failures": [failure._asdict() for failure in result.failures]})
+        deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
+        console.print_json(
+            _plan_json(plan, force) | deleted | {"failures": [failure._asdict() for failure in result.failures]}
+        )
     else:
-        freed = console.size(result.bytes)
+        freed = console.format_size(result.bytes)
         click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
     if result.failures:
         _raise_failures(result, count)
 
 
-def _may_run(plan: PrunePlan, force: bool) -> None:
+def _raise_refusal(plan: PrunePlan, force: bool) -> None:
     for finding in plan.findings if force else ():
         console.warn(f"overridden: {finding}")
     reasons = [*plan.refused, *(() if force else plan.findings)]
     if reasons:
-        only_findings = "; look at an earlier state, or --force to prune all the same" if not plan.refused else ""
-        raise Refused(
-            f"prune of {plan.bucket} refused: {'; '.join(reasons)}", hint=f"nothing was deleted{only_findings}"
-        )
+        advice = "" if plan.refused else "; check an earlier state, or use --force to prune anyway"
+        raise Refused(f"prune of {plan.bucket} refused: {'; '.join(reasons)}", hint=f"nothing was deleted{advice}")
 
 
 def _raise_failures(result: PruneResult, count: int) -> None:
@@ -103,15 +103,16 @@ def _raise_failures(result: PruneResult, count: int) -> None:
     if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
         raise AccessDenied(
             "nothing was deleted: this account may not delete versions, or all of them are locked",
-            hint="prune with the admin's configuration",
+            hint="prune with the configuration of the admin",
         )
     raise PartlyDone(
-        f"{len(result.failures)} of {count} were not deleted: {first.key} version {first.version_id}: {first.code}",
-        hint="run the command again; what is locked stays until its retention ends",
+        f"{len(result.failures)} of {count} versions and markers were not deleted; the first: {first.key} "
+        f"version {first.version_id}: {first.code}",
+        hint="run the command again; locked versions stay until their retention ends",
     )
 
 
-def _json(plan: PrunePlan, force: bool) -> dict[str, Any]:
+def _plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
     return {
         "bucket": plan.bucket,
         "kept_states": [info.id for info in plan.kept_states],
@@ -127,13 +128,13 @@ def _json(plan: PrunePlan, force: bool) -> dict[str, Any]:
     }
 
 
-def _show(plan: PrunePlan) -> None:
+def _print_plan(plan: PrunePlan) -> None:
     states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
     click.echo(f"plan for {plan.bucket}; kept states: {states or 'none'}")
-    console.table(
+    console.print_table(
         ["", "count", "size"],
         [
-            ("delete: versions", len(plan.versions), console.size(plan.bytes)),
+            ("delete: versions", len(plan.versions), console.format_size(plan.bytes)),
             ("delete: markers", len(plan.markers), ""),
             ("delete: states that need them", len(plan.lost_states), ""),
             ("keep: needed versions", plan.kept_versions, ""),

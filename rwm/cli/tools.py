@@ -1,23 +1,23 @@
-"""``rwm restic`` and ``rwm aws``: the tools themselves, with the environment set."""
+"""``rwm restic`` and ``rwm aws``: run the tool itself with server, keys and repository in its environment."""
 
 from __future__ import annotations
 
 import click
 
-from rwm.console import App, common, pass_app
+from rwm.console import App, common_options, pass_app
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 
 
 @click.command(context_settings=_PASS_THROUGH)
-@common
+@common_options
 @_ARGUMENTS
 @pass_app
 def restic(app: App, arguments: tuple[str, ...]) -> None:
     """Run restic on the repository of the configuration.
 
-    Everything from the first word on goes to restic; after -- options do too: rwm restic -- --help
+    All arguments from the first word on go to restic, after -- also options: rwm restic -- --help
     """
     from rwm.restic import exec_restic
 
@@ -25,13 +25,13 @@ def restic(app: App, arguments: tuple[str, ...]) -> None:
 
 
 @click.command(context_settings=_PASS_THROUGH)
-@common
+@common_options
 @_ARGUMENTS
 @pass_app
 def aws(app: App, arguments: tuple[str, ...]) -> None:
     """Run the aws command on the server of the configuration.
 
-    Everything from the first word on goes to aws; after -- options do too: rwm aws -- s3api --help
+    All arguments from the first word on go to aws, after -- also options: rwm aws -- s3api --help
     """
     from rwm.restic import exec_aws
 

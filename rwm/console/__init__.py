@@ -1,49 +1,40 @@
-"""What every command line shares: common options, output, progress, the error boundary, shell completion.
+"""What the command lines of both programs share: common options, output, progress, error boundary, shell completion.
 
 May import the shared words; ``s3`` and ``index`` only to open them for a command.
-Begin reading at ``options.py``: what a command works with; ``boundary.py``: how it ends.
+Begin reading at ``app.py``: what a command works with; ``error_boundary.py``: how a run ends.
 """
 
-from rwm.console.boundary import open_standard_streams, run_program
-from rwm.console.options import App, common, current_app, pass_app
-from rwm.console.output import (
-    SHORT_ID,
-    confirm,
-    count,
-    document,
-    escape,
-    note,
-    progress,
-    recorded_json,
-    size,
-    state_json,
-    table,
-    warn,
-)
+from rwm.console.app import App, current_app, pass_app
+from rwm.console.error_boundary import run_program
+from rwm.console.formatting import SHORT_ID, escape, format_count, format_size, recorded_state_json, state_json
+from rwm.console.options import common_options
+from rwm.console.output import confirm, print_json, print_note, print_table, warn
+from rwm.console.progress import show_progress
 from rwm.console.shell_completion import BUCKET, STATE, completion
-from rwm.console.trust_warning import warn_of_trust
+from rwm.console.standard_streams import open_standard_streams
+from rwm.console.trust_warning import warn_if_untrusted
 
 __all__ = [
     "BUCKET",
     "SHORT_ID",
     "STATE",
     "App",
-    "common",
+    "common_options",
     "completion",
     "confirm",
-    "count",
     "current_app",
-    "document",
     "escape",
-    "note",
+    "format_count",
+    "format_size",
     "open_standard_streams",
     "pass_app",
-    "progress",
-    "recorded_json",
+    "print_json",
+    "print_note",
+    "print_table",
+    "recorded_state_json",
     "run_program",
-    "size",
+    "show_progress",
     "state_json",
-    "table",
     "warn",
-    "warn_of_trust",
+    "warn_if_untrusted",
 ]

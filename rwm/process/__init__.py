@@ -1,10 +1,22 @@
-"""Children: the only part of RWM that starts programs.
+"""Child processes: the only room that starts programs.
 
-Output is text, decoded as UTF-8 with replacement characters, because what a program prints is for people and
-must never stop a backup. Secrets go to a child by its environment, never by its arguments.
+Output is decoded as UTF-8 with replacement characters: it is for people, and bad text must not stop a backup.
+Secrets are passed in the environment, never as arguments. Imports only the shared words.
+Begin reading at ``commands.py`` for children that run to their end, ``daemon.py`` for those that run until stopped.
 """
 
-from rwm.process.children import Completed, find, replace, run, shell, stream
+from rwm.process.commands import Completed, exec_program, run, run_shell, stream
 from rwm.process.daemon import Daemon, spawn
+from rwm.process.programs import find_beside_python, find_program
 
-__all__ = ["Completed", "Daemon", "find", "replace", "run", "shell", "spawn", "stream"]
+__all__ = [
+    "Completed",
+    "Daemon",
+    "exec_program",
+    "find_beside_python",
+    "find_program",
+    "run",
+    "run_shell",
+    "spawn",
+    "stream",
+]

@@ -1,4 +1,4 @@
-"""Children that run until they are stopped."""
+"""Background programs that run until they are stopped, supervised by a watchdog."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from typing import Self
 
 from rwm.errors import RwmError
 from rwm.process import watchdog
-from rwm.process.start import find, start_errors
+from rwm.process.programs import find_program, start_errors
 
 GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
 class Daemon:
-    """A child that runs until it is stopped, and never longer than this process, however that ends.
+    """A child that runs until it is stopped, and ends with this process even if that is killed.
 
-    Its output goes to the end of the file ``log_path``, made with mode 0600. ``pid`` is the child's own.
-    Raises CommandMissing, or RwmError when it cannot be started. As a context manager it stops at the end.
+    Its output is appended to the file ``log_path`` (mode 0600). ``pid`` is the pid of the program, not of its
+    watchdog. As a context manager it is stopped at the end of the block.
+    Raises CommandMissing, or RwmError if it cannot be started.
     """
 
     def __init__(self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, log_path: Path) -> None:
-        program = find(argv[0])
+        program = find_program(argv[0])
         self.name = Path(program).name
         self.log_path = log_path
         try:
@@ -43,35 +44,35 @@ class Daemon:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
-                    start_new_session=True,  # Ctrl-C is for us, who then stop the child in good order
+                    start_new_session=True,  # Ctrl-C in the terminal goes to this process, which stops the child
                 )
         finally:
             os.close(log)
         assert self._watchdog.stdout is not None
-        with self._watchdog.stdout as told:
-            line = told.readline()
+        with self._watchdog.stdout as pipe:
+            line = pipe.readline()
         if not line:
             self._watchdog.communicate()
             raise RwmError(f"{self.name} could not be started: {self.log_tail(1)}")
         self.pid = int(line)
-        # A descriptor instead of the number, which may name another process one day.
+        # A pidfd: the number may be reused by another process.
         self._child: int | None = None
         with contextlib.suppress(ProcessLookupError):
             self._child = os.pidfd_open(self.pid)
 
     def running(self) -> bool:
-        """Whether the child is still there."""
-        return self._child is not None and not self._gone(0)
+        """Whether the child is still running."""
+        return self._child is not None and not self._wait(0)
 
     def stop(self, timeout: float = GRACE) -> int:
-        """SIGTERM, after ``timeout`` seconds SIGKILL. Returns the exit code, or 128 + signal. Idempotent."""
+        """Send SIGTERM, after ``timeout`` seconds SIGKILL. Returns the exit code, or 128 + signal. Idempotent."""
         self._signal(signal.SIGTERM)
-        if not self._gone(timeout):
+        if not self._wait(timeout):
             self._signal(signal.SIGKILL)
         return self._finish()
 
     def kill(self) -> int:
-        """SIGKILL, as a crash would have it. Returns as :meth:`stop` does, when the child is gone."""
+        """Send SIGKILL and wait, to simulate a crash. Returns as :meth:`stop` does."""
         self._signal(signal.SIGKILL)
         return self._finish()
 
@@ -92,7 +93,8 @@ class Daemon:
             if self._child is not None:
                 signal.pidfd_send_signal(self._child, number)
 
-    def _gone(self, timeout: float | None) -> bool:
+    def _wait(self, timeout: float | None) -> bool:
+        """Wait for the end of the child, at most ``timeout`` seconds; whether it has ended."""
         if self._child is None:
             return True
         poll = select.poll()
@@ -100,7 +102,7 @@ class Daemon:
         return bool(poll.poll(None if timeout is None else timeout * 1000))
 
     def _finish(self) -> int:
-        self._gone(None)
+        self._wait(None)
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
         code = self._watchdog.wait()

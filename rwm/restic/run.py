@@ -79,13 +79,13 @@ def environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[st
 
 def exec_restic(config: Config, arguments: list[str]) -> NoReturn:
     """Turn into restic: output, signals and the terminal are its own."""
-    process.replace([process.find("restic"), *arguments], environment(config))
+    process.exec_program([process.find_program("restic"), *arguments], environment(config))
 
 
 def exec_aws(config: Config, arguments: list[str]) -> NoReturn:
     """Turn into the aws command, set to the endpoint of the configuration."""
     endpoint = config.required("s3_endpoint_url")
-    process.replace([process.find("aws"), "--endpoint-url", endpoint, *arguments], s3_environment(config))
+    process.exec_program([process.find_program("aws"), "--endpoint-url", endpoint, *arguments], s3_environment(config))
 
 
 def backup_arguments(name: str, backup: BackupConfig, config: Config) -> list[str]:
@@ -108,7 +108,7 @@ def forget_arguments(retention: Mapping[str, str]) -> list[str]:
 
 def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = None) -> Result:
     """Run restic with its output shown while it comes; ``on_line`` gets the lines in place of the terminal."""
-    done = process.stream([process.find("restic"), *arguments], env=environment(config), on_line=on_line)
+    done = process.stream([process.find_program("restic"), *arguments], env=environment(config), on_line=on_line)
     return result(done.returncode, arguments[0])
 
 

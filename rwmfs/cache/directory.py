@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rwm.errors import ConfigError
-from rwm.private import private_directory
+from rwm.private import make_private_directory
 
 BLOCKS = "blocks"
 TAG = "CACHEDIR.TAG"
@@ -51,7 +51,7 @@ def prepare(directory: Path) -> Path:
     blocks = directory / BLOCKS
     try:
         for path in (directory, blocks):
-            private_directory(path)
+            make_private_directory(path)
     except ConfigError as error:
         raise ConfigError(f"disk cache: {error.message}", hint=HINT) from error.__cause__
     _must_be_private(blocks)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from rwm import __version__, console
-from rwm.console import BUCKET, App, common, completion, current_app
+from rwm.console import BUCKET, App, common_options, completion, current_app
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
@@ -20,13 +20,18 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 @click.group(context_settings=CONTEXT)
 @click.version_option(__version__, "-V", "--version", message="rwmfs %(version)s")
-@common
+@common_options
 def cli() -> None:
     """Mount recorded states of a bucket as a filesystem."""
 
 
+<<<<<<< HEAD
 @cli.command(context_settings=CONTEXT)  # repeated: mount.rwmfs runs this command without the group
 @common
+=======
+@cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
+@common_options
+>>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
 @click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=MOUNTPOINT)
 @mount_options.options
@@ -56,7 +61,7 @@ def print_report(app: App, report: dict[str, Any]) -> None:
     """Print warnings, then what is mounted where."""
     print_warnings(report)
     if app.json:
-        console.document(report)
+        console.print_json(report)
         return
     where = report["mountpoint"]
     click.echo(console.escape(f"{_content(report)} at {where}"))
@@ -68,27 +73,37 @@ def print_report(app: App, report: dict[str, Any]) -> None:
 def print_warnings(report: dict[str, Any]) -> None:
     """Warn of keys that the mount does not show, and of states that are not trusted."""
     if "id" not in report:
+<<<<<<< HEAD
         if contradicted := report["trust"].get("contradicted"):
             states = console.count(contradicted, "state")
+=======
+        if false := report["trust"].get("contradicted"):
+            states = console.format_count(false, "state")
+>>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
             console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
         return
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
         console.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
-    console.warn_of_trust(report["id"], report["trust"])
+    console.warn_if_untrusted(report["id"], report["trust"])
 
 
 def _content(report: dict[str, Any]) -> str:
     if "id" not in report:
         return f"{report['bucket']}: all recorded states ({report['states']}) are"
     short = report["id"][: console.SHORT_ID]
-    content = f"{report['objects']} objects, {console.size(report['bytes'])}"
+    content = f"{report['objects']} objects, {console.format_size(report['bytes'])}"
     return f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is"
 
 
 @cli.command()
+<<<<<<< HEAD
 @common
 @click.argument("mountpoint", type=MOUNTPOINT)
+=======
+@common_options
+@click.argument("mountpoint", type=PLACE)
+>>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
 def umount(mountpoint: Path) -> None:
     """Unmount MOUNTPOINT."""
     from rwmfs.mount import unmount
@@ -97,12 +112,12 @@ def umount(mountpoint: Path) -> None:
 
 
 @cli.command()
-@common
+@common_options
 @click.pass_context
 def version(context: click.Context) -> None:
     """Show the version."""
     if current_app(context).json:
-        console.document({"version": __version__})
+        console.print_json({"version": __version__})
     else:
         click.echo(f"rwmfs {__version__}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rwm.console import escape
 from rwm.errors import MountError
-from rwm.private import private_directory
+from rwm.private import make_private_directory
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -35,7 +35,7 @@ def default_log_path(bucket: str) -> Path:
     """The log file for mounts of a bucket, in a private directory of the user; raises ConfigError."""
     from platformdirs import user_log_path
 
-    return private_directory(user_log_path("rwm")) / f"rwmfs-{bucket.replace('/', '_')}.log"
+    return make_private_directory(user_log_path("rwm")) / f"rwmfs-{bucket.replace('/', '_')}.log"
 
 
 class PrivateFileHandler(logging.FileHandler):

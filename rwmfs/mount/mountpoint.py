@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rwm.errors import MountError
-from rwm.process import find, run
+from rwm.process import find_program, run
 
 FSTYPE = "fuse.rwmfs"
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -106,7 +106,7 @@ def _unmount_dead(path: Path) -> None:
 
 
 def _fusermount(path: Path, *, lazy: bool) -> None:
-    result = run([find("fusermount3"), "-uz" if lazy else "-u", "--", str(path)])
+    result = run([find_program("fusermount3"), "-uz" if lazy else "-u", "--", str(path)])
     if result.returncode == 0:
         return
     if "busy" in result.stderr.lower():

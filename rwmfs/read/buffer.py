@@ -62,7 +62,7 @@ class Buffer:
         """The object, if something of it is here or somebody has it open."""
         return self._objects.get(identity)
 
-    def held(self, identity: ObjectId) -> BufferedObject:
+    def hold_lock(self, identity: ObjectId) -> BufferedObject:
         """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
         held = self._objects.get(identity)
         if held is None:

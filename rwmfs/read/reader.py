@@ -103,7 +103,7 @@ class Reader:
 
         ``place`` tells apart where the kernel keeps what is read: the number of an inode.
         """
-        held = self._buffer.held(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
+        held = self._buffer.hold_lock(ObjectId(entry.key, entry.version_id, entry.size, entry.etag))
         self._buffer.opened(held)
         if self._expected.pop(held.id, None) is not None or entry.size <= min(SMALL, self._whole):
             held.make_whole()
@@ -133,7 +133,7 @@ class Reader:
 
     def not_expected(self, identity: ObjectId) -> None:
         """Nobody will read it after all. Does nothing when somebody does."""
-        held = self._buffer.held(identity)
+        held = self._buffer.hold_lock(identity)
         self._expected.pop(identity, None)
         if not held.readers:
             self._give_up(held)
@@ -252,7 +252,7 @@ class Reader:
         """Put on its way what is expected, as far as it goes."""
         while self._expected and not self._is_busy():
             identity, begun = next(iter(self._expected.items()))
-            held = self._buffer.held(identity)
+            held = self._buffer.hold_lock(identity)
             held.make_whole()
             part = next(held.missing(begun, identity.size, self._window()), None)
             if part is None:

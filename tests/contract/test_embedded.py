@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from rwm import process
-from rwm.embedded import settings as embedded_config
+from rwm.embedded import server as embedded_server
+from rwm.embedded.ports import choose_port, is_listening
 from rwm.embedded.server import EmbeddedS3
-from rwm.embedded.settings import listening
 from rwm.errors import AccessDenied, CommandMissing, RwmError, S3Error, UsageError
 from rwm.s3 import S3
 from tests.servers import Server
@@ -73,9 +73,9 @@ class TestLife:
     def test_nothing_is_left(self) -> None:
         with EmbeddedS3() as server:
             pid, ports, directory = server.pid, server.ports, server.directory
-            assert all(listening(port) for port in ports)
+            assert all(is_listening(port) for port in ports)
         assert gone(pid, 0)
-        assert not any(listening(port) for port in ports)
+        assert not any(is_listening(port) for port in ports)
         assert not directory.exists()
         assert not [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
@@ -89,10 +89,10 @@ class TestLife:
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
             assert parent.stdout is not None
             pid, *ports = map(int, parent.stdout.readline().split())
-            assert listening(ports[0])
+            assert is_listening(ports[0])
             parent.send_signal(number)
         assert gone(pid)
-        assert not any(listening(port) for port in ports)
+        assert not any(is_listening(port) for port in ports)
 
     def test_a_taken_port_means_others(self, own: EmbeddedS3) -> None:
         own.stop()
@@ -103,10 +103,9 @@ class TestLife:
     def test_a_port_taken_at_the_last_moment_means_another_try(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        choose = embedded_config.choose_port
-        taken = choose(tmp_path)
+        taken = choose_port(tmp_path)
         choices = iter([taken])
-        monkeypatch.setattr(embedded_config, "choose_port", lambda place: next(choices, 0) or choose(place))
+        monkeypatch.setattr(embedded_server, "choose_port", lambda place: next(choices, 0) or choose_port(place))
         with socket.create_server(("127.0.0.1", taken)), EmbeddedS3(tmp_path / "s3") as server:
             assert server.ports[0] != taken
             server.connect().create_bucket("there")
@@ -283,7 +282,7 @@ class TestErrors:
         fake = tmp_path / "weed"
         fake.write_text("#!/bin/sh\necho 'E1123 10:04:26.335857 mini.go:1244 no room' >&2\nexit 1\n")
         fake.chmod(0o755)
-        monkeypatch.setattr(embedded_config, "beside_python", lambda _: str(fake))
+        monkeypatch.setattr("rwm.process.find_beside_python", lambda _: str(fake))
         with pytest.raises(RwmError, match="does not start: no room"):
             EmbeddedS3(tmp_path / "s3")
 
@@ -291,8 +290,8 @@ class TestErrors:
         fake = tmp_path / "weed"
         fake.write_text("#!/bin/sh\necho starting >&2\nexec sleep 60\n")
         fake.chmod(0o755)
-        monkeypatch.setattr(embedded_config, "beside_python", lambda _: str(fake))
-        monkeypatch.setattr("rwm.embedded.server.READY", 0.5)
+        monkeypatch.setattr("rwm.process.find_beside_python", lambda _: str(fake))
+        monkeypatch.setattr("rwm.embedded.server.READY_TIMEOUT", 0.5)
         with pytest.raises(RwmError, match=r"not ready after 0\.5 s: starting"):
             EmbeddedS3(tmp_path / "s3")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rwm.backup.run_lock import held
+from rwm.backup.run_lock import hold_lock
 from rwm.s3 import Credentials
 from tests.e2e.cli import Shell
 from tests.servers import Server
@@ -173,18 +173,18 @@ def machine(shell: Shell) -> Shell:
 
 
 def test_a_second_backup_at_once_is_refused(machine: Shell, tmp_path: Path) -> None:
-    with held(tmp_path / "backup.lock"):
+    with hold_lock(tmp_path / "backup.lock"):
         refused(machine, 7, "another run holds the lock .*backup.lock", "rwm", "backup", "--all")
 
 
 def test_backups_that_are_not_configured(machine: Shell) -> None:
-    text = refused(machine, 2, "no backup is called home", "rwm", "backup", "home")
+    text = refused(machine, 2, "unknown backup: home is not in", "rwm", "backup", "home")
     assert "etc" in text
-    refused(machine, 2, "name the backups to run, or say --all", "rwm", "backup")
+    refused(machine, 2, "name the backups to run, or use --all", "rwm", "backup")
 
 
 def test_nothing_destructive_without_a_terminal_or_yes(shell: Shell, bucket: str) -> None:
-    assert "--yes" in refused(shell, 2, "no terminal to ask on", *ADMIN, "storage", "delete", bucket)
+    assert "--yes" in refused(shell, 2, "no terminal to ask for confirmation", *ADMIN, "storage", "delete", bucket)
     assert shell.json(*ADMIN, "storage", "info", bucket)["objects"] == 2
 
 

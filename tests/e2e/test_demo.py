@@ -1,4 +1,4 @@
-"""The whole story, as `make demo` tells it, on the embedded SeaweedFS and on a real Ceph RGW."""
+"""The demo, as `make demo` runs it, on the embedded SeaweedFS and on a real Ceph RGW."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ import pytest
 from rich.console import Console
 
 from rwm import process
-from rwm.demo import data, story
+from rwm.demo import steps
+from rwm.demo.environment import command_environment, write_configurations
 from rwm.demo.narrator import Narrator
+from rwm.demo.sample_files import MIB
 from rwm.errors import RwmError
 from tests.servers import Server
 
 
-def test_rwm_demo_tells_the_story_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_demo_runs_to_its_end_and_removes_its_files(tmp_path: Path) -> None:
     done = process.run(
         [sys.executable, "-m", "rwm", "demo", "--size", "40"],
         env={**os.environ, "TMPDIR": str(tmp_path)},
-        cwd=Path(story.__file__).parents[2],
+        cwd=Path(steps.__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for expected in ("refused", "byte for byte", "$ rwmfs -c admin.conf mount bucket1 --at", "Nothing was lost"):
         assert expected in done.stdout
     assert list(tmp_path.iterdir()) == []
-    assert "\x1b" not in done.stdout, "colours in output that is no terminal"
+    assert "\x1b" not in done.stdout, "no colours outside of a terminal"
 
 
-def test_the_same_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(story, "BUCKET", f"demo-{os.getpid()}")
-    story.write_configurations(tmp_path, rgw.endpoint, rgw.accounts)
+def test_the_steps_run_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path) -> None:
+    bucket = f"demo-{os.getpid()}"
+    write_configurations(tmp_path, rgw.endpoint, rgw.accounts, bucket)
     shown = io.StringIO()
-    narrator = Narrator(tmp_path, story.environment(tmp_path), Console(file=shown, width=200))
-    story.perform(narrator, tmp_path, rgw.connect, 30 * data.MIB)
+    narrator = Narrator(tmp_path, command_environment(tmp_path), Console(file=shown, width=200))
+    steps.run_steps(narrator, tmp_path, bucket, rgw.connect, 30 * MIB)
     assert "byte for byte" in shown.getvalue()
 
 
@@ -45,10 +47,10 @@ def test_a_step_that_goes_wrong_stops_the_demo(tmp_path: Path) -> None:
     narrator = Narrator(tmp_path, os.environ, Console(file=io.StringIO()))
     with pytest.raises(RwmError, match="failed with exit code 1"):
         narrator.run("false")
-    with pytest.raises(RwmError, match="worked, but should have failed"):
+    with pytest.raises(RwmError, match="succeeded, but should have failed"):
         narrator.run("true", fails=True)
     with pytest.raises(RwmError, match=r"failed: .*nowhere"):
-        narrator.ask("ls", "/nowhere")
+        narrator.run_silently("ls", "/nowhere")
 
 
 def test_keep_leaves_it_running_until_interrupted(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_keep_leaves_it_running_until_interrupted(tmp_path: Path) -> None:
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
         log_path=log,
     ) as demo:
-        while "Ctrl-C here ends it" not in log.read_text():
+        while "Ctrl-C here ends the demo" not in log.read_text():
             assert demo.running(), log.read_text()
             time.sleep(0.1)
         (directory,) = (tmp_path / "tmp").iterdir()

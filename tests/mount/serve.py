@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rwm.console.boundary import report
+from rwm.console.error_boundary import print_error
 from rwm.errors import RwmError, S3Error
 from rwmfs.fuse.access import Access
 from rwmfs.mount import daemon, logs, mountpoint, start
@@ -111,7 +111,7 @@ def main() -> int:
         else:
             print(daemon.run_in_background(lambda ready: serve(options, place, ready))["pid"])
     except RwmError as error:
-        report("serve", error)
+        print_error("serve", error)
         return error.exit_code
     return 0
 

@@ -169,12 +169,12 @@ def test_the_oldest_dentries_are_invalidated(serve: Serve) -> None:
         assert kept.read() == "x"
         assert os.fstat(kept.fileno()).st_ino == (filesystem.path / "data/0/00000").stat().st_ino
 
-    def held() -> int:
+    def hold_lock() -> int:
         filesystem.process.send_signal(signal.SIGUSR1)
         numbers = re.findall(r"so far: .* (\d+) names held", filesystem.logged())
         return int(numbers[-1]) if numbers else 10_000
 
-    wait_until(lambda: held() < 7000, "few names are held")
+    wait_until(lambda: hold_lock() < 7000, "few names are held")
 
 
 def test_listings_of_many_names_leave_few_dentries(serve: Serve) -> None:
@@ -185,13 +185,13 @@ def test_listings_of_many_names_leave_few_dentries(serve: Serve) -> None:
     assert sum(line.startswith("-") for line in listed.stdout.splitlines()) == len(files)
     assert listed.stderr == ""
 
-    def held() -> int:
+    def hold_lock() -> int:
         filesystem.process.send_signal(signal.SIGUSR1)
         numbers = re.findall(r"so far: .* (\d+) names held", filesystem.logged())
         return int(numbers[-1]) if numbers else 100_000
 
     assert not [*(filesystem.path / "locks").iterdir()]  # whatever is opened
-    wait_until(lambda: held() < 8000, "no more than one directory has")
+    wait_until(lambda: hold_lock() < 8000, "no more than one directory has")
 
 
 def test_attributes_of_a_listing_stay_valid_during_invalidation(serve: Serve, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from rwm.cli.main import cli
-from rwm.console import boundary
+from rwm.console import error_boundary
 
 
 class Terminal:
@@ -22,7 +22,7 @@ class Terminal:
         self.out = self.err = ""
 
     def __call__(self, *words: str, command: click.Command = cli) -> int:
-        code = boundary._run(command, "rwm", list(words))
+        code = error_boundary.run_command(command, "rwm", list(words))
         self.out, self.err = self._capfd.readouterr()
         return code
 

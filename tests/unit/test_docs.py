@@ -19,12 +19,12 @@ import pytest
 
 from bench.__main__ import PARTS
 from rwm import config, errors
-from rwm.backup.service import BackupResult, Report
+from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
-from rwm.cli import state_files as statefiles
-from rwm.console import boundary, output
-from rwm.embedded import settings as embedded_config
+from rwm.cli import state_sync as sync_command
+from rwm.console import error_boundary, recorded_state_json, state_json
+from rwm.embedded.accounts import USER_ACTIONS
 from rwm.model import Entry, RecordedState, StateInfo
 from rwm.restic.run import Result
 from rwm.retention.plan import PrunePlan
@@ -197,7 +197,7 @@ def exit_codes(error: type[errors.RwmError]) -> set[int]:
 
 def test_documented_exit_codes_are_those_of_the_code() -> None:
     documented = [int(code) for code in first_column(section("Exit codes", SCRIPTS))]
-    assert documented == sorted({0, boundary.INTERRUPTED} | exit_codes(errors.RwmError))
+    assert documented == sorted({0, error_boundary.INTERRUPTED} | exit_codes(errors.RwmError))
 
 
 def test_documented_configuration_keys_are_those_of_the_code() -> None:
@@ -208,7 +208,7 @@ def test_documented_configuration_keys_are_those_of_the_code() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.conf")), ids=lambda path: path.name)
 def test_examples_are_configurations(path: Path) -> None:
-    loaded = config.load(path, environment={})
+    loaded = config.load_config(path, environment={})
     assert all(loaded.s3_settings())
     # What is commented out is a key too.
     keys = re.findall(r"^# ?([a-z0-9_]+): ", path.read_text(), re.MULTILINE)
@@ -248,7 +248,7 @@ def test_the_identity_policy_for_seaweedfs_is_the_one_that_is_tested() -> None:
     found = re.search(r"```json\n(\{\"Version\".*?)```", text, re.DOTALL)
     assert found
     (statement,) = json.loads(found[1])["Statement"]
-    assert tuple(statement["Action"]) == embedded_config.USER_ACTIONS
+    assert tuple(statement["Action"]) == USER_ACTIONS
     assert statement["Resource"] == ["arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"]
 
 
@@ -282,14 +282,22 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 @pytest.mark.parametrize(
     ("command", "value"),
     [
+<<<<<<< HEAD
         ("rwm state capture BUCKET", output.state_json(INFO)),
         ("rwm state list", output.recorded_json(RecordedState(INFO, "verified", 0))),
         ("rwm state sync BUCKET", statefiles._sync_json("bucket1", 31, CAME, JUDGED)),
         ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
         ("rwm storage check BUCKET", {"ok": False, "drift": [Drift("a", "b")._asdict()]}),
+=======
+        ("rwm state capture BUCKET", state_json(INFO)),
+        ("rwm state list", recorded_state_json(RecordedState(INFO, "verified", 0))),
+        ("rwm state sync BUCKET", sync_command._result_json("bucket1", 31, CAME, JUDGED)),
+        ("rwm state show STATE", {**state_json(INFO), "entries": [entry_json(ENTRY)]}),
+        ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
+>>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
-        ("rwm prune BUCKET", prune_command._json(PLAN, force=False)),
-        ("rwm backup --all", backup_command._json(REPORT)),
+        ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
+        ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
         ("rwmfs cache clear", cachecli._clear_json(ROOT, 0, 0)),
     ],

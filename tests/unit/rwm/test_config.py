@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.config import Config, find, load, search_path
+from rwm.config import Config, find_config, load_config, search_path
 from rwm.errors import ConfigError
-from rwm.private import private_directory
+from rwm.private import make_private_directory
 from tests import ROOT
 
 ORIGINAL = """
@@ -63,14 +63,14 @@ def file(tmp_path: Path) -> Path:
 
 def read(path: Path, text: str, **environment: str) -> Config:
     path.write_text(text)
-    return load(path, environment)
+    return load_config(path, environment)
 
 
 def refused(path: Path, text: str | bytes) -> str:
     """The whole message and hint for a bad file."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as error:
-        load(path, {})
+        load_config(path, {})
     assert str(path) in error.value.message
     assert "\n" not in error.value.message
     return error.value.message
@@ -96,13 +96,13 @@ def test_a_configuration_of_the_original_tool_loads_unchanged(file: Path) -> Non
 
 @pytest.mark.parametrize("name", ["rwm-admin.conf", "rwm-backups.conf", "rwm-restic.conf"])
 def test_the_examples_load(name: str) -> None:
-    config = load(ROOT / "examples" / name, {})
+    config = load_config(ROOT / "examples" / name, {})
     assert config.s3_settings()
     assert (name == "rwm-admin.conf") == (config.restic_bucket is None)
 
 
 def test_defaults_are_in_the_home_directory(home: Path) -> None:
-    config = load(None, {})
+    config = load_config(None, {})
     assert config.path is None
     assert config.index_path == home / ".local/share/rwm/index.sqlite"
     assert config.lock_path == home / ".local/share/rwm/backup.lock"
@@ -193,7 +193,7 @@ def test_bad_text_and_impossible_values(file: Path, text: bytes) -> None:
 def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
     for path, cause in ((tmp_path / "none.conf", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError, match=cause) as error:
-            load(path, {})
+            load_config(path, {})
         assert str(path) in error.value.message
         assert "--config" in error.value.hint
 
@@ -210,7 +210,7 @@ def test_what_is_missing_is_named_with_the_ways_to_set_it(file: Path, key: str) 
 
 def test_what_is_missing_without_any_file() -> None:
     with pytest.raises(ConfigError, match="no configuration file was found, and the environment does not set"):
-        load(None, {}).required("restic_bucket")
+        load_config(None, {}).required("restic_bucket")
 
 
 # --- secrets ---------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def test_values_are_never_in_a_message(file: Path, text: str) -> None:
 def test_a_secret_that_yaml_stumbles_over_is_not_repeated(file: Path, mark: str) -> None:
     file.write_text(f"restic_password: {mark}hunter2DEADBEEF\nb: c\n\nx: [\n")
     with pytest.raises(ConfigError) as error:
-        load(file, {})
+        load_config(file, {})
     for text in (error.value.message, error.value.hint):
         assert "hunter2" not in text
         assert "DEADBEEF" not in text
@@ -253,7 +253,7 @@ def test_any_text_loads_or_is_a_configuration_error(tmp_path_factory: pytest.Tem
     file = tmp_path_factory.mktemp("config") / "rwm.conf"
     file.write_text(f"restic_password: {text}hunter2\n")
     try:
-        load(file, {})
+        load_config(file, {})
     except ConfigError as error:
         assert str(file) in error.message
         assert "hunter2" not in error.message
@@ -274,9 +274,9 @@ def test_the_option_comes_before_the_variable_and_that_before_the_search_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rwm.conf").touch()
-    assert find("a.conf", {"RWM_CONFIG": "b.conf"}) == Path("a.conf")
-    assert find(None, {"RWM_CONFIG": "b.conf"}) == Path("b.conf")
-    assert find(None, {}) == Path("rwm.conf")
+    assert find_config("a.conf", {"RWM_CONFIG": "b.conf"}) == Path("a.conf")
+    assert find_config(None, {"RWM_CONFIG": "b.conf"}) == Path("b.conf")
+    assert find_config(None, {}) == Path("rwm.conf")
 
 
 def test_the_search_path(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +285,7 @@ def test_the_search_path(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyP
     second = home / ".config/rwm/rwm.conf"
     second.parent.mkdir(parents=True)
     second.touch()
-    assert find(None, {}) == second
+    assert find_config(None, {}) == second
 
 
 def test_variables_come_before_the_file_for_the_values_of_s3(file: Path) -> None:
@@ -293,7 +293,7 @@ def test_variables_come_before_the_file_for_the_values_of_s3(file: Path) -> None
     assert read(file, ORIGINAL, **changed, RWM_S3_REGION="eu").s3_settings() == ("http://other", "a", "b", "eu")
     assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="b").s3_settings()[1:3] == ("user1", "b")
     assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="", RWM_RESTIC_BUCKET="x").restic_bucket == "rwmbackup1"
-    assert load(None, changed).s3_settings() == ("http://other", "a", "b", "us-east-1")
+    assert load_config(None, changed).s3_settings() == ("http://other", "a", "b", "us-east-1")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_variables_come_before_the_file_for_the_values_of_s3(file: Path) -> None
 def test_a_file_that_others_may_read_is_warned_about(file: Path, mode: int, warned: bool) -> None:
     file.write_text(ORIGINAL)
     file.chmod(mode)
-    warnings = load(file, {}).warnings
+    warnings = load_config(file, {}).warnings
     assert bool(warnings) == warned
     assert all(str(file) in text and f"{mode:04o}" in text and "chmod 0600" in text for text in warnings)
 
@@ -321,7 +321,7 @@ def test_a_file_that_nobody_else_can_have_written_is_taken_unasked(
     file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     in_search_path(monkeypatch, file, mode)
-    assert load(None, {}).restic_bucket == "rwmbackup1"
+    assert load_config(None, {}).restic_bucket == "rwmbackup1"
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666])
@@ -330,19 +330,19 @@ def test_a_file_that_others_may_write_to_is_taken_only_when_named(
 ) -> None:
     in_search_path(monkeypatch, file, mode)
     with pytest.raises(ConfigError, match=f"rwm.conf was not asked for and can be written to .*{mode:04o}") as error:
-        load(None, {})
+        load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
-    assert load("rwm.conf", {}).warnings
-    assert load(None, {"RWM_CONFIG": "rwm.conf"}).warnings
+    assert load_config("rwm.conf", {}).warnings
+    assert load_config(None, {"RWM_CONFIG": "rwm.conf"}).warnings
 
 
 def test_a_file_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_search_path(monkeypatch, file, owner=12345)
     with pytest.raises(ConfigError, match=r"rwm\.conf was not asked for and belongs to another user") as error:
-        load(None, {})
+        load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
-    assert load("rwm.conf", {}).restic_bucket == "rwmbackup1"
-    assert load(None, {"RWM_CONFIG": "rwm.conf"}).restic_bucket == "rwmbackup1"
+    assert load_config("rwm.conf", {}).restic_bucket == "rwmbackup1"
+    assert load_config(None, {"RWM_CONFIG": "rwm.conf"}).restic_bucket == "rwmbackup1"
 
 
 def test_a_symbolic_link_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,13 +351,13 @@ def test_a_symbolic_link_of_another_user_is_taken_only_when_named(file: Path, mo
     link.symlink_to(file)
     file.write_text(ORIGINAL)
     monkeypatch.chdir(link.parent)
-    assert load(None, {}).restic_bucket == "rwmbackup1"
+    assert load_config(None, {}).restic_bucket == "rwmbackup1"
     found, others = link.lstat(), list(link.lstat())
     others[4] = 12345
     with monkeypatch.context() as patch:
         patch.setattr(Path, "lstat", lambda _: os.stat_result(others))
         with pytest.raises(ConfigError, match="belongs to another user"):
-            load(None, {})
+            load_config(None, {})
     assert link.lstat() == found
 
 
@@ -374,15 +374,15 @@ def test_a_home_directory_is_meant_by_a_tilde(file: Path, home: Path) -> None:
 
 def test_a_private_directory_is_private_with_all_that_was_missing_above_it(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c"
-    assert private_directory(path) == path
+    assert make_private_directory(path) == path
     for made in (path, path.parent, path.parent.parent):
         assert made.stat().st_mode & 0o777 == 0o700
-    assert private_directory(path) == path
+    assert make_private_directory(path) == path
 
 
 def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(mode=0o755)
-    private_directory(tmp_path / "a" / "b")
+    make_private_directory(tmp_path / "a" / "b")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
 
 
@@ -390,7 +390,7 @@ def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     with pytest.raises(ConfigError, match="symbolic link"):
-        private_directory(tmp_path / "link")
+        make_private_directory(tmp_path / "link")
 
 
 def test_somebody_elses_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,11 +398,11 @@ def test_somebody_elses_directory_is_refused(tmp_path: Path, monkeypatch: pytest
     directory.mkdir()
     os.chown(directory, 12345, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 12345)
     with pytest.raises(ConfigError, match="belongs to another user"):
-        private_directory(directory)
+        make_private_directory(directory)
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match=str(path)):
-            private_directory(path)
+            make_private_directory(path)

@@ -13,12 +13,12 @@ from rwm.names import (
     HiddenKeyError,
     HiddenReason,
     component_hidden_reason,
-    directories,
     hidden_keys,
     hidden_reason,
+    parent_directories,
+    path_below,
     path_parts,
-    safe_path,
-    split,
+    split_key,
 )
 
 TINY = st.text(alphabet="ab./\0", min_size=1, max_size=7)
@@ -59,12 +59,12 @@ def test_hidden_reason(key: str, reason: HiddenReason | None) -> None:
     [("c", ("", "c")), ("a/b/c", ("a/b/", "c")), ("a/", ("a/", "")), ("/a", ("/", "a")), ("", ("", ""))],
 )
 def test_split(key: str, parts: tuple[str, str]) -> None:
-    assert split(key) == parts
+    assert split_key(key) == parts
 
 
 def test_directories() -> None:
-    assert list(directories("a/b/c")) == ["a/", "a/b/"]
-    assert list(directories("a")) == []
+    assert list(parent_directories("a/b/c")) == ["a/", "a/b/"]
+    assert list(parent_directories("a")) == []
 
 
 def test_a_directory_hides_the_file_of_its_name() -> None:
@@ -81,7 +81,7 @@ def test_a_name_between_the_file_and_its_directory_does_not_matter() -> None:
 
 @given(st.text())
 def test_split_loses_nothing(key: str) -> None:
-    directory, name = split(key)
+    directory, name = split_key(key)
     assert directory + name == key
     assert "/" not in name
     assert directory == "" or directory.endswith("/")
@@ -113,7 +113,7 @@ def test_shown_and_hidden_are_all_keys(keys: set[str]) -> None:
 def test_a_path_never_leaves_its_root(key: str) -> None:
     root = Path("/restore/here")
     try:
-        path = safe_path(root, key)
+        path = path_below(root, key)
     except HiddenKeyError as error:
         assert error.reason == hidden_reason(key)
     else:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rwm.backup.run_lock import held
+from rwm.backup.run_lock import hold_lock
 from rwm.errors import ConfigError, LockHeld
 
 HOLD = """
 import sys, pathlib, rwm.backup.run_lock
-with rwm.backup.run_lock.held(pathlib.Path(sys.argv[1])):
+with rwm.backup.run_lock.hold_lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -23,20 +23,20 @@ with rwm.backup.run_lock.held(pathlib.Path(sys.argv[1])):
 
 def test_a_second_run_is_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "backup.lock"
-    with held(path):
-        with pytest.raises(LockHeld) as error, held(path):
+    with hold_lock(path):
+        with pytest.raises(LockHeld) as error, hold_lock(path):
             pass
         assert str(path) in error.value.message
         assert error.value.exit_code == 7
-    with held(path):
+    with hold_lock(path):
         pass
 
 
 def test_it_is_released_when_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "backup.lock"
-    with pytest.raises(RuntimeError), held(path):
+    with pytest.raises(RuntimeError), hold_lock(path):
         raise RuntimeError
-    with held(path):
+    with hold_lock(path):
         pass
 
 
@@ -45,21 +45,21 @@ def test_it_goes_away_with_a_process_that_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         assert other.stdout.readline() == b"held\n"
-        with pytest.raises(LockHeld), held(path):
+        with pytest.raises(LockHeld), hold_lock(path):
             pass
         other.send_signal(signal.SIGKILL)
         other.wait()
-    with held(path):
+    with hold_lock(path):
         pass
 
 
 def test_children_do_not_keep_it(tmp_path: Path) -> None:
     """A hook that leaves a daemon behind must not hold up the next run."""
     path = tmp_path / "backup.lock"
-    with held(path):
+    with hold_lock(path):
         child = subprocess.Popen(["sleep", "60"], close_fds=False)
     try:
-        with held(path):
+        with hold_lock(path):
             pass
     finally:
         child.kill()
@@ -68,7 +68,7 @@ def test_children_do_not_keep_it(tmp_path: Path) -> None:
 
 def test_the_file_and_the_directories_made_for_it_are_private(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "backup.lock"
-    with held(path):
+    with hold_lock(path):
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
         assert path.parent.parent.stat().st_mode & 0o777 == 0o700
@@ -76,13 +76,13 @@ def test_the_file_and_the_directories_made_for_it_are_private(tmp_path: Path) ->
 
 def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "backup.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError), held(tmp_path / "backup.lock"):
+    with pytest.raises(ConfigError), hold_lock(tmp_path / "backup.lock"):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_path_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="Is a directory") as error, held(tmp_path):
+    with pytest.raises(ConfigError, match="Is a directory") as error, hold_lock(tmp_path):
         pass
     assert "lock_path" in error.value.hint
 
@@ -90,6 +90,6 @@ def test_a_path_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -
 def test_no_descriptor_is_left_behind(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not walked
     for _ in range(3):
-        with held(tmp_path / "backup.lock"), pytest.raises(LockHeld), held(tmp_path / "backup.lock"):
+        with hold_lock(tmp_path / "backup.lock"), pytest.raises(LockHeld), hold_lock(tmp_path / "backup.lock"):
             pass
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

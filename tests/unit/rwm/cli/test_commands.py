@@ -218,7 +218,7 @@ def test_a_traceback_comes_only_with_v_and_the_line_still_comes_last(rwm_: Termi
 
 def test_what_nobody_expected_is_one_line_too(rwm_: Terminal) -> None:
     assert rwm_(command=failing(KeyError("a\nb"))) == 1
-    assert rwm_.err == "rwm: internal error, please report it: KeyError: 'a\\nb' (-v shows where)\n"
+    assert rwm_.err == "rwm: internal error, please report it: KeyError: 'a\\nb' (-v prints a traceback)\n"
     assert rwm_("-v", command=failing(KeyError("x"))) == 1
     assert "Traceback" in rwm_.err
 
@@ -304,7 +304,7 @@ def test_a_wrong_call_ends_with_2_and_no_traceback(rwm_: Terminal, s3: MemoryS3,
 TALK = """
 import select, sys
 import click
-from rwm.console import boundary
+from rwm.console import error_boundary
 
 @click.command()
 def talk():
@@ -313,7 +313,7 @@ def talk():
     reader.poll()  # until it has gone
     {line}
 
-boundary.run_program(talk, "rwm", [])
+error_boundary.run_program(talk, "rwm", [])
 """
 
 
@@ -327,19 +327,19 @@ def test_a_reader_that_goes_away_is_no_internal_error(line: str) -> None:
 SPEAK = """
 import os, sys
 import click
-from rwm.console import boundary
-from rwm.console import output
+from rwm.console import error_boundary
+from rwm.console import output, show_progress
 from rwm.errors import Refused
 
 @click.command()
 def speak():
     click.echo("data")
-    output.note("on the way")
-    with output.progress("working"), open({file!r}, "w") as file:
+    output.print_note("on the way")
+    with show_progress("working"), open({file!r}, "w") as file:
         os.system("echo from a child; echo from a child >&2")
     raise Refused("what failed", hint="what to do")
 
-boundary.run_program(speak, "rwm", [])
+error_boundary.run_program(speak, "rwm", [])
 """
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from rwm import process
-from rwm.cli import state_files as statefiles
+from rwm.cli import state as state_commands
+from rwm.cli.state_sync import MAX_CONTRADICTIONS
 from rwm.errors import AccessDenied, S3Error, Unreachable
 from rwm.model import Entry, StateInfo
 from rwm.statefile.canonical import canonical_form, file_key, identified
@@ -197,16 +198,17 @@ def test_forged_states_and_other_files_are_told_one_by_one(rwm_: Terminal, s3: M
     assert lines[0] == "bucket1: 5 state files, 4 new states"
     assert lines[1].startswith("rejected rwm/states/junk (version v")
     assert lines[1].endswith("): its name is not that of a state file")
-    assert lines[2] == f"state {forged.id[:12]} of {iso(forged.captured_at)}: contradicted: 4 false claims"
+    assert lines[2] == f"state {forged.id[:12]} of {iso(forged.captured_at)}: contradicted: 4 differences"
     assert lines[3].startswith("  config version v0: the bucket's version has another size")
     assert lines[-1] == "compared 4 states with the bucket's history: 3 verified, 1 contradicted"
     assert rwm_.err.startswith(
-        "rwm: bucket bucket1 has 1 state that the history contradicts and 1 file that is no state of it\n  somebody"
+        "rwm: bucket bucket1 has 1 state that is contradicted by its history and 1 file that is not a state of it\n"
+        "  an account"
     )
     assert trusts(rwm_) == ["verified", "verified", "verified", "contradicted"]
     # It was told; a timer tells it once.
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
-    assert rwm_.err == "1 state of bucket1 was found to be contradicted before\n"
+    assert rwm_.err == "1 state of bucket1 was contradicted in an earlier sync\n"
     assert rwm_(*ADMIN, "sync", "bucket1", "--again", "--json") == 4
     document = json.loads(rwm_.out)
     assert [file["key"] for file in document["rejected"]] == ["rwm/states/junk"]
@@ -220,8 +222,8 @@ def test_many_contradictions_are_cut_short(rwm_: Terminal, s3: MemoryS3, capture
         s3.put("bucket1", f"data/{NASTY}{number}", b"x")
     forge(s3)
     assert rwm_(*ADMIN, "sync", "bucket1") == 4
-    assert sum("the state lacks a key that was there" in line for line in rwm_.out.splitlines()) == statefiles.SHOWN
-    assert f"  and {34 - statefiles.SHOWN} more" in rwm_.out.splitlines()
+    assert sum("the state lacks a key that was there" in line for line in rwm_.out.splitlines()) == MAX_CONTRADICTIONS
+    assert f"  and {34 - MAX_CONTRADICTIONS} more" in rwm_.out.splitlines()
     assert "\x1b" not in rwm_.out
     assert rwm_(*ADMIN, "sync", "bucket1", "--again", "--json") == 4
     assert json.loads(rwm_.out)["compared"][-1]["entries"]["contradicted"] == 34
@@ -234,14 +236,14 @@ def test_a_latest_state_that_is_contradicted_is_not_latest(rwm_: Terminal, s3: M
     assert json.loads(rwm_.out)["id"] == captured[-1]
     assert rwm_(*ADMIN, "show", forged.id[:20], "--json") == 0
     assert rwm_(*ADMIN, "restore", forged.id, "--to-dir", "out") == 0
-    assert f"warning: state {forged.id[:12]} is not what the bucket's own history says" in rwm_.err
+    assert f"warning: state {forged.id[:12]} is contradicted by the bucket's own history" in rwm_.err
 
 
 def test_states_of_pruned_versions_are_unknown(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
     s3.remove("bucket1", "data/0", s3.present("bucket1")["data/0"])
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
     assert f"state {captured[1][:12]} of " in rwm_.out
-    assert ": unknown: the bucket has not got 1 of 3 versions\n" in rwm_.out
+    assert ": unknown: 1 of 3 versions are no longer in the bucket\n" in rwm_.out
     assert rwm_.out.endswith("history: 3 unknown\n")
 
 
@@ -360,8 +362,8 @@ def test_a_damaged_index_is_moved_away_and_made_anew(rwm_: Terminal, s3: MemoryS
     assert path.read_bytes().startswith(b"garbage")
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
     assert "warning: index" in rwm_.err
-    assert "the damaged index is now" in rwm_.err
-    assert "other buckets that were in it need a sync of their own" in rwm_.err
+    assert "the damaged index was moved to" in rwm_.err
+    assert "sync every other bucket that was in it, too" in rwm_.err
     assert [state["id"] for state in listed(rwm_)] == synced
     (aside,) = rwm_.directory.glob("admin.sqlite.damaged-*Z")
     assert aside.read_bytes().startswith(b"garbage")
@@ -378,7 +380,7 @@ def test_an_index_that_is_damaged_inside_is_noticed_by_sync(rwm_: Terminal, sync
         file.seek((root - 1) * size)
         file.write(os.urandom(size))
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
-    assert "the damaged index is now" in rwm_.err
+    assert "the damaged index was moved to" in rwm_.err
     assert [state["id"] for state in listed(rwm_)] == synced
 
 
@@ -418,7 +420,7 @@ def test_the_form_is_that_of_the_name_unless_it_is_said(rwm_: Terminal, synced: 
         assert rwm_(*ADMIN, "export", synced[0], name, *words) == 0
         assert (rwm_.directory / name).read_bytes().startswith(start)
     assert rwm_(*ADMIN, "export", synced[0], "y.txt") == 2
-    assert rwm_.err == "rwm: y.txt: the name does not say a format\n  end it in .jsonl or .csv, or say --format\n"
+    assert rwm_.err == "rwm: y.txt: the format is unknown\n  end the name in .jsonl or .csv, or use --format\n"
     assert rwm_(*ADMIN, "export", synced[0], "y.csv", "--format", "xml") == 2
     assert not list(rwm_.directory.glob("y*"))
 
@@ -439,7 +441,7 @@ def test_export_never_overwrites_and_leaves_no_half_of_a_file(
     (rwm_.directory / "link.csv").symlink_to("elsewhere.csv")
     for name in ("there.csv", "link.csv"):
         assert rwm_(*ADMIN, "export", synced[0], name) == 5
-        assert rwm_.err == f"rwm: {name} is there already\n  name another file, or remove it\n"
+        assert rwm_.err == f"rwm: {name} already exists\n  name another file, or remove it\n"
     assert (rwm_.directory / "there.csv").read_text() == "precious"
     for name in (".", ""):
         assert rwm_(*ADMIN, "export", synced[0], name, "--format", "csv") == 2
@@ -454,9 +456,9 @@ def test_export_never_overwrites_and_leaves_no_half_of_a_file(
 
     monkeypatch.setattr("rwm.states.write_state", full)
     assert rwm_(*ADMIN, "export", synced[0], "x.csv") == 1
-    assert rwm_.err.startswith("rwm: x.csv: No space left on device\n  make room")
+    assert rwm_.err.startswith("rwm: x.csv: No space left on device\n  free some space")
     assert rwm_(*ADMIN, "export", synced[0], "-") == 1
-    assert rwm_.err == "rwm: standard output: No space left on device\n  what was written is not the whole state\n"
+    assert rwm_.err == "rwm: standard output: No space left on device\n  the output is incomplete\n"
     assert sorted(path.name for path in rwm_.directory.glob("*.csv")) == ["link.csv", "there.csv"]
 
 
@@ -510,7 +512,7 @@ def test_import_takes_files_without_asking_the_bucket(rwm_: Terminal, s3: Memory
     assert {state["new"] for state in document["states"]} == {False}
     assert [state["file"] for state in document["states"]] == names
     assert rwm_(*ADMIN, "import", names[0]) == 0
-    assert rwm_.out.endswith(" (was recorded before)\n")
+    assert rwm_.out.endswith(" (already recorded)\n")
 
 
 def test_a_delta_may_come_before_what_it_builds_upon(rwm_: Terminal, s3: MemoryS3) -> None:
@@ -548,15 +550,15 @@ def test_import_takes_what_it_can_and_says_what_not(rwm_: Terminal, s3: MemoryS3
     lines = rwm_.err.splitlines()
     assert lines[0] == "warning: nowhere: No such file or directory"
     assert lines[3].startswith("warning: bad\\x1b.jsonl: ")
-    assert lines[5] == "rwm: 5 files are not imported"
+    assert lines[5] == "rwm: 5 files were not imported"
     assert len(listed(rwm_)) == 1
 
 
 def test_an_import_of_nothing_good_is_an_error(rwm_: Terminal, s3: MemoryS3) -> None:
     assert rwm_(*HERE, "import", "nowhere") == 1
-    assert rwm_.err == "rwm: nowhere: No such file or directory\n  nothing is recorded\n"
+    assert rwm_.err == "rwm: nowhere: No such file or directory\n  nothing was recorded\n"
     assert rwm_(*HERE, "import", "nowhere", "no") == 1
-    assert rwm_.err.splitlines()[-2:] == ["rwm: 2 files are not imported", "  nothing is recorded"]
+    assert rwm_.err.splitlines()[-2:] == ["rwm: 2 files were not imported", "  nothing was recorded"]
     assert rwm_(*HERE, "import") == 2
 
 
@@ -618,7 +620,7 @@ def test_forget_asks_and_without_a_terminal_says_how_to_answer(
 ) -> None:
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr(sys, "stdin", nothing)
-        monkeypatch.setattr(statefiles, "SHOWN", 2)
+        monkeypatch.setattr(state_commands, "MAX_NAMED", 2)
         assert rwm_(*ADMIN, "forget", *synced) == 2
     assert f"forget {synced[0][:12]} (" in rwm_.err
     assert ") and 1 more?" in rwm_.err

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.console import output
+from rwm.console import formatting, output
+from rwm.console.progress import format_figures, show_progress
 from rwm.errors import UsageError
 from rwm.model import StateInfo
 
@@ -19,37 +20,37 @@ HOSTILE = "a\x1b[2J\x07\n\r\tb\x00\u202e\x9b31m\ud800"
 
 
 def test_control_characters_become_visible() -> None:
-    assert output.escape(HOSTILE) == "a\\x1b[2J\\x07\\n\\r\\tb\\x00\\u202e\\x9b31m\\ud800"
+    assert formatting.escape(HOSTILE) == "a\\x1b[2J\\x07\\n\\r\\tb\\x00\\u202e\\x9b31m\\ud800"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "with space", "Привет", "100%", "日本語", "\U0001f600"])
 def test_ordinary_text_stays(text: str) -> None:
-    assert output.escape(text) == text
+    assert formatting.escape(text) == text
 
 
 @given(text=st.text(st.characters()))
 def test_what_is_escaped_can_be_printed_anywhere_on_one_line(text: str) -> None:
-    shown = output.escape(text)
+    shown = formatting.escape(text)
     assert shown.isprintable()
     assert len(shown.splitlines()) <= 1
     shown.encode()
-    assert output.escape(shown) == shown
+    assert formatting.escape(shown) == shown
 
 
 def test_a_table_is_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["name", "size"], [("a", 5), ("longer name", 12345)], right=(1,))
+    output.print_table(["name", "size"], [("a", 5), ("longer name", 12345)], right=(1,))
     assert capsys.readouterr().out == (
         "name          size\n-----------  -----\na                5\nlonger name  12345\n"
     )
 
 
 def test_a_table_without_rows_has_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["a", "bc"], [])
+    output.print_table(["a", "bc"], [])
     assert capsys.readouterr().out == "a  bc\n-  --\n"
 
 
 def test_a_row_stays_a_row_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
-    output.table(["key", "x"], [(HOSTILE, 1), ("b", 2)])
+    output.print_table(["key", "x"], [(HOSTILE, 1), ("b", 2)])
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 4
     assert "\x1b" not in out
@@ -57,14 +58,14 @@ def test_a_row_stays_a_row_whatever_is_in_it(capsys: pytest.CaptureFixture[str])
 
 def test_warnings_and_notes_go_to_stderr_and_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
     output.warn("\x1b[1A warned")
-    output.note("\x1b[1A noted", "twice")
+    output.print_note("\x1b[1A noted", "twice")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "warning: \\x1b[1A warned\n\\x1b[1A noted\ntwice\n"
 
 
 def test_a_document_is_json_that_people_can_read(capsys: pytest.CaptureFixture[str]) -> None:
-    output.document({"key": "Привет\x1b"})
+    output.print_json({"key": "Привет\x1b"})
     out = capsys.readouterr().out
     assert json.loads(out) == {"key": "Привет\x1b"}
     assert "Привет" in out
@@ -86,12 +87,12 @@ def test_a_document_is_json_that_people_can_read(capsys: pytest.CaptureFixture[s
     ],
 )
 def test_sizes(count: int, text: str) -> None:
-    assert output.size(count) == text
+    assert formatting.format_size(count) == text
 
 
 def test_a_state_for_scripts() -> None:
     info = StateInfo("ab" * 32, "bucket1", 1_795_176_000_000, "backup", 3, 42, "partial")
-    assert output.state_json(info) == {
+    assert formatting.state_json(info) == {
         "id": "ab" * 32,
         "bucket": "bucket1",
         "captured_at": "2026-11-20T12:00:00Z",
@@ -128,7 +129,7 @@ class TestConfirm:
 
 class TestProgress:
     def test_nothing_is_shown_without_a_terminal(self, capsys: pytest.CaptureFixture[str]) -> None:
-        with output.progress("listing", 3) as progress:
+        with show_progress("listing", 3) as progress:
             progress(2)
             progress()
         assert capsys.readouterr() == ("", "")
@@ -138,7 +139,7 @@ class TestProgress:
     ) -> None:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         monkeypatch.setenv("TERM", "xterm")
-        with output.progress("listing", 3) as progress:
+        with show_progress("listing", 3) as progress:
             progress(3)
         captured = capsys.readouterr()
         assert captured.out == ""
@@ -150,7 +151,7 @@ class TestProgress:
     ) -> None:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         monkeypatch.setenv("TERM", "xterm")
-        with output.progress("listing") as progress:
+        with show_progress("listing") as progress:
             progress(1000, 5 << 20)
             progress(234, 1 << 20)
         captured = capsys.readouterr()
@@ -163,4 +164,4 @@ class TestProgress:
         [(0, None, 0, "0"), (12345, None, 0, "12,345"), (12345, 1700.4, 3 << 20, "12,345 · 1,700/s · 3.0 MiB")],
     )
     def test_the_figures(self, count: int, rate: float | None, size: int, text: str) -> None:
-        assert output.figures(count, rate, size) == text
+        assert format_figures(count, rate, size) == text

@@ -15,7 +15,7 @@ import pytest
 
 from rwm import process
 from rwm.errors import CommandMissing, RwmError
-from rwm.process.follow import KEEP, LONGEST_LINE, Lines
+from rwm.process.output import MAX_LINE, TAIL_LENGTH, LineSplitter
 
 
 def alive(pid: int) -> bool:
@@ -42,12 +42,12 @@ def python(code: str) -> list[str]:
 
 class TestFind:
     def test_absolute(self) -> None:
-        assert process.find("sh") in {"/bin/sh", "/usr/bin/sh"}
+        assert process.find_program("sh") in {"/bin/sh", "/usr/bin/sh"}
 
     def test_missing_says_how_to_get_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
         with pytest.raises(CommandMissing) as caught:
-            process.find("restic")
+            process.find_program("restic")
         assert "restic" in caught.value.message
         assert "apt-get install restic" in caught.value.hint
 
@@ -98,12 +98,12 @@ class TestRun:
             process.run([str(tmp_path / "program")])
 
 
-class TestLines:
+class TestLineSplitter:
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
     def test_any_cut(self, size: int) -> None:
         data = "a\nžluť\r\n\n 10 %\r 20 %\r\nend".encode()
         got: list[str] = []
-        lines = Lines("stdout", lambda _, line: got.append(line))
+        lines = LineSplitter("stdout", lambda _, line: got.append(line))
         for start in range(0, len(data), size):
             lines.feed(data[start : start + size])
         lines.feed(b"", final=True)
@@ -112,23 +112,23 @@ class TestLines:
 
     def test_a_progress_line_is_shown_at_once(self) -> None:
         got: list[str] = []
-        lines = Lines("stdout", lambda _, line: got.append(line))
+        lines = LineSplitter("stdout", lambda _, line: got.append(line))
         lines.feed(b"10 %\r")
         assert got == ["10 %"]
 
     def test_memory_is_bounded(self) -> None:
         got: list[str] = []
-        lines = Lines("stdout", lambda _, line: got.append(line))
+        lines = LineSplitter("stdout", lambda _, line: got.append(line))
         for _ in range(50):
-            lines.feed(b"x" * (LONGEST_LINE + 1))
+            lines.feed(b"x" * (MAX_LINE + 1))
         assert len(got) == 50
-        assert lines.text() == "x" * KEEP
+        assert lines.text() == "x" * TAIL_LENGTH
 
 
 class TestStream:
     def test_lines_come_while_it_runs(self) -> None:
         times: dict[str, float] = {}
-        done = process.shell(
+        done = process.run_shell(
             "echo one; sleep 0.5; echo two >&2; exit 4",
             on_line=lambda name, line: times.setdefault(f"{name} {line}", time.monotonic()),
         )
@@ -142,21 +142,21 @@ class TestStream:
         assert len(lines) == 100000
 
     def test_without_on_line_the_files_are_ours(self, capfd: pytest.CaptureFixture[str]) -> None:
-        done = process.shell("echo out; echo err >&2")
+        done = process.run_shell("echo out; echo err >&2")
         assert done == process.Completed(0, "", "")
         assert capfd.readouterr() == ("out\n", "err\n")
 
     def test_what_is_left_behind_does_not_hold_us(self) -> None:
         lines: list[str] = []
         started = time.monotonic()
-        process.shell("sleep 30 & echo $!; echo done", on_line=lambda _, line: lines.append(line))
+        process.run_shell("sleep 30 & echo $!; echo done", on_line=lambda _, line: lines.append(line))
         os.kill(int(lines[0]), signal.SIGKILL)
         assert lines[1] == "done"
         assert time.monotonic() - started < 10
 
     def test_what_is_left_behind_and_talks_does_not_hold_us(self) -> None:
         lines: list[str] = []
-        process.shell("yes & echo $!", on_line=lambda _, line: lines.append(line))
+        process.run_shell("yes & echo $!", on_line=lambda _, line: lines.append(line))
         os.kill(next(int(line) for line in lines if line.isdigit()), signal.SIGKILL)
 
     def test_a_failing_on_line_ends_the_child(self) -> None:
@@ -167,7 +167,7 @@ class TestStream:
             raise ValueError("no")
 
         with pytest.raises(ValueError, match="no"):
-            process.shell("echo $$; exec sleep 60", on_line=on_line)
+            process.run_shell("echo $$; exec sleep 60", on_line=on_line)
         assert not alive(pids[0])
 
     @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
@@ -195,7 +195,7 @@ class TestStream:
     def test_from_another_thread(self) -> None:
         lines: list[str] = []
         thread = threading.Thread(
-            target=process.shell, args=("echo hi",), kwargs={"on_line": lambda _, line: lines.append(line)}
+            target=process.run_shell, args=("echo hi",), kwargs={"on_line": lambda _, line: lines.append(line)}
         )
         thread.start()
         thread.join()
@@ -203,7 +203,7 @@ class TestStream:
 
 
 class TestReplace:
-    CODE = "from rwm import process; print('before'); process.replace({argv!r}, {{'X': 'y'}})"
+    CODE = "from rwm import process; print('before'); process.exec_program({argv!r}, {{'X': 'y'}})"
 
     def test_becomes_the_program(self) -> None:
         argv = ["/bin/sh", "-c", "echo $X; exit 7"]
@@ -222,7 +222,7 @@ class TestReplace:
     def test_missing(self) -> None:
         before = signal.getsignal(signal.SIGPIPE)
         with pytest.raises(CommandMissing):
-            process.replace(["no-such-program"], {})
+            process.exec_program(["no-such-program"], {})
         assert signal.getsignal(signal.SIGPIPE) == before == signal.SIG_IGN, "or the next closed socket ends us"
 
 

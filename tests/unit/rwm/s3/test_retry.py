@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from rwm.cli.main import cli
-from rwm.console.boundary import run_program
+from rwm.console.error_boundary import run_program
 from rwm.errors import AccessDenied, BadResponse, NotFound, Unreachable
 from rwm.index import Index
 from rwm.s3 import S3, connect

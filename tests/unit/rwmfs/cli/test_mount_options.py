@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from rwm.console.options import current_app
+from rwm.console import current_app
 from rwm.errors import ConfigError, UsageError
 from rwmfs.cli import mount_options
 from rwmfs.cli.fstab_options import FLAG_OPTIONS, VALUE_OPTIONS

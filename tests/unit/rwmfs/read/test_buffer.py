@@ -21,7 +21,7 @@ SHORT = OBJECT._replace(size=12 * BLOCK)
 
 def arrived(buffer: Buffer, number: int, identity: ObjectId = OBJECT) -> Piece:
     """A piece of one grain that is here."""
-    piece = buffer.add(buffer.held(identity), number * BLOCK, (number + 1) * BLOCK)
+    piece = buffer.add(buffer.hold_lock(identity), number * BLOCK, (number + 1) * BLOCK)
     piece.data = memoryview(bytes(BLOCK))
     piece.done.set()
     buffer.release(piece)
@@ -52,7 +52,7 @@ def test_what_was_read_leaves_before_what_was_not() -> None:
 
 def test_what_is_on_its_way_or_in_use_stays_and_leaves_no_room() -> None:
     buffer = Buffer(2 * BLOCK, Counters())
-    on_its_way = buffer.add(buffer.held(OBJECT), 0, BLOCK)
+    on_its_way = buffer.add(buffer.hold_lock(OBJECT), 0, BLOCK)
     assert buffer.has_room(BLOCK)
     assert not buffer.has_room(BLOCK + 1)
     used, other = arrived(buffer, 1), arrived(buffer, 2)
@@ -65,7 +65,7 @@ def test_what_is_on_its_way_or_in_use_stays_and_leaves_no_room() -> None:
 
 def test_more_than_the_limit_stays_no_longer_than_it_is_used() -> None:
     buffer = Buffer(0, Counters())
-    piece = buffer.add(buffer.held(OBJECT), 0, BLOCK)
+    piece = buffer.add(buffer.hold_lock(OBJECT), 0, BLOCK)
     with buffer.using([piece]):
         piece.data = memoryview(bytes(BLOCK))
         piece.done.set()
@@ -90,7 +90,7 @@ def test_what_is_dropped_while_it_is_used_is_gone_once() -> None:
 
 def test_an_object_stays_as_long_as_somebody_has_it_open_or_something_of_it_is_here() -> None:
     buffer = Buffer(BLOCK, Counters())
-    held = buffer.held(OBJECT)
+    held = buffer.hold_lock(OBJECT)
     buffer.opened(held)
     piece = arrived(buffer, 0)
     buffer.drop(piece)
@@ -98,7 +98,7 @@ def test_an_object_stays_as_long_as_somebody_has_it_open_or_something_of_it_is_h
     held.readers = 0
     buffer.settle(held)
     assert len(buffer) == 0
-    again = buffer.held(OBJECT)
+    again = buffer.hold_lock(OBJECT)
     buffer.settle(held)
     assert list(buffer) == [again], "the one that was settled before is another one"
 
@@ -117,7 +117,7 @@ def test_what_left_without_having_been_read_is_counted() -> None:
 
 def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() -> None:
     buffer = Buffer(4 * BLOCK, Counters())
-    held = buffer.held(OBJECT)
+    held = buffer.hold_lock(OBJECT)
     buffer.opened(held)
     ahead = buffer.add(held, 0, BLOCK)
     ahead.ahead = True
@@ -136,7 +136,7 @@ def test_what_readers_will_come_to_leaves_no_room_for_what_is_ahead_of_others() 
 
 def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
     buffer = Buffer(4 * BLOCK, Counters())
-    held = buffer.held(OBJECT)
+    held = buffer.hold_lock(OBJECT)
     buffer.opened(held)
     ahead, dropped = buffer.add(held, 0, BLOCK), buffer.add(held, BLOCK, 2 * BLOCK)
     for piece in (ahead, dropped):
@@ -155,7 +155,7 @@ def test_what_was_ahead_of_readers_that_are_gone_makes_room() -> None:
 
 def read_and_closed(buffer: Buffer, number: int, used: int) -> Piece:
     """The first half of an object, of which so many bytes were read; of the second half all were."""
-    held = buffer.held(SMALL._replace(key=f"key {number}"))
+    held = buffer.hold_lock(SMALL._replace(key=f"key {number}"))
     buffer.opened(held)
     first, second = (arrived(buffer, half, held.id) for half in range(2))
     with buffer.using([first, second]):
@@ -188,7 +188,7 @@ def test_what_is_opened_again_is_not_past() -> None:
 
 def test_what_is_past_leaves_first() -> None:
     buffer = Buffer(2 * PAST * BLOCK, Counters())
-    buffer.opened(buffer.held(OBJECT))
+    buffer.opened(buffer.hold_lock(OBJECT))
     read = arrived(buffer, 0)
     with buffer.using([read]):
         read.used = BLOCK
@@ -214,7 +214,7 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("ab"), number=st.integers(0, 9), count=st.integers(1, 3), ahead=st.booleans())
     def add(self, key: str, number: int, count: int, ahead: bool) -> None:
-        held = self.buffer.held(SHORT._replace(key=key))
+        held = self.buffer.hold_lock(SHORT._replace(key=key))
         for start, stop in held.missing(number * BLOCK, (number + count) * BLOCK):
             self.pieces.append(self.buffer.add(held, start, stop))
             self.pieces[-1].ahead = ahead
@@ -222,7 +222,7 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from("ab"))
     def open(self, key: str) -> None:
-        held = self.buffer.held(SHORT._replace(key=key))
+        held = self.buffer.hold_lock(SHORT._replace(key=key))
         self.buffer.opened(held)
         self.opened.append(held)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import rwm.s3.listing.parallel
 from rwm.cli.main import cli
-from rwm.console.boundary import run_program
+from rwm.console.error_boundary import run_program
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
 from rwm.s3.listing.check import group_by_key

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.backup import service
-from rwm.backup.run_lock import held
-from rwm.backup.service import BackupResult, Report, combined, selected
+from rwm.backup.report import BackupResult, Report, combine_outcomes
+from rwm.backup.run import run_backups
+from rwm.backup.run_lock import hold_lock
+from rwm.backup.selection import select_backups
 from rwm.cli.main import cli
-from rwm.config import Config, load
-from rwm.console import boundary
+from rwm.config import Config, load_config
+from rwm.console import error_boundary
 from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable, Unreachable, UsageError
 from rwm.index import Index
 from rwm.model import Outcome, StateInfo
@@ -71,7 +72,7 @@ class Host:
             "lock_path": str(self.directory / "backup.lock"),
         }
         path.write_text(json.dumps({**values, **more}))
-        return load(path, {})
+        return load_config(path, {})
 
     def open_index(self) -> Index:
         return Index.open(self.directory / "index.sqlite")
@@ -80,7 +81,7 @@ class Host:
         """Run all of them, with restic's output collected."""
         config = self.config(backups, **more)
         lines = self.said
-        return service.run_backups(
+        return run_backups(
             config,
             config.backups,
             self.s3,
@@ -374,23 +375,23 @@ class TestNothingCanRun:
 class TestSelected:
     def test_names_in_the_order_asked_for_or_all_in_the_order_of_the_file(self, host: Host) -> None:
         config = host.config({"a": {}, "b": {}, "c": {}})
-        assert list(selected(config, ["c", "a"], everything=False)) == ["c", "a"]
-        assert list(selected(config, [], everything=True)) == ["a", "b", "c"]
+        assert list(select_backups(config, ["c", "a"], all_backups=False)) == ["c", "a"]
+        assert list(select_backups(config, [], all_backups=True)) == ["a", "b", "c"]
 
-    @pytest.mark.parametrize(("names", "everything"), [([], False), (["a"], True)])
-    def test_names_or_all_but_not_both_and_not_neither(self, host: Host, names: list[str], everything: bool) -> None:
+    @pytest.mark.parametrize(("names", "all_backups"), [([], False), (["a"], True)])
+    def test_names_or_all_but_not_both_and_not_neither(self, host: Host, names: list[str], all_backups: bool) -> None:
         with pytest.raises(UsageError) as error:
-            selected(host.config({"a": {}, "b": {}}), names, everything=everything)
+            select_backups(host.config({"a": {}, "b": {}}), names, all_backups=all_backups)
         assert "a, b" in error.value.hint
 
     def test_an_unknown_name_runs_nothing(self, host: Host) -> None:
-        with pytest.raises(UsageError, match="no backup is called x, y") as error:
-            selected(host.config({"a": {}}), ["a", "x", "y"], everything=False)
-        assert "knows: a" in error.value.hint
+        with pytest.raises(UsageError, match="unknown backup: x, y is not in") as error:
+            select_backups(host.config({"a": {}}), ["a", "x", "y"], all_backups=False)
+        assert "configured backups: a" in error.value.hint
 
     def test_a_configuration_without_backups(self, host: Host) -> None:
         with pytest.raises(UsageError, match="has no backups"):
-            selected(host.config({}), [], everything=True)
+            select_backups(host.config({}), [], all_backups=True)
 
 
 every = st.sampled_from(["ok", "partial", "failed"])
@@ -398,7 +399,7 @@ every = st.sampled_from(["ok", "partial", "failed"])
 
 @given(outcomes=st.lists(every, max_size=5))
 def test_outcomes_together(outcomes: list[Outcome]) -> None:
-    found = combined(outcomes)
+    found = combine_outcomes(outcomes)
     assert (found == "ok") == (bool(outcomes) and all(outcome == "ok" for outcome in outcomes))
     assert (found == "failed") == all(outcome == "failed" for outcome in outcomes)
 
@@ -423,7 +424,7 @@ def test_the_exit_code_is_0_only_when_all_is_done(
 
 
 def command(host: Host, *words: str) -> int:
-    return boundary._run(cli, "rwm", ["-c", str(host.directory / "rwm.conf"), "backup", *words])
+    return error_boundary.run_command(cli, "rwm", ["-c", str(host.directory / "rwm.conf"), "backup", *words])
 
 
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (1, 1), (3, 3)])
@@ -461,7 +462,7 @@ def test_json_is_one_document_and_what_children_print_goes_elsewhere(
 
 def test_a_second_run_is_refused_at_once(host: Host, capfd: pytest.CaptureFixture[str]) -> None:
     config = host.config({"etc": {}})
-    with held(config.lock_path):
+    with hold_lock(config.lock_path):
         assert command(host, "etc") == 7
     assert "another run holds the lock" in capfd.readouterr().err
     assert host.calls == []
@@ -472,5 +473,5 @@ def test_a_second_run_is_refused_at_once(host: Host, capfd: pytest.CaptureFixtur
 def test_a_wrong_call_is_a_usage_error(host: Host, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     host.config({"etc": {}})
     assert command(host, *words) == 2
-    assert "knows: etc" in capfd.readouterr().err
+    assert "configured backups: etc" in capfd.readouterr().err
     assert host.calls == []

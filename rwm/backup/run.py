@@ -1,0 +1,112 @@
+"""A backup run: hooks and restic for each entry, then retention, then a state that records the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rwm import process, restic
+from rwm.backup.hooks import run_hooks
+from rwm.backup.preflight import bucket_warnings
+from rwm.backup.report import BackupResult, Report
+from rwm.config import BackupConfig, Config
+from rwm.errors import Refused, RwmError
+from rwm.index import Index
+from rwm.model import Outcome
+from rwm.s3 import S3
+from rwm.states import capture_state
+
+Notify = Callable[[str], None]
+"""Receives each status line of a run."""
+
+NOT_STARTED = 127
+"""The exit code that shells report for a program that could not be started."""
+
+
+def run_backups(
+    config: Config,
+    backups: dict[str, BackupConfig],
+    s3: S3,
+    open_index: Callable[[], Index],
+    notify: Notify,
+    on_line: restic.OnLine | None = None,
+) -> Report:
+    """Run the backups one after the other; a failed one does not stop the others.
+
+    Retention is applied only if all succeeded. A state is captured whatever the outcome, and records it.
+    The caller holds the lock. Raises only what makes every backup impossible (no restic, no password).
+    """
+    bucket = config.required("restic_bucket")
+    report = Report(warnings=bucket_warnings(s3, bucket))
+    restic.environment(config)  # raises ConfigError
+    process.find_program("restic")
+    for warning in report.warnings:
+        notify(f"warning: {warning}")
+    for name, backup in backups.items():
+        report.backups.append(_run_backup(config, name, backup, notify, on_line))
+    if config.retention:
+        _apply_retention(config, report, notify, on_line)
+    _capture(s3, bucket, open_index, report, notify)
+    return report
+
+
+def _run_backup(
+    config: Config, name: str, backup: BackupConfig, notify: Notify, on_line: restic.OnLine | None
+) -> BackupResult:
+    """Run prerun, restic and postrun. A failed prerun skips restic; postrun is always run, because it cleans up.
+
+    On SIGINT, SIGTERM and SIGHUP the child ends, then postrun is run, then the signal is raised.
+    """
+    started = time.monotonic()
+    notify(f"backup {name}")
+
+    def postrun(outcome: Outcome) -> str:
+        variables = {"RWM_BACKUP": name, "RWM_BACKUP_OUTCOME": outcome}
+        return run_hooks("postrun", backup.postrun, variables, notify, on_line)
+
+    try:
+        prerun_failure = run_hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, notify, on_line)
+        if prerun_failure:
+            result = restic.Result("failed", 0, prerun_failure)
+        else:
+            result = _run_restic(config, restic.backup_arguments(name, backup, config), on_line)
+    except BaseException:  # a signal: undo what prerun did (a snapshot, a stopped service)
+        if postrun_failure := postrun("failed"):
+            notify(f"error: {postrun_failure}")
+        raise
+    exit_code = None if prerun_failure else result.exit_code
+    postrun_failure = postrun(result.outcome)
+    outcome: Outcome = "partial" if postrun_failure and result.outcome == "ok" else result.outcome
+    detail = "; ".join(text for text in (result.detail, postrun_failure) if text)
+    return BackupResult(name, outcome, exit_code, time.monotonic() - started, detail)
+
+
+def _run_restic(config: Config, arguments: list[str], on_line: restic.OnLine | None) -> restic.Result:
+    """Run restic; failure to start it (arguments too long) is a failed result too."""
+    try:
+        return restic.run_restic(config, arguments, on_line)
+    except RwmError as error:
+        return restic.Result("failed", NOT_STARTED, error.message)
+
+
+def _apply_retention(config: Config, report: Report, notify: Notify, on_line: restic.OnLine | None) -> None:
+    if report.outcome != "ok":
+        notify("retention is not applied, because not every backup succeeded")
+        return
+    if not any(name.startswith("keep-within") for name in config.retention):
+        report.warnings.append("retention has no keep-within: many forged snapshots could push out the real ones")
+        notify(f"warning: {report.warnings[-1]}")
+    notify("apply retention (restic forget --prune)")
+    report.forget = _run_restic(config, restic.forget_arguments(config.retention), on_line)
+
+
+def _capture(s3: S3, bucket: str, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:
+    notify(f"capture the state of {bucket}")
+    try:
+        report.state = capture_state(s3, open_index(), bucket, origin="backup", outcome=report.outcome)
+    except Refused as error:  # a bucket without versioning: the backup itself is complete
+        report.warnings.append(f"no state was captured: {error.message}")
+        notify(f"warning: {report.warnings[-1]}")
+    except (RwmError, OSError) as error:  # OSError: no space for the spool
+        report.errors.append(f"no state was captured: {error}")
+        notify(f"error: {report.errors[-1]}")

@@ -1,0 +1,166 @@
+"""``rwm state sync``: read the state files of a bucket, and compare states with the bucket's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.console import BUCKET, App, common_options, pass_app
+from rwm.errors import CheckFailed, IndexDamaged, PartlyDone
+from rwm.times import iso
+
+if TYPE_CHECKING:
+    from rwm.index import Index
+    from rwm.states import ComparisonResult, SyncResult
+
+MAX_CONTRADICTIONS = 10
+"""Contradictions printed for one state."""
+
+
+@click.command()
+@common_options
+@click.argument("bucket", type=BUCKET)
+@click.option("--again", is_flag=True, help="Also read forgotten states and rejected files, and compare all states.")
+@pass_app
+def sync(app: App, bucket: str, again: bool) -> None:
+    """Read the state files of BUCKET, and compare the states with the bucket's own history.
+
+    Only the first version of a state file counts. A damaged index is moved aside and built anew. Exit code 4 if
+    a new file is not a state or a new state is contradicted, 3 if files could not be read.
+    """
+    from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
+
+    with console.show_progress(f"listing state files of {bucket}"):
+        files = list_state_files(app.s3, bucket)
+    index = _usable_index(app)
+    if again:
+        index.ledger.forget_verdicts(bucket)
+    new = new_state_files(index, bucket, files)
+    with console.show_progress("reading state files", len(new)) as progress:
+        result = sync_states(app.s3, index, bucket, files, new, progress)
+    with console.show_progress(f"comparing with the history of {bucket}") as progress:
+        judged = compare_with_history(app.s3, index, bucket, files, progress)
+    file_count = len({file.key for file in files})
+    if app.json:
+        console.print_json(_result_json(bucket, file_count, result, judged))
+    else:
+        _print_result(bucket, file_count, result)
+        _print_verdicts(judged, verbose=app.verbose)
+    _print_notes(index, bucket, judged)
+    _raise_problems(bucket, result, judged)
+
+
+def _usable_index(app: App) -> Index:
+    """The index, or a new one if it is damaged; the damaged file is moved aside."""
+    from rwm.index import set_aside
+
+    try:
+        app.index.check()
+    except IndexDamaged as error:
+        app.close_index()
+        aside = set_aside(app.config.index_path)
+        console.warn(error.message)
+        console.print_note(
+            f"the damaged index was moved to {aside}; a new one is built from the bucket",
+            "  sync every other bucket that was in it, too",
+        )
+    return app.index
+
+
+def _result_json(
+    bucket: str, file_count: int, result: SyncResult, judged: Sequence[ComparisonResult]
+) -> dict[str, Any]:
+    return {
+        "bucket": bucket,
+        "files": file_count,
+        "recorded": [info.id for info in result.recorded],
+        "rejected": [file._asdict() for file in result.rejected],
+        "unread": [file._asdict() for file in result.unread],
+        "compared": [
+            {
+                **console.state_json(one.info),
+                "trust": one.verdict,
+                "entries": {"verified": one.verified, "contradicted": one.contradicted, "unknown": one.unknown},
+                "contradictions": [contradiction._asdict() for contradiction in one.contradictions],
+            }
+            for one in judged
+        ],
+    }
+
+
+def _print_result(bucket: str, file_count: int, result: SyncResult) -> None:
+    files = console.format_count(file_count, "state file")
+    click.echo(console.escape(f"{bucket}: {files}, {console.format_count(len(result.recorded), 'new state')}"))
+    for verb, problems in (("rejected", result.rejected), ("could not be read:", result.unread)):
+        for file in problems:
+            click.echo(console.escape(f"{verb} {file.key} (version {file.version_id}): {file.why}"))
+
+
+def _print_verdicts(judged: Sequence[ComparisonResult], *, verbose: bool) -> None:
+    """A line for each state that is not verified (with ``verbose`` for each state), and a line with counts."""
+    for one in judged:
+        if verbose or one.verdict != "verified":
+            _print_verdict(one)
+    if judged:
+        verdicts = [one.verdict for one in judged]
+        counts = ", ".join(
+            f"{verdicts.count(verdict)} {verdict}"
+            for verdict in ("verified", "unknown", "contradicted")
+            if verdict in verdicts
+        )
+        click.echo(f"compared {console.format_count(len(judged), 'state')} with the bucket's history: {counts}")
+
+
+def _print_verdict(one: ComparisonResult) -> None:
+    detail = ""
+    if one.contradicted:
+        detail = f": {console.format_count(one.contradicted, 'difference')}"
+    elif one.unknown:
+        versions = console.format_count(one.info.objects, "version")
+        detail = f": {one.unknown} of {versions} are no longer in the bucket"
+    click.echo(f"state {one.info.id[: console.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict}{detail}")
+    for key, version, why in one.contradictions[:MAX_CONTRADICTIONS]:
+        subject = f"{key} version {version}: " if key else ""
+        click.echo(console.escape(f"  {subject}{why}"))
+    if one.contradicted > MAX_CONTRADICTIONS:
+        click.echo(f"  and {one.contradicted - min(MAX_CONTRADICTIONS, len(one.contradictions))} more")
+
+
+def _print_notes(index: Index, bucket: str, judged: Sequence[ComparisonResult]) -> None:
+    """Notes on states that were contradicted in an earlier run, and on a bucket without states."""
+    recorded, judged_now = index.recorded(bucket), {one.info.id for one in judged}
+    earlier = sum(state.trust == "contradicted" and state.info.id not in judged_now for state in recorded)
+    if earlier:
+        verb = "was" if earlier == 1 else "were"
+        console.print_note(
+            f"{console.format_count(earlier, 'state')} of {bucket} {verb} contradicted in an earlier sync"
+        )
+    if not recorded:
+        console.print_note(
+            f"no state of bucket {bucket} is recorded",
+            f"  `rwm state capture {bucket} --at TIME` records one of a past time, from the bucket's own history",
+        )
+
+
+def _raise_problems(bucket: str, result: SyncResult, judged: Sequence[ComparisonResult]) -> None:
+    problems = []
+    if contradicted := sum(one.verdict == "contradicted" for one in judged):
+        verb = "is" if contradicted == 1 else "are"
+        problems.append(f"{console.format_count(contradicted, 'state')} that {verb} contradicted by its history")
+    if rejected := len(result.rejected):
+        verb = "is not a state" if rejected == 1 else "are not states"
+        problems.append(f"{console.format_count(rejected, 'file')} that {verb} of it")
+    if problems:
+        raise CheckFailed(
+            f"bucket {bucket} has {' and '.join(problems)}",
+            hint="an account with write access stored them, or something is broken; "
+            "contradicted states are used only if named by id",
+        )
+    if result.unread:
+        raise PartlyDone(
+            f"{console.format_count(len(result.unread), 'state file')} of bucket {bucket} could not be read",
+            hint="the other states are recorded; the next sync tries again",
+        )

@@ -1,0 +1,64 @@
+"""The objects that a command works with: configuration, S3 client and index, each opened on first use."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import click
+
+from rwm.console.output import warn
+
+if TYPE_CHECKING:
+    from rwm.config import Config
+    from rwm.index import Index
+    from rwm.s3 import S3
+
+
+class App:
+    """The common options of one run, and the adapters that its command passes to the services."""
+
+    def __init__(self) -> None:
+        self.config_path: str | None = None
+        self.json = False
+        self.verbose = False
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration. Its warnings are printed once."""
+        from rwm.config import load_config
+
+        config = load_config(self.config_path)
+        for warning in config.warnings:
+            warn(warning)
+        return config
+
+    @cached_property
+    def s3(self) -> S3:
+        """A client for the account of the configuration."""
+        from rwm.s3 import connect
+
+        return connect(*self.config.s3_settings())
+
+    @cached_property
+    def index(self) -> Index:
+        """The local index."""
+        from rwm.index import Index
+
+        return Index.open(self.config.index_path)
+
+    def close_index(self) -> None:
+        """Close the index; the next use opens it again."""
+        index = self.__dict__.pop("index", None)
+        if index:
+            index.close()
+
+
+def current_app(context: click.Context) -> App:
+    """The App of this run: all commands and groups share one."""
+    app = context.find_root().ensure_object(App)
+    assert isinstance(app, App)
+    return app
+
+
+pass_app = click.make_pass_decorator(App, ensure=True)

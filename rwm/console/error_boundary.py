@@ -1,0 +1,64 @@
+"""The only place where an error becomes a line on stderr and an exit code, for both programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from rwm.console.formatting import escape
+from rwm.console.standard_streams import open_standard_streams
+from rwm.errors import RwmError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+
+def run_program(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run ``command`` with the arguments (default: those of the process) and exit."""
+    open_standard_streams()
+    sys.exit(run_command(command, program, list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run_command(command: click.Command, program: str, arguments: list[str]) -> int:
+    """Run ``command``, print its error if it fails, and return the exit code. ``-v`` adds a traceback."""
+    try:
+        result = command.main(arguments, prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except RwmError as error:
+        _print_traceback_if_verbose(arguments)
+        print_error(program, error)
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout at exit and would report the broken pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the boundary
+        _print_traceback_if_verbose(arguments)
+        text = escape(f"{type(error).__name__}: {error}")
+        print(f"{program}: internal error, please report it: {text} (-v prints a traceback)", file=sys.stderr)
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def print_error(program: str, error: RwmError) -> None:
+    """Print the message on one line and the hint on the next, with control characters escaped."""
+    print(f"{program}: {escape(error.message)}", file=sys.stderr)
+    if error.hint:
+        print(f"  {escape(error.hint)}", file=sys.stderr)
+
+
+def _print_traceback_if_verbose(arguments: list[str]) -> None:
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "-v" in own or "--verbose" in own:
+        traceback.print_exc()

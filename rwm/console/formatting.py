@@ -1,0 +1,54 @@
+"""Values as text for people, and as JSON for scripts. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rwm.model import RecordedState, StateInfo
+from rwm.times import iso
+
+SHORT_ID = 12
+"""Characters of a state id where it is shown to people."""
+
+
+def escape(text: str) -> str:
+    """Replace control characters by escape sequences: an attacker may choose the names in a bucket."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def format_size(size: int) -> str:
+    """Bytes with a binary unit: ``1.4 GiB``."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB"):  # noqa: B007 - used after the loop
+        value /= 1024
+        if value < 1024:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def format_count(number: int, noun: str) -> str:
+    """``1 state``, ``2 states``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def state_json(info: StateInfo) -> dict[str, Any]:
+    """A state as JSON: full id, time in ISO 8601 UTC, size in bytes."""
+    return {
+        "id": info.id,
+        "bucket": info.bucket,
+        "captured_at": iso(info.captured_at),
+        "origin": info.origin,
+        "outcome": info.outcome,
+        "objects": info.objects,
+        "bytes": info.bytes,
+    }
+
+
+def recorded_state_json(state: RecordedState) -> dict[str, Any]:
+    """:func:`state_json` of a state in the index, with its trust and the time of the last comparison."""
+    checked = None if state.checked_at is None else iso(state.checked_at)
+    return {**state_json(state.info), "trust": state.trust, "verified_at": checked}
