@@ -177,31 +177,6 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
 def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, yes: bool) -> None:
     """Remove STATEs from the index. Their files and versions stay in the bucket.
 
-<<<<<<< HEAD
-
-def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:
-    """What ``state restore`` and its older spelling do."""
-    from rwm.restore import restore_to_bucket, restore_to_directory
-
-    console.warn_of_trust(info.id, app.index.trust(info))
-    with console.progress("restoring", info.objects) as progress:
-        if to_dir:
-            result = restore_to_directory(app.s3, app.index, info, to_dir, progress)
-        else:
-            result = restore_to_bucket(app.s3, app.index, info, to_bucket, progress)
-    where = str(to_dir) if to_dir else f"bucket {to_bucket}"
-    if to_bucket:
-        console.note(
-            f"bucket {to_bucket} is not a protected one: `rwm storage check {to_bucket}` shows what is missing"
-        )
-    for key, why in result.failures:
-        console.warn(f"{key} is not restored: {why}")
-    if result.hidden:
-        console.warn(
-            f"{result.hidden} keys have no path: they are in {where}/{result.hidden_directory}, with keys.jsonl"
-        )
-    failures = [{"key": key, "why": why} for key, why in result.failures]
-=======
     `rwm state sync --again` or `rwm state import` adds a forgotten state again.
     """
     selected = list({info.id: info for info in (app.index.resolve(name, bucket) for name in states)}.values())
@@ -210,7 +185,6 @@ def restore_state(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str
         more = f" and {len(selected) - MAX_NAMED} more" if len(selected) > MAX_NAMED else ""
         console.confirm(f"forget {named}{more}?", yes=yes)
         app.index.forget(selected)
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
     if app.json:
         ids = [info.id for info in selected]
         console.print_json({"forgotten": [] if dry_run else ids, "states": ids})

@@ -45,7 +45,9 @@ def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket:
     for key, why in result.failures:
         console.warn(f"{key} is not restored: {why}")
     if result.hidden:
-        console.warn(f"{result.hidden} keys have no path: they are in {target}/{result.aside}, listed in keys.jsonl")
+        console.warn(
+            f"{result.hidden} keys have no path: they are in {target}/{result.hidden_directory}, listed in keys.jsonl"
+        )
     failures = [{"key": key, "why": why} for key, why in result.failures]
     if app.json:
         document = {"id": info.id, "target": target, "objects": result.objects, "bytes": result.bytes}

@@ -15,7 +15,7 @@ from typing import IO
 from rwm.errors import BadResponse, RwmError, Unreachable
 from rwm.index import Index
 from rwm.model import Entry, StateInfo, StateTree
-from rwm.names import safe_path
+from rwm.names import path_below
 from rwm.restic import expected_sha256
 from rwm.restore.private_directory import create_file, make_directories, open_private
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
@@ -53,7 +53,7 @@ def restore_to_directory(
             if entry.key in hidden:
                 path = root / result.hidden_directory / _hidden_name(entry.key)
             else:
-                path = safe_path(root, entry.key)
+                path = path_below(root, entry.key)
                 make_directories(root, path.parent)
             _download(s3, info.bucket, entry, path, stop)
 

@@ -42,19 +42,11 @@ def info(app: App, directory: Path | None) -> None:
         used, objects = usage(path)
     result = _info_json(path, limit, used, objects)
     if app.json:
-<<<<<<< HEAD
-        console.document(result)
+        console.print_json(result)
         return
     click.echo(f"directory  {console.escape(result['directory'])}")
-    click.echo(f"limit      {console.size(limit) if limit else 'none, the cache is off'}")
-    click.echo(f"used       {console.size(result['used'])}, {console.count(result['objects'], 'object')}")
-=======
-        console.print_json(found)
-        return
-    click.echo(f"directory  {console.escape(found['directory'])}")
-    click.echo(f"limit      {console.format_size(limit) if limit else 'nothing is kept'}")
-    click.echo(f"used       {console.format_size(found['used'])}, {console.format_count(found['objects'], 'object')}")
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+    click.echo(f"limit      {console.format_size(limit) if limit else 'none, the cache is off'}")
+    click.echo(f"used       {console.format_size(result['used'])}, {console.format_count(result['objects'], 'object')}")
 
 
 @cache.command()
@@ -73,16 +65,9 @@ def clear(app: App, directory: Path | None) -> None:
         size, count = empty(path)
     result = _clear_json(path, size, count)
     if app.json:
-<<<<<<< HEAD
-        console.document(result)
+        console.print_json(result)
         return
-    click.echo(console.escape(f"freed {console.size(size)}, {console.count(count, 'object')}, in {path}"))
-=======
-        console.print_json(freed)
-        return
-    objects = console.format_count(count, "object")
-    click.echo(console.escape(f"freed {console.format_size(size)}, {objects}, in {place}"))
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+    click.echo(console.escape(f"freed {console.format_size(size)}, {console.format_count(count, 'object')}, in {path}"))
 
 
 def _cache_directory(app: App, directory: Path | None) -> Path:

@@ -25,13 +25,8 @@ def cli() -> None:
     """Mount recorded states of a bucket as a filesystem."""
 
 
-<<<<<<< HEAD
 @cli.command(context_settings=CONTEXT)  # repeated: mount.rwmfs runs this command without the group
-@common
-=======
-@cli.command(context_settings=CONTEXT)  # its own: mount.rwmfs has the command without the group
 @common_options
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
 @click.argument("bucket", type=BUCKET)
 @click.argument("mountpoint", type=MOUNTPOINT)
 @mount_options.options
@@ -73,13 +68,8 @@ def print_report(app: App, report: dict[str, Any]) -> None:
 def print_warnings(report: dict[str, Any]) -> None:
     """Warn of keys that the mount does not show, and of states that are not trusted."""
     if "id" not in report:
-<<<<<<< HEAD
         if contradicted := report["trust"].get("contradicted"):
-            states = console.count(contradicted, "state")
-=======
-        if false := report["trust"].get("contradicted"):
-            states = console.format_count(false, "state")
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+            states = console.format_count(contradicted, "state")
             console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
         return
     if hidden := report["hidden_keys"]:
@@ -97,13 +87,8 @@ def _content(report: dict[str, Any]) -> str:
 
 
 @cli.command()
-<<<<<<< HEAD
-@common
-@click.argument("mountpoint", type=MOUNTPOINT)
-=======
 @common_options
-@click.argument("mountpoint", type=PLACE)
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+@click.argument("mountpoint", type=MOUNTPOINT)
 def umount(mountpoint: Path) -> None:
     """Unmount MOUNTPOINT."""
     from rwmfs.mount import unmount

@@ -128,13 +128,8 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail(arguments, INTERRUPTED, "interrupted")
     except Exception as error:  # noqa: BLE001 - the boundary
-<<<<<<< HEAD
-        text = f"internal error, please report it: {type(error).__name__}: {error} (-v shows where)"
-        return _fail(arguments, INTERNAL_ERROR, text)
-=======
         text = f"internal error, please report it: {type(error).__name__}: {error} (-v prints a traceback)"
-        return _failed(arguments, INTERNAL, text)
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+        return _fail(arguments, INTERNAL_ERROR, text)
     return 0
 
 

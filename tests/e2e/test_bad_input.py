@@ -193,7 +193,7 @@ def test_options_that_make_no_sense(shell: Shell, bucket: str) -> None:
     refused(shell, 2, "'soon' is not understood", *ADMIN, "prune", bucket, "--keep-last", "1", "--min-age", "soon")
     refused(shell, 2, "'yesterday' is not understood", *ADMIN, "state", "capture", bucket, "--at", "yesterday")
     refused(shell, 2, "is not over", *ADMIN, "state", "capture", bucket, "--at", "2999-01-01")
-    refused(shell, 2, "where to restore", *ADMIN, "state", "restore", "latest", "-b", bucket)
+    refused(shell, 2, "exactly one target is needed", *ADMIN, "state", "restore", "latest", "-b", bucket)
     refused(shell, 2, "latest says no state without a bucket", *ADMIN, "state", "show", "latest")
     refused(shell, 5, "not empty", *ADMIN, "state", "restore", "latest", "-b", bucket, "--to-dir", ".")
 

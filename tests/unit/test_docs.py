@@ -282,19 +282,11 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 @pytest.mark.parametrize(
     ("command", "value"),
     [
-<<<<<<< HEAD
-        ("rwm state capture BUCKET", output.state_json(INFO)),
-        ("rwm state list", output.recorded_json(RecordedState(INFO, "verified", 0))),
-        ("rwm state sync BUCKET", statefiles._sync_json("bucket1", 31, CAME, JUDGED)),
-        ("rwm state show STATE", {**output.state_json(INFO), "entries": [entry_json(ENTRY)]}),
-        ("rwm storage check BUCKET", {"ok": False, "drift": [Drift("a", "b")._asdict()]}),
-=======
         ("rwm state capture BUCKET", state_json(INFO)),
         ("rwm state list", recorded_state_json(RecordedState(INFO, "verified", 0))),
         ("rwm state sync BUCKET", sync_command._result_json("bucket1", 31, CAME, JUDGED)),
         ("rwm state show STATE", {**state_json(INFO), "entries": [entry_json(ENTRY)]}),
-        ("rwm storage check BUCKET", {"ok": False, "drift": [policy.Drift("a", "b")._asdict()]}),
->>>>>>> 38646f1 (Console, backup, process, embedded, demo, commands: a module for each subject, standard names and messages)
+        ("rwm storage check BUCKET", {"ok": False, "drift": [Drift("a", "b")._asdict()]}),
         ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
