@@ -1,5 +1,5 @@
 """The commands of ``rwm``, one module for each group or larger command: parse, call a service, print.
 
-May import everything but ``rwmfs``; what a command needs is imported when it runs.
+May import every room of rwm; within functions, so that ``--help`` is quick.
 Begin reading at ``main.py``.
 """

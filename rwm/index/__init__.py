@@ -1,7 +1,7 @@
 """The local index of states: the only owner of sqlite3 and sqlite_utils.
 
-May import the shared words and ``statefile``.
-Begin reading at ``store.py``: the index as others see it; ``schema.py``: the tables.
+May import the shared words, ``statefile``.
+Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables.
 """
 
 from rwm.index.connection import set_aside

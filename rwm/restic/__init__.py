@@ -1,7 +1,7 @@
 """restic: how it is run, and what the names in its repository prove about content.
 
-May import the shared words and ``process``.
-Begin reading at ``run.py``: environment, arguments, exit codes.
+May import the shared words, ``process``.
+Begin reading at ``run.py``: environment, arguments, exit codes; ``content.py``: names that are hashes.
 """
 
 from rwm.restic.content import expected_sha256

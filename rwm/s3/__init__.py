@@ -1,8 +1,9 @@
 """The S3 adapter: the only owner of boto3 and botocore.
 
-Every error of the SDK becomes one of RWM's own; only a 404 is ever taken for absence.
-May import the shared words and ``s3.listing``.
-Begin reading at ``client.py``: what an account can do is in its base classes.
+May import the shared words, ``s3.listing``.
+Begin reading at ``client.py``: the operations of an account are in its base classes.
+
+Every error of the SDK becomes an error of RWM (``error_mapping.py``); only a 404 means absence.
 """
 
 from rwm.s3.buckets import Policy

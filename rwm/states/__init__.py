@@ -1,7 +1,7 @@
-"""States: the rule of what is current, capture, publishing, importing, sync, comparison with history, diff, export.
+"""States: what was current, capture, publishing, importing, sync, comparison with history, diff, export.
 
 May import the shared words, ``s3``, ``index``, ``statefile``.
-Begin reading at ``current.py``: the rule; ``capture.py``: from a bucket to a state.
+Begin reading at ``current.py``: which version was current at a time; ``capture.py``: from a bucket to a state.
 """
 
 from rwm.states.capture import capture_state

@@ -1,7 +1,7 @@
-"""The cache on disk, shared by all mounts of a user: bounded, never stale, checked when it is read.
+"""The disk cache, shared by all mounts of a user: bounded, never stale, with a checksum for every block.
 
 May import the shared words; it knows neither trio nor S3.
-Begin reading at ``store.py``; the form of a file is in ``block_file.py``.
+Begin reading at ``store.py``: read and write; ``block_file.py``: the file format.
 """
 
 from rwmfs.cache.block_file import BLOCK, StoredRange

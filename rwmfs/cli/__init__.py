@@ -1,5 +1,5 @@
 """The commands of ``rwmfs``, and ``mount.rwmfs``, the helper of mount(8).
 
-May import ``rwm.console`` and all rooms of rwmfs; what a command needs is imported when it runs.
+May import the shared words, ``rwm.console``, ``mount``, ``fuse``, ``cache``; within functions, so that help is quick.
 Begin reading at ``main.py``.
 """

@@ -1,7 +1,7 @@
-"""Fetching before it is asked for: read-ahead within an object, and the next packs in upload order.
+"""Fetching data before it is requested: read-ahead within an object, and the next packs in upload order.
 
-May import ``rwm.restic`` for names, the shared words.
-Begin reading at ``prefetcher.py``; ``read_ahead.py`` for a single object.
+May import the shared words, ``rwm.restic`` for the names of packs.
+Begin reading at ``prefetcher.py``: packs; ``read_ahead.py``: within an object.
 """
 
 from rwmfs.prefetch.access_pattern import AccessPattern

@@ -1,7 +1,7 @@
-"""Reading object versions: what to fetch, fetching it, the buffer in memory, and verification of content.
+"""Reading object versions: what to fetch, the fetches, the buffer in memory, and verification of content.
 
-May import ``prefetch``, ``cache``, the shared words; it gets an ``ObjectReader``, never S3.
-Begin reading at ``reader.py``.
+May import the shared words, ``prefetch``, ``cache``, ``rwm.restic`` for hashes; it gets an ``ObjectReader``, never S3.
+Begin reading at ``reader.py``: a read from open to close; ``fetcher.py``: one fetch with its retries.
 """
 
 from rwmfs.read.async_store import Store

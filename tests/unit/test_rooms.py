@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from grimp import ImportGraph
+from grimp import ImportGraph, build_graph
 
 from tests import ROOT
 from tests.rooms import inside_attributes, inside_imports
@@ -134,6 +135,37 @@ def test_a_circle_within_a_room_is_noticed(reports: Mapping[str, str]) -> None:
     report = reports["no modules or rooms import each other in a circle"]
     _, _, circles = report.partition("No cycles are allowed in rwm.states.\n")
     assert ".circle_" in circles.partition("No cycles")[0]
+
+
+# --- docstrings of rooms -----------------------------------------------------------------------------
+
+
+PROGRAMS = build_graph("rwm", "rwmfs")
+ROOM_NAMES = sorted(name for name in PROGRAMS.modules if "." in name and PROGRAMS.find_children(name))
+
+
+@pytest.mark.parametrize("room", ROOM_NAMES)
+def test_the_docstring_of_a_room_names_the_rooms_it_imports_and_where_to_begin(room: str) -> None:
+    directory = ROOT.joinpath(*room.split("."))
+    lines = (ast.get_docstring(ast.parse((directory / "__init__.py").read_text())) or "").split("\n", 2)
+    assert lines[0].endswith("."), "what lives here, in one line"
+    assert lines[1] == ""
+    may_import, _, begin_reading = lines[2].partition("\nBegin reading at ")
+    assert may_import.startswith("May import ")
+    missing = {name for name in imported_rooms(room) if f"``{name}``" not in may_import}
+    assert not missing or "every room of rwm" in may_import
+    modules = re.findall(r"``(\w+\.py)``", begin_reading)
+    assert modules and all((directory / module).exists() for module in modules)
+
+
+def imported_rooms(room: str) -> set[str]:
+    """The rooms that a room imports, as its docstring names them: without its own top-level package."""
+    names = set()
+    for module in {room} | (PROGRAMS.find_children(room) - set(ROOM_NAMES)):
+        for imported in PROGRAMS.find_modules_directly_imported_by(module):
+            if imported in ROOM_NAMES and imported != room:
+                names.add(imported.removeprefix(room.split(".")[0] + "."))
+    return names - {"s3.listing"}  # its names are those of s3
 
 
 # --- the contract of the rooms -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Version listings that are whole: page parsers, the listing check, servers that lose keys, parallel listing.
+"""Complete version listings: page parsers, the listing check, workarounds for servers that lose keys, parallel listing.
 
 May import the shared words; it gets an account as a ``Lister``.
 Begin reading at ``interface.py``, then ``history.py``: every key of a bucket with its versions.
