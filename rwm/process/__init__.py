@@ -1,8 +1,10 @@
-"""Child processes: the only room that starts programs.
+"""Child processes: the only owner of subprocess.
+
+May import the shared words.
+Begin reading at ``commands.py``: children that run to their end; ``daemon.py``: children that run until stopped.
 
 Output is decoded as UTF-8 with replacement characters: it is for people, and bad text must not stop a backup.
-Secrets are passed in the environment, never as arguments. Imports only the shared words.
-Begin reading at ``commands.py`` for children that run to their end, ``daemon.py`` for those that run until stopped.
+Secrets are passed in the environment, never as arguments.
 """
 
 from rwm.process.commands import Completed, exec_program, run, run_shell, stream
