@@ -1,6 +1,6 @@
-"""The configuration: one YAML file, a superset of the original tool's, and ``RWM_…`` variables for the S3 values.
+"""The configuration: a YAML file, a superset of that of the original tool, and ``RWM_…`` variables for the S3 values.
 
-Secrets never leave this module in an error message: pydantic is told to keep inputs out of them.
+Error messages never contain secrets: pydantic is set to leave inputs out of them.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from pydantic import (
 from rwm.errors import ConfigError
 
 _ENVIRONMENT = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_region")
-_SPANS = ("hourly", "daily", "weekly", "monthly", "yearly")
-_RETENTION = tuple(
-    f"keep-{name}" for name in ("last", *_SPANS, "tag", "within", *(f"within-{span}" for span in _SPANS))
+_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+_RETENTION_KEYS = tuple(
+    f"keep-{name}" for name in ("last", *_PERIODS, "tag", "within", *(f"within-{period}" for period in _PERIODS))
 )
 
-# PyYAML's words for `restic_password: !secret` and the like.
-_QUOTES_A_VALUE = re.compile(r" (alias|anchor|tag handle|tag) ['\"].*", re.DOTALL)
+# PyYAML quotes the value in its message on `restic_password: !secret` and the like.
+_QUOTED_VALUE = re.compile(r" (alias|anchor|tag handle|tag) ['\"].*", re.DOTALL)
 
 
 def _as_list(value: Any) -> Any:
-    """A YAML key with nothing behind it is an empty list; a single string is a list of one."""
+    """Convert a key without a value to an empty list, and a single string to a list of one."""
     if value is None:
         return []
     return [value] if isinstance(value, str) else value
 
 
 def _as_text(value: Any) -> Any:
-    """A size that is a plain number needs no quotes."""
+    """Convert a plain number to text, so that a size needs no quotes."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -70,7 +70,7 @@ class BackupConfig(_Strict):
 class Config(_Strict):
     """A whole configuration.
 
-    ``path`` is the file that it came from (None: the environment alone); ``warnings`` are for the user to see.
+    ``path`` is the file it was read from (None: only the environment); ``warnings`` are to be shown to the user.
     """
 
     s3_endpoint_url: str | None = None
@@ -94,29 +94,29 @@ class Config(_Strict):
 
     @field_validator("restic_password_file", "lock_path", "index_path", "cache_dir")
     @classmethod
-    def _home(cls, value: Path | None) -> Path | None:
+    def _expand_home(cls, value: Path | None) -> Path | None:
         try:
             return value and value.expanduser()
         except RuntimeError as error:
-            raise ValueError("it is not known whose home the ~ means") from error
+            raise ValueError("the home directory of ~ is unknown") from error
 
     @field_validator("retention", mode="before")
     @classmethod
-    def _known_retention(cls, value: Any) -> Any:
+    def _check_retention(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        unknown = [str(key) for key in value if key not in _RETENTION]
+        unknown = [str(key) for key in value if key not in _RETENTION_KEYS]
         if unknown:
             raise ValueError(
-                f"{', '.join(unknown)} is not a retention of restic forget; it knows {' '.join(_RETENTION)}"
+                f"{', '.join(unknown)} is not a retention option of restic forget: {' '.join(_RETENTION_KEYS)}"
             )
         empty = [key for key, count in value.items() if not isinstance(count, str | int) or isinstance(count, bool)]
         if empty:
-            raise ValueError(f"{', '.join(empty)} needs a number or a duration behind it")
+            raise ValueError(f"{', '.join(empty)} needs a number or a duration as its value")
         return {key: str(count) for key, count in value.items()}
 
     def s3_settings(self) -> tuple[str, str, str, str]:
-        """(endpoint URL, access key, secret key, region). Raises ConfigError naming what is missing."""
+        """(endpoint URL, access key, secret key, region). Raises ConfigError for a missing one."""
         endpoint, access = self.required("s3_endpoint_url"), self.required("s3_access_key")
         secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else ""
         if not secret:
@@ -124,7 +124,7 @@ class Config(_Strict):
         return endpoint, access, secret, self.s3_region
 
     def required(self, key: str) -> str:
-        """The text value of ``key``. Raises ConfigError when it is not set."""
+        """The value of ``key`` as text. Raises ConfigError if it is not set."""
         value = getattr(self, key)
         if not value:
             raise self._missing(key)
@@ -139,12 +139,12 @@ class Config(_Strict):
 
 
 def search_path() -> list[Path]:
-    """Where a configuration is looked for without ``--config``; the first one that exists is taken."""
+    """The paths searched without ``--config``; the first existing file is used."""
     return [Path("rwm.conf"), user_config_path("rwm") / "rwm.conf", Path("/etc/rwm/rwm.conf")]
 
 
 def find_config(explicit: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Path | None:
-    """The file to read, or None when there is none and none was asked for."""
+    """The file to read: the named one, else the first of the search path, else None."""
     named = explicit or environment.get("RWM_CONFIG")
     if named:
         return Path(named)
@@ -152,10 +152,10 @@ def find_config(explicit: str | os.PathLike[str] | None, environment: Mapping[st
 
 
 def load_config(explicit: str | os.PathLike[str] | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """The configuration. Raises ConfigError naming file, key and cause.
+    """Load the configuration. Raises ConfigError with file, key and cause.
 
-    It may hold commands, so one that nobody named must be our own or root's, and nobody else's to write to: it may
-    lie in a directory where anybody can leave a file.
+    A configuration may contain commands, and the search path may lead into a directory that others can write to. So a
+    file that was not named explicitly must belong to us or root, and not be writable by others.
     """
     path = find_config(explicit, environment)
     named = bool(explicit or environment.get("RWM_CONFIG"))
@@ -174,20 +174,20 @@ def load_config(explicit: str | os.PathLike[str] | None = None, environment: Map
 
 
 def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The file's values and warnings. A known key with nothing behind it keeps its default."""
+    """The values of the file, and warnings. A known key without a value keeps its default."""
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             if not named:
-                _must_be_ours(path, found)
+                _check_owner(path, found)
             values = yaml.safe_load(file)
     except OSError as error:
-        raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another one with --config") from error
+        raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another file with --config") from error
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # PyYAML raises them all
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}, column {mark.column + 1}:" if mark else ""
-        problem = _QUOTES_A_VALUE.sub(r" \1", getattr(error, "problem", None) or "bad text")
-        hint = "put values with special characters, and what looks like a date, in quotes"
+        problem = _QUOTED_VALUE.sub(r" \1", getattr(error, "problem", None) or "bad text")
+        hint = "quote values with special characters, and values that look like dates"
         raise ConfigError(f"{path}:{place} not valid YAML ({problem})", hint=hint) from None
     if values is None:
         values = {}
@@ -195,28 +195,30 @@ def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
         raise ConfigError(f"{path}: expected `key: value` lines at the top level")
     for key in values:
         if not isinstance(key, str) or key in ("path", "warnings"):
-            raise ConfigError(f"{path}: {key}: no such key (a typo?)")
+            raise ConfigError(f"{path}: {key}: unknown key (a typo?)")
     mode = stat.S_IMODE(found.st_mode)
     loose = mode & 0o077
-    warning = f"{path} holds secrets and is open to others (mode {mode:04o}): chmod 0600 {path}"
+    warning = f"{path} holds secrets and is accessible to others (mode {mode:04o}): chmod 0600 {path}"
     values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
     return values, (warning,) if loose else ()
 
 
-def _must_be_ours(path: Path, found: os.stat_result) -> None:
-    """``found`` is of the open file; a symbolic link at ``path`` counts too: it says which file is taken."""
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    """Check the owner of the open file, and of a symbolic link at ``path``, which selects the file."""
     if {found.st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
         problem = "belongs to another user"
     elif found.st_mode & 0o002:
         problem = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})"
     else:
         return
-    raise ConfigError(f"configuration {path} was not asked for and {problem}", hint=f"if it is meant: --config {path}")
+    raise ConfigError(
+        f"configuration {path} was found, not named, and {problem}", hint=f"to use it anyway: --config {path}"
+    )
 
 
 def _problem(item: Any) -> str:
     """One pydantic error as ``key: cause``, without the value."""
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
-        return f"{key}: no such key (a typo?)"
+        return f"{key}: unknown key (a typo?)"
     return f"{key}: {item['msg'].removeprefix('Value error, ')}"

@@ -1,36 +1,36 @@
-"""The error tree of RWM: every class carries the exit code that the programs end with.
+"""The error tree of RWM. Every class has the exit code of the programs.
 
 ::
 
     RwmError              1  error
-    ├── UsageError        2  the call or the configuration is wrong
+    ├── UsageError        2  the command line or the configuration is wrong
     │   └── ConfigError
     ├── PartlyDone        3  some of the work was done, some was not
     ├── CheckFailed       4  a check found problems
     ├── Refused           5  refused for safety
     ├── LockHeld          7  another run holds the lock
-    ├── StateNotFound     1  no recorded state, or more than one, answers to that name
-    ├── BadState          1  a state file is not one, is cut off, or is not what its id says
+    ├── StateNotFound     1  no recorded state, or more than one, matches
+    ├── BadState          1  a state file is malformed, truncated, or has another id
     ├── IndexUnusable     1  the index cannot be read or written
-    │   ├── IndexDamaged  1  its file is damaged; `rwm state sync` makes it anew
-    │   └── SpoolFull     1  there is no room for a state on its way into it
+    │   ├── IndexDamaged  1  its file is damaged; `rwm state sync` rebuilds it
+    │   └── SpoolFull     1  no space for the spool of a state
     ├── CommandMissing    1  a program that RWM runs is not installed
-    ├── MountError        1  a mount cannot be made or ended
-    └── S3Error           1  the server said no, said nonsense, or said nothing
-        ├── AccessDenied  6  wrong keys, or a right that the account does not have
-        ├── NotFound      1  404 and nothing else: bucket, key or version is absent
-        ├── Unreachable   1  no usable answer: name, route, TLS, time-out, 5xx after all retries
-        ├── BadResponse   1  an answer that cannot be trusted: cut off, malformed, looping
-        └── Cancelled     1  nobody wanted the answer any more
+    ├── MountError        1  mounting or unmounting failed
+    └── S3Error           1  an S3 operation failed
+        ├── AccessDenied  6  wrong keys, or a missing permission
+        ├── NotFound      1  404 only: bucket, key or version does not exist
+        ├── Unreachable   1  no usable answer after all retries: name, route, TLS, timeout, 5xx
+        ├── BadResponse   1  an invalid answer: truncated, malformed, looping
+        └── Cancelled     1  the caller cancelled the request
 
-A message is one line that says what failed, on which thing, and why; ``hint`` says what to do about it.
+A message is one line: what failed, on which object, and why. ``hint`` says what to do.
 """
 
 from __future__ import annotations
 
 
 class RwmError(Exception):
-    """Base of everything that RWM raises on purpose."""
+    """Base class of all errors that RWM raises on purpose."""
 
     exit_code = 1
 
@@ -41,29 +41,29 @@ class RwmError(Exception):
 
 
 class UsageError(RwmError):
-    """The command line asks for something that makes no sense."""
+    """The command line is invalid."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """The configuration file (or a variable that overrides it) is missing, unreadable or wrong."""
+    """The configuration file, or a variable that overrides it, is missing, unreadable or invalid."""
 
 
 class PartlyDone(RwmError):
-    """Some of the work was done and stays done; the message says what was not."""
+    """Some of the work was done; the message says what was not."""
 
     exit_code = 3
 
 
 class CheckFailed(RwmError):
-    """A check ran to its end and found problems."""
+    """A check was completed and found problems."""
 
     exit_code = 4
 
 
 class Refused(RwmError):
-    """Doing it could lose data."""
+    """The operation could lose data."""
 
     exit_code = 5
 
@@ -75,11 +75,11 @@ class LockHeld(RwmError):
 
 
 class StateNotFound(RwmError):
-    """No recorded state, or more than one, answers to the given id, prefix or time."""
+    """No recorded state, or more than one, matches the given id, prefix or time."""
 
 
 class BadState(RwmError):
-    """A state file that is none, is cut off, or does not hold what its id says."""
+    """A state file is malformed or truncated, or its content has another id."""
 
 
 class IndexUnusable(RwmError):
@@ -87,11 +87,11 @@ class IndexUnusable(RwmError):
 
 
 class IndexDamaged(IndexUnusable):
-    """The index file is not a whole SQLite database any more."""
+    """The index file is not an intact SQLite database."""
 
 
 class SpoolFull(IndexUnusable):
-    """The temporary directory has no room for a state that is read or captured."""
+    """The temporary directory has no space for the spool of a state that is imported or captured."""
 
 
 class CommandMissing(RwmError):
@@ -99,32 +99,32 @@ class CommandMissing(RwmError):
 
 
 class MountError(RwmError):
-    """A mount cannot be made or ended."""
+    """Mounting or unmounting failed."""
 
 
 class S3Error(RwmError):
-    """An S3 operation failed. ``code`` is the server's error code (``NoSuchBucket`` …), where it sent one."""
+    """An S3 operation failed. ``code`` is the error code of the server (``NoSuchBucket`` …), empty if it sent none."""
 
     code = ""
 
 
 class AccessDenied(S3Error):
-    """The server refused the credentials, or the account lacks the right (401 and 403)."""
+    """The credentials are wrong, or the account lacks the permission (401 and 403)."""
 
     exit_code = 6
 
 
 class NotFound(S3Error):
-    """404: the bucket, the key or the version does not exist. No other answer means absence."""
+    """404: the bucket, key or version does not exist. No other answer means absence."""
 
 
 class Unreachable(S3Error):
-    """No usable answer came, after all retries."""
+    """There was no usable answer after all retries."""
 
 
 class BadResponse(S3Error):
-    """An answer that cannot be trusted: cut off, malformed, repeated, or going backwards."""
+    """An invalid answer: truncated, malformed, repeated, or out of order."""
 
 
 class Cancelled(S3Error):
-    """A request was given up, because nobody wanted its answer any more."""
+    """The caller cancelled the request, because its answer is no longer needed."""

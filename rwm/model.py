@@ -1,6 +1,6 @@
-"""The values everything else speaks of. Pure: no I/O, no imports from the rest of RWM.
+"""The values and interfaces that all rooms share. Pure: no I/O, no imports from the rest of RWM.
 
-Times are integers, milliseconds since 1970-01-01 UTC (S3 listings know no more). Sizes are bytes.
+Times are integers, milliseconds since 1970-01-01 UTC (the precision of S3 listings). Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 Origin = Literal["backup", "capture", "past", "original"]
-"""How a state came to be: after ``rwm backup``, by ``rwm state capture``, from history alone (``--at``), or from a
-state file of the original tool."""
+"""What made a state: ``rwm backup``, ``rwm state capture``, the same from history (``--at``), or the original tool."""
 
 Outcome = Literal["ok", "partial", "failed"]
-"""How the backup ended that a state was captured after."""
+"""The outcome of the backup after which a state was captured."""
 
 OWN_PREFIX = "rwm/"
-"""RWM's own objects in a bucket live below this prefix and are never part of a state."""
+"""The prefix of RWM's own objects in a bucket; they are never part of a state."""
 
 
 class ObjectVersion(NamedTuple):
     """One entry of a bucket's version listing: an object version or a delete marker.
 
-    ``version_id`` is ``"null"`` for what was written before versioning. For a marker ``size`` is 0 and
-    ``etag`` empty. ``etag`` carries no quotes.
+    ``version_id`` is ``"null"`` for an object written without versioning. ``etag`` is without quotes. A delete marker
+    has size 0 and an empty ``etag``.
     """
 
     key: str
@@ -37,7 +36,7 @@ class ObjectVersion(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One key of a state and the version that was current."""
+    """A key of a state, with the version that was current."""
 
     key: str
     version_id: str
@@ -47,14 +46,14 @@ class Entry(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What one state has otherwise than another: ``entry`` under ``key``, or nothing (None) where the other has it."""
+    """A change from one state to another: ``key`` has the new ``entry``, or is removed (None)."""
 
     key: str
     entry: Entry | None
 
 
 class Difference(NamedTuple):
-    """A key that two states do not share; None where a state has no such key."""
+    """A key that differs between two states; None if a state does not have the key."""
 
     key: str
     before: Entry | None
@@ -75,15 +74,15 @@ class StateInfo:
 
 
 Trust = Literal["own", "unchecked", "verified", "unknown", "contradicted"]
-"""What is known of a recorded state's truth: captured with this index (own), not compared yet (unchecked), or what a
-comparison with the bucket's own history found: all of it is so (verified), the history does not reach back far enough
-to tell (unknown), it says otherwise (contradicted).
+"""Whether a recorded state is known to be true: captured with this index (own), not compared with the bucket's own
+history yet (unchecked), or compared: all entries agree (verified), some versions are gone from the history (unknown),
+some entries differ (contradicted).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedState:
-    """A state in an index; ``checked_at`` is when it was compared with the bucket's history, None if it was not."""
+    """A state in an index. ``checked_at`` is when it was compared with the bucket's history, None if it was not."""
 
     info: StateInfo
     trust: Trust
@@ -91,14 +90,14 @@ class RecordedState:
 
 
 class StoredFile(NamedTuple):
-    """A state's file in its bucket: compressed bytes, and the id of the state it builds upon (None: a full one)."""
+    """The file of a state in its bucket: compressed size, and the id of a delta's base state (None: a full file)."""
 
     size: int
     base: str | None
 
 
 class TreeNode(NamedTuple):
-    """A name within a directory of a state: a file (``entry``) or a directory (``directory``), never both."""
+    """A name in a directory of a state: a file (``entry``) or a directory (``directory`` is its id), never both."""
 
     name: str
     directory: int | None
@@ -106,23 +105,23 @@ class TreeNode(NamedTuple):
 
 
 class UploadOrder(Protocol):
-    """The packs of a state in the order of their upload. Its methods may be called from one thread at a time."""
+    """The packs of a state in the order of their upload. Methods may be called from one thread at a time."""
 
     def rank(self, entry: Entry) -> int | None:
-        """The place of a pack, counted from 0; None for what is none."""
+        """The position of a pack, counted from 0; None if the entry is not a pack."""
 
     def entry(self, rank: int) -> Entry | None:
-        """The pack of a place, or None after the last one."""
+        """The pack at a position, or None after the last one."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Release its resources."""
 
 
 class StateTree(Protocol):
-    """A state as directories, read on demand. Directory ids mean something to the same tree only.
+    """A state as a directory tree, read on demand. Directory ids are valid for the same tree only.
 
-    Only what a filesystem can show is in it: hidden keys are counted by ``hidden_count`` and listed by
-    ``hidden_keys``. All methods but ``upload_order`` may be called from one thread only.
+    Hidden keys, which a filesystem cannot show, are not in the tree; ``hidden_count`` counts them.
+    All methods except ``upload_order`` must be called from one thread.
     """
 
     root: int
@@ -135,14 +134,14 @@ class StateTree(Protocol):
         """Up to ``limit`` children with ``name > after``, sorted by name (by code point)."""
 
     def hidden_count(self) -> int:
-        """How many keys of the state have no path."""
+        """The number of hidden keys of the state."""
 
     def upload_order(self) -> UploadOrder:
-        """Its packs in the order of their upload. May take a second for each million; any thread may ask."""
+        """The packs in the order of their upload. Takes about a second for a million; callable from any thread."""
 
 
 class ObjectReader(Protocol):
-    """Reads versions of one bucket and can do nothing else. Safe to call from any thread."""
+    """Reads object versions of one bucket, and has no other operation. Thread-safe."""
 
     bucket: str
 
@@ -155,11 +154,11 @@ class ObjectReader(Protocol):
         wanted: Callable[[], bool] = lambda: True,
         etag: str = "",
     ) -> bytes | memoryview:
-        """Bytes ``start`` to ``stop`` (exclusive) of that version: exactly ``stop - start`` of them.
+        """Read the bytes from ``start`` to ``stop`` (exclusive) of a version: exactly ``stop - start`` bytes.
 
-        ``etag`` is what its content had when it was listed. It is compared, if it is an MD5 sum, where the version id
-        does not tell: what is called ``null`` is overwritten by whatever is written without versioning.
+        ``etag`` is the listed one. For the version ``null`` it is compared if it is an MD5 sum: a write without
+        versioning overwrites that version, so the version id alone does not identify the content.
 
-        ``wanted`` is asked now and then; once it says no, Cancelled is raised. Raises NotFound when the version is
-        gone, AccessDenied, Unreachable when there is no usable answer, or BadResponse for one that cannot be right.
+        ``wanted`` is polled during the request; Cancelled is raised once it returns False. Raises NotFound if the
+        version does not exist, AccessDenied, Unreachable without a usable answer, BadResponse for an invalid one.
         """

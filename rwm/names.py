@@ -1,11 +1,11 @@
-"""Keys and paths: the only module that makes one from the other. Pure.
+"""Convert keys to paths: the only module that does. Pure.
 
-A key is any string; a path is a row of names that a filesystem can hold. A key that has no path is a *hidden key*:
-it belongs to its state, but no mount or directory can show it, and the reason is one of ``HiddenReason``.
+A key is any string; a path is a sequence of names that a filesystem allows. A key without a path is a *hidden key*:
+it is part of its state, but no mount or directory can show it. The reason is a ``HiddenReason``.
 
-Five reasons lie in the key itself and are found component by component. The sixth lies in the state: where a file and
-a directory would have the same name, the directory is shown and the file is hidden. Only keys that are not hidden by
-themselves make directories: ``a/..`` makes no directory ``a`` and so hides no file ``a``.
+Five reasons depend on the key alone and are found component by component. The sixth depends on the state: if a file
+and a directory have the same name, the directory is shown and the file is hidden. Only keys that are not hidden by
+themselves create directories: ``a/..`` creates no directory ``a``, so it does not hide a file ``a``.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from enum import StrEnum
 from pathlib import Path
 
 NAME_MAX = 255
-"""Bytes of UTF-8 that a name on Linux may have."""
+"""Maximum length of a name on Linux, in bytes of UTF-8."""
 
 
 class HiddenReason(StrEnum):
-    """Why a key has no path. The value is what people and JSON get to read."""
+    """Why a key has no path. The value is the text in messages and JSON."""
 
     EMPTY = "empty name"
     DOTS = "name is . or .."
@@ -30,7 +30,7 @@ class HiddenReason(StrEnum):
 
 
 class HiddenKeyError(ValueError):
-    """A path was asked for of a key that has none. ``reason`` says why."""
+    """A hidden key has no path. ``reason`` says why."""
 
     def __init__(self, key: str, reason: HiddenReason) -> None:
         super().__init__(f"no path for key {key!r}: {reason.value}")
@@ -39,16 +39,16 @@ class HiddenKeyError(ValueError):
 
 
 def split_key(key: str) -> tuple[str, str]:
-    """The key as directory and name: ``a/b/c`` → ``("a/b/", "c")``, ``c`` → ``("", "c")``, ``a/`` → ``("a/", "")``.
+    """Split into directory and name: ``a/b/c`` → ``("a/b/", "c")``, ``c`` → ``("", "c")``, ``a/`` → ``("a/", "")``.
 
-    Holds for every key, hidden or not: ``directory + name == key``.
+    For every key, hidden or not: ``directory + name == key``.
     """
     directory, slash, name = key.rpartition("/")
     return directory + slash, name
 
 
 def component_hidden_reason(component: str) -> HiddenReason | None:
-    """Why one component of a key cannot be the name of a file or directory; None if it can."""
+    """Why a component of a key cannot be the name of a file or directory; None if it can."""
     if not component:
         return HiddenReason.EMPTY
     if component in (".", ".."):
@@ -63,7 +63,7 @@ def component_hidden_reason(component: str) -> HiddenReason | None:
 
 
 def hidden_reason(key: str) -> HiddenReason | None:
-    """Why the key has no path, by itself and whatever else its state holds; None if it has one."""
+    """Why the key alone, regardless of its state, has no path; None if it has one."""
     for component in key.split("/"):
         reason = component_hidden_reason(component)
         if reason is not None:
@@ -72,7 +72,7 @@ def hidden_reason(key: str) -> HiddenReason | None:
 
 
 def parent_directories(key: str) -> Iterator[str]:
-    """The directories above a key, outermost first, each with its slash: ``a/b/c`` → ``a/``, ``a/b/``."""
+    """The directories that contain a key, outermost first, each with its slash: ``a/b/c`` → ``a/``, ``a/b/``."""
     end = key.find("/")
     while end >= 0:
         yield key[: end + 1]
@@ -80,7 +80,7 @@ def parent_directories(key: str) -> Iterator[str]:
 
 
 def hidden_keys(keys: Iterable[str]) -> dict[str, HiddenReason]:
-    """The hidden ones among all the keys of a state, in the order given. Needs memory for all of the keys."""
+    """The hidden keys among all keys of a state, in the given order. Holds all keys in memory."""
     reasons = {key: hidden_reason(key) for key in keys}
     shown_keys = (key for key, reason in reasons.items() if reason is None)
     shown_directories = {directory for key in shown_keys for directory in parent_directories(key)}
@@ -94,7 +94,7 @@ def hidden_keys(keys: Iterable[str]) -> dict[str, HiddenReason]:
 
 
 def path_parts(key: str) -> tuple[str, ...]:
-    """The names, outermost first, that lead to a key; raises HiddenKeyError for a key that has no path."""
+    """The components of a key, outermost first. Raises HiddenKeyError for a hidden key."""
     reason = hidden_reason(key)
     if reason is not None:
         raise HiddenKeyError(key, reason)
@@ -102,9 +102,9 @@ def path_parts(key: str) -> tuple[str, ...]:
 
 
 def path_below(root: Path, key: str) -> Path:
-    """The path of a key below ``root``; raises HiddenKeyError for a key that has none.
+    """The path of a key below ``root``. Raises HiddenKeyError for a hidden key.
 
-    The path never leaves ``root`` by its text. It may by a symlink that somebody put below ``root``: whoever writes
-    there opens with O_NOFOLLOW, directory by directory, or starts from an empty directory of its own.
+    The text of the path never leaves ``root``. A symbolic link below ``root`` could lead out of it: writers open each
+    directory with O_NOFOLLOW, or start from a new directory.
     """
     return root.joinpath(*path_parts(key))

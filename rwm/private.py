@@ -1,4 +1,4 @@
-"""Private directories: 0700, and nobody else's."""
+"""Private directories: mode 0700, owned by us or root."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rwm.errors import ConfigError
 
 
 def make_private_directory(path: Path) -> Path:
-    """Make ``path`` and what is missing above it, 0700; refuse one that is somebody else's or a symbolic link.
+    """Create ``path`` and its missing parents with mode 0700, and return it.
 
-    Raises ConfigError.
+    Raises ConfigError if that fails, or if ``path`` is a symbolic link or belongs to another user.
     """
     try:
-        for missing in [above for above in reversed(path.parents) if not above.exists()]:
-            missing.mkdir(mode=0o700, exist_ok=True)  # mkdir with parents=True would make these with the umask alone
+        for missing in [parent for parent in reversed(path.parents) if not parent.exists()]:
+            missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) ignores the mode for parents
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
@@ -24,5 +24,8 @@ def make_private_directory(path: Path) -> Path:
             f"directory {path}: {error.strerror}", hint="set another path in the configuration"
         ) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(f"directory {path} is a symbolic link or belongs to another user", hint="use another path")
+        raise ConfigError(
+            f"directory {path} is a symbolic link or belongs to another user",
+            hint="set another path in the configuration",
+        )
     return path

@@ -1,4 +1,4 @@
-"""Times as RWM uses them: integers, milliseconds since 1970-01-01 UTC; text is ISO 8601 in UTC. Pure."""
+"""Times as integers (milliseconds since 1970-01-01 UTC) and as text (ISO 8601 in UTC), and durations. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rwm.errors import UsageError
 SECOND = 1000
 DAY = 86_400 * SECOND
 
-# A state of a million entries has a million times to write: parts are looked up, not formatted.
+# Writing a state of a million entries formats a million times: table lookups are faster than strftime.
 _EPOCH = date(1970, 1, 1).toordinal()
 _MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60)]
 _SECONDS = [f"{second:02d}" for second in range(60)]
@@ -35,7 +35,7 @@ _UNITS = {
 
 
 def iso(time: int) -> str:
-    """``2026-11-20T10:00:00Z``, with milliseconds only where there are any."""
+    """Format a time as ``2026-11-20T10:00:00Z``, with milliseconds unless they are 0."""
     day, rest = divmod(time, DAY)
     minute, rest = divmod(rest, 60 * SECOND)
     return f"{_day(day)}{_MINUTES[minute]}{_SECONDS[rest // SECOND]}{_FRACTIONS[rest % SECOND]}"
@@ -43,14 +43,14 @@ def iso(time: int) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _day(number: int) -> str:
-    """The date so many days after 1970-01-01."""
+    """The date ``number`` days after 1970-01-01."""
     return date.fromordinal(_EPOCH + number).isoformat()
 
 
 def parse_iso(text: str) -> int:
-    """The inverse of :func:`iso`; takes any precision and offset, and a date alone (midnight). UTC is assumed.
+    """Parse an ISO 8601 time: any precision and offset (default UTC), or a date alone (midnight).
 
-    Raises ValueError.
+    The inverse of :func:`iso`. Raises ValueError.
     """
     match = _ISO.fullmatch(text.strip())
     if not match:
@@ -67,27 +67,27 @@ def parse_iso(text: str) -> int:
 
 
 def parse_time(text: str) -> int:
-    """A time that a person typed. Raises UsageError with an example."""
+    """Parse a time from the command line. Raises UsageError with an example."""
     try:
         return parse_iso(text)
     except ValueError as error:
-        raise UsageError(f"time {text!r} is not understood", hint="write it as 2026-11-20T10:00:00Z") from error
+        raise UsageError(f"invalid time {text!r}", hint="write it as 2026-11-20T10:00:00Z") from error
 
 
 def looks_like_time(text: str) -> bool:
-    """Whether the text is a time rather than a state id (an id is hexadecimal and has no ``-``)."""
+    """Whether the text is a time and not a state id (an id is hexadecimal and has no ``-``)."""
     return bool(re.match(r"\d{4}-\d\d-\d\d", text))
 
 
 def parse_http_date(text: str) -> int:
-    """The ``Date`` header of an HTTP answer. Raises ValueError."""
+    """Parse the ``Date`` header of an HTTP response. Raises ValueError."""
     return timegm(parsedate_to_datetime(text).utctimetuple()) * SECOND
 
 
 def parse_duration(text: str) -> int:
-    """``90s``, ``15m``, ``12h``, ``30d``, ``2w``, ``6mo``, ``1y``, or a sum as ``1d12h``; ``0`` needs no unit.
+    """Parse ``90s``, ``15m``, ``12h``, ``30d``, ``2w``, ``6mo``, ``1y``, or a sum such as ``1d12h``, to milliseconds.
 
-    Returns milliseconds. A month is 30 days and a year 365. Raises UsageError.
+    ``0`` needs no unit. A month is 30 days, a year 365. Raises UsageError.
     """
     rest, total = text.strip(), 0
     while match := _DURATION.match(rest):
@@ -97,5 +97,5 @@ def parse_duration(text: str) -> int:
         total += count * _UNITS.get(unit, 0)
         rest = rest[match.end() :]
     if rest or not text.strip():
-        raise UsageError(f"duration {text!r} is not understood", hint="write it as 30d, 12h, 1d12h or 0")
+        raise UsageError(f"invalid duration {text!r}", hint="write it as 30d, 12h, 1d12h or 0")
     return total

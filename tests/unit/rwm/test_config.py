@@ -145,8 +145,8 @@ def test_counts_of_a_retention_may_be_numbers(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "cause"),
     [
-        ("s3_acess_key: x", "s3_acess_key", "no such key (a typo?)"),
-        ("backups: {etc: {filesdirs: [/etc], exclude: [x]}}", "backups.etc.exclude", "no such key (a typo?)"),
+        ("s3_acess_key: x", "s3_acess_key", "unknown key (a typo?)"),
+        ("backups: {etc: {filesdirs: [/etc], exclude: [x]}}", "backups.etc.exclude", "unknown key (a typo?)"),
         ("backups: {etc: {excludes: [x]}}", "backups.etc.filesdirs", "required"),
         ("backups: {etc: {filesdirs: [/etc, 7]}}", "backups.etc.filesdirs.1", "string"),
         ("backups: {etc: {filesdirs: {a: b}}}", "backups.etc.filesdirs", "list"),
@@ -157,12 +157,12 @@ def test_counts_of_a_retention_may_be_numbers(file: Path) -> None:
         ("autotags: perhaps", "autotags", "boolean"),
         ("lock_path: [x]", "lock_path", "path"),
         ("retention: [keep-last]", "retention", "dictionary"),
-        ("retention: {keep-forever: 5}", "keep-forever", "not a retention of restic forget"),
+        ("retention: {keep-forever: 5}", "keep-forever", "not a retention option of restic forget"),
         ("retention: {keep-daily: }", "keep-daily", "needs a number or a duration"),
         ("retention: {keep-daily: yes}", "keep-daily", "needs a number or a duration"),
-        ("path: /x", "path", "no such key"),
-        ("warnings: [x]", "warnings", "no such key"),
-        ("7: x", "7", "no such key"),
+        ("path: /x", "path", "unknown key"),
+        ("warnings: [x]", "warnings", "unknown key"),
+        ("7: x", "7", "unknown key"),
         ("[1, 2]", "top level", "key: value"),
         ("just text", "top level", "key: value"),
     ],
@@ -329,7 +329,9 @@ def test_a_file_that_others_may_write_to_is_taken_only_when_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     in_search_path(monkeypatch, file, mode)
-    with pytest.raises(ConfigError, match=f"rwm.conf was not asked for and can be written to .*{mode:04o}") as error:
+    with pytest.raises(
+        ConfigError, match=f"rwm.conf was found, not named, and can be written to .*{mode:04o}"
+    ) as error:
         load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
     assert load_config("rwm.conf", {}).warnings
@@ -338,7 +340,7 @@ def test_a_file_that_others_may_write_to_is_taken_only_when_named(
 
 def test_a_file_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_search_path(monkeypatch, file, owner=12345)
-    with pytest.raises(ConfigError, match=r"rwm\.conf was not asked for and belongs to another user") as error:
+    with pytest.raises(ConfigError, match=r"rwm\.conf was found, not named, and belongs to another user") as error:
         load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
     assert load_config("rwm.conf", {}).restic_bucket == "rwmbackup1"
@@ -365,7 +367,7 @@ def test_a_home_directory_is_meant_by_a_tilde(file: Path, home: Path) -> None:
     keys = ("restic_password_file", "index_path", "lock_path", "cache_dir")
     config = read(file, "".join(f"{key}: ~/{key}\n" for key in keys))
     assert [getattr(config, key) for key in keys] == [home / key for key in keys]
-    assert "whose home the ~ means" in refused(file, "index_path: ~nobody-of-that-name/index\n")
+    assert "the home directory of ~ is unknown" in refused(file, "index_path: ~nobody-of-that-name/index\n")
     assert read(file, "index_path: /a/~/b\n").index_path == Path("/a/~/b")
 
 
