@@ -1,11 +1,10 @@
-"""Defaults of the options of a mount that more than one room needs."""
+"""Defaults of mount options that several rooms need."""
 
 from __future__ import annotations
 
 CONNECTIONS = 16
-"""Requests to S3 at once."""
+"""Parallel requests to S3."""
 
-PATIENCE = 300.0
-"""How long a server that does not answer is asked again before the reader gets an error, and how long a single answer
-may take: one that sends a byte now and then would otherwise hold a reader for ever. Who waits for a connection waits on
-as long as others get answers."""
+READ_TIMEOUT = 300.0
+"""Seconds that one fetch may take, with all its retries; then the read gets an error. It also ends a response that
+trickles in. Time spent waiting for a free connection does not count while other fetches get responses."""

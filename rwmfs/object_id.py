@@ -1,4 +1,4 @@
-"""What a mount reads: one version of one object."""
+"""The identity of what a mount reads: one version of one object."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import NamedTuple
 
 
 class ObjectId(NamedTuple):
-    """An object version as the state records it. ``size`` is in bytes.
+    """An object version as the state records it.
 
-    Size and ETag are part of it because a version without a name of its own (``null``) can be overwritten in place.
+    Size and ETag belong to it because a version without an id of its own (``null``) can be overwritten in place.
     """
 
     key: str
     version_id: str
     size: int
+    """Bytes."""
+
     etag: str

@@ -1,18 +1,18 @@
-"""The form of a file of the disk cache: what is kept of one object version, with a checksum for each grain.
+"""The file format of the disk cache: the stored blocks of one object version, with a checksum for each.
 
 ::
 
-    0        header   magic, size of a grain, size of the object, digest of its identity, checksum of these
-    64       records  one for each grain of the object: a mark and a checksum; zeros where nothing is kept.
-                      There are two marks: one of them says that the whole object was what its name says
-    data_at  data     the object's bytes at their places, holes where nothing is kept; at a multiple of 4096
+    0            header   magic, block size, object size, digest of the object version, checksum of these
+    64           records  one for each block of the object: state and checksum; zeros where no block is stored.
+                          The state is STORED or VERIFIED: VERIFIED if the content of the whole object was verified
+    data_offset  data     the blocks at their offsets in the object, holes where none is stored; a multiple of 4096
 
-Data is written before its records, and nothing waits for the disk. Whatever a crash, a full disk or a bad sector
-leaves behind shows as a mark that is absent or a checksum that does not fit, which is a grain that is not kept. The
-checksum (XXH3, 64 bits) is for accidents; nobody else may write to the directory. Its seed is the checksum of digest,
-number of the grain and mark, so bytes of another object or of another place do not pass.
+Data is written before its records, without fsync. A crash, a full disk or a bad sector leaves a record without a valid
+state or a checksum that does not match; either way the block counts as not stored. The checksum (XXH3, 64 bits)
+detects accidents, not attacks: only the user may write to the directory. Its seed is a checksum of digest, block
+number and state, so a block of another object or from another offset does not match.
 
-Two processes that write the same grain write the same bytes, so nothing here takes a lock.
+No locks are needed: two processes that write the same block write the same bytes.
 """
 
 from __future__ import annotations
@@ -22,64 +22,60 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
 
 from rwmfs.cache import direct_io
 from rwmfs.cache.direct_io import PAGE
+from rwmfs.cache.interface import BLOCK, StoredRange
 from rwmfs.object_id import ObjectId
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-BLOCK = 64 * 1024
-"""Bytes that are kept or not kept together. The last grain of an object is shorter."""
-
 FORMAT = b"rwm cache 2"
 MAGIC = b"rwmcache"
-MARK = 0x6E696172
-PROVEN = 0x766F7270
+STORED = 0x6E696172
+VERIFIED = 0x766F7270
 HEADER = struct.Struct("<8sIQ32sQ4x")
 RECORD = struct.Struct("<IQ")
-PLACE = struct.Struct("<32sQI")
+SEED = struct.Struct("<32sQI")
 
-Fill = Callable[[int, memoryview, int], object]
-Put = Callable[[int, memoryview, int], object]
-"""What reads, or writes, all of a memory from a descriptor on from an offset."""
+ReadInto = Callable[[int, memoryview, int], object]
+"""Fills a buffer from a descriptor, starting at an offset."""
 
-
-class Damaged(Exception):
-    """The bytes of ``grain`` are not those that were written."""
-
-    def __init__(self, grain: int) -> None:
-        super().__init__(grain)
-        self.grain = grain
+WriteAll = Callable[[int, memoryview, int], object]
+"""Writes a whole buffer to a descriptor, starting at an offset."""
 
 
-class StoredRange(NamedTuple):
-    """Bytes that were kept; ``proven`` says that the object that they are of was what its name says."""
+class DamagedBlock(Exception):
+    """The stored bytes of a block do not match its checksum. ``block`` is its number in the object."""
 
-    data: memoryview
-    proven: bool
+    def __init__(self, block: int) -> None:
+        super().__init__(block)
+        self.block = block
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Which object version a file is for. ``digest`` is 32 bytes, ``size`` is the object's."""
+class FileLayout:
+    """Name and layout of the file for one object version."""
 
     digest: bytes
+    """SHA-256 of server, bucket and object version."""
+
     size: int
+    """Bytes of the object."""
 
     @property
     def name(self) -> str:
-        """The file's name: no part of it was chosen by whoever named the key."""
+        """The file's name: 64 hexadecimal digits, whatever the key."""
         return self.digest.hex()
 
     @property
-    def data_at(self) -> int:
+    def data_offset(self) -> int:
         """Where the data begins in the file."""
-        return _up(HEADER.size + RECORD.size * -(-self.size // BLOCK), PAGE)
+        return _round_up(HEADER.size + RECORD.size * -(-self.size // BLOCK), PAGE)
 
     @property
     def header(self) -> bytes:
@@ -87,99 +83,100 @@ class Identity:
         fields = (MAGIC, BLOCK, self.size, self.digest)
         return HEADER.pack(*fields, xxh3_64_intdigest(HEADER.pack(*fields, 0)))
 
-    def cost(self, length: int) -> int:
-        """Bytes of the disk that keeping ``length`` bytes of the object takes at most, with header and records."""
-        pages = 1 if self.data_at == PAGE else 3  # header and records in one page, or records across two more
-        return _up(length, PAGE) + pages * PAGE
+    def disk_size(self, length: int) -> int:
+        """Upper bound of the disk space for ``length`` bytes of the object, with header and records."""
+        pages = 1 if self.data_offset == PAGE else 3  # header and records in one page, or records across two more
+        return _round_up(length, PAGE) + pages * PAGE
 
 
-def identify(endpoint: str, bucket: str, version: ObjectId) -> Identity:
-    """The identity of an object version among all servers and buckets.
+def layout_of(endpoint: str, bucket: str, object_id: ObjectId) -> FileLayout:
+    """The file layout for an object version, unique among all servers and buckets.
 
-    Each part goes into the digest behind its length, so that no two objects are the same text.
+    Each field enters the digest after its length, so that different fields never give the same input.
     """
     digest = hashlib.sha256()
-    for text in (endpoint, bucket, version.key, version.version_id, version.etag, str(version.size)):
-        part = text.encode("utf-8", "surrogatepass")
-        digest.update(len(part).to_bytes(8, "little") + part)
+    fields = (endpoint, bucket, object_id.key, object_id.version_id, object_id.etag, str(object_id.size))
+    for text in fields:
+        field = text.encode("utf-8", "surrogatepass")
+        digest.update(len(field).to_bytes(8, "little") + field)
     digest.update(FORMAT)
-    return Identity(digest.digest(), version.size)
+    return FileLayout(digest.digest(), object_id.size)
 
 
 def read(
     descriptor: int,
-    identity: Identity,
+    layout: FileLayout,
     start: int,
     stop: int,
     *,
-    fill: Fill = direct_io.fill,
+    read_into: ReadInto = direct_io.read_into,
     allocate: Callable[[int], WriteableBuffer] = bytearray,
 ) -> StoredRange | None:
-    """The object's bytes from ``start`` to ``stop`` (exclusive) if all their grains are kept, else None.
+    """Return the object's bytes from ``start`` to ``stop`` (exclusive) if all their blocks are stored, else None.
 
-    ``fill`` reads a part of the file, ``allocate`` makes room for so many bytes. Raises Damaged, and OSError.
+    ``read_into`` reads the data, ``allocate`` returns a buffer of a size in bytes. Raises DamagedBlock, OSError.
     """
-    if not _is_of(descriptor, identity):
+    if not _has_header(descriptor, layout):
         return None
     first, last = start // BLOCK, -(-stop // BLOCK)
     raw = os.pread(descriptor, (last - first) * RECORD.size, HEADER.size + first * RECORD.size)
     if len(raw) < (last - first) * RECORD.size:
         return None
     records = list(RECORD.iter_unpack(raw))
-    if any(mark not in (MARK, PROVEN) for mark, _ in records):
+    if any(state not in (STORED, VERIFIED) for state, _ in records):
         return None
-    begin, end = first * BLOCK, min(last * BLOCK, identity.size)
-    whole = memoryview(allocate(end - begin))
-    fill(descriptor, whole, identity.data_at + begin)
-    for number, (mark, checksum) in enumerate(records, first):
+    begin, end = first * BLOCK, min(last * BLOCK, layout.size)
+    blocks = memoryview(allocate(end - begin))
+    read_into(descriptor, blocks, layout.data_offset + begin)
+    for number, (state, checksum) in enumerate(records, first):
         until = min((number + 1) * BLOCK, end) - begin
-        if _checksum(identity, number, mark, whole[number * BLOCK - begin : until]) != checksum:
-            raise Damaged(number)
-    return StoredRange(whole[start - begin : stop - begin], all(mark == PROVEN for mark, _ in records))
+        if _checksum(layout, number, state, blocks[number * BLOCK - begin : until]) != checksum:
+            raise DamagedBlock(number)
+    return StoredRange(blocks[start - begin : stop - begin], all(state == VERIFIED for state, _ in records))
 
 
 def write(
     descriptor: int,
-    identity: Identity,
+    layout: FileLayout,
     start: int,
     data: memoryview,
     *,
-    proven: bool = False,
-    put: Put = direct_io.put,
+    verified: bool = False,
+    write_all: WriteAll = direct_io.write_all,
 ) -> None:
-    """Keep the bytes from ``start``, the beginning of a grain, to the end of one or of the object. Raises OSError.
+    """Store whole blocks from ``start``, a multiple of BLOCK; the last one may end with the object. Raises OSError.
 
-    ``put`` writes a part of the file; header and records are written in the usual way.
-    A file that is not of this object, because it is new or its header is damaged, is begun anew.
+    ``write_all`` writes the data; header and records always go through the page cache. A file without the right
+    header, because it is new or damaged, is started from scratch.
     """
     header = os.pread(descriptor, HEADER.size, 0)
-    if header != identity.header:
-        if header:  # or it is new, and others may be at it already: they may have begun since we looked
+    if header != layout.header:
+        if header:  # an empty file is not truncated: another process may have written to it since the pread
             os.ftruncate(descriptor, 0)
-        direct_io.put(descriptor, identity.header, 0)
-    first, mark = start // BLOCK, PROVEN if proven else MARK
+        direct_io.write_all(descriptor, layout.header, 0)
+    first, state = start // BLOCK, VERIFIED if verified else STORED
     records = b"".join(
-        RECORD.pack(mark, _checksum(identity, number, mark, data[place : place + BLOCK]))
-        for number, place in enumerate(range(0, len(data), BLOCK), first)
+        RECORD.pack(state, _checksum(layout, number, state, data[offset : offset + BLOCK]))
+        for number, offset in enumerate(range(0, len(data), BLOCK), first)
     )
-    put(descriptor, data, identity.data_at + start)
-    direct_io.put(descriptor, records, HEADER.size + first * RECORD.size)
+    write_all(descriptor, data, layout.data_offset + start)
+    direct_io.write_all(descriptor, records, HEADER.size + first * RECORD.size)
 
 
-def forget(descriptor: int, identity: Identity, grain: int) -> None:
-    """Let ``grain`` count as not kept. Raises OSError."""
-    if _is_of(descriptor, identity):
-        direct_io.put(descriptor, bytes(RECORD.size), HEADER.size + grain * RECORD.size)
+def forget(descriptor: int, layout: FileLayout, block: int) -> None:
+    """Mark a block as not stored. Raises OSError."""
+    if _has_header(descriptor, layout):
+        direct_io.write_all(descriptor, bytes(RECORD.size), HEADER.size + block * RECORD.size)
 
 
-def _up(number: int, unit: int) -> int:
+def _round_up(number: int, unit: int) -> int:
     return -(-number // unit) * unit
 
 
-def _is_of(descriptor: int, identity: Identity) -> bool:
-    return os.pread(descriptor, HEADER.size, 0) == identity.header
+def _has_header(descriptor: int, layout: FileLayout) -> bool:
+    return os.pread(descriptor, HEADER.size, 0) == layout.header
 
 
-def _checksum(identity: Identity, number: int, mark: int, data: memoryview) -> int:
-    where = PLACE.pack(identity.digest, number, mark)
-    return xxh3_64_intdigest(data, xxh3_64_intdigest(where))
+def _checksum(layout: FileLayout, block: int, state: int, data: memoryview) -> int:
+    seed = SEED.pack(layout.digest, block, state)
+    return xxh3_64_intdigest(data, xxh3_64_intdigest(seed))

@@ -1,13 +1,13 @@
-"""The directory of the disk cache: private, one file for each object version, the least recently used leave first.
+"""The directory of the disk cache: private to the user, one file for each object version.
 
 ::
 
-    <directory>/blocks/CACHEDIR.TAG    what tells backup programs to leave it out
-    <directory>/blocks/lock            held by the process that makes room
-    <directory>/blocks/<2>/<64 hex>    a block file, in the directory that its name begins with
+    <directory>/blocks/CACHEDIR.TAG    tells backup programs to exclude the directory
+    <directory>/blocks/lock            flock of the process that evicts
+    <directory>/blocks/<2>/<64 hex>    a block file, in a shard named after the first two digits of its name
 
-When a file was used last is its time of modification, kept to a minute. All else in the directory is left alone, and
-no symbolic link in it is followed.
+The modification time of a block file is the time of its last use, to a minute. Other files in the directory are left
+alone, and symbolic links in it are not followed.
 """
 
 from __future__ import annotations
@@ -27,26 +27,31 @@ from rwm.private import make_private_directory
 BLOCKS = "blocks"
 TAG = "CACHEDIR.TAG"
 TAG_TEXT = b"Signature: 8a477f597d28d172789f06886806bc55\n# The disk cache of rwmfs. See https://bford.info/cachedir/\n"
-HINT = "name another one with --cache-dir or cache_dir, or do without: a cache size of 0"
+HINT = "choose another directory with --cache-dir or cache_dir, or disable the cache with a cache size of 0"
 
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _NAME = re.compile(r"[0-9a-f]{64}")
-_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a FIFO must not hold us up
+_SAFE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # the open of a FIFO must not block
 _PRIVATE = 0o600
 
 
 class CacheFile(NamedTuple):
-    """A file of the cache. ``size`` is what it takes of the disk, in bytes; ``used`` is a time in nanoseconds."""
+    """A block file. Sorts by last use."""
 
-    used: int
+    used_at: int
+    """Time of the last use, in nanoseconds since the epoch."""
+
     size: int
+    """Bytes allocated on disk."""
+
     name: str
+    """64 hexadecimal digits."""
 
 
 def prepare(directory: Path) -> Path:
-    """Make the directory as far as it is missing; the path of its blocks.
+    """Create the directory where it is missing; return the path of its blocks.
 
-    Raises ConfigError when somebody else could write to it, or it cannot be made.
+    Raises ConfigError if others can write to it, or it cannot be created.
     """
     blocks = directory / BLOCKS
     try:
@@ -54,8 +59,8 @@ def prepare(directory: Path) -> Path:
             make_private_directory(path)
     except ConfigError as error:
         raise ConfigError(f"disk cache: {error.message}", hint=HINT) from error.__cause__
-    _must_be_private(blocks)
-    with suppress(OSError):  # a disk that is full or read-only: the cache works without
+    _check_private(blocks)
+    with suppress(OSError):  # the disk may be full or read-only; the tag is not essential
         descriptor = os.open(blocks / TAG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, _PRIVATE)
         with os.fdopen(descriptor, "wb") as file:
             file.write(TAG_TEXT)
@@ -63,7 +68,7 @@ def prepare(directory: Path) -> Path:
 
 
 def find(directory: Path) -> Path | None:
-    """The path of its blocks, None when there are none. Raises ConfigError when somebody else could write there."""
+    """The path of its blocks, None if the directory is missing. Raises ConfigError if others can write to it."""
     blocks = directory / BLOCKS
     try:
         blocks.lstat()
@@ -71,15 +76,16 @@ def find(directory: Path) -> Path | None:
         return None
     except OSError as error:
         raise ConfigError(f"disk cache: directory {directory}: {error.strerror}", hint=HINT) from error
-    _must_be_private(blocks)
+    _check_private(blocks)
     return blocks
 
 
-def _must_be_private(blocks: Path) -> None:
+def _check_private(blocks: Path) -> None:
+    """Raise ConfigError if others can write to the directory or its blocks."""
     for path, owners in ((blocks.parent, {os.geteuid(), 0}), (blocks, {os.geteuid()})):
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
-            problem = "is no directory, a symbolic link, or belongs to another user"
+            problem = "is not a directory, is a symbolic link, or belongs to another user"
         elif found.st_mode & 0o022:
             problem = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})"
         else:
@@ -88,21 +94,21 @@ def _must_be_private(blocks: Path) -> None:
 
 
 @contextmanager
-def opened(blocks: Path, name: str, flags: int) -> Iterator[tuple[int, os.stat_result]]:
-    """The descriptor and the status of a file of the cache. Raises OSError, also when it is not a file of ours."""
+def open_file(blocks: Path, name: str, flags: int) -> Iterator[tuple[int, os.stat_result]]:
+    """Open a block file: its descriptor and its stat result. Raises OSError, also for what the cache did not create."""
     with _shard(blocks, name[:2]) as shard:
         descriptor = os.open(name, flags | _SAFE, _PRIVATE, dir_fd=shard)
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
-            raise OSError(errno.ENXIO, "not a file of the cache")
+            raise OSError(errno.ENXIO, "not a file of the disk cache")
         yield descriptor, found
     finally:
         os.close(descriptor)
 
 
 def has_shard(blocks: Path, name: str) -> bool:
-    """Whether the directory for a file of that name is there, or anything else in its place. Raises OSError."""
+    """Whether the shard for a file of that name exists, or anything else at its path. Raises OSError."""
     try:
         (blocks / name[:2]).lstat()
     except FileNotFoundError:
@@ -111,12 +117,12 @@ def has_shard(blocks: Path, name: str) -> bool:
 
 
 def make_shard(blocks: Path, name: str) -> None:
-    """Make the directory for a file of that name. Raises OSError."""
+    """Create the shard for a file of that name. Raises OSError."""
     (blocks / name[:2]).mkdir(mode=0o700, exist_ok=True)
 
 
 def scan(blocks: Path) -> Iterator[CacheFile]:
-    """Every file of the cache, in no order. Raises OSError; what vanishes meanwhile is passed over."""
+    """All block files, in no particular order; those removed during the scan are skipped. Raises OSError."""
     for shard in _names(blocks):
         if not _SHARD.fullmatch(shard):
             continue
@@ -129,20 +135,20 @@ def scan(blocks: Path) -> Iterator[CacheFile]:
                             yield CacheFile(found.st_mtime_ns, found.st_blocks * 512, name)
 
 
-def surplus(files: list[CacheFile], room: int) -> list[CacheFile]:
-    """Which files have to leave so that the others fit into ``room`` bytes: the least recently used. Pure."""
+def files_to_evict(files: list[CacheFile], limit: int) -> list[CacheFile]:
+    """The least recently used files whose removal leaves at most ``limit`` bytes. Pure."""
     total = sum(file.size for file in files)
-    leaving = []
+    evicted = []
     for file in sorted(files):
-        if total <= room:
+        if total <= limit:
             break
-        leaving.append(file)
+        evicted.append(file)
         total -= file.size
-    return leaving
+    return evicted
 
 
 def remove(blocks: Path, name: str) -> bool:
-    """Remove a file, whoever reads or writes it; False if there is none. Raises OSError."""
+    """Remove a block file, even while it is read or written; False if there is none. Raises OSError."""
     try:
         with _shard(blocks, name[:2]) as shard:
             os.unlink(name, dir_fd=shard)
@@ -153,12 +159,13 @@ def remove(blocks: Path, name: str) -> bool:
 
 @contextmanager
 def _shard(blocks: Path, name: str, flags: int = os.O_PATH) -> Iterator[int]:
+    """Open a shard without following symbolic links."""
     flags |= os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    above = os.open(blocks, flags)
+    parent = os.open(blocks, flags)
     try:
-        descriptor = os.open(name, flags, dir_fd=above)
+        descriptor = os.open(name, flags, dir_fd=parent)
     finally:
-        os.close(above)
+        os.close(parent)
     try:
         yield descriptor
     finally:
@@ -166,18 +173,18 @@ def _shard(blocks: Path, name: str, flags: int = os.O_PATH) -> Iterator[int]:
 
 
 def _names(directory: Path | int) -> list[str]:
-    return os.listdir(directory)  # noqa: PTH208 - by descriptor too
+    return os.listdir(directory)  # noqa: PTH208 - pathlib cannot list a descriptor
 
 
-def usage(directory: Path) -> tuple[int, int]:
-    """Bytes and number of files that the cache in ``directory`` takes. Raises OSError."""
+def cache_usage(directory: Path) -> tuple[int, int]:
+    """Bytes on disk and number of files of the cache in ``directory``. Raises OSError, ConfigError."""
     blocks = find(directory)
     sizes = [file.size for file in scan(blocks)] if blocks else []
     return sum(sizes), len(sizes)
 
 
-def empty(directory: Path) -> tuple[int, int]:
-    """Remove every file of the cache in ``directory``; bytes and number of the removed ones. Raises OSError."""
+def empty_cache(directory: Path) -> tuple[int, int]:
+    """Remove all files of the cache in ``directory``; bytes and number removed. Raises OSError, ConfigError."""
     count = size = 0
     blocks = find(directory)
     for file in scan(blocks) if blocks else ():

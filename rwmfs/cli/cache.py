@@ -34,12 +34,12 @@ def cache() -> None:
 @pass_app
 def info(app: App, directory: Path | None) -> None:
     """Show the directory of the disk cache, its limit and its size."""
-    from rwmfs.cache import usage
+    from rwmfs.cache import cache_usage
     from rwmfs.cli.mount_options import configured_size
 
     path, limit = _cache_directory(app, directory), configured_size(app.config)
     with _os_error_as_rwm_error(path):
-        used, objects = usage(path)
+        used, objects = cache_usage(path)
     result = _info_json(path, limit, used, objects)
     if app.json:
         console.print_json(result)
@@ -58,11 +58,11 @@ def clear(app: App, directory: Path | None) -> None:
 
     Running mounts continue, and fill it again.
     """
-    from rwmfs.cache import empty
+    from rwmfs.cache import empty_cache
 
     path = _cache_directory(app, directory)
     with _os_error_as_rwm_error(path):
-        size, count = empty(path)
+        size, count = empty_cache(path)
     result = _clear_json(path, size, count)
     if app.json:
         console.print_json(result)

@@ -7,7 +7,7 @@ import stat
 import pyfuse3
 
 from rwmfs.fuse.access import Access
-from rwmfs.read import USUAL
+from rwmfs.read import DEFAULT_REQUEST_SIZE
 from rwmfs.tree import DirEntry, GeneratedFile, LockFile, LocksDir, Symlink
 
 IMMUTABLE_TIMEOUT = 10 * 365 * 24 * 3600
@@ -58,7 +58,7 @@ class Attributes:
         attributes.st_mode = mode
         attributes.st_size = size
         attributes.st_blocks = -(-size // 512)
-        attributes.st_blksize = USUAL
+        attributes.st_blksize = DEFAULT_REQUEST_SIZE
         attributes.st_uid, attributes.st_gid = self.access.uid, self.access.gid
         attributes.st_atime_ns = attributes.st_mtime_ns = attributes.st_ctime_ns = time_ns
         attributes.entry_timeout = attributes.attr_timeout = timeout

@@ -171,7 +171,7 @@ class Operations(WriteHandlers):
         if isinstance(entry, Symlink) or entry.entry is None:
             raise pyfuse3.FUSEError(errno.EINVAL)
         opened = self._reader.open(entry.entry, self._contents.state_of(node.parent), inode)
-        return pyfuse3.FileInfo(fh=self._new_handle(opened), keep_cache=opened.keep)
+        return pyfuse3.FileInfo(fh=self._new_handle(opened), keep_cache=opened.keep_cache)
 
     @handler
     async def read(self, fh: int, off: int, size: int) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rwmfs.defaults import PATIENCE
+from rwmfs.defaults import READ_TIMEOUT
 
 if TYPE_CHECKING:
     from rwm.config import Config
@@ -41,4 +41,4 @@ class MountRequest:
     verbose: bool
     label: str | None = None
     silence: float = SILENCE
-    patience: float = PATIENCE
+    patience: float = READ_TIMEOUT

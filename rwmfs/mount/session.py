@@ -18,10 +18,11 @@ import trio
 
 from rwm.model import ObjectReader
 from rwmfs import buffer_pool, fuse
-from rwmfs.defaults import CONNECTIONS, PATIENCE
+from rwmfs.defaults import CONNECTIONS, READ_TIMEOUT
 from rwmfs.fuse import Access, Operations
 from rwmfs.mount.mountpoint import raise_read_ahead
-from rwmfs.read import Counters, Fetcher, Reader, Store
+from rwmfs.cache import BlockStore
+from rwmfs.read import Counters, Fetcher, Reader
 from rwmfs.tree import DENTRY_LIMIT, Contents, InodeTree, LocksDirs
 
 log = logging.getLogger(__name__)
@@ -44,13 +45,13 @@ class Mount:
     mountpoint: Path
     buffer_size: int
     idle: int = 0
-    disk: Store | None = None
+    disk: BlockStore | None = None
     connections: int = CONNECTIONS
     access: Access = field(default_factory=Access.own)
     allow_other: bool = False
     label: str | None = None
     dentry_limit: int = DENTRY_LIMIT
-    patience: float = PATIENCE
+    patience: float = READ_TIMEOUT
 
     @property
     def name(self) -> str:
@@ -86,7 +87,7 @@ def serve(mount: Mount, ready: Callable[[], None]) -> None:
     """
     for number in (*TERMINATION_SIGNALS, COUNTERS_SIGNAL):
         signal.signal(number, signal.SIG_IGN)
-    buffer_pool.share()
+    buffer_pool.use_one_arena()
     try:
         trio.run(_serve, mount, ready)
     except BaseExceptionGroup as group:

@@ -17,7 +17,7 @@ from rwmfs.mount.request import MountRequest
 if TYPE_CHECKING:
     from rwm.index import Index
     from rwm.model import ObjectReader
-    from rwmfs.buffer_pool import Pool
+    from rwmfs.buffer_pool import BufferPool
     from rwmfs.cache import DiskCache
     from rwmfs.tree import Contents
 
@@ -37,7 +37,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
     """
     from rwm.index import Index
     from rwm.s3 import connect
-    from rwmfs.buffer_pool import Pool, idle_part
+    from rwmfs.buffer_pool import BufferPool, idle_limit
     from rwmfs.mount import session
 
     logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
@@ -49,7 +49,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
             contents, report = _single_state(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
-        pool = Pool(idle_part(request.buffer_size))
+        pool = BufferPool(idle_limit(request.buffer_size))
         mount = session.Mount(
             contents,
             # One attempt: the mount's fetcher has its own retries.
@@ -67,7 +67,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
         session.serve(mount, lambda: ready(report))
 
 
-def _disk_cache(request: MountRequest, pool: Pool) -> DiskCache | None:
+def _disk_cache(request: MountRequest, pool: BufferPool) -> DiskCache | None:
     if not request.cache_size:
         return None
     from rwmfs.cache import DiskCache

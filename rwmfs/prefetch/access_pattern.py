@@ -1,25 +1,30 @@
-"""Whether the objects that are opened lately are read from end to end: what to expect of the next one. Pure."""
+"""Whether the next object will be read whole, judged by the last few. Pure."""
 
 from __future__ import annotations
 
 from collections import deque
 
-LOOKED_AT = 4
-WHOLE = 0.8
-"""The part of an object that has to be read to call it read."""
+HISTORY = 4
+"""Objects that are looked back at."""
+
+WHOLE_FRACTION = 0.8
+"""Part of an object that has to be read to count as read whole."""
 
 
 class AccessPattern:
-    """The last few objects. Small ones, which are fetched whole anyhow, do not count."""
+    """How the last few objects of a mount were read. The reader reports each close.
+
+    It leaves out small objects, which are fetched whole anyway.
+    """
 
     def __init__(self) -> None:
-        self._last: deque[bool] = deque(maxlen=LOOKED_AT)
+        self._read_whole: deque[bool] = deque(maxlen=HISTORY)
 
-    def closed(self, size: int, read: int) -> None:
-        """An object of ``size`` bytes was closed after ``read`` of them were read."""
-        self._last.append(read >= size * WHOLE)
+    def record_close(self, size: int, bytes_read: int) -> None:
+        """Record that an object of ``size`` bytes was closed after ``bytes_read`` of them were read."""
+        self._read_whole.append(bytes_read >= size * WHOLE_FRACTION)
 
     @property
     def reads_whole(self) -> bool:
-        """Whether the next one will be read whole: two at least were, and not more than one of the last few was not."""
-        return sum(self._last) >= max(2, len(self._last) - 1)
+        """Whether to expect a whole read: at least two of the last objects were read whole, and all but one."""
+        return sum(self._read_whole) >= max(2, len(self._read_whole) - 1)

@@ -1,25 +1,28 @@
-"""How many packs to be ahead of the readers, told from whether a pack was here when it was opened. Pure.
+"""The prefetch depth, adapted to hits and misses. Pure.
 
-Over a slow link a pack has to be on its way long before it is opened. Over a fast one that only fills the memory, and
-fetches more in vain when the reader stops.
+Over a slow link a pack has to be fetched long before it is opened. Over a fast one a large depth only fills memory, and
+wastes more when the reader stops.
 """
 
 from __future__ import annotations
 
-FEW = 3
-MOST = 8
-"""Packs ahead."""
+MIN_PACKS = 3
+MAX_PACKS = 8
 
 
 class PrefetchDepth:
-    """What there was when packs were opened. ``packs`` is how many to be ahead."""
+    """How many packs to prefetch ahead of the readers. The prefetcher reports each open of a predicted pack."""
 
     def __init__(self) -> None:
-        self.packs = FEW
+        self.packs = MIN_PACKS
+        """The depth, in packs."""
 
-    def opened(self, *, is_here: bool, others_are: bool) -> None:
-        """A pack was opened that was here, all of it, or not; and whether all others ahead were here too."""
-        if not is_here:
-            self.packs = min(self.packs + 1, MOST)
-        elif others_are:
-            self.packs = max(self.packs - 1, FEW)
+    def adapt(self, *, is_hit: bool, are_others_buffered: bool) -> None:
+        """Adapt the depth to the open of a predicted pack.
+
+        ``is_hit`` if all of it was in memory, ``are_others_buffered`` if all other prefetched packs are too.
+        """
+        if not is_hit:
+            self.packs = min(self.packs + 1, MAX_PACKS)
+        elif are_others_buffered:
+            self.packs = max(self.packs - 1, MIN_PACKS)

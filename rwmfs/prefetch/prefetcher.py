@@ -1,9 +1,9 @@
-"""Fetches packs before they are opened, as long as they are opened in the order of their upload.
+"""Prefetches packs while they are opened in upload order.
 
-What is fetched this way and not opened yet, with all that was fetched in vain before, never exceeds an eighth of what
-readers have read so far: whoever reads little gets nothing in vain, and what nobody opens stays small beside the rest.
-While all comes from the cache on disk it is half, because that costs no request. And it is no more packs than readers
-would have to wait for otherwise, see ``rwmfs.prefetch.depth``.
+**Budget.** Prefetched packs that are not opened yet, and those that were never opened, take together at most an eighth
+of the bytes that readers have read so far. So a short restore prefetches little, and waste stays small. While all reads
+hit the disk cache it is half, because those cost no requests. The depth (``rwmfs.prefetch.depth``) bounds the number of
+packs.
 """
 
 from __future__ import annotations
@@ -23,139 +23,147 @@ from rwmfs.prefetch.upload_order import UploadOrderPrediction
 
 log = logging.getLogger(__name__)
 
-CURIOUS = 3
-"""Packs of a state that are opened before its order of upload is looked up: that takes a second for a million."""
+OPENS_BEFORE_LOOKUP = 3
+"""Packs of a state that are opened before its upload order is looked up, which takes a second for a million packs."""
 
-SHARE = 8
-SHARE_OF_DISK = 2
+BUDGET_DIVISOR = 8
+"""Bytes read so far are divided by this to get the budget."""
+
+DISK_BUDGET_DIVISOR = 2
+"""The same while all reads hit the disk cache."""
 
 
 class PackFetcher(Protocol):
-    """Who fetches what is foretold: :class:`rwmfs.read.reader.Reader`."""
+    """Carries out the decisions: :class:`rwmfs.read.scheduler.Scheduler`. Called in the trio thread; never blocks."""
 
-    def expect(self, identity: ObjectId) -> bool:
-        """Fetch an object that somebody will read; whether it is done."""
+    def prefetch(self, object_id: ObjectId) -> bool:
+        """Fetch an object before it is opened; False if that is not useful."""
 
-    def not_expected(self, identity: ObjectId) -> None:
-        """Nobody will read it after all."""
+    def cancel_prefetch(self, object_id: ObjectId) -> None:
+        """Cancel an unused prefetch and drop what it fetched."""
 
-    def is_here(self, identity: ObjectId) -> bool:
-        """Whether all of it is in memory."""
+    def is_buffered(self, object_id: ObjectId) -> bool:
+        """Whether all of an object is in memory."""
 
 
 class Prefetcher:
-    """For one mount; of several states the one that was opened last counts.
+    """Prefetches for one mount; of several states, only for the one that was opened last.
 
-    ``order`` finds the order of a state, in a thread; ``ahead`` fetches; ``from_disk`` says whether what is read
-    comes from the cache on disk.
+    The reader reports opens and reads, in the trio thread. ``order`` looks up the upload order of a state; it runs in a
+    worker thread. ``reads_from_disk`` says whether recent reads all hit the disk cache.
     """
 
     def __init__(
         self,
         nursery: trio.Nursery,
         order: Callable[[StateInfo], UploadOrder],
-        ahead: PackFetcher,
-        from_disk: Callable[[], bool],
+        fetcher: PackFetcher,
+        reads_from_disk: Callable[[], bool],
     ) -> None:
         self._nursery = nursery
-        self._order_of = order
-        self._ahead = ahead
-        self._from_disk = from_disk
-        self._lead = PrefetchDepth()
-        self._read = self._in_vain = 0
-        self._fetching: dict[int, ObjectId] = {}
-        self._order: UploadOrder | None = None
-        self._begin(None)
+        self._find_order = order
+        self._fetcher = fetcher
+        self._reads_from_disk = reads_from_disk
+        self._depth = PrefetchDepth()
+        self._bytes_read = 0  # by all readers
+        self._bytes_wasted = 0  # prefetched and cancelled
+        self._prefetched: dict[int, ObjectId] = {}  # by rank; not opened yet
+        self._order: UploadOrder | None = None  # of the present state, once it was looked up
+        self._start_state(None)
 
-    def _begin(self, state: StateInfo | None) -> None:
-        self._end()
+    def record_open(self, entry: Entry, state: StateInfo) -> None:
+        """Record that a file of a state is opened; starts and cancels prefetches."""
+        if not is_pack(entry.key):
+            return
+        if state != self._state:
+            self._start_state(state)
+        if self._order is not None:
+            self._follow(self._order, [entry])
+        elif self._early_opens is not None:
+            self._early_opens.append(entry)
+            if len(self._early_opens) == OPENS_BEFORE_LOOKUP:
+                self._nursery.start_soon(self._look_up_order, state, self._early_opens)
+
+    def record_read(self, size: int) -> None:
+        """Record that ``size`` bytes were returned to a reader."""
+        self._bytes_read += size
+
+    def _start_state(self, state: StateInfo | None) -> None:
+        self._stop_state()
         self._state = state
         self._prediction = UploadOrderPrediction()
-        self._opened: list[Entry] | None = []  # before its order was known; None: it cannot be known
+        self._early_opens: list[Entry] | None = []  # opens before the order is known; None if it cannot be known
 
-    def _end(self) -> None:
-        """Nothing is foretold of the state any more."""
-        self._forget(list(self._fetching))
+    def _stop_state(self) -> None:
+        """Cancel all prefetches of the state and close its order."""
+        self._cancel(list(self._prefetched))
         if self._order is not None:
             self._order.close()
         self._order = None
 
-    def opened(self, entry: Entry, state: StateInfo) -> None:
-        """Somebody opened a file of a state."""
-        if not is_pack(entry.key):
-            return
-        if state != self._state:
-            self._begin(state)
-        if self._order is not None:
-            self._follow(self._order, [entry])
-        elif self._opened is not None:
-            self._opened.append(entry)
-            if len(self._opened) == CURIOUS:
-                self._nursery.start_soon(self._look_up, state, self._opened)
-
-    def read(self, size: int) -> None:
-        """Somebody read so many bytes."""
-        self._read += size
-
-    async def _look_up(self, state: StateInfo, opened: list[Entry]) -> None:
-        """Find out in which order the state's packs were uploaded, and catch up with what was opened meanwhile."""
+    async def _look_up_order(self, state: StateInfo, early_opens: list[Entry]) -> None:
+        """Look up the upload order of a state, then process the opens until then."""
         try:
-            order = await trio.to_thread.run_sync(self._order_of, state, abandon_on_cancel=True)
+            order = await trio.to_thread.run_sync(self._find_order, state, abandon_on_cancel=True)
         except RwmError as error:
-            if opened is self._opened:
-                self._give_up(error)
+            if early_opens is self._early_opens:
+                self._disable(error)
             return
-        if opened is not self._opened:  # another state was begun, be it with this one again
+        if early_opens is not self._early_opens:  # another state was started meanwhile, or this one again
             order.close()
             return
         self._order = order
-        self._follow(order, opened)
-        opened.clear()
+        self._follow(order, early_opens)
+        early_opens.clear()
 
-    def _give_up(self, error: RwmError) -> None:
+    def _disable(self, error: RwmError) -> None:
+        """Prefetch nothing more of this state."""
         log.warning("no packs are fetched ahead: %s", error.message)
-        self._end()
-        self._opened = None
+        self._stop_state()
+        self._early_opens = None
 
     def _follow(self, order: UploadOrder, opened: list[Entry]) -> None:
+        """Process opens: adapt the depth, cancel wrong prefetches, start new ones."""
         try:
             for entry in opened:
                 if (rank := order.rank(entry)) is not None:
-                    foretold = self._fetching.pop(rank, None)
-                    if self._prediction.expects(rank):
-                        self._judge(foretold)
-                    self._prediction.opened(rank)
-            self._forget(self._prediction.passed())
-            self._foretell(order)
+                    prefetched = self._prefetched.pop(rank, None)
+                    if self._prediction.predicts(rank):
+                        self._adapt_depth(prefetched)
+                    self._prediction.record_open(rank)
+            self._cancel(self._prediction.take_mispredicted())
+            self._prefetch_upcoming(order)
         except RwmError as error:
-            self._give_up(error)
+            self._disable(error)
 
-    def _judge(self, foretold: ObjectId | None) -> None:
-        """Whether what is ahead is enough, now that a pack was opened that was foretold, or not (None)."""
-        is_here = foretold is not None and self._ahead.is_here(foretold)
-        self._lead.opened(is_here=is_here, others_are=all(map(self._ahead.is_here, self._fetching.values())))
+    def _adapt_depth(self, prefetched: ObjectId | None) -> None:
+        """Adapt the depth to the open of a predicted pack, which was prefetched or not (None)."""
+        is_hit = prefetched is not None and self._fetcher.is_buffered(prefetched)
+        are_others_buffered = all(map(self._fetcher.is_buffered, self._prefetched.values()))
+        self._depth.adapt(is_hit=is_hit, are_others_buffered=are_others_buffered)
 
-    def _foretell(self, order: UploadOrder) -> None:
-        under_way = sum(identity.size for identity in self._fetching.values())
-        share = SHARE_OF_DISK if self._from_disk() else SHARE
-        allowed = self._read // share - self._in_vain - under_way
-        for rank in self._prediction.upcoming(self._lead.packs - len(self._fetching)):
+    def _prefetch_upcoming(self, order: UploadOrder) -> None:
+        """Start prefetches up to the depth, within the budget."""
+        unopened = sum(object_id.size for object_id in self._prefetched.values())
+        divisor = DISK_BUDGET_DIVISOR if self._reads_from_disk() else BUDGET_DIVISOR
+        budget = self._bytes_read // divisor - self._bytes_wasted - unopened
+        for rank in self._prediction.upcoming(self._depth.packs - len(self._prefetched)):
             entry = order.entry(rank)
-            if entry is None or entry.size > allowed:
+            if entry is None or entry.size > budget:
                 return
-            allowed -= entry.size
-            identity = ObjectId(entry.key, entry.version_id, entry.size, entry.etag)
-            self._prediction.foretold(rank)
-            if self._ahead.expect(identity):
-                self._fetching[rank] = identity
+            budget -= entry.size
+            object_id = ObjectId(entry.key, entry.version_id, entry.size, entry.etag)
+            self._prediction.record_prefetch(rank)
+            if self._fetcher.prefetch(object_id):
+                self._prefetched[rank] = object_id
 
-    def _forget(self, ranks: list[int]) -> None:
+    def _cancel(self, ranks: list[int]) -> None:
         for rank in ranks:
-            if (identity := self._fetching.pop(rank, None)) is not None:
-                self._in_vain += identity.size
-                self._ahead.not_expected(identity)
+            if (object_id := self._prefetched.pop(rank, None)) is not None:
+                self._bytes_wasted += object_id.size
+                self._fetcher.cancel_prefetch(object_id)
 
 
 def is_pack(key: str) -> bool:
-    """Whether a key is that of one of restic's packs."""
+    """Whether a key is that of a restic pack."""
     return expected_sha256(key) is not None and key.split("/")[-3:-2] == ["data"]

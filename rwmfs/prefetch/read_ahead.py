@@ -1,44 +1,46 @@
-"""How far to read ahead of one reader of one object. Pure: counts bytes, fetches nothing.
+"""How far to read ahead of one handle. Pure: computes offsets, fetches nothing.
 
-Reads that follow each other (give or take a little, because the kernel sends neighbouring requests in parallel) make a
-run. What is fetched ahead grows with the run: as much again as it has read so far, up to a limit. A run that starts
-where the object starts gets a first bit on credit. Any other read that follows none gets just what it asks for.
+Sequential reads form a run; they may arrive slightly out of order, because the kernel sends neighbouring requests in
+parallel. The read-ahead grows with the run: as many bytes as the run has read, up to a limit. A run from the start of
+an object begins with an initial read-ahead. A read that continues no run gets no read-ahead.
 """
 
 from __future__ import annotations
 
-CREDIT = 1 << 20
-"""Bytes ahead of a first read at the start of an object."""
+INITIAL_READ_AHEAD = 1 << 20
+"""Bytes ahead of the first read at the start of an object."""
 
 SLACK = 1 << 20
-"""Bytes by which a read may miss the end of its run and still belong to it."""
+"""Bytes by which a read may miss the end of the run and still continue it."""
 
 
-class Readahead:
-    """The run of one open file. ``limit`` is how many bytes may be fetched ahead of it."""
+class ReadAhead:
+    """The run of one handle. The reader calls it once for each read, in the trio thread."""
 
     __slots__ = ("_begin", "_end", "_until", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._begin = self._end = self._until = 0
+        """Bytes ahead of the run at most."""
+        self._begin = self._end = 0  # of the run, as offsets in the object; _end is exclusive
+        self._until = 0  # where the read-ahead ends, exclusive
 
-    def follows(self, start: int) -> bool:
-        """Whether a read from ``start`` on would go on with the run. The first read does where the object starts."""
+    def is_sequential(self, start: int) -> bool:
+        """Whether a read from ``start`` on continues the run; for a first read, whether it is at the object's start."""
         return abs(start - self._end) <= SLACK if self._end else start == 0
 
-    def wanted(self, start: int, stop: int) -> int:
-        """For a read of the bytes ``start`` to ``stop`` (exclusive): where to end, ``stop`` or more.
+    def advance(self, start: int, stop: int) -> int:
+        """Record a read of the bytes ``start`` to ``stop`` (exclusive); return up to where to fetch, at least ``stop``.
 
-        That moves by leaps of at least half of what is read ahead, so that a run costs few requests.
+        The result moves in steps of at least half the read-ahead, so that a run causes few requests.
         """
-        if self.follows(start):
+        if self.is_sequential(start):
             self._end = max(self._end, stop)
         else:
             self._begin, self._end, self._until = start, stop, stop
-        behind = self._end - self._begin
-        credit = CREDIT if self._begin == 0 else 0
-        ahead = min(max(behind, credit), self.limit) if credit or behind > stop - start else 0
+        length = self._end - self._begin
+        initial = INITIAL_READ_AHEAD if self._begin == 0 else 0
+        ahead = min(max(length, initial), self.limit) if initial or length > stop - start else 0
         if self._until - self._end < ahead // 2:
             self._until = self._end + ahead
         return max(self._until, stop)

@@ -1,144 +1,145 @@
-"""The cache on disk as a mount uses it: in threads, and no reader waits for one that hangs.
+"""The disk cache as the trio thread uses it: in worker threads, with a timeout for a disk that hangs.
 
-A disk can hang: a network file system whose server is away, a device that tries again and again. A thread that waits
-for it cannot be stopped, and keeps its place. Writing has places of its own, so what cannot be written holds up no
-reader. A disk that is only slow goes on answering, and is waited for.
+A disk can hang: a network file system whose server is down, a device that retries. A thread that waits for it cannot
+be interrupted and keeps its place in the limiter. Writes have a limiter of their own, so a hanging write delays no
+read. A disk that is slow but answers does not time out.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Protocol
 
 import trio
 
-from rwmfs.cache import StoredRange
+from rwmfs.cache import BlockStore, StoredRange
 from rwmfs.object_id import ObjectId
 from rwmfs.read.pieces import Piece
 
 log = logging.getLogger(__name__)
 
-READING = 4
-WRITING = 4
-"""Threads at a time."""
+READ_THREADS = 4
+WRITE_THREADS = 4
 
-SECONDS = 10.0
-"""How long readers wait while nothing comes from the disk. Then S3 is asked."""
+READ_TIMEOUT = 10.0
+"""Seconds without any answer of the disk after which pending reads give up and ask S3."""
 
-PAUSE = 60.0
-"""Seconds for which a disk that hangs is left alone. Then one reader tries again."""
+SUSPEND = 60.0
+"""Seconds without reads and writes after a timeout. Then one read tries the disk again."""
 
-UNWRITTEN = 64 * 1024 * 1024
-"""Bytes that may wait for the disk. What comes beyond is not kept there: reading does not wait for it."""
-
-
-class Store(Protocol):
-    """A cache on disk: :class:`rwmfs.cache.store.DiskCache`. Any thread may call it, and no call raises."""
-
-    def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
-        """Exactly those bytes, or None."""
-
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
-        """Keep them, if there is room; ``proven`` says that the object is what its name says."""
-
-    def drop(self, identity: ObjectId) -> None:
-        """Its content was found to be wrong."""
+MAX_UNWRITTEN = 64 * 1024 * 1024
+"""Bytes of pending writes beyond which further pieces are not written, so that a slow disk does not fill memory."""
 
 
-class _Waiting:
-    """A reader who waits for the disk. ``begun`` says that a thread is at it."""
+class _PendingRead:
+    """A read that waits for the disk, with its deadline."""
 
     def __init__(self) -> None:
-        self.scope = trio.CancelScope(deadline=trio.current_time() + SECONDS)
-        self.begun = False
-        self._is_last = False
+        self.scope = trio.CancelScope(deadline=trio.current_time() + READ_TIMEOUT)
+        self.started = False
+        """A thread has started the read; that thread sets it."""
+        self._is_last = False  # the deadline was renewed after the read had started
 
-    def renew(self) -> None:
-        """Give all of the time again to who waits for his turn, and once more to who has had it."""
+    def renew_deadline(self) -> None:
+        """Renew the deadline because the disk has answered another read; once only after this one has started."""
         if not self._is_last:
-            self.scope.deadline = trio.current_time() + SECONDS
-            self._is_last = self.begun
+            self.scope.deadline = trio.current_time() + READ_TIMEOUT
+            self._is_last = self.started
 
 
 class AsyncStore:
-    """Keeps pieces on disk, and finds them there. Used from the trio thread. Without a ``disk`` it does nothing."""
+    """Loads pieces from a :class:`BlockStore` and saves them there. Without a ``store`` it does nothing.
 
-    def __init__(self, disk: Store | None) -> None:
-        self._disk = disk
-        self._reading = trio.CapacityLimiter(READING)
-        self._writing = trio.CapacityLimiter(WRITING)
-        self._unwritten = 0
-        self._waiting: set[_Waiting] = set()
-        self._hangs = False
-        self._resume_at = 0.0
+    All methods run in the trio thread. The fetcher loads each piece before it asks S3; the scheduler and the verifier
+    save pieces that came from S3.
+    """
 
-    async def find(self, piece: Piece) -> bool:
-        """Put the data into the piece, if it is there."""
-        if self._disk is None or piece.held.rejected or self._is_left_alone():
+    def __init__(self, store: BlockStore | None) -> None:
+        self._store = store
+        self._read_limiter = trio.CapacityLimiter(READ_THREADS)
+        self._write_limiter = trio.CapacityLimiter(WRITE_THREADS)
+        self._unwritten = 0  # bytes of pending writes
+        self._pending_reads: set[_PendingRead] = set()
+        self._is_hanging = False  # a read timed out, and none has succeeded since
+        self._resume_at = 0.0  # trio.current_time() from which one read may try a hanging disk again
+
+    async def load(self, piece: Piece) -> bool:
+        """Fill the piece from disk; False if it is not there or the disk hangs."""
+        if self._store is None or piece.object.mismatches or self._is_suspended():
             return False
-        waiting = _Waiting()
-        self._waiting.add(waiting)
+        pending = _PendingRead()
+        self._pending_reads.add(pending)
         try:
-            with waiting.scope:
-                kept = await trio.to_thread.run_sync(
-                    self._read, self._disk, piece, waiting, abandon_on_cancel=True, limiter=self._reading
+            with pending.scope:
+                found = await trio.to_thread.run_sync(
+                    self._read, self._store, piece, pending, abandon_on_cancel=True, limiter=self._read_limiter
                 )
         finally:
-            self._waiting.remove(waiting)
-        if waiting.scope.cancelled_caught:
-            self._leave_alone()
-        elif kept is not None:
-            piece.data, piece.proven = kept
-            piece.on_disk = piece.kept = True
-            if not waiting.scope.cancel_called:
-                self._answers()
-        return piece.on_disk
+            self._pending_reads.remove(pending)
+        if pending.scope.cancelled_caught:
+            self._suspend()
+        elif found is not None:
+            piece.data, piece.verified = found
+            piece.from_disk = piece.stored = True
+            if not pending.scope.cancel_called:
+                self._record_answer()
+        return piece.from_disk
 
-    def _read(self, disk: Store, piece: Piece, waiting: _Waiting) -> StoredRange | None:
-        waiting.begun = True
-        return disk.read(piece.held.id, piece.start, piece.stop)
+    def _read(self, store: BlockStore, piece: Piece, pending: _PendingRead) -> StoredRange | None:
+        pending.started = True
+        return store.read(piece.object.id, piece.start, piece.stop)
 
-    async def keep(self, piece: Piece, *, proven: bool) -> None:
-        """Write a piece that came from S3, once, unless it is wrong, or too many wait for that already."""
-        if self._disk is None or piece.kept or piece.data is None or piece.rejected():
+    async def save(self, piece: Piece, *, verified: bool) -> None:
+        """Write a piece that came from S3, once.
+
+        Skips a piece of an object with a mismatch, and any piece while the disk hangs or too many writes are pending.
+        """
+        if self._store is None or piece.stored or piece.data is None or piece.is_rejected():
             return
-        if self._unwritten > UNWRITTEN or self._is_left_alone():
+        if self._unwritten > MAX_UNWRITTEN or self._is_suspended():
             return
-        piece.kept = True
+        piece.stored = True
         self._unwritten += len(piece)
         try:
             await trio.to_thread.run_sync(
-                self._write, self._disk, piece, piece.data, proven, abandon_on_cancel=True, limiter=self._writing
+                self._write,
+                self._store,
+                piece,
+                piece.data,
+                verified,
+                abandon_on_cancel=True,
+                limiter=self._write_limiter,
             )
         finally:
             self._unwritten -= len(piece)
-        if piece.rejected():  # meanwhile
-            await self.disown(piece.held.id)
+        if piece.is_rejected():  # the mismatch was found during the write
+            await self.drop(piece.object.id)
 
-    def _write(self, disk: Store, piece: Piece, data: memoryview, proven: bool) -> None:
-        if not piece.rejected():
-            disk.write(piece.held.id, piece.start, data, proven=proven)
+    def _write(self, store: BlockStore, piece: Piece, data: memoryview, verified: bool) -> None:
+        if not piece.is_rejected():
+            store.write(piece.object.id, piece.start, data, verified=verified)
 
-    async def disown(self, identity: ObjectId) -> None:
-        """Forget what is there of an object whose content is wrong."""
-        if self._disk is not None:
-            await trio.to_thread.run_sync(self._disk.drop, identity, abandon_on_cancel=True, limiter=self._writing)
+    async def drop(self, object_id: ObjectId) -> None:
+        """Remove an object with wrong content from disk."""
+        if self._store is not None:
+            await trio.to_thread.run_sync(
+                self._store.drop, object_id, abandon_on_cancel=True, limiter=self._write_limiter
+            )
 
-    def _is_left_alone(self) -> bool:
-        """Whether the disk hangs, and it is not time to try again, or somebody does."""
-        return self._hangs and (trio.current_time() < self._resume_at or bool(self._waiting))
+    def _is_suspended(self) -> bool:
+        """Whether the disk hangs and SUSPEND has not passed, or another read is trying the disk."""
+        return self._is_hanging and (trio.current_time() < self._resume_at or bool(self._pending_reads))
 
-    def _answers(self) -> None:
-        """Something came, so the disk does not hang. A miss does not tell: the system may know of it by itself."""
-        self._hangs = False
-        for waiting in self._waiting:
-            waiting.renew()
+    def _record_answer(self) -> None:
+        """The disk has answered. A miss does not count: the system may know it without asking the disk."""
+        self._is_hanging = False
+        for pending in self._pending_reads:
+            pending.renew_deadline()
 
-    def _leave_alone(self) -> None:
-        """Do without the disk for a while. Nobody waits on, and it is said once."""
-        if not self._hangs:
-            log.warning("the disk cache gave no answer within %.0f s: everything comes from S3 for now", SECONDS)
-        self._hangs = True
-        self._resume_at = trio.current_time() + PAUSE
-        for waiting in self._waiting:
-            waiting.scope.cancel()
+    def _suspend(self) -> None:
+        """Cancel all pending reads and use S3 alone for a while; log the first of several timeouts in a row."""
+        if not self._is_hanging:
+            log.warning("the disk cache did not answer within %.0f s: all reads go to S3 for now", READ_TIMEOUT)
+        self._is_hanging = True
+        self._resume_at = trio.current_time() + SUSPEND
+        for pending in self._pending_reads:
+            pending.scope.cancel()

@@ -1,11 +1,12 @@
 """The memory of a mount: pieces of object versions, bounded in bytes. Pure.
 
-What was read leaves first, and of that the least recently used. What was read of objects that nobody has open any more
-does not wait until the room is needed: it is in the kernel's memory too as a rule, and in the cache on disk if there is
-one. Memory that is used again at once costs less than new memory, which has to be cleared.
+Eviction order: pieces of finished objects first (read, and no longer open), then other pieces that were read, then
+unread ones; each of the three is a queue in least recently used order. Finished objects are also evicted before memory
+runs short, because the kernel has usually cached them too, as has the disk cache if there is one; and memory that is
+reused at once costs less than new memory, which the kernel has to clear.
 
-An object version never changes, so nothing here is ever stale. What is on its way counts too, and stays, as does what
-somebody uses: whoever makes pieces that nobody needs yet asks ``has_room`` before.
+An object version never changes, so no piece becomes stale. Pieces in flight and pinned pieces count towards the limit
+but are not evicted; ``has_room`` says whether a prefetch or read-ahead still fits.
 """
 
 from __future__ import annotations
@@ -18,35 +19,36 @@ from rwmfs.object_id import ObjectId
 from rwmfs.read.counters import Counters
 from rwmfs.read.pieces import BufferedObject, Piece
 
-READ = 0.8
-"""The part of an object that has to be read, of what is here of it, to call it read once nobody has it open. restic
-does not read the end of a pack, which says what is in it; but it may open a pack again for another part of it."""
+FINISHED_FRACTION = 0.8
+"""Part of an object that has to be read, of its pieces in memory, to count as finished once it is closed. restic does
+not read the header at the end of a pack; but it may open a pack again for another part of it."""
 
-PAST = 8
-"""The part of the limit that may be taken by what was read of objects that nobody has open, as a divisor."""
+FINISHED_SHARE = 8
+"""Pieces of finished objects take at most the limit divided by this."""
 
 
 class Buffer:
-    """Objects with their pieces. ``limit`` and ``size`` are bytes. Used from one thread only.
+    """Objects with their pieces. Used in the trio thread only.
 
-    What each call costs does not depend on how many pieces there are, but for those of one object where it is opened,
-    closed, or finished with.
+    No call depends in cost on the number of pieces, except for those of one object when it is opened, closed or
+    dropped.
     """
 
     def __init__(self, limit: int, counters: Counters) -> None:
         self.limit = limit
+        """Bytes of all pieces."""
         self.size = 0
+        """Bytes of all pieces now, in flight or in memory; may exceed the limit while reads have pieces pinned."""
         self._counters = counters
         self._objects: dict[ObjectId, BufferedObject] = {}
-        self._staying: set[Piece] = set()
-        # What may leave, the least recently used first: what was read of objects that nobody has open, what was read of
-        # others, and what has bytes that nobody has read.
-        self._past: OrderedDict[Piece, None] = OrderedDict()
-        self._read: OrderedDict[Piece, None] = OrderedDict()
-        self._unread: OrderedDict[Piece, None] = OrderedDict()
-        self._past_size = 0
-        self._leaving_size = 0  # of all three
-        self._awaited = 0  # bytes of them that were fetched ahead of a reader who has not come to them
+        self._pinned: set[Piece] = set()  # in flight, or in use by a task
+        # The evictable pieces, the least recently used first.
+        self._finished: OrderedDict[Piece, None] = OrderedDict()  # of finished objects
+        self._read: OrderedDict[Piece, None] = OrderedDict()  # of other objects, read from start to end
+        self._unread: OrderedDict[Piece, None] = OrderedDict()  # of other objects, with bytes that were never read
+        self._finished_size = 0  # bytes in _finished
+        self._evictable_size = 0  # bytes in all three
+        self._reserved_size = 0  # bytes in all three that were read ahead and not read yet
 
     def __len__(self) -> int:
         """How many objects there are."""
@@ -56,129 +58,130 @@ class Buffer:
         return iter(self._objects.values())
 
     def __contains__(self, piece: Piece) -> bool:
-        return piece in self._staying or any(piece in queue for queue in (self._past, self._read, self._unread))
+        return piece in self._pinned or any(piece in queue for queue in (self._finished, self._read, self._unread))
 
-    def find(self, identity: ObjectId) -> BufferedObject | None:
-        """The object, if something of it is here or somebody has it open."""
-        return self._objects.get(identity)
+    def find(self, object_id: ObjectId) -> BufferedObject | None:
+        """The object, if it is open or has pieces."""
+        return self._objects.get(object_id)
 
-    def hold_lock(self, identity: ObjectId) -> BufferedObject:
-        """The object, new if nothing of it is here; :meth:`settle` lets go of it again."""
-        held = self._objects.get(identity)
-        if held is None:
-            held = self._objects[identity] = BufferedObject(identity)
-        return held
+    def get_or_add(self, object_id: ObjectId) -> BufferedObject:
+        """The object, added if it is missing; :meth:`discard_if_unused` removes it again."""
+        buffered = self._objects.get(object_id)
+        if buffered is None:
+            buffered = self._objects[object_id] = BufferedObject(object_id)
+        return buffered
 
-    def add(self, held: BufferedObject, start: int, stop: int) -> Piece:
-        """A piece that is on its way from now on, and stays until :meth:`release`."""
-        piece = held.add(start, stop)
+    def add(self, buffered: BufferedObject, start: int, stop: int) -> Piece:
+        """Add a piece that is in flight from now on; it becomes evictable with :meth:`unpin`."""
+        piece = buffered.add(start, stop)
         self.size += len(piece)
-        self._staying.add(piece)
+        self._pinned.add(piece)
         return piece
 
     @contextmanager
-    def using(self, pieces: list[Piece]) -> Iterator[None]:
-        """What somebody waits for or uses stays in memory. Afterwards it is the most recently used."""
+    def pinned(self, pieces: list[Piece]) -> Iterator[None]:
+        """Protect pieces from eviction while a task needs them; then they are the most recently used."""
         for piece in pieces:
-            piece.waiting += 1
-            if self._take_back(piece):
-                self._staying.add(piece)
+            piece.pins += 1
+            if self._take_from_queue(piece):
+                self._pinned.add(piece)
         try:
             yield
         finally:
             for piece in pieces:
-                piece.waiting -= 1
-                self.release(piece)
-            self.shrink()
+                piece.pins -= 1
+                self.unpin(piece)
+            self.evict()
 
-    def release(self, piece: Piece) -> None:
-        """It may leave from now on, if it is not on its way any more and nobody uses it."""
-        if piece.done.is_set() and not piece.waiting and piece in self._staying:
-            self._staying.remove(piece)
-            self._let(piece, past=_is_past(piece.held))
+    def unpin(self, piece: Piece) -> None:
+        """Make a piece evictable, unless it is in flight or a task uses it."""
+        if piece.done.is_set() and not piece.pins and piece in self._pinned:
+            self._pinned.remove(piece)
+            self._queue(piece, is_finished=_is_finished(piece.object))
 
-    def _let(self, piece: Piece, *, past: bool) -> None:
-        """Queue it among what may leave."""
-        self._leaving_size += len(piece)
-        if past:
-            self._past[piece] = None
-            self._past_size += len(piece)
+    def _queue(self, piece: Piece, *, is_finished: bool) -> None:
+        """Put a piece at the end of one of the eviction queues."""
+        self._evictable_size += len(piece)
+        if is_finished:
+            self._finished[piece] = None
+            self._finished_size += len(piece)
         else:
-            (self._unread if piece.used < len(piece) else self._read)[piece] = None
-        if piece.ahead and piece.used < len(piece) and piece.held.readers:
-            piece.awaited = True
-            self._awaited += len(piece)
+            (self._unread if piece.bytes_read < len(piece) else self._read)[piece] = None
+        if piece.is_read_ahead and piece.bytes_read < len(piece) and piece.object.handles:
+            piece.is_reserved = True
+            self._reserved_size += len(piece)
 
-    def drop(self, piece: Piece) -> None:
-        """Let go of a piece, whoever uses it; nothing happens to one that is gone."""
-        if piece in self._staying:
-            self._staying.remove(piece)
-        elif not self._take_back(piece):
-            return
-        self.size -= len(piece)
-        piece.held.remove(piece)
-        if piece.data is not None and not piece.on_disk:
-            self._counters.wasted += max(len(piece) - piece.used, 0)
-        self.settle(piece.held)
-
-    def _take_back(self, piece: Piece) -> bool:
-        """It may not leave any more; False when it might not before."""
-        for queue in (self._past, self._read, self._unread):
+    def _take_from_queue(self, piece: Piece) -> bool:
+        """Remove a piece from its eviction queue; False if it is in none."""
+        for queue in (self._finished, self._read, self._unread):
             if piece in queue:
                 del queue[piece]
                 break
         else:
             return False
-        self._leaving_size -= len(piece)
-        if queue is self._past:
-            self._past_size -= len(piece)
-        if piece.awaited:
-            piece.awaited = False
-            self._awaited -= len(piece)
+        self._evictable_size -= len(piece)
+        if queue is self._finished:
+            self._finished_size -= len(piece)
+        if piece.is_reserved:
+            piece.is_reserved = False
+            self._reserved_size -= len(piece)
         return True
 
-    def opened(self, held: BufferedObject) -> None:
-        """Somebody has opened the object: what was read of it may be read again."""
-        held.readers += 1
-        if held.readers == 1:
-            self._queue_anew(held)
+    def drop(self, piece: Piece) -> None:
+        """Remove a piece, even while it is pinned; does nothing if it was removed before."""
+        if piece in self._pinned:
+            self._pinned.remove(piece)
+        elif not self._take_from_queue(piece):
+            return
+        self.size -= len(piece)
+        piece.object.remove(piece)
+        if piece.data is not None and not piece.from_disk:
+            self._counters.wasted += max(len(piece) - piece.bytes_read, 0)
+        self.discard_if_unused(piece.object)
 
-    def closed(self, held: BufferedObject) -> None:
-        """A reader is gone. With the last one, what was fetched ahead of them may make room for others."""
-        held.readers -= 1
-        if not held.readers:
-            self._queue_anew(held)
-            self.shrink()
+    def record_open(self, buffered: BufferedObject) -> None:
+        """Count a new handle; the object is not finished any more."""
+        buffered.handles += 1
+        if buffered.handles == 1:
+            self._requeue(buffered)
 
-    def _queue_anew(self, held: BufferedObject) -> None:
-        past = _is_past(held)
-        for piece in dict.fromkeys(held.pieces.values()):
-            if self._take_back(piece):
-                self._let(piece, past=past)
+    def record_close(self, buffered: BufferedObject) -> None:
+        """Count a closed handle; with the last one the object may be finished, and its read-ahead is not reserved."""
+        buffered.handles -= 1
+        if not buffered.handles:
+            self._requeue(buffered)
+            self.evict()
 
-    def settle(self, held: BufferedObject) -> None:
-        """Forget an object that nobody has open and of which nothing is here."""
-        if not held.readers and not held.pieces and self._objects.get(held.id) is held:
-            del self._objects[held.id]
+    def _requeue(self, buffered: BufferedObject) -> None:
+        is_finished = _is_finished(buffered)
+        for piece in dict.fromkeys(buffered.pieces.values()):
+            if self._take_from_queue(piece):
+                self._queue(piece, is_finished=is_finished)
 
-    def shrink(self) -> None:
-        """Let go of the least recently used pieces until the rest fits: of those that were read, if that is enough."""
-        while self._past_size > self.limit // PAST:
-            self.drop(next(iter(self._past)))
-        for leaving in (self._past, self._read, self._unread):
-            while self.size > self.limit and leaving:
-                self.drop(next(iter(leaving)))
+    def discard_if_unused(self, buffered: BufferedObject) -> None:
+        """Remove an object that is not open and has no pieces."""
+        if not buffered.handles and not buffered.pieces and self._objects.get(buffered.id) is buffered:
+            del self._objects[buffered.id]
+
+    def evict(self) -> None:
+        """Drop evictable pieces in eviction order until the others are within the limit."""
+        while self._finished_size > self.limit // FINISHED_SHARE:
+            self.drop(next(iter(self._finished)))
+        for queue in (self._finished, self._read, self._unread):
+            while self.size > self.limit and queue:
+                self.drop(next(iter(queue)))
 
     def has_room(self, size: int) -> bool:
-        """Whether so many bytes more fit, when all that may leave has left but what readers will come to."""
-        return self.size - self._leaving_size + self._awaited + size <= self.limit
+        """Whether ``size`` more bytes fit if all evictable pieces but the reserved ones are evicted."""
+        return self.size - self._evictable_size + self._reserved_size + size <= self.limit
 
-    def unread(self) -> int:
-        """Bytes that came from S3 and that nobody has read so far."""
-        here = (piece for pieces in (self._staying, self._past, self._read, self._unread) for piece in pieces)
-        return sum(max(len(piece) - piece.used, 0) for piece in here if piece.data is not None and not piece.on_disk)
+    def unread_size(self) -> int:
+        """Bytes that were fetched from S3 and never read. Walks all pieces."""
+        pieces = (piece for group in (self._pinned, self._finished, self._read, self._unread) for piece in group)
+        fetched = (piece for piece in pieces if piece.data is not None and not piece.from_disk)
+        return sum(max(len(piece) - piece.bytes_read, 0) for piece in fetched)
 
 
-def _is_past(held: BufferedObject) -> bool:
-    """Whether nobody has the object open, and what was read of it is about all of it."""
-    return not held.readers and held.read() >= held.id.size * READ
+def _is_finished(buffered: BufferedObject) -> bool:
+    """Whether the object is not open, and was read almost entirely."""
+    return not buffered.handles and buffered.bytes_read() >= buffered.id.size * FINISHED_FRACTION

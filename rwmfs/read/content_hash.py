@@ -1,8 +1,8 @@
-"""Whether the content of an object is what its name says, found out while its parts come in. Pure but for the event.
+"""Compares the content of an object with the hash in its name, piece by piece as the content arrives.
 
-restic names its files by the SHA-256 of their content (``rwm.restic.content``), so wrong bytes are always noticed.
-The hash needs the parts in their order; a part that is gone before its turn leaves the question open. When all parts
-come from where only proven ones are kept, as such, with a checksum of their own, there is nothing to hash.
+restic names its files by the SHA-256 of their content (``rwm.restic.content``), so any wrong byte is detected. The
+hash takes the bytes in order; if a piece is evicted before its turn, there is no verdict. When all pieces come from
+the disk cache, were verified before they were written there and match their checksums, nothing has to be hashed.
 """
 
 from __future__ import annotations
@@ -16,62 +16,69 @@ from rwmfs.object_id import ObjectId
 
 
 class ContentHash:
-    """The proof of one object version. ``position`` is how many bytes from the start are in it; ``hashing`` says that
-    some of it is not vouched for, so that all of it is hashed.
+    """The running hash of one object version. ``rwmfs.read.verification`` drives it.
 
-    ``running`` says that somebody is at it, ``moved`` is where one waits for him to have come further. ``settled``
-    comes with the verdict, or without one when another proof has taken its place.
+    :meth:`update` runs in a worker thread, one call at a time; all else runs in the trio thread. ``running`` keeps a
+    second task from driving the same hash.
     """
 
-    __slots__ = ("_hash", "expected", "hashing", "moved", "position", "running", "settled", "size", "verdict")
+    __slots__ = ("_hash", "expected", "is_hashing", "position", "progressed", "running", "settled", "size", "verdict")
 
-    def __init__(self, identity: ObjectId) -> None:
-        self.expected = expected_sha256(identity.key)
-        self.size = identity.size
+    def __init__(self, object_id: ObjectId) -> None:
+        self.expected = expected_sha256(object_id.key)
+        """SHA-256 in hexadecimal digits, None if the name is not a hash."""
+        self.size = object_id.size
+        """Bytes of the object."""
         self.position = 0
+        """Bytes from the start of the object that are in the hash, or were skipped as verified before."""
         self.verdict: bool | None = None
+        """Whether the content matches; None while that is unknown."""
         self.running = False
-        self.moved = trio.lowlevel.ParkingLot()
+        """A task is adding pieces."""
+        self.progressed = trio.lowlevel.ParkingLot()
+        """Wakes the tasks that wait for ``position`` to move."""
         self.settled = trio.Event()
-        self.hashing = False
+        """Set with the verdict, or without one when the hash was abandoned for a new one."""
+        self.is_hashing = False
+        """Some bytes were not verified before, so all are hashed."""
         self._hash = hashlib.sha256()
 
     @property
-    def possible(self) -> bool:
-        """Whether the name tells what the content must be."""
+    def is_possible(self) -> bool:
+        """Whether the name is a hash of the content."""
         return self.expected is not None
 
     @property
-    def open(self) -> bool:
-        """Whether there is something left to prove."""
-        return self.possible and not self.settled.is_set()
+    def is_pending(self) -> bool:
+        """Whether a verdict is still possible."""
+        return self.is_possible and not self.settled.is_set()
 
     @property
-    def complete(self) -> bool:
-        """Whether all bytes are in it."""
+    def is_complete(self) -> bool:
+        """Whether the end of the object is reached."""
         return self.position == self.size
 
-    def vouch(self, size: int) -> None:
-        """The next bytes were proven before: so they stand as long as that can be said of all."""
-        assert not self.hashing
+    def skip(self, size: int) -> None:
+        """Pass over the next bytes, which were verified before; counts only if all bytes of the object were."""
+        assert not self.is_hashing
         self.position += size
 
-    def hash_all(self) -> None:
-        """Not all is vouched for: begin at the start, and hash."""
-        assert not self.hashing
-        self.hashing, self.position = True, 0
+    def restart_hashing(self) -> None:
+        """Go back to the start and hash everything, after some bytes that were not verified before."""
+        assert not self.is_hashing
+        self.is_hashing, self.position = True, 0
 
-    def add(self, data: memoryview) -> None:
-        """The next bytes. Any thread may add them, one at a time."""
-        self.hashing = True
+    def update(self, data: memoryview) -> None:
+        """Hash the next bytes."""
+        self.is_hashing = True
         self._hash.update(data)
         self.position += len(data)
 
     def settle(self) -> None:
-        """Say what came out, now that it is complete."""
-        self.verdict = self.complete and (not self.hashing or self._hash.hexdigest() == self.expected)
+        """Set the verdict; the hash should be complete."""
+        self.verdict = self.is_complete and (not self.is_hashing or self._hash.hexdigest() == self.expected)
         self.settled.set()
 
-    def give_up(self) -> None:
-        """There will be no verdict: whoever waits for one has to look again."""
+    def abandon(self) -> None:
+        """Wake all waiting tasks without a verdict; they have to look for the hash that replaces this one."""
         self.settled.set()

@@ -1,4 +1,4 @@
-"""What a mount has done since it began, for its log and for whoever asks with SIGUSR1. Pure."""
+"""What a mount has done since it started, for its log and for SIGUSR1. Pure."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """All but the numbers of requests and events are bytes. Touched by the trio thread only."""
+    """All are bytes unless they say otherwise. Only the trio thread uses them."""
 
     served: int = 0
-    """Handed to the kernel."""
+    """Returned to the kernel."""
 
     fetched: int = 0
-    """Came from S3."""
+    """Read from S3."""
 
     requests: int = 0
-    """GETs that brought them."""
+    """Number of GETs to S3, retries included."""
 
     from_disk: int = 0
-    """Came from the cache on disk instead."""
+    """Read from the disk cache."""
 
     missed: int = 0
-    """Of ``served``, what somebody had to wait for S3 for: it was neither in memory nor on disk nor on its way."""
+    """The part of ``served`` that a read had to wait for S3 for: not in memory, not on disk and not in flight."""
 
     wasted: int = 0
-    """Of ``fetched``, what left the memory without having been read by anybody."""
+    """The part of ``fetched`` that was evicted before it was read."""
 
     retried: int = 0
-    """Requests that were made again."""
+    """Number of retries."""
 
     failed: int = 0
-    """Reads that ended in an error."""
+    """Number of reads that returned an error."""
 
     @property
     def hit_rate(self) -> float:
-        """The part of ``served`` that nobody had to ask S3 for when it was wanted, 0 to 1; 1 when nothing was."""
+        """The part of ``served`` that no read had to wait for S3 for, 0 to 1; 1 before the first read."""
         return 1 - self.missed / self.served if self.served else 1.0
 
     def line(self) -> str:

@@ -1,8 +1,8 @@
-"""Gets the bytes of a piece: from the cache on disk, or from S3, asked again for as long as it makes sense.
+"""Fetches the bytes of a piece: from the disk cache, or from S3 with retries.
 
-**What runs where.** Everything here runs in the trio thread but ``ObjectReader.read_range``, which runs in worker
-threads, at most ``connections`` at a time. A thread cannot be stopped: it asks now and then whether its piece is still
-wanted. When the mount ends or the time is up it is left to itself, and keeps its place until its request has ended.
+**Threads.** Everything runs in the trio thread, except ``ObjectReader.read_range``, which runs in worker threads, as
+many as there are connections. A thread cannot be interrupted; it polls whether its piece was cancelled. When the mount
+ends or a fetch times out, its thread is abandoned and keeps its connection until its request has ended.
 """
 
 from __future__ import annotations
@@ -16,99 +16,107 @@ import trio
 
 from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
-from rwmfs.defaults import CONNECTIONS, PATIENCE
-from rwmfs.read.async_store import AsyncStore, Store
+from rwmfs.cache import BlockStore
+from rwmfs.defaults import CONNECTIONS, READ_TIMEOUT
+from rwmfs.read.async_store import AsyncStore
 from rwmfs.read.counters import Counters
 from rwmfs.read.pieces import Piece
-from rwmfs.read.request_size import Pace
+from rwmfs.read.request_size import RequestSizer
 
 log = logging.getLogger(__name__)
 
-
-BAD_ANSWERS = 4
-"""Answers that cannot be right, one after the other, before the reader gets an error."""
+MAX_BAD_RESPONSES = 4
+"""Invalid responses to one fetch before it fails."""
 
 
 class Fetcher:
-    """Fetches from one bucket. ``seconds`` bounds one fetch with all that is tried for it, see PATIENCE."""
+    """Fetches from one bucket. The scheduler calls :meth:`fetch`, in a task for each piece.
+
+    ``source`` reads S3, ``store`` is the disk cache. A fetch takes ``seconds`` at most, with all its retries; while it
+    waits for a free connection, each response to another fetch gives it that time again.
+    """
 
     def __init__(
         self,
         source: ObjectReader,
         counters: Counters,
-        disk: Store | None = None,
+        store: BlockStore | None = None,
         connections: int = CONNECTIONS,
-        seconds: float = PATIENCE,
+        seconds: float = READ_TIMEOUT,
     ) -> None:
         self._source = source
         self.counters = counters
-        self.keeper = AsyncStore(disk)
+        self.store = AsyncStore(store)
+        self.sizer = RequestSizer()
         self._seconds = seconds
         self.connections = connections
-        self._places = trio.CapacityLimiter(connections)
-        self._in_line: dict[Piece, trio.CancelScope] = {}  # who waits for a connection, and for how long
-        self.pace = Pace()
+        self._connection_limiter = trio.CapacityLimiter(connections)
+        self._deadlines: dict[Piece, trio.CancelScope] = {}  # of fetches that wait for a connection
 
     async def fetch(self, piece: Piece) -> None:
-        """Put the data into the piece. Raises the RwmError that says why it cannot be had."""
-        if await self.keeper.find(piece):
-            self.pace.stored(len(piece))
+        """Fill the piece with data, or raise RwmError."""
+        if await self.store.load(piece):
+            self.sizer.record_hit(len(piece))
             self.counters.from_disk += len(piece)
             return
         with trio.move_on_after(self._seconds) as scope:
-            self._in_line[piece] = scope
+            self._deadlines[piece] = scope
             try:
-                piece.data = await self._ask(piece)
+                piece.data = await self._request_with_retries(piece)
             finally:
-                self._in_line.pop(piece, None)
+                self._deadlines.pop(piece, None)
         if scope.cancelled_caught:
             piece.cancelled = True
-            last = f"; the last one: {piece.trouble}" if piece.trouble else ""
+            last = f"; the last one: {piece.last_error}" if piece.last_error else ""
             raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
         self.counters.fetched += len(piece)
-        self._give_time()
+        self._renew_deadlines()
 
-    def _give_time(self) -> None:
-        """There was an answer: who waited for a connection till now has all of its time before it."""
-        for piece, scope in list(self._in_line.items()):
+    def _renew_deadlines(self) -> None:
+        """Renew the deadlines of fetches that wait for a connection, one last time if they have one by now."""
+        for piece, scope in list(self._deadlines.items()):
             scope.deadline = trio.current_time() + self._seconds
-            if piece.asked:
-                del self._in_line[piece]
+            if piece.started:
+                del self._deadlines[piece]
 
-    async def _ask(self, piece: Piece) -> memoryview:
-        """Ask S3 until there is an answer. What is absent, refused or not wanted any more is not asked for again."""
-        bad, pauses = 0, _pauses()
+    async def _request_with_retries(self, piece: Piece) -> memoryview:
+        """Request the bytes until a response is valid.
+
+        Errors that will not pass (absent, access denied, cancelled) are not retried.
+        """
+        bad_responses, backoff = 0, _backoff()
         while True:
             self.counters.requests += 1
             try:
-                return await trio.to_thread.run_sync(self._get, piece, abandon_on_cancel=True, limiter=self._places)
-            except (Unreachable, BadResponse) as error:
-                piece.trouble = error.message
-                bad += isinstance(error, BadResponse)
-                if piece.cancelled or bad == BAD_ANSWERS:
-                    raise
-                pause = next(pauses)
-                log.log(
-                    logging.INFO if pause > 1 else logging.DEBUG, "asking again in %.1f s: %s", pause, error.message
+                return await trio.to_thread.run_sync(
+                    self._request, piece, abandon_on_cancel=True, limiter=self._connection_limiter
                 )
+            except (Unreachable, BadResponse) as error:
+                piece.last_error = error.message
+                bad_responses += isinstance(error, BadResponse)
+                if piece.cancelled or bad_responses == MAX_BAD_RESPONSES:
+                    raise
+                pause = next(backoff)
+                log.log(logging.INFO if pause > 1 else logging.DEBUG, "retry in %.1f s: %s", pause, error.message)
             self.counters.retried += 1
             await trio.sleep(pause)
 
-    def _get(self, piece: Piece) -> memoryview:
+    def _request(self, piece: Piece) -> memoryview:
+        """Make one request; runs in a worker thread."""
         if piece.cancelled:
-            raise Cancelled("given up before it was asked for")
-        piece.asked = True
-        key, version_id, _, etag = piece.held.id
-        began = time.monotonic()
+            raise Cancelled("cancelled before the request")
+        piece.started = True
+        key, version_id, _, etag = piece.object.id
+        begun = time.monotonic()
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled, etag)
-        self.pace.came(len(data), time.monotonic() - began)
+        self.sizer.record_response(len(data), time.monotonic() - begun)
         if len(data) != len(piece):
             raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
         return memoryview(data)
 
 
-def _pauses() -> Iterator[float]:
-    """Seconds between two attempts: growing, and never the same for all who wait."""
+def _backoff() -> Iterator[float]:
+    """Seconds between two attempts: doubling up to 10, with jitter of a half."""
     longest = 0.2
     while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - jitter

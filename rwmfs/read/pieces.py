@@ -1,8 +1,8 @@
-"""Pieces of object versions: what is in memory, or on its way there. Pure but for the event that a piece is waited by.
+"""Pieces of object versions: byte ranges in memory or in flight. Pure but for the event of a finished fetch.
 
-A piece is the answer to one request: a range of an object version of at most a window. Pieces of one object never
-overlap. They begin and end at whole grains of the disk cache, or at the object's end, so whether a range is there is a
-few look-ups.
+A piece is the result of one request: a range of an object version of at most ``RequestSizer.request_size`` or a quarter
+more. Pieces of one object never overlap. They begin and end at block boundaries, or at the object's end, so that a few
+look-ups by block number tell whether a range is there.
 """
 
 from __future__ import annotations
@@ -15,61 +15,74 @@ from rwm.errors import RwmError, S3Error
 from rwmfs.cache import BLOCK
 from rwmfs.object_id import ObjectId
 from rwmfs.read.content_hash import ContentHash
-from rwmfs.read.request_size import USUAL
+from rwmfs.read.request_size import DEFAULT_REQUEST_SIZE
 from rwmfs.read.unverified import UnverifiedReads
 
 
 class Piece:
-    """The bytes ``start`` to ``stop`` (exclusive) of an object version; ``data`` is there once ``done`` is set.
+    """A range of an object version.
 
-    ``waiting`` counts the readers that need it, ``used`` the bytes that readers got from it. ``ahead`` says that they
-    will come to some of it later, ``awaited`` is the buffer's. ``asked`` says that a thread has begun to fetch it,
-    ``cancelled`` tells the thread to give up, ``trouble`` is what it last got instead of the data. ``on_disk`` says
-    that it came from there, ``proven`` that it was in a proof before that, ``kept`` that it need not go there.
+    The scheduler adds it to the buffer, the fetcher fills it, reads wait for ``done`` and use ``data``. The trio thread
+    sets all fields but ``started``, which the worker thread of the request sets; that thread also polls ``cancelled``.
     """
 
     __slots__ = (
-        "_round",
-        "ahead",
-        "asked",
-        "awaited",
+        "_mismatches",
+        "bytes_read",
         "cancelled",
         "data",
         "done",
         "error",
-        "held",
-        "kept",
-        "on_disk",
-        "proven",
+        "from_disk",
+        "is_read_ahead",
+        "is_reserved",
+        "last_error",
+        "object",
+        "pins",
         "start",
+        "started",
         "stop",
-        "trouble",
-        "used",
-        "waiting",
+        "stored",
+        "verified",
     )
 
-    def __init__(self, held: BufferedObject, start: int, stop: int) -> None:
-        self.held = held
+    def __init__(self, buffered: BufferedObject, start: int, stop: int) -> None:
+        self.object = buffered
         self.start = start
+        """First byte in the object."""
         self.stop = stop
+        """End in the object, exclusive."""
         self.done = trio.Event()
+        """Set when the fetch has ended: ``data`` or ``error`` is there."""
         self.data: memoryview | None = None
+        """The bytes."""
         self.error: RwmError | None = None
-        self.waiting = 0
-        self.used = 0
-        self.ahead = False
-        self.asked = False
-        self.awaited = False
+        """Why there is no data."""
+        self.pins = 0
+        """Tasks that wait for the piece or use it; it is not evicted before they have finished."""
+        self.bytes_read = 0
+        """Bytes that were returned to readers; may exceed the length if some were read again."""
+        self.is_read_ahead = False
+        """Fetched ahead of a reader of the object, at least in part."""
+        self.is_reserved = False
+        """Counted by the buffer as space that a reader still needs."""
+        self.started = False
+        """A thread has started the request."""
         self.cancelled = False
-        self.on_disk = False
-        self.kept = False
-        self.proven = False
-        self.trouble = ""
-        self._round = held.rejected
+        """Tells the thread to stop."""
+        self.last_error = ""
+        """Message of the last failed attempt."""
+        self.from_disk = False
+        """Came from the disk cache."""
+        self.stored = False
+        """Is in the disk cache, or is being written there."""
+        self.verified = False
+        """The disk cache says that the whole object was verified before."""
+        self._mismatches = buffered.mismatches
 
-    def rejected(self) -> bool:
-        """Whether the content that it was a part of turned out to be wrong."""
-        return self._round != self.held.rejected
+    def is_rejected(self) -> bool:
+        """Whether the object had a mismatch since this piece was made."""
+        return self._mismatches != self.object.mismatches
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -80,134 +93,140 @@ class Piece:
 
 
 class BufferedObject:
-    """An object version of which something is in memory, on its way, or open.
-
-    ``whole`` says that nothing of it is handed out before all of it is here and is what its name says. ``readers``
-    are open handles, ``scattered`` the requests made for reads that follow no other. ``rejected`` counts how often its
-    content turned out to be wrong, ``spoiled`` how often that was after something had been handed out. ``told`` is the
-    last error in the log.
-    """
+    """An object version that is open, or of which pieces are in memory or in flight. Used in the trio thread only."""
 
     __slots__ = (
-        "exposure",
+        "content_hash",
+        "exposed_mismatches",
+        "handles",
         "id",
+        "last_logged",
+        "mismatches",
         "pieces",
-        "proof",
-        "readers",
-        "rejected",
-        "scattered",
-        "spoiled",
-        "told",
+        "random_requests",
+        "unverified_reads",
         "whole",
     )
 
-    def __init__(self, identity: ObjectId) -> None:
-        self.id = identity
+    def __init__(self, object_id: ObjectId) -> None:
+        self.id = object_id
         self.pieces: dict[int, Piece] = {}
-        self.proof = ContentHash(identity)
+        """By block number; a piece has an entry for each of its blocks."""
+        self.content_hash = ContentHash(object_id)
+        """The present hash; replaced when it has to start again."""
         self.whole = False
-        self.readers = 0
-        self.scattered = 0
-        self.exposure = UnverifiedReads()
-        self.rejected = 0
-        self.spoiled = 0
-        self.told = ""
+        """No byte is returned before all of the object is in memory and verified, if its name allows that."""
+        self.handles = 0
+        """Open handles."""
+        self.random_requests = 0
+        """Reads that continued no run and needed a request."""
+        self.unverified_reads = UnverifiedReads()
+        """The inodes that were given bytes before a verdict."""
+        self.mismatches = 0
+        """How often the content did not match."""
+        self.exposed_mismatches = 0
+        """How often of these bytes had been returned before."""
+        self.last_logged = ""
+        """The last error in the log, see ``rwmfs.read.verification.log_once``."""
 
-    def make_whole(self) -> None:
-        """Hand out nothing from now on before all of it is here and proven."""
+    def require_whole(self) -> None:
+        """Return no byte from now on before all of the object is in memory and verified."""
         if not self.whole:
             self.whole = True
-            self._prove_anew()
+            self._restart_hash()
 
     def reject(self) -> None:
-        """Its content is wrong: what was handed out of it, and what is here."""
-        self.rejected += 1
-        if self.exposure:
-            self.spoiled += 1
-        self.exposure.clear()
+        """Record a mismatch: all present pieces and all bytes returned so far may be wrong."""
+        self.mismatches += 1
+        if self.unverified_reads:
+            self.exposed_mismatches += 1
+        self.unverified_reads.clear()
 
     def add(self, start: int, stop: int) -> Piece:
-        """A new piece, where there is none. What is in the proof already may come otherwise now."""
-        if start < self.proof.position:
-            self._prove_anew()
+        """Add a piece where there is none. Bytes that are in the hash already may differ when fetched again."""
+        if start < self.content_hash.position:
+            self._restart_hash()
         piece = Piece(self, start, stop)
-        for grain in _grains(start, stop):
-            self.pieces[grain] = piece
+        for block in _blocks(start, stop):
+            self.pieces[block] = piece
         return piece
 
     def remove(self, piece: Piece) -> None:
-        """Forget a piece. It may come back otherwise, so what was proven has to be proven again."""
-        for grain in _grains(piece.start, piece.stop):
-            del self.pieces[grain]
-        if piece.used:
-            self.exposure.leave(hashed=piece.stop <= self.proof.position)
-        if self.whole or self.proof.verdict is not None:
-            self._prove_anew()
+        """Remove a piece. Its bytes may differ when fetched again, so a verdict does not outlast it."""
+        for block in _blocks(piece.start, piece.stop):
+            del self.pieces[block]
+        if piece.bytes_read:
+            self.unverified_reads.record_eviction(is_hashed=piece.stop <= self.content_hash.position)
+        if self.whole or self.content_hash.verdict is not None:
+            self._restart_hash()
 
-    def _prove_anew(self) -> None:
-        self.exposure.prove_anew()
-        self.proof.give_up()
-        self.proof = ContentHash(self.id)
+    def _restart_hash(self) -> None:
+        self.unverified_reads.restart()
+        self.content_hash.abandon()
+        self.content_hash = ContentHash(self.id)
 
-    def read(self) -> int:
-        """Bytes that readers got of what is here."""
-        return sum(min(piece.used, len(piece)) for piece in set(self.pieces.values()))
+    def bytes_read(self) -> int:
+        """Bytes of the present pieces that were returned to readers."""
+        return sum(min(piece.bytes_read, len(piece)) for piece in set(self.pieces.values()))
 
     def covering(self, start: int, stop: int) -> Iterator[Piece]:
-        """The pieces that have something of a range, in order."""
+        """The pieces that overlap a range, in order."""
         while start < stop:
             piece = self.pieces.get(start // BLOCK)
             if piece is not None:
                 yield piece
             start = piece.stop if piece is not None else (start // BLOCK + 1) * BLOCK
 
-    def at(self, position: int) -> Piece | None:
-        """The piece that has what follows a position, if it is here."""
+    def piece_at(self, position: int) -> Piece | None:
+        """The piece with the byte at a position, if its data is there."""
         piece = self.pieces.get(position // BLOCK)
         return piece if piece is not None and piece.data is not None else None
 
-    def missing(self, start: int, stop: int, window: int = USUAL) -> Iterator[tuple[int, int]]:
-        """The parts of a range that no piece has, of about ``window`` bytes at most. Pieces may be added on the way.
+    def missing(self, start: int, stop: int, size: int = DEFAULT_REQUEST_SIZE) -> Iterator[tuple[int, int]]:
+        """The subranges of a range that no piece covers, each to be fetched by one request of about ``size`` bytes.
 
-        A rest that is not worth a request of its own comes with what is before it, except over a slow link, where it
-        comes sooner by itself.
+        The caller may add pieces while it iterates. Over a fast link (``size`` above the default) a remainder of up to
+        a quarter is joined to the request before it; over a slow one it arrives sooner by itself.
         """
         stop = min(stop, self.id.size)
-        grain, end = start // BLOCK, -(-stop // BLOCK) if start < stop else 0
-        usual = window // BLOCK
-        most = usual + usual // 4 if window > USUAL else usual
-        while grain < end:
-            piece = self.pieces.get(grain)
+        block, end = start // BLOCK, -(-stop // BLOCK) if start < stop else 0
+        usual = size // BLOCK
+        most = usual + usual // 4 if size > DEFAULT_REQUEST_SIZE else usual
+        while block < end:
+            piece = self.pieces.get(block)
             if piece is not None:
-                grain = -(-piece.stop // BLOCK)
+                block = -(-piece.stop // BLOCK)
                 continue
-            first = grain
-            while grain < end and grain - first < most and grain not in self.pieces:
-                grain += 1
-            if grain < end and grain not in self.pieces:  # it goes on
-                grain = first + usual
-            yield first * BLOCK, min(grain * BLOCK, self.id.size)
+            first = block
+            while block < end and block - first < most and block not in self.pieces:
+                block += 1
+            if block < end and block not in self.pieces:  # more is missing than one request takes
+                block = first + usual
+            yield first * BLOCK, min(block * BLOCK, self.id.size)
 
 
-def _grains(start: int, stop: int) -> range:
+def _blocks(start: int, stop: int) -> range:
     return range(start // BLOCK, -(-stop // BLOCK))
 
 
-def cut(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
-    """The bytes of a range from pieces that have all of it, in order; a view where one piece has it."""
+def join_range(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview:
+    """The bytes of a range from consecutive pieces that cover it; a view if a single piece does.
+
+    Counts them as read.
+    """
     views = []
     for piece in pieces:
         assert piece.data is not None
         view = piece.data[max(start - piece.start, 0) : stop - piece.start]
-        piece.used += len(view)
+        piece.bytes_read += len(view)
         views.append(view)
     return views[0] if len(views) == 1 else b"".join(views)
 
 
-async def all_done(pieces: list[Piece]) -> None:
-    """Wait for the end of some fetches; raises what the first of them to have failed, in order, failed with."""
+async def wait_done(pieces: list[Piece]) -> None:
+    """Wait until all fetches have ended; raise the error of the first piece that failed, as an S3Error."""
     for piece in pieces:
-        if not piece.done.is_set():  # a wait for what is done gives way to others all the same
+        if not piece.done.is_set():  # waiting for an event that is set would still yield to other tasks
             await piece.done.wait()
         if piece.error is not None:
             raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error

@@ -1,56 +1,62 @@
-"""How many bytes to ask for at once, told from whence and how fast they came lately, and what is free. Pure.
+"""How many bytes one request asks for, adapted to the throughput of recent requests and to free connections. Pure.
 
 A request costs a few milliseconds of the processor and a round trip, whatever its size. Over a slow link an object
-comes sooner in several small ones side by side; over a fast one, or where others use the connections, that only costs.
-What the cache on disk has costs none, so as long as it has everything large parts are best.
+arrives sooner in several small parallel requests; over a fast link, or while other reads use the connections, these
+only cost more. A read from the disk cache has no such cost, so large ones are best while the cache has everything.
 """
 
 from __future__ import annotations
 
-LEAST = 2 * 1024 * 1024
-USUAL = 4 * 1024 * 1024
-MOST = 16 * 1024 * 1024
-SECONDS = 0.15
-"""What a request should take, its first byte included."""
+MIN_REQUEST_SIZE = 2 * 1024 * 1024
+DEFAULT_REQUEST_SIZE = 4 * 1024 * 1024
+MAX_REQUEST_SIZE = 16 * 1024 * 1024
 
-TELLING = 1024 * 1024
-"""Bytes below which an answer says more of the wait for its first byte than of the link."""
+TARGET_SECONDS = 0.15
+"""What a request should take, with its time to first byte."""
 
-HITS = 3
-"""Parts one after the other that the cache on disk has before the next ones are expected to be there."""
+MIN_SAMPLE = 1024 * 1024
+"""Bytes of a response from which it counts: the time of a smaller one is mostly its time to first byte."""
 
-_NEWEST = 0.25
-"""The weight of an answer beside all before it."""
+HITS_IN_A_ROW = 3
+"""Consecutive disk cache hits after which the next reads are expected to hit as well."""
+
+_WEIGHT = 0.25
+"""Weight of the newest response in the moving average."""
 
 
-class Pace:
-    """The answers of one mount."""
+class RequestSizer:
+    """The moving average of one mount.
+
+    ``Fetcher`` records: responses in its worker threads, disk cache hits in the trio thread. There is no lock: two
+    threads that record at once may lose one sample.
+    """
 
     def __init__(self) -> None:
-        self._rate = 0.0  # bytes a second, of one connection
-        self._hits = 0
+        self._rate = 0.0  # bytes a second of one connection; 0 before the first sample
+        self._hits = 0  # disk cache hits since the last response of S3
 
-    def from_disk(self) -> bool:
-        """Whether all that was read lately was in the cache on disk."""
-        return self._hits >= HITS
+    def reads_from_disk(self) -> bool:
+        """Whether recent reads all hit the disk cache."""
+        return self._hits >= HITS_IN_A_ROW
 
-    def stored(self, size: int) -> None:
-        """So many bytes were in the cache on disk."""
-        self._hits += size >= TELLING
+    def record_hit(self, size: int) -> None:
+        """Record that ``size`` bytes came from the disk cache."""
+        self._hits += size >= MIN_SAMPLE
 
-    def came(self, size: int, seconds: float) -> None:
-        """So many bytes came in one answer."""
-        if size >= TELLING:
+    def record_response(self, size: int, seconds: float) -> None:
+        """Record that a response of S3 brought ``size`` bytes."""
+        if size >= MIN_SAMPLE:
             self._hits = 0
             rate = size / max(seconds, 1e-6)
-            self._rate = rate if not self._rate else self._rate + (rate - self._rate) * _NEWEST
+            self._rate = rate if not self._rate else self._rate + (rate - self._rate) * _WEIGHT
 
-    def window(self, running: int, connections: int) -> int:
-        """Bytes of one part at most, while ``running`` of the connections are in use: a multiple of LEAST.
+    def request_size(self, running: int, connections: int) -> int:
+        """Bytes of one request at most, a multiple of MIN_REQUEST_SIZE, while ``running`` connections are in use.
 
-        Less than USUAL over a link that is known to be slow, and while a quarter of the connections is free.
+        Less than DEFAULT_REQUEST_SIZE only if the link is known to be slow and a quarter of the connections is free.
         """
-        if self.from_disk():
-            return MOST
-        window = min(int(self._rate * SECONDS) // USUAL * USUAL, MOST)
-        return window or (LEAST if self._rate and running < connections * 3 // 4 else USUAL)
+        if self.reads_from_disk():
+            return MAX_REQUEST_SIZE
+        size = min(int(self._rate * TARGET_SECONDS) // DEFAULT_REQUEST_SIZE * DEFAULT_REQUEST_SIZE, MAX_REQUEST_SIZE)
+        is_idle = running < connections * 3 // 4
+        return size or (MIN_REQUEST_SIZE if self._rate and is_idle else DEFAULT_REQUEST_SIZE)

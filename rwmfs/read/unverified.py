@@ -1,49 +1,49 @@
-"""Where bytes of an object went before they were proven, and of which places a verdict tells something. Pure.
+"""Which inodes may hold unverified bytes of an object in the kernel's page cache. Pure.
 
-The kernel keeps what it was given, under the number of a place. A verdict is about the bytes that were hashed for it.
-What had left the memory by then may have been others, when a server does not always give the same.
+The kernel keeps the bytes it was given under the number of an inode. A verdict covers only the bytes that were hashed
+for it: pieces that were evicted earlier may have had other content, if a server does not always return the same.
 """
 
 from __future__ import annotations
 
 
 class UnverifiedReads:
-    """Of one object version. True while there are places that may have something unproven."""
+    """Inodes that were given bytes of one object version before a verdict. False if there are none."""
 
-    __slots__ = ("_doubtful", "_gone", "_places")
+    __slots__ = ("_doubtful", "_evicted", "_inodes")
 
     def __init__(self) -> None:
-        self._places: set[int] = set()
-        self._doubtful: set[int] = set()  # of those, the ones that no verdict is about
-        self._gone = False  # something that was handed out, since the last verdict
+        self._inodes: set[int] = set()
+        self._doubtful: set[int] = set()  # those of _inodes that no verdict will cover
+        self._evicted = False  # a piece that was read has been evicted since the last verdict
 
     def __bool__(self) -> bool:
-        return bool(self._places)
+        return bool(self._inodes)
 
-    def add(self, place: int) -> None:
-        """Bytes are handed out there."""
-        self._places.add(place)
+    def add(self, inode: int) -> None:
+        """Record that unverified bytes are returned to an inode."""
+        self._inodes.add(inode)
 
-    def leave(self, *, hashed: bool) -> None:
-        """Bytes that were handed out leave the memory; ``hashed`` says that the proof has them."""
-        self._gone = True
-        if not hashed:
-            self._doubtful |= self._places
+    def record_eviction(self, *, is_hashed: bool) -> None:
+        """Record that a piece that was read is evicted; ``is_hashed`` if it is in the present hash."""
+        self._evicted = True
+        if not is_hashed:
+            self._doubtful |= self._inodes
 
-    def prove_anew(self) -> None:
-        """Another proof begins, with bytes that may come again."""
-        if self._gone:
-            self._doubtful |= self._places
+    def restart(self) -> None:
+        """Record that a new hash starts, of pieces that may be fetched again."""
+        if self._evicted:
+            self._doubtful |= self._inodes
 
-    def proven(self) -> set[int]:
-        """The content is right: the places that have nothing any more that is not proven."""
-        proven = self._places - self._doubtful
-        self._places -= proven
-        self._gone = False
-        return proven
+    def take_verified(self) -> set[int]:
+        """After a match: remove and return the inodes that hold verified bytes only."""
+        verified = self._inodes - self._doubtful
+        self._inodes -= verified
+        self._evicted = False
+        return verified
 
     def clear(self) -> None:
-        """The content is wrong, and whoever has something of it gets nothing more."""
-        self._places.clear()
+        """After a mismatch: forget all inodes, because every open handle gets errors from now on."""
+        self._inodes.clear()
         self._doubtful.clear()
-        self._gone = False
+        self._evicted = False

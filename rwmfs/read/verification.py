@@ -1,14 +1,16 @@
-"""Sees to it that nothing wrong is handed out, as far as names tell what is right.
+"""Verifies content against the hash in the object's name before it is returned, as far as possible.
 
-Objects whose name is the hash of their content are hashed as their pieces come in, in order. Of an object that is
-fetched whole nothing is handed out before that is done; of another one that is read from end to end the last bytes wait
-for it, and those before them for the hashing of what precedes them: nothing leaves the memory before it is in the
-proof. What turns out to be wrong is thrown away, in memory and on disk.
+Objects whose name is a hash of their content are hashed piece by piece, in order:
 
-If something of it was handed out before, every handle that is open then gets nothing but errors: the kernel asks again,
-in small parts, for what failed, and would get bytes that nothing proves. And whoever opens the file next tells the
-kernel not to keep what it has of it (``OpenObject.keep``); so it is with all bytes that were handed out unproven, also
-when no verdict ever came.
+- Of a *whole* object (``BufferedObject.whole``) no byte is returned before the verdict.
+- Of another object that is read from start to end, a read waits until all bytes before it are hashed, so that no piece
+  is evicted before it is in the hash; the last read waits for the verdict.
+- Other reads cannot be verified.
+
+After a mismatch the object's pieces are dropped from memory and disk. If bytes of it had been returned, every open
+handle gets errors from then on: the kernel repeats a failed read in smaller parts, and would get unverified bytes.
+The next open tells the kernel to drop its cached pages (``OpenObject.keep_cache``). So does the next open after any
+unverified bytes, if no verdict has covered them by then.
 """
 
 from __future__ import annotations
@@ -27,106 +29,114 @@ from rwmfs.read.pieces import BufferedObject, Piece
 
 log = logging.getLogger(__name__)
 
-HASHING = 2
-"""Threads that hash at a time."""
+HASH_THREADS = 2
 
 
 class WrongContent(BadResponse):
-    """The bytes are not those that the object's name is the hash of."""
+    """The content does not match the hash in the object's name."""
 
 
-class Verification:
-    """The proofs of one mount. ``nursery`` holds those under way."""
+class Verifier:
+    """Runs the hashes of one mount.
+
+    All methods run in the trio thread; only ``ContentHash.update`` runs in worker threads. The scheduler calls
+    :meth:`verify` after each fetch; reads call :meth:`wait_verified`. ``nursery`` runs what they start.
+    """
 
     def __init__(self, buffer: Buffer, fetcher: Fetcher, nursery: trio.Nursery) -> None:
         self._buffer = buffer
         self._fetcher = fetcher
         self._nursery = nursery
-        self._hashing = trio.CapacityLimiter(HASHING)
-        self._unproven: set[int] = set()  # places where the kernel may keep bytes that nothing has proven
+        self._hash_limiter = trio.CapacityLimiter(HASH_THREADS)
+        self._unverified_inodes: set[int] = set()  # whose pages in the kernel may be unverified
 
-    def may_keep(self, place: int) -> bool:
-        """Whether the kernel may keep what it has there, now that the file is opened again. If not, it lets go."""
-        keep = place not in self._unproven
-        self._unproven.discard(place)
+    def may_keep_cache(self, inode: int) -> bool:
+        """Whether the kernel may keep its cached pages of an inode that is opened. If not, it drops them now."""
+        keep = inode not in self._unverified_inodes
+        self._unverified_inodes.discard(inode)
         return keep
 
-    def expose(self, file: OpenObject) -> None:
-        """Take down where bytes go that are handed out without a proof."""
-        proof = file.held.proof
-        if proof.possible and proof.verdict is None:
-            file.held.exposure.add(file.place)
-            self._unproven.add(file.place)
+    def record_return(self, file: OpenObject) -> None:
+        """Record that bytes are returned, unless they are verified or cannot be."""
+        content_hash = file.object.content_hash
+        if content_hash.is_possible and content_hash.verdict is None:
+            file.object.unverified_reads.add(file.inode)
+            self._unverified_inodes.add(file.inode)
 
-    async def proven(self, file: OpenObject, start: int, stop: int) -> bool:
-        """Wait for the proof where a read of the bytes ``start`` to ``stop`` depends on it; raises WrongContent.
+    async def wait_verified(self, file: OpenObject, start: int, stop: int) -> bool:
+        """Wait until the bytes from ``start`` to ``stop`` may be returned; raises WrongContent.
 
-        False when nothing may be handed out without it, and something that it needs is gone.
+        False if they need a verdict and a piece for it has been evicted: the caller has to fetch again.
         """
-        held, proof, size = file.held, file.held.proof, file.held.id.size
-        while proof.running and proof.position < start:
-            await proof.moved.park()
-        if proof.open and (held.whole or stop == size) and not any(held.missing(proof.position, size)):
-            rest = list(held.covering(proof.position, size))
-            with self._buffer.using(rest):
+        buffered, content_hash, size = file.object, file.object.content_hash, file.object.id.size
+        while content_hash.running and content_hash.position < start:
+            await content_hash.progressed.park()
+        needs_verdict = content_hash.is_pending and (buffered.whole or stop == size)
+        if needs_verdict and not any(buffered.missing(content_hash.position, size)):
+            rest = list(buffered.covering(content_hash.position, size))
+            with self._buffer.pinned(rest):
                 for piece in rest:
                     await piece.done.wait()
                 if all(piece.error is None for piece in rest):
-                    # All that it needs is here and stays, or else it is given up: in any case it will be settled.
-                    self._nursery.start_soon(self.prove, held, proof)
-                    await proof.settled.wait()
-        if proof.verdict is False or file.spoiled:
-            raise WrongContent(f"the content of {held.id.key} is not what its name says")
-        return not held.whole or not proof.possible or proof.verdict is True
+                    # All pieces for the verdict are pinned, or the hash is abandoned: either way it gets settled.
+                    self._nursery.start_soon(self.verify, buffered, content_hash)
+                    await content_hash.settled.wait()
+        if content_hash.verdict is False or file.is_tainted:
+            raise WrongContent(f"the content of {buffered.id.key} is not what its name says")
+        return not buffered.whole or not content_hash.is_possible or content_hash.verdict is True
 
-    async def prove(self, held: BufferedObject, proof: ContentHash) -> None:
-        """Take the proof as far as it goes now, unless somebody is at it."""
-        if proof.running:
+    async def verify(self, buffered: BufferedObject, content_hash: ContentHash) -> None:
+        """Hash all pieces that are next in order; does nothing while another task does so."""
+        if content_hash.running:
             return
-        proof.running = True
+        content_hash.running = True
         try:
-            while proof.open and not proof.complete and (piece := held.at(proof.position)) is not None:
-                await self._go_on(held, proof, piece)
-                proof.moved.unpark_all()
+            while (
+                content_hash.is_pending
+                and not content_hash.is_complete
+                and (piece := buffered.piece_at(content_hash.position)) is not None
+            ):
+                await self._add(buffered, content_hash, piece)
+                content_hash.progressed.unpark_all()
         finally:
-            proof.running = False
-        if proof.open and proof.complete:
-            proof.settle()
-            if proof.verdict is False:
-                await self._throw_away(held)
+            content_hash.running = False
+        if content_hash.is_pending and content_hash.is_complete:
+            content_hash.settle()
+            if content_hash.verdict is False:
+                await self._discard(buffered)
             else:
-                self._unproven -= held.exposure.proven()
-                for part in {part for part in held.pieces.values() if not part.kept}:
-                    self._nursery.start_soon(partial(self._fetcher.keeper.keep, part, proven=True))
+                self._unverified_inodes -= buffered.unverified_reads.take_verified()
+                for part in {part for part in buffered.pieces.values() if not part.stored}:
+                    self._nursery.start_soon(partial(self._fetcher.store.save, part, verified=True))
 
-    async def _go_on(self, held: BufferedObject, proof: ContentHash, piece: Piece) -> None:
-        """Take a piece into the proof; if it is the first one that nobody vouches for, go back to the start.
+    async def _add(self, buffered: BufferedObject, content_hash: ContentHash, piece: Piece) -> None:
+        """Add a piece to the hash; at the first piece that was not verified before, go back to the start instead.
 
-        Only of an object that is whole is the start still there then.
+        Pieces are skipped only of a whole object: of others the start may be evicted by the time it has to be hashed.
         """
         assert piece.data is not None
-        if held.whole and piece.proven and not proof.hashing:
-            proof.vouch(piece.stop - proof.position)
-        elif not proof.hashing and proof.position:
-            proof.hash_all()
+        if buffered.whole and piece.verified and not content_hash.is_hashing:
+            content_hash.skip(piece.stop - content_hash.position)
+        elif not content_hash.is_hashing and content_hash.position:
+            content_hash.restart_hashing()
         else:
-            with self._buffer.using([piece]):
-                data = piece.data[proof.position - piece.start :]
-                await trio.to_thread.run_sync(proof.add, data, limiter=self._hashing)
+            with self._buffer.pinned([piece]):
+                data = piece.data[content_hash.position - piece.start :]
+                await trio.to_thread.run_sync(content_hash.update, data, limiter=self._hash_limiter)
 
-    async def _throw_away(self, held: BufferedObject) -> None:
-        """Let go of wrong content, wherever it is."""
-        key, version_id, *_ = held.id
-        tell(held, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
-        held.reject()
-        for piece in set(held.pieces.values()):
+    async def _discard(self, buffered: BufferedObject) -> None:
+        """Drop wrong content from memory and disk."""
+        key, version_id, *_ = buffered.id
+        log_once(buffered, f"wrong content: {key} (version {version_id}) is not what its name says it must be")
+        buffered.reject()
+        for piece in set(buffered.pieces.values()):
             if piece.done.is_set():
                 self._buffer.drop(piece)
-        await self._fetcher.keeper.disown(held.id)
+        await self._fetcher.store.drop(buffered.id)
 
 
-def tell(held: BufferedObject, message: str) -> None:
-    """Log an error, unless it was the last one of the object while it is open."""
-    if message != held.told:
-        held.told = message
+def log_once(buffered: BufferedObject, message: str) -> None:
+    """Log an error, unless it repeats the last one of the object."""
+    if message != buffered.last_logged:
+        buffered.last_logged = message
         log.error("%s", message)

@@ -30,13 +30,13 @@ from rwm.index import Index
 from rwm.model import Entry, StateInfo
 from rwm.names import hidden_keys
 from rwm.restic.content import expected_sha256
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
 from rwmfs.cache.store import DiskCache
 from rwmfs.fuse.operations import Operations
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.reader import Reader
-from rwmfs.read.request_size import LEAST as WINDOW
+from rwmfs.read.request_size import MIN_REQUEST_SIZE as PART
 from rwmfs.tree.all_states import AllStates
 from rwmfs.tree.contents import Contents, SingleState
 from rwmfs.tree.inodes import InodeTree
@@ -46,8 +46,8 @@ from tests.unit.states import BUCKET, state
 
 MIB = 1 << 20
 DATA = random.Random(3).randbytes(10 * MIB)
-SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW + 777]
-EDGES = [0, BLOCK, 4 * BLOCK, WINDOW, 2 * WINDOW]
+SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, PART - 1, PART, PART + 1, 2 * PART + 777]
+EDGES = [0, BLOCK, 4 * BLOCK, PART, 2 * PART]
 Files = dict[str, bytes]
 
 
@@ -224,8 +224,8 @@ def test_a_mount_is_its_state(
     """It is mounted twice upon the same disk cache, which may be damaged in between."""
     contents = made(drawn)
     files = shown_files(contents)
-    # Only what is fetched whole is proven before a byte of it is handed out.
-    whole = min(WINDOW, options.memory // 4)
+    # Only objects that are fetched whole are verified before a byte of them is returned.
+    whole = min(PART, options.memory // 4)
     bucket = Bucket(contents, faults, lambda key: expected_sha256(key) is not None and len(contents[key]) <= whole)
 
     async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
@@ -240,8 +240,8 @@ def test_a_mount_is_its_state(
                 assert await client.walk() == walked(files)
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rwmfs.read.fetcher._pauses", lambda: repeat(0.0))
-        patch.setattr("rwmfs.read.reader.ECHO", float("inf"))
+        patch.setattr("rwmfs.read.fetcher._backoff", lambda: repeat(0.0))
+        patch.setattr("rwmfs.read.reader.FAIL_FAST_SECONDS", float("inf"))
         with Index.open(Path(name) / "index") as index:
             recorded(index, contents)
         trio.run(run, Path(name), patch, before)

@@ -1,4 +1,4 @@
-"""Objects for the disk cache, each with content of its own that anybody can tell from its identity."""
+"""Objects for the disk cache, each with content derived from its id."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 from functools import cache
 from pathlib import Path
 
-from rwmfs.cache.block_file import BLOCK, identify
+from rwmfs.cache.block_file import layout_of
+from rwmfs.cache.interface import BLOCK
 from rwmfs.cache.store import DiskCache
 from rwmfs.object_id import ObjectId
 
@@ -16,7 +17,7 @@ BUCKET = "bucket1"
 
 
 def version(number: int, size: int = BLOCK) -> ObjectId:
-    """An object version; its name and its content are those of its number and size."""
+    """An object version; number and size determine its key and its content."""
     return ObjectId(f"data/{number:02x}/{number}", f"v{number}", size, f"etag{number}")
 
 
@@ -27,7 +28,7 @@ def content(object: ObjectId) -> bytes:
 
 
 def disk_cache(directory: Path, limit: int = 64 * MIB) -> DiskCache:
-    """A disk cache as a mount of BUCKET has it."""
+    """A disk cache for BUCKET."""
     return DiskCache(directory, limit, SERVER, BUCKET)
 
 
@@ -37,7 +38,7 @@ def put(cache: DiskCache, object: ObjectId, start: int = 0, stop: int | None = N
 
 
 def holds(cache: DiskCache, object: ObjectId, start: int = 0, stop: int | None = None) -> bool:
-    """Whether the range is there; if it is, it is right."""
+    """Whether the range is stored; asserts that its bytes are right."""
     stop = object.size if stop is None else stop
     found = cache.read(object, start, stop)
     assert found is None or found.data == content(object)[start:stop]
@@ -45,11 +46,11 @@ def holds(cache: DiskCache, object: ObjectId, start: int = 0, stop: int | None =
 
 
 def file_of(directory: Path, object: ObjectId) -> Path:
-    """Where the object's file is, if it has one."""
-    name = identify(SERVER, BUCKET, object).name
+    """The path of the object's file, which may not exist."""
+    name = layout_of(SERVER, BUCKET, object).name
     return directory / "blocks" / name[:2] / name
 
 
 def used(directory: Path) -> int:
-    """Bytes that all files of the cache take of the disk."""
+    """Bytes allocated on disk for all block files."""
     return sum(path.stat().st_blocks * 512 for path in (directory / "blocks").glob("??/*"))

@@ -10,9 +10,8 @@ from contextlib import asynccontextmanager
 import trio
 import trio.testing
 
-from rwmfs.cache.block_file import BLOCK, StoredRange
+from rwmfs.cache import BLOCK, BlockStore, StoredRange
 from rwmfs.object_id import ObjectId
-from rwmfs.read.async_store import Store
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.open_object import OpenObject
@@ -66,7 +65,7 @@ async def reading(
     limit: int = 256 * MIB,
     connections: int = 16,
     seconds: float = 60,
-    disk: Store | None = None,
+    disk: BlockStore | None = None,
     state: FakeTree | None = None,
 ) -> AsyncIterator[Opener]:
     """A reader of the bucket with ``limit`` bytes of memory; it ends when nothing is under way any more."""
@@ -141,20 +140,20 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.kept: dict[tuple[ObjectId, int], bytes] = {}
-        self.proven: set[tuple[ObjectId, int]] = set()
+        self.verified: set[tuple[ObjectId, int]] = set()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
+    def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
         """The range, if it was written in one piece."""
-        data = self.kept.get((identity, start))
+        data = self.kept.get((object_id, start))
         if data is None or len(data) != stop - start:
             return None
-        return StoredRange(memoryview(data), (identity, start) in self.proven)
+        return StoredRange(memoryview(data), (object_id, start) in self.verified)
 
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+    def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         """Keep a copy."""
-        self.kept[(identity, start)] = bytes(data)
-        (self.proven.add if proven else self.proven.discard)((identity, start))
+        self.kept[(object_id, start)] = bytes(data)
+        (self.verified.add if verified else self.verified.discard)((object_id, start))
 
-    def drop(self, identity: ObjectId) -> None:
+    def drop(self, object_id: ObjectId) -> None:
         """Remove all of an object."""
-        self.kept = {place: data for place, data in self.kept.items() if place[0] != identity}
+        self.kept = {place: data for place, data in self.kept.items() if place[0] != object_id}

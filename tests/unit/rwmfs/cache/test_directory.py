@@ -1,4 +1,4 @@
-"""The directory of the disk cache: private, bounded, and nobody else's files are touched."""
+"""The directory of the disk cache: private, and other files are left alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import ConfigError
-from rwmfs.cache import directory as cachedir
+from rwmfs.cache import directory as cache_directory
 from rwmfs.cache.directory import CacheFile
 
 NAME = "ab" + "0" * 62
@@ -19,87 +19,87 @@ NAME = "ab" + "0" * 62
 
 @pytest.fixture
 def blocks(tmp_path: Path) -> Path:
-    """A directory for one file, which is not there yet."""
-    blocks = cachedir.prepare(tmp_path / "cache")
-    cachedir.make_shard(blocks, NAME)
+    """The blocks of a new cache, with the shard for NAME and no file."""
+    blocks = cache_directory.prepare(tmp_path / "cache")
+    cache_directory.make_shard(blocks, NAME)
     return blocks
 
 
 def names(blocks: Path) -> list[str]:
-    return sorted(file.name for file in cachedir.scan(blocks))
+    return sorted(file.name for file in cache_directory.scan(blocks))
 
 
 def open_file(blocks: Path, flags: int = os.O_RDWR | os.O_CREAT) -> os.stat_result:
-    with cachedir.opened(blocks, NAME, flags) as (_, found):
+    with cache_directory.open_file(blocks, NAME, flags) as (_, found):
         return found
 
 
 # --- the directory -------------------------------------------------------------------------------------
 
 
-def test_it_is_private_with_all_that_is_in_it(tmp_path: Path) -> None:
-    blocks = cachedir.prepare(tmp_path / "a" / "cache")
-    cachedir.make_shard(blocks, NAME)
+def test_directories_and_files_are_private(tmp_path: Path) -> None:
+    blocks = cache_directory.prepare(tmp_path / "a" / "cache")
+    cache_directory.make_shard(blocks, NAME)
     assert open_file(blocks).st_mode & 0o7777 == 0o600
     for path in (blocks / "ab", blocks, blocks.parent, blocks.parent.parent):
         assert path.stat().st_mode & 0o7777 == 0o700
-    assert cachedir.prepare(tmp_path / "a" / "cache") == cachedir.find(tmp_path / "a" / "cache") == blocks
+    assert cache_directory.prepare(tmp_path / "a" / "cache") == cache_directory.find(tmp_path / "a" / "cache") == blocks
 
 
-def test_backup_programs_are_told_to_leave_it_out(blocks: Path) -> None:
+def test_a_cachedir_tag_excludes_it_from_backups(blocks: Path) -> None:
     tag = (blocks / "CACHEDIR.TAG").read_bytes()
     assert tag.startswith(b"Signature: 8a477f597d28d172789f06886806bc55")
-    cachedir.prepare(blocks.parent)
+    cache_directory.prepare(blocks.parent)
     assert (blocks / "CACHEDIR.TAG").read_bytes() == tag
 
 
-def test_looking_for_it_makes_nothing(tmp_path: Path) -> None:
-    assert cachedir.find(tmp_path / "cache") is None
+def test_find_creates_nothing(tmp_path: Path) -> None:
+    assert cache_directory.find(tmp_path / "cache") is None
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="file: Not a directory"):
-        cachedir.find(tmp_path / "file")
+        cache_directory.find(tmp_path / "file")
 
 
 @pytest.mark.parametrize("which", ["cache", "cache/blocks"])
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o1777])
-def test_a_directory_that_others_may_write_to_is_refused(blocks: Path, which: str, mode: int) -> None:
+def test_a_directory_writable_by_others_is_refused(blocks: Path, which: str, mode: int) -> None:
     path = blocks.parent.parent / which
     path.chmod(mode)
-    for look in (cachedir.prepare, cachedir.find):
+    for look in (cache_directory.prepare, cache_directory.find):
         with pytest.raises(ConfigError, match=rf"{which} can be written to by others \(mode {mode:04o}\)") as error:
             look(blocks.parent)
         assert "--cache-dir" in error.value.hint
 
 
 @pytest.mark.parametrize("which", ["cache", "cache/blocks"])
-def test_a_symbolic_link_in_its_place_is_refused(tmp_path: Path, blocks: Path, which: str) -> None:
+def test_a_symbolic_link_is_refused(tmp_path: Path, blocks: Path, which: str) -> None:
     (tmp_path / which).rename(tmp_path / "moved")
     (tmp_path / which).symlink_to(tmp_path / "moved")
-    for look in (cachedir.prepare, cachedir.find):
+    for look in (cache_directory.prepare, cache_directory.find):
         with pytest.raises(ConfigError, match=f"{which} .*symbolic link"):
             look(tmp_path / "cache")
 
 
 @pytest.mark.parametrize("which", ["cache", "cache/blocks"])
-def test_somebody_elses_directory_is_refused(tmp_path: Path, blocks: Path, which: str) -> None:
+def test_a_directory_of_another_user_is_refused(tmp_path: Path, blocks: Path, which: str) -> None:
     os.chown(tmp_path / which, 12345, -1)
-    for look in (cachedir.prepare, cachedir.find):
+    for look in (cache_directory.prepare, cache_directory.find):
         with pytest.raises(ConfigError, match=f"{which} .*belongs to another user"):
             look(tmp_path / "cache")
 
 
-def test_a_place_where_it_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=r"disk cache: .*file") as error:
-        cachedir.prepare(tmp_path / "file" / "cache")
+        cache_directory.prepare(tmp_path / "file" / "cache")
     assert "cache size of 0" in error.value.hint
 
 
 # --- files ---------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_made_only_when_asked_for(blocks: Path) -> None:
+def test_a_file_is_created_only_with_o_creat(blocks: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_file(blocks, os.O_RDONLY)
     assert stat.S_ISREG(open_file(blocks).st_mode)
@@ -108,7 +108,7 @@ def test_a_file_is_made_only_when_asked_for(blocks: Path) -> None:
 
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR | os.O_CREAT])
 @pytest.mark.parametrize("kind", ["link", "dangling link", "link to its directory", "directory", "fifo", "theirs"])
-def test_what_is_no_file_of_ours_is_neither_followed_nor_opened(blocks: Path, kind: str, flags: int) -> None:
+def test_other_files_and_links_are_not_opened(blocks: Path, kind: str, flags: int) -> None:
     elsewhere, path = blocks.parent.parent / "elsewhere", blocks / "ab" / NAME
     if kind == "link":
         elsewhere.write_text("theirs")
@@ -132,7 +132,7 @@ def test_what_is_no_file_of_ours_is_neither_followed_nor_opened(blocks: Path, ki
     assert not elsewhere.is_file() or elsewhere.read_text() == "theirs"
 
 
-def test_no_descriptor_is_left_behind(blocks: Path) -> None:
+def test_all_descriptors_are_closed(blocks: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not walked
     open_file(blocks)
     names(blocks)
@@ -144,10 +144,10 @@ def test_no_descriptor_is_left_behind(blocks: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
 
 
-# --- what is there, and what has to leave --------------------------------------------------------------
+# --- scan, eviction, removal --------------------------------------------------------------
 
 
-def test_only_files_of_the_cache_count(tmp_path: Path, blocks: Path) -> None:
+def test_scan_finds_only_block_files(tmp_path: Path, blocks: Path) -> None:
     open_file(blocks)
     others = tmp_path / "others"
     others.mkdir()
@@ -173,27 +173,27 @@ def test_only_files_of_the_cache_count(tmp_path: Path, blocks: Path) -> None:
     assert names(blocks) == [NAME]
 
 
-def test_a_file_counts_with_what_it_takes_of_the_disk_and_when_it_was_used(blocks: Path) -> None:
+def test_scan_reports_allocated_size_and_last_use(blocks: Path) -> None:
     open_file(blocks)
     path = blocks / "ab" / NAME
     os.truncate(path, 10**9)
     with path.open("r+b") as file:
         file.write(b"x")
     os.utime(path, ns=(5, 7))
-    assert [*cachedir.scan(blocks)] == [CacheFile(7, path.stat().st_blocks * 512, NAME)]
+    assert [*cache_directory.scan(blocks)] == [CacheFile(7, path.stat().st_blocks * 512, NAME)]
     assert 0 < path.stat().st_blocks * 512 < 10**6
 
 
-def test_removing_takes_a_file_and_never_what_a_link_leads_to(tmp_path: Path, blocks: Path) -> None:
+def test_remove_does_not_follow_links(tmp_path: Path, blocks: Path) -> None:
     open_file(blocks)
-    assert cachedir.remove(blocks, NAME)
-    assert not cachedir.remove(blocks, NAME)
-    assert not cachedir.remove(blocks, f"cd{NAME[2:]}")
+    assert cache_directory.remove(blocks, NAME)
+    assert not cache_directory.remove(blocks, NAME)
+    assert not cache_directory.remove(blocks, f"cd{NAME[2:]}")
     (tmp_path / NAME).touch()
     (blocks / "ab").rmdir()
     (blocks / "ab").symlink_to(tmp_path)
     with pytest.raises(NotADirectoryError):
-        cachedir.remove(blocks, NAME)
+        cache_directory.remove(blocks, NAME)
     assert (tmp_path / NAME).exists()
 
 
@@ -201,11 +201,11 @@ FILES = st.lists(st.builds(CacheFile, st.integers(0, 9), st.integers(0, 100), st
 
 
 @given(FILES, st.integers(0, 500))
-def test_the_least_recently_used_leave_and_no_more_than_need_be(files: list[CacheFile], room: int) -> None:
-    leaving = cachedir.surplus(files, room)
-    staying = list(files)
-    for file in leaving:
-        staying.remove(file)
-    assert sum(file.size for file in staying) <= room
-    assert not leaving or sum(file.size for file in [*staying, leaving[-1]]) > room
-    assert all(left.used <= stayed.used for left in leaving for stayed in staying)
+def test_the_fewest_least_recently_used_files_are_evicted(files: list[CacheFile], limit: int) -> None:
+    evicted = cache_directory.files_to_evict(files, limit)
+    remaining = list(files)
+    for file in evicted:
+        remaining.remove(file)
+    assert sum(file.size for file in remaining) <= limit
+    assert not evicted or sum(file.size for file in [*remaining, evicted[-1]]) > limit
+    assert all(file.used_at <= other.used_at for file in evicted for other in remaining)

@@ -1,4 +1,4 @@
-"""Several mounts on one disk cache, and mounts that are killed."""
+"""Several processes on one disk cache, also when they are killed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from rwmfs.cache import directory as cachedir
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
+from rwmfs.cache import directory as cache_directory
 from tests.unit.blocks import MIB, disk_cache, file_of, holds, put, used, version
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -20,7 +20,7 @@ LARGEST = 5 * BLOCK + 4096
 
 
 def work(directory: Path, seed: int, turns: int) -> None:
-    """Read and write at random, and now and then do damage; a wrong byte ends the process with an error."""
+    """Read and write at random, sometimes damage a file; a wrong byte ends the process with an error."""
     cache, dice, hits = disk_cache(directory, LIMIT), random.Random(seed), 0
     for _ in range(turns):
         object = dice.choice(OBJECTS)
@@ -59,20 +59,20 @@ def fill(directory: Path, is_going: Event) -> None:
             cache.drop(object)
 
 
-def test_nobody_reads_a_wrong_byte_and_the_limit_holds(tmp_path: Path) -> None:
+def test_concurrent_processes_read_right_bytes_and_keep_the_limit(tmp_path: Path) -> None:
     processes = [SPAWN.Process(target=work, args=(tmp_path, seed, 400), daemon=True) for seed in range(PROCESSES)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * PROCESSES
-    # Each may have written a step since anybody looked, and another object while somebody looked.
+    # Each may have written a step since the last scan, and another object during a scan.
     assert used(tmp_path) <= LIMIT + PROCESSES * (LIMIT // 16 + LARGEST)
     put(disk_cache(tmp_path, LIMIT), OBJECTS[0])
     assert used(tmp_path) <= LIMIT
 
 
-def test_what_a_killed_process_leaves_is_right_or_not_there(tmp_path: Path) -> None:
+def test_a_killed_writer_leaves_right_bytes_or_misses(tmp_path: Path) -> None:
     dice = random.Random(1)
     for _ in range(5):
         is_going = SPAWN.Event()
@@ -89,7 +89,7 @@ def test_what_a_killed_process_leaves_is_right_or_not_there(tmp_path: Path) -> N
             assert holds(cache, object)
 
 
-def test_who_is_killed_while_making_room_keeps_nobody_from_it(tmp_path: Path) -> None:
+def test_a_process_killed_while_evicting_releases_the_lock(tmp_path: Path) -> None:
     is_going = SPAWN.Event()
     process = SPAWN.Process(target=hold, args=(tmp_path, is_going), daemon=True)
     process.start()
@@ -106,12 +106,12 @@ def test_who_is_killed_while_making_room_keeps_nobody_from_it(tmp_path: Path) ->
 
 
 def hold(directory: Path, is_going: Event) -> None:
-    """Make room without end."""
+    """Evict without end."""
 
-    def scan(blocks: Path) -> list[cachedir.CacheFile]:
+    def scan(blocks: Path) -> list[cache_directory.CacheFile]:
         is_going.set()
         time.sleep(3600)
         return []
 
-    cachedir.scan = scan  # type: ignore[assignment]
+    cache_directory.scan = scan  # type: ignore[assignment]
     put(disk_cache(directory, MIB), version(0))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
 from rwmfs.cli.main import cli
 from tests.unit.blocks import MIB, disk_cache, file_of, holds, put, used, version
 from tests.unit.terminal import Terminal

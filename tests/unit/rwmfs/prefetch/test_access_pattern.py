@@ -1,10 +1,10 @@
-"""Whether objects are read from end to end lately."""
+"""Whether the last objects were read whole."""
 
 from __future__ import annotations
 
 import pytest
 
-from rwmfs.prefetch.access_pattern import LOOKED_AT, WHOLE, AccessPattern
+from rwmfs.prefetch.access_pattern import HISTORY, WHOLE_FRACTION, AccessPattern
 
 
 @pytest.mark.parametrize(
@@ -18,15 +18,15 @@ from rwmfs.prefetch.access_pattern import LOOKED_AT, WHOLE, AccessPattern
         ([1, 0, 0, 1], False),
         ([0, 1, 1, 1], True),
         ([0, 0, 1, 1], False),
-        ([0] * 100 + [1] * (LOOKED_AT - 1), True),
+        ([0] * 100 + [1] * (HISTORY - 1), True),
         ([1] * 100 + [0, 0], False),
-        ([WHOLE, WHOLE], True),
-        ([WHOLE - 0.01, WHOLE - 0.01], False),
+        ([WHOLE_FRACTION, WHOLE_FRACTION], True),
+        ([WHOLE_FRACTION - 0.01, WHOLE_FRACTION - 0.01], False),
         ([3, 3], True),
     ],
 )
-def test_the_last_few_tell_what_to_expect(parts: list[float], whole: bool) -> None:
-    habit = AccessPattern()
+def test_the_last_few_objects_decide(parts: list[float], whole: bool) -> None:
+    pattern = AccessPattern()
     for part in parts:
-        habit.closed(1000, int(part * 1000))
-    assert habit.reads_whole is whole
+        pattern.record_close(1000, int(part * 1000))
+    assert pattern.reads_whole is whole

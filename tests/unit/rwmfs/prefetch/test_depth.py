@@ -1,35 +1,35 @@
-"""As many packs ahead as nobody has to wait for."""
+"""The prefetch depth follows hits and misses."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.prefetch.depth import FEW, MOST, PrefetchDepth
+from rwmfs.prefetch.depth import MAX_PACKS, MIN_PACKS, PrefetchDepth
 
 
-def test_more_when_a_pack_is_waited_for_and_less_when_none_is_on_its_way() -> None:
-    lead = PrefetchDepth()
-    assert lead.packs == FEW
-    lead.opened(is_here=False, others_are=False)
-    assert lead.packs == FEW + 1
-    lead.opened(is_here=True, others_are=False)
-    assert lead.packs == FEW + 1, "the others are still needed in time"
-    lead.opened(is_here=True, others_are=True)
-    assert lead.packs == FEW
+def test_a_miss_deepens_and_a_hit_with_all_others_buffered_flattens() -> None:
+    depth = PrefetchDepth()
+    assert depth.packs == MIN_PACKS
+    depth.adapt(is_hit=False, are_others_buffered=False)
+    assert depth.packs == MIN_PACKS + 1
+    depth.adapt(is_hit=True, are_others_buffered=False)
+    assert depth.packs == MIN_PACKS + 1, "the others are still in flight"
+    depth.adapt(is_hit=True, are_others_buffered=True)
+    assert depth.packs == MIN_PACKS
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans())))
-def test_it_stays_between_few_and_most(opens: list[tuple[bool, bool]]) -> None:
-    lead = PrefetchDepth()
-    for is_here, others_are in opens:
-        lead.opened(is_here=is_here, others_are=others_are)
-        assert FEW <= lead.packs <= MOST
+def test_the_depth_is_bounded(opens: list[tuple[bool, bool]]) -> None:
+    depth = PrefetchDepth()
+    for is_hit, others in opens:
+        depth.adapt(is_hit=is_hit, are_others_buffered=others)
+        assert MIN_PACKS <= depth.packs <= MAX_PACKS
 
 
-def test_it_comes_to_either_end() -> None:
-    lead = PrefetchDepth()
-    for is_here, end in ((False, MOST), (True, FEW)):
-        for _ in range(MOST):
-            lead.opened(is_here=is_here, others_are=is_here)
-        assert lead.packs == end
+def test_both_bounds_are_reached() -> None:
+    depth = PrefetchDepth()
+    for is_hit, end in ((False, MAX_PACKS), (True, MIN_PACKS)):
+        for _ in range(MAX_PACKS):
+            depth.adapt(is_hit=is_hit, are_others_buffered=is_hit)
+        assert depth.packs == end

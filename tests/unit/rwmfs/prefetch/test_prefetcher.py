@@ -1,4 +1,4 @@
-"""Packs that are fetched before they are opened: of the state that is read, in its order, and never much in vain."""
+"""Prefetches: of the present state, in its upload order, within the budget."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import trio
 from rwm.errors import IndexUnusable, StateNotFound
 from rwm.model import Entry, StateInfo, UploadOrder
 from rwmfs.object_id import ObjectId
-from rwmfs.prefetch.depth import FEW, MOST
-from rwmfs.prefetch.prefetcher import CURIOUS, SHARE, SHARE_OF_DISK, Prefetcher, is_pack
-from rwmfs.read.request_size import HITS, Pace
+from rwmfs.prefetch.depth import MAX_PACKS, MIN_PACKS
+from rwmfs.prefetch.prefetcher import BUDGET_DIVISOR, DISK_BUDGET_DIVISOR, OPENS_BEFORE_LOOKUP, Prefetcher, is_pack
+from rwmfs.read.request_size import HITS_IN_A_ROW, RequestSizer
 from tests.unit.fakes import FakeOrder
 from tests.unit.reading import MIB, settled
 
 SIZE = MIB
-PLENTY = 1000 * SHARE * SIZE
+PLENTY = 1000 * BUDGET_DIVISOR * SIZE
 
 
 def state(number: int) -> StateInfo:
@@ -31,7 +31,7 @@ def entries(count: int, state: int = 1) -> list[Entry]:
 
 
 class Order(FakeOrder):
-    """Knows whether it was closed; ``broken`` after so many questions."""
+    """Records whether it was closed; fails after ``answers`` look-ups."""
 
     def __init__(self, of: list[Entry], answers: int = 10**9) -> None:
         super().__init__(of)
@@ -50,115 +50,115 @@ class Order(FakeOrder):
 
 
 class Fixture:
-    """A Prefetcher, and what it asks for. ``orders`` is what was found, ``look_ups`` how often somebody looked.
+    """A Prefetcher and a PackFetcher that records its calls.
 
-    ``here`` says whether all that was asked for is here at once.
+    ``orders`` are the looked-up orders, ``look_ups`` counts the look-ups. ``buffered`` is what is_buffered() returns.
     """
 
     def __init__(self, nursery: trio.Nursery, make: Callable[[StateInfo], UploadOrder]) -> None:
         self.make = make
         self.orders: list[UploadOrder] = []
         self.look_ups = 0
-        self.expected: list[ObjectId] = []
-        self.taken_back: list[ObjectId] = []
-        self.worth_it = self.here = True
-        self.pace = Pace()
-        self.foresight = Prefetcher(nursery, self._order, self, self.pace.from_disk)
+        self.prefetched: list[ObjectId] = []
+        self.cancelled: list[ObjectId] = []
+        self.accepts = self.buffered = True
+        self.sizer = RequestSizer()
+        self.prefetcher = Prefetcher(nursery, self._order, self, self.sizer.reads_from_disk)
 
     def _order(self, info: StateInfo) -> UploadOrder:
         self.look_ups += 1
         self.orders.append(self.make(info))
         return self.orders[-1]
 
-    def expect(self, identity: ObjectId) -> bool:
-        self.expected.append(identity)
-        return self.worth_it
+    def prefetch(self, object_id: ObjectId) -> bool:
+        self.prefetched.append(object_id)
+        return self.accepts
 
-    def not_expected(self, identity: ObjectId) -> None:
-        self.taken_back.append(identity)
+    def cancel_prefetch(self, object_id: ObjectId) -> None:
+        self.cancelled.append(object_id)
 
-    def is_here(self, identity: ObjectId) -> bool:
-        return self.here
+    def is_buffered(self, object_id: ObjectId) -> bool:
+        return self.buffered
 
     async def open(self, opened: list[Entry], info: StateInfo) -> None:
         for entry in opened:
-            self.foresight.opened(entry, info)
+            self.prefetcher.record_open(entry, info)
             await settled()
 
     @property
     def keys(self) -> list[str]:
-        return [identity.key for identity in self.expected]
+        return [object_id.key for object_id in self.prefetched]
 
 
 @asynccontextmanager
-async def foreseeing(make: Callable[[StateInfo], UploadOrder]) -> AsyncIterator[Fixture]:
+async def prefetching(make: Callable[[StateInfo], UploadOrder]) -> AsyncIterator[Fixture]:
     async with trio.open_nursery() as nursery:
         yield Fixture(nursery, make)
 
 
-def test_the_next_packs_are_expected_once_an_order_shows() -> None:
+def test_the_next_packs_are_prefetched_once_opens_follow_the_order() -> None:
     packs = entries(40)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[:3], state(1))
-            assert fixture.expected == []
+            assert fixture.prefetched == []
             await fixture.open(packs[3:4], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 4 + FEW]]
+            assert fixture.keys == [entry.key for entry in packs[4 : 4 + MIN_PACKS]]
             await fixture.open(packs[4:20], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 20 + FEW]]
-            assert fixture.taken_back == []
+            assert fixture.keys == [entry.key for entry in packs[4 : 20 + MIN_PACKS]]
+            assert fixture.cancelled == []
             assert fixture.look_ups == 1
 
     trio.run(main)
 
 
-def test_the_slower_they_come_the_more_are_on_their_way() -> None:
+def test_misses_increase_the_depth() -> None:
     packs = entries(60)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.foresight.read(PLENTY)
-            fixture.here = False
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
+            fixture.buffered = False
             await fixture.open(packs[:30], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 30 + MOST]]
-            fixture.here = True
+            assert fixture.keys == [entry.key for entry in packs[4 : 30 + MAX_PACKS]]
+            fixture.buffered = True
             await fixture.open(packs[30:40], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 40 + FEW]]
+            assert fixture.keys == [entry.key for entry in packs[4 : 40 + MIN_PACKS]]
 
     trio.run(main)
 
 
-def test_a_pack_that_is_opened_again_says_nothing() -> None:
+def test_a_repeated_open_does_not_change_the_depth() -> None:
     packs = entries(60)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[:10], state(1))
-            fixture.here = False
+            fixture.buffered = False
             await fixture.open(packs[5:10], state(1))
-            assert fixture.keys == [entry.key for entry in packs[4 : 10 + FEW]]
+            assert fixture.keys == [entry.key for entry in packs[4 : 10 + MIN_PACKS]]
 
     trio.run(main)
 
 
-def test_a_pack_that_was_not_foretold_in_time_is_one_that_did_not_come() -> None:
+def test_a_predicted_pack_that_was_not_prefetched_is_a_miss() -> None:
     packs = entries(60)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
+        async with prefetching(lambda _: Order(packs)) as fixture:
             await fixture.open(packs[:20], state(1))
-            assert not fixture.keys, "so little was read"
-            fixture.foresight.read(PLENTY)
+            assert not fixture.keys, "the budget is too small"
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[20:21], state(1))
-            assert fixture.keys == [entry.key for entry in packs[21 : 21 + MOST]]
+            assert fixture.keys == [entry.key for entry in packs[21 : 21 + MAX_PACKS]]
 
     trio.run(main)
 
 
-def test_what_was_opened_while_the_order_was_looked_up_counts() -> None:
+def test_opens_during_the_lookup_count() -> None:
     packs, go = entries(40), threading.Event()
 
     def make(_: StateInfo) -> UploadOrder:
@@ -166,22 +166,22 @@ def test_what_was_opened_while_the_order_was_looked_up_counts() -> None:
         return Order(packs)
 
     async def main() -> None:
-        async with foreseeing(make) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(make) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[:10], state(1))
-            assert fixture.expected == []
+            assert fixture.prefetched == []
             go.set()
-            while not fixture.expected:
+            while not fixture.prefetched:
                 await settled()
-            assert fixture.keys == [entry.key for entry in packs[10 : 10 + MOST]]
+            assert fixture.keys == [entry.key for entry in packs[10 : 10 + MAX_PACKS]]
 
     trio.run(main)
 
 
-def test_nothing_is_looked_up_for_a_few_opens_or_for_what_is_no_pack() -> None:
+def test_no_lookup_for_a_few_opens_or_for_other_files() -> None:
     async def main() -> None:
-        async with foreseeing(lambda _: Order([])) as fixture:
-            await fixture.open(entries(CURIOUS - 1), state(1))
+        async with prefetching(lambda _: Order([])) as fixture:
+            await fixture.open(entries(OPENS_BEFORE_LOOKUP - 1), state(1))
             await fixture.open([Entry(f"index/{n:064}", "v", 1, "e", n) for n in range(10)], state(1))
             assert fixture.look_ups == 0
 
@@ -189,73 +189,73 @@ def test_nothing_is_looked_up_for_a_few_opens_or_for_what_is_no_pack() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1])
-def test_a_state_with_hardly_a_pack_foretells_nothing(count: int) -> None:
+def test_a_state_with_hardly_a_pack_prefetches_nothing(count: int) -> None:
     async def main() -> None:
-        async with foreseeing(lambda _: Order(entries(count))) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(entries(count))) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(entries(20), state(1))
-            assert fixture.expected == []
+            assert fixture.prefetched == []
 
     trio.run(main)
 
 
-def test_the_end_of_the_order_is_the_end_of_what_is_foretold() -> None:
+def test_prefetches_end_with_the_order() -> None:
     packs = entries(10)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs, state(1))
             assert fixture.keys == [entry.key for entry in packs[4:]]
 
     trio.run(main)
 
 
-def test_never_more_than_a_share_of_what_was_read_is_under_way_or_was_in_vain() -> None:
+def test_unopened_prefetches_stay_within_the_budget() -> None:
     packs = entries(2000)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
+        async with prefetching(lambda _: Order(packs)) as fixture:
             read, opened = 0, set[str]()
-            for first in range(0, 2000, 50):  # four in order, then elsewhere: what was foretold was wrong
+            for first in range(0, 2000, 50):  # four in order, then elsewhere: what was predicted was wrong
                 for entry in packs[first : first + 6]:
                     await fixture.open([entry], state(1))
                     read += SIZE
-                    fixture.foresight.read(SIZE)
+                    fixture.prefetcher.record_read(SIZE)
                     opened.add(entry.key)
-                    vain = sum(identity.size for identity in fixture.expected if identity.key not in opened)
-                    assert vain <= read / SHARE
-            assert fixture.expected
+                    vain = sum(object_id.size for object_id in fixture.prefetched if object_id.key not in opened)
+                    assert vain <= read / BUDGET_DIVISOR
+            assert fixture.prefetched
 
     trio.run(main)
 
 
-def test_while_all_comes_from_disk_more_is_fetched_before() -> None:
+def test_the_budget_is_larger_while_all_reads_hit_the_disk_cache() -> None:
     packs = entries(60)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.foresight.read(2 * SHARE_OF_DISK * SIZE)
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.prefetcher.record_read(2 * DISK_BUDGET_DIVISOR * SIZE)
             await fixture.open(packs[:8], state(1))
             assert not fixture.keys
-            for _ in range(HITS):
-                fixture.pace.stored(SIZE)
+            for _ in range(HITS_IN_A_ROW):
+                fixture.sizer.record_hit(SIZE)
             await fixture.open(packs[8:9], state(1))
             assert fixture.keys == [pack.key for pack in packs[9:11]]
-            fixture.pace.came(SIZE, 0.01)
+            fixture.sizer.record_response(SIZE, 0.01)
             await fixture.open(packs[9:12], state(1))
             assert len(fixture.keys) == 2
 
     trio.run(main)
 
 
-def test_what_is_not_worth_it_is_not_asked_for_again() -> None:
+def test_a_refused_prefetch_is_not_repeated() -> None:
     packs = entries(40)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs)) as fixture:
-            fixture.worth_it = False
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(packs)) as fixture:
+            fixture.accepts = False
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[:8], state(1))
             assert len(fixture.keys) == len(set(fixture.keys))
 
@@ -265,23 +265,23 @@ def test_what_is_not_worth_it_is_not_asked_for_again() -> None:
 # --- several states ------------------------------------------------------------------------------------------
 
 
-def test_another_state_ends_what_was_foretold_of_the_one_before() -> None:
+def test_another_state_cancels_the_prefetches_of_the_previous_one() -> None:
     packs = {info.id: entries(40, number) for number, info in enumerate((state(1), state(2)), 1)}
 
     async def main() -> None:
-        async with foreseeing(lambda info: Order(packs[info.id])) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda info: Order(packs[info.id])) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             for info in (state(1), state(2), state(1)):
                 await fixture.open(packs[info.id][:4], info)
-                assert fixture.keys[-FEW:] == [entry.key for entry in packs[info.id][4 : 4 + FEW]]
-            assert fixture.taken_back == fixture.expected[: 2 * FEW]
+                assert fixture.keys[-MIN_PACKS:] == [entry.key for entry in packs[info.id][4 : 4 + MIN_PACKS]]
+            assert fixture.cancelled == fixture.prefetched[: 2 * MIN_PACKS]
             assert [order.closed for order in fixture.orders if isinstance(order, Order)] == [True, True, False]
 
     trio.run(main)
 
 
-def test_orders_that_come_too_late_are_closed() -> None:
-    """Two states in turn, before any order was found: the last one that is begun counts."""
+def test_orders_found_too_late_are_closed() -> None:
+    """Two states in turn, before any order is found: the last one counts."""
     go = threading.Event()
 
     def make(_: StateInfo) -> UploadOrder:
@@ -289,16 +289,16 @@ def test_orders_that_come_too_late_are_closed() -> None:
         return Order(entries(40))
 
     async def main() -> None:
-        async with foreseeing(make) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(make) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             for info in (state(1), state(2), state(1)):
                 await fixture.open(entries(4), info)
             go.set()
-            while len(fixture.orders) < 3 or not fixture.expected:
+            while len(fixture.orders) < 3 or not fixture.prefetched:
                 await settled()
             closed = [order.closed for order in fixture.orders if isinstance(order, Order)]
             assert sorted(closed) == [False, True, True]
-            assert len(fixture.keys) == FEW
+            assert len(fixture.keys) == MIN_PACKS
 
     trio.run(main)
 
@@ -306,12 +306,12 @@ def test_orders_that_come_too_late_are_closed() -> None:
 # --- failures ------------------------------------------------------------------------------------------------
 
 
-def test_a_state_whose_order_cannot_be_known_is_asked_about_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_lookup_is_not_repeated(caplog: pytest.LogCaptureFixture) -> None:
     def make(_: StateInfo) -> UploadOrder:
         raise StateNotFound("state 1 is not in the index any more")
 
     async def main() -> None:
-        async with foreseeing(make) as fixture:
+        async with prefetching(make) as fixture:
             await fixture.open(entries(20), state(1))
             assert fixture.look_ups == 1
             await fixture.open(entries(20), state(2))
@@ -321,17 +321,17 @@ def test_a_state_whose_order_cannot_be_known_is_asked_about_once(caplog: pytest.
     assert caplog.text.count("no packs are fetched ahead: state 1 is not in the index any more") == 2
 
 
-def test_an_order_that_fails_later_is_let_go_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_order_is_closed_and_its_prefetches_cancelled(caplog: pytest.LogCaptureFixture) -> None:
     packs = entries(40)
 
     async def main() -> None:
-        async with foreseeing(lambda _: Order(packs, answers=6)) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(lambda _: Order(packs, answers=6)) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(packs[:30], state(1))
             assert fixture.look_ups == 1
             assert [order.closed for order in fixture.orders if isinstance(order, Order)] == [True]
             opened = {entry.key for entry in packs[:6]}
-            assert [identity.key for identity in fixture.taken_back] == [
+            assert [object_id.key for object_id in fixture.cancelled] == [
                 key for key in fixture.keys if key not in opened
             ]
 
@@ -339,7 +339,7 @@ def test_an_order_that_fails_later_is_let_go_of(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("no packs are fetched ahead") == 1
 
 
-def test_an_order_that_fails_for_a_state_that_nobody_reads_any_more_says_nothing(
+def test_a_failed_lookup_of_a_previous_state_is_ignored(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     go = threading.Event()
@@ -351,13 +351,13 @@ def test_an_order_that_fails_for_a_state_that_nobody_reads_any_more_says_nothing
         raise StateNotFound("gone")
 
     async def main() -> None:
-        async with foreseeing(make) as fixture:
-            fixture.foresight.read(PLENTY)
+        async with prefetching(make) as fixture:
+            fixture.prefetcher.record_read(PLENTY)
             await fixture.open(entries(3), state(1))
             await fixture.open(entries(4), state(2))
             go.set()
             await settled()
-            assert len(fixture.keys) == FEW
+            assert len(fixture.keys) == MIN_PACKS
 
     trio.run(main)
     assert not caplog.records

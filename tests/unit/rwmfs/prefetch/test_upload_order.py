@@ -1,4 +1,4 @@
-"""Which packs are opened next: told from the order so far, and not believed for long when it does not come true."""
+"""The prediction of the next packs: confidence grows with the run and falls with misses."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rwmfs.prefetch.upload_order import BELIEVED, REACH, STRONGEST, UploadOrderPrediction
+from rwmfs.prefetch.upload_order import MAX_CONFIDENCE, MAX_DISTANCE, MIN_CONFIDENCE, UploadOrderPrediction
 
 RESTIC = [0, 1, 4, 6, 2, 5, 3, 8, 7, 9, 10, 11, 13, 12, 14, 15, 18, 19, 16, 17, 24, 21, 23, 20, 22, 27, 25, 26, 29, 28]
-"""A full restore, as it was measured."""
+"""The ranks of a full restore, as measured."""
 
 AHEAD = 4
 
@@ -21,89 +21,89 @@ jumps = st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 8)), max_size=2
 
 
 def follow(opens: list[int], ahead: int = AHEAD) -> tuple[set[int], set[int]]:
-    """All that was foretold, and of it what did not come true, when at most ``ahead`` are foretold at a time."""
-    prediction, foretold, wrong, seen = UploadOrderPrediction(), set[int](), set[int](), set[int]()
-    under_way: set[int] = set()
+    """All predicted ranks, and the wrong ones among them, with at most ``ahead`` prefetched at a time."""
+    prediction, predicted, wrong, seen = UploadOrderPrediction(), set[int](), set[int](), set[int]()
+    prefetched: set[int] = set()
     for rank in opens:
-        prediction.opened(rank)
+        prediction.record_open(rank)
         seen.add(rank)
-        under_way.discard(rank)
-        passed = prediction.passed()
-        assert under_way.issuperset(passed), "each is said once, and only what was foretold and was not opened"
-        under_way.difference_update(passed)
-        wrong.update(passed)
-        for upcoming in prediction.upcoming(ahead - len(under_way)):
+        prefetched.discard(rank)
+        mispredicted = prediction.take_mispredicted()
+        assert prefetched.issuperset(mispredicted), "each is reported once, and only if it was predicted and not opened"
+        prefetched.difference_update(mispredicted)
+        wrong.update(mispredicted)
+        for upcoming in prediction.upcoming(ahead - len(prefetched)):
             assert upcoming not in seen
-            assert upcoming not in under_way
-            prediction.foretold(upcoming)
-            under_way.add(upcoming)
-            foretold.add(upcoming)
-        assert len(under_way) <= ahead
-        if not prediction.holds:
-            assert not under_way
-    return foretold, wrong
+            assert upcoming not in prefetched
+            prediction.record_prefetch(upcoming)
+            prefetched.add(upcoming)
+            predicted.add(upcoming)
+        assert len(prefetched) <= ahead
+        if not prediction.is_confident:
+            assert not prefetched
+    return predicted, wrong
 
 
 @settings(deadline=None)
 @given(near | jumps)
-def test_what_was_opened_is_never_foretold_and_little_is_under_way(opens: list[int]) -> None:
+def test_opened_ranks_are_not_predicted_and_prefetches_are_bounded(opens: list[int]) -> None:
     follow(opens)
 
 
 @settings(deadline=None)
 @given(st.permutations(range(100)) | jumps)
-def test_what_is_foretold_wrong_is_bounded_by_what_fits_into_an_order(opens: list[int]) -> None:
-    """To be believed takes opens close to each other, and each loss of belief takes as many again."""
-    in_order = sum(abs(rank - before) <= 2 * REACH for before, rank in pairwise(opens))
+def test_wrong_predictions_are_bounded_by_the_opens_in_order(opens: list[int]) -> None:
+    """Confidence takes several opens close to each other, and after each loss as many again."""
+    in_order = sum(abs(rank - before) <= 2 * MAX_DISTANCE for before, rank in pairwise(opens))
     _, wrong = follow(opens)
-    assert len(wrong) <= AHEAD * (1 + in_order // (BELIEVED - 1))
+    assert len(wrong) <= AHEAD * (1 + in_order // (MIN_CONFIDENCE - 1))
 
 
-def test_a_restore_is_foretold_almost_from_its_start_and_nothing_wrong() -> None:
-    foretold, wrong = follow(RESTIC)
+def test_a_restore_is_predicted_almost_from_its_start() -> None:
+    predicted, wrong = follow(RESTIC)
     assert not wrong
-    assert len(foretold & set(RESTIC)) >= len(RESTIC) - 8
+    assert len(predicted & set(RESTIC)) >= len(RESTIC) - 8
 
 
-def test_opens_that_are_far_from_each_other_foretell_nothing() -> None:
-    assert follow([number * (REACH + 1) for number in range(200)]) == (set(), set())
-    assert follow(list(range(500, 0, -REACH - 1))) == (set(), set())
+def test_opens_far_from_each_other_predict_nothing() -> None:
+    assert follow([number * (MAX_DISTANCE + 1) for number in range(200)]) == (set(), set())
+    assert follow(list(range(500, 0, -MAX_DISTANCE - 1))) == (set(), set())
 
 
-def test_a_few_out_of_order_do_not_end_a_run_that_was_long() -> None:
+def test_a_few_opens_out_of_order_do_not_end_a_long_run() -> None:
     prediction = UploadOrderPrediction()
-    for rank in range(STRONGEST + 10):
-        prediction.opened(rank)
+    for rank in range(MAX_CONFIDENCE + 10):
+        prediction.record_open(rank)
     for rank in (1000, 2000):
-        prediction.opened(rank)
-    assert list(prediction.upcoming(2)) == [STRONGEST + 10, STRONGEST + 11]
+        prediction.record_open(rank)
+    assert list(prediction.upcoming(2)) == [MAX_CONFIDENCE + 10, MAX_CONFIDENCE + 11]
     for rank in range(3000, 9000, 1000):
-        prediction.opened(rank)
+        prediction.record_open(rank)
     assert list(prediction.upcoming(2)) == []
 
 
-def test_one_that_is_opened_again_tells_nothing() -> None:
+def test_a_repeated_open_changes_nothing() -> None:
     prediction = UploadOrderPrediction()
     for _ in range(50):
-        prediction.opened(7)
+        prediction.record_open(7)
     assert list(prediction.upcoming(1)) == []
-    for rank in range(8, 8 + BELIEVED - 1):
-        prediction.opened(rank)
+    for rank in range(8, 8 + MIN_CONFIDENCE - 1):
+        prediction.record_open(rank)
     for _ in range(50):
-        prediction.opened(7)
-    assert list(prediction.upcoming(1)) == [8 + BELIEVED - 1]
+        prediction.record_open(7)
+    assert list(prediction.upcoming(1)) == [8 + MIN_CONFIDENCE - 1]
 
 
-def test_what_a_run_leaves_behind_takes_its_belief() -> None:
+def test_ranks_that_the_run_has_passed_are_mispredicted() -> None:
     prediction = UploadOrderPrediction()
-    for rank in range(BELIEVED):
-        prediction.opened(rank)
+    for rank in range(MIN_CONFIDENCE):
+        prediction.record_open(rank)
     for rank in list(prediction.upcoming(3)):
-        prediction.foretold(rank)
-    for rank in range(BELIEVED + 3, BELIEVED + REACH + 1):
-        prediction.opened(rank)
-    assert not prediction.passed(), "they are near enough to come still"
-    for rank in range(BELIEVED + REACH + 1, BELIEVED + REACH + 4):
-        prediction.opened(rank)
-    assert sorted(prediction.passed()) == [BELIEVED, BELIEVED + 1, BELIEVED + 2]
-    assert not prediction.passed()
+        prediction.record_prefetch(rank)
+    for rank in range(MIN_CONFIDENCE + 3, MIN_CONFIDENCE + MAX_DISTANCE + 1):
+        prediction.record_open(rank)
+    assert not prediction.take_mispredicted(), "still within MAX_DISTANCE"
+    for rank in range(MIN_CONFIDENCE + MAX_DISTANCE + 1, MIN_CONFIDENCE + MAX_DISTANCE + 4):
+        prediction.record_open(rank)
+    assert sorted(prediction.take_mispredicted()) == [MIN_CONFIDENCE, MIN_CONFIDENCE + 1, MIN_CONFIDENCE + 2]
+    assert not prediction.take_mispredicted()

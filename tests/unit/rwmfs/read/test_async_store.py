@@ -1,4 +1,4 @@
-"""The cache on disk as a mount uses it: what is there costs no request, and nobody waits for a disk that hangs."""
+"""The disk cache off the trio thread: pieces on disk cause no request, and a disk that hangs times out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 import trio
 import trio.testing
 
-from rwmfs.cache.block_file import BLOCK, StoredRange
+from rwmfs.cache import BLOCK, StoredRange
 from rwmfs.object_id import ObjectId
-from rwmfs.read.async_store import PAUSE, READING, SECONDS, UNWRITTEN, WRITING, AsyncStore
+from rwmfs.read.async_store import MAX_UNWRITTEN, READ_THREADS, READ_TIMEOUT, SUSPEND, WRITE_THREADS, AsyncStore
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.pieces import BufferedObject, Piece
@@ -25,20 +25,20 @@ KEY = str(4 * BLOCK)
 
 
 def piece_of(number: int = 0) -> Piece:
-    """A piece that is not here."""
-    held = BufferedObject(ObjectId(KEY, version_of(KEY), 4 * BLOCK, "etag"))
-    return held.add(number * BLOCK, (number + 1) * BLOCK)
+    """A piece without data."""
+    buffered = BufferedObject(ObjectId(KEY, version_of(KEY), 4 * BLOCK, "etag"))
+    return buffered.add(number * BLOCK, (number + 1) * BLOCK)
 
 
-def come(number: int = 0) -> Piece:
-    """A piece that came from S3."""
+def fetched_piece(number: int = 0) -> Piece:
+    """A piece with data from S3."""
     piece = piece_of(number)
     piece.data = memoryview(DATA)[piece.start : piece.stop]
     return piece
 
 
 class Disk:
-    """Says what it is told to, remembers what it is asked, and does nothing while it is stopped."""
+    """A BlockStore that answers ``data``, records its calls, and blocks while ``go`` is cleared."""
 
     def __init__(self, data: bytes | None = None) -> None:
         self.data = data
@@ -46,108 +46,108 @@ class Disk:
         self.go = threading.Event()
         self.go.set()
         self.once = threading.Semaphore(0)  # lets a single read through
-        self.go_on = False  # lets those through that begin from now on
+        self.pass_new = False  # lets those through that begin from now on
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
+    def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
         self.calls.append(f"read {start // BLOCK}")
-        passes = self.go_on
+        passes = self.pass_new
         while not (passes or self.go.is_set() or self.once.acquire(timeout=0.01)):
             pass
         return StoredRange(memoryview(self.data), False) if self.data is not None else None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+    def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         self.go.wait(10)
-        self.calls.append(f"write {start // BLOCK}" + " proven" * proven)
+        self.calls.append(f"write {start // BLOCK}" + " verified" * verified)
 
-    def drop(self, identity: ObjectId) -> None:
+    def drop(self, object_id: ObjectId) -> None:
         self.go.wait(10)
         self.calls.append("drop")
 
 
-def test_what_is_on_disk_costs_no_request_and_is_not_written_again() -> None:
+def test_a_piece_on_disk_causes_no_request_and_no_write() -> None:
     async def main() -> None:
         bucket, counters, disk, piece = FakeBucket(content), Counters(), Disk(DATA[:BLOCK]), piece_of()
         fetcher = Fetcher(bucket, counters, disk)
         await fetcher.fetch(piece)
-        await fetcher.keeper.keep(piece, proven=True)
+        await fetcher.store.save(piece, verified=True)
         assert piece.data is not None and bytes(piece.data) == DATA[:BLOCK]
-        assert piece.on_disk
+        assert piece.from_disk
         assert (counters.from_disk, counters.fetched, bucket.requests) == (BLOCK, 0, [])
         assert disk.calls == ["read 0"]
 
     trio.run(main)
 
 
-@pytest.mark.parametrize(("proven", "written"), [(False, "write 2"), (True, "write 2 proven")])
-def test_what_came_from_s3_is_kept(proven: bool, written: str) -> None:
+@pytest.mark.parametrize(("verified", "written"), [(False, "write 2"), (True, "write 2 verified")])
+def test_a_piece_from_s3_is_saved(verified: bool, written: str) -> None:
     async def main() -> None:
         disk, piece = Disk(), piece_of(2)
         fetcher = Fetcher(FakeBucket(content), Counters(), disk)
         await fetcher.fetch(piece)
-        assert not piece.on_disk
-        await fetcher.keeper.keep(piece, proven=proven)
+        assert not piece.from_disk
+        await fetcher.store.save(piece, verified=verified)
         assert disk.calls == ["read 2", written]
 
     trio.run(main)
 
 
-def test_of_an_object_that_was_wrong_the_disk_is_left_out_also_by_what_waits_for_it() -> None:
+def test_objects_with_a_mismatch_are_neither_read_nor_written() -> None:
     async def main() -> None:
-        disk, pieces = Disk(), [come() for _ in range(10)]
-        keeper = AsyncStore(disk)
+        disk, pieces = Disk(), [fetched_piece() for _ in range(10)]
+        store = AsyncStore(disk)
         disk.go.clear()
         async with trio.open_nursery() as nursery:
             for piece in pieces:
-                nursery.start_soon(partial(keeper.keep, piece, proven=False))
+                nursery.start_soon(partial(store.save, piece, verified=False))
             await settled()
             for piece in pieces:
-                piece.held.reject()
+                piece.object.reject()
             disk.go.set()
         written = disk.calls.count("write 0")
-        assert 0 < written < len(pieces), "those that had begun"
+        assert 0 < written < len(pieces), "those that had started"
         assert disk.calls[-1] == "drop"
         disk.calls.clear()
-        assert not await keeper.find(pieces[0])
-        await keeper.keep(pieces[0], proven=False)
-        assert disk.calls == [], "it is neither read nor written"
-        await keeper.disown(pieces[0].held.id)
+        assert not await store.load(pieces[0])
+        await store.save(pieces[0], verified=False)
+        assert disk.calls == [], "neither read nor written"
+        await store.drop(pieces[0].object.id)
         assert disk.calls == ["drop"]
 
     trio.run(main)
 
 
-def test_a_slow_disk_does_not_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.read.async_store.UNWRITTEN", 2 * BLOCK)
-    assert UNWRITTEN > 2 * BLOCK
+def test_pending_writes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwmfs.read.async_store.MAX_UNWRITTEN", 2 * BLOCK)
+    assert MAX_UNWRITTEN > 2 * BLOCK
 
     async def main() -> None:
-        disk, pieces = Disk(), [come() for _ in range(10)]
-        keeper = AsyncStore(disk)
+        disk, pieces = Disk(), [fetched_piece() for _ in range(10)]
+        store = AsyncStore(disk)
         disk.go.clear()
         async with trio.open_nursery() as nursery:
             for piece in pieces:
-                nursery.start_soon(partial(keeper.keep, piece, proven=False))
+                nursery.start_soon(partial(store.save, piece, verified=False))
             await settled()
             disk.go.set()
         assert disk.calls == ["write 0"] * 3
-        kept = [piece for piece in pieces if piece.kept]
-        assert len(kept) == 3
-        for piece in kept:
-            await keeper.keep(piece, proven=False)
+        saved = [piece for piece in pieces if piece.stored]
+        assert len(saved) == 3
+        for piece in saved:
+            await store.save(piece, verified=False)
         assert disk.calls == ["write 0"] * 3, "once"
-        await keeper.keep(next(piece for piece in pieces if not piece.kept), proven=False)
+        await store.save(next(piece for piece in pieces if not piece.stored), verified=False)
         assert disk.calls == ["write 0"] * 4
 
     trio.run(main)
 
 
-def test_without_a_disk_nothing_is_kept() -> None:
+def test_without_a_store_nothing_is_saved() -> None:
     async def main() -> None:
-        keeper, piece = AsyncStore(None), come()
-        assert not await keeper.find(piece_of())
-        await keeper.keep(piece, proven=False)
-        assert not piece.kept
-        await keeper.disown(piece.held.id)
+        store, piece = AsyncStore(None), fetched_piece()
+        assert not await store.load(piece_of())
+        await store.save(piece, verified=False)
+        assert not piece.stored
+        await store.drop(piece.object.id)
 
     trio.run(main)
 
@@ -155,35 +155,35 @@ def test_without_a_disk_nothing_is_kept() -> None:
 # --- a disk that hangs ---------------------------------------------------------------------------------------
 
 
-class Finding:
-    """Looks for pieces, each in a task of its own; ``found`` has what came out, in the order in which it did."""
+class Loading:
+    """Loads pieces, each in a task of its own; ``found`` has the results in the order of their arrival."""
 
-    def __init__(self, keeper: AsyncStore, nursery: trio.Nursery) -> None:
-        self.keeper = keeper
+    def __init__(self, store: AsyncStore, nursery: trio.Nursery) -> None:
+        self.store = store
         self.nursery = nursery
         self.found: list[bool] = []
 
-    async def look(self, piece: Piece | None = None) -> None:
-        """Begin to look for one, as far as that goes by itself."""
-        self.nursery.start_soon(self._look, piece or piece_of())
+    async def start(self, piece: Piece | None = None) -> None:
+        """Start to load a piece, until nothing more happens by itself."""
+        self.nursery.start_soon(self._load, piece or piece_of())
         await settled()
 
-    async def _look(self, piece: Piece) -> None:
-        self.found.append(await self.keeper.find(piece))
+    async def _load(self, piece: Piece) -> None:
+        self.found.append(await self.store.load(piece))
 
 
-def hanging(test: Callable[[AsyncStore, Disk, Finding, trio.testing.MockClock], Awaitable[None]]) -> Callable[[], None]:
-    """The test with a disk that has a grain, and stops; it goes on when the test is over."""
+def hanging(test: Callable[[AsyncStore, Disk, Loading, trio.testing.MockClock], Awaitable[None]]) -> Callable[[], None]:
+    """Run a test with a disk that has one block and blocks until the test has ended."""
 
     @functools.wraps(test)
     def run() -> None:
         clock, disk = trio.testing.MockClock(), Disk(DATA[:BLOCK])
 
         async def main() -> None:
-            keeper = AsyncStore(disk)
+            store = AsyncStore(disk)
             disk.go.clear()
             async with trio.open_nursery() as nursery:
-                await test(keeper, disk, Finding(keeper, nursery), clock)
+                await test(store, disk, Loading(store, nursery), clock)
                 disk.go.set()
 
         trio.run(main, clock=clock)
@@ -193,132 +193,132 @@ def hanging(test: Callable[[AsyncStore, Disk, Finding, trio.testing.MockClock], 
 
 
 @hanging
-async def test_a_disk_that_hangs_is_waited_for_for_a_while_by_all_who_wait_at_that_time(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_a_timeout_ends_all_pending_reads(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    await finding.look()
-    clock.jump(SECONDS - 1)
-    for _ in range(READING + 1):  # the last one has no thread
-        await finding.look()
-    assert finding.found == []
+    await loading.start()
+    clock.jump(READ_TIMEOUT - 1)
+    for _ in range(READ_THREADS + 1):  # the last one has no thread
+        await loading.start()
+    assert loading.found == []
     clock.jump(2)
     await settled()
-    assert finding.found == [False] * (READING + 2)
+    assert loading.found == [False] * (READ_THREADS + 2)
 
 
 @hanging
-async def test_then_it_is_left_alone_and_one_tries_again(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_one_read_tries_again_after_the_suspension(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    await finding.look()
-    clock.jump(SECONDS + 1)
+    await loading.start()
+    clock.jump(READ_TIMEOUT + 1)
     await settled()
     disk.calls.clear()
-    await finding.look()
-    await keeper.keep(come(2), proven=True)
-    assert (finding.found, disk.calls) == ([False, False], [])
-    clock.jump(PAUSE)
+    await loading.start()
+    await store.save(fetched_piece(2), verified=True)
+    assert (loading.found, disk.calls) == ([False, False], [])
+    clock.jump(SUSPEND)
     for _ in range(3):
-        await finding.look()
-    assert finding.found == [False] * 4, "one waits"
+        await loading.start()
+    assert loading.found == [False] * 4, "one is pending"
     disk.go.set()
     await settled()
-    assert finding.found == [False] * 4 + [True]
-    await finding.look()
-    assert finding.found[-1], "it is in use again"
+    assert loading.found == [False] * 4 + [True]
+    await loading.start()
+    assert loading.found[-1], "not suspended any more"
 
 
 @hanging
-async def test_a_slow_disk_is_waited_for_as_long_as_it_answers(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_reads_do_not_time_out_while_the_disk_answers(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    keeper._reading.total_tokens = 1
+    store._read_limiter.total_tokens = 1
     for _ in range(3):
-        await finding.look()
+        await loading.start()
     for answers in range(1, 4):
-        clock.jump(SECONDS - 1)
+        clock.jump(READ_TIMEOUT - 1)
         disk.once.release()
         await settled()
-        assert finding.found == [True] * answers
+        assert loading.found == [True] * answers
 
 
 @hanging
-async def test_who_has_had_his_turn_is_given_more_time_once(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_the_deadline_of_a_started_read_is_renewed_once(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    """One part of the disk hangs, and others go on."""
-    await finding.look()
-    disk.go_on = True
+    """A part of the disk hangs while others answer."""
+    await loading.start()
+    disk.pass_new = True
     for _ in range(2):
-        clock.jump(SECONDS - 1)
-        await finding.look()
-    assert finding.found == [True, True]
+        clock.jump(READ_TIMEOUT - 1)
+        await loading.start()
+    assert loading.found == [True, True]
     clock.jump(2)
     await settled()
-    assert finding.found == [True, True, False]
+    assert loading.found == [True, True, False]
 
 
 @hanging
-async def test_a_miss_does_not_tell_that_the_disk_is_well(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_a_miss_does_not_renew_deadlines(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    await finding.look()
-    disk.go_on, disk.data = True, None
-    clock.jump(SECONDS - 1)
-    await finding.look()
-    assert finding.found == [False]
+    await loading.start()
+    disk.pass_new, disk.data = True, None
+    clock.jump(READ_TIMEOUT - 1)
+    await loading.start()
+    assert loading.found == [False]
     clock.jump(2)
     await settled()
-    assert finding.found == [False, False]
+    assert loading.found == [False, False]
 
 
 @hanging
-async def test_writing_that_hangs_holds_up_no_reader(
-    keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock
+async def test_hanging_writes_do_not_delay_reads(
+    store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
-    for number in range(WRITING + 1):
-        finding.nursery.start_soon(partial(keeper.keep, come(number % 4), proven=False))
+    for number in range(WRITE_THREADS + 1):
+        loading.nursery.start_soon(partial(store.save, fetched_piece(number % 4), verified=False))
     await settled()
     disk.once.release()
-    await finding.look()
-    assert (finding.found, disk.calls) == ([True], ["read 0"])
+    await loading.start()
+    assert (loading.found, disk.calls) == ([True], ["read 0"])
 
 
-def test_that_it_hangs_is_said_once_until_it_answers(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_hang_is_logged_once_until_the_disk_answers(caplog: pytest.LogCaptureFixture) -> None:
     @hanging
-    async def run(keeper: AsyncStore, disk: Disk, finding: Finding, clock: trio.testing.MockClock) -> None:
+    async def run(store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock) -> None:
         for _ in range(2):
             for _ in range(2):
                 for _ in range(3):
-                    await finding.look()
-                clock.jump(SECONDS + 1)
+                    await loading.start()
+                clock.jump(READ_TIMEOUT + 1)
                 await settled()
-                clock.jump(PAUSE)
+                clock.jump(SUSPEND)
             disk.go.set()
             await settled()
-            await finding.look()
-            assert finding.found[-1]
+            await loading.start()
+            assert loading.found[-1]
             disk.go.clear()
 
     with caplog.at_level(logging.WARNING, "rwmfs.read.async_store"):
         run()
-    said = "the disk cache gave no answer within 10 s: everything comes from S3 for now"
-    assert [record.getMessage() for record in caplog.records] == [said] * 2
+    message = "the disk cache did not answer within 10 s: all reads go to S3 for now"
+    assert [record.getMessage() for record in caplog.records] == [message] * 2
 
 
-def test_the_end_of_a_mount_waits_for_no_disk() -> None:
+def test_shutdown_does_not_wait_for_the_disk() -> None:
     disk = Disk()
 
     async def main() -> None:
-        keeper = AsyncStore(disk)
+        store = AsyncStore(disk)
         disk.go.clear()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keeper.find, piece_of())
-            nursery.start_soon(partial(keeper.keep, come(), proven=False))
-            nursery.start_soon(keeper.disown, piece_of().held.id)
+            nursery.start_soon(store.load, piece_of())
+            nursery.start_soon(partial(store.save, fetched_piece(), verified=False))
+            nursery.start_soon(store.drop, piece_of().object.id)
             await settled()
             nursery.cancel_scope.cancel()
-        assert disk.calls == ["read 0"], "nothing has come to its end"
+        assert disk.calls == ["read 0"], "nothing has ended"
         disk.go.set()
 
     trio.run(main)

@@ -1,4 +1,4 @@
-"""Getting the bytes of a piece: asked for again while it makes sense, and not any longer."""
+"""Fetching a piece: retries, backoff, timeouts and cancellation."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import trio
 import trio.testing
 
 from rwm.errors import AccessDenied, BadResponse, Cancelled, NotFound, RwmError, Unreachable
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
 from rwmfs.object_id import ObjectId
 from rwmfs.read.counters import Counters
-from rwmfs.read.fetcher import BAD_ANSWERS, Fetcher, _pauses
+from rwmfs.read.fetcher import MAX_BAD_RESPONSES, Fetcher, _backoff
 from rwmfs.read.pieces import BufferedObject, Piece
 from tests.unit.fakes import FakeBucket, version_of
 from tests.unit.reading import DATA, content
@@ -23,12 +23,12 @@ KEY = str(4 * BLOCK)
 
 
 def piece_of(number: int = 0, count: int = 1) -> Piece:
-    held = BufferedObject(ObjectId(KEY, version_of(KEY), 4 * BLOCK, "etag"))
-    return held.add(number * BLOCK, (number + count) * BLOCK)
+    buffered = BufferedObject(ObjectId(KEY, version_of(KEY), 4 * BLOCK, "etag"))
+    return buffered.add(number * BLOCK, (number + count) * BLOCK)
 
 
 def failing(*errors: RwmError) -> FakeBucket:
-    """A bucket that fails with these errors, one after the other, and answers then."""
+    """A bucket that raises these errors in turn, then answers."""
     bucket, left = FakeBucket(content), list(errors)
 
     def fault(*_: object) -> None:
@@ -40,8 +40,8 @@ def failing(*errors: RwmError) -> FakeBucket:
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.read.fetcher._pauses", lambda: iter([0.0] * 10**6))
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.0] * 10**6))
 
 
 def fetched(bucket: FakeBucket, seconds: float = 60) -> Counters:
@@ -56,45 +56,45 @@ def fetched(bucket: FakeBucket, seconds: float = 60) -> Counters:
     return counters
 
 
-def test_one_request_brings_it() -> None:
+def test_a_piece_is_fetched_by_one_request() -> None:
     counters = fetched(bucket := FakeBucket(content))
     assert bucket.requests == [(KEY, BLOCK, 3 * BLOCK)]
     assert (counters.requests, counters.fetched, counters.retried) == (1, 2 * BLOCK, 0)
 
 
-def test_trouble_on_the_way_is_asked_again_any_number_of_times() -> None:
+def test_an_unreachable_server_is_retried_any_number_of_times() -> None:
     counters = fetched(failing(*[Unreachable("no route")] * 50))
     assert (counters.requests, counters.retried, counters.fetched) == (51, 50, 2 * BLOCK)
 
 
-def test_answers_that_cannot_be_right_are_asked_for_again_a_few_times() -> None:
-    assert fetched(failing(*[BadResponse("nonsense")] * (BAD_ANSWERS - 1))).retried == BAD_ANSWERS - 1
+def test_bad_responses_are_retried_a_few_times() -> None:
+    assert fetched(failing(*[BadResponse("nonsense")] * (MAX_BAD_RESPONSES - 1))).retried == MAX_BAD_RESPONSES - 1
     with pytest.raises(BadResponse, match="nonsense"):
-        fetched(bucket := failing(*[BadResponse("nonsense")] * BAD_ANSWERS))
-    assert len(bucket.requests) == BAD_ANSWERS
+        fetched(bucket := failing(*[BadResponse("nonsense")] * MAX_BAD_RESPONSES))
+    assert len(bucket.requests) == MAX_BAD_RESPONSES
 
 
 @pytest.mark.parametrize("error", [AccessDenied("no"), NotFound("gone"), Cancelled("given up")])
-def test_what_is_said_for_good_is_asked_once(error: RwmError) -> None:
+def test_permanent_errors_are_not_retried(error: RwmError) -> None:
     with pytest.raises(type(error)):
         fetched(bucket := failing(error))
     assert len(bucket.requests) == 1
 
 
-def test_a_server_that_never_answers_is_left_after_a_while() -> None:
+def test_retries_end_at_the_timeout() -> None:
     with pytest.raises(Unreachable, match="no usable answer within"):
         fetched(failing(*[Unreachable("no route")] * 10**6), seconds=0.2)
 
 
-def test_an_answer_that_takes_too_long_is_left_and_its_thread_told() -> None:
-    begun, told = threading.Event(), threading.Event()
+def test_a_request_that_times_out_is_cancelled() -> None:
+    begun, stopped = threading.Event(), threading.Event()
     clock = trio.testing.MockClock()
 
     def slow(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], etag: str) -> bytes:
         begun.set()
         while wanted():
-            told.wait(0.01)
-        told.set()
+            stopped.wait(0.01)
+        stopped.set()
         raise Cancelled("given up")
 
     bucket = FakeBucket(content)
@@ -112,10 +112,10 @@ def test_an_answer_that_takes_too_long_is_left_and_its_thread_told() -> None:
                 await Fetcher(bucket, Counters(), seconds=300).fetch(piece_of())
 
     trio.run(main, clock=clock)
-    assert told.wait(60)
+    assert stopped.wait(60)
 
 
-def test_what_nobody_wants_is_not_asked_for_nor_asked_again() -> None:
+def test_a_cancelled_piece_is_neither_requested_nor_retried() -> None:
     async def main() -> None:
         piece, bucket = piece_of(), FakeBucket(content)
         piece.cancelled = True
@@ -136,8 +136,8 @@ def test_what_nobody_wants_is_not_asked_for_nor_asked_again() -> None:
     trio.run(main)
 
 
-def test_who_waits_for_a_connection_has_time_as_long_as_others_get_answers() -> None:
-    """One connection, ten pieces, and for each answer more than half of the time that one may take."""
+def test_waiting_for_a_connection_does_not_time_out_while_others_get_responses() -> None:
+    """One connection, ten pieces; each response takes more than half of the timeout."""
     go = threading.Semaphore(0)
     bucket = FakeBucket(content)
     bucket.fault = lambda *_: go.acquire(timeout=10)
@@ -160,7 +160,7 @@ def test_who_waits_for_a_connection_has_time_as_long_as_others_get_answers() -> 
     trio.run(main, clock=clock)
 
 
-def test_who_waits_for_a_connection_that_never_gets_free_is_told() -> None:
+def test_waiting_for_a_connection_times_out_without_responses() -> None:
     go = threading.Event()
     bucket = FakeBucket(content)
     bucket.fault = lambda *_: go.wait(10)
@@ -188,8 +188,8 @@ def test_who_waits_for_a_connection_that_never_gets_free_is_told() -> None:
     assert len(bucket.requests) == 1
 
 
-def test_pauses_grow_up_to_seconds_and_are_never_the_same() -> None:
-    pauses = list(islice(_pauses(), 12))
+def test_backoff_grows_with_jitter() -> None:
+    pauses = list(islice(_backoff(), 12))
     assert len(set(pauses)) == 12
     assert 0.1 <= pauses[0] <= 0.2
     assert all(5 <= pause <= 10 for pause in pauses[6:])

@@ -9,11 +9,11 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
 from rwmfs.object_id import ObjectId
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
-from rwmfs.read.reader import SCATTERED
+from rwmfs.read.reader import MAX_RANDOM_REQUESTS
 from tests.unit.fakes import FakeBucket, entry_for
 from tests.unit.reading import (
     DATA,
@@ -107,7 +107,7 @@ def test_many_random_reads_fetch_the_whole_object() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
             file = reader.of(str(16 * MIB))
-            for place in range(SCATTERED):
+            for place in range(MAX_RANDOM_REQUESTS):
                 await reader.read(file, (place * 5 % 16) * MIB + MIB // 2, 1000)
             before = len(bucket.requests)
             for place in range(16):
@@ -246,9 +246,9 @@ def test_pieces_are_evicted_before_a_fetch_starts() -> None:
             for number in range(4):
                 await reader.all(f"{10 * MIB}:{number}", close=False)
             await settled()
-            assert reader.expect(reader.of(f"{5 * MIB}:5").held.id) is False, "it is open"
+            assert reader.scheduler.prefetch(reader.of(f"{5 * MIB}:5").object.id) is False, "it is open"
             soon = entry_for(f"{5 * MIB}:6", 5 * MIB)
-            assert reader.expect(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            assert reader.scheduler.prefetch(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
             await settled()
             assert max(memory) <= 24 * MIB
             assert memory[-1] == reader.memory > 20 * MIB - 1

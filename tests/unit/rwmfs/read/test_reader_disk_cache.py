@@ -7,10 +7,10 @@ import threading
 import pytest
 import trio
 
-from rwmfs.cache.block_file import StoredRange
+from rwmfs.cache import StoredRange
 from rwmfs.object_id import ObjectId
 from rwmfs.read.content_hash import ContentHash
-from rwmfs.read.request_size import HITS
+from rwmfs.read.request_size import HITS_IN_A_ROW
 from rwmfs.read.verification import WrongContent
 from tests.unit.fakes import FakeBucket
 from tests.unit.reading import (
@@ -36,15 +36,15 @@ class SlowDisk:
         self.kept: set[int] = set()
         self.dropped = threading.Event()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> None:
+    def read(self, object_id: ObjectId, start: int, stop: int) -> None:
         return None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+    def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         if start == 0:
             self.dropped.wait(10)
         self.kept.add(start)
 
-    def drop(self, identity: ObjectId) -> None:
+    def drop(self, object_id: ObjectId) -> None:
         self.dropped.set()
         self.kept.clear()
 
@@ -82,14 +82,14 @@ def test_wrong_content_on_disk_is_replaced(size: int) -> None:
 
     async def main() -> None:
         async with reading(bucket, disk=disk) as reader:
-            reader.of(key).held.make_whole()
+            reader.of(key).object.require_whole()
             assert await reader.all(key) == content(key)
         async with reading(bucket, disk=disk) as reader:
             for place, data in disk.kept.items():
                 disk.kept[place] = first_bit_flipped(data)
-            disk.proven.clear()
+            disk.verified.clear()
             bucket.requests.clear()
-            reader.of(key).held.make_whole()
+            reader.of(key).object.require_whole()
             assert await reader.all(key) == content(key)
             assert bucket.requests
         for (_, start), data in disk.kept.items():
@@ -101,27 +101,27 @@ def test_wrong_content_on_disk_is_replaced(size: int) -> None:
 @pytest.mark.parametrize("size", [5000, 10 * MIB])
 def test_verified_blocks_from_disk_are_not_hashed_again(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     key, disk, bucket, hashed = pack(size), MemoryStore(), FakeBucket(content), list[int]()
-    unhindered = ContentHash.add
+    original = ContentHash.update
 
-    def add(proof: ContentHash, data: memoryview) -> None:
+    def update(content_hash: ContentHash, data: memoryview) -> None:
         hashed.append(len(data))
-        unhindered(proof, data)
+        original(content_hash, data)
 
-    monkeypatch.setattr(ContentHash, "add", add)
+    monkeypatch.setattr(ContentHash, "update", update)
 
     async def read() -> None:
         async with reading(bucket, disk=disk) as reader:
-            reader.of(key).held.make_whole()
+            reader.of(key).object.require_whole()
             assert await reader.all(key) == content(key)
 
     async def main() -> None:
         await read()
         assert sum(hashed) == size
-        assert set(disk.kept) == disk.proven
+        assert set(disk.kept) == disk.verified
         bucket.requests.clear()
         await read()
         assert sum(hashed) == size
-        disk.proven.remove(max(disk.proven))
+        disk.verified.remove(max(disk.verified))
         await read()
         assert sum(hashed) == 2 * size, "all of it, or nothing would be proven"
         disk.kept[max(disk.kept)] = first_bit_flipped(disk.kept[max(disk.kept)])
@@ -140,7 +140,7 @@ def test_objects_without_a_hash_in_their_name_are_written_as_unverified(size: in
         async with reading(FakeBucket(content), disk=disk) as reader:
             assert await reader.all(str(size)) == DATA[:size]
         assert sum(map(len, disk.kept.values())) == size
-        assert not disk.proven
+        assert not disk.verified
 
     run_bounded(main)
 
@@ -154,7 +154,7 @@ def test_an_object_read_in_parts_is_hashed_also_from_disk() -> None:
             assert await reader.all(key) == content(key)
         last = max(disk.kept)
         disk.kept[last] = first_bit_flipped(disk.kept[last])
-        disk.proven = disk.kept.keys() - {last}
+        disk.verified = disk.kept.keys() - {last}
         async with reading(FakeBucket(content), limit=8 * MIB, disk=disk) as reader:
             with pytest.raises(WrongContent):
                 await reader.all(key)
@@ -164,13 +164,13 @@ def test_an_object_read_in_parts_is_hashed_also_from_disk() -> None:
 
 def test_objects_on_disk_are_read_in_large_parts() -> None:
     """They cost no round trip, so there is nothing to be had from several at once."""
-    others, large = [pack(2 * MIB, offset) for offset in range(HITS)], pack(14 * MIB, 1)
+    others, large = [pack(2 * MIB, offset) for offset in range(HITS_IN_A_ROW)], pack(14 * MIB, 1)
     reads: list[tuple[int, int]] = []
 
     class Watched(MemoryStore):
-        def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
+        def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
             reads.append((start, stop))
-            return super().read(identity, start, stop)
+            return super().read(object_id, start, stop)
 
     disk = Watched()
 
@@ -182,7 +182,7 @@ def test_objects_on_disk_are_read_in_large_parts() -> None:
             for key in others:
                 assert await reader.all(key) == content(key)
             reads.clear()
-            reader.of(large).held.make_whole()
+            reader.of(large).object.require_whole()
             assert await reader.all(large) == content(large)
             assert reads == [(0, 14 * MIB)]
 
@@ -196,11 +196,11 @@ def test_unread_bytes_from_disk_do_not_count_as_wasted() -> None:
         async with reading(FakeBucket(content), disk=disk) as reader:
             await reader.all(key)
         async with reading(FakeBucket(content), disk=disk) as reader:
-            assert reader.expect(identity_of(key))
+            assert reader.scheduler.prefetch(identity_of(key))
             await fetches_ended(reader)
             assert reader.memory == MIB
             assert reader.unread == 0
-            reader.not_expected(identity_of(key))
+            reader.scheduler.cancel_prefetch(identity_of(key))
             assert reader.counters.wasted == 0
 
     run_bounded(main)
@@ -210,14 +210,14 @@ def test_shutdown_does_not_wait_for_a_slow_disk() -> None:
     class Slow(MemoryStore):
         go = threading.Event()
 
-        def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+        def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
             self.go.wait(30)
 
     async def main() -> None:
         async with reading(FakeBucket(content), disk=Slow()) as reader:
             assert await reader.all("5000") == DATA[:5000]
             await settled()
-            reader._nursery.cancel_scope.cancel()
+            reader.scheduler._nursery.cancel_scope.cancel()
         Slow.go.set()
 
     run_bounded(main)

@@ -12,10 +12,10 @@ import trio
 
 from rwm.errors import AccessDenied, Cancelled, NotFound, S3Error, Unreachable
 from rwm.model import Entry
-from rwmfs.cache.block_file import BLOCK
+from rwmfs.cache import BLOCK
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
-from rwmfs.read.reader import ECHO
+from rwmfs.read.reader import FAIL_FAST_SECONDS
 from rwmfs.read.verification import WrongContent
 from tests.unit.fakes import FakeBucket, version_of
 from tests.unit.reading import (
@@ -85,7 +85,7 @@ def test_a_repeated_read_fails_at_once_after_a_slow_failure() -> None:
             raise Unreachable("no route")
 
         bucket.fault = fault
-        async with reading(bucket, seconds=ECHO + 0.1) as reader:
+        async with reading(bucket, seconds=FAIL_FAST_SECONDS + 0.1) as reader:
             file = reader.of("9000")
             with pytest.raises(S3Error, match="no usable answer within 1 s"):
                 await reader.read(file, 4096, 4904)
@@ -96,7 +96,7 @@ def test_a_repeated_read_fails_at_once_after_a_slow_failure() -> None:
             bucket.fault = lambda *_: None
             assert await reader.read(file, 0, 4096) == DATA[:4096], "other bytes"
             assert await reader.read(reader.of("9000"), 4096, 4096) == DATA[4096:8192], "another reader"
-            await trio.sleep(ECHO)
+            await trio.sleep(FAIL_FAST_SECONDS)
             assert await reader.read(file, 4096, 4096) == DATA[4096:8192], "a moment later"
 
     run(main)
@@ -123,7 +123,7 @@ def test_a_failed_read_ahead_fails_no_read(caplog: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize("answer", [b"", b"x" * 4999, b"x" * 5001])
 def test_an_answer_of_the_wrong_length_is_an_error(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.read.fetcher._pauses", lambda: itertools.repeat(0.0))
+    monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: itertools.repeat(0.0))
 
     async def main() -> None:
         bucket = FakeBucket(lambda key: answer)
@@ -301,8 +301,8 @@ def test_a_read_fails_when_the_rest_of_a_whole_object_fails() -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(one)
                 await settled()
-                held = reader.of(key).held
-                held.make_whole()
+                held = reader.of(key).object
+                held.require_whole()
                 go.set()
             assert outcomes == ["failed"]
             await fetches_ended(reader)
@@ -331,7 +331,7 @@ def test_a_read_succeeds_when_a_concurrent_whole_fetch_fails() -> None:
 
             nursery.start_soon(one)
             await settled()
-            file.held.make_whole()
+            file.object.require_whole()
             with pytest.raises(S3Error, match="for now"):
                 await reader.read(reader.of(key), 0, 1)
             await settled()

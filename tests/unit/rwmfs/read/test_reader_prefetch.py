@@ -13,7 +13,7 @@ import trio
 from rwm.errors import AccessDenied
 from rwm.model import Entry
 from rwmfs.object_id import ObjectId
-from rwmfs.prefetch.depth import FEW
+from rwmfs.prefetch.depth import MIN_PACKS
 from rwmfs.read.reader import Reader
 from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
 from tests.unit.reading import (
@@ -114,7 +114,7 @@ def test_few_bytes_are_wasted_when_the_order_ends() -> None:
     async def main() -> None:
         async with reading(FakeBucket(content), state=state) as reader:
             await restored(reader, state, range(40))
-            assert reader.unread == FEW * PACK
+            assert reader.unread == MIN_PACKS * PACK
             await restored(reader, state, [58, 3, 52, 11, 46])
             assert reader.counters.fetched - reader.counters.served <= 40 * PACK // 8
 
@@ -138,18 +138,18 @@ def test_an_object_is_buffered_once_all_of_it_is_fetched() -> None:
         bucket.fault = lambda *_: go.wait(10)
         async with reading(bucket) as reader:
             soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
-            identity = ObjectId(soon.key, soon.version_id, soon.size, soon.etag)
-            assert not reader.is_here(identity)
-            assert reader.expect(identity)
+            object_id = ObjectId(soon.key, soon.version_id, soon.size, soon.etag)
+            assert not reader.scheduler.is_buffered(object_id)
+            assert reader.scheduler.prefetch(object_id)
             await settled()
-            assert not reader.is_here(identity), "it is on its way"
+            assert not reader.scheduler.is_buffered(object_id), "it is on its way"
             go.set()
             await fetches_ended(reader)
-            assert reader.is_here(identity)
+            assert reader.scheduler.is_buffered(object_id)
             part = reader.of(f"{40 * MIB}")
             await reader.read(part, 0, MIB)
             await fetches_ended(reader)
-            assert not reader.is_here(part.held.id), "a part of it is"
+            assert not reader.scheduler.is_buffered(part.object.id), "a part of it is"
 
     run(main)
 
@@ -166,7 +166,7 @@ def test_a_prefetched_object_is_returned_only_when_complete(begun: bool) -> None
                 nursery.start_soon(reader.all, "100")
                 await settled()
             soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
-            assert reader.expect(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            assert reader.scheduler.prefetch(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
             await settled()
             assert any(key == soon.key for key, *_ in bucket.requests) is begun
             file = reader.of(soon.key)
@@ -174,7 +174,7 @@ def test_a_prefetched_object_is_returned_only_when_complete(begun: bool) -> None
             await reader.read(file, MIB, 1)
             await fetches_ended(reader)
             assert sum(stop - start for key, start, stop in bucket.requests if key == soon.key) == 5 * MIB
-            assert file.held.whole
+            assert file.object.whole
 
     assert_each_block_fetched_once(run(main))
 
@@ -191,7 +191,7 @@ def test_a_failing_prefetch_is_not_repeated() -> None:
 
         bucket.fault = fault
         async with reading(bucket) as reader:
-            assert reader.expect(identity_of(key))
+            assert reader.scheduler.prefetch(identity_of(key))
             await fetches_ended(reader)
             assert len(bucket.requests) <= 4
 
@@ -204,15 +204,15 @@ def test_prefetched_and_cancelled_objects_leave_no_records(connections: int) -> 
         async with reading(FakeBucket(content), 8 * MIB, connections) as reader:
             for number in range(20):
                 key = pack(MIB + number)
-                assert reader.expect(identity_of(key))
+                assert reader.scheduler.prefetch(identity_of(key))
                 if number % 2:
                     assert await reader.all(key) == content(key)
                 else:
                     await settled()
-                    reader.not_expected(identity_of(key))
+                    reader.scheduler.cancel_prefetch(identity_of(key))
             await fetches_ended(reader)
             assert reader.memory <= 8 * MIB
-            assert not reader._expected
+            assert not reader.scheduler._prefetches
             assert all(held.pieces for held in reader._buffer)
 
     run_bounded(main)
@@ -224,12 +224,12 @@ def test_cancelling_a_prefetch_keeps_an_object_that_is_open() -> None:
     async def main() -> None:
         bucket = FakeBucket(content)
         async with reading(bucket) as reader:
-            assert reader.expect(identity_of(key))
+            assert reader.scheduler.prefetch(identity_of(key))
             file = reader.of(key)
-            reader.not_expected(identity_of(key))
+            reader.scheduler.cancel_prefetch(identity_of(key))
             assert bytes(await reader.read(file, 0, MIB)) == content(key)
-            assert not reader.expect(identity_of(key)), "it is here"
-            reader.not_expected(identity_of(key))
+            assert not reader.scheduler.prefetch(identity_of(key)), "it is here"
+            reader.scheduler.cancel_prefetch(identity_of(key))
             reader.close(file)
             assert await reader.all(key) == content(key)
         assert len(bucket.requests) == 1
@@ -240,8 +240,8 @@ def test_cancelling_a_prefetch_keeps_an_object_that_is_open() -> None:
 def test_empty_and_huge_objects_are_not_prefetched() -> None:
     async def main() -> None:
         async with reading(FakeBucket(content), 8 * MIB) as reader:
-            reader.expect(identity_of("0"))
-            assert not reader.expect(identity_of(f"{2 * MIB + 1}"))
+            reader.scheduler.prefetch(identity_of("0"))
+            assert not reader.scheduler.prefetch(identity_of(f"{2 * MIB + 1}"))
             assert not list(reader._buffer)
 
     run_bounded(main)

@@ -14,7 +14,7 @@ import trio
 
 from rwm.errors import AccessDenied, BadResponse, NotFound, S3Error, Unreachable
 from rwm.model import Entry
-from rwmfs.cache.block_file import BLOCK, StoredRange
+from rwmfs.cache import BLOCK, StoredRange
 from rwmfs.object_id import ObjectId
 from rwmfs.read.reader import SMALL, Reader
 from rwmfs.read.verification import WrongContent
@@ -34,22 +34,22 @@ class Disk:
         self._wrong = wrong
         self._lock = threading.Lock()
 
-    def read(self, identity: ObjectId, start: int, stop: int) -> StoredRange | None:
+    def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
         time.sleep(self._random.random() * 0.002)
         with self._lock:
-            if identity.key in self._wrong:
+            if object_id.key in self._wrong:
                 return StoredRange(memoryview(bytes(stop - start)), False)
-            return self._kept.get((identity, start, stop)) if self._random.random() < 0.8 else None
+            return self._kept.get((object_id, start, stop)) if self._random.random() < 0.8 else None
 
-    def write(self, identity: ObjectId, start: int, data: memoryview, *, proven: bool) -> None:
+    def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         time.sleep(self._random.random() * 0.005)
         with self._lock:
-            self._kept[(identity, start, start + len(data))] = StoredRange(memoryview(bytes(data)), proven)
+            self._kept[(object_id, start, start + len(data))] = StoredRange(memoryview(bytes(data)), verified)
 
-    def drop(self, identity: ObjectId) -> None:
+    def drop(self, object_id: ObjectId) -> None:
         with self._lock:
-            self._wrong.discard(identity.key)
-            self._kept = {kept: data for kept, data in self._kept.items() if kept[0] != identity}
+            self._wrong.discard(object_id.key)
+            self._kept = {kept: data for kept, data in self._kept.items() if kept[0] != object_id}
 
 
 class Trouble:
@@ -99,11 +99,11 @@ async def expect(reader: Opener, keys: list[str], chance: random.Random) -> None
     """Foretell objects, rightly or wrongly."""
     for _ in range(12):
         key = chance.choice(keys)
-        identity = identity_of(entry_for(key, len(content(key))))
+        object_id = identity_of(entry_for(key, len(content(key))))
         if chance.random() < 0.6:
-            reader.expect(identity)
+            reader.scheduler.prefetch(object_id)
         else:
-            reader.not_expected(identity)
+            reader.scheduler.cancel_prefetch(object_id)
         await trio.sleep(chance.random() * 0.02)
 
 
@@ -117,15 +117,15 @@ def assert_clean(reader: Reader) -> None:
     pieces = {piece for held in buffer for piece in held.pieces.values()}
     assert reader.running == 0
     assert reader.memory == sum(len(piece) for piece in pieces) <= buffer.limit
-    assert all(piece in buffer and piece.data is not None and not piece.waiting for piece in pieces)
+    assert all(piece in buffer and piece.data is not None and not piece.pins for piece in pieces)
     assert buffer.has_room(buffer.limit), "all of it may leave"
-    assert all(held.pieces and not held.readers and not held.proof.running for held in buffer)
-    assert not reader._expected
+    assert all(held.pieces and not held.handles and not held.content_hash.running for held in buffer)
+    assert not reader.scheduler._prefetches
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.read.fetcher._pauses", lambda: iter([0.001] * 1000))
+    monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.001] * 1000))
     chance = random.Random(seed)
     limit = chance.choice([0, BLOCK, MIB, 3 * MIB, 16 * MIB, 64 * MIB])
     keys = [pack(size, number) if number % 3 else f"{size}:{number}" for number, size in enumerate(SIZES)]
@@ -142,7 +142,7 @@ def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, m
                         nursery.start_soon(use, reader, keys, random.Random(chance.random()))
                     nursery.start_soon(expect, reader, keys, random.Random(chance.random()))
                 for key in keys:
-                    reader.not_expected(identity_of(entry_for(key, len(content(key)))))
+                    reader.scheduler.cancel_prefetch(identity_of(entry_for(key, len(content(key)))))
                 while reader.running:
                     await trio.sleep(0.001)
                 await settled()
@@ -157,7 +157,7 @@ def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, m
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a_mount_that_ends_meanwhile_ends(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwmfs.read.fetcher._pauses", lambda: iter([0.001] * 1000))
+    monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.001] * 1000))
     chance = random.Random(seed)
     keys = [pack(size, number) for number, size in enumerate(SIZES)]
 
@@ -170,7 +170,7 @@ def test_a_mount_that_ends_meanwhile_ends(seed: int, monkeypatch: pytest.MonkeyP
                 for _ in range(4):
                     nursery.start_soon(use, reader, keys, random.Random(chance.random()))
                 await trio.sleep(chance.random() * 0.1)
-                reader._nursery.cancel_scope.cancel()
+                reader.scheduler._nursery.cancel_scope.cancel()
             assert reader.running == 0
             pieces = {piece for held in reader._buffer for piece in held.pieces.values()}
             assert reader.memory == sum(len(piece) for piece in pieces)

@@ -63,7 +63,7 @@ def test_wrong_content_is_fetched_again_once() -> None:
 
 def test_a_late_reader_never_gets_discarded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """The pieces are here, and found to be wrong before the reader goes on."""
-    key, waited = pack(5000), pieces_module.all_done
+    key, waited = pack(5000), pieces_module.wait_done
 
     async def late(pieces: list[Piece]) -> None:
         await waited(pieces)
@@ -77,7 +77,7 @@ def test_a_late_reader_never_gets_discarded_pieces(monkeypatch: pytest.MonkeyPat
                 bucket.content = content
 
         bucket.fault = fault
-        monkeypatch.setattr(reader_module, "all_done", late)
+        monkeypatch.setattr(reader_module, "wait_done", late)
         async with reading(bucket) as reader, trio.open_nursery() as nursery:
             got: list[bytes] = []
 
@@ -110,7 +110,7 @@ def test_a_waiting_read_fetches_again_when_its_pieces_are_discarded() -> None:
             async def one() -> None:
                 got.append(bytes(await reader.read(reader.of(key), 0, 2 * MIB)))
 
-            reader.of(key).held.make_whole()
+            reader.of(key).object.require_whole()
             async with trio.open_nursery() as nursery:
                 for _ in range(10):
                     nursery.start_soon(one)
@@ -196,13 +196,13 @@ def test_reads_do_not_outrun_the_hashing(monkeypatch: pytest.MonkeyPatch) -> Non
     """What leaves the memory before its turn would be missing in the proof, and all of it would pass unproven."""
     key, go = pack(12 * MIB), threading.Event()
 
-    unhindered = ContentHash.add
+    original = ContentHash.update
 
-    def add(proof: ContentHash, data: memoryview) -> None:
+    def update(content_hash: ContentHash, data: memoryview) -> None:
         go.wait(10)
-        unhindered(proof, data)
+        original(content_hash, data)
 
-    monkeypatch.setattr(ContentHash, "add", add)
+    monkeypatch.setattr(ContentHash, "update", update)
 
     async def main() -> None:
         bucket = FakeBucket(lambda key: first_bit_flipped(content(key)))
@@ -242,7 +242,7 @@ def test_handles_open_at_a_mismatch_fail_and_later_ones_succeed() -> None:
 
 
 async def read_on(reader: Opener, file: OpenObject) -> None:
-    for offset in range(0, file.held.id.size, MIB):
+    for offset in range(0, file.object.id.size, MIB):
         await reader.read(file, offset, MIB)
 
 
@@ -254,18 +254,22 @@ def test_the_kernel_may_keep_only_verified_pages() -> None:
         bucket = FakeBucket(content)
         async with reading(bucket) as reader:
 
-            def of(key: str, place: int) -> OpenObject:
-                return reader.open(entry_for(key, len(content(key))), place=place)
+            def of(key: str, inode: int) -> OpenObject:
+                return reader.open(entry_for(key, len(content(key))), inode=inode)
 
-            for place, name in enumerate([key, small, unnamed]):
-                file = of(name, place)
-                assert file.keep, "the kernel has nothing yet"
+            for inode, name in enumerate([key, small, unnamed]):
+                file = of(name, inode)
+                assert file.keep_cache, "the kernel has nothing yet"
                 await reader.read(file, 0, 1000)
-            assert [of(name, place).keep for place, name in enumerate([key, small, unnamed])] == [False, True, True]
-            assert of(key, 0).keep, "nothing was read since"
+            assert [of(name, inode).keep_cache for inode, name in enumerate([key, small, unnamed])] == [
+                False,
+                True,
+                True,
+            ]
+            assert of(key, 0).keep_cache, "nothing was read since"
             await read_on(reader, of(key, 0))
             await reader.read(of(key, 10), 5 * MIB, 1000)
-            assert of(key, 0).keep and of(key, 10).keep, "proven from one end to the other"
+            assert of(key, 0).keep_cache and of(key, 10).keep_cache, "proven from one end to the other"
 
     trio.run(main)
 
@@ -279,7 +283,7 @@ def test_the_kernel_may_not_keep_wrong_pages() -> None:
             file = reader.of(key)
             with pytest.raises(WrongContent):
                 await read_on(reader, file)
-            assert not reader.of(key).keep
+            assert not reader.of(key).keep_cache
 
     trio.run(main)
 

@@ -1,68 +1,76 @@
-"""The size of requests follows the speed of the link."""
+"""The request size follows the throughput."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.read.request_size import HITS, LEAST, MOST, TELLING, USUAL, Pace
+from rwmfs.read.request_size import (
+    DEFAULT_REQUEST_SIZE,
+    HITS_IN_A_ROW,
+    MAX_REQUEST_SIZE,
+    MIN_REQUEST_SIZE,
+    MIN_SAMPLE,
+    RequestSizer,
+)
 
 MIB = 1 << 20
 
 
-def paced(*answers: tuple[int, float]) -> Pace:
-    pace = Pace()
-    for size, seconds in answers:
-        pace.came(size, seconds)
-    return pace
+def sizer_after(*responses: tuple[int, float]) -> RequestSizer:
+    sizer = RequestSizer()
+    for size, seconds in responses:
+        sizer.record_response(size, seconds)
+    return sizer
 
 
 BUSY = (12, 16)
-"""Connections in use, and all of them."""
+"""Connections in use, and all connections."""
 
 
-def test_nothing_known_is_nothing_special() -> None:
-    assert Pace().window(0, 16) == USUAL
+def test_the_default_size_without_samples() -> None:
+    assert RequestSizer().request_size(0, 16) == DEFAULT_REQUEST_SIZE
 
 
-def test_a_slow_link_is_asked_for_little_at_a_time_and_for_more_where_connections_are_few() -> None:
-    slow = paced((4 * MIB, 0.43))
-    assert [slow.window(running, 16) for running in (0, 11, 12, 16)] == [LEAST, LEAST, USUAL, USUAL]
-    assert slow.window(0, 1) == USUAL
+def test_a_slow_link_gets_small_requests_while_connections_are_free() -> None:
+    slow = sizer_after((4 * MIB, 0.43))
+    sizes = [slow.request_size(running, 16) for running in (0, 11, 12, 16)]
+    assert sizes == [MIN_REQUEST_SIZE] * 2 + [DEFAULT_REQUEST_SIZE] * 2
+    assert slow.request_size(0, 1) == DEFAULT_REQUEST_SIZE
 
 
-def test_a_fast_link_is_asked_for_much_at_a_time() -> None:
-    assert paced((4 * MIB, 0.01)).window(0, 16) == MOST
-    assert paced((4 * MIB, 0.07)).window(0, 16) == 8 * MIB
+def test_a_fast_link_gets_large_requests() -> None:
+    assert sizer_after((4 * MIB, 0.01)).request_size(0, 16) == MAX_REQUEST_SIZE
+    assert sizer_after((4 * MIB, 0.07)).request_size(0, 16) == 8 * MIB
 
 
-def test_small_answers_tell_nothing() -> None:
-    assert paced((TELLING - 1, 0.000001)).window(*BUSY) == USUAL
+def test_small_responses_do_not_count() -> None:
+    assert sizer_after((MIN_SAMPLE - 1, 0.000001)).request_size(*BUSY) == DEFAULT_REQUEST_SIZE
 
 
-def test_a_link_that_gets_slow_is_noticed_after_a_few_answers() -> None:
-    assert paced((4 * MIB, 0.01), *[(4 * MIB, 0.4)] * 12).window(*BUSY) == USUAL
-    assert paced((4 * MIB, 0.01), (4 * MIB, 0.4)).window(*BUSY) == MOST
+def test_the_size_adapts_after_a_few_responses() -> None:
+    assert sizer_after((4 * MIB, 0.01), *[(4 * MIB, 0.4)] * 12).request_size(*BUSY) == DEFAULT_REQUEST_SIZE
+    assert sizer_after((4 * MIB, 0.01), (4 * MIB, 0.4)).request_size(*BUSY) == MAX_REQUEST_SIZE
 
 
-def test_while_all_is_on_disk_parts_are_large() -> None:
-    pace = paced((4 * MIB, 0.43))
-    for _ in range(HITS):
-        assert not pace.from_disk()
-        assert pace.window(0, 16) == LEAST
-        pace.stored(TELLING)
-        pace.stored(TELLING - 1)
-    assert pace.from_disk()
-    assert pace.window(0, 16) == MOST
-    pace.came(TELLING - 1, 0.1)
-    assert pace.from_disk(), "small objects tell nothing of large ones"
-    pace.came(TELLING, 0.1)
-    assert not pace.from_disk()
-    assert pace.window(0, 16) == LEAST
+def test_disk_cache_hits_give_large_requests() -> None:
+    sizer = sizer_after((4 * MIB, 0.43))
+    for _ in range(HITS_IN_A_ROW):
+        assert not sizer.reads_from_disk()
+        assert sizer.request_size(0, 16) == MIN_REQUEST_SIZE
+        sizer.record_hit(MIN_SAMPLE)
+        sizer.record_hit(MIN_SAMPLE - 1)
+    assert sizer.reads_from_disk()
+    assert sizer.request_size(0, 16) == MAX_REQUEST_SIZE
+    sizer.record_response(MIN_SAMPLE - 1, 0.1)
+    assert sizer.reads_from_disk(), "small responses do not count"
+    sizer.record_response(MIN_SAMPLE, 0.1)
+    assert not sizer.reads_from_disk()
+    assert sizer.request_size(0, 16) == MIN_REQUEST_SIZE
 
 
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.floats(0, 1e6))), st.integers(0, 20), st.integers(1, 20))
-def test_the_window_has_its_bounds(answers: list[tuple[int, float]], running: int, connections: int) -> None:
-    window = paced(*answers).window(running, connections)
-    assert LEAST <= window <= MOST
-    assert window % LEAST == 0
+def test_the_size_is_bounded(responses: list[tuple[int, float]], running: int, connections: int) -> None:
+    size = sizer_after(*responses).request_size(running, connections)
+    assert MIN_REQUEST_SIZE <= size <= MAX_REQUEST_SIZE
+    assert size % MIN_REQUEST_SIZE == 0

@@ -1,4 +1,4 @@
-"""Where unproven bytes went: a place counts as proven only when all bytes that it got are those of the verdict."""
+"""Unverified reads: an inode counts as verified only if all its bytes are those of the verdict."""
 
 from __future__ import annotations
 
@@ -8,92 +8,92 @@ from hypothesis import strategies as st
 from rwmfs.read.unverified import UnverifiedReads
 
 
-def exposed(*places: int) -> UnverifiedReads:
-    exposure = UnverifiedReads()
-    for place in places:
-        exposure.add(place)
-    return exposure
+def reads_of(*inodes: int) -> UnverifiedReads:
+    unverified = UnverifiedReads()
+    for inode in inodes:
+        unverified.add(inode)
+    return unverified
 
 
-def test_a_verdict_is_about_all_places_while_nothing_left() -> None:
-    exposure = exposed(1, 2)
-    assert exposure
-    assert exposure.proven() == {1, 2}
-    assert not exposure
+def test_a_verdict_covers_all_inodes_if_nothing_was_evicted() -> None:
+    unverified = reads_of(1, 2)
+    assert unverified
+    assert unverified.take_verified() == {1, 2}
+    assert not unverified
 
 
-def test_places_that_got_what_left_unhashed_are_never_called_proven() -> None:
-    exposure = exposed(1, 2)
-    exposure.leave(hashed=False)
-    exposure.add(3)
-    assert exposure.proven() == {3}
-    assert exposure.proven() == set()
-    assert exposure
+def test_inodes_with_bytes_evicted_unhashed_are_never_verified() -> None:
+    unverified = reads_of(1, 2)
+    unverified.record_eviction(is_hashed=False)
+    unverified.add(3)
+    assert unverified.take_verified() == {3}
+    assert unverified.take_verified() == set()
+    assert unverified
 
 
-def test_what_left_after_it_was_hashed_is_proven_unless_another_proof_takes_over() -> None:
-    for again, proven in ((False, {1, 2}), (True, {2})):
-        exposure = exposed(1)
-        exposure.leave(hashed=True)
-        if again:
-            exposure.prove_anew()
-        exposure.add(2)
-        assert exposure.proven() == proven
+def test_bytes_evicted_after_hashing_are_verified_unless_the_hash_restarts() -> None:
+    for restart, verified in ((False, {1, 2}), (True, {2})):
+        unverified = reads_of(1)
+        unverified.record_eviction(is_hashed=True)
+        if restart:
+            unverified.restart()
+        unverified.add(2)
+        assert unverified.take_verified() == verified
 
 
-def test_another_proof_of_bytes_that_all_stayed_is_about_all_places() -> None:
-    exposure = exposed(1)
-    exposure.prove_anew()
-    assert exposure.proven() == {1}
+def test_a_new_hash_covers_all_inodes_if_nothing_was_evicted() -> None:
+    unverified = reads_of(1)
+    unverified.restart()
+    assert unverified.take_verified() == {1}
 
 
-def test_what_left_before_a_verdict_is_no_doubt_after_it() -> None:
-    exposure = exposed(1)
-    exposure.leave(hashed=True)
-    assert exposure.proven() == {1}
-    exposure.add(2)
-    exposure.prove_anew()
-    assert exposure.proven() == {2}
+def test_evictions_before_a_verdict_do_not_count_after_it() -> None:
+    unverified = reads_of(1)
+    unverified.record_eviction(is_hashed=True)
+    assert unverified.take_verified() == {1}
+    unverified.add(2)
+    unverified.restart()
+    assert unverified.take_verified() == {2}
 
 
-def test_wrong_content_ends_all_of_it() -> None:
-    exposure = exposed(1)
-    exposure.leave(hashed=False)
-    exposure.clear()
-    assert not exposure
-    exposure.add(1)
-    exposure.prove_anew()
-    assert exposure.proven() == {1}
+def test_clear_forgets_everything() -> None:
+    unverified = reads_of(1)
+    unverified.record_eviction(is_hashed=False)
+    unverified.clear()
+    assert not unverified
+    unverified.add(1)
+    unverified.restart()
+    assert unverified.take_verified() == {1}
 
 
-steps = st.sampled_from(["read", "read", "hash", "leave", "anew", "verdict"])
+steps = st.sampled_from(["read", "read", "hash", "evict", "restart", "verdict"])
 
 
 @settings(max_examples=1000)
 @given(st.lists(st.tuples(steps, st.integers(0, 1)), min_size=5))
-def test_no_place_is_called_proven_that_has_bytes_of_another_hashing(doing: list[tuple[str, int]]) -> None:
-    """Of an object of one piece: whenever it comes it may be other bytes, here told apart by a number."""
-    exposure = UnverifiedReads()
-    piece, is_here, is_read, is_hashed = 0, False, False, False
+def test_no_inode_with_bytes_of_another_hash_is_verified(actions: list[tuple[str, int]]) -> None:
+    """For an object of one piece: each fetch may bring other content, numbered here."""
+    unverified = UnverifiedReads()
+    piece, is_buffered, is_read, is_hashed = 0, False, False, False
     has: dict[int, set[int]] = {}
-    for step, place in doing:
+    for step, inode in actions:
         if step == "read":
-            if not is_here:
+            if not is_buffered:
                 if is_hashed:
-                    exposure.prove_anew()
-                piece, is_here, is_read, is_hashed = piece + 1, True, False, False
-            exposure.add(place)
-            has.setdefault(place, set()).add(piece)
+                    unverified.restart()
+                piece, is_buffered, is_read, is_hashed = piece + 1, True, False, False
+            unverified.add(inode)
+            has.setdefault(inode, set()).add(piece)
             is_read = True
         elif step == "hash":
-            is_hashed = is_hashed or is_here
-        elif step == "leave" and is_here:
+            is_hashed = is_hashed or is_buffered
+        elif step == "evict" and is_buffered:
             if is_read:
-                exposure.leave(hashed=is_hashed)
-            is_here = False
-        elif step == "anew":
-            exposure.prove_anew()
+                unverified.record_eviction(is_hashed=is_hashed)
+            is_buffered = False
+        elif step == "restart":
+            unverified.restart()
             is_hashed = False
         elif step == "verdict" and is_hashed:
-            for right in exposure.proven():
+            for right in unverified.take_verified():
                 assert has.pop(right) == {piece}

@@ -1,4 +1,4 @@
-"""A disk that is full, read-only, gone or tampered with costs speed and nothing else."""
+"""A disk that is full, read-only, removed or tampered with makes reads misses and suspends writes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from rwm.errors import ConfigError
-from rwmfs.cache import block_file as cachefile
-from rwmfs.cache import directory as cachedir
-from rwmfs.cache import store as diskcache
-from rwmfs.cache.block_file import BLOCK, Identity
-from rwmfs.cache.store import DiskCache, free_to_leave
+from rwmfs.cache import block_file, space
+from rwmfs.cache import directory as cache_directory
+from rwmfs.cache import store as store_module
+from rwmfs.cache.block_file import FileLayout
+from rwmfs.cache.interface import BLOCK
+from rwmfs.cache.store import DiskCache
 from tests.unit.blocks import MIB, disk_cache, file_of, holds, put, used, version
 
 Mount = Callable[[str], Path]
@@ -48,8 +49,8 @@ def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 @pytest.fixture
 def no_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file system may be filled to the last byte, and even then it is tried."""
-    monkeypatch.setattr(diskcache, "free_to_leave", lambda total: -total)
+    """Let the cache fill the file system to the last byte."""
+    monkeypatch.setattr(space, "reserved_space", lambda total: -total)
 
 
 @contextmanager
@@ -59,43 +60,43 @@ def read_only(place: Path) -> Iterator[None]:
     subprocess.run(["mount", "-o", "remount,rw", place], check=True)
 
 
-# --- no room -------------------------------------------------------------------------------------------
+# --- full disks -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.usefixtures("no_reserve")
 @pytest.mark.parametrize("options", ["size=1m,mode=700", "size=100m,nr_inodes=20,mode=700"])
-def test_a_full_disk_is_said_once_and_what_is_kept_is_read_on(
+def test_a_full_disk_is_logged_once_and_stays_readable(
     tmpfs: Mount, warnings: Callable[[], list[str]], options: str
 ) -> None:
     cache = disk_cache(tmpfs(options) / "cache")
     for number in range(30):
         put(cache, version(number))
-    assert warnings() == [f"disk cache {cache.directory}: nothing is kept for now: No space left on device"]
-    kept = [number for number in range(30) if holds(cache, version(number))]
-    assert kept == [*range(len(kept))] and 5 < len(kept) < 20
+    assert warnings() == [f"disk cache {cache.directory}: writes are suspended: No space left on device"]
+    stored = [number for number in range(30) if holds(cache, version(number))]
+    assert stored == [*range(len(stored))] and 5 < len(stored) < 20
 
 
 @pytest.mark.usefixtures("no_reserve")
-def test_when_there_is_room_again_it_goes_on_after_a_while(
+def test_writes_resume_after_the_suspension(
     tmpfs: Mount, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = disk_cache(tmpfs("size=1m,mode=700") / "cache")
     filler = cache.directory / "filler"
     for turn in range(2):
-        monkeypatch.setattr(diskcache, "PAUSE", 3600.0)
+        monkeypatch.setattr(store_module, "SUSPEND", 3600.0)
         filler.write_bytes(bytes(MIB - 100 * 1024))
         put(cache, version(1, 2 * BLOCK))
         assert len(warnings()) == turn + 1
         filler.unlink()
         put(cache, version(2))
         assert not holds(cache, version(2))
-        cache._resume_at = 0  # as if an hour had passed
+        cache._resume_at = 0  # an hour later
         put(cache, version(2))
         assert holds(cache, version(2))
         cache.drop(version(2))
 
 
-def test_some_of_the_file_system_stays_free(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
+def test_a_part_of_the_file_system_stays_free(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
     place = tmpfs("size=260m,mode=700")
     cache = disk_cache(place / "cache")
     for number in range(80):
@@ -106,12 +107,7 @@ def test_some_of_the_file_system_stays_free(tmpfs: Mount, warnings: Callable[[],
     assert len(warnings()) == 1 and "hardly any room" in warnings()[0]
 
 
-def test_a_large_file_system_keeps_two_hundredths_free() -> None:
-    assert free_to_leave(MIB) == 256 * MIB
-    assert free_to_leave(10**12) == 2 * 10**10
-
-
-def test_a_full_disk_does_not_keep_a_mount_from_beginning(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
+def test_a_full_disk_does_not_fail_the_mount(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
     place = tmpfs("size=1m,nr_inodes=1,mode=700")
     cache = disk_cache(place / "cache")
     put(cache, version(1))
@@ -122,7 +118,7 @@ def test_a_full_disk_does_not_keep_a_mount_from_beginning(tmpfs: Mount, warnings
 # --- read-only and broken disks ------------------------------------------------------------------------
 
 
-def test_a_disk_that_becomes_read_only_is_read_on(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
+def test_a_disk_that_becomes_read_only_stays_readable(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
     place = tmpfs("size=300m,mode=700")
     cache = disk_cache(place / "cache")
     put(cache, version(1))
@@ -144,7 +140,7 @@ def test_a_disk_that_becomes_read_only_is_read_on(tmpfs: Mount, warnings: Callab
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EDQUOT, errno.EACCES])
-def test_a_disk_that_fails_is_left_alone_for_a_while(
+def test_a_disk_error_suspends_writes(
     tmp_path: Path, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     cache = disk_cache(tmp_path)
@@ -164,58 +160,54 @@ def test_a_disk_that_fails_is_left_alone_for_a_while(
     assert not file_of(tmp_path, version(3)).exists()
 
 
-def test_one_success_beside_a_failure_does_not_make_it_news(
+def test_a_concurrent_success_does_not_log_the_failure_again(
     tmp_path: Path, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads are under way with other writes when the disk gets full."""
+    """Other threads may still finish their writes when the disk gets full."""
     cache = disk_cache(tmp_path)
-    write = cachefile.write
+    write = block_file.write
 
-    def fails_beside_one_that_ends_well(
-        descriptor: int, identity: Identity, start: int, data: memoryview, **how: Any
+    def fail_after_another_write_succeeded(
+        descriptor: int, layout: FileLayout, start: int, data: memoryview, **how: Any
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(cachefile, "write", full)
+            patch.setattr(block_file, "write", full)
             put(cache, version(2))
-        write(descriptor, identity, start, data, **how)
+        write(descriptor, layout, start, data, **how)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(cachefile, "write", fails_beside_one_that_ends_well)
+    monkeypatch.setattr(block_file, "write", fail_after_another_write_succeeded)
     for _ in range(3):
         put(cache, version(1))
-    cache._pause(OSError(errno.ENOSPC, "full"))
+    cache._suspend_writes(OSError(errno.ENOSPC, "full"))
     assert holds(cache, version(1))
     assert len(warnings()) == 1
 
 
-def test_without_descriptors_it_is_a_miss_and_no_reason_to_stop(
-    tmp_path: Path, warnings: Callable[[], list[str]]
-) -> None:
+def test_running_out_of_descriptors_does_not_suspend_writes(tmp_path: Path, warnings: Callable[[], list[str]]) -> None:
     cache = disk_cache(tmp_path)
     put(cache, version(1))
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
     try:
-        is_held = holds(cache, version(1))
+        is_stored = holds(cache, version(1))
         put(cache, version(2))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    assert not is_held
+    assert not is_stored
     assert holds(cache, version(1)) and not holds(cache, version(2))
     put(cache, version(2))
     assert holds(cache, version(2))
     assert warnings() == []
 
 
-# --- a directory that is not what it was ---------------------------------------------------------------
+# --- removed and replaced directories and files ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["", "blocks", "shard"])
-def test_a_directory_that_was_removed_is_made_again(
-    tmp_path: Path, warnings: Callable[[], list[str]], what: str
-) -> None:
+def test_a_removed_directory_is_created_again(tmp_path: Path, warnings: Callable[[], list[str]], what: str) -> None:
     cache = disk_cache(tmp_path / "cache")
     put(cache, version(1))
     path = file_of(cache.directory, version(1)).parent if what == "shard" else cache.directory / what
@@ -228,25 +220,25 @@ def test_a_directory_that_was_removed_is_made_again(
     assert warnings() == []
 
 
-def test_a_directory_that_vanishes_during_a_write_is_no_error(
+def test_a_directory_removed_during_a_write_is_no_error(
     tmp_path: Path, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = disk_cache(tmp_path / "cache")
-    make, scan = cachedir.make_shard, cachedir.scan
+    make, scan = cache_directory.make_shard, cache_directory.scan
 
-    def make_and_vanish(blocks: Path, name: str) -> None:
+    def make_and_remove(blocks: Path, name: str) -> None:
         make(blocks, name)
         shutil.rmtree(cache.directory)
 
-    def vanish_and_scan(blocks: Path) -> Iterator[cachedir.CacheFile]:
+    def remove_and_scan(blocks: Path) -> Iterator[cache_directory.CacheFile]:
         shutil.rmtree(cache.directory)
         return scan(blocks)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cachedir, "make_shard", make_and_vanish)
+        patch.setattr(cache_directory, "make_shard", make_and_remove)
         put(cache, version(1))
     with monkeypatch.context() as patch:
-        patch.setattr(cachedir, "scan", vanish_and_scan)
+        patch.setattr(cache_directory, "scan", remove_and_scan)
         put(cache, version(1))
     assert not holds(cache, version(1))
     put(cache, version(1))
@@ -255,7 +247,7 @@ def test_a_directory_that_vanishes_during_a_write_is_no_error(
 
 
 @pytest.mark.parametrize("what", ["cache", "cache/blocks"])
-def test_a_directory_that_became_a_link_is_not_made_use_of(
+def test_a_directory_replaced_by_a_symbolic_link_is_not_used(
     tmp_path: Path, warnings: Callable[[], list[str]], what: str
 ) -> None:
     cache = disk_cache(tmp_path / "cache")
@@ -267,7 +259,7 @@ def test_a_directory_that_became_a_link_is_not_made_use_of(
     assert len(warnings()) == 1 and "symbolic link" in warnings()[0]
 
 
-def test_no_link_in_the_directory_is_followed(tmp_path: Path) -> None:
+def test_symbolic_links_in_the_directory_are_not_followed(tmp_path: Path) -> None:
     cache = disk_cache(tmp_path / "cache")
     put(cache, version(1, 2 * BLOCK), 0, BLOCK)
     shard = file_of(cache.directory, version(1, 2 * BLOCK)).parent
@@ -282,7 +274,7 @@ def test_no_link_in_the_directory_is_followed(tmp_path: Path) -> None:
         assert holds(cache, version(1, 2 * BLOCK), 0, BLOCK) and not holds(cache, version(1, 2 * BLOCK), BLOCK)
 
 
-def test_a_directory_that_others_may_write_to_fails_the_mount(tmp_path: Path) -> None:
+def test_a_directory_writable_by_others_fails_the_mount(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o777)
     with pytest.raises(ConfigError, match="can be written to by others"):
@@ -290,7 +282,7 @@ def test_a_directory_that_others_may_write_to_fails_the_mount(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "directory", "fifo", "theirs"])
-def test_what_lies_where_a_file_should_be_is_left_as_it_is(
+def test_anything_in_place_of_a_block_file_is_left_alone(
     tmp_path: Path, warnings: Callable[[], list[str]], kind: str
 ) -> None:
     cache = disk_cache(tmp_path / "cache")
@@ -319,16 +311,16 @@ def test_what_lies_where_a_file_should_be_is_left_as_it_is(
     assert holds(cache, version(2))
 
 
-def test_a_file_that_leaves_while_it_is_written_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_removed_during_a_write_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = disk_cache(tmp_path)
-    write = cachefile.write
+    write = block_file.write
 
-    def leave_and_write(descriptor: int, identity: Identity, start: int, data: memoryview, **how: Any) -> None:
+    def remove_and_write(descriptor: int, layout: FileLayout, start: int, data: memoryview, **how: Any) -> None:
         cache.drop(version(1))
-        write(descriptor, identity, start, data, **how)
+        write(descriptor, layout, start, data, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cachefile, "write", leave_and_write)
+        patch.setattr(block_file, "write", remove_and_write)
         put(cache, version(1))
     assert not holds(cache, version(1))
     assert used(tmp_path) == 0
@@ -336,17 +328,15 @@ def test_a_file_that_leaves_while_it_is_written_is_a_miss(tmp_path: Path, monkey
     assert holds(cache, version(1))
 
 
-def test_a_file_that_leaves_while_it_is_read_is_read_to_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_removed_during_a_read_is_read_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = disk_cache(tmp_path)
     put(cache, version(1))
     preadv = os.preadv
 
-    def leave_and_read(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+    def remove_and_read(descriptor: int, buffers: list[memoryview], offset: int) -> int:
         cache.drop(version(1))
         return preadv(descriptor, buffers, offset)
 
-    monkeypatch.setattr(os, "preadv", leave_and_read)
+    monkeypatch.setattr(os, "preadv", remove_and_read)
     assert holds(cache, version(1))
     assert not holds(cache, version(1))
