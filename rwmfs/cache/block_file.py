@@ -3,14 +3,14 @@
 ::
 
     0            header   magic, block size, object size, digest of the object version, checksum of these
-    64           records  one for each block of the object: state and checksum; zeros where no block is stored.
-                          The state is STORED or VERIFIED: VERIFIED if the content of the whole object was verified
+    64           records  one for each block of the object: mark and checksum; zeros where no block is stored.
+                          The mark is STORED or VERIFIED: VERIFIED if the content of the whole object was verified
     data_offset  data     the blocks at their offsets in the object, holes where none is stored; a multiple of 4096
 
 Data is written before its records, without fsync. A crash, a full disk or a bad sector leaves a record without a valid
-state or a checksum that does not match; either way the block counts as not stored. The checksum (XXH3, 64 bits)
+mark or a checksum that does not match; either way the block counts as not stored. The checksum (XXH3, 64 bits)
 detects accidents, not attacks: only the user may write to the directory. Its seed is a checksum of digest, block
-number and state, so a block of another object or from another offset does not match.
+number and mark, so a block of another object or from another offset does not match.
 
 No locks are needed: two processes that write the same block write the same bytes.
 """
@@ -123,16 +123,16 @@ def read(
     if len(raw) < (last - first) * RECORD.size:
         return None
     records = list(RECORD.iter_unpack(raw))
-    if any(state not in (STORED, VERIFIED) for state, _ in records):
+    if any(mark not in (STORED, VERIFIED) for mark, _ in records):
         return None
     begin, end = first * BLOCK, min(last * BLOCK, layout.size)
     blocks = memoryview(allocate(end - begin))
     read_into(descriptor, blocks, layout.data_offset + begin)
-    for number, (state, checksum) in enumerate(records, first):
+    for number, (mark, checksum) in enumerate(records, first):
         until = min((number + 1) * BLOCK, end) - begin
-        if _checksum(layout, number, state, blocks[number * BLOCK - begin : until]) != checksum:
+        if _checksum(layout, number, mark, blocks[number * BLOCK - begin : until]) != checksum:
             raise DamagedBlock(number)
-    return StoredRange(blocks[start - begin : stop - begin], all(state == VERIFIED for state, _ in records))
+    return StoredRange(blocks[start - begin : stop - begin], all(mark == VERIFIED for mark, _ in records))
 
 
 def write(
@@ -154,9 +154,9 @@ def write(
         if header:  # an empty file is not truncated: another process may have written to it since the pread
             os.ftruncate(descriptor, 0)
         direct_io.write_all(descriptor, layout.header, 0)
-    first, state = start // BLOCK, VERIFIED if verified else STORED
+    first, mark = start // BLOCK, VERIFIED if verified else STORED
     records = b"".join(
-        RECORD.pack(state, _checksum(layout, number, state, data[offset : offset + BLOCK]))
+        RECORD.pack(mark, _checksum(layout, number, mark, data[offset : offset + BLOCK]))
         for number, offset in enumerate(range(0, len(data), BLOCK), first)
     )
     write_all(descriptor, data, layout.data_offset + start)
@@ -177,6 +177,6 @@ def _has_header(descriptor: int, layout: FileLayout) -> bool:
     return os.pread(descriptor, HEADER.size, 0) == layout.header
 
 
-def _checksum(layout: FileLayout, block: int, state: int, data: memoryview) -> int:
-    seed = SEED.pack(layout.digest, block, state)
+def _checksum(layout: FileLayout, block: int, mark: int, data: memoryview) -> int:
+    seed = SEED.pack(layout.digest, block, mark)
     return xxh3_64_intdigest(data, xxh3_64_intdigest(seed))

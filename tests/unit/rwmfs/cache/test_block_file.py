@@ -106,7 +106,7 @@ def test_a_range_is_verified_if_all_its_blocks_are(file: int) -> None:
         assert found.verified is verified
 
 
-def test_a_changed_state_is_damage(file: int) -> None:
+def test_a_changed_mark_is_damage(file: int) -> None:
     block_file.write(file, LAYOUT, 0, memoryview(CONTENT))
     os.pwrite(file, block_file.VERIFIED.to_bytes(4, "little"), block_file.HEADER.size)
     with pytest.raises(DamagedBlock):
