@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rwmfs.defaults import READ_TIMEOUT
+from rwmfs.defaults import FETCH_TIMEOUT
 
 if TYPE_CHECKING:
     from rwm.config import Config
     from rwmfs.fuse import Access
 
-SILENCE = 20.0
+READ_TIMEOUT = 20.0
 """Seconds without a byte within a response, after which the request is retried on another connection."""
 
 
@@ -22,8 +22,8 @@ class MountRequest:
 
     Without ``at`` all states are shown. ``buffer_size`` is memory; ``cache_size`` is the limit of the disk cache in
     ``cache_dir`` (0: no disk cache); ``connections`` is the number of concurrent requests to S3; ``label`` replaces the
-    usual name in lists of mounts. ``silence`` is the read timeout of a response, ``patience`` the limit on a read with
-    all its retries, both in seconds.
+    usual name in lists of mounts. ``read_timeout`` is the longest wait for the next bytes of a
+    response, ``fetch_timeout`` the limit on a fetch with all its retries, both in seconds.
     """
 
     config: Config
@@ -40,5 +40,5 @@ class MountRequest:
     foreground: bool
     verbose: bool
     label: str | None = None
-    silence: float = SILENCE
-    patience: float = READ_TIMEOUT
+    read_timeout: float = READ_TIMEOUT
+    fetch_timeout: float = FETCH_TIMEOUT

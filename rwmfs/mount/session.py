@@ -19,7 +19,7 @@ import trio
 from rwm.model import ObjectReader
 from rwmfs import buffer_pool, fuse
 from rwmfs.cache import BlockStore
-from rwmfs.defaults import CONNECTIONS, READ_TIMEOUT
+from rwmfs.defaults import CONNECTIONS, FETCH_TIMEOUT
 from rwmfs.fuse import Access, Operations
 from rwmfs.mount.mountpoint import raise_read_ahead
 from rwmfs.read import Counters, Fetcher, Reader
@@ -37,7 +37,7 @@ class Mount:
 
     ``buffer_size`` is memory for data read and in flight, ``idle`` the part of it that waits for reuse; ``disk`` is the
     disk cache, if any; ``label`` replaces the name in lists of mounts; ``dentry_limit`` is how many files the kernel
-    should hold; ``patience`` is the limit on a read with all its retries, in seconds.
+    should hold; ``fetch_timeout`` is the limit on a fetch with all its retries, in seconds.
     """
 
     contents: Contents
@@ -51,7 +51,7 @@ class Mount:
     allow_other: bool = False
     label: str | None = None
     dentry_limit: int = DENTRY_LIMIT
-    patience: float = READ_TIMEOUT
+    fetch_timeout: float = FETCH_TIMEOUT
 
     @property
     def name(self) -> str:
@@ -102,7 +102,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
     counters = Counters()
     with trio.open_signal_receiver(*TERMINATION_SIGNALS, COUNTERS_SIGNAL) as signals:
         async with trio.open_nursery() as nursery:
-            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.patience)
+            fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.fetch_timeout)
             tree = InodeTree(mount.contents, dentry_limit=mount.dentry_limit)
             reader = Reader(fetcher, mount.buffer_size, nursery, mount.contents.upload_order, idle=mount.idle)
             operations = Operations(tree, LocksDirs(), reader, mount.access)

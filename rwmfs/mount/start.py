@@ -42,7 +42,9 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
 
     logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        s3 = connect(*request.config.s3_settings(), attempts=1, read_timeout=request.silence, pool=request.connections)
+        s3 = connect(
+            *request.config.s3_settings(), attempts=1, read_timeout=request.read_timeout, pool=request.connections
+        )
         if request.at is None:
             contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)
         else:
@@ -62,7 +64,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
             access=request.access,
             allow_other=request.allow_other,
             label=request.label,
-            patience=request.patience,
+            fetch_timeout=request.fetch_timeout,
         )
         session.serve(mount, lambda: ready(report))
 

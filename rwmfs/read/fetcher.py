@@ -17,7 +17,7 @@ import trio
 from rwm.errors import BadResponse, Cancelled, Unreachable
 from rwm.model import ObjectReader
 from rwmfs.cache import BlockStore
-from rwmfs.defaults import CONNECTIONS, READ_TIMEOUT
+from rwmfs.defaults import CONNECTIONS, FETCH_TIMEOUT
 from rwmfs.read.async_store import AsyncStore
 from rwmfs.read.counters import Counters
 from rwmfs.read.pieces import Piece
@@ -42,7 +42,7 @@ class Fetcher:
         counters: Counters,
         store: BlockStore | None = None,
         connections: int = CONNECTIONS,
-        seconds: float = READ_TIMEOUT,
+        seconds: float = FETCH_TIMEOUT,
     ) -> None:
         self._source = source
         self.counters = counters

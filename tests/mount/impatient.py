@@ -1,4 +1,4 @@
-"""``rwmfs`` with other limits: ``python -m tests.mount.impatient SILENCE PATIENCE mount -f …``, both in seconds."""
+"""``rwmfs`` with other limits: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount -f …``, in seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rwmfs.mount import MountRequest, start
 
 
 def main() -> None:
-    silence, patience = (float(text) for text in sys.argv[1:3])
+    read_timeout, fetch_timeout = (float(text) for text in sys.argv[1:3])
     serve = start.serve_mount
 
     def impatient(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
-        serve(replace(request, silence=silence, patience=patience), ready)
+        serve(replace(request, read_timeout=read_timeout, fetch_timeout=fetch_timeout), ready)
 
     start.serve_mount = impatient
     sys.argv[1:3] = []

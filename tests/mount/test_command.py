@@ -201,15 +201,3 @@ def test_a_version_that_is_pruned_later_is_an_input_output_error(place: Place) -
         (place.mountpoint / "snapshots" / "one").read_bytes()
     assert "cannot read snapshots/one" in (place.shell.directory / "log").read_text()
     place.shell("rwmfs", "umount", "mnt")
-
-
-@pytest.mark.parametrize("words", [["--help"], ["mount", "--help"], ["umount", "--help"], ["version"]])
-def test_help_and_version_import_nothing_heavy(words: list[str]) -> None:
-    code = (
-        "import sys\nbefore = set(sys.modules)\nfrom rwmfs.cli.main import cli\n"
-        f"try: cli.main({words!r}, prog_name='rwmfs')\nexcept SystemExit as end: assert not end.code\n"
-        "heavy = {'boto3', 'botocore', 'pyfuse3', 'sqlite3', 'sqlite_utils', 'trio', 'pydantic'}\n"
-        "heavy &= set(sys.modules) - before\n"
-        "assert not heavy, heavy"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

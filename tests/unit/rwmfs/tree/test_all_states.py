@@ -227,7 +227,7 @@ def test_a_forgotten_state_that_was_in_use_is_an_error_not_absent(
         fs.other.forget([one, unseen])
         for directory, name in ((root, b"config"), (data, b"a"), (data, b"never")):
             await fails(errno.EIO, fs.ops.lookup(directory, name, CONTEXT))
-        await fails(errno.EIO, fs.kernel.piece(await fs.ops.opendir(data, CONTEXT), 0))
+        await fails(errno.EIO, fs.kernel.readdir(await fs.ops.opendir(data, CONTEXT), 0))
         await fails(errno.EIO, fs.ops.open(file, 0, CONTEXT))
         await fails(errno.EIO, fs.ops.getattr(file, CONTEXT))
         await fails(errno.EIO, fs.ops.listxattr(root, CONTEXT))
@@ -292,12 +292,12 @@ def test_a_listing_is_a_snapshot_until_it_is_read_from_its_start(browsed: Callab
     async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in range(5, 12)]
         handle = await fs.ops.opendir((await fs.kernel.lookup("times")).st_ino, CONTEXT)
-        first = await fs.kernel.piece(handle, 0)
+        first = await fs.kernel.readdir(handle, 0)
         fs.other.forget([states[0], states[6]])
         fs.put(1, config="v1")
-        rest = await fs.kernel.piece(handle, 3) + await fs.kernel.piece(handle, 6)
+        rest = await fs.kernel.readdir(handle, 3) + await fs.kernel.readdir(handle, 6)
         assert first + rest == [f"1970-01-01T00:00:{second:02}Z" for second in range(5, 12)]
-        assert await fs.kernel.piece(handle, 0) == [f"1970-01-01T00:00:{second:02}Z" for second in (1, 6, 7)]
+        assert await fs.kernel.readdir(handle, 0) == [f"1970-01-01T00:00:{second:02}Z" for second in (1, 6, 7)]
 
     browsed(test)
 

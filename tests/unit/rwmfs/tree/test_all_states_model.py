@@ -1,4 +1,4 @@
-"""All states as directories, against a plain dictionary of what should be there: every path, every byte."""
+"""A mount of all states against a model, a dictionary of its paths and contents."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Contents = dict[str, str]
 
 
 class Bucket:
-    """Every version's content says which it is."""
+    """An ObjectReader where the content of a version names its key and version."""
 
     bucket = BUCKET
 
@@ -49,7 +49,7 @@ def content(key: str, version: str) -> bytes:
 
 
 class Model:
-    """States by (second, place in it), with their contents."""
+    """States by (second, place within the second), with their contents."""
 
     def __init__(self) -> None:
         self.states: dict[tuple[int, int], tuple[StateInfo, Contents]] = {}
@@ -65,7 +65,7 @@ class Model:
         return self.states.pop(sorted(self.states)[number])[0]
 
     def paths(self) -> dict[str, bytes | str | None]:
-        """What :meth:`Kernel.everything` should find."""
+        """The expected result of :meth:`Kernel.read_tree`."""
         found: dict[str, bytes | str | None] = dict.fromkeys((".rwm", ".rwm/hidden", "ids", "times"))
         for (second, place), (info, contents) in sorted(self.states.items()):
             time = iso(second * 1000) + (f"-{info.id[:12]}" if place else "")
@@ -96,10 +96,10 @@ BEFORE = {"config": "2", "a/c/d": "2"}
 
 
 @settings(max_examples=60, deadline=None)
-@example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state that came back at another place")
+@example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state recorded again at another moment")
 @given(steps, st.booleans())
 def test_the_mount_shows_exactly_the_recorded_states(steps: list[Step], small: bool) -> None:
-    """States come and go while the mount lives; a number is one to forget."""
+    """States are recorded and forgotten while they are mounted; a number in ``steps`` is a state to forget."""
 
     async def run(directory: Path, patch: pytest.MonkeyPatch) -> None:
         if small:
@@ -123,7 +123,7 @@ def test_the_mount_shows_exactly_the_recorded_states(steps: list[Step], small: b
                         info = state(second, sorted(entries))
                         writer.record(info, sorted(entries))
                         model.put(info, second, contents)
-                    assert await kernel.everything() == model.paths()
+                    assert await kernel.read_tree() == model.paths()
 
     with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         trio.run(run, Path(directory), patch)

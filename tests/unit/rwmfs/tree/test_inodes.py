@@ -56,13 +56,13 @@ def test_above_the_limit_the_oldest_dentries_are_popped_each_once() -> None:
     assert above.directory is not None
     popped: list[tuple[int, str]] = []
     for number in range(3000):
-        held = add_lookup(tree, above.directory, f"{number:04}")
+        newest = add_lookup(tree, above.directory, f"{number:04}")
         for directory, name in tree.pop_oldest_dentries():
             assert directory == above.inode
             popped.append((directory, name))
             if number % 3:  # the kernel need not forget all of them
                 tree.forget(tree.inode(above.directory, name), 1)
-        assert tree.node(held).name == f"{number:04}"
+        assert tree.node(newest).name == f"{number:04}"
     assert [name for _, name in popped] == [f"{number:04}" for number in range(len(popped))]
     assert 3000 - 100 <= len(popped) < 3000
     assert tree.node(above.inode) is above
@@ -110,18 +110,18 @@ def test_locks_in_the_root_of_a_state_is_hidden() -> None:
 def test_names_in_the_table_never_share_an_inode(steps: list[tuple[bool, str]]) -> None:
     """Eight names, four hash values: collisions all the time."""
     tree = make(*"abcdefgh", bits=2)
-    held: dict[str, list[int]] = {}
+    inodes: dict[str, list[int]] = {}
     for look_up, name in steps:
         if look_up:
-            held.setdefault(name, []).append(add_lookup(tree, tree.contents.root, name))
-        elif name in held:
-            tree.forget(held[name].pop(), 1)
-            if not held[name]:
-                del held[name]
-        numbers = [set(numbers) for numbers in held.values()]
-        assert all(len(own) == 1 for own in numbers), "a name keeps its inode"
-        assert len(set().union(*numbers)) == len(held), "no two names share one"
-        assert all(tree.node(own).name == name for name, numbers in held.items() for own in numbers)
-        assert len(tree) == len(held)
-        for name in held:
-            assert tree.inode(tree.contents.root, name) == held[name][0]
+            inodes.setdefault(name, []).append(add_lookup(tree, tree.contents.root, name))
+        elif name in inodes:
+            tree.forget(inodes[name].pop(), 1)
+            if not inodes[name]:
+                del inodes[name]
+        by_name = [set(lookups) for lookups in inodes.values()]
+        assert all(len(own) == 1 for own in by_name), "a name keeps its inode"
+        assert len(set().union(*by_name)) == len(inodes), "no two names share one"
+        assert all(tree.node(inode).name == name for name, lookups in inodes.items() for inode in lookups)
+        assert len(tree) == len(inodes)
+        for name in inodes:
+            assert tree.inode(tree.contents.root, name) == inodes[name][0]
