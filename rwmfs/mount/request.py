@@ -22,8 +22,8 @@ class MountRequest:
 
     Without ``at`` all states are shown. ``buffer_size`` is memory; ``cache_size`` is the limit of the disk cache in
     ``cache_dir`` (0: no disk cache); ``connections`` is the number of concurrent requests to S3; ``label`` replaces the
-    usual name in lists of mounts. ``read_timeout`` is the longest wait for the next bytes of a
-    response, ``fetch_timeout`` the limit on a fetch with all its retries, both in seconds.
+    usual name in lists of mounts. ``read_timeout`` is the longest wait for the next bytes of a response, and
+    ``fetch_timeout`` the limit on a fetch with all its retries, both in seconds.
     """
 
     config: Config

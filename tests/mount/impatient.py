@@ -1,4 +1,4 @@
-"""``rwmfs`` with other limits: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount -f …``, in seconds."""
+"""``rwmfs`` with other limits, in seconds: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount -f …``."""
 
 from __future__ import annotations
 
