@@ -1,4 +1,4 @@
-"""``rwmfs`` with other limits, in seconds: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount -f …``."""
+"""``rwmfs`` with other limits in seconds: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount ...``."""
 
 from __future__ import annotations
 
