@@ -1,7 +1,8 @@
 """The S3 adapter: the only owner of boto3 and botocore.
 
 May import the shared words, ``s3.listing``.
-Begin reading at ``client.py``: the operations of an account are in its base classes.
+Begin reading at ``reader.py``: what a reader owes its caller; ``client.py``: an account, with its operations in base
+classes.
 
 Every error of the SDK becomes an error of RWM (``error_mapping.py``); only a 404 means absence.
 """

@@ -1,4 +1,4 @@
-"""Buckets: existence, creation, and the settings that protect them."""
+"""Buckets: existence, creation, deletion and settings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Policy = dict[str, Any]
 """A bucket policy as parsed JSON."""
 
 
-def _is_our_own_first_try(error: ClientError) -> bool:
-    """Whether the bucket is there because an attempt before this one made it, whose answer did not come."""
+def _is_created_by_retry(error: ClientError) -> bool:
+    """Whether the bucket exists because an earlier attempt of the same request created it and its response was lost."""
     retried = error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
     return retried and error.response.get("Error", {}).get("Code") == "BucketAlreadyOwnedByYou"
 
 
 class Buckets:
-    """What an account can do with buckets. A part of :class:`rwm.s3.S3`."""
+    """Operations on buckets. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
     endpoint_url: str
@@ -44,7 +44,7 @@ class Buckets:
             return self.client.list_buckets().get("Owner", {}).get("ID", "")
 
     def bucket_exists(self, bucket: str) -> bool:
-        """False on 404 only. AccessDenied when the bucket is there and another account's."""
+        """False on 404 only. Raises AccessDenied when the bucket is another account's."""
         try:
             with mapped("HeadBucket", bucket):
                 self.client.head_bucket(Bucket=bucket)
@@ -53,7 +53,7 @@ class Buckets:
         return True
 
     def create_bucket(self, bucket: str) -> None:
-        """Create it; AWS wants its region named, others have but one."""
+        """Create the bucket. Only AWS requires the region in the request."""
         request: dict[str, Any] = {"Bucket": bucket}
         if ".amazonaws.com" in self.endpoint_url and self.region != "us-east-1":
             request["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
@@ -61,7 +61,7 @@ class Buckets:
             try:
                 self.client.create_bucket(**request)
             except ClientError as error:
-                if not _is_our_own_first_try(error):
+                if not _is_created_by_retry(error):
                     raise
 
     def delete_bucket(self, bucket: str) -> None:
@@ -70,18 +70,18 @@ class Buckets:
             self.client.delete_bucket(Bucket=bucket)
 
     def versioning(self, bucket: str) -> str:
-        """``Enabled``, ``Suspended``, or ``""`` where it never was enabled."""
+        """``Enabled``, ``Suspended``, or ``""`` where it was never enabled."""
         with mapped("GetBucketVersioning", bucket):
             return self.client.get_bucket_versioning(Bucket=bucket).get("Status", "")
 
     def enable_versioning(self, bucket: str) -> None:
-        """From now on nothing that is overwritten or deleted is gone."""
+        """Keep overwritten and deleted objects from now on."""
         with mapped("PutBucketVersioning", bucket):
             self.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def policy(self, bucket: str) -> Policy | None:
         """The bucket's policy document, or None where it has none. BadResponse when it is not JSON."""
-        with _absent("NoSuchBucketPolicy") as found, mapped("GetBucketPolicy", bucket):
+        with _empty_if_absent("NoSuchBucketPolicy") as found, mapped("GetBucketPolicy", bucket):
             found.append(self.client.get_bucket_policy(Bucket=bucket)["Policy"])
         if not found:
             return None
@@ -98,49 +98,49 @@ class Buckets:
             self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
 
     def delete_policy(self, bucket: str) -> None:
-        """Take the bucket's policy away."""
+        """Remove the bucket's policy."""
         with mapped("DeleteBucketPolicy", bucket):
             self.client.delete_bucket_policy(Bucket=bucket)
 
     def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
         """(owner id, grants) of the bucket; a grant is (grantee id or group URI, permission)."""
         with mapped("GetBucketAcl", bucket):
-            answer = self.client.get_bucket_acl(Bucket=bucket)
+            response = self.client.get_bucket_acl(Bucket=bucket)
         grants = [
             (
                 str(grantee.get("ID") or grantee.get("URI") or grantee.get("EmailAddress")),
                 grant.get("Permission", ""),
             )
-            for grant in answer.get("Grants", [])
+            for grant in response.get("Grants", [])
             for grantee in [grant.get("Grantee", {})]
         ]
-        return answer.get("Owner", {}).get("ID", ""), grants
+        return response.get("Owner", {}).get("ID", ""), grants
 
     def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
-        """The bucket's lifecycle rules; any of them may delete what a state needs."""
+        """The bucket's lifecycle rules, empty where it has none."""
         with (
-            _absent("NoSuchLifecycleConfiguration") as found,
+            _empty_if_absent("NoSuchLifecycleConfiguration") as found,
             mapped("GetBucketLifecycleConfiguration", bucket),
         ):
             found.extend(self.client.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", []))
         return [dict(rule) for rule in found]
 
     def has_object_lock(self, bucket: str) -> bool:
-        """Whether versions in this bucket can be locked."""
+        """Whether Object Lock is enabled for the bucket."""
         with (
-            _absent("ObjectLockConfigurationNotFoundError") as found,
+            _empty_if_absent("ObjectLockConfigurationNotFoundError") as found,
             mapped("GetObjectLockConfiguration", bucket),
         ):
-            answer = self.client.get_object_lock_configuration(Bucket=bucket)
-            found.append(answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"))
+            response = self.client.get_object_lock_configuration(Bucket=bucket)
+            found.append(response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"))
         return "Enabled" in found
 
 
 @contextmanager
-def _absent(code: str) -> Iterator[list[Any]]:
-    """A list to put a setting in; it stays empty when the server says that the bucket has no such setting.
+def _empty_if_absent(code: str) -> Iterator[list[Any]]:
+    """Yield a list for a setting; it stays empty when the server answers 404 with this code.
 
-    A missing bucket is a 404 too, and another matter: it raises.
+    Other codes are raised: a missing bucket is a 404 too.
     """
     try:
         yield []

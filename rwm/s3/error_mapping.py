@@ -1,4 +1,4 @@
-"""SDK errors become RWM's: by HTTP status and S3 error code."""
+"""Map errors of the SDK to RWM's, by HTTP status and S3 error code."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _HINTS = {
 }
 
 _TRANSPORT: tuple[type[Exception], ...] = (
-    sdk.HTTPClientError,  # time-out of a read, connection closed, a body that breaks off
-    sdk.ConnectionError,  # no connection: name, route, TLS, proxy, time-out
+    sdk.HTTPClientError,  # read timeout, connection closed, body cut off
+    sdk.ConnectionError,  # no connection: name, route, TLS, proxy, timeout
     sdk.IncompleteReadError,
-    # What comes while a body is read botocore hands on as it is.
+    # Errors while a body is read are not wrapped by botocore.
     HTTPError,
     ConnectionError,
     TimeoutError,
@@ -47,13 +47,13 @@ _OTHERS: tuple[type[Exception], ...] = (
 
 @contextmanager
 def mapped(operation: str, subject: str) -> Iterator[None]:
-    """Raise RWM's errors for the SDK's, naming the operation and what it was done to."""
+    """Raise RWM's errors for the SDK's, with the operation and its subject in the message."""
     try:
         yield
     except RwmError:
         raise
     except sdk.ClientError as error:
-        raise from_answer(error, operation, subject) from error
+        raise from_response(error, operation, subject) from error
     except _TRANSPORT as error:
         raise Unreachable(
             f"{operation} {subject}: no usable answer ({one_line(error)})",
@@ -73,15 +73,15 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
         ) from error
     except _OTHERS as error:
         cause = error.__context__
-        if isinstance(cause, sdk.ClientError):  # what a managed transfer wraps
-            raise from_answer(cause, operation, subject) from error
+        if isinstance(cause, sdk.ClientError):  # wrapped by a managed transfer
+            raise from_response(cause, operation, subject) from error
         raise S3Error(f"{operation} {subject}: {one_line(error)}") from error
     except ValueError as error:  # botocore's own check of the endpoint URL
         raise UsageError(f"{operation} {subject}: {one_line(error)}", hint="check s3_endpoint_url") from error
 
 
-def from_answer(error: sdk.ClientError, operation: str, subject: str) -> S3Error:
-    """The error of an answer with a status. RGW sends a code and mostly no message; a HEAD sends neither."""
+def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Error:
+    """The error for a response with a status. RGW sends a code and rarely a message; a HEAD has neither."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     fault = error.response.get("Error", {})
     code = " ".join(str(fault.get("Code", "")).split())[:100] or str(status)
@@ -89,12 +89,12 @@ def from_answer(error: sdk.ClientError, operation: str, subject: str) -> S3Error
     message = fault.get("Message", "")
     if message and message not in (code, "Unknown", "None"):
         text += f": {' '.join(message.split())[:200]}"
-    found = _class_of(status)(text, hint=_HINTS.get(code) or _hint(status))
+    found = _error_class(status)(text, hint=_HINTS.get(code) or _hint(status))
     found.code = code
     return found
 
 
-def _class_of(status: int) -> type[S3Error]:
+def _error_class(status: int) -> type[S3Error]:
     if status == 404:
         return NotFound
     if status in (401, 403):

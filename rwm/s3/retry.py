@@ -1,4 +1,4 @@
-"""Waiting for a server that does not answer: what failed is asked again, and nothing else is."""
+"""Retries with backoff while a server gives no usable answer."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from typing import TypeVar
 from rwm.errors import Unreachable
 
 T = TypeVar("T")
-_FIRST = 1.0
-_LONGEST = 30.0
+_FIRST_PAUSE = 1.0  # seconds
+_LONGEST_PAUSE = 30.0
 _log = logging.getLogger("rwm.s3")
 
 
 class RetryMixin:
-    """What asks again. A part of :class:`rwm.s3.S3`."""
+    """Retries a request. A part of :class:`rwm.s3.S3`."""
 
-    patience = 300.0
-    """Seconds for which a page of a listing is asked for again, on top of what botocore does within a few."""
+    retry_seconds = 300.0
+    """How long a page of a listing is retried, in addition to the retries of botocore, which take a few seconds."""
 
     sleep: Callable[[float], None] = staticmethod(time.sleep)
-    _answered = False
+    _has_answered = False
 
-    def again(self, ask: Callable[[], T], what: str) -> T:
-        """The answer, however late. Raises Unreachable when none came for :attr:`patience` seconds; others at once.
+    def retry(self, request: Callable[[], T], operation: str) -> T:
+        """The result of ``request``, repeated after Unreachable for :attr:`retry_seconds`; other errors are raised.
 
-        A server that never answered is not waited for: the endpoint is wrong more often than the network fails.
+        Pauses double from 1 s to 30 s. There is no retry before the first answer of a server: a wrong endpoint is
+        more likely than a network failure. ``operation`` names the request in the log.
         """
-        pause, began, told = _FIRST, time.monotonic(), False
+        pause, started, is_logged = _FIRST_PAUSE, time.monotonic(), False
         while True:
             try:
-                answer = ask()
+                result = request()
             except Unreachable:
-                left = self.patience - (time.monotonic() - began)
-                if left <= 0 or not self._answered:
+                left = self.retry_seconds - (time.monotonic() - started)
+                if left <= 0 or not self._has_answered:
                     raise
-                if not told:
-                    _log.warning("%s: no usable answer, asking again for %.0f seconds", what, left)
-                    told = True
-                self.sleep(min(pause * random.uniform(0.5, 1.0), left))  # noqa: S311 - so that not all ask at once
-                pause = min(pause * 2, _LONGEST)
+                if not is_logged:
+                    _log.warning("%s: no usable answer, retrying for %.0f seconds", operation, left)
+                    is_logged = True
+                self.sleep(min(pause * random.uniform(0.5, 1.0), left))  # noqa: S311 - jitter
+                pause = min(pause * 2, _LONGEST_PAUSE)
             else:
-                self._answered = True
-                return answer
+                self._has_answered = True
+                return result

@@ -43,7 +43,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
     logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
         s3 = connect(
-            *request.config.s3_settings(), attempts=1, read_timeout=request.read_timeout, pool=request.connections
+            *request.config.s3_settings(), attempts=1, read_timeout=request.read_timeout, pool_size=request.connections
         )
         if request.at is None:
             contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)

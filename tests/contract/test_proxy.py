@@ -60,7 +60,7 @@ def test_what_a_fault_changes_is_signed_anew(s3: S3, proxy: Proxy) -> None:
     proxy.add(Rule(WrongRange(50, honest=False), count=1))
     assert reader.read_range(KEY, version, 100, 200) == DATA[150:250]
     proxy.add(Rule(IgnoreRange(), count=1))
-    with pytest.raises(BadResponse, match=f"{len(DATA)} bytes came"):
+    with pytest.raises(BadResponse, match=f"received {len(DATA)} bytes"):
         reader.read_range(KEY, version, 100, 200)
 
 

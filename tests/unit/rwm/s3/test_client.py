@@ -1,4 +1,4 @@
-"""The connection takes nothing from the environment but proxies and the CA bundle."""
+"""The client ignores the environment, but for proxies and the CA bundle."""
 
 from __future__ import annotations
 
@@ -25,19 +25,29 @@ VARIABLES = sorted(
 )
 
 
-def test_variables_are_known() -> None:
+def test_variables_of_botocore_are_found() -> None:
     assert {"AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_DEFAULTS_MODE"} <= set(VARIABLES)
 
 
 @pytest.mark.parametrize("value", ["true", "nonsense", "http://127.0.0.1:1"])
-@pytest.mark.parametrize("variable", [name for name in VARIABLES if name != "AWS_CA_BUNDLE"])
-def test_a_variable_of_the_aws_command_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+@pytest.mark.parametrize(
+    "variables",
+    [
+        [name for name in VARIABLES if name != "AWS_CA_BUNDLE"],
+        ["AWS_ENDPOINT_URL"],  # others of the first set override this one and the next
+        ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS"],
+        ["AWS_DEFAULT_PROFILE"],
+    ],
+    ids=lambda names: names[0] if len(names) < 3 else "all",
+)
+def test_variables_of_the_aws_command_are_ignored(
+    monkeypatch: pytest.MonkeyPatch, variables: list[str], value: str
 ) -> None:
-    monkeypatch.setenv(variable, value)
-    client = connect("http://s3.test", "key", "secret").client
-    sts = _client("sts", None, Credentials("key", "secret"), "eu-west-1")
-    monkeypatch.delenv(variable)
+    with monkeypatch.context() as patch:
+        for variable in variables:
+            patch.setenv(variable, value)
+        client = connect("http://s3.test", "key", "secret").client
+        sts = _client("sts", None, Credentials("key", "secret"), "eu-west-1")
     plain = connect("http://s3.test", "key", "secret").client
     assert client.meta.endpoint_url == "http://s3.test"
     assert client.meta.region_name == "us-east-1"
@@ -50,9 +60,9 @@ def settings(client: object) -> dict[str, object]:
     return found | {name: vars(client.meta.config)[name] for name in ("retries", "s3", "signature_version")}  # type: ignore[attr-defined]
 
 
-def test_proxies_and_the_ca_bundle_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_and_the_ca_bundle_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/of/the/company.pem")
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/company.pem")
     session = connect("https://s3.test", "key", "secret").client._endpoint.http_session  # type: ignore[attr-defined]
-    assert session._verify == "/of/the/company.pem"
+    assert session._verify == "/etc/company.pem"
     assert session._proxy_config.proxy_url_for("https://s3.test/bucket1") == "http://proxy.test:3128"

@@ -1,4 +1,4 @@
-"""Whatever the SDK can raise becomes one of RWM's errors, on one line, and only a 404 is absence."""
+"""Every error of the SDK is mapped to one of RWM's, with a message of one line; only a 404 means absence."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from rwm.s3.error_mapping import mapped
 SECRET = "wJalrXUtnFEMI-SECRET"
 
 
-def raised(error: Exception) -> RwmError:
-    """What comes out when the SDK raises this."""
+def map_error(error: Exception) -> RwmError:
+    """The error for one of the SDK."""
     with pytest.raises(RwmError) as caught, mapped("GetObject", "bucket1/key"):
         raise error
     return caught.value
@@ -45,11 +45,11 @@ def exceptions_of(module: Any) -> Iterator[type[Exception]]:
             yield cls
 
 
-def made(cls: type[Exception]) -> Exception:
-    """An instance, with a word for whatever its constructor and its message's format want."""
+def make_error(cls: type[Exception]) -> Exception:
+    """An instance, with a word for every parameter of its constructor and its format."""
     if issubclass(cls, ClientError):
-        odd: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-        return cls(odd, "GetObject")
+        response: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+        return cls(response, "GetObject")
     if not hasattr(cls, "fmt") and cls.__init__ is Exception.__init__:
         return cls("two\nwords")
     parameters = [*inspect.signature(cls.__init__).parameters.values()][1:]
@@ -68,14 +68,14 @@ BELOW = {
 }
 
 
-def test_there_is_something_to_map() -> None:
+def test_exceptions_of_the_sdk_are_found() -> None:
     assert len(BELOW) > 90
     assert botocore.exceptions.EndpointConnectionError in BELOW
 
 
 @pytest.mark.parametrize("cls", sorted(BELOW, key=str))
 def test_every_exception_of_the_sdk_is_mapped(cls: type[Exception]) -> None:
-    error = raised(made(cls))
+    error = map_error(make_error(cls))
     assert type(error).__module__ == "rwm.errors"
     assert "GetObject bucket1/key" in error.message
     assert "\n" not in error.message
@@ -93,9 +93,9 @@ def test_every_exception_of_the_sdk_is_mapped(cls: type[Exception]) -> None:
         TimeoutError("The read operation timed out"),
     ],
 )
-def test_a_body_that_breaks_off_below_the_sdk_is_no_usable_answer(error: Exception) -> None:
+def test_transport_errors_of_a_body_are_unreachable(error: Exception) -> None:
     """botocore hands most of these on as they are when they come while a body is read."""
-    assert isinstance(raised(error), Unreachable)
+    assert isinstance(map_error(error), Unreachable)
 
 
 @pytest.mark.parametrize(
@@ -103,46 +103,46 @@ def test_a_body_that_breaks_off_below_the_sdk_is_no_usable_answer(error: Excepti
     ["EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "SSLError",
      "ProxyConnectionError", "HTTPClientError", "IncompleteReadError", "ResponseStreamingError"],
 )  # fmt: skip
-def test_trouble_on_the_way_is_no_usable_answer(name: str) -> None:
-    error = raised(made(getattr(botocore.exceptions, name)))
+def test_transport_errors_of_the_sdk_are_unreachable(name: str) -> None:
+    error = map_error(make_error(getattr(botocore.exceptions, name)))
     assert isinstance(error, Unreachable)
     assert "check s3_endpoint_url" in error.hint
 
 
-def test_a_wrong_call_is_the_callers() -> None:
-    assert isinstance(raised(made(botocore.exceptions.ParamValidationError)), UsageError)
-    assert isinstance(raised(ValueError("Invalid endpoint: x")), UsageError)
+def test_invalid_parameters_are_a_usage_error() -> None:
+    assert isinstance(map_error(make_error(botocore.exceptions.ParamValidationError)), UsageError)
+    assert isinstance(map_error(ValueError("Invalid endpoint: x")), UsageError)
 
 
-def test_an_answer_that_cannot_be_parsed_is_a_bad_response() -> None:
-    assert isinstance(raised(botocore.parsers.ResponseParserError("no\nXML")), BadResponse)
-    assert isinstance(raised(made(botocore.exceptions.FlexibleChecksumError)), BadResponse)
+def test_a_parse_error_is_a_bad_response() -> None:
+    assert isinstance(map_error(botocore.parsers.ResponseParserError("no\nXML")), BadResponse)
+    assert isinstance(map_error(make_error(botocore.exceptions.FlexibleChecksumError)), BadResponse)
 
 
-def test_redirects_without_end_are_a_bad_response() -> None:
-    found = raised(RecursionError("maximum recursion depth exceeded"))
+def test_an_endless_redirect_is_a_bad_response() -> None:
+    found = map_error(RecursionError("maximum recursion depth exceeded"))
     assert isinstance(found, BadResponse)
     assert "redirects without end" in found.message
 
 
-def test_our_own_errors_pass_as_they_are() -> None:
+def test_own_errors_are_unchanged() -> None:
     own = BadResponse("as it is")
-    assert raised(own) is own
+    assert map_error(own) is own
 
 
-def test_what_a_managed_transfer_wraps_is_seen() -> None:
+def test_an_error_wrapped_by_a_managed_transfer() -> None:
     try:
         try:
             raise answer(403, "AccessDenied")
         except ClientError as error:
             raise boto3.exceptions.S3UploadFailedError(f"Failed to upload: {error}")  # noqa: B904 - as boto3 does
     except boto3.exceptions.S3UploadFailedError as wrapped:
-        found = raised(wrapped)
+        found = map_error(wrapped)
     assert isinstance(found, AccessDenied)
     assert found.code == "AccessDenied"
 
 
-def test_bugs_are_not_taken_for_answers() -> None:
+def test_bugs_are_not_mapped() -> None:
     for bug in (KeyError("x"), AttributeError("x"), AssertionError("x"), KeyboardInterrupt()):
         with pytest.raises(type(bug)), mapped("GetObject", "bucket1/key"):
             raise bug
@@ -152,7 +152,7 @@ def test_bugs_are_not_taken_for_answers() -> None:
 
 
 @given(status=st.integers(0, 999), code=st.sampled_from(["", "NoSuchKey", "AccessDenied", "SlowDown", "NoSuchBucket"]))
-def test_the_status_decides_whatever_the_code_says(status: int, code: str) -> None:
+def test_the_status_decides_not_the_code(status: int, code: str) -> None:
     expected: type[S3Error]
     if status == 404:
         expected = NotFound
@@ -162,7 +162,7 @@ def test_the_status_decides_whatever_the_code_says(status: int, code: str) -> No
         expected = Unreachable
     else:
         expected = S3Error
-    found = raised(answer(status, code))
+    found = map_error(answer(status, code))
     assert type(found) is expected
     assert isinstance(found, S3Error)
     assert found.code == (code or str(status))
@@ -184,32 +184,32 @@ def test_the_status_decides_whatever_the_code_says(status: int, code: str) -> No
         (429, "", "try again later"),
     ],
 )
-def test_hints_say_what_to_do(status: int, code: str, hint: str) -> None:
-    assert hint in raised(answer(status, code)).hint
+def test_hints(status: int, code: str, hint: str) -> None:
+    assert hint in map_error(answer(status, code)).hint
 
 
-def test_the_message_says_operation_subject_code_and_status() -> None:
-    found = raised(answer(403, "AccessDenied", "Access Denied by policy"))
+def test_the_message_has_operation_subject_code_and_status() -> None:
+    found = map_error(answer(403, "AccessDenied", "Access Denied by policy"))
     assert found.message == "GetObject bucket1/key: AccessDenied (HTTP 403): Access Denied by policy"
-    assert raised(answer(404)).message == "GetObject bucket1/key: 404"
-    assert raised(answer(404, "NoSuchKey", "NoSuchKey")).message == "GetObject bucket1/key: NoSuchKey (HTTP 404)"
+    assert map_error(answer(404)).message == "GetObject bucket1/key: 404"
+    assert map_error(answer(404, "NoSuchKey", "NoSuchKey")).message == "GetObject bucket1/key: NoSuchKey (HTTP 404)"
 
 
 @given(code=st.text(max_size=400), message=st.text(max_size=400))
-def test_whatever_a_server_says_is_one_line_of_bounded_length(code: str, message: str) -> None:
-    found = raised(answer(400, code, message))
+def test_the_message_is_one_line_of_bounded_length(code: str, message: str) -> None:
+    found = map_error(answer(400, code, message))
     assert len(found.message.splitlines()) == 1
     assert len(found.message) < 400
 
 
-def test_an_answer_without_anything() -> None:
+def test_an_empty_response() -> None:
     response: Any = {}
-    assert "GetObject bucket1/key" in raised(ClientError(response, "GetObject")).message
+    assert "GetObject bucket1/key" in map_error(ClientError(response, "GetObject")).message
 
 
-def test_what_a_server_repeats_of_the_request_is_left_out() -> None:
+def test_the_request_is_not_repeated_in_the_message() -> None:
     error = answer(403, "SignatureDoesNotMatch", "The signature does not match")
     error.response["Error"]["StringToSign"] = SECRET  # type: ignore[typeddict-unknown-key]
     error.response["ResponseMetadata"]["HTTPHeaders"] = {"authorization": SECRET}
-    found = raised(error)
+    found = map_error(error)
     assert SECRET not in found.message + found.hint

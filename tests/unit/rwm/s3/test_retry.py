@@ -1,4 +1,4 @@
-"""A listing beside a network that fails: it goes on at the page where it was, and bad pages end it at once."""
+"""A listing is continued after network failures at the same page; bad pages end it at once."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def body(entries: str, after: str = "") -> bytes:
     return f"<ListVersionsResult><EncodingType>url</EncodingType>{head}{entries}</ListVersionsResult>".encode()
 
 
-class Line:
-    """A server of a few pages of two keys each, down to the socket. ``faults``: what befalls the next requests.
+class PageServer:
+    """A server of a few pages of two keys each, on a plain socket. ``faults`` apply to the next requests in turn.
 
-    ``asked`` are the key markers of all requests that came.
+    ``requested`` collects the key markers of all requests.
     """
 
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.replaced: dict[str, tuple[int, bytes]] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         Thread(target=self._serve, daemon=True).start()
@@ -55,9 +55,9 @@ class Line:
             except OSError:
                 return
             with client:
-                self._answer(client)
+                self._respond(client)
 
-    def _answer(self, client: socket.socket) -> None:
+    def _respond(self, client: socket.socket) -> None:
         request = b""
         while b"\r\n\r\n" not in request:
             piece = client.recv(65536)
@@ -72,7 +72,7 @@ class Line:
             )
             return
         marker = query.get("key-marker", [""])[0]
-        self.asked.append(marker)
+        self.requested.append(marker)
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -99,16 +99,16 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
-    yield line
-    line.socket.close()
+def server() -> Iterator[PageServer]:
+    server = PageServer()
+    yield server
+    server.socket.close()
 
 
 @pytest.fixture
-def s3(line: Line) -> S3:
-    """A client that waits without taking time. botocore's own attempts are one, so that requests can be counted."""
-    s3 = connect(f"http://127.0.0.1:{line.port}", "key", "secret", attempts=1)
+def s3(server: PageServer) -> S3:
+    """A client whose pauses take no time, without retries of botocore, so that requests can be counted."""
+    s3 = connect(f"http://127.0.0.1:{server.port}", "key", "secret", attempts=1)
     s3.sleep = lambda seconds: None
     return s3
 
@@ -117,76 +117,73 @@ ALL = [f"k{number}{end}" for number in range(PAGES) for end in "ab"]
 
 
 @pytest.mark.parametrize("fault", ["reset", "closed", "cut off", "500", "503", "429"])
-def test_only_the_page_that_failed_is_asked_for_again(
-    line: Line, s3: S3, fault: str, caplog: pytest.LogCaptureFixture
+def test_only_the_failed_page_is_requested_again(
+    server: PageServer, s3: S3, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     listing = s3.versions("bucket1")
     found = [next(listing).key for _ in range(4)]
-    line.faults = [fault] * 5
+    server.faults = [fault] * 5
     with caplog.at_level(logging.WARNING, "rwm.s3"):
         found += [version.key for version in listing]
     assert found == ALL
-    assert line.asked == ["", "k0b", *["k1b"] * 6, "k2b"]
+    assert server.requested == ["", "k0b", *["k1b"] * 6, "k2b"]
     assert [record.getMessage() for record in caplog.records] == [
-        "ListObjectVersions bucket1: no usable answer, asking again for 300 seconds"
+        "ListObjectVersions bucket1: no usable answer, retrying for 300 seconds"
     ]
 
 
-def test_a_server_that_is_away_for_a_while(line: Line, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections are refused."""
-    drawn: set[tuple[float, float]] = set()
+def test_pauses_grow_while_connections_are_refused(server: PageServer, s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    jitter: set[tuple[float, float]] = set()
 
     def uniform(least: float, most: float) -> float:
-        drawn.add((least, most))
+        jitter.add((least, most))
         return most
 
     monkeypatch.setattr("rwm.s3.retry.random.uniform", uniform)
     listing = s3.versions("bucket1")
     found = [next(listing).key for _ in range(2)]
-    line.socket.shutdown(socket.SHUT_RDWR)
-    line.socket.close()
+    server.socket.shutdown(socket.SHUT_RDWR)
+    server.socket.close()
     pauses: list[float] = []
 
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 7:
-            line.socket = socket.create_server(("127.0.0.1", line.port))
-            Thread(target=line._serve, daemon=True).start()
+            server.socket = socket.create_server(("127.0.0.1", server.port))
+            Thread(target=server._serve, daemon=True).start()
 
     s3.sleep = sleep
     assert found + [version.key for version in listing] == ALL
-    assert line.asked == ["", "k0b", "k1b", "k2b"]
-    assert pauses == [1, 2, 4, 8, 16, 30, 30], "each longer than the one before, up to the longest"
-    assert drawn == {(0.5, 1.0)}, "and at least half of that"
+    assert server.requested == ["", "k0b", "k1b", "k2b"]
+    assert pauses == [1, 2, 4, 8, 16, 30, 30], "doubled up to the longest"
+    assert jitter == {(0.5, 1.0)}, "shortened by up to half"
 
 
-def test_patience_ends(line: Line, s3: S3) -> None:
-    s3.patience = 0.0
+def test_retries_end_after_retry_seconds(server: PageServer, s3: S3) -> None:
+    s3.retry_seconds = 0.0
     listing = s3.versions("bucket1")
     next(listing)
-    line.faults = ["reset"] * 9
+    server.faults = ["reset"] * 9
     with pytest.raises(Unreachable):
         list(listing)
-    assert line.asked == ["", "k0b"]
+    assert server.requested == ["", "k0b"]
 
 
-def test_a_server_that_never_answered_is_not_waited_for(line: Line, s3: S3) -> None:
-    line.faults = ["reset"] * 9
+def test_no_retries_before_the_first_answer(server: PageServer, s3: S3) -> None:
+    server.faults = ["reset"] * 9
     with pytest.raises(Unreachable):
         [*s3.versions("bucket1")]
-    assert line.asked == [""]
+    assert server.requested == [""]
 
 
 @pytest.mark.parametrize(
     ("status", "error"), [(403, AccessDenied), (404, NotFound), (200, BadResponse)], ids=lambda value: str(value)
 )
-def test_an_answer_that_no_waiting_changes_ends_it_at_once(
-    line: Line, s3: S3, status: int, error: type[Exception]
-) -> None:
-    line.replaced = {"k0b": (status, b"<ListVersionsResult></ListVersionsResult>" if status == 200 else b"")}
+def test_other_errors_are_not_retried(server: PageServer, s3: S3, status: int, error: type[Exception]) -> None:
+    server.replaced = {"k0b": (status, b"<ListVersionsResult></ListVersionsResult>" if status == 200 else b"")}
     with pytest.raises(error):
         [*s3.versions("bucket1")]
-    assert line.asked == ["", "k0b"]
+    assert server.requested == ["", "k0b"]
 
 
 # --- through the command -------------------------------------------------------------------------------------
@@ -197,37 +194,37 @@ GOOD = entry("k1a") + entry("k1b")
 @pytest.mark.parametrize(
     ("_name", "page"),
     {
-        "the page before again": (body(entry("k0a") + entry("k0b"), "k0b"), "goes backwards: 'k0a' after 'k0b'"),
-        "an entry again": (body(entry("k0b"), "k0b"), "repeats version v of 'k0b'"),
-        "the marker again": (body("", "k0b"), "repeats the marker"),
+        "the previous page": (body(entry("k0a") + entry("k0b"), "k0b"), "goes backwards: 'k0a' after 'k0b'"),
+        "a repeated entry": (body(entry("k0b"), "k0b"), "repeats version v of 'k0b'"),
+        "a repeated marker": (body("", "k0b"), "repeats the marker"),
         "backwards within": (body(entry("k1b") + entry("k1a")), "goes backwards: 'k1a' after 'k1b'"),
         "cut off": (body(GOOD)[:-30], "not well-formed XML"),
         "empty": (b"", ""),
         "no XML": (b"<html>login", ""),
         "another document": (b"<html><body>ListVersionsResult</body></html>", "got <html>"),
         "a document type": (b"<!DOCTYPE x>" + body(GOOD), "document type"),
-        "no word about the end": (body(GOOD).replace(b"IsTruncated", b"Truncated"), "IsTruncated"),
-        "no word where it goes on": (body(GOOD).replace(b"false", b"true"), "where it goes on"),
+        "no IsTruncated": (body(GOOD).replace(b"IsTruncated", b"Truncated"), "IsTruncated"),
+        "no marker": (body(GOOD).replace(b"false", b"true"), "where it goes on"),
         "a key that is not UTF-8": (body(GOOD + entry("k1%FF")), "the key k1%FF is not UTF-8"),
         "bytes that are not UTF-8": (body(GOOD).replace(b"k1b", b"k\xff"), "not UTF-8"),
     }.items(),
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
-    line: Line,
+    server: PageServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     _name: str,
     page: tuple[bytes, str],
 ) -> None:
-    content, told = page
-    monkeypatch.setattr("rwm.s3.retry.RetryMixin.patience", 0.0)
+    content, expected = page
+    monkeypatch.setattr("rwm.s3.retry.RetryMixin.retry_seconds", 0.0)
     monkeypatch.setattr("rwm.states.capture._second", lambda *_: 1_795_176_000_000)
-    line.replaced = {"k0b": (200, content)}
+    server.replaced = {"k0b": (200, content)}
     path = tmp_path / "rwm.conf"
     path.write_text(
-        f"s3_endpoint_url: http://127.0.0.1:{line.port}\ns3_access_key: key\ns3_secret_key: secret\n"
+        f"s3_endpoint_url: http://127.0.0.1:{server.port}\ns3_access_key: key\ns3_secret_key: secret\n"
         f"index_path: {tmp_path / 'index.sqlite'}\n"
     )
     path.chmod(0o600)
@@ -235,6 +232,6 @@ def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
         run_program(cli, "rwm", ["state", "capture", "bucket1", "-c", str(path)])
     assert ended.value.code == 1
     message = capsys.readouterr().err.splitlines()[0]
-    assert "bucket1" in message and told in message
+    assert "bucket1" in message and expected in message
     with Index.open(tmp_path / "index.sqlite") as index:
         assert index.states() == []
