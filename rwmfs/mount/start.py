@@ -17,8 +17,10 @@ from rwmfs.mount.request import MountRequest
 if TYPE_CHECKING:
     from rwm.index import Index
     from rwm.model import ObjectReader
+    from rwm.s3 import S3
     from rwmfs.buffer_pool import BufferPool
     from rwmfs.cache import DiskCache
+    from rwmfs.mount.session import Mount
     from rwmfs.tree import Contents
 
 
@@ -37,36 +39,41 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
     """
     from rwm.index import Index
     from rwm.s3 import connect
-    from rwmfs.buffer_pool import BufferPool, idle_limit
     from rwmfs.mount import session
 
     logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
-        s3 = connect(
-            *request.config.s3_settings(), attempts=1, read_timeout=request.read_timeout, pool_size=request.connections
-        )
+        settings = request.config.s3_settings()
+        s3 = connect(*settings, attempts=1, read_timeout=request.read_timeout, pool_size=request.connections)
         if request.at is None:
             contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)
         else:
             contents, report = _single_state(index, s3.reader(request.bucket), request.bucket, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
-        pool = BufferPool(idle_limit(request.buffer_size))
-        mount = session.Mount(
-            contents,
-            # One attempt: the mount's fetcher has its own retries.
-            s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
-            request.mountpoint,
-            buffer_size=request.buffer_size,
-            idle=pool.idle,
-            disk=_disk_cache(request, pool),
-            connections=request.connections,
-            access=request.access,
-            allow_other=request.allow_other,
-            label=request.label,
-            fetch_timeout=request.fetch_timeout,
-        )
-        session.serve(mount, lambda: ready(report))
+        session.serve(_mount(request, contents, s3), lambda: ready(report))
+
+
+def _mount(request: MountRequest, contents: Contents, s3: S3) -> Mount:
+    """The mount of the contents, with one buffer pool for S3 and the disk cache."""
+    from rwmfs.buffer_pool import BufferPool, idle_limit
+    from rwmfs.mount.session import Mount
+
+    pool = BufferPool(idle_limit(request.buffer_size))
+    return Mount(
+        contents,
+        # One attempt: the mount's fetcher has its own retries.
+        s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
+        request.mountpoint,
+        buffer_size=request.buffer_size,
+        idle=pool.idle,
+        disk=_disk_cache(request, pool),
+        connections=request.connections,
+        access=request.access,
+        allow_other=request.allow_other,
+        label=request.label,
+        fetch_timeout=request.fetch_timeout,
+    )
 
 
 def _disk_cache(request: MountRequest, pool: BufferPool) -> DiskCache | None:

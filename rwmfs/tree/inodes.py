@@ -28,7 +28,7 @@ FIRST_HASHED_INODE = 1 << 62
 """Inodes made by the hash begin here; smaller ones are free for ``locks/`` and its files."""
 
 DENTRY_LIMIT = 100_000
-"""Dentries of files that the kernel may hold before the oldest are invalidated: 300 bytes each here, 1 KB there."""
+"""Dentries of files to keep; beyond it the oldest are invalidated. Each takes 300 bytes here, 1 KB in the kernel."""
 
 INVALIDATION_BATCH = 1000
 """Dentries to invalidate at once, at least."""
