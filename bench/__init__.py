@@ -1,1 +1,1 @@
-"""Measurements: each claim as a ratio to a named peer, both measured in the same run."""
+"""Measurements: RWM beside named peers, measured in the same run and compared as a ratio."""

@@ -8,19 +8,19 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench.options import parse
+from bench.options import parse_arguments
 from rwm.errors import RwmError
 
-PARTS = ("listing", "parallel", "capture", "memory", "index", "syncing", "looking", "restore")
-"""Modules of this package, each with ``main(options)``, in the order in which they run: one after the other."""
+PARTS = ("listing", "parallel", "capture", "memory", "index", "sync", "browsing", "restore")
+"""Modules of this package with ``main(options)``, in the order in which they run."""
 
-NAMED = ("soak",)
-"""Those that run only when they are named."""
+ON_REQUEST = ("soak",)
+"""Those that run only if named."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the parts; what they start ends with them, however that happens."""
-    names, options = parse(arguments, PARTS, NAMED)
+    """Run the parts. SIGTERM raises SystemExit, so that their children are stopped."""
+    names, options = parse_arguments(arguments, PARTS, ON_REQUEST)
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     for name in names:
         started = time.monotonic()

@@ -6,11 +6,11 @@ import json
 import tempfile
 from pathlib import Path
 
-from bench import child, peers
+from bench import listers, processes
+from bench.listers import Target
 from bench.options import Options
-from bench.peers import Target
-from bench.server import BUCKET, KEYS, serving
-from bench.states import CHURN
+from bench.page_server import BUCKET, KEYS, serve_pages
+from bench.simulated_repository import CHURN
 from bench.table import count, mib, ratio, show
 from rwm.s3 import Credentials
 
@@ -24,13 +24,13 @@ def main(options: Options) -> None:
     paginator: list[float] = []
     first: list[dict[str, float]] = []
     following: list[dict[str, float]] = []
-    with serving(versions) as before, serving(versions, replaced=replaced) as after:
+    with serve_pages(versions) as before, serve_pages(versions, replaced=replaced) as after:
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
                 index = Path(name) / "index" / "index.sqlite"
                 first.append(_capture(before, index, versions))
                 following.append(_capture(after, index, versions))
-            taken = peers.boto3_paginator(Target(before, Credentials(*KEYS), BUCKET, ""), "")
+            taken = listers.boto3_paginator(Target(before, Credentials(*KEYS), BUCKET, ""), "")
             assert taken.versions == versions, taken
             paginator.append(taken.cpu)
     base = min(paginator)
@@ -50,7 +50,7 @@ def main(options: Options) -> None:
 
 
 def _capture(url: str, index: Path, versions: int) -> dict[str, float]:
-    used = child.run(child.python("bench.captured", url, str(index)))
+    used = processes.run_measured(processes.python_command("bench.captured", url, str(index)))
     taken: dict[str, float] = json.loads(used.output)
     assert taken["objects"] == versions, taken
     return taken

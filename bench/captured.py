@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench import child
-from bench.server import BUCKET, KEYS
+from bench import processes
+from bench.page_server import BUCKET, KEYS
 from rwm.index import Index
 from rwm.s3 import S3, connect
 from rwm.states.capture import capture_state
@@ -39,7 +39,7 @@ def main(url: str, index_path: str) -> None:
     with Index.open(Path(index_path)) as index:
         info = capture_state(s3, index, BUCKET, progress=progress)
     ended = time.process_time()
-    peak = child.memory()[1]
+    peak = processes.memory()[1]
     phases = {"listed": listed - begun, "identified": s3.uploaded - listed, "recorded": ended - s3.uploaded}
     wall = time.perf_counter() - wall
     print(json.dumps({"objects": info.objects, "peak": peak, "wall": wall, "cpu": ended - begun, **phases}))

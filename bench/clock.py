@@ -1,4 +1,4 @@
-"""What a step takes of this process."""
+"""Measure a step of this process."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 def cpu_of(step: Callable[[], T]) -> tuple[T, float]:
-    """(what it returns, seconds of CPU, of all threads)."""
+    """Run the step: (its result, seconds of CPU of all threads)."""
     started = time.process_time()
     result = step()
     return result, time.process_time() - started
 
 
 def wall_of(step: Callable[[], T]) -> tuple[T, float]:
-    """(what it returns, seconds on the clock)."""
+    """Run the step: (its result, seconds of wall time)."""
     started = time.perf_counter()
     result = step()
     return result, time.perf_counter() - started

@@ -6,7 +6,7 @@ import gc
 from functools import partial
 
 from bench.clock import cpu_of
-from bench.states import Repository
+from bench.simulated_repository import Repository
 from bench.year import Sink
 from rwm.index import Index
 from rwm.s3 import S3

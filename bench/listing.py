@@ -1,42 +1,47 @@
-"""Listing versions: CPU time of RWM's raw-body parser beside boto3, aws and rclone, on the same pages."""
+"""CPU time of listing versions: RWM beside boto3, aws and rclone, on the same pages."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import peers
+from bench import listers, programs
+from bench.listers import Lister, ListingCosts, Target
 from bench.options import Options
-from bench.peers import Peer, Taken, Target
-from bench.server import BUCKET, KEYS, serving
+from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.table import count, median, ratio, show
 from rwm.embedded import EmbeddedS3
 from rwm.s3 import S3, Credentials
 
-IN_PROCESS: dict[str, Peer] = {"boto3 paginator": peers.boto3_paginator, "rwm": peers.rwm}
-PROGRAMS: dict[str, Peer] = {"aws s3api list-object-versions": peers.aws, "rclone lsf --s3-versions -R": peers.rclone}
-PEERS = IN_PROCESS | PROGRAMS
-"""The first is the one that the others are a multiple of."""
+IN_PROCESS: dict[str, Lister] = {"boto3 paginator": listers.boto3_paginator, "rwm": listers.rwm}
+PROGRAMS: dict[str, Lister] = {
+    "aws s3api list-object-versions": listers.aws,
+    "rclone lsf --s3-versions -R": listers.rclone,
+}
+LISTERS = IN_PROCESS | PROGRAMS
+"""By label. Ratios are relative to the first."""
 
 HEADERS = ("", "CPU µs/version", "ratio", "keys/s", "ratio", "start-up CPU s")
 PUT_THREADS = 8
 
 
 def main(options: Options) -> None:
-    """Prepared pages first, which take the server's own speed out, then a real server."""
-    programs = f"aws is {peers.version(peers.aws_program())}, rclone is {peers.version(peers.rclone_program())}"
-    with serving(options.versions) as url:
+    """List prepared pages first, which excludes the speed of a server, then a real server."""
+    aws = programs.program_version(programs.aws_program())
+    rclone = programs.program_version(programs.rclone_program())
+    versions = f"aws is {aws}, rclone is {rclone}"
+    with serve_pages(options.versions) as url:
         target = Target(url, Credentials(*KEYS), BUCKET, "snapshots/none")
         where = f"{count(options.versions)} versions in pages of 1,000 from a server of prepared pages"
-        _compare(f"listing, {where}, median of {options.rounds}", target, options, programs)
+        _compare(f"listing, {where}, median of {options.rounds}", target, options, versions)
     with EmbeddedS3() as server:
         target = Target(server.endpoint, server.credentials["admin"], "bench", "data/none")
         fill(server.connect(), target.bucket, options.real)
         where = f"{count(options.real)} objects of 64 bytes in a versioned bucket of a real SeaweedFS"
-        _compare(f"listing, {where}, median of {options.rounds}", target, options, programs)
+        _compare(f"listing, {where}, median of {options.rounds}", target, options, versions)
 
 
 def fill(s3: S3, bucket: str, objects: int) -> None:
-    """A versioned bucket with so many small objects below ``data/``."""
+    """Create a versioned bucket with ``objects`` small objects below ``data/``."""
     s3.create_bucket(bucket)
     s3.enable_versioning(bucket)
     with ThreadPoolExecutor(PUT_THREADS) as pool:
@@ -46,14 +51,14 @@ def fill(s3: S3, bucket: str, objects: int) -> None:
 
 
 def _compare(title: str, target: Target, options: Options, *notes: str) -> None:
-    rounds: dict[str, list[Taken]] = {name: [] for name in PEERS}
-    starts: dict[str, list[float]] = {name: [] for name in PEERS}
+    rounds: dict[str, list[ListingCosts]] = {name: [] for name in LISTERS}
+    starts: dict[str, list[float]] = {name: [] for name in LISTERS}
     for _ in range(options.rounds):
-        for name, listed in PEERS.items():
-            rounds[name].append(listed(target, ""))
+        for name, list_versions in LISTERS.items():
+            rounds[name].append(list_versions(target, ""))
             if name in PROGRAMS:
-                starts[name].append(listed(target, target.few).cpu)
-    figures = {name: _figures(rounds[name], starts[name]) for name in PEERS}
+                starts[name].append(list_versions(target, target.few).cpu)
+    figures = {name: _figures(rounds[name], starts[name]) for name in LISTERS}
     base_cpu, base_speed, _ = next(iter(figures.values()))
     rows = [
         (
@@ -64,15 +69,15 @@ def _compare(title: str, target: Target, options: Options, *notes: str) -> None:
             ratio(speed, base_speed),
             f"{start:.2f}" if start else "-",
         )
-        for most in [max(taken[0].versions for taken in rounds.values())]
+        for most in [max(costs[0].versions for costs in rounds.values())]
         for name, (cpu, speed, start) in figures.items()
     ]
-    started = "CPU per version of a program is without its start-up (a listing of nothing); keys/s is with it"
-    show(title, HEADERS, rows, started, *notes)
+    start_note = "CPU per version of a program excludes its start-up (an empty listing); keys/s includes it"
+    show(title, HEADERS, rows, start_note, *notes)
 
 
-def _figures(rounds: list[Taken], starts: list[float]) -> tuple[float, float, float]:
-    """(CPU seconds per version without the start, versions per second, CPU seconds of the start)."""
+def _figures(rounds: list[ListingCosts], starts: list[float]) -> tuple[float, float, float]:
+    """Medians: (CPU seconds per version without start-up, versions per second, CPU seconds of the start-up)."""
     start = median(starts) if starts else 0.0
-    cpu = median([(taken.cpu - start) / taken.versions for taken in rounds])
-    return cpu, median([taken.versions / taken.wall for taken in rounds]), start
+    cpu = median([(costs.cpu - start) / costs.versions for costs in rounds])
+    return cpu, median([costs.versions / costs.wall for costs in rounds]), start

@@ -1,4 +1,4 @@
-"""Memory of a whole capture: that of a large bucket beside those of smaller ones."""
+"""Peak memory of a capture: a large bucket beside smaller ones."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import child
+from bench import processes
 from bench.options import Options
-from bench.server import serving
+from bench.page_server import serve_pages
 from bench.table import count, mib, ratio, show
 
-SMALLER = (100, 10, 1)
-"""How many times smaller the buckets are."""
+DIVISORS = (100, 10, 1)
+"""The buckets have this fraction of the versions of a large one."""
 
 
 def main(options: Options) -> None:
-    """One capture each: listed from prepared pages, spooled, identified, copied into the bucket, recorded."""
-    taken = [_capture(max(1000, options.objects // times)) for times in SMALLER]
-    base = taken[0]["peak"]
+    """Capture each bucket once: list prepared pages, spool, compute the id, write the state file, record."""
+    captures = [_capture(max(1000, options.objects // divisor)) for divisor in DIVISORS]
+    base = captures[0]["peak"]
     rows = [
         (
             f"{count(each['objects'])} versions",
@@ -27,7 +27,7 @@ def main(options: Options) -> None:
             ratio(each["peak"], base),
             *(f"{each[name]:.2f}" for name in ("listed", "identified", "recorded", "cpu", "wall")),
         )
-        for each in taken
+        for each in captures
     ]
     headers = (
         "",
@@ -44,9 +44,9 @@ def main(options: Options) -> None:
 
 
 def _capture(versions: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, serving(versions) as url:
+    with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, serve_pages(versions) as url:
         index = Path(name) / "index" / "index.sqlite"
-        used = child.run(child.python("bench.captured", url, str(index)))
-        taken: dict[str, Any] = json.loads(used.output)
-    assert taken["objects"] == versions, taken
-    return taken
+        used = processes.run_measured(processes.python_command("bench.captured", url, str(index)))
+        result: dict[str, Any] = json.loads(used.output)
+    assert result["objects"] == versions, result
+    return result

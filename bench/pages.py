@@ -1,7 +1,7 @@
-"""Listing pages of a large restic repository, made when they are asked for: nothing of it is held, all is repeatable.
+"""Listing pages of a large restic repository, generated on request and repeatable.
 
-Keys come in blocks of up to 1,000 that share their beginning, and the 1,000 rows of a block are prepared once: a page
-is rows joined, with the block's beginning and second put in. That takes a millisecond and a megabyte.
+Keys come in blocks of up to 1,000 with a common prefix, and the 1,000 rows of a block are prepared once. A page is made
+by joining rows and inserting the prefix of the block: about a millisecond and a megabyte.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from typing import NamedTuple
 
 PAGE = 1000
 LAST = "\U0010ffff"
-"""Sorts behind every character that a key here has."""
+"""Sorts after every character of the keys."""
 
 _VERSION = (
-    "<Version><Key>@directory@@mark@{rest}</Key><VersionId>{version}@mark@</VersionId><IsLatest>true</IsLatest>"
-    "<LastModified>2026-10-{day:02}T{hour:02}:{minute:02}:@second@.{ms:03}Z</LastModified><ETag>&quot;{etag}&quot;</ETag>"
+    "<Version><Key>@directory@@mark@{suffix}</Key><VersionId>{version}@mark@</VersionId><IsLatest>true</IsLatest>"
+    "<LastModified>2026-10-{day:02}T{hour:02}:{minute:02}:@second@.{ms:03}Z</LastModified>"
+    "<ETag>&quot;{etag}&quot;</ETag>"
     "<Size>{size}</Size><StorageClass>STANDARD</StorageClass><Owner><ID>user1</ID><DisplayName>user1</DisplayName>"
     "</Owner><Type>Normal</Type></Version>"
 )
 
 
 class Block(NamedTuple):
-    """``keys`` keys from number ``first`` on: ``directory`` + ``mark`` (six hex digits) + the rest of each row."""
+    """``keys`` keys from number ``first`` on: ``directory`` + ``mark`` (six hex digits) + the suffix of each row."""
 
     first: int
     keys: int
@@ -32,11 +33,11 @@ class Block(NamedTuple):
     mark: str
 
 
-def _row(rest: str) -> bytes:
-    digest = hashlib.sha256(rest.encode()).digest()
+def _row(suffix: str) -> bytes:
+    digest = hashlib.sha256(suffix.encode()).digest()
     return _VERSION.format(
-        rest=rest,
-        version=rest[:25],
+        suffix=suffix,
+        version=suffix[:25],
         day=digest[0] % 28 + 1,
         hour=digest[1] % 24,
         minute=digest[7] % 60,
@@ -47,16 +48,16 @@ def _row(rest: str) -> bytes:
 
 
 class Bucket(Sequence[str]):
-    """The keys of a repository in their order, each with one version: ``versions`` of them.
+    """The sorted keys of a repository with ``versions`` keys, each with one version.
 
-    Packs in ``data/00/`` to ``data/ff/`` mostly, and a thousandth each in ``index/`` and ``snapshots/``.
+    Mostly packs in ``data/00/`` to ``data/ff/``, and a thousandth each in ``index/`` and ``snapshots/``.
     ``replaced`` of every 1,000 keys differ from those of a bucket where none is.
     """
 
     def __init__(self, versions: int, replaced: int = 0) -> None:
         rows = range(replaced, PAGE + replaced)
-        self._rests = sorted(hashlib.sha256(f"row {n}".encode()).hexdigest()[:58] for n in rows)
-        self._rows = [_row(rest) for rest in self._rests]
+        self._suffixes = sorted(hashlib.sha256(f"row {n}".encode()).hexdigest()[:58] for n in rows)
+        self._rows = [_row(suffix) for suffix in self._suffixes]
         few = min(versions // 1000, PAGE)
         self.blocks: list[Block] = []
         for directory, count in self._directories(versions - 2 * few):
@@ -68,7 +69,7 @@ class Bucket(Sequence[str]):
 
     @staticmethod
     def _directories(packs: int) -> Iterator[tuple[str, int]]:
-        """``data/00/`` to ``data/ff/``, each with how many packs it has: restic spreads them evenly."""
+        """``data/00/`` to ``data/ff/`` with their number of packs: restic distributes them evenly."""
         for n in range(256):
             if count := packs * (n + 1) // 256 - packs * n // 256:
                 yield f"data/{n:02x}/", count
@@ -87,15 +88,15 @@ class Bucket(Sequence[str]):
         if not 0 <= number < len(self):
             raise IndexError(number)
         block = self.blocks[bisect_right(self._firsts, number) - 1]
-        return f"{block.directory}{block.mark}{self._rests[number - block.first]}"
+        return f"{block.directory}{block.mark}{self._suffixes[number - block.first]}"
 
     def find(self, key: str) -> int | None:
-        """The number of that key, if it is one."""
+        """The number of a key, None if it does not exist."""
         number = bisect_left(self, key)
         return number if number < len(self) and self[number] == key else None
 
     def xml(self, start: int, stop: int) -> bytes:
-        """The entries of the keys numbered from ``start`` up to ``stop``."""
+        """The XML entries of the keys with numbers from ``start`` to ``stop`` (exclusive)."""
         parts = []
         number = start
         while number < stop:
@@ -112,12 +113,12 @@ class Bucket(Sequence[str]):
 
 
 def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = PAGE) -> bytes:
-    """The answer to one ListObjectVersions request, as Ceph RGW writes it. ``delimiter`` is ``/`` or none."""
+    """The response to a ListObjectVersions request, as Ceph RGW writes it. ``delimiter`` is ``/`` or empty."""
     start = max(bisect_left(bucket, prefix), bisect_right(bucket, marker))
     stop = bisect_left(bucket, prefix + LAST)
     if not delimiter:
         end = min(start + limit, stop)
-        return _answer(bucket.xml(start, end), bucket[end - 1] if end < stop else "")
+        return _response(bucket.xml(start, end), bucket[end - 1] if end < stop else "")
     prefixes: list[str] = []
     keys: list[bytes] = []
     number, last = 0, ""
@@ -126,19 +127,19 @@ def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = ""
         inside = key[len(prefix) :].partition(delimiter)
         last = prefix + inside[0] + inside[1]
         if inside[1]:
-            if last > marker:  # a marker that is itself a common prefix has been listed
+            if last > marker:  # a marker that is a common prefix was in the page before
                 prefixes.append(last)
             start = bisect_left(bucket, last + LAST)
         else:
-            # The prefix is a whole directory, and none has others in it: all that is left of it are keys.
+            # Directories contain no directories here: the rest of the prefix are keys.
             end = min(stop, start + limit - len(prefixes) - number)
             keys.append(bucket.xml(start, end))
             number, start, last = number + end - start, end, bucket[end - 1]
     common = "".join(f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" for name in prefixes)
-    return _answer(b"".join(keys) + common.encode(), last if start < stop else "")
+    return _response(b"".join(keys) + common.encode(), last if start < stop else "")
 
 
-def _answer(content: bytes, last: str) -> bytes:
+def _response(content: bytes, last: str) -> bytes:
     version = last[-58:-33] + last[-64:-58]
     more = f"<NextKeyMarker>{last}</NextKeyMarker><NextVersionIdMarker>{version}</NextVersionIdMarker>"
     head = (

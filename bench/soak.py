@@ -1,4 +1,4 @@
-"""A mount in use for minutes on end over a bad network: whether every byte stays right, and its process no larger."""
+"""A soak test: a mount under load over a faulty network; all bytes must be right, and its process must not grow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import child
+from bench import processes
 from bench.options import Options
-from bench.proxy import in_process
-from bench.soakuse import Use
+from bench.proxy import proxy_process
+from bench.soak_workload import Workload
 from bench.table import MIB, mib
 from rwm.demo.environment import BUCKET, command_environment, write_configurations
 from rwm.demo.narrator import Narrator
@@ -25,81 +25,85 @@ from rwm.errors import RwmError
 
 SIZE = 500 * MIB
 LATENCY = 0.02
-MOUNT = ["--buffer-size", "64M", "--cache-size", "128M", "--connections", "8"]
+MOUNT_OPTIONS = ["--buffer-size", "64M", "--cache-size", "128M", "--connections", "8"]
 MINUTE = 60.0
-SAMPLE = 1.0
-"""Seconds between two looks at the process."""
+SAMPLE_INTERVAL = 1.0
+"""Seconds between two samples of the process."""
 
-QUESTION = 20
-"""Samples between two SIGUSR1."""
+SAMPLES_PER_SIGUSR1 = 20
+"""Every so many samples the mount is asked to log its counters."""
 
-ALLOWED = 20 * MIB
-ALLOWED_NUMBER = 20
+MEMORY_ALLOWANCE = 20 * MIB
+COUNT_ALLOWANCE = 20
 
 
-class Size(NamedTuple):
-    """Of the mount's process: bytes resident, open descriptors, threads."""
+class ProcessSize(NamedTuple):
+    """Resident bytes, open descriptors and threads of a process."""
 
     resident: int
     descriptors: int
     threads: int
 
 
-def growth(sizes: Sequence[Size], base: int, window: int) -> list[str]:
-    """What has grown, a line each: the largest of the last ``window`` sizes beside that of the ``window`` up to
-    ``base``, more than a tenth and an allowance larger. Pure.
+def find_growth(sizes: Sequence[ProcessSize], base: int, window: int) -> list[str]:
+    """What has grown, one text for each figure. Pure.
+
+    Compares the maximum of the last ``window`` sizes with that of the ``window`` before ``base``. Growth is more than a
+    tenth plus an allowance.
     """
-    before, after = _largest(sizes[max(0, base - window) : base]), _largest(sizes[-window:])
+    before, after = _maximum(sizes[max(0, base - window) : base]), _maximum(sizes[-window:])
     grown = []
-    if after.resident > before.resident * 1.1 + ALLOWED:
+    if after.resident > before.resident * 1.1 + MEMORY_ALLOWANCE:
         grown.append(f"memory has grown from {mib(before.resident)} to {mib(after.resident)}")
     for name in ("descriptors", "threads"):
-        one, other = getattr(before, name), getattr(after, name)
-        if other > one * 1.1 + ALLOWED_NUMBER:
-            grown.append(f"{name} have grown from {one} to {other}")
+        old, new = getattr(before, name), getattr(after, name)
+        if new > old * 1.1 + COUNT_ALLOWANCE:
+            grown.append(f"{name} have grown from {old} to {new}")
     return grown
 
 
-def _largest(sizes: Sequence[Size]) -> Size:
-    return Size(*map(max, zip(*sizes, strict=True)))
+def _maximum(sizes: Sequence[ProcessSize]) -> ProcessSize:
+    return ProcessSize(*map(max, zip(*sizes, strict=True)))
 
 
-def look(pid: int) -> Size:
-    """How large a process is now."""
+def process_size(pid: int) -> ProcessSize:
+    """The current size of a process."""
     process = Path(f"/proc/{pid}")
-    return Size(child.memory(pid)[0], len(list((process / "fd").iterdir())), len(list((process / "task").iterdir())))
+    return ProcessSize(
+        processes.memory(pid)[0], len(list((process / "fd").iterdir())), len(list((process / "task").iterdir()))
+    )
 
 
 def main(options: Options) -> None:
-    """Print the size of the mount's process each minute; raises RwmError when something was wrong or has grown."""
+    """Print the size of the mount's process each minute. Raises RwmError for wrong bytes, failures and growth."""
     with (
         tempfile.TemporaryDirectory(prefix="rwm-soak-") as name,
         EmbeddedS3() as server,
-        in_process(server.endpoint, latency=LATENCY) as proxy,
+        proxy_process(server.endpoint, latency=LATENCY) as proxy,
     ):
         directory = Path(name)
-        print(f"soak: a repository of {mib(SIZE)} is made", flush=True)
+        print(f"soak: making a repository of {mib(SIZE)}", flush=True)
         state = prepare(directory, server, proxy.url)
         with mounted(directory, state) as process:
-            use = Use(directory, proxy)
-            with use.going_on():
-                sizes = watch(process, options.minutes, use)
+            workload = Workload(directory, proxy)
+            with workload.running():
+                sizes = watch(process, options.minutes, workload)
             process.terminate()
-            ended = process.wait(MINUTE)
+            exit_code = process.wait(MINUTE)
         log = (directory / "rwmfs.log").read_text().splitlines()
-        print(f"  {use.summary()}\n  {log[-1] if log else 'no log'}", flush=True)
-        minute = round(MINUTE / SAMPLE)
-        found = [*use.problems, *growth(sizes, round(min(2, options.minutes / 2) * minute), minute)]
-        found += [f"the mount ended with {ended}"] if ended else []
-        if found:
-            raise RwmError("; ".join(found[:5]))
-        print("  every byte was right; memory, descriptors and threads are flat\n", flush=True)
+        print(f"  {workload.summary()}\n  {log[-1] if log else 'no log'}", flush=True)
+        minute = round(MINUTE / SAMPLE_INTERVAL)
+        problems = [*workload.problems, *find_growth(sizes, round(min(2, options.minutes / 2) * minute), minute)]
+        problems += [f"the mount ended with exit code {exit_code}"] if exit_code else []
+        if problems:
+            raise RwmError("; ".join(problems[:5]))
+        print("  all bytes were right; memory, descriptors and threads did not grow\n", flush=True)
 
 
 def prepare(directory: Path, server: EmbeddedS3, url: str) -> str:
-    """A repository in a bucket, its state, and that as plain files in ``truth``; the state's id.
+    """Make a repository and its state, restored to ``expected``. Returns the id of the state.
 
-    The configuration ``soak.conf`` goes by the proxy at ``url``.
+    The configuration ``soak.conf`` uses the proxy at ``url``.
     """
     write_configurations(directory, server.endpoint, server.credentials)
     narrator = Narrator(directory, command_environment(directory))
@@ -110,7 +114,7 @@ def prepare(directory: Path, server: EmbeddedS3, url: str) -> str:
     state = str(
         json.loads(narrator.run_silently("rwm", "-c", "admin.conf", "state", "list", BUCKET, "--json"))[-1]["id"]
     )
-    narrator.run_silently("rwm", "-c", "admin.conf", "state", "restore", state, "--to-dir", "truth")
+    narrator.run_silently("rwm", "-c", "admin.conf", "state", "restore", state, "--to-dir", "expected")
     config = json.loads((directory / "admin.conf").read_text())
     (directory / "soak.conf").touch(mode=0o600)
     (directory / "soak.conf").write_text(json.dumps(config | {"s3_endpoint_url": url}))
@@ -119,11 +123,11 @@ def prepare(directory: Path, server: EmbeddedS3, url: str) -> str:
 
 @contextmanager
 def mounted(directory: Path, state: str) -> Iterator[subprocess.Popen[str]]:
-    """The process of a mount at ``mnt``. It is gone at the end, and the mount too."""
-    place = directory / "mnt"
-    place.mkdir()
-    what = ["mount", "-f", BUCKET, "mnt", "--at", state, "--cache-dir", "cache", "--log-file", "rwmfs.log"]
-    command = child.python("rwmfs", "-c", "soak.conf", *what, *MOUNT)
+    """Mount the state at ``mnt`` and yield the process; both are ended afterwards."""
+    mountpoint = directory / "mnt"
+    mountpoint.mkdir()
+    arguments = ["mount", "-f", BUCKET, "mnt", "--at", state, "--cache-dir", "cache", "--log-file", "rwmfs.log"]
+    command = processes.python_command("rwmfs", "-c", "soak.conf", *arguments, *MOUNT_OPTIONS)
     environment = command_environment(directory)
     with (directory / "errors").open("wb") as errors:
         process = subprocess.Popen(
@@ -132,32 +136,32 @@ def mounted(directory: Path, state: str) -> Iterator[subprocess.Popen[str]]:
     assert process.stdout is not None
     try:
         if not process.stdout.readline():
-            raise RwmError(f"no mount: {(directory / 'errors').read_text().strip()}")
+            raise RwmError(f"the mount did not start: {(directory / 'errors').read_text().strip()}")
         yield process
     finally:
         process.kill()
         process.wait()
         process.stdout.close()
-        while place.is_mount():
-            subprocess.run(["fusermount3", "-uz", place], check=True)
+        while mountpoint.is_mount():
+            subprocess.run(["fusermount3", "-uz", mountpoint], check=True)
 
 
-def watch(process: subprocess.Popen[str], minutes: float, use: Use) -> list[Size]:
-    """The sizes of the process, one each SAMPLE, for so long or until something is wrong."""
-    sizes: list[Size] = []
-    begun = time.monotonic()
-    for number in range(1, round(minutes * MINUTE / SAMPLE) + 1):
-        use.wrong.wait(max(0.0, begun + number * SAMPLE - time.monotonic()))
-        if use.wrong.is_set() or process.poll() is not None:
+def watch(process: subprocess.Popen[str], minutes: float, workload: Workload) -> list[ProcessSize]:
+    """Sample the size of the process for ``minutes``, or until there is a problem."""
+    sizes: list[ProcessSize] = []
+    started = time.monotonic()
+    for number in range(1, round(minutes * MINUTE / SAMPLE_INTERVAL) + 1):
+        workload.failed.wait(max(0.0, started + number * SAMPLE_INTERVAL - time.monotonic()))
+        if workload.failed.is_set() or process.poll() is not None:
             break
-        sizes.append(look(process.pid))
-        if number % QUESTION == 0:
+        sizes.append(process_size(process.pid))
+        if number % SAMPLES_PER_SIGUSR1 == 0:
             process.send_signal(signal.SIGUSR1)
-        if number % round(MINUTE / SAMPLE) == 0:
+        if number % round(MINUTE / SAMPLE_INTERVAL) == 0:
             size = sizes[-1]
             print(
-                f"  minute {number * SAMPLE / MINUTE:.0f}: {mib(size.resident)} resident, {size.descriptors} "
-                f"descriptors, {size.threads} threads; {use.summary()}",
+                f"  minute {number * SAMPLE_INTERVAL / MINUTE:.0f}: {mib(size.resident)} resident, {size.descriptors} "
+                f"descriptors, {size.threads} threads; {workload.summary()}",
                 flush=True,
             )
     return sizes

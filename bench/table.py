@@ -1,4 +1,4 @@
-"""Printing: aligned plain-text tables, and figures as people read them."""
+"""Format and print aligned plain-text tables and figures."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 MIB = 1 << 20
 
 
-def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *notes: str) -> str:
-    """A title, a header, one line for each row (the first column to the left, numbers to the right), notes below."""
+def format_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *notes: str) -> str:
+    """Title, header, one line for each row (first column left-aligned, others right-aligned), and notes."""
     lines = [headers, *rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
     text = [title]
@@ -23,22 +23,22 @@ def table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *no
 
 
 def show(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *notes: str) -> None:
-    """Print a :func:`table`, with an empty line behind it."""
-    print(table(title, headers, rows, *notes), end="\n\n", flush=True)
+    """Print a :func:`format_table` and an empty line."""
+    print(format_table(title, headers, rows, *notes), end="\n\n", flush=True)
 
 
 def count(number: float) -> str:
-    """``1 000 000``: digits in groups of three."""
+    """Format a number as ``1 000 000``."""
     return f"{number:,.0f}".replace(",", " ")
 
 
 def mib(size: float) -> str:
-    """Bytes as ``12.3 MiB``."""
+    """Format bytes as ``12.3 MiB``."""
     return f"{count(size / MIB) if size >= 1000 * MIB else f'{size / MIB:.1f}'} MiB"
 
 
 def ratio(value: float, base: float) -> str:
-    """``value`` as a multiple of ``base``: ``0.0072``, ``0.15``, ``14.20``, ``150``, or ``-`` without a base."""
+    """Format ``value / base``: ``0.0072``, ``0.15``, ``14.20``, ``150``, or ``-`` if ``base`` is 0."""
     if not base:
         return "-"
     times = value / base
@@ -46,5 +46,5 @@ def ratio(value: float, base: float) -> str:
 
 
 def median(values: Sequence[float]) -> float:
-    """The middle of a few rounds."""
+    """The median."""
     return statistics.median(values)

@@ -1,4 +1,4 @@
-"""A year of states: recorded in an index, written as files, and as the original tool would have written them."""
+"""Record a year of states in an index, and measure the sizes of state files of RWM and of the original tool."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.clock import cpu_of
-from bench.states import Repository
+from bench.simulated_repository import Repository
 from rwm.index import Index
 from rwm.model import Entry, StateInfo, StoredFile
 from rwm.statefile import delta
@@ -23,12 +23,12 @@ from rwm.times import iso
 
 
 class Sink(io.BytesIO):
-    """A file that keeps nothing but its size."""
+    """A file that discards its content and counts its bytes."""
 
     size = 0
 
     def write(self, data: Any) -> int:
-        """Count it."""
+        """Count the bytes."""
         length = memoryview(data).nbytes
         self.size += length
         return length
@@ -36,27 +36,27 @@ class Sink(io.BytesIO):
 
 @dataclass
 class Year:
-    """What recording took. Sizes are in bytes; times in seconds of CPU, without the making of the states."""
+    """The costs of recording. Sizes are in bytes; times in seconds of CPU, excluding the simulation."""
 
     full: int
-    """One full file in the bucket, of the first state."""
+    """Size of the full file of the first state."""
     first: float
-    """Recording the first state."""
+    """Time to record the first state."""
     days: list[float] = field(default_factory=list)
-    """Recording each later one."""
+    """Time to record each later state."""
     deltas: list[int] = field(default_factory=list)
-    """All deltas in the bucket."""
+    """Sizes of all deltas in the bucket."""
     fulls: int = 1
-    """Full files in the bucket."""
+    """Number of full files in the bucket."""
 
     @property
     def in_bucket(self) -> int:
-        """All files, each full one counted as large as the first: there are as many objects every day."""
+        """Size of all files; each full one counts as large as the first, because the number of objects is constant."""
         return self.fulls * self.full + sum(self.deltas)
 
 
 def record(index: Index, repository: Repository, days: int) -> Year:
-    """Record the first state whole, and each later one as what changed."""
+    """Record the first state in full, and each later one by its changes."""
     sink = Sink()
     identified(repository.info, repository.entries(), sink)
     entries = list(repository.entries())
@@ -85,7 +85,7 @@ def record(index: Index, repository: Repository, days: int) -> Year:
 
 
 def index_sizes(path: Path) -> tuple[int, int]:
-    """(bytes of the index with its journal as they are now, bytes of the index after a checkpoint)."""
+    """(bytes of the index with its journal, bytes of the index after a checkpoint)."""
     now = sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -93,9 +93,9 @@ def index_sizes(path: Path) -> tuple[int, int]:
 
 
 def write_original(info: StateInfo, entries: Iterable[Entry], target: IO[bytes]) -> None:
-    """The state as the original tool writes it: gzip JSON, ``versions`` as boto3 lists them.
+    """Write a state in the format of the original tool: gzip JSON, ``versions`` as boto3 lists them.
 
-    Compressed as Python's gzip does it by itself (level 9).
+    With the default compression of Python's gzip (level 9).
     """
     when = iso(info.captured_at)
     head = {"bucket_name": info.bucket, "bucket_acl": [], "bucket_policy": {}, "time_start": when}

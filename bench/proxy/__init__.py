@@ -7,7 +7,6 @@
 Requests pass unchanged, so clients sign for the proxy's address and the server checks what they signed.
 """
 
-from bench.proxy.child import Remote, in_process
 from bench.proxy.faults import (
     Action,
     Close,
@@ -25,6 +24,7 @@ from bench.proxy.faults import (
     WrongVersion,
     matching,
 )
+from bench.proxy.remote import RemoteProxy, proxy_process
 from bench.proxy.server import Proxy
 from bench.proxy.traffic import Seen, Total
 
@@ -35,7 +35,7 @@ __all__ = [
     "IgnoreRange",
     "Lengthen",
     "Proxy",
-    "Remote",
+    "RemoteProxy",
     "Request",
     "Reset",
     "Rule",
@@ -47,6 +47,6 @@ __all__ = [
     "Wrong",
     "WrongRange",
     "WrongVersion",
-    "in_process",
     "matching",
+    "proxy_process",
 ]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench.proxy import Proxy, Rule, Stall, Status, Total, in_process, matching
+from bench.proxy import Proxy, Rule, Stall, Status, Total, matching, proxy_process
 from tests.unit.origin import CONTENT, Origin, ask, on, running
 
 
@@ -356,7 +356,7 @@ def wait_for_threads(most: int) -> None:
 
 
 def test_a_proxy_in_a_process_of_its_own_does_the_same(origin: Origin) -> None:
-    with in_process(origin.url, latency=0.01, rate=1e9) as proxy:
+    with proxy_process(origin.url, latency=0.01, rate=1e9) as proxy:
         assert ask(proxy.url).body == CONTENT
         assert [seen.status for seen in proxy.requests()] == [200]
         assert proxy.requests(matching("PUT")) == []

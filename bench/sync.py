@@ -1,6 +1,6 @@
-"""``rwm state sync`` on a new machine: many states of a large repository read back, proven, and compared with history.
+"""``rwm state sync`` on a new machine: read, verify and compare many states of a large repository.
 
-Beside it the same states as the original tool keeps them, read with Python's gzip and json and nothing else.
+The peer: the same states in the format of the original tool, decompressed and parsed by Python's gzip and json.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import cast
 from bench import table
 from bench.clock import cpu_of
 from bench.options import Options
-from bench.states import Repository
+from bench.simulated_repository import Repository
 from bench.year import write_original
 from rwm.index import Index
 from rwm.model import Change, Entry, ObjectVersion, StateInfo
@@ -28,11 +28,11 @@ from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.sync import StateFile, SyncResult, sync_states
 
 DAYS = 30
-"""At most so many states: making them with true ids takes longer than reading them."""
+"""Maximum number of states: making them with true ids takes longer than reading them."""
 
 
 class Bucket:
-    """The state files, and the history of every key, of a repository that went on for some days."""
+    """The state files and the key histories of a simulated repository after ``days`` days."""
 
     def __init__(self, repository: Repository, days: int) -> None:
         self.files: list[StateFile] = []
@@ -68,11 +68,11 @@ class Bucket:
         return info
 
     def stream(self, bucket: str, key: str, version_id: str) -> Iterator[bytes]:
-        """As :meth:`rwm.s3.S3.stream`."""
+        """See :meth:`rwm.s3.S3.stream`."""
         yield self.contents[key]
 
     def histories(self) -> Iterator[list[ObjectVersion]]:
-        """Newest first, key by key in order."""
+        """The history of each key, newest version first, sorted by key."""
         for key in sorted(self._lives):
             entry, gone = cast("tuple[Entry, int]", self._lives[key])
             version = ObjectVersion(key, entry.version_id, not gone, False, *entry[2:])
@@ -81,7 +81,7 @@ class Bucket:
 
 
 def main(options: Options) -> None:
-    """Print seconds of CPU, in all and for each state."""
+    """Print seconds of CPU, in total and for each state."""
     days = min(options.days, DAYS)
     bucket = Bucket(Repository(options.objects), days)
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, Index.open(Path(name) / "index.sqlite") as index:
@@ -91,8 +91,8 @@ def main(options: Options) -> None:
         judged, comparing = cpu_of(partial(_judge, bucket, index, came))
         assert {one.verdict for one in judged} == {"verified"}, judged[:1]
     _, original = cpu_of(lambda: json.loads(gzip.decompress(bucket.original.getvalue())))
-    rows = [("gzip JSON of each, only unpacked and parsed", original * days)]
-    rows += [("rwm, read, proven and recorded", reading), ("rwm, compared with history", comparing - listing)]
+    rows = [("gzip JSON of each, only decompressed and parsed", original * days)]
+    rows += [("rwm, read, verified and recorded", reading), ("rwm, compared with history", comparing - listing)]
     table.show(
         f"sync on a new machine: {table.count(options.objects)} objects, {days} states, its listing left out",
         ("", "CPU s", "for each state", "ratio"),

@@ -1,4 +1,4 @@
-"""Children whose use of the machine is measured, and who do not outlive the measurement."""
+"""Run child processes and measure their time, CPU and memory."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a child took: seconds on the clock, seconds of CPU (user and system, its own children included)."""
+    """What a child used: seconds of wall time, and of CPU (user and system, with its own children)."""
 
     wall: float
     cpu: float
     output: str
 
 
-class Failed(RuntimeError):
-    """A child ended with another exit code than 0, or by a signal; ``code`` is as in :mod:`subprocess`."""
+class CommandFailed(RuntimeError):
+    """A child failed; ``code`` is the exit code, or minus the signal number."""
 
-    def __init__(self, argv: Sequence[str], code: int, said: str) -> None:
-        super().__init__(f"{' '.join(argv[:4])} … failed: {said[-2000:]}")
+    def __init__(self, argv: Sequence[str], code: int, stderr: str) -> None:
+        super().__init__(f"{' '.join(argv[:4])} … failed: {stderr[-2000:]}")
         self.code = code
 
 
-def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
-    """Run to the end. Its output goes to a file first, so that our reading takes nothing from it.
+def run_measured(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
+    """Run a program to its end. Output goes to a file, so that reading it does not slow the program down.
 
-    Raises Failed, with what it said, when it fails.
+    Raises CommandFailed with its stderr.
     """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         started = time.perf_counter()
@@ -49,25 +49,25 @@ def run(argv: Sequence[str], env: Mapping[str, str] | None = None) -> Usage:
         output.seek(0)
         errors.seek(0)
         if process.returncode:
-            raise Failed(argv, process.returncode, errors.read().decode(errors="replace"))
+            raise CommandFailed(argv, process.returncode, errors.read().decode(errors="replace"))
         return Usage(wall, used.ru_utime + used.ru_stime, output.read().decode())
 
 
-def python(module: str, *arguments: str) -> list[str]:
-    """The command line of a module of ours."""
+def python_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module with our Python."""
     return [sys.executable, "-m", module, *arguments]
 
 
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process has taken, all its threads, user and system."""
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has used: all threads, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(pid: int | str = "self") -> tuple[int, int]:
-    """(resident bytes now, their peak) of a process.
+    """(resident bytes now, their peak) of a process, from VmRSS and VmHWM.
 
-    The peak of ``wait4`` would not do: it counts what the parent had when it forked.
+    The peak that ``wait4`` reports includes the memory of the parent at the fork.
     """
     text = Path(f"/proc/{pid}/status").read_text()
     now, peak = (int(re.findall(rf"^{name}:\s+(\d+) kB$", text, re.MULTILINE)[0]) for name in ("VmRSS", "VmHWM"))

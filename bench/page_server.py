@@ -1,8 +1,8 @@
-"""An S3 server of prepared pages, in a process of its own: it takes a real server's speed out of a comparison.
+"""An S3 server of prepared pages, in its own process: it excludes the speed of a real server from a comparison.
 
-It has one bucket of a given number of versions (:mod:`bench.pages`), answers what RWM, boto3, aws and rclone ask when
-they list and look at objects, gives a byte of any object that is read, and throws away what is written. It checks no
-signature.
+It has one bucket with a given number of versions (:mod:`bench.pages`). It answers the listing and HEAD requests of
+RWM, boto3, aws and rclone, returns zeros for any object that is read, and discards what is written. Signatures are
+not checked.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from bench.pages import PAGE, Bucket, page
 
 BUCKET = "b"
 KEYS = ("key", "secret")
-"""Any access key and secret would do."""
+"""Any access key and secret are accepted."""
 
 PIECE = 1 << 20
-CACHED = 64
-"""Pages that are kept: those of a small bucket, so that a second listing does not wait for them to be made."""
+CACHED_PAGES = 64
+"""Enough for a small bucket, so that only its first listing makes pages."""
 
 _XML = '<?xml version="1.0" encoding="UTF-8"?><{0} xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{1}</{0}>'
 
 
 class Pages:
-    """The pages of a bucket, the last few of them kept."""
+    """The pages of a bucket, with a cache of the last few."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self.get = lru_cache(CACHED)(partial(page, bucket))
+        self.get = lru_cache(CACHED_PAGES)(partial(page, bucket))
         self._bucket = bucket
 
     def head(self, key: str) -> dict[str, str] | None:
-        """What HEAD says of an object, as the listing does; None if there is none of that key."""
+        """The headers of a HEAD response, consistent with the listing; None if the key does not exist."""
         number = self._bucket.find(key)
         if number is None:
             return None
@@ -62,7 +62,7 @@ class Pages:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection; ``pages`` and ``delay`` are set in a subclass for each server."""
+    """Handles one connection. A subclass for each server sets ``pages`` and ``delay``."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
     delay: float
 
     def do_HEAD(self) -> None:
-        """The bucket is there, and so are the objects that it lists."""
+        """Answer for the bucket, or for an object that it lists."""
         key = unquote(urlsplit(self.path).path.strip("/").partition("/")[2])
         headers = self.pages.head(key) if key else {"Content-Length": "0"}
         self.send_response(404 if headers is None else 200)
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def do_GET(self) -> None:
-        """A page, a setting, or the bytes of an object."""
+        """Answer with a page, a setting, or the bytes of an object."""
         url = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         if "versions" in query:
@@ -100,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             self._bytes(query.get("versionId", "null"))
 
     def do_PUT(self) -> None:
-        """Whatever comes is gone."""
+        """Discard the body."""
         left = int(self.headers.get("Content-Length", "0"))
         while left > 0 and (piece := self.rfile.read(min(left, PIECE))):
             left -= len(piece)
@@ -128,27 +128,27 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def _serve(versions: int, delay: float, replaced: int, pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops this process
     members = {"pages": Pages(Bucket(versions, replaced)), "delay": delay}
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), members))
     pipe.send(server.server_port)
-    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
+    threading.Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
     server.serve_forever()
 
 
-def _end_with(pipe: Connection) -> None:
-    """The parent never sends anything: what can be read is its end."""
+def _exit_with_parent(pipe: Connection) -> None:
+    """Exit when the parent has ended: it never sends anything, so only end of file makes the pipe readable."""
     pipe.poll(None)
     os._exit(0)
 
 
 @contextmanager
-def serving(versions: int, delay: float = 0.0, replaced: int = 0) -> Iterator[str]:
-    """The URL of a server with so many versions, which waits ``delay`` seconds before each page of a listing.
+def serve_pages(versions: int, delay: float = 0.0, replaced: int = 0) -> Iterator[str]:
+    """Start a server with ``versions`` versions, and yield its URL. It waits ``delay`` seconds before each page.
 
     ``replaced`` as in :class:`bench.pages.Bucket`.
     """

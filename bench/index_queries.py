@@ -1,4 +1,4 @@
-"""What is asked of an index every day, in milliseconds: states, one state, directories, differences."""
+"""Query times of an index: all states, one state, directories, differences."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ PAGE = 1000
 _PER_PAGE = "1,000 entries of a directory"
 
 
-class Answered(NamedTuple):
-    """Milliseconds that an answer took, and how many items it had."""
+class QueryCost(NamedTuple):
+    """Milliseconds of a query, and the number of items in its result."""
 
     ms: float
     items: int
 
 
-def questions(path: Path, bucket: str, rounds: int) -> dict[str, Answered]:
-    """What each question took, the median of a few rounds, each with a connection of its own."""
-    found: dict[str, list[Answered]] = {}
+def measure_queries(path: Path, bucket: str, rounds: int) -> dict[str, QueryCost]:
+    """The cost of each query: the median of the rounds, each with its own connection."""
+    found: dict[str, list[QueryCost]] = {}
     for _ in range(rounds):
         with Index.open(path, readonly=True) as index:
-            for name, ask in _asked(index, bucket).items():
-                gc.collect()  # what was answered before is not part of this
-                items, seconds = wall_of(ask)
-                if name.startswith(_PER_PAGE):  # a small index has fewer in a directory
+            for name, query in _queries(index, bucket).items():
+                gc.collect()  # of the previous query
+                items, seconds = wall_of(query)
+                if name.startswith(_PER_PAGE):  # a directory of a small index has fewer
                     items, seconds = PAGE, seconds * PAGE / items
-                found.setdefault(name, []).append(Answered(seconds * 1000, items))
-    return {name: Answered(median([each.ms for each in all_]), all_[-1].items) for name, all_ in found.items()}
+                found.setdefault(name, []).append(QueryCost(seconds * 1000, items))
+    return {name: QueryCost(median([each.ms for each in all_]), all_[-1].items) for name, all_ in found.items()}
 
 
-def _asked(index: Index, bucket: str) -> dict[str, Callable[[], int]]:
-    """Each question by its name; the answer is counted."""
+def _queries(index: Index, bucket: str) -> dict[str, Callable[[], int]]:
+    """The queries by name. Each returns the number of items in its result."""
     states = index.states(bucket)
     first, before, last = states[0], states[max(0, len(states) - 2)], states[-1]
     return {
@@ -53,7 +53,7 @@ def _asked(index: Index, bucket: str) -> dict[str, Callable[[], int]]:
 
 
 def _directories(index: Index, info: StateInfo) -> int:
-    """Read a few directories of packs page by page, as a mount does; how many entries that were."""
+    """Read a few directories of packs page by page, as a mount does. Returns the number of entries."""
     tree = index.tree(info)
     data = tree.child(tree.root, "data")
     assert data is not None and data.directory is not None

@@ -16,7 +16,7 @@ from bench.proxy.server import Proxy
 from bench.proxy.traffic import Seen, Total
 
 
-class Remote:
+class RemoteProxy:
     """A :class:`bench.proxy.Proxy` elsewhere: its methods are that one's. Predicates are made by ``matching``."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -61,7 +61,7 @@ class Remote:
 
 
 @contextmanager
-def in_process(upstream: str, *, latency: float = 0.0, rate: float | None = None) -> Iterator[Remote]:
+def proxy_process(upstream: str, *, latency: float = 0.0, rate: float | None = None) -> Iterator[RemoteProxy]:
     """A proxy in a process of its own, which ends with the context and with this process."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -69,7 +69,7 @@ def in_process(upstream: str, *, latency: float = 0.0, rate: float | None = None
     process.start()
     there.close()
     try:
-        yield Remote(here)
+        yield RemoteProxy(here)
     finally:
         here.close()
         process.terminate()
