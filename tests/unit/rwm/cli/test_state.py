@@ -1,0 +1,174 @@
+"""``rwm state capture|list|show|diff|forget``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from rwm.cli import state as state_commands
+from rwm.times import iso
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.cli.state_helpers import ADMIN, HERE, list_states, list_trusts
+from tests.unit.terminal import Terminal
+
+
+def test_capture_list_show_and_diff_as_json(rwm_: Terminal, s3: MemoryS3) -> None:
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json") == 0
+    first = json.loads(rwm_.out)
+    assert set(first) >= {"id", "bucket", "captured_at", "origin", "objects", "bytes"}
+    assert len(first["id"]) == 64
+    s3.put("bucket1", "config", b"{} ")
+    s3.put("bucket1", "new", b"x")
+    s3.now += 5000
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json") == 0
+    second = json.loads(rwm_.out)
+    assert [info["id"] for info in list_states(rwm_, conf=HERE)] == [first["id"], second["id"]]
+    assert rwm_("-c", "here.conf", "state", "show", second["id"][:12], "--json") == 0
+    shown = json.loads(rwm_.out)
+    assert {name: shown[name] for name in second} == second
+    assert [entry["key"] for entry in shown["entries"]] == ["config", "new"]
+    assert set(shown["entries"][0]) == {"key", "version_id", "size", "etag", "last_modified"}
+    assert rwm_("-c", "here.conf", "state", "diff", first["id"], second["id"], "--json") == 0
+    assert json.loads(rwm_.out) == {"added": ["new"], "removed": [], "changed": ["config"]}
+
+
+def test_capture_at_a_past_time(rwm_: Terminal, s3: MemoryS3) -> None:
+    then = s3.now
+    s3.now += 60_000
+    s3.put("bucket1", "new", b"x")
+    s3.now += 60_000
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--at", iso(then + 5000)) == 0
+    (info,) = list_states(rwm_, conf=HERE)
+    assert (info["origin"], info["objects"], info["captured_at"]) == ("past", 1, iso(then + 5000))
+    assert rwm_("-c", "here.conf", "state", "list", "bucket1") == 0
+    assert info["id"][:12] in rwm_.out
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--at", "2100-01-01") == 2
+    assert len(list_states(rwm_, conf=HERE)) == 1
+
+
+def test_show_hidden_lists_hidden_keys(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "a/../b", b"x")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1", "--hidden", "--json") == 0
+    assert [entry["key"] for entry in json.loads(rwm_.out)["entries"]] == ["a/../b"]
+
+
+def test_control_characters_in_keys_are_escaped(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "evil\x1b[2J\n\r", b"x")
+    for words in (["state", "capture", "bucket1"], ["state", "show", "latest", "-b", "bucket1"]):
+        assert rwm_("-c", "here.conf", *words) == 0
+        assert "\x1b" not in rwm_.out + rwm_.err
+    assert "evil\\x1b[2J\\n\\r\n" in rwm_.out
+    s3.now += 5000
+    s3.delete("bucket1", "evil\x1b[2J\n\r")
+    s3.now += 5000
+    rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json")
+    older, newer = [info["id"] for info in list_states(rwm_, conf=HERE)]
+    assert rwm_("-c", "here.conf", "state", "diff", older, newer) == 0
+    assert rwm_.out == "- evil\\x1b[2J\\n\\r\n"
+
+
+def test_control_characters_in_version_ids_are_escaped(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version ids are the server's to choose."""
+    (history,) = s3.buckets["bucket1"].values()
+    history[0] = history[0]._replace(version_id="v\x1b[2J\x9b")
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+    assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1") == 0
+    assert rwm_.out.endswith(" v\\x1b[2J\\x9b config\n")
+
+
+def test_list_shows_the_trust_of_each_state(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
+    assert list_trusts(rwm_, HERE) == ["own", "own", "own"]
+    assert {state["verified_at"] for state in list_states(rwm_, conf=HERE)} == {None}
+    assert rwm_(*ADMIN, "sync", "bucket1") == 0
+    states = list_states(rwm_)
+    assert [state["id"] for state in states] == captured
+    assert set(states[0]) == {
+        "id", "bucket", "captured_at", "origin", "outcome", "objects", "bytes", "trust", "verified_at",
+    }  # fmt: skip
+    assert {state["trust"] for state in states} == {"verified"}
+    assert all(state["verified_at"].endswith("Z") for state in states)
+    assert rwm_(*ADMIN, "list") == 0
+    heading, _, *rows = rwm_.out.splitlines()
+    assert heading.split() == ["id", "bucket", "captured", "at", "origin", "trust", "objects", "size"]
+    assert [row.split()[0] for row in rows] == [state[:12] for state in captured]
+    assert all(" verified " in row for row in rows)
+
+
+def test_list_of_a_bucket(rwm_: Terminal, synced: list[str]) -> None:
+    for words in (("bucket1",), ("-b", "bucket1"), ("--bucket", "bucket1", "bucket1")):
+        assert len(list_states(rwm_, *words)) == 3
+    assert list_states(rwm_, "other") == []
+    assert "no state of bucket other is in the index" in rwm_.err
+    assert "`rwm state sync BUCKET`" in rwm_.err
+    assert list_states(rwm_, "") == [], "an empty variable in a script is no wish for all"
+    assert rwm_(*ADMIN, "list", "bucket1", "-b", "other") == 2
+    assert rwm_.err == "rwm: two buckets are named: bucket1 and other\n"
+
+
+def test_list_since(rwm_: Terminal, synced: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [state["captured_at"] for state in list_states(rwm_)]
+    assert len(list_states(rwm_, "--since", times[1])) == 2
+    assert len(list_states(rwm_, "--since", "2001-01-01")) == 3
+    assert list_states(rwm_, "--since", "2100-01-01") == []
+    assert "since 2100-01-01T00:00:00Z" in rwm_.err
+    now = 1_700_000_000 + 3600
+    monkeypatch.setattr("rwm.cli.state.time.time", lambda: now + 0.75)
+    assert len(list_states(rwm_, "--since", "2h")) == 3
+    assert list_states(rwm_, "--since", "5m") == []
+    assert f"since {iso((now - 300) * 1000)} " in rwm_.err
+    for wrong in ("soon", "", "3", "-1d"):
+        assert rwm_(*ADMIN, "list", "--since", wrong) == 2
+        assert rwm_.err.startswith(f"rwm: {wrong!r} is neither a time nor an age\n  write it as")
+    assert rwm_(*ADMIN, "list", "--since", "2026-99-01") == 2
+
+
+def test_forget_removes_states_from_the_index_only(rwm_: Terminal, s3: MemoryS3, synced: list[str]) -> None:
+    before = s3.counts("bucket1")
+    assert rwm_(*ADMIN, "forget", synced[0][:10], synced[0], "latest", "-b", "bucket1", "--dry-run") == 0
+    assert [line.split()[:4] for line in rwm_.out.splitlines()] == [
+        ["would", "forget", "state", synced[0][:12]],
+        ["would", "forget", "state", synced[2][:12]],
+    ]
+    assert len(list_states(rwm_)) == 3
+    assert rwm_(*ADMIN, "forget", synced[0], "--dry-run", "--json") == 0
+    assert json.loads(rwm_.out) == {"forgotten": [], "states": [synced[0]]}
+    assert rwm_(*ADMIN, "forget", synced[0], "--yes", "--json") == 0
+    assert json.loads(rwm_.out) == {"forgotten": [synced[0]], "states": [synced[0]]}
+    assert rwm_(*ADMIN, "forget", "latest", "--bucket", "bucket1", "--yes") == 0
+    assert rwm_.out.startswith(f"forgot state {synced[2][:12]} of bucket1 at ")
+    assert [state["id"] for state in list_states(rwm_)] == [synced[1]]
+    assert s3.counts("bucket1") == before
+
+
+def test_forget_without_a_terminal_needs_yes(
+    rwm_: Terminal, synced: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        monkeypatch.setattr(state_commands, "MAX_NAMED", 2)
+        assert rwm_(*ADMIN, "forget", *synced) == 2
+    assert f"forget {synced[0][:12]} (" in rwm_.err
+    assert ") and 1 more?" in rwm_.err
+    assert "--yes" in rwm_.err
+    assert len(list_states(rwm_)) == 3
+
+
+def test_nothing_is_forgotten_if_one_name_is_wrong(rwm_: Terminal, synced: list[str]) -> None:
+    for words, code in ((("f" * 64,), 1), (("nonsense",), 1), (("latest",), 2)):
+        assert rwm_(*ADMIN, "forget", synced[0], *words, "--yes") == code
+    assert rwm_(*ADMIN, "forget", "--yes") == 2
+    assert len(list_states(rwm_)) == 3
+    assert state_file_count(rwm_) == 3
+
+
+def state_file_count(rwm_: Terminal) -> int:
+    assert rwm_(*ADMIN, "sync", "bucket1", "--json") == 0
+    count: int = json.loads(rwm_.out)["files"]
+    return count
