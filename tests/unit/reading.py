@@ -1,4 +1,4 @@
-"""Readers of a bucket in memory, and content whose names say what it is."""
+"""Readers of a bucket in memory, and content determined by the key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = random.Random(1).randbytes(40 * MIB + 12345)
 
 
 def content(key: str) -> bytes:
-    """``size:offset`` names any part of DATA, and so does ``data/xx/HASH``, of what ``pack`` made."""
+    """The content of a key: ``size:offset`` is a part of DATA, ``data/xx/HASH`` what ``pack`` made."""
     if key in PACKS:
         return PACKS[key]
     size, _, offset = key.partition(":")
@@ -49,7 +49,7 @@ class Opener(Reader):
         return self.open(entry_for(key, len(content(key))))
 
     async def all(self, key: str, step: int = MIB, *, close: bool = True) -> bytes:
-        """What a program gets that reads the object from its start to its end."""
+        """Open an object, read it from start to end in steps of ``step`` bytes, close it."""
         file, parts, offset = self.of(key), list[bytes | memoryview](), 0
         while part := await self.read(file, offset, step):
             parts.append(part)
@@ -68,7 +68,7 @@ async def reading(
     disk: BlockStore | None = None,
     state: FakeTree | None = None,
 ) -> AsyncIterator[Opener]:
-    """A reader of the bucket with ``limit`` bytes of memory; it ends when nothing is under way any more."""
+    """A reader of the bucket with ``limit`` bytes of memory; leaving waits for all its tasks."""
     async with trio.open_nursery() as nursery:
         counters = Counters()
         fetcher = Fetcher(bucket, counters, disk, connections, seconds)
@@ -77,7 +77,7 @@ async def reading(
 
 
 async def settled() -> None:
-    """Wait until nothing happens any more."""
+    """Wait until all tasks are blocked."""
     await trio.testing.wait_all_tasks_blocked(0.01)
 
 
@@ -136,24 +136,27 @@ def first_bit_flipped(data: bytes) -> bytes:
 
 
 class MemoryStore:
-    """A disk cache in memory: unbounded, and nothing is checked. ``proven`` is what was written as such."""
+    """A BlockStore in memory, unbounded and without checksums.
+
+    ``ranges`` are the written ranges by object and start, ``verified`` the keys of those that were written as verified.
+    """
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[ObjectId, int], bytes] = {}
+        self.ranges: dict[tuple[ObjectId, int], bytes] = {}
         self.verified: set[tuple[ObjectId, int]] = set()
 
     def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
         """The range, if it was written in one piece."""
-        data = self.kept.get((object_id, start))
+        data = self.ranges.get((object_id, start))
         if data is None or len(data) != stop - start:
             return None
         return StoredRange(memoryview(data), (object_id, start) in self.verified)
 
     def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         """Keep a copy."""
-        self.kept[(object_id, start)] = bytes(data)
+        self.ranges[(object_id, start)] = bytes(data)
         (self.verified.add if verified else self.verified.discard)((object_id, start))
 
     def drop(self, object_id: ObjectId) -> None:
         """Remove all of an object."""
-        self.kept = {place: data for place, data in self.kept.items() if place[0] != object_id}
+        self.ranges = {key: data for key, data in self.ranges.items() if key[0] != object_id}

@@ -139,8 +139,8 @@ def test_one_changed_byte_never_gives_wrong_data(full: int, where: str, bits: in
     end = LAYOUT.data_offset + SIZE
     data = {*range(LAYOUT.data_offset, end, 997), end - 1}
     records = range(64, 64 + 3 * RECORD)
-    places = {"header": range(64), "records": records, "padding": range(records.stop, 4096, 7), "data": sorted(data)}
-    for offset in places[where]:
+    offsets = {"header": range(64), "records": records, "padding": range(records.stop, 4096, 7), "data": sorted(data)}
+    for offset in offsets[where]:
         damage(full, offset, lambda byte: byte ^ bits)
         found = None
         try:

@@ -140,7 +140,7 @@ def test_a_slow_disk_suspends_direct_io(file: int, calls: Calls) -> None:
         direct.write_all(file, buffer_with(CONTENT), 0)
     calls.taken()
     calls.seconds = SIZE / FAST_DISK * 2
-    for _ in range(int(SAMPLE / calls.seconds) + 1):  # one slow operation proves nothing
+    for _ in range(int(SAMPLE / calls.seconds) + 1):  # a single slow operation does not count
         direct.write_all(file, buffer_with(CONTENT), 0)
         assert calls.taken() == WITH_DIRECT_IO
     direct.read_into(file, buffer_with(), 0)

@@ -30,15 +30,15 @@ Mount = Callable[[str], Path]
 @pytest.fixture
 def tmpfs(tmp_path: Path) -> Iterator[Mount]:
     """Mount a file system of its own; the argument is its options."""
-    place = tmp_path / "disk"
-    place.mkdir()
+    mountpoint = tmp_path / "disk"
+    mountpoint.mkdir()
 
     def mount(options: str) -> Path:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", place], check=True)
-        return place
+        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", mountpoint], check=True)
+        return mountpoint
 
     yield mount
-    subprocess.run(["umount", "--lazy", place], check=True)
+    subprocess.run(["umount", "--lazy", mountpoint], check=True)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def no_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def read_only(place: Path) -> Iterator[None]:
-    subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+def read_only(mountpoint: Path) -> Iterator[None]:
+    subprocess.run(["mount", "-o", "remount,ro", mountpoint], check=True)
     yield
-    subprocess.run(["mount", "-o", "remount,rw", place], check=True)
+    subprocess.run(["mount", "-o", "remount,rw", mountpoint], check=True)
 
 
 # --- full disks -------------------------------------------------------------------------------------------
@@ -97,19 +97,19 @@ def test_writes_resume_after_the_suspension(
 
 
 def test_a_part_of_the_file_system_stays_free(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
-    place = tmpfs("size=260m,mode=700")
-    cache = disk_cache(place / "cache")
+    mountpoint = tmpfs("size=260m,mode=700")
+    cache = disk_cache(mountpoint / "cache")
     for number in range(80):
         put(cache, version(number))
-    system = os.statvfs(place)
+    system = os.statvfs(mountpoint)
     assert 256 * MIB <= system.f_bavail * system.f_frsize < 257 * MIB
     assert holds(cache, version(0)) and not holds(cache, version(79))
     assert len(warnings()) == 1 and "hardly any room" in warnings()[0]
 
 
 def test_a_full_disk_does_not_fail_the_mount(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
-    place = tmpfs("size=1m,nr_inodes=1,mode=700")
-    cache = disk_cache(place / "cache")
+    mountpoint = tmpfs("size=1m,nr_inodes=1,mode=700")
+    cache = disk_cache(mountpoint / "cache")
     put(cache, version(1))
     assert not holds(cache, version(1))
     assert len(warnings()) == 1 and "No space left" in warnings()[0]
@@ -119,14 +119,14 @@ def test_a_full_disk_does_not_fail_the_mount(tmpfs: Mount, warnings: Callable[[]
 
 
 def test_a_disk_that_becomes_read_only_stays_readable(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
-    place = tmpfs("size=300m,mode=700")
-    cache = disk_cache(place / "cache")
+    mountpoint = tmpfs("size=300m,mode=700")
+    cache = disk_cache(mountpoint / "cache")
     put(cache, version(1))
     put(cache, version(2, 2 * BLOCK))
     os.utime(file_of(cache.directory, version(1)), (1, 1))
     with file_of(cache.directory, version(2, 2 * BLOCK)).open("r+b") as file:
         file.truncate(4096 + BLOCK)
-    with read_only(place):
+    with read_only(mountpoint):
         for _ in range(2):
             assert holds(cache, version(1))
             assert not holds(cache, version(2, 2 * BLOCK))
@@ -135,7 +135,7 @@ def test_a_disk_that_becomes_read_only_stays_readable(tmpfs: Mount, warnings: Ca
         put(cache, version(4))
         assert len(warnings()) == 1 and "Read-only" in warnings()[0]
         assert holds(disk_cache(cache.directory), version(1))
-        put(disk_cache(place / "new"), version(1))
+        put(disk_cache(mountpoint / "new"), version(1))
         assert len(warnings()) == 2
 
 

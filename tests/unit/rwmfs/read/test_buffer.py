@@ -208,8 +208,8 @@ class BufferMachine(RuleBasedStateMachine):
         super().__init__()
         self.buffer = Buffer(8 * BLOCK, Counters())
         self.pieces: list[Piece] = []
-        self.used: list[list[Piece]] = []
-        self.uses: list[object] = []
+        self.pinned_pieces: list[list[Piece]] = []
+        self.pins: list[object] = []
         self.opened: list[BufferedObject] = []
 
     @rule(key=st.sampled_from("ab"), number=st.integers(0, 9), count=st.integers(1, 3), ahead=st.booleans())
@@ -235,7 +235,7 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(chance=st.randoms(use_true_random=False))
     @precondition(lambda self: self.pieces)
-    def arrive(self, chance: random.Random) -> None:
+    def finish_fetch(self, chance: random.Random) -> None:
         piece = chance.choice(self.pieces)
         piece.data = memoryview(bytes(len(piece)))
         piece.done.set()
@@ -244,19 +244,19 @@ class BufferMachine(RuleBasedStateMachine):
 
     @rule(chance=st.randoms(use_true_random=False))
     @precondition(lambda self: self.pieces)
-    def use(self, chance: random.Random) -> None:
+    def pin(self, chance: random.Random) -> None:
         pieces = chance.sample(self.pieces, min(len(self.pieces), 3))
-        use = self.buffer.pinned(pieces)
-        use.__enter__()
-        self.used.append(pieces)
-        self.uses.append(use)
+        pin = self.buffer.pinned(pieces)
+        pin.__enter__()
+        self.pinned_pieces.append(pieces)
+        self.pins.append(pin)
 
     @rule(part=st.integers(0, 10))
-    @precondition(lambda self: self.uses)
-    def end_use(self, part: int) -> None:
-        for piece in self.used.pop():
+    @precondition(lambda self: self.pins)
+    def unpin(self, part: int) -> None:
+        for piece in self.pinned_pieces.pop():
             piece.bytes_read += len(piece) * part // 10
-        self.uses.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
+        self.pins.pop().__exit__(None, None, None)  # type: ignore[attr-defined]
         assert self.buffer.size <= self.buffer.limit or not self._idle()
 
     @rule(chance=st.randoms(use_true_random=False))
@@ -276,7 +276,7 @@ class BufferMachine(RuleBasedStateMachine):
         assert self.buffer.size == sum(map(len, present))
         assert all((piece in self.buffer) == (piece in present) for piece in self.pieces)
         for piece in self.pieces:
-            assert piece.pins == sum(piece in pieces for pieces in self.used)
+            assert piece.pins == sum(piece in pieces for pieces in self.pinned_pieces)
         idle = self._idle()
         reserved = [
             piece for piece in idle if piece.is_read_ahead and piece.bytes_read < len(piece) and piece.object.handles
@@ -290,7 +290,11 @@ class BufferMachine(RuleBasedStateMachine):
     def few_bytes_are_finished(self) -> None:
         for buffered in self.buffer:
             idle = [piece for piece in self._idle() if piece.object is buffered]
-            if not buffered.handles and buffered.bytes_read() >= buffered.id.size * FINISHED_FRACTION and not self.used:
+            if (
+                not buffered.handles
+                and buffered.bytes_read() >= buffered.id.size * FINISHED_FRACTION
+                and not self.pinned_pieces
+            ):
                 assert sum(map(len, idle)) <= self.buffer.limit // FINISHED_SHARE
 
 

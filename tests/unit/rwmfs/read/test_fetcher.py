@@ -74,7 +74,7 @@ def test_bad_responses_are_retried_a_few_times() -> None:
     assert len(bucket.requests) == MAX_BAD_RESPONSES
 
 
-@pytest.mark.parametrize("error", [AccessDenied("no"), NotFound("gone"), Cancelled("given up")])
+@pytest.mark.parametrize("error", [AccessDenied("no"), NotFound("gone"), Cancelled("cancelled")])
 def test_permanent_errors_are_not_retried(error: RwmError) -> None:
     with pytest.raises(type(error)):
         fetched(bucket := failing(error))
@@ -87,21 +87,21 @@ def test_retries_end_at_the_timeout() -> None:
 
 
 def test_a_request_that_times_out_is_cancelled() -> None:
-    begun, stopped = threading.Event(), threading.Event()
+    started, stopped = threading.Event(), threading.Event()
     clock = trio.testing.MockClock()
 
     def slow(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], etag: str) -> bytes:
-        begun.set()
+        started.set()
         while wanted():
             stopped.wait(0.01)
         stopped.set()
-        raise Cancelled("given up")
+        raise Cancelled("cancelled")
 
     bucket = FakeBucket(content)
     bucket.read_range = slow  # type: ignore[method-assign, assignment]
 
     async def late() -> None:
-        while not begun.is_set():
+        while not started.is_set():
             await trio.sleep(0)
         clock.jump(301)
 

@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwmfs.cache import BLOCK
-from rwmfs.object_id import ObjectId
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.reader import MAX_RANDOM_REQUESTS
-from tests.unit.fakes import FakeBucket, entry_for
+from tests.unit.fakes import FakeBucket
 from tests.unit.reading import (
     DATA,
     MIB,
     Opener,
     assert_each_block_fetched_once,
     content,
+    identity_of,
     pack,
     reading,
     run,
@@ -100,18 +100,18 @@ def test_random_reads_fetch_only_the_blocks_they_need() -> None:
                 await reader.read(file, offset * MIB + 5, 1000)
             assert reader.counters.fetched == 4 * BLOCK
 
-    assert run(main).requests == [(key, place * MIB, place * MIB + BLOCK) for place in (20, 9, 27, 3)]
+    assert run(main).requests == [(key, start * MIB, start * MIB + BLOCK) for start in (20, 9, 27, 3)]
 
 
 def test_many_random_reads_fetch_the_whole_object() -> None:
     async def main(bucket: FakeBucket) -> None:
         async with reading(bucket) as reader:
             file = reader.of(str(16 * MIB))
-            for place in range(MAX_RANDOM_REQUESTS):
-                await reader.read(file, (place * 5 % 16) * MIB + MIB // 2, 1000)
+            for number in range(MAX_RANDOM_REQUESTS):
+                await reader.read(file, (number * 5 % 16) * MIB + MIB // 2, 1000)
             before = len(bucket.requests)
-            for place in range(16):
-                await reader.read(file, (place * 7 % 16) * MIB, 1000)
+            for number in range(16):
+                await reader.read(file, (number * 7 % 16) * MIB, 1000)
             assert len(bucket.requests) - before < 16
 
     assert_each_block_fetched_once(run(main))
@@ -233,7 +233,7 @@ def test_read_and_closed_objects_are_evicted_early() -> None:
                 await settled()
                 assert reader.memory <= 8 * MIB
             assert reader.counters.wasted == 0
-            assert len(await reader.all(f"{5 * MIB}:0")) == 5 * MIB, "and comes again"
+            assert len(await reader.all(f"{5 * MIB}:0")) == 5 * MIB, "fetched again"
 
     run(main)
 
@@ -246,9 +246,8 @@ def test_pieces_are_evicted_before_a_fetch_starts() -> None:
             for number in range(4):
                 await reader.all(f"{10 * MIB}:{number}", close=False)
             await settled()
-            assert reader.scheduler.prefetch(reader.of(f"{5 * MIB}:5").object.id) is False, "it is open"
-            soon = entry_for(f"{5 * MIB}:6", 5 * MIB)
-            assert reader.scheduler.prefetch(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            assert reader.scheduler.prefetch(reader.of(f"{5 * MIB}:5").object.id) is False, "open"
+            assert reader.scheduler.prefetch(identity_of(f"{5 * MIB}:6"))
             await settled()
             assert max(memory) <= 24 * MIB
             assert memory[-1] == reader.memory > 20 * MIB - 1

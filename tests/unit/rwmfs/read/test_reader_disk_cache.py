@@ -30,10 +30,10 @@ from tests.unit.reading import (
 
 
 class SlowDisk:
-    """A disk that writes the start of an object only when it was dropped, and then all the same."""
+    """A BlockStore that finishes the write of an object's start only after its drop, and writes it nevertheless."""
 
     def __init__(self) -> None:
-        self.kept: set[int] = set()
+        self.written: set[int] = set()
         self.dropped = threading.Event()
 
     def read(self, object_id: ObjectId, start: int, stop: int) -> None:
@@ -42,16 +42,16 @@ class SlowDisk:
     def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         if start == 0:
             self.dropped.wait(10)
-        self.kept.add(start)
+        self.written.add(start)
 
     def drop(self, object_id: ObjectId) -> None:
         self.dropped.set()
-        self.kept.clear()
+        self.written.clear()
 
 
 @pytest.mark.parametrize("size", [5000, 10 * MIB])
 def test_wrong_content_is_removed_from_disk_whenever_it_was_written(size: int) -> None:
-    """Whether it is written before, meanwhile or never."""
+    """Whether it is written before the mismatch, during its discovery, or not at all."""
     key, disk = pack(size), SlowDisk()
 
     async def main() -> None:
@@ -61,7 +61,7 @@ def test_wrong_content_is_removed_from_disk_whenever_it_was_written(size: int) -
 
     trio.run(main)
     assert disk.dropped.is_set()
-    assert disk.kept == set()
+    assert disk.written == set()
 
 
 def test_wrong_content_is_removed_from_disk() -> None:
@@ -71,7 +71,7 @@ def test_wrong_content_is_removed_from_disk() -> None:
         async with reading(FakeBucket(lambda key: first_bit_flipped(content(key))), disk=disk) as reader:
             with pytest.raises(WrongContent):
                 await reader.all(key)
-        assert not disk.kept
+        assert not disk.ranges
 
     run_bounded(main)
 
@@ -85,14 +85,14 @@ def test_wrong_content_on_disk_is_replaced(size: int) -> None:
             reader.of(key).object.require_whole()
             assert await reader.all(key) == content(key)
         async with reading(bucket, disk=disk) as reader:
-            for place, data in disk.kept.items():
-                disk.kept[place] = first_bit_flipped(data)
+            for key_and_start, data in disk.ranges.items():
+                disk.ranges[key_and_start] = first_bit_flipped(data)
             disk.verified.clear()
             bucket.requests.clear()
             reader.of(key).object.require_whole()
             assert await reader.all(key) == content(key)
             assert bucket.requests
-        for (_, start), data in disk.kept.items():
+        for (_, start), data in disk.ranges.items():
             assert data == content(key)[start:][: len(data)]
 
     run_bounded(main)
@@ -117,17 +117,17 @@ def test_verified_blocks_from_disk_are_not_hashed_again(size: int, monkeypatch: 
     async def main() -> None:
         await read()
         assert sum(hashed) == size
-        assert set(disk.kept) == disk.verified
+        assert set(disk.ranges) == disk.verified
         bucket.requests.clear()
         await read()
         assert sum(hashed) == size
         disk.verified.remove(max(disk.verified))
         await read()
-        assert sum(hashed) == 2 * size, "all of it, or nothing would be proven"
-        disk.kept[max(disk.kept)] = first_bit_flipped(disk.kept[max(disk.kept)])
+        assert sum(hashed) == 2 * size, "all bytes, or there would be no verdict"
+        disk.ranges[max(disk.ranges)] = first_bit_flipped(disk.ranges[max(disk.ranges)])
         assert not bucket.requests
         await read()
-        assert bucket.requests, "what was wrong on disk"
+        assert bucket.requests, "for the wrong block on disk"
 
     run_bounded(main)
 
@@ -139,22 +139,22 @@ def test_objects_without_a_hash_in_their_name_are_written_as_unverified(size: in
     async def main() -> None:
         async with reading(FakeBucket(content), disk=disk) as reader:
             assert await reader.all(str(size)) == DATA[:size]
-        assert sum(map(len, disk.kept.values())) == size
+        assert sum(map(len, disk.ranges.values())) == size
         assert not disk.verified
 
     run_bounded(main)
 
 
 def test_an_object_read_in_parts_is_hashed_also_from_disk() -> None:
-    """What was vouched for may have left the memory when something comes that is not."""
+    """Skipped pieces may be evicted by the time an unverified one requires all of them to be hashed."""
     key, disk = pack(12 * MIB), MemoryStore()
 
     async def main() -> None:
         async with reading(FakeBucket(content), limit=8 * MIB, disk=disk) as reader:
             assert await reader.all(key) == content(key)
-        last = max(disk.kept)
-        disk.kept[last] = first_bit_flipped(disk.kept[last])
-        disk.verified = disk.kept.keys() - {last}
+        last = max(disk.ranges)
+        disk.ranges[last] = first_bit_flipped(disk.ranges[last])
+        disk.verified = disk.ranges.keys() - {last}
         async with reading(FakeBucket(content), limit=8 * MIB, disk=disk) as reader:
             with pytest.raises(WrongContent):
                 await reader.all(key)
@@ -163,16 +163,16 @@ def test_an_object_read_in_parts_is_hashed_also_from_disk() -> None:
 
 
 def test_objects_on_disk_are_read_in_large_parts() -> None:
-    """They cost no round trip, so there is nothing to be had from several at once."""
+    """A read from disk has no round trip, so parallel small reads have no advantage."""
     others, large = [pack(2 * MIB, offset) for offset in range(HITS_IN_A_ROW)], pack(14 * MIB, 1)
     reads: list[tuple[int, int]] = []
 
-    class Watched(MemoryStore):
+    class RecordingStore(MemoryStore):
         def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
             reads.append((start, stop))
             return super().read(object_id, start, stop)
 
-    disk = Watched()
+    disk = RecordingStore()
 
     async def main() -> None:
         async with reading(FakeBucket(content), disk=disk) as reader:
@@ -207,17 +207,17 @@ def test_unread_bytes_from_disk_do_not_count_as_wasted() -> None:
 
 
 def test_shutdown_does_not_wait_for_a_slow_disk() -> None:
-    class Slow(MemoryStore):
+    class SlowStore(MemoryStore):
         go = threading.Event()
 
         def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
             self.go.wait(30)
 
     async def main() -> None:
-        async with reading(FakeBucket(content), disk=Slow()) as reader:
+        async with reading(FakeBucket(content), disk=SlowStore()) as reader:
             assert await reader.all("5000") == DATA[:5000]
             await settled()
             reader.scheduler._nursery.cancel_scope.cancel()
-        Slow.go.set()
+        SlowStore.go.set()
 
     run_bounded(main)

@@ -78,7 +78,7 @@ def test_an_unreachable_server_is_retried(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_a_repeated_read_fails_at_once_after_a_slow_failure() -> None:
-    """As the kernel does, for the first page of what failed."""
+    """The kernel repeats a failed read for its first page."""
 
     async def main(bucket: FakeBucket) -> None:
         def fault(key: str, start: int, stop: int) -> None:
@@ -89,10 +89,10 @@ def test_a_repeated_read_fails_at_once_after_a_slow_failure() -> None:
             file = reader.of("9000")
             with pytest.raises(S3Error, match="no usable answer within 1 s"):
                 await reader.read(file, 4096, 4904)
-            asked = len(bucket.requests)
+            before = len(bucket.requests)
             with pytest.raises(S3Error, match="no usable answer within 1 s; the last one: no route"):
                 await reader.read(file, 4096, 4096)
-            assert len(bucket.requests) == asked
+            assert len(bucket.requests) == before
             bucket.fault = lambda *_: None
             assert await reader.read(file, 0, 4096) == DATA[:4096], "other bytes"
             assert await reader.read(reader.of("9000"), 4096, 4096) == DATA[4096:8192], "another reader"
@@ -214,14 +214,14 @@ def test_a_cancelled_read_keeps_its_fetch_for_other_reads() -> None:
 def test_closing_the_last_handle_cancels_unused_fetches() -> None:
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
-        key, asked = str(40 * MIB), []
+        key, starts = str(40 * MIB), []
 
         def read_range(key: str, version_id: str, start: int, stop: int, wanted: Callable[[], bool], _: str) -> bytes:
-            asked.append(start)
+            starts.append(start)
             while start and wanted() and not go.wait(0.01):
                 pass
             if not wanted():
-                raise Cancelled("given up")
+                raise Cancelled("cancelled")
             return content(key)[start:stop]
 
         bucket.read_range = read_range  # type: ignore[method-assign, assignment]
@@ -229,7 +229,7 @@ def test_closing_the_last_handle_cancels_unused_fetches() -> None:
             file = reader.of(key)
             await reader.read(file, 0, BLOCK)
             await settled()
-            assert len(asked) > 1
+            assert len(starts) > 1
             reader.close(file)
             with trio.fail_after(10):
                 while reader.running:
@@ -275,7 +275,7 @@ def test_shutdown_does_not_wait_for_a_hung_server() -> None:
 
 
 def test_a_read_fails_when_the_rest_of_a_whole_object_fails() -> None:
-    """A part is on its way when another reader decides that the object is fetched whole."""
+    """A part is in flight when another reader decides to fetch the object whole."""
     key = pack(8 * MIB)
 
     async def main() -> None:
@@ -301,8 +301,7 @@ def test_a_read_fails_when_the_rest_of_a_whole_object_fails() -> None:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(one)
                 await settled()
-                held = reader.of(key).object
-                held.require_whole()
+                reader.of(key).object.require_whole()
                 go.set()
             assert outcomes == ["failed"]
             await fetches_ended(reader)

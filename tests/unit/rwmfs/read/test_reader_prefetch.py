@@ -1,4 +1,4 @@
-"""Objects fetched before they are opened, by upload order or on request."""
+"""Prefetches: packs in upload order, and single objects by the scheduler."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import trio
 
 from rwm.errors import AccessDenied
 from rwm.model import Entry
-from rwmfs.object_id import ObjectId
 from rwmfs.prefetch.depth import MIN_PACKS
 from rwmfs.read.reader import Reader
-from tests.unit.fakes import FakeBucket, FakeTree, entry_for, version_of
+from tests.unit.fakes import FakeBucket, FakeTree, version_of
 from tests.unit.reading import (
     MIB,
     Opener,
@@ -42,7 +41,7 @@ def packs(count: int) -> FakeTree:
     return FakeTree(entries)
 
 
-async def restored(reader: Reader, state: FakeTree, ranks: Iterable[int], *, settle: bool = True) -> None:
+async def restore(reader: Reader, state: FakeTree, ranks: Iterable[int], *, settle: bool = True) -> None:
     """Open and read packs one after the other, as restic does."""
     order = state.upload_order()
     for rank in ranks:
@@ -62,7 +61,7 @@ def test_packs_opened_in_upload_order_are_prefetched() -> None:
 
     async def main() -> None:
         async with reading(bucket := FakeBucket(content), state=state) as reader:
-            await restored(reader, state, almost)
+            await restore(reader, state, almost)
             assert reader.counters.hit_rate > 0.5
             assert reader.counters.wasted + reader.unread == 0
             assert reader.counters.fetched == 60 * PACK
@@ -78,7 +77,7 @@ def test_packs_opened_in_random_order_are_not_prefetched() -> None:
 
     async def main() -> None:
         async with reading(FakeBucket(content), state=state) as reader:
-            await restored(reader, state, ranks[:40])
+            await restore(reader, state, ranks[:40])
             assert reader.counters.fetched <= 42 * PACK
 
     trio.run(main)
@@ -86,7 +85,7 @@ def test_packs_opened_in_random_order_are_not_prefetched() -> None:
 
 @pytest.mark.parametrize(("readers", "connections"), [(8, 4), (8, 16), (2, 2)])
 def test_a_prefetch_that_waits_for_a_connection_is_fetched_once(readers: int, connections: int) -> None:
-    """Many read at once, and nothing that nobody waits for finds a connection."""
+    """Many readers leave no connection free for prefetches."""
     state = packs(60)
 
     async def main(bucket: FakeBucket) -> None:
@@ -95,7 +94,7 @@ def test_a_prefetch_that_waits_for_a_connection_is_fetched_once(readers: int, co
 
         async def reads(reader: Opener) -> None:
             for rank in ranks:
-                await restored(reader, state, [rank], settle=False)
+                await restore(reader, state, [rank], settle=False)
 
         async with reading(bucket, connections=connections, state=state) as reader:
             async with trio.open_nursery() as nursery:
@@ -113,9 +112,9 @@ def test_few_bytes_are_wasted_when_the_order_ends() -> None:
 
     async def main() -> None:
         async with reading(FakeBucket(content), state=state) as reader:
-            await restored(reader, state, range(40))
+            await restore(reader, state, range(40))
             assert reader.unread == MIN_PACKS * PACK
-            await restored(reader, state, [58, 3, 52, 11, 46])
+            await restore(reader, state, [58, 3, 52, 11, 46])
             assert reader.counters.fetched - reader.counters.served <= 40 * PACK // 8
 
     trio.run(main)
@@ -126,7 +125,7 @@ def test_a_short_restore_prefetches_nothing_unused() -> None:
 
     async def main() -> None:
         async with reading(FakeBucket(content), state=state) as reader:
-            await restored(reader, state, range(6))
+            await restore(reader, state, range(6))
             assert reader.counters.fetched == 6 * PACK
 
     trio.run(main)
@@ -137,43 +136,42 @@ def test_an_object_is_buffered_once_all_of_it_is_fetched() -> None:
         go = threading.Event()
         bucket.fault = lambda *_: go.wait(10)
         async with reading(bucket) as reader:
-            soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
-            object_id = ObjectId(soon.key, soon.version_id, soon.size, soon.etag)
+            object_id = identity_of(f"{5 * MIB}:0")
             assert not reader.scheduler.is_buffered(object_id)
             assert reader.scheduler.prefetch(object_id)
             await settled()
-            assert not reader.scheduler.is_buffered(object_id), "it is on its way"
+            assert not reader.scheduler.is_buffered(object_id), "in flight"
             go.set()
             await fetches_ended(reader)
             assert reader.scheduler.is_buffered(object_id)
             part = reader.of(f"{40 * MIB}")
             await reader.read(part, 0, MIB)
             await fetches_ended(reader)
-            assert not reader.scheduler.is_buffered(part.object.id), "a part of it is"
+            assert not reader.scheduler.is_buffered(part.object.id), "only a part of it"
 
     run(main)
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_prefetched_object_is_returned_only_when_complete(begun: bool) -> None:
-    """Also where it had to wait for a connection until it was opened."""
+@pytest.mark.parametrize("is_started", [True, False])
+def test_a_prefetched_object_is_returned_only_when_complete(is_started: bool) -> None:
+    """Also if it is opened before its prefetch has started."""
 
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
         bucket.fault = lambda key, *_: go.wait(10) if key == "100" else None
         async with reading(bucket, connections=2) as reader, trio.open_nursery() as nursery:
-            if not begun:
+            if not is_started:
                 nursery.start_soon(reader.all, "100")
                 await settled()
-            soon = entry_for(f"{5 * MIB}:0", 5 * MIB)
-            assert reader.scheduler.prefetch(ObjectId(soon.key, soon.version_id, soon.size, soon.etag))
+            object_id = identity_of(f"{5 * MIB}:0")
+            assert reader.scheduler.prefetch(object_id)
             await settled()
-            assert any(key == soon.key for key, *_ in bucket.requests) is begun
-            file = reader.of(soon.key)
+            assert any(key == object_id.key for key, *_ in bucket.requests) is is_started
+            file = reader.of(object_id.key)
             go.set()
             await reader.read(file, MIB, 1)
             await fetches_ended(reader)
-            assert sum(stop - start for key, start, stop in bucket.requests if key == soon.key) == 5 * MIB
+            assert sum(stop - start for key, start, stop in bucket.requests if key == object_id.key) == 5 * MIB
             assert file.object.whole
 
     assert_each_block_fetched_once(run(main))
@@ -213,7 +211,7 @@ def test_prefetched_and_cancelled_objects_leave_no_records(connections: int) -> 
             await fetches_ended(reader)
             assert reader.memory <= 8 * MIB
             assert not reader.scheduler._prefetches
-            assert all(held.pieces for held in reader._buffer)
+            assert all(buffered.pieces for buffered in reader._buffer)
 
     run_bounded(main)
 
@@ -228,7 +226,7 @@ def test_cancelling_a_prefetch_keeps_an_object_that_is_open() -> None:
             file = reader.of(key)
             reader.scheduler.cancel_prefetch(identity_of(key))
             assert bytes(await reader.read(file, 0, MIB)) == content(key)
-            assert not reader.scheduler.prefetch(identity_of(key)), "it is here"
+            assert not reader.scheduler.prefetch(identity_of(key)), "in memory"
             reader.scheduler.cancel_prefetch(identity_of(key))
             reader.close(file)
             assert await reader.all(key) == content(key)

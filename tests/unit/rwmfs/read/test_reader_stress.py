@@ -1,5 +1,6 @@
-"""Many readers at once, with failures, cancelled reads, wrong content and too little memory: whatever is read is right,
-every read ends, and in the end nothing is left behind.
+"""Many concurrent readers with failures, cancelled reads, wrong content and little memory.
+
+Every read ends, returns the right bytes or an error, and leaves no records behind.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ FAULTS = [AccessDenied("no"), NotFound("gone"), Unreachable("no route"), BadResp
 
 
 class Disk:
-    """Keeps some of what it is given, and loses some of it again. What it has of ``wrong`` is wrong."""
+    """A BlockStore that loses some blocks. Its content of the keys in ``wrong`` is wrong."""
 
     def __init__(self, seed: int, wrong: set[str]) -> None:
         self._random = random.Random(seed)
-        self._kept: dict[tuple[ObjectId, int, int], StoredRange] = {}
+        self._ranges: dict[tuple[ObjectId, int, int], StoredRange] = {}
         self._wrong = wrong
         self._lock = threading.Lock()
 
@@ -39,27 +40,30 @@ class Disk:
         with self._lock:
             if object_id.key in self._wrong:
                 return StoredRange(memoryview(bytes(stop - start)), False)
-            return self._kept.get((object_id, start, stop)) if self._random.random() < 0.8 else None
+            return self._ranges.get((object_id, start, stop)) if self._random.random() < 0.8 else None
 
     def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         time.sleep(self._random.random() * 0.005)
         with self._lock:
-            self._kept[(object_id, start, start + len(data))] = StoredRange(memoryview(bytes(data)), verified)
+            self._ranges[(object_id, start, start + len(data))] = StoredRange(memoryview(bytes(data)), verified)
 
     def drop(self, object_id: ObjectId) -> None:
         with self._lock:
             self._wrong.discard(object_id.key)
-            self._kept = {kept: data for kept, data in self._kept.items() if kept[0] != object_id}
+            self._ranges = {key: found for key, found in self._ranges.items() if key[0] != object_id}
 
 
 class Trouble:
-    """A bucket that fails now and then, and whose content is wrong now and then where the name can prove it."""
+    """A bucket that fails at times, and at times returns wrong content for packs of at most ``verifiable`` bytes.
 
-    def __init__(self, seed: int, proven: int) -> None:
+    Once ``calm`` is set it does neither.
+    """
+
+    def __init__(self, seed: int, verifiable: int) -> None:
         self.random = random.Random(seed)
         self.bucket = FakeBucket(self._content)
         self.bucket.fault = self._fault
-        self._proven = proven
+        self._verifiable = verifiable
         self.calm = False
 
     def _fault(self, key: str, start: int, stop: int) -> None:
@@ -69,7 +73,7 @@ class Trouble:
 
     def _content(self, key: str) -> bytes:
         data = content(key)
-        if self.calm or not key.startswith("data/") or len(data) > self._proven or self.random.random() > 0.2:
+        if self.calm or not key.startswith("data/") or len(data) > self._verifiable or self.random.random() > 0.2:
             return data
         wrong = bytearray(data)
         wrong[self.random.randrange(len(data))] ^= 1
@@ -77,7 +81,7 @@ class Trouble:
 
 
 async def use(reader: Opener, keys: list[str], chance: random.Random) -> None:
-    """Open an object, read here and there or from end to end, give up now and then, close it."""
+    """Open an object, read it at random or from start to end, cancel some reads, close it."""
     for _ in range(4):
         key = chance.choice(keys)
         file, data, offset = reader.of(key), content(key), 0
@@ -95,8 +99,8 @@ async def use(reader: Opener, keys: list[str], chance: random.Random) -> None:
         reader.close(file)
 
 
-async def expect(reader: Opener, keys: list[str], chance: random.Random) -> None:
-    """Foretell objects, rightly or wrongly."""
+async def prefetch(reader: Opener, keys: list[str], chance: random.Random) -> None:
+    """Prefetch objects and cancel prefetches at random."""
     for _ in range(12):
         key = chance.choice(keys)
         object_id = identity_of(entry_for(key, len(content(key))))
@@ -112,19 +116,20 @@ def identity_of(entry: Entry) -> ObjectId:
 
 
 def assert_clean(reader: Reader) -> None:
-    """Nothing is under way, nobody waits, and what is here is what is accounted for."""
+    """Nothing is in flight or pinned, and all sizes add up."""
     buffer = reader._buffer
-    pieces = {piece for held in buffer for piece in held.pieces.values()}
+    pieces = {piece for buffered in buffer for piece in buffered.pieces.values()}
     assert reader.running == 0
     assert reader.memory == sum(len(piece) for piece in pieces) <= buffer.limit
     assert all(piece in buffer and piece.data is not None and not piece.pins for piece in pieces)
-    assert buffer.has_room(buffer.limit), "all of it may leave"
-    assert all(held.pieces and not held.handles and not held.content_hash.running for held in buffer)
+    assert buffer.has_room(buffer.limit), "all pieces are evictable"
+    assert all(buffered.pieces and not buffered.handles for buffered in buffer)
+    assert not any(buffered.content_hash.running for buffered in buffer)
     assert not reader.scheduler._prefetches
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_reads_end_with_right_bytes_or_an_error(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.001] * 1000))
     chance = random.Random(seed)
     limit = chance.choice([0, BLOCK, MIB, 3 * MIB, 16 * MIB, 64 * MIB])
@@ -140,7 +145,7 @@ def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, m
                 async with trio.open_nursery() as nursery:
                     for _ in range(chance.choice([2, 8])):
                         nursery.start_soon(use, reader, keys, random.Random(chance.random()))
-                    nursery.start_soon(expect, reader, keys, random.Random(chance.random()))
+                    nursery.start_soon(prefetch, reader, keys, random.Random(chance.random()))
                 for key in keys:
                     reader.scheduler.cancel_prefetch(identity_of(entry_for(key, len(content(key)))))
                 while reader.running:
@@ -149,14 +154,14 @@ def test_whatever_happens_reads_are_right_and_end_and_leave_nothing(seed: int, m
                 assert_clean(reader)
                 trouble.calm = True
                 for key in keys:
-                    assert await reader.all(key) == content(key), "what failed before does not fail for ever"
+                    assert await reader.all(key) == content(key), "earlier failures do not persist"
             assert_clean(reader)
 
     trio.run(main)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_mount_that_ends_meanwhile_ends(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shutdown_during_reads(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.001] * 1000))
     chance = random.Random(seed)
     keys = [pack(size, number) for number, size in enumerate(SIZES)]
@@ -172,15 +177,15 @@ def test_a_mount_that_ends_meanwhile_ends(seed: int, monkeypatch: pytest.MonkeyP
                 await trio.sleep(chance.random() * 0.1)
                 reader.scheduler._nursery.cancel_scope.cancel()
             assert reader.running == 0
-            pieces = {piece for held in reader._buffer for piece in held.pieces.values()}
+            pieces = {piece for buffered in reader._buffer for piece in buffered.pieces.values()}
             assert reader.memory == sum(len(piece) for piece in pieces)
             assert all(piece.data is not None for piece in pieces)
 
     trio.run(main)
 
 
-def test_readers_of_wrong_content_all_get_an_error_however_they_come_together() -> None:
-    """Some read it from end to end, some decide meanwhile that it is fetched whole: nobody is left waiting."""
+def test_concurrent_readers_of_wrong_content_all_end() -> None:
+    """Some read the object from start to end, others only a part of it."""
     key = pack(8 * MIB)
 
     def wrong(asked: str) -> bytes:
@@ -189,7 +194,7 @@ def test_readers_of_wrong_content_all_get_an_error_however_they_come_together() 
     async def one(reader: Opener, wait: float) -> None:
         await trio.sleep(wait)
         file = reader.of(key)
-        with suppress(WrongContent):  # what is wrong is elsewhere, unless all of it is fetched
+        with suppress(WrongContent):  # raised only if the object is fetched whole: this part is right
             await reader.read(file, 6 * MIB, MIB)
         reader.close(file)
 

@@ -1,4 +1,4 @@
-"""Wrong content: what is handed out, what is fetched again, what open handles and the kernel get."""
+"""Wrong content: what is returned, what is fetched again, what open handles and the kernel get."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_wrong_content_is_fetched_again_once() -> None:
 
 
 def test_a_late_reader_never_gets_discarded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pieces are here, and found to be wrong before the reader goes on."""
-    key, waited = pack(5000), pieces_module.wait_done
+    """The pieces are there, and found to be wrong before the reader continues."""
+    key, wait_done = pack(5000), pieces_module.wait_done
 
-    async def late(pieces: list[Piece]) -> None:
-        await waited(pieces)
+    async def wait_late(pieces: list[Piece]) -> None:
+        await wait_done(pieces)
         await settled()
 
     async def main() -> None:
@@ -77,7 +77,7 @@ def test_a_late_reader_never_gets_discarded_pieces(monkeypatch: pytest.MonkeyPat
                 bucket.content = content
 
         bucket.fault = fault
-        monkeypatch.setattr(reader_module, "wait_done", late)
+        monkeypatch.setattr(reader_module, "wait_done", wait_late)
         async with reading(bucket) as reader, trio.open_nursery() as nursery:
             got: list[bytes] = []
 
@@ -92,7 +92,7 @@ def test_a_late_reader_never_gets_discarded_pieces(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_waiting_read_fetches_again_when_its_pieces_are_discarded() -> None:
-    """Two wait for the same wrong pieces; when the first has found that out the second does not take them."""
+    """Several wait for the same wrong pieces; once the first has detected that, the others do not use them."""
     key = pack(8 * MIB)
 
     async def main() -> None:
@@ -121,12 +121,12 @@ def test_a_waiting_read_fetches_again_when_its_pieces_are_discarded() -> None:
     run_bounded(main)
 
 
-@pytest.mark.parametrize("place", [0, 5 * MIB, 10 * MIB - 1])
-def test_a_sequential_read_of_wrong_content_fails_before_the_end(place: int) -> None:
+@pytest.mark.parametrize("offset", [0, 5 * MIB, 10 * MIB - 1])
+def test_a_sequential_read_of_wrong_content_fails_before_the_end(offset: int) -> None:
     key = pack(10 * MIB)
 
     async def main() -> None:
-        async with reading(FakeBucket(damaged(key, place))) as reader:
+        async with reading(FakeBucket(damaged(key, offset))) as reader:
             with pytest.raises(WrongContent):
                 await reader.all(key)
             assert reader.counters.served < 10 * MIB
@@ -176,7 +176,7 @@ def test_an_evicted_object_is_verified_again() -> None:
 
 
 def test_an_evicted_start_that_is_wrong_when_fetched_again_fails_verification() -> None:
-    """The start of an object is read and leaves; then all of it is read, and its start is wrong now."""
+    """The start of an object is read and evicted; then the whole object is read, and its start is wrong now."""
     key = pack(8 * MIB)
 
     async def main() -> None:
@@ -193,7 +193,7 @@ def test_an_evicted_start_that_is_wrong_when_fetched_again_fails_verification() 
 
 
 def test_reads_do_not_outrun_the_hashing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What leaves the memory before its turn would be missing in the proof, and all of it would pass unproven."""
+    """A piece that is evicted before it is hashed would leave the object without a verdict."""
     key, go = pack(12 * MIB), threading.Event()
 
     original = ContentHash.update
@@ -222,7 +222,7 @@ def test_reads_do_not_outrun_the_hashing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_handles_open_at_a_mismatch_fail_and_later_ones_succeed() -> None:
-    """The kernel asks again, for a page or two, when an answer to it was an error."""
+    """The kernel repeats a failed read for a page or two."""
     key = pack(10 * MIB)
 
     async def main() -> None:
@@ -230,7 +230,7 @@ def test_handles_open_at_a_mismatch_fail_and_later_ones_succeed() -> None:
         async with reading(bucket) as reader:
             file, beside = reader.of(key), reader.of(key)
             with pytest.raises(WrongContent):
-                await read_on(reader, file)
+                await read_to_end(reader, file)
             bucket.content = content
             for handle, offset in [(file, 10 * MIB - 4096), (file, 0), (beside, 10 * MIB - 4096)]:
                 with pytest.raises(WrongContent):
@@ -241,35 +241,32 @@ def test_handles_open_at_a_mismatch_fail_and_later_ones_succeed() -> None:
     trio.run(main)
 
 
-async def read_on(reader: Opener, file: OpenObject) -> None:
+async def read_to_end(reader: Opener, file: OpenObject) -> None:
     for offset in range(0, file.object.id.size, MIB):
         await reader.read(file, offset, MIB)
 
 
 def test_the_kernel_may_keep_only_verified_pages() -> None:
-    """``keep`` says at the next opening whether the kernel may go on with what it has."""
+    """``keep_cache`` says at the next open whether the kernel may keep its cached pages."""
     key, small, unnamed = pack(10 * MIB), pack(5000), str(5 * MIB)
 
     async def main() -> None:
         bucket = FakeBucket(content)
         async with reading(bucket) as reader:
 
-            def of(key: str, inode: int) -> OpenObject:
+            def open_inode(key: str, inode: int) -> OpenObject:
                 return reader.open(entry_for(key, len(content(key))), inode=inode)
 
             for inode, name in enumerate([key, small, unnamed]):
-                file = of(name, inode)
+                file = open_inode(name, inode)
                 assert file.keep_cache, "the kernel has nothing yet"
                 await reader.read(file, 0, 1000)
-            assert [of(name, inode).keep_cache for inode, name in enumerate([key, small, unnamed])] == [
-                False,
-                True,
-                True,
-            ]
-            assert of(key, 0).keep_cache, "nothing was read since"
-            await read_on(reader, of(key, 0))
-            await reader.read(of(key, 10), 5 * MIB, 1000)
-            assert of(key, 0).keep_cache and of(key, 10).keep_cache, "proven from one end to the other"
+            keeps = [open_inode(name, inode).keep_cache for inode, name in enumerate([key, small, unnamed])]
+            assert keeps == [False, True, True]
+            assert open_inode(key, 0).keep_cache, "nothing was read since the last open"
+            await read_to_end(reader, open_inode(key, 0))
+            await reader.read(open_inode(key, 10), 5 * MIB, 1000)
+            assert open_inode(key, 0).keep_cache and open_inode(key, 10).keep_cache, "verified from start to end"
 
     trio.run(main)
 
@@ -282,7 +279,7 @@ def test_the_kernel_may_not_keep_wrong_pages() -> None:
         async with reading(bucket) as reader:
             file = reader.of(key)
             with pytest.raises(WrongContent):
-                await read_on(reader, file)
+                await read_to_end(reader, file)
             assert not reader.of(key).keep_cache
 
     trio.run(main)
