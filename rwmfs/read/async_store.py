@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 READ_THREADS = 4
 WRITE_THREADS = 4
 
-READ_TIMEOUT = 10.0
+DISK_TIMEOUT = 10.0
 """Seconds without any answer of the disk after which pending reads give up and ask S3."""
 
 SUSPEND = 60.0
@@ -34,7 +34,7 @@ class _PendingRead:
     """A read that waits for the disk, with its deadline."""
 
     def __init__(self) -> None:
-        self.scope = trio.CancelScope(deadline=trio.current_time() + READ_TIMEOUT)
+        self.scope = trio.CancelScope(deadline=trio.current_time() + DISK_TIMEOUT)
         self.started = False
         """A thread has started the read; that thread sets it."""
         self._is_last = False  # the deadline was renewed after the read had started
@@ -42,7 +42,7 @@ class _PendingRead:
     def renew_deadline(self) -> None:
         """Renew the deadline because the disk has answered another read; once only after this one has started."""
         if not self._is_last:
-            self.scope.deadline = trio.current_time() + READ_TIMEOUT
+            self.scope.deadline = trio.current_time() + DISK_TIMEOUT
             self._is_last = self.started
 
 
@@ -138,7 +138,7 @@ class AsyncStore:
     def _suspend(self) -> None:
         """Cancel all pending reads and use S3 alone for a while; log the first of several timeouts in a row."""
         if not self._is_hanging:
-            log.warning("the disk cache did not answer within %.0f s: all reads go to S3 for now", READ_TIMEOUT)
+            log.warning("the disk cache did not answer within %.0f s: all reads go to S3 for now", DISK_TIMEOUT)
         self._is_hanging = True
         self._resume_at = trio.current_time() + SUSPEND
         for pending in self._pending_reads:

@@ -32,8 +32,8 @@ MAX_BAD_RESPONSES = 4
 class Fetcher:
     """Fetches from one bucket. The scheduler calls :meth:`fetch`, in a task for each piece.
 
-    ``source`` reads S3, ``store`` is the disk cache. A fetch takes ``seconds`` at most, with all its retries; while it
-    waits for a free connection, each response to another fetch gives it that time again.
+    ``source`` reads S3, ``store`` is the disk cache. A fetch takes ``timeout`` seconds at most, with all its retries;
+    while it waits for a free connection, each response to another fetch gives it that time again.
     """
 
     def __init__(
@@ -42,14 +42,17 @@ class Fetcher:
         counters: Counters,
         store: BlockStore | None = None,
         connections: int = CONNECTIONS,
-        seconds: float = FETCH_TIMEOUT,
+        timeout: float = FETCH_TIMEOUT,
     ) -> None:
         self._source = source
         self.counters = counters
         self.store = AsyncStore(store)
+        """The disk cache, off the trio thread."""
         self.sizer = RequestSizer()
-        self._seconds = seconds
+        """The size of the next requests, by the responses so far."""
         self.connections = connections
+        """Requests to S3 in parallel at most."""
+        self._timeout = timeout  # seconds
         self._connection_limiter = trio.CapacityLimiter(connections)
         self._deadlines: dict[Piece, trio.CancelScope] = {}  # of fetches that wait for a connection
 
@@ -59,7 +62,7 @@ class Fetcher:
             self.sizer.record_hit(len(piece))
             self.counters.from_disk += len(piece)
             return
-        with trio.move_on_after(self._seconds) as scope:
+        with trio.move_on_after(self._timeout) as scope:
             self._deadlines[piece] = scope
             try:
                 piece.data = await self._request_with_retries(piece)
@@ -68,14 +71,14 @@ class Fetcher:
         if scope.cancelled_caught:
             piece.cancelled = True
             last = f"; the last one: {piece.last_error}" if piece.last_error else ""
-            raise Unreachable(f"no usable answer within {self._seconds:.0f} s{last}")
+            raise Unreachable(f"no usable answer within {self._timeout:.0f} s{last}")
         self.counters.fetched += len(piece)
         self._renew_deadlines()
 
     def _renew_deadlines(self) -> None:
         """Renew the deadlines of fetches that wait for a connection, one last time if they have one by now."""
         for piece, scope in list(self._deadlines.items()):
-            scope.deadline = trio.current_time() + self._seconds
+            scope.deadline = trio.current_time() + self._timeout
             if piece.started:
                 del self._deadlines[piece]
 

@@ -63,12 +63,12 @@ class Reader:
         idle: int = 0,
     ) -> None:
         self.counters = fetcher.counters
+        self._max_whole = min(MAX_WHOLE, memory // 4)  # bytes
+        self._max_read_ahead = min(MAX_READ_AHEAD, memory // 4 // BLOCK * BLOCK)  # bytes, for each handle
         self._buffer = Buffer(memory - idle, fetcher.counters)
         self._verifier = Verifier(self._buffer, fetcher, nursery)
-        self._max_read_ahead = min(MAX_READ_AHEAD, memory // 4 // BLOCK * BLOCK)
-        self._max_whole = min(MAX_WHOLE, memory // 4)
-        self._access_pattern = AccessPattern()
         self.scheduler = Scheduler(fetcher, self._buffer, self._verifier, nursery, self._max_whole)
+        self._access_pattern = AccessPattern()
         self._prefetcher = order and Prefetcher(nursery, order, self.scheduler, fetcher.sizer.reads_from_disk)
 
     @property
@@ -142,8 +142,9 @@ class Reader:
         if buffered.whole or buffered.id.size > self._max_whole:
             return until
         buffered.random_requests += not is_sequential and any(buffered.missing(start, stop))
-        is_first = start == 0 and not file.bytes_read
-        wants_whole = buffered.random_requests >= MAX_RANDOM_REQUESTS or (is_first and self._access_pattern.reads_whole)
+        wants_whole = buffered.random_requests >= MAX_RANDOM_REQUESTS or (
+            start == 0 and not file.bytes_read and self._access_pattern.reads_whole
+        )
         if wants_whole and self._buffer.has_room(buffered.id.size):
             buffered.require_whole()
         return until

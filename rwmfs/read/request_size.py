@@ -58,5 +58,6 @@ class RequestSizer:
         if self.reads_from_disk():
             return MAX_REQUEST_SIZE
         size = min(int(self._rate * TARGET_SECONDS) // DEFAULT_REQUEST_SIZE * DEFAULT_REQUEST_SIZE, MAX_REQUEST_SIZE)
-        is_idle = running < connections * 3 // 4
-        return size or (MIN_REQUEST_SIZE if self._rate and is_idle else DEFAULT_REQUEST_SIZE)
+        if size:
+            return size
+        return MIN_REQUEST_SIZE if self._rate and running < connections * 3 // 4 else DEFAULT_REQUEST_SIZE

@@ -64,14 +64,14 @@ async def reading(
     bucket: FakeBucket,
     limit: int = 256 * MIB,
     connections: int = 16,
-    seconds: float = 60,
+    timeout: float = 60,
     disk: BlockStore | None = None,
     state: FakeTree | None = None,
 ) -> AsyncIterator[Opener]:
     """A reader of the bucket with ``limit`` bytes of memory; leaving waits for all its tasks."""
     async with trio.open_nursery() as nursery:
         counters = Counters()
-        fetcher = Fetcher(bucket, counters, disk, connections, seconds)
+        fetcher = Fetcher(bucket, counters, disk, connections, timeout)
         order = (lambda info: state.upload_order()) if state else None
         yield Opener(fetcher, limit, nursery, order)
 

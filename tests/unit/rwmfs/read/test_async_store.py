@@ -14,7 +14,7 @@ import trio.testing
 
 from rwmfs.cache import BLOCK, StoredRange
 from rwmfs.object_id import ObjectId
-from rwmfs.read.async_store import MAX_UNWRITTEN, READ_THREADS, READ_TIMEOUT, SUSPEND, WRITE_THREADS, AsyncStore
+from rwmfs.read.async_store import DISK_TIMEOUT, MAX_UNWRITTEN, READ_THREADS, SUSPEND, WRITE_THREADS, AsyncStore
 from rwmfs.read.counters import Counters
 from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.pieces import BufferedObject, Piece
@@ -197,7 +197,7 @@ async def test_a_timeout_ends_all_pending_reads(
     store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
     await loading.start()
-    clock.jump(READ_TIMEOUT - 1)
+    clock.jump(DISK_TIMEOUT - 1)
     for _ in range(READ_THREADS + 1):  # the last one has no thread
         await loading.start()
     assert loading.found == []
@@ -211,7 +211,7 @@ async def test_one_read_tries_again_after_the_suspension(
     store: AsyncStore, disk: Disk, loading: Loading, clock: trio.testing.MockClock
 ) -> None:
     await loading.start()
-    clock.jump(READ_TIMEOUT + 1)
+    clock.jump(DISK_TIMEOUT + 1)
     await settled()
     disk.calls.clear()
     await loading.start()
@@ -236,7 +236,7 @@ async def test_reads_do_not_time_out_while_the_disk_answers(
     for _ in range(3):
         await loading.start()
     for answers in range(1, 4):
-        clock.jump(READ_TIMEOUT - 1)
+        clock.jump(DISK_TIMEOUT - 1)
         disk.once.release()
         await settled()
         assert loading.found == [True] * answers
@@ -250,7 +250,7 @@ async def test_the_deadline_of_a_started_read_is_renewed_once(
     await loading.start()
     disk.pass_new = True
     for _ in range(2):
-        clock.jump(READ_TIMEOUT - 1)
+        clock.jump(DISK_TIMEOUT - 1)
         await loading.start()
     assert loading.found == [True, True]
     clock.jump(2)
@@ -264,7 +264,7 @@ async def test_a_miss_does_not_renew_deadlines(
 ) -> None:
     await loading.start()
     disk.pass_new, disk.data = True, None
-    clock.jump(READ_TIMEOUT - 1)
+    clock.jump(DISK_TIMEOUT - 1)
     await loading.start()
     assert loading.found == [False]
     clock.jump(2)
@@ -291,7 +291,7 @@ def test_a_hang_is_logged_once_until_the_disk_answers(caplog: pytest.LogCaptureF
             for _ in range(2):
                 for _ in range(3):
                     await loading.start()
-                clock.jump(READ_TIMEOUT + 1)
+                clock.jump(DISK_TIMEOUT + 1)
                 await settled()
                 clock.jump(SUSPEND)
             disk.go.set()

@@ -44,12 +44,12 @@ def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.0] * 10**6))
 
 
-def fetched(bucket: FakeBucket, seconds: float = 60) -> Counters:
+def fetched(bucket: FakeBucket, timeout: float = 60) -> Counters:
     """Fetch a piece; raises what the fetcher raises."""
     counters, piece = Counters(), piece_of(1, 2)
 
     async def main() -> None:
-        await Fetcher(bucket, counters, seconds=seconds).fetch(piece)
+        await Fetcher(bucket, counters, timeout=timeout).fetch(piece)
         assert piece.data is not None and bytes(piece.data) == DATA[BLOCK : 3 * BLOCK]
 
     trio.run(main)
@@ -83,7 +83,7 @@ def test_permanent_errors_are_not_retried(error: RwmError) -> None:
 
 def test_retries_end_at_the_timeout() -> None:
     with pytest.raises(Unreachable, match="no usable answer within"):
-        fetched(failing(*[Unreachable("no route")] * 10**6), seconds=0.2)
+        fetched(failing(*[Unreachable("no route")] * 10**6), timeout=0.2)
 
 
 def test_a_request_that_times_out_is_cancelled() -> None:
@@ -109,7 +109,7 @@ def test_a_request_that_times_out_is_cancelled() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(late)
             with pytest.raises(Unreachable, match="no usable answer within 300 s"):
-                await Fetcher(bucket, Counters(), seconds=300).fetch(piece_of())
+                await Fetcher(bucket, Counters(), timeout=300).fetch(piece_of())
 
     trio.run(main, clock=clock)
     assert stopped.wait(60)
@@ -144,7 +144,7 @@ def test_waiting_for_a_connection_does_not_time_out_while_others_get_responses()
     clock = trio.testing.MockClock()
 
     async def main() -> None:
-        fetcher = Fetcher(bucket, Counters(), connections=1, seconds=300)
+        fetcher = Fetcher(bucket, Counters(), connections=1, timeout=300)
         pieces = [piece_of(number % 4) for number in range(10)]
         async with trio.open_nursery() as nursery:
             for piece in pieces:
@@ -167,7 +167,7 @@ def test_waiting_for_a_connection_times_out_without_responses() -> None:
     clock = trio.testing.MockClock()
 
     async def main() -> None:
-        fetcher = Fetcher(bucket, Counters(), connections=1, seconds=300)
+        fetcher = Fetcher(bucket, Counters(), connections=1, timeout=300)
         errors = []
 
         async def one() -> None:

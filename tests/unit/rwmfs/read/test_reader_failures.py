@@ -85,7 +85,7 @@ def test_a_repeated_read_fails_at_once_after_a_slow_failure() -> None:
             raise Unreachable("no route")
 
         bucket.fault = fault
-        async with reading(bucket, seconds=FAIL_FAST_SECONDS + 0.1) as reader:
+        async with reading(bucket, timeout=FAIL_FAST_SECONDS + 0.1) as reader:
             file = reader.of("9000")
             with pytest.raises(S3Error, match="no usable answer within 1 s"):
                 await reader.read(file, 4096, 4904)
@@ -163,7 +163,7 @@ def test_a_hung_request_times_out() -> None:
 
     async def main(bucket: FakeBucket) -> None:
         bucket.fault = lambda *_: go.wait(30)
-        async with reading(bucket, seconds=0.05) as reader:
+        async with reading(bucket, timeout=0.05) as reader:
             with pytest.raises(S3Error, match="no usable answer within"):
                 await reader.read(reader.of("5000"), 0, 1)
             go.set()
@@ -178,7 +178,7 @@ def test_a_timeout_names_the_last_error(caplog: pytest.LogCaptureFixture) -> Non
             raise Unreachable("SlowDown")
 
         bucket.fault = fault
-        async with reading(bucket, seconds=0.3) as reader:
+        async with reading(bucket, timeout=0.3) as reader:
             with pytest.raises(S3Error, match="no usable answer within 0 s; the last one: SlowDown"):
                 await reader.read(reader.of("5000"), 0, 100)
 
