@@ -1,4 +1,4 @@
-"""Configuration: the original tool's files load, mistakes are named by file and key, secrets stay secret."""
+"""Configuration: files of the original tool load, errors name file and key, secrets stay secret."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from rwm.config import Config, find_config, load_config, search_path
 from rwm.errors import ConfigError
-from rwm.private import make_private_directory
 from tests import ROOT
 
 ORIGINAL = """
-# what the original tool reads
+# as the original tool reads it
 s3_endpoint_url: "http://localhost:7480"
 s3_access_key: "user1"
 s3_secret_key: "secret1"
@@ -51,6 +50,7 @@ lock_path: "/var/run/rwm.lock"
 autotags: true
 """
 
+
 SECRET = "!hunter2-DEADBEEF"
 
 
@@ -67,7 +67,7 @@ def read(path: Path, text: str, **environment: str) -> Config:
 
 
 def refused(path: Path, text: str | bytes) -> str:
-    """The whole message and hint for a bad file."""
+    """The message for an invalid file."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as error:
         load_config(path, {})
@@ -95,7 +95,7 @@ def test_a_configuration_of_the_original_tool_loads_unchanged(file: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["rwm-admin.conf", "rwm-backups.conf", "rwm-restic.conf"])
-def test_the_examples_load(name: str) -> None:
+def test_examples_load(name: str) -> None:
     config = load_config(ROOT / "examples" / name, {})
     assert config.s3_settings()
     assert (name == "rwm-admin.conf") == (config.restic_bucket is None)
@@ -110,7 +110,7 @@ def test_defaults_are_in_the_home_directory(home: Path) -> None:
     assert (config.backups, config.retention, config.s3_region) == ({}, {}, "us-east-1")
 
 
-def test_a_size_may_be_a_plain_number(file: Path) -> None:
+def test_a_size_may_be_a_number(file: Path) -> None:
     assert read(file, "cache_size: 0\n").cache_size == "0"
     assert read(file, "cache_size: 1.5 GiB\n").cache_size == "1.5 GiB"
     assert "cache_size" in refused(file, "cache_size: true\n")
@@ -120,26 +120,23 @@ def test_an_empty_file_is_an_empty_configuration(file: Path) -> None:
     assert read(file, "# nothing\n").backups == {}
 
 
-def test_a_key_with_nothing_behind_it_keeps_its_default(file: Path) -> None:
+def test_a_key_without_a_value_keeps_its_default(file: Path) -> None:
     text = "lock_path:\nretention:\nbackups:\nbackup_extras:\nautotags:\n"
     assert read(file, text).model_dump() == read(file, "").model_dump()
 
 
-def test_a_single_string_is_a_list_of_one_and_nothing_is_an_empty_list(file: Path) -> None:
+def test_a_single_string_is_a_list_of_one(file: Path) -> None:
     config = read(file, "backups: {etc: {filesdirs: /etc, prerun: 'true', tags: }}\nbackup_extras: --verbose\n")
     assert (config.backups["etc"].filesdirs, config.backups["etc"].prerun) == (["/etc"], ["true"])
     assert config.backups["etc"].tags == []
     assert config.backup_extras == ["--verbose"]
 
 
-def test_counts_of_a_retention_may_be_numbers(file: Path) -> None:
+def test_retention_values_may_be_numbers(file: Path) -> None:
     assert read(file, "retention: {keep-last: 5, keep-within-daily: 7d}").retention == {
         "keep-last": "5",
         "keep-within-daily": "7d",
     }
-
-
-# --- mistakes --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -167,18 +164,18 @@ def test_counts_of_a_retention_may_be_numbers(file: Path) -> None:
         ("just text", "top level", "key: value"),
     ],
 )
-def test_mistakes_are_named_by_file_key_and_cause(file: Path, text: str, key: str, cause: str) -> None:
+def test_an_error_has_file_key_and_cause(file: Path, text: str, key: str, cause: str) -> None:
     message = refused(file, text)
     assert key in message
     assert cause in message
 
 
-def test_all_mistakes_are_told_at_once(file: Path) -> None:
+def test_all_errors_are_reported_at_once(file: Path) -> None:
     message = refused(file, "restic_pasword: x\nautotags: perhaps\nbackups: {etc: {}}\n")
     assert all(key in message for key in ("restic_pasword:", "autotags:", "backups.etc.filesdirs:"))
 
 
-def test_what_is_no_yaml_is_told_by_line_and_column(file: Path) -> None:
+def test_a_yaml_error_has_line_and_column(file: Path) -> None:
     assert "line 2, column 1: not valid YAML" in refused(file, "backups: {\n")
     assert "line 2, column 5: not valid YAML" in refused(file, "a: b\nb: c: d\n")
 
@@ -186,11 +183,11 @@ def test_what_is_no_yaml_is_told_by_line_and_column(file: Path) -> None:
 @pytest.mark.parametrize(
     "text", [b"\xff\xfe\x00", b"a: \x01", b"a: 2026-02-30", b"a: !!int x", b"!!bool x", b"!!timestamp x"]
 )
-def test_bad_text_and_impossible_values(file: Path, text: bytes) -> None:
+def test_invalid_yaml_values(file: Path, text: bytes) -> None:
     assert "not valid YAML" in refused(file, text)
 
 
-def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
+def test_a_missing_or_unreadable_file(tmp_path: Path) -> None:
     for path, cause in ((tmp_path / "none.conf", "No such file"), (tmp_path, "Is a directory")):
         with pytest.raises(ConfigError, match=cause) as error:
             load_config(path, {})
@@ -199,7 +196,7 @@ def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["s3_endpoint_url", "s3_access_key", "s3_secret_key"])
-def test_what_is_missing_is_named_with_the_ways_to_set_it(file: Path, key: str) -> None:
+def test_a_missing_key_is_reported_with_the_ways_to_set_it(file: Path, key: str) -> None:
     lines = [line for line in ORIGINAL.splitlines() if not line.startswith(key)]
     config = read(file, "\n".join(lines))
     with pytest.raises(ConfigError) as error:
@@ -208,12 +205,9 @@ def test_what_is_missing_is_named_with_the_ways_to_set_it(file: Path, key: str) 
     assert f"RWM_{key.upper()} in the environment" in error.value.hint
 
 
-def test_what_is_missing_without_any_file() -> None:
+def test_a_missing_key_without_a_file() -> None:
     with pytest.raises(ConfigError, match="no configuration file was found, and the environment does not set"):
         load_config(None, {}).required("restic_bucket")
-
-
-# --- secrets ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -229,7 +223,7 @@ def test_what_is_missing_without_any_file() -> None:
         "lock_path: [{}]",
     ],
 )
-def test_values_are_never_in_a_message(file: Path, text: str) -> None:
+def test_messages_never_contain_values(file: Path, text: str) -> None:
     message = refused(file, text.format(f'"{SECRET}"'))
     assert "hunter2" not in message
     assert "DEADBEEF" not in message
@@ -238,7 +232,7 @@ def test_values_are_never_in_a_message(file: Path, text: str) -> None:
 @pytest.mark.parametrize(
     "mark", ["!", "*", "&a &", "!!", "!a!", "%", "@", "`", "|", ">", "'", '"', "!<", "!!python/x:", "? "]
 )
-def test_a_secret_that_yaml_stumbles_over_is_not_repeated(file: Path, mark: str) -> None:
+def test_yaml_errors_do_not_quote_secrets(file: Path, mark: str) -> None:
     file.write_text(f"restic_password: {mark}hunter2DEADBEEF\nb: c\n\nx: [\n")
     with pytest.raises(ConfigError) as error:
         load_config(file, {})
@@ -249,7 +243,7 @@ def test_a_secret_that_yaml_stumbles_over_is_not_repeated(file: Path, mark: str)
 
 
 @given(text=st.text(alphabet="a:-[]{}!*&%@`|>'\"#,? \n", max_size=12))
-def test_any_text_loads_or_is_a_configuration_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_loads_or_is_a_config_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("config") / "rwm.conf"
     file.write_text(f"restic_password: {text}hunter2\n")
     try:
@@ -259,19 +253,14 @@ def test_any_text_loads_or_is_a_configuration_error(tmp_path_factory: pytest.Tem
         assert "hunter2" not in error.message
 
 
-def test_secrets_are_not_in_what_a_configuration_shows_of_itself(file: Path) -> None:
+def test_repr_and_dumps_hide_secrets(file: Path) -> None:
     config = read(file, ORIGINAL)
     for shown in (repr(config), str(config), repr(config.model_dump()), config.model_dump_json()):
         assert "secret1" not in shown
         assert "secret2" not in shown
 
 
-# --- which file --------------------------------------------------------------------------------------------
-
-
-def test_the_option_comes_before_the_variable_and_that_before_the_search_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_option_then_variable_then_search_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rwm.conf").touch()
     assert find_config("a.conf", {"RWM_CONFIG": "b.conf"}) == Path("a.conf")
@@ -288,7 +277,7 @@ def test_the_search_path(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyP
     assert find_config(None, {}) == second
 
 
-def test_variables_come_before_the_file_for_the_values_of_s3(file: Path) -> None:
+def test_variables_override_the_s3_values_of_the_file(file: Path) -> None:
     changed = {"RWM_S3_ENDPOINT_URL": "http://other", "RWM_S3_ACCESS_KEY": "a", "RWM_S3_SECRET_KEY": "b"}
     assert read(file, ORIGINAL, **changed, RWM_S3_REGION="eu").s3_settings() == ("http://other", "a", "b", "eu")
     assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="b").s3_settings()[1:3] == ("user1", "b")
@@ -299,7 +288,7 @@ def test_variables_come_before_the_file_for_the_values_of_s3(file: Path) -> None
 @pytest.mark.parametrize(
     ("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True), (0o666, True)]
 )
-def test_a_file_that_others_may_read_is_warned_about(file: Path, mode: int, warned: bool) -> None:
+def test_a_file_accessible_to_others_is_warned_about(file: Path, mode: int, warned: bool) -> None:
     file.write_text(ORIGINAL)
     file.chmod(mode)
     warnings = load_config(file, {}).warnings
@@ -308,7 +297,7 @@ def test_a_file_that_others_may_read_is_warned_about(file: Path, mode: int, warn
 
 
 def in_search_path(monkeypatch: pytest.MonkeyPatch, file: Path, mode: int = 0o600, owner: int | None = None) -> None:
-    """Stand where the file is found without being named."""
+    """Change to the directory of the file, so that it is found without being named."""
     monkeypatch.chdir(file.parent)
     file.write_text(ORIGINAL)
     file.chmod(mode)
@@ -317,15 +306,13 @@ def in_search_path(monkeypatch: pytest.MonkeyPatch, file: Path, mode: int = 0o60
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
-def test_a_file_that_nobody_else_can_have_written_is_taken_unasked(
-    file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
-) -> None:
+def test_a_found_file_of_our_own_is_used(file: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
     in_search_path(monkeypatch, file, mode)
     assert load_config(None, {}).restic_bucket == "rwmbackup1"
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666])
-def test_a_file_that_others_may_write_to_is_taken_only_when_named(
+def test_a_file_writable_by_others_is_used_only_if_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     in_search_path(monkeypatch, file, mode)
@@ -338,7 +325,7 @@ def test_a_file_that_others_may_write_to_is_taken_only_when_named(
     assert load_config(None, {"RWM_CONFIG": "rwm.conf"}).warnings
 
 
-def test_a_file_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_user_is_used_only_if_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_search_path(monkeypatch, file, owner=12345)
     with pytest.raises(ConfigError, match=r"rwm\.conf was found, not named, and belongs to another user") as error:
         load_config(None, {})
@@ -347,7 +334,7 @@ def test_a_file_of_another_user_is_taken_only_when_named(file: Path, monkeypatch
     assert load_config(None, {"RWM_CONFIG": "rwm.conf"}).restic_bucket == "rwmbackup1"
 
 
-def test_a_symbolic_link_of_another_user_is_taken_only_when_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_symbolic_link_of_another_user_is_used_only_if_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     link = file.parent / "there" / "rwm.conf"
     link.parent.mkdir()
     link.symlink_to(file)
@@ -363,48 +350,9 @@ def test_a_symbolic_link_of_another_user_is_taken_only_when_named(file: Path, mo
     assert link.lstat() == found
 
 
-def test_a_home_directory_is_meant_by_a_tilde(file: Path, home: Path) -> None:
+def test_a_tilde_is_expanded(file: Path, home: Path) -> None:
     keys = ("restic_password_file", "index_path", "lock_path", "cache_dir")
     config = read(file, "".join(f"{key}: ~/{key}\n" for key in keys))
     assert [getattr(config, key) for key in keys] == [home / key for key in keys]
     assert "the home directory of ~ is unknown" in refused(file, "index_path: ~nobody-of-that-name/index\n")
     assert read(file, "index_path: /a/~/b\n").index_path == Path("/a/~/b")
-
-
-# --- directories -------------------------------------------------------------------------------------------
-
-
-def test_a_private_directory_is_private_with_all_that_was_missing_above_it(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "c"
-    assert make_private_directory(path) == path
-    for made in (path, path.parent, path.parent.parent):
-        assert made.stat().st_mode & 0o777 == 0o700
-    assert make_private_directory(path) == path
-
-
-def test_a_directory_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir(mode=0o755)
-    make_private_directory(tmp_path / "a" / "b")
-    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
-
-
-def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to("real")
-    with pytest.raises(ConfigError, match="symbolic link"):
-        make_private_directory(tmp_path / "link")
-
-
-def test_somebody_elses_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = tmp_path / "theirs"
-    directory.mkdir()
-    os.chown(directory, 12345, -1) if os.geteuid() == 0 else monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(ConfigError, match="belongs to another user"):
-        make_private_directory(directory)
-
-
-def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(ConfigError, match=str(path)):
-            make_private_directory(path)

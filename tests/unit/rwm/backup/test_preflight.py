@@ -1,0 +1,47 @@
+"""Warnings on a bucket that does not protect its backups."""
+
+from __future__ import annotations
+
+import pytest
+
+from rwm.errors import AccessDenied, Unreachable
+from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes
+
+
+class TestBucketWarnings:
+    def test_drift_is_a_warning(self, host: BackupHost) -> None:
+        host.s3.states[BUCKET] = "Suspended"
+        report = host.run({"etc": {}})
+        assert outcomes(report) == {"etc": "ok"}
+        (warning,) = report.warnings
+        assert warning.startswith(f"bucket {BUCKET}: versioning is Suspended")
+        assert host.output[0] == f"warning: {warning}"
+
+    def test_a_bucket_owned_by_the_account_is_a_warning(self, host: BackupHost) -> None:
+        host.s3.account = "admin"
+        assert any("belongs to the account that backs up" in warning for warning in host.run({"etc": {}}).warnings)
+
+    def test_a_missing_bucket_is_a_warning(self, host: BackupHost) -> None:
+        host.s3.buckets.clear()
+        report = host.run({"etc": {}})
+        assert "does not exist yet" in report.warnings[0]
+        assert outcomes(report) == {"etc": "ok"}
+        assert report.exit_code == 3
+
+    def test_an_account_that_may_not_read_the_owner_is_not_the_owner(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied() -> str:
+            raise AccessDenied("ListBuckets: AccessDenied")
+
+        monkeypatch.setattr(host.s3, "owner_id", denied)
+        assert host.run({"etc": {}}).warnings == []
+
+    def test_a_failed_check_is_a_warning(self, host: BackupHost, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unreachable(bucket: str) -> bool:
+            raise Unreachable("HeadBucket bucket1: no usable answer")
+
+        monkeypatch.setattr(host.s3, "bucket_exists", unreachable)
+        report = host.run({"etc": {}})
+        assert report.warnings == [f"bucket {BUCKET} could not be checked: HeadBucket bucket1: no usable answer"]
+        assert outcomes(report) == {"etc": "ok"}

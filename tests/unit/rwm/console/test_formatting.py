@@ -1,0 +1,61 @@
+"""Escaping, sizes, and states as JSON."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.console import formatting
+from rwm.model import StateInfo
+
+HOSTILE = "a\x1b[2J\x07\n\r\tb\x00\u202e\x9b31m\ud800"
+
+
+def test_control_characters_are_escaped() -> None:
+    assert formatting.escape(HOSTILE) == "a\\x1b[2J\\x07\\n\\r\\tb\\x00\\u202e\\x9b31m\\ud800"
+
+
+@pytest.mark.parametrize("text", ["", "plain", "with space", "Привет", "100%", "日本語", "\U0001f600"])
+def test_printable_text_is_unchanged(text: str) -> None:
+    assert formatting.escape(text) == text
+
+
+@given(text=st.text(st.characters()))
+def test_escaped_text_is_one_printable_line(text: str) -> None:
+    shown = formatting.escape(text)
+    assert shown.isprintable()
+    assert len(shown.splitlines()) <= 1
+    shown.encode()
+    assert formatting.escape(shown) == shown
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (1 << 20, "1.0 MiB"),
+        (5 * (1 << 30), "5.0 GiB"),
+        (1 << 40, "1.0 TiB"),
+        (3 << 50, "3.0 PiB"),
+        (5000 << 50, "5000.0 PiB"),
+    ],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert formatting.format_size(count) == text
+
+
+def test_a_state_as_json() -> None:
+    info = StateInfo("ab" * 32, "bucket1", 1_795_176_000_000, "backup", 3, 42, "partial")
+    assert formatting.state_json(info) == {
+        "id": "ab" * 32,
+        "bucket": "bucket1",
+        "captured_at": "2026-11-20T12:00:00Z",
+        "origin": "backup",
+        "outcome": "partial",
+        "objects": 3,
+        "bytes": 42,
+    }
