@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from rwm import process
 from rwm.s3 import Credentials
+from tests import programs
 
 BIN = Path(sys.executable).parent
 
@@ -25,9 +28,8 @@ class Shell:
     def __call__(self, *words: str | Path, code: int | None = 0, **variables: str) -> process.Completed:
         """Run the command, and check its exit code unless that is None."""
         argv = [str(word) for word in words]
-        if argv[0] in ("rwm", "rwmfs"):
-            argv = [sys.executable, "-m", *argv]
-        done = process.run(argv, env={**self.environment, **variables}, cwd=self.directory)
+        run = programs.run if argv[0] in programs.MAIN else process.run
+        done = run(argv, env={**self.environment, **variables}, cwd=self.directory)
         assert code is None or done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
@@ -37,7 +39,9 @@ class Shell:
 
     def line(self, text: str, code: int | None = 0) -> process.Completed:
         """Run a line of shell."""
-        return self("bash", "-c", text, code=code)
+        words = shlex.split(text)
+        simple = words[0] in programs.MAIN and not re.search(r"[|&;<>$`*?]", text)
+        return self(*words, code=code) if simple else self("bash", "-c", text, code=code)
 
     def configure(self, name: str, endpoint: str, account: Credentials, more: Mapping[str, Any] | None = None) -> Path:
         """Write a private configuration; the index and the lock lie in the directory too."""
