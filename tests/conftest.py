@@ -10,9 +10,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests import restics, servers
+from tests import restics, sdk, servers
 from tests.servers import Server
 
+sdk.parse_once()
 hypothesis.settings.register_profile("rwm", deadline=None)  # how fast the machine is proves nothing
 hypothesis.settings.load_profile("rwm")
 

@@ -1,4 +1,4 @@
-"""rwm and rwmfs as processes, forked from one that has imported them: a fraction of the cost of a start.
+"""rwm and rwmfs as processes, forked from one that has imported them: a tenth of the cost of a start.
 
 Working directory, environment, standard streams, signals and exit codes are those of a program that was just started.
 A test of the start itself, such as which modules it imports, runs ``python -m``.
@@ -9,52 +9,110 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any
 
 from rwm import process
 
-MAIN = {"rwm": "rwm.cli.main", "rwmfs": "rwmfs.cli.main"}
+MAIN = {
+    "rwm": "rwm.cli.main",
+    "rwmfs": "rwmfs.cli.main",
+    "serve": "tests.mount.serve",
+    "impatient": "tests.mount.impatient",
+}
 """Program → module with its ``main``."""
 
-_PRELOAD = ["rwm.backup", "rwm.restore", "rwm.retention", "rwm.s3", "rwm.states", "rwm.storage", "rwmfs.mount"]
-
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, *MAIN.values(), *_PRELOAD])
+_context.set_forkserver_preload(["tests.preload"])
 
 
-class _Descriptor(Protocol):
-    def detach(self) -> int: ...
+class Program:
+    """A running program of :data:`MAIN`, used as a ``subprocess.Popen`` is; its stdin is empty."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        stdout: IO[Any] | int,
+        stderr: IO[Any] | int,
+        start_new_session: bool = False,
+    ) -> None:
+        streams = [_Stream(stream if isinstance(stream, int) else stream.fileno()) for stream in (stdout, stderr)]
+        self._process = _context.Process(target=_become, args=(list(argv), dict(env), cwd, streams, start_new_session))
+        self._process.start()
+        assert self._process.pid is not None
+        self.pid = self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    poll = returncode.fget
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code, once it has ended."""
+        self._process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(str(self._process), timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> process.Completed:
-    """Run a program of :data:`MAIN` to its end and return what was printed; its stdin is empty."""
+    """Run a program of :data:`MAIN` to its end and return what it printed."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        streams = [DupFd(stream.fileno()) for stream in (stdout, stderr)]
-        child = _context.Process(target=_start, args=(list(argv), dict(env), cwd, streams))
-        child.start()
-        child.join()
-        assert child.exitcode is not None
+        code = Program(argv, env=env, cwd=cwd, stdout=stdout, stderr=stderr).wait()
+        texts = []
         for stream in (stdout, stderr):
             stream.seek(0)
-        out, err = (stream.read().decode(errors="replace") for stream in (stdout, stderr))
-        return process.Completed(child.exitcode, out, err)
+            texts.append(stream.read().decode(errors="replace"))
+    return process.Completed(code, *texts)
 
 
-def _start(argv: list[str], env: dict[str, str], cwd: Path, streams: list[_Descriptor]) -> None:
-    """In the forked process: become the program."""
+class _Stream:
+    """A file descriptor that is one in the other process too."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Stream._arrived, (DupFd(self.descriptor),)
+
+    @staticmethod
+    def _arrived(duplicate: Any) -> _Stream:
+        return _Stream(duplicate.detach())
+
+
+def _become(argv: list[str], env: dict[str, str], cwd: Path, streams: list[_Stream], new_session: bool) -> None:
+    """In the forked process."""
+    if new_session:
+        os.setsid()
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
     time.tzset()
-    for number, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *(stream.detach() for stream in streams)]):
-        os.dup2(stream, number, inheritable=True)
-        os.close(stream)
+    for number, stream in enumerate([_Stream(os.open(os.devnull, os.O_RDONLY)), *streams]):
+        os.dup2(stream.descriptor, number, inheritable=True)
+        os.close(stream.descriptor)
     sys.stdin = open(0)  # noqa: SIM115 - for as long as the process lives
     sys.argv = argv
-    importlib.import_module(MAIN[argv[0]]).main()
+    sys.exit(importlib.import_module(MAIN[argv[0]]).main())

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rwmfs.mount.mountpoint import MOUNTINFO, is_dead, mounted_at
-from tests import ROOT
+from tests import ROOT, programs
 
 REPOSITORY = ROOT
 SECONDS = 20.0
@@ -46,19 +44,20 @@ class Filesystem:
         self.path = path
         self.log = log
         self.killed = False
-        command = [sys.executable, "-m", "tests.mount.serve", str(path), str(log), "--foreground", *arguments]
-        self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.output = log.with_suffix(".output")
+        command = ["serve", str(path), str(log), "--foreground", *arguments]
+        with self.output.open("wb") as output:
+            self.process = programs.Program(command, env=os.environ, cwd=REPOSITORY, stdout=output, stderr=output)
         self._wait_for_mount()
 
     def _wait_for_mount(self) -> None:
         """Its word that it is ready, or its end: whichever comes first."""
-        assert self.process.stdout is not None
-        readable, _, _ = select.select([self.process.stdout], [], [], SECONDS)
-        line = self.process.stdout.readline() if readable else b""
-        if line != b"ready\n":
+        try:
+            wait_until(lambda: self.process.poll() is not None or "ready\n" in self.printed(), "the mount")
+            assert self.process.poll() is None, self.printed()
+        except BaseException:
             self.process.kill()
-            _, stderr = self.process.communicate()
-            pytest.fail(f"no mount ({line!r}, exit code {self.process.returncode}):\n{stderr.decode()}")
+            raise
         assert mounted_at(self.path) is not None
 
     def kill(self) -> None:
@@ -71,13 +70,17 @@ class Filesystem:
         """Stop it, and see that it ended well and left nothing."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        stdout, stderr = self.process.communicate(timeout=SECONDS)
+        code = self.process.wait(SECONDS)
         if self.killed:
             subprocess.run(["fusermount3", "-uz", self.path], check=False, stderr=subprocess.DEVNULL)
             return
-        assert (self.process.returncode, stdout) == (0, b""), stderr.decode()
+        assert code == 0, self.printed()
         assert mounted_at(self.path) is None
         assert list(self.path.iterdir()) == []
+
+    def printed(self) -> str:
+        """What it printed so far."""
+        return self.output.read_text()
 
     def logged(self) -> str:
         """The log so far."""

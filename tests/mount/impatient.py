@@ -7,18 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from rwmfs import mount
 from rwmfs.cli import main as cli
-from rwmfs.mount import MountRequest, start
+from rwmfs.mount import MountRequest
 
 
 def main() -> None:
     read_timeout, fetch_timeout = (float(text) for text in sys.argv[1:3])
-    serve = start.serve_mount
+    serve = mount.serve_mount
 
     def impatient(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
         serve(replace(request, read_timeout=read_timeout, fetch_timeout=fetch_timeout), ready)
 
-    start.serve_mount = impatient
+    mount.serve_mount = impatient
     sys.argv[1:3] = []
     cli.main()
 

@@ -6,16 +6,16 @@ import contextlib
 import fcntl
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rwmfs.mount.mountpoint import mounted_at
-from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
+from tests import programs
+from tests.mount.conftest import SECONDS, wait_until
 from tests.mount.test_command import Place
 
 USUAL = ("rwmfs",)
-IMPATIENT = ("tests.mount.impatient", "0.5", "60")
+IMPATIENT = ("impatient", "0.5", "60")
 """Waits for half a second only while a server is silent."""
 
 
@@ -31,11 +31,11 @@ class Started:
         self.log = directory / f"{name}.log"
         what = ["mount", "-f", place.bucket, name, *(["--at", at] if at else []), *words]
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *program, "-v", *what],
+            self.process = programs.Program(
+                [*program, "-v", *what],
                 cwd=directory,
-                env=place.shell.environment | {"PYTHONPATH": str(REPOSITORY)},
-                stdout=subprocess.DEVNULL,
+                env=place.shell.environment,
+                stdout=log,
                 stderr=log,
                 start_new_session=True,
             )

@@ -7,7 +7,6 @@ import hashlib
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from rwm.index import Index
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwmfs.mount.mountpoint import mounted_at
+from tests import programs
 from tests.contract.buckets import at_once, versioned
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.servers import Server
@@ -108,14 +108,12 @@ def mounted(
         f"index_path: {recorded.index}\n"
     )
     words = ["-c", config, "mount", "-f", recorded.bucket, path, "--at", recorded.state, "--log-file", log]
-    command = [sys.executable, "-m", "tests.mount.impatient", str(silence), str(patience), *map(str, words)]
+    command = ["impatient", str(silence), str(patience), *map(str, words)]
     if not any(option.startswith("--cache") for option in options):
         options += ("--cache-size", "0")
     output = directory / "output"
     with output.open("w") as file:
-        process = subprocess.Popen(
-            [*command, *options], cwd=REPOSITORY, env=os.environ, stdout=file, stderr=file, text=True
-        )
+        process = programs.Program([*command, *options], cwd=REPOSITORY, env=os.environ, stdout=file, stderr=file)
     try:
         wait_until(lambda: process.poll() is not None or "is at" in output.read_text(), "the mount")
         assert process.poll() is None, output.read_text()
