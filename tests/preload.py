@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import importlib
 
-import tests.mount.impatient
-import tests.mount.serve
-import tests.programs  # noqa: F401
-from tests import sdk
+from tests import programs, sdk
 
+ROOMS = ["backup", "console", "demo", "embedded", "index", "restic", "restore", "retention", "s3", "states", "storage"]
+
+for _module in (*programs.MAIN.values(), *(f"rwm.{room}" for room in ROOMS), "rwmfs.mount.session"):
+    importlib.import_module(_module)
 sdk.preload()
 gc.freeze()

@@ -57,7 +57,8 @@ class Program:
         """The exit code, negative for a signal; None while it runs."""
         return self._process.exitcode
 
-    poll = returncode.fget
+    def poll(self) -> int | None:
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, once it has ended."""

@@ -63,7 +63,7 @@ class Row:
     errors: str
     keys: tuple[str, ...] = BOTH
     unnoticed: tuple[str, ...] = BOTH
-    patience: float = LONG
+    fetch_timeout: float = LONG
 
 
 ROWS = [
@@ -72,12 +72,12 @@ ROWS = [
     Row("403: the keys have expired", Status(403, "ExpiredToken"), r"ExpiredToken \(HTTP 403\)", unnoticed=()),
     Row("400: the request is refused", Status(400, "ExpiredToken"), r"ExpiredToken \(HTTP 400\)", unnoticed=()),
     Row("a redirect", Status(301, "PermanentRedirect"), r"PermanentRedirect \(HTTP 301\)", unnoticed=()),
-    Row("5xx, 429", Status(503, "SlowDown"), r"no usable answer within 1 s; the last one: .*", patience=1),
-    Row("reset before the answer", Reset(), r"no usable answer within 1 s; the last one: .*", patience=1),
-    Row("reset within the answer", Reset(1000), r"no usable answer within 1 s; the last one: .*", patience=1),
-    Row("closed within the answer", Close(1000), r"no usable answer within 1 s; the last one: .*", patience=1),
-    Row("silence before the answer", Stall(), r"no usable answer within 1 s", patience=1),
-    Row("silence within the answer", Stall(1000), r"no usable answer within 1 s", patience=1),
+    Row("5xx, 429", Status(503, "SlowDown"), r"no usable answer within 1 s; the last one: .*", fetch_timeout=1),
+    Row("reset before the answer", Reset(), r"no usable answer within 1 s; the last one: .*", fetch_timeout=1),
+    Row("reset within the answer", Reset(1000), r"no usable answer within 1 s; the last one: .*", fetch_timeout=1),
+    Row("closed within the answer", Close(1000), r"no usable answer within 1 s; the last one: .*", fetch_timeout=1),
+    Row("silence before the answer", Stall(), r"no usable answer within 1 s", fetch_timeout=1),
+    Row("silence within the answer", Stall(1000), r"no usable answer within 1 s", fetch_timeout=1),
     Row("a shorter answer", Shorten(10), r"received \d+ bytes for bytes \d+ to \d+"),
     Row("a longer answer", Lengthen(10), r"received \d+ bytes for bytes \d+ to \d+"),
     Row(
@@ -129,7 +129,7 @@ def errno_of(mount: Mounted, key: str) -> int:
 def test_what_lasts_is_an_input_output_error_and_the_mount_goes_on(
     row: Row, recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
-    with mounted(recorded, proxy, tmp_path, silence=0.3, patience=row.patience) as mount:
+    with mounted(recorded, proxy, tmp_path, read_timeout=0.3, fetch_timeout=row.fetch_timeout) as mount:
         for key in row.keys:
             mount.fault(key, row.action)
         assert at_once(partial(errno_of, mount), row.keys) == [errno.EIO] * len(row.keys)
@@ -147,7 +147,7 @@ def test_what_lasts_is_an_input_output_error_and_the_mount_goes_on(
 
 @pytest.mark.parametrize("row", PASSING, ids=title)
 def test_what_passes_is_not_noticed(row: Row, recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
-    with mounted(recorded, proxy, tmp_path, silence=0.3) as mount:
+    with mounted(recorded, proxy, tmp_path, read_timeout=0.3) as mount:
         for key in row.unnoticed:
             mount.fault(key, row.action, count=1)
             assert mount.read(key) == FILES[key]

@@ -69,7 +69,7 @@ def test_the_endpoint_is_gone_and_comes_back(recorded: Recorded, proxy: Proxy, t
 
 
 def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
-    with mounted(recorded, proxy, tmp_path, patience=1) as mount:
+    with mounted(recorded, proxy, tmp_path, fetch_timeout=1) as mount:
         proxy.down()
         assert errno_of(lambda: mount.read(PACK)) == errno.EIO
         assert "no usable answer within 1 s; the last one: GetObject" in mount.errors()[0]
@@ -79,7 +79,7 @@ def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp
 
 def test_a_mount_ends_while_a_read_waits_for_s3(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
-        with mounted(recorded, proxy, tmp_path, silence=60, patience=600) as mount:
+        with mounted(recorded, proxy, tmp_path, read_timeout=60, fetch_timeout=600) as mount:
             mount.fault(PACK, Stall())
             reading = pool.submit(errno_of, lambda: mount.read(PACK))
             wait_until(lambda: any(seen.fault for seen in proxy.requests()), "the read")

@@ -72,7 +72,7 @@ PASSING = {
 def test_a_restore_ends_well_when_the_trouble_passes(
     action: Action, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
-    with mounted(recorded, proxy, tmp_path, silence=0.5) as mount:
+    with mounted(recorded, proxy, tmp_path, read_timeout=0.5) as mount:
         for keys in (PACKS, SNAPSHOTS, INDEXES):
             mount.fault(keys, action, count=1)
         restored(restic, mount, source, tmp_path / "restored")
@@ -82,7 +82,7 @@ def test_a_restore_ends_well_when_the_trouble_passes(
 def test_a_restore_and_a_check_end_well_when_every_fifth_answer_is_trouble(
     recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
-    with mounted(recorded, proxy, tmp_path, silence=0.5) as mount:
+    with mounted(recorded, proxy, tmp_path, read_timeout=0.5) as mount:
         for number in range(40):
             mount.fault(".*", list(PASSING.values())[number % 6], count=1)
             mount.fault(".*", Action(), count=4)
@@ -108,7 +108,7 @@ def test_restic_says_input_output_error_and_does_not_end_well_while_the_trouble_
     action: Action, keys: str, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
     output = tmp_path / "restic"
-    with mounted(recorded, proxy, tmp_path, patience=1) as mount:
+    with mounted(recorded, proxy, tmp_path, fetch_timeout=1) as mount:
         mount.fault(keys, action)
         command = ("restore", "latest", "--target", str(tmp_path / "restored"))
         with restic.started(mount.path, *command, output=output) as process:

@@ -21,7 +21,7 @@ from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.servers import Server
 
 LONG = 20.0
-"""Patience that no test comes to the end of."""
+"""A fetch timeout that no test reaches."""
 
 
 def content(size: int, seed: int) -> bytes:
@@ -58,7 +58,7 @@ class Recorded:
 class Mounted:
     """`rwmfs mount -f` of a recorded state through a proxy."""
 
-    def __init__(self, recorded: Recorded, proxy: Proxy, path: Path, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, recorded: Recorded, proxy: Proxy, path: Path, process: programs.Program, log: Path) -> None:
         self.recorded = recorded
         self.proxy = proxy
         self.path = path
@@ -94,8 +94,8 @@ def mounted(
     proxy: Proxy,
     directory: Path,
     *options: str,
-    silence: float = 1.0,
-    patience: float = LONG,
+    read_timeout: float = 1.0,
+    fetch_timeout: float = LONG,
     keys: tuple[str, str] | None = None,
 ) -> Iterator[Mounted]:
     """A mount for the block. It must end well, whatever befell it."""
@@ -108,7 +108,7 @@ def mounted(
         f"index_path: {recorded.index}\n"
     )
     words = ["-c", config, "mount", "-f", recorded.bucket, path, "--at", recorded.state, "--log-file", log]
-    command = ["impatient", str(silence), str(patience), *map(str, words)]
+    command = ["impatient", str(read_timeout), str(fetch_timeout), *map(str, words)]
     if not any(option.startswith("--cache") for option in options):
         options += ("--cache-size", "0")
     output = directory / "output"
