@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from bench.proxy import RemoteProxy, Total, proxy_process
+from bench.proxy import RemoteProxy, TrafficTotal, proxy_process
 
 
 class Link(NamedTuple):
@@ -34,9 +34,9 @@ class LinkedEndpoint(NamedTuple):
     def reset_traffic(self) -> None:
         """Start counting from zero."""
         if self.proxy is not None:
-            self.proxy.forget()
+            self.proxy.reset_traffic()
 
-    def get_traffic(self) -> Total | None:
+    def get_traffic(self) -> TrafficTotal | None:
         """The GET requests since the reset, and their bytes; None on plain loopback."""
         return None if self.proxy is None else self.proxy.total("GET")
 

@@ -1,10 +1,10 @@
-"""A bad network on loopback: an HTTP/1.1 proxy before an S3 server, with delays, a rate, and faults by rule.
+"""A slow or faulty network on loopback: an HTTP/1.1 proxy for an S3 server, with latency, rate and faults by rule.
 
     with Proxy(endpoint, latency=0.08, rate=12e6) as proxy:
         proxy.add(Rule(Status(503, "SlowDown"), matching("GET", "^/bucket1/data/"), count=2))
         s3 = connect(proxy.url, …)
 
-Requests pass unchanged, so clients sign for the proxy's address and the server checks what they signed.
+Requests are forwarded unchanged, so clients sign for the address of the proxy and the server checks that signature.
 """
 
 from bench.proxy.faults import (
@@ -26,7 +26,7 @@ from bench.proxy.faults import (
 )
 from bench.proxy.remote import RemoteProxy, proxy_process
 from bench.proxy.server import Proxy
-from bench.proxy.traffic import Seen, Total
+from bench.proxy.traffic import RequestRecord, TrafficTotal
 
 __all__ = [
     "Action",
@@ -37,13 +37,13 @@ __all__ = [
     "Proxy",
     "RemoteProxy",
     "Request",
+    "RequestRecord",
     "Reset",
     "Rule",
-    "Seen",
     "Shorten",
     "Stall",
     "Status",
-    "Total",
+    "TrafficTotal",
     "Wrong",
     "WrongRange",
     "WrongVersion",

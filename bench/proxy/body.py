@@ -1,4 +1,4 @@
-"""Bodies in pieces, whatever frames them: what a fault does to a body it does to its bytes alone."""
+"""Read, change and send bodies piece by piece, whatever their framing: faults change the bytes only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _INVERTED = bytes(255 - byte for byte in range(256))
 
 
 class Body:
-    """A body that comes from a wire. ``trailers`` are the lines after the last chunk, once it is read."""
+    """A body received from a wire. ``trailers`` are the lines after the last chunk, once it has been read."""
 
     def __init__(self, wire: Wire, frame: Frame) -> None:
         self.frame = frame
@@ -19,7 +19,7 @@ class Body:
         self._wire = wire
 
     def pieces(self) -> Iterator[Bytes]:
-        """Its bytes, each piece good until the next. Raises BadMessage, OSError, Ended (also when they end early)."""
+        """The bytes, each piece valid until the next. Raises BadMessage, OSError, Ended (also for a truncated body)."""
         if isinstance(self.frame, int):
             yield from self._exactly(self.frame)
         elif self.frame is Open.UNTIL_CLOSE:
@@ -42,7 +42,7 @@ class Body:
 
 
 def send(wire: Wire, body: Body, pieces: Iterable[Bytes]) -> None:
-    """Send the pieces framed as the body is. Raises OSError, Ended and what the pieces raise."""
+    """Send the pieces in the framing of the body. Raises OSError, Ended and what the pieces raise."""
     if body.frame is not Open.CHUNKED:
         for piece in pieces:
             wire.send(piece)
@@ -54,7 +54,7 @@ def send(wire: Wire, body: Body, pieces: Iterable[Bytes]) -> None:
 
 
 def flipped(pieces: Iterable[Bytes], offset: int) -> Iterator[Bytes]:
-    """All bits of one byte the other way round."""
+    """Invert one byte."""
     for piece in pieces:
         if 0 <= offset < len(piece):
             changed = bytearray(piece)
@@ -66,13 +66,13 @@ def flipped(pieces: Iterable[Bytes], offset: int) -> Iterator[Bytes]:
 
 
 def inverted(pieces: Iterable[Bytes]) -> Iterator[Bytes]:
-    """All bits of all bytes the other way round: no byte is right."""
+    """Invert all bytes, so that every byte is wrong."""
     for piece in pieces:
         yield bytes(piece).translate(_INVERTED)
 
 
 def shortened(pieces: Iterable[Bytes], by: int) -> Iterator[Bytes]:
-    """Without the last ``by`` bytes."""
+    """Remove the last ``by`` bytes."""
     held = b""
     for piece in pieces:
         held += bytes(piece)
@@ -82,7 +82,7 @@ def shortened(pieces: Iterable[Bytes], by: int) -> Iterator[Bytes]:
 
 
 def lengthened(pieces: Iterable[Bytes], by: int) -> Iterator[Bytes]:
-    """With ``by`` zeros more."""
+    """Append ``by`` zeros."""
     yield from pieces
     while by > 0:
         yield bytes(min(by, BUFFER))
@@ -90,7 +90,7 @@ def lengthened(pieces: Iterable[Bytes], by: int) -> Iterator[Bytes]:
 
 
 def interrupted(pieces: Iterable[Bytes], after: int, act: Callable[[], None]) -> Iterator[Bytes]:
-    """All of them; ``act`` is called when ``after`` bytes have been taken, or all if there are fewer."""
+    """Pass all pieces on; call ``act`` after ``after`` bytes, or at the end if there are fewer."""
     done = False
     for piece in pieces:
         if not done and len(piece) >= after:

@@ -1,4 +1,4 @@
-"""One connection of a client, and the one to the server that belongs to it: request after request, in its thread."""
+"""One connection of a client and its connection to the server: forward request after request, in one thread."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bench.proxy.body import Body
 from bench.proxy.faults import Action, Close, Request, Reset, Rules, Stall, Status
 from bench.proxy.message import BadMessage, Head, answer_frame, request_frame
 from bench.proxy.signing import signed
-from bench.proxy.traffic import Seen, Traffic
+from bench.proxy.traffic import RequestRecord, Traffic
 from bench.proxy.wire import Bytes, Ended, Stop, Watch, Wire
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Where to, and what the way is like; see :class:`bench.proxy.Proxy`."""
+    """The server and the simulated link to it; see :class:`bench.proxy.Proxy`."""
 
     host: str
     port: int
@@ -35,7 +35,7 @@ class Link:
 
 
 class Exchange:
-    """All that one connection needs."""
+    """Forwards the requests of one client connection."""
 
     def __init__(self, client: socket.socket, link: Link, stop: Stop, rules: Rules, traffic: Traffic) -> None:
         self._watch = Watch(stop, client)
@@ -46,12 +46,12 @@ class Exchange:
         self._traffic = traffic
 
     def run(self) -> None:
-        """Until a side closes or the proxy stops. A client that speaks no HTTP, or whose server is gone, is reset."""
+        """Run until a side closes or the proxy stops. Invalid HTTP and a lost server reset the client."""
         reset = True
         try:
             self._watch.pause(self._link.latency)
-            while self._idle() and (head := self._client.head()) is not None:
-                self._one(head)
+            while self._wait_for_request() and (head := self._client.head()) is not None:
+                self._forward(head)
             reset = False
         except Ended as ended:
             reset = ended.reset
@@ -62,15 +62,15 @@ class Exchange:
                 self._server.socket.close()
             self._client.close(reset=reset)
 
-    def _idle(self) -> bool:
-        """Wait for a request; False when the server has closed instead."""
+    def _wait_for_request(self) -> bool:
+        """Wait for a request; False if the server closes first."""
         if self._server is None or self._client.pending:
             return True
         server = self._server.socket
         return server not in self._watch.wait((self._client.socket, select.POLLIN), (server, select.POLLIN))
 
-    def _one(self, head: Head) -> None:
-        """One request. Raises Ended, OSError, BadMessage: then there is no other on this connection."""
+    def _forward(self, head: Head) -> None:
+        """Forward one request. After Ended, OSError or BadMessage the connection cannot be used again."""
         request = Request.of(head)
         action = self._rules.choose(request)
         seen = self._traffic.begin(request, "" if type(action) is Action else type(action).__name__)
@@ -78,10 +78,10 @@ class Exchange:
             self._refuse(head, seen, action)
             return
         server = self._connected()
-        early = self._ask(server, self._changed(head, action), seen)
-        answer = self._final(server) if early is None else early
-        self._answer(server, head, answer, action, seen)
-        if early is not None:  # whether the body comes after all, only the client knows
+        early = self._send_request(server, self._changed(head, action), seen)
+        answer = self._read_answer(server) if early is None else early
+        self._send_answer(server, head, answer, action, seen)
+        if early is not None:  # only the client knows whether it still sends the body
             raise Ended(reset=False)
 
     def _changed(self, head: Head, action: Action) -> Head:
@@ -103,42 +103,42 @@ class Exchange:
                 raise OSError(code, os.strerror(code))
         return self._server
 
-    def _ask(self, server: Wire, head: Head, seen: Seen) -> Head | None:
-        """Hand the request on. Returns the answer when it came before the body went."""
+    def _send_request(self, server: Wire, head: Head, seen: RequestRecord) -> Head | None:
+        """Send the request to the server. Returns the answer if it came before the body was sent."""
         server.begin()
         server.send(head.raw)
         body = Body(self._client, request_frame(head))
-        if _expects(head) and (early := self._invited(server)) is not None:
+        if _expects_continue(head) and (early := self._wait_for_body(server)) is not None:
             return early
         try:
             bodies.send(server, body, self._received(body, seen))
-        except ConnectionError:  # it may have said why before it closed
-            return self._final(server)
+        except ConnectionError:  # the server may have answered before it closed
+            return self._read_answer(server)
         return None
 
-    def _invited(self, server: Wire) -> Head | None:
-        """Wait until the client sends its body, telling it what the server says. Returns the answer if that comes."""
+    def _wait_for_body(self, server: Wire) -> Head | None:
+        """Wait for the body of the client, forwarding interim answers. Returns the answer if it comes first."""
         client = self._client.socket
         while not self._client.pending:
             if client in self._watch.wait((client, select.POLLIN), (server.socket, select.POLLIN)):
                 break
-            answer = _told(server)
+            answer = _read_head(server)
             if answer.status >= 200:
                 return answer
-            self._interim(answer)
+            self._forward_interim(answer)
         return None
 
-    def _final(self, server: Wire) -> Head:
-        """The answer, after what comes before it has been passed on."""
-        while (answer := _told(server)).status < 200:
-            self._interim(answer)
+    def _read_answer(self, server: Wire) -> Head:
+        """Read the answer, after forwarding interim answers."""
+        while (answer := _read_head(server)).status < 200:
+            self._forward_interim(answer)
         return answer
 
-    def _interim(self, answer: Head) -> None:
+    def _forward_interim(self, answer: Head) -> None:
         self._watch.pause(self._link.latency)
         self._client.send(answer.raw)
 
-    def _answer(self, server: Wire, asked: Head, answer: Head, action: Action, seen: Seen) -> None:
+    def _send_answer(self, server: Wire, asked: Head, answer: Head, action: Action, seen: RequestRecord) -> None:
         body = Body(server, answer_frame(answer, seen.request.method))
         pieces = action.body(body.pieces())
         self._watch.pause(self._link.latency)
@@ -159,12 +159,12 @@ class Exchange:
             self._watch.pause(action.seconds)
             return
         if isinstance(action, Reset):
-            self._client.arrived()
+            self._client.wait_until_delivered()
         raise Ended(reset=isinstance(action, Reset))
 
-    def _refuse(self, head: Head, seen: Seen, action: Status) -> None:
-        """Answer in the server's place. A body that waits to be asked for is not: the connection ends instead."""
-        expects = _expects(head)
+    def _refuse(self, head: Head, seen: RequestRecord, action: Status) -> None:
+        """Answer instead of the server. If the client waits for 100-continue, the connection ends after the answer."""
+        expects = _expects_continue(head)
         if not expects:
             body = Body(self._client, request_frame(head))
             for _ in self._received(body, seen):
@@ -180,19 +180,19 @@ class Exchange:
         if last:
             raise Ended(reset=False)
 
-    def _received(self, body: Body, seen: Seen) -> Iterator[Bytes]:
+    def _received(self, body: Body, seen: RequestRecord) -> Iterator[Bytes]:
         for piece in body.pieces():
             self._traffic.received(seen, len(piece))
             yield piece
 
-    def _sent(self, pieces: Iterable[Bytes], seen: Seen) -> Iterator[Bytes]:
+    def _sent(self, pieces: Iterable[Bytes], seen: RequestRecord) -> Iterator[Bytes]:
         for piece in pieces:
             self._traffic.sent(seen, len(piece))
             yield piece
 
 
 def refusal(action: Status, request: Request, *, last: bool) -> tuple[Head, bytes]:
-    """The answer to a request that the server is not asked; ``last`` tells the client that the connection ends."""
+    """The answer to a request that is not forwarded; ``last`` announces the end of the connection."""
     content = action.content
     if content is None:
         told = f"<Code>{escape(action.s3_code)}</Code><Message>{escape(action.s3_code)}</Message>"
@@ -216,12 +216,12 @@ def _phrase(code: int) -> str:
         return "Unknown"
 
 
-def _expects(head: Head) -> bool:
+def _expects_continue(head: Head) -> bool:
     return (head.get("Expect") or "").lower() == "100-continue"
 
 
-def _told(server: Wire) -> Head:
-    """The next head from the server; its silence ends the connection."""
+def _read_head(server: Wire) -> Head:
+    """The next head from the server. Raises Ended if it closes instead."""
     head = server.head()
     if head is None:
         raise Ended(reset=False)

@@ -1,7 +1,7 @@
-"""Faults: which requests they meet, and what they do to them. Heads are changed by pure functions of heads.
+"""Faults: which requests they match, and how they change requests and answers. Heads are changed by pure functions.
 
-``after_bytes`` counts bytes of the answer's body; 0 is before its head. The server is asked all the same: what was
-to be written is written, only the answer does not come.
+``after_bytes`` counts bytes of the body of the answer; 0 is before its head. The request still reaches the server: a
+write takes effect, only its answer is lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.proxy.wire import Bytes
 
 
 class Request(NamedTuple):
-    """What a request asks for. ``path`` is decoded; ``query`` has the first value of each name; ``range`` as sent."""
+    """A parsed request. ``path`` is decoded; ``query`` has the first value of each name; ``range`` is as sent."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, head: Head) -> Request:
-        """Raises BadMessage."""
+        """Parse a head. Raises BadMessage."""
         method, target, _ = head.words
         url = urlsplit(target)
         query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
@@ -40,7 +40,7 @@ Predicate: TypeAlias = Callable[[Request], bool]
 
 @dataclass(frozen=True)
 class Matching:
-    """A predicate that can be sent to another process, see :func:`matching`."""
+    """A predicate that can be pickled, see :func:`matching`."""
 
     method: str | None = None
     path: str | None = None
@@ -69,32 +69,32 @@ def matching(
     query: Mapping[str, str | None] | None = None,
     range_regex: str | None = None,
 ) -> Matching:
-    """Requests of that method, with the expression found in the decoded path (``/bucket/key``) and in the Range header.
+    """A predicate on the method, the decoded path (``/bucket/key``) and the Range header, by regular expressions.
 
-    ``query`` has names that must be there, with their value or any (None). What is left out may be anything.
+    ``query`` has required names, with a value or any (None). Omitted arguments match anything.
     """
     return Matching(method, path_regex, dict(query or {}), range_regex)
 
 
 class Action:
-    """What a fault does. This one does nothing."""
+    """How a fault changes a request and its answer. This one changes nothing."""
 
     def asked(self, request: Head) -> Head:
-        """What the server is asked instead."""
+        """The request that the server gets."""
         return request
 
     def answered(self, answer: Head, request: Head) -> Head:
-        """What the client gets as the head; ``request`` is what it asked."""
+        """The head that the client gets; ``request`` is the one it sent."""
         return answer
 
     def body(self, pieces: Iterable[Bytes]) -> Iterable[Bytes]:
-        """What the client gets as the body."""
+        """The body that the client gets."""
         return pieces
 
 
 @dataclass(frozen=True)
 class Status(Action):
-    """An error in S3's words, or ``content`` if it is given. The server is not asked."""
+    """Answer with an S3 error, or with ``content``. The request does not reach the server."""
 
     code: int
     s3_code: str = ""
@@ -103,21 +103,21 @@ class Status(Action):
 
 @dataclass(frozen=True)
 class Reset(Action):
-    """The connection is reset after so many bytes of the body."""
+    """Reset the connection after ``after_bytes`` of the body."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Close(Action):
-    """The connection is closed after so many bytes of the body, which is shorter than its head said."""
+    """Close the connection after ``after_bytes`` of the body, which is then shorter than announced."""
 
     after_bytes: int = 0
 
 
 @dataclass(frozen=True)
 class Stall(Action):
-    """Nothing comes for so many seconds, or until the proxy or the client ends it."""
+    """Send nothing for ``seconds`` (None: until the proxy or the client closes)."""
 
     after_bytes: int = 0
     seconds: float | None = None
@@ -125,7 +125,7 @@ class Stall(Action):
 
 @dataclass(frozen=True)
 class Flip(Action):
-    """One byte of the body is wrong."""
+    """Make one byte of the body wrong."""
 
     offset: int
 
@@ -135,7 +135,7 @@ class Flip(Action):
 
 @dataclass(frozen=True)
 class Wrong(Action):
-    """Every byte of the body is wrong."""
+    """Make every byte of the body wrong."""
 
     def body(self, pieces: Iterable[Bytes]) -> Iterator[Bytes]:
         return body.inverted(pieces)
@@ -143,7 +143,7 @@ class Wrong(Action):
 
 @dataclass(frozen=True)
 class Shorten(Action):
-    """The last ``by`` bytes are missing, and the head says so."""
+    """Remove the last ``by`` bytes, consistently with the head."""
 
     by: int
 
@@ -156,7 +156,7 @@ class Shorten(Action):
 
 @dataclass(frozen=True)
 class Lengthen(Action):
-    """There are ``by`` zeros more, and the head says so."""
+    """Append ``by`` zeros, consistently with the head."""
 
     by: int
 
@@ -169,9 +169,9 @@ class Lengthen(Action):
 
 @dataclass(frozen=True)
 class WrongRange(Action):
-    """The bytes of the range that lies ``shift`` bytes further on.
+    """Answer with the range ``shift`` bytes further on.
 
-    ``Content-Range`` tells it, unless it is not ``honest``. A request without a range of the usual form is let be.
+    ``Content-Range`` has the shifted range if ``honest``, else the requested one. Other requests are unchanged.
     """
 
     shift: int
@@ -192,7 +192,7 @@ class WrongRange(Action):
 
 @dataclass(frozen=True)
 class IgnoreRange(Action):
-    """The whole object, with status 200."""
+    """Answer with the whole object and status 200."""
 
     def asked(self, request: Head) -> Head:
         return request.replaced("Range", None)
@@ -200,7 +200,7 @@ class IgnoreRange(Action):
 
 @dataclass(frozen=True)
 class WrongVersion(Action):
-    """The answer says that it is another version."""
+    """Answer with another version id in the header."""
 
     version_id: str
 
@@ -210,7 +210,7 @@ class WrongVersion(Action):
 
 @dataclass(frozen=True)
 class Rule:
-    """An action for the requests that match: ``count`` times or always, after the first ``after`` were let be."""
+    """An action for matching requests: ``count`` times (None: always), after skipping the first ``after``."""
 
     action: Action
     when: Predicate = ANY
@@ -219,37 +219,37 @@ class Rule:
 
 
 class Rules:
-    """The rules in force, in their order. For any thread."""
+    """The active rules in order. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rules: list[_Counted] = []
 
     def add(self, rule: Rule) -> None:
-        """Put it behind the others."""
+        """Append a rule."""
         with self._lock:
             self._rules.append(_Counted(rule))
 
     def clear(self) -> None:
-        """From now on nothing happens to a request."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
     def choose(self, request: Request) -> Action:
-        """What the first rule does whose turn it is. A rule that comes after it does not count the request."""
+        """The action of the first rule that is due. Later rules do not count the request."""
         with self._lock:
             return next((each.rule.action for each in self._rules if each.due(request)), Action())
 
 
 class _Counted:
-    """A rule, and how many requests matched it."""
+    """A rule with the number of requests that matched."""
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self._matched = 0
 
     def due(self, request: Request) -> bool:
-        """Whether it is this rule's turn; counts the request."""
+        """Whether the rule applies to this request; counts the request."""
         if not self.rule.when(request):
             return False
         self._matched += 1
@@ -258,7 +258,7 @@ class _Counted:
 
 
 def _resized(answer: Head, change: int) -> Head:
-    """A head for a body that is so much longer; what part of an object it is goes with it."""
+    """Adjust Content-Length and Content-Range to a body that is ``change`` bytes longer."""
     length, told = answer.get("Content-Length"), answer.get("Content-Range")
     if length is None:
         return answer
@@ -275,6 +275,6 @@ def _resized(answer: Head, change: int) -> Head:
 
 
 def _span(text: str) -> tuple[int, int] | None:
-    """First and last byte of ``bytes=0-9`` or ``bytes 0-9/100``."""
+    """Parse ``bytes=0-9`` or ``bytes 0-9/100`` to the first and last byte."""
     found = re.match(r"bytes[= ](\d+)-(\d+)(?:/|$)", text)
     return None if found is None else (int(found[1]), int(found[2]))

@@ -1,4 +1,4 @@
-"""HTTP/1.1 heads, and where a body ends. Pure. A head goes on as it came: signatures cover much of it."""
+"""HTTP/1.1 heads, and the framing of bodies. Pure. Heads keep their bytes, because signatures cover them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Self
 
 
 class BadMessage(Exception):
-    """What came is no HTTP/1.1."""
+    """The message is not valid HTTP/1.1."""
 
 
 class Open(Enum):
-    """A body whose length its head does not tell."""
+    """The framing of a body without a length in its head."""
 
     CHUNKED = "chunked"
     UNTIL_CLOSE = "until the connection is closed"
 
 
 Frame = int | Open
-"""Bytes of a body, or how its end shows."""
+"""The length of a body, or how its end is marked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The head of a request or an answer, its empty line included."""
+    """The head of a request or an answer, with the empty line."""
 
     raw: bytes
 
@@ -49,14 +49,14 @@ class Head:
         return None if found is None else found[1].decode("latin-1").strip()
 
     def replaced(self, name: str, value: str | None) -> Self:
-        """The same with this header only once, last; without it for None."""
+        """A copy with this header once, at the end; without it if ``value`` is None."""
         raw = self._line(name).sub(b"", self.raw)
         if value is not None:
             raw = b"%b%b: %b\r\n\r\n" % (raw[:-2], name.encode("latin-1"), value.encode("latin-1"))
         return type(self)(raw)
 
     def renamed(self, target: str) -> Self:
-        """The same request for another target."""
+        """A copy of the request with another target."""
         method, _, protocol = self.words
         rest = self.raw.partition(b"\r\n")[2]
         return type(self)(f"{method} {target} {protocol}\r\n".encode("latin-1") + rest)
@@ -67,13 +67,13 @@ class Head:
 
 
 def request_frame(head: Head) -> Frame:
-    """The body of a request: one without a word about it has none. Raises BadMessage."""
+    """The framing of the body of a request; without headers on it there is none. Raises BadMessage."""
     frame = _frame(head)
     return 0 if frame is Open.UNTIL_CLOSE else frame
 
 
 def answer_frame(head: Head, method: str) -> Frame:
-    """The body of an answer to that method. Raises BadMessage."""
+    """The framing of the body of an answer to a method. Raises BadMessage."""
     if method == "HEAD" or head.status < 200 or head.status in (204, 304):
         return 0
     return _frame(head)
@@ -92,7 +92,7 @@ def _frame(head: Head) -> Frame:
 
 
 def _number(text: str, base: int) -> int:
-    """As HTTP writes them: no sign, no blanks, no underscores."""
+    """Parse a number as HTTP defines it: no sign, no blanks, no underscores."""
     if not re.fullmatch("[0-9]{1,18}" if base == 10 else "[0-9A-Fa-f]{1,15}", text):
         raise BadMessage(f"not a number: {text[:80]!r}")
     return int(text, base)

@@ -1,4 +1,4 @@
-"""The proxy in a process of its own, so that what is measured shares no interpreter lock with it."""
+"""A proxy in its own process, so that it does not share the interpreter lock with the measured code."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 
 from bench.proxy.faults import ANY, Matching, Rule
 from bench.proxy.server import Proxy
-from bench.proxy.traffic import Seen, Total
+from bench.proxy.traffic import RequestRecord, TrafficTotal
 
 
 class RemoteProxy:
-    """A :class:`bench.proxy.Proxy` elsewhere: its methods are that one's. Predicates are made by ``matching``."""
+    """A :class:`bench.proxy.Proxy` in another process. Predicates must be made by ``matching``."""
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
@@ -25,33 +25,33 @@ class RemoteProxy:
         self.url: str = pipe.recv()
 
     def add(self, rule: Rule) -> None:
-        """See the proxy."""
+        """See :class:`bench.proxy.Proxy`."""
         self._call("add", rule)
 
     def clear(self) -> None:
-        """See the proxy."""
+        """See :class:`bench.proxy.Proxy`."""
         self._call("clear")
 
-    def requests(self, when: Matching = ANY) -> list[Seen]:
-        """See the proxy."""
-        seen: list[Seen] = self._call("requests", when)
+    def requests(self, when: Matching = ANY) -> list[RequestRecord]:
+        """See :class:`bench.proxy.Proxy`."""
+        seen: list[RequestRecord] = self._call("requests", when)
         return seen
 
-    def total(self, method: str | None = None) -> Total:
-        """See the proxy."""
-        total: Total = self._call("total", method)
+    def total(self, method: str | None = None) -> TrafficTotal:
+        """See :class:`bench.proxy.Proxy`."""
+        total: TrafficTotal = self._call("total", method)
         return total
 
-    def forget(self) -> None:
-        """See the proxy."""
-        self._call("forget")
+    def reset_traffic(self) -> None:
+        """See :class:`bench.proxy.Proxy`."""
+        self._call("reset_traffic")
 
     def down(self) -> None:
-        """See the proxy."""
+        """See :class:`bench.proxy.Proxy`."""
         self._call("down")
 
     def up(self) -> None:
-        """See the proxy."""
+        """See :class:`bench.proxy.Proxy`."""
         self._call("up")
 
     def _call(self, name: str, *arguments: object) -> Any:
@@ -62,7 +62,7 @@ class RemoteProxy:
 
 @contextmanager
 def proxy_process(upstream: str, *, latency: float = 0.0, rate: float | None = None) -> Iterator[RemoteProxy]:
-    """A proxy in a process of its own, which ends with the context and with this process."""
+    """Start a proxy in its own process, which ends with the block and with this process."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(upstream, latency, rate, there), daemon=True)
@@ -77,7 +77,7 @@ def proxy_process(upstream: str, *, latency: float = 0.0, rate: float | None = N
 
 
 def _serve(upstream: str, latency: float, rate: float | None, pipe: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then stops us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C the parent stops this process
     proxy = Proxy(upstream, latency=latency, rate=rate)
     pipe.send(proxy.url)
     while True:

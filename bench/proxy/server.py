@@ -1,4 +1,4 @@
-"""The proxy itself: it listens, gives each connection a thread, goes down and comes up again."""
+"""The proxy server: accepts connections, one thread for each, and can go down and up again."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from urllib.parse import urlsplit
 
 from bench.proxy.exchange import Exchange, Link
 from bench.proxy.faults import ANY, Predicate, Rule, Rules
-from bench.proxy.traffic import Seen, Total, Traffic
+from bench.proxy.traffic import RequestRecord, Traffic, TrafficTotal
 from bench.proxy.wire import Stop
 
 BACKLOG = 1024
 
 
 class Proxy:
-    """HTTP/1.1 to the server at ``upstream`` (``http://host:port``), through ``url``, over a link that can be bad.
+    """A proxy at ``url`` for the server at ``upstream`` (``http://host:port``), over a simulated link.
 
-    ``latency`` is the link's round trip in seconds: it passes once when a connection is made and before each answer
-    (also before one that only asks for the body). ``rate`` is in bytes per second, for each connection and direction.
-    ``port`` 0 takes a free one. With ``keys`` requests that a fault has changed are signed anew, see
-    :mod:`bench.proxy.signing`; all others pass as they are, and their signatures are for this proxy's address.
+    ``latency`` is the round trip of the link in seconds. It is added once for a new connection and before each answer,
+    interim answers included. ``rate`` is in bytes per second, for each connection and direction. ``port`` 0 selects a
+    free one. With ``keys``, requests changed by a fault are signed again, see :mod:`bench.proxy.signing`; all others
+    are forwarded unchanged, with signatures for the address of the proxy.
 
-    All methods can be called from any thread. A client that closes its side for writing is taken to be gone.
+    Thread-safe. A client that closes its sending side counts as disconnected.
     """
 
     def __init__(
@@ -57,32 +57,32 @@ class Proxy:
         self.up()
 
     def add(self, rule: Rule) -> None:
-        """Put a rule behind the others; it holds for requests that come from now on."""
+        """Append a rule; it applies to requests from now on."""
         self._rules.add(rule)
 
     def clear(self) -> None:
         """Remove all rules."""
         self._rules.clear()
 
-    def requests(self, when: Predicate = ANY) -> list[Seen]:
-        """The requests that match, of the last :data:`bench.proxy.traffic.KEPT`, as they came."""
+    def requests(self, when: Predicate = ANY) -> list[RequestRecord]:
+        """The matching requests among the last :data:`bench.proxy.traffic.MAX_RECORDS`, oldest first."""
         return self._traffic.requests(when)
 
-    def total(self, method: str | None = None) -> Total:
-        """Number and bytes of all requests since the beginning, or of those with a method."""
+    def total(self, method: str | None = None) -> TrafficTotal:
+        """Number and bytes of all requests, or of those with a method, since the start or the last reset."""
         return self._traffic.total(method)
 
-    def forget(self) -> None:
-        """Count and list from here."""
-        self._traffic.forget()
+    def reset_traffic(self) -> None:
+        """Forget the requests so far and count from zero."""
+        self._traffic.reset()
 
     def down(self) -> None:
-        """The endpoint is gone: connections are reset, and new ones refused. Returns when that is so. Idempotent."""
+        """Reset all connections and refuse new ones. Idempotent."""
         with self._switch:
             self._down()
 
     def up(self) -> None:
-        """It is back, on the same port. Idempotent; nothing after :meth:`close`."""
+        """Accept connections again, on the same port. Idempotent; does nothing after :meth:`close`."""
         with self._switch:
             if self._running or self._closed:
                 return
@@ -110,14 +110,14 @@ class Proxy:
         if not self._running:
             return
         self._stop.set()
-        self._listener.join()  # from here on nobody adds threads
+        self._listener.join()  # no thread is added after this
         while self._threads:
-            with contextlib.suppress(KeyError):  # it has ended by itself
+            with contextlib.suppress(KeyError):  # the thread has ended by itself
                 self._threads.pop().join()
         self._stop.close()
         self._stop = Stop()
         self._socket.close()
-        self._socket = _bound(self.port)  # ours still, and closed to everybody while it does not listen
+        self._socket = _bound(self.port)  # keep the port; without listen() connections are refused
         self._running = False
 
     def _accept(self, listener: socket.socket, stop: Stop) -> None:

@@ -1,4 +1,4 @@
-"""A request that was changed is signed anew, or the server would refuse it: most clients sign the Range header."""
+"""Sign changed requests again; the server would refuse them, because most clients sign the Range header."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from botocore.credentials import Credentials
 
 from bench.proxy.message import Head
 
-_OLD = ("Authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-checksum-mode")
-VALID = 300  # seconds
+_SIGNED_HEADERS = ("Authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-checksum-mode")
+VALID_SECONDS = 300
 
 
 def signed(head: Head, keys: tuple[str, str], region: str) -> Head:
-    """The same request, of one without a body, with its signature in the target: it covers method, path, query, host.
+    """Sign a request without a body by query parameters, which cover method, path, query and host.
 
     Raises BadMessage.
     """
     method, target, _ = head.words
-    for name in _OLD:
+    for name in _SIGNED_HEADERS:
         head = head.replaced(name, None)
     host = head.get("Host") or ""
     request = AWSRequest(method, f"http://{host}{target}", headers={"Host": host})
-    S3SigV4QueryAuth(Credentials(*keys), "s3", region, expires=VALID).add_auth(request)
+    S3SigV4QueryAuth(Credentials(*keys), "s3", region, expires=VALID_SECONDS).add_auth(request)
     url = urlsplit(str(request.url))
     return head.renamed(f"{url.path}?{url.query}")

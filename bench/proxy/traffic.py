@@ -1,4 +1,4 @@
-"""What went through: the last requests one by one, and sums of all."""
+"""Record the traffic: the last requests one by one, and totals."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import NamedTuple
 
 from bench.proxy.faults import Predicate, Request
 
-KEPT = 100_000
-"""Requests that are kept one by one."""
+MAX_RECORDS = 100_000
+"""Requests recorded one by one."""
 
 
 @dataclass(slots=True)
-class Seen:
-    """A request. ``status`` is 0 until the client gets one; bytes are those of the bodies; ``fault`` names what
-    happened to it.
+class RequestRecord:
+    """A request. ``status`` is 0 until the answer is sent; ``fault`` is the name of the applied action.
+
+    ``received`` and ``sent`` are bytes of the bodies of the request and of the answer.
     """
 
     request: Request
@@ -26,8 +27,8 @@ class Seen:
     sent: int = 0
 
 
-class Total(NamedTuple):
-    """Number of requests, bytes of their bodies, bytes of the answers' bodies."""
+class TrafficTotal(NamedTuple):
+    """Number of requests, bytes of their bodies, bytes of the bodies of the answers."""
 
     requests: int = 0
     received: int = 0
@@ -35,57 +36,57 @@ class Total(NamedTuple):
 
 
 class Traffic:
-    """For any thread. A byte is counted before it is handed on: who has got an answer finds all of it here."""
+    """Thread-safe. Bytes are counted before they are forwarded, so a client that has an answer finds it counted."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: deque[Seen] = deque(maxlen=KEPT)
-        self._totals: defaultdict[str, Total] = defaultdict(Total)
+        self._seen: deque[RequestRecord] = deque(maxlen=MAX_RECORDS)
+        self._totals: defaultdict[str, TrafficTotal] = defaultdict(TrafficTotal)
 
-    def begin(self, request: Request, fault: str) -> Seen:
-        """A request has come; the other methods are told of it by what is returned."""
-        seen = Seen(request, fault)
+    def begin(self, request: Request, fault: str) -> RequestRecord:
+        """Record a new request. The other methods take the returned record."""
+        seen = RequestRecord(request, fault)
         with self._lock:
             self._seen.append(seen)
-            self._totals[request.method] = _sum(self._totals[request.method], Total(1))
+            self._totals[request.method] = _sum(self._totals[request.method], TrafficTotal(1))
         return seen
 
-    def answered(self, seen: Seen, status: int) -> None:
-        """Its answer is about to go."""
+    def answered(self, seen: RequestRecord, status: int) -> None:
+        """Record the status, before the answer is sent."""
         with self._lock:
             seen.status = status
 
-    def received(self, seen: Seen, count: int) -> None:
-        """So many bytes of its body have come."""
+    def received(self, seen: RequestRecord, count: int) -> None:
+        """Count received bytes of the body."""
         with self._lock:
             seen.received += count
-            self._totals[seen.request.method] = _sum(self._totals[seen.request.method], Total(0, count))
+            self._totals[seen.request.method] = _sum(self._totals[seen.request.method], TrafficTotal(0, count))
 
-    def sent(self, seen: Seen, count: int) -> None:
-        """So many bytes of its answer are about to go."""
+    def sent(self, seen: RequestRecord, count: int) -> None:
+        """Count bytes of the answer, before they are sent."""
         with self._lock:
             seen.sent += count
-            self._totals[seen.request.method] = _sum(self._totals[seen.request.method], Total(0, 0, count))
+            self._totals[seen.request.method] = _sum(self._totals[seen.request.method], TrafficTotal(0, 0, count))
 
-    def requests(self, when: Predicate) -> list[Seen]:
-        """Those that match, as they stand now, in the order in which they came."""
+    def requests(self, when: Predicate) -> list[RequestRecord]:
+        """Copies of the matching records, oldest first."""
         with self._lock:
             seen = [replace(each) for each in self._seen]
         return [each for each in seen if when(each.request)]
 
-    def total(self, method: str | None) -> Total:
-        """Of the requests of that method, or of all."""
+    def total(self, method: str | None) -> TrafficTotal:
+        """The total of a method, or of all."""
         with self._lock:
             if method is not None:
-                return self._totals.get(method, Total())
+                return self._totals.get(method, TrafficTotal())
             return _sum(*self._totals.values())
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def reset(self) -> None:
+        """Forget all requests."""
         with self._lock:
             self._seen.clear()
             self._totals.clear()
 
 
-def _sum(*totals: Total) -> Total:
-    return Total(*map(sum, zip(*totals, strict=True))) if totals else Total()
+def _sum(*totals: TrafficTotal) -> TrafficTotal:
+    return TrafficTotal(*map(sum, zip(*totals, strict=True))) if totals else TrafficTotal()

@@ -1,4 +1,4 @@
-"""Sockets that wait for nothing for ever: a thread that reads, writes or pauses is woken when the proxy stops."""
+"""Sockets whose reads, writes and pauses end when the proxy stops."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import time
 from bench.proxy.message import BadMessage, Head
 
 BUFFER = 1 << 18
-LARGEST_HEAD = 1 << 16
+MAX_HEAD = 1 << 16
 PIECE = 1 << 16
-"""The most that a link with a rate takes at once."""
+"""The largest write on a link with a rate."""
 
-LINGER = 2.0
-"""Seconds in which whoever still sends may read our last words before the socket is closed."""
+LINGER_SECONDS = 2.0
+"""How long a client that still sends may read the last answer before the socket is closed."""
 
 Bytes = bytes | bytearray | memoryview
 
 
 class Ended(Exception):
-    """The connection is over; ``reset`` tells whether the client is to see it as a reset."""
+    """The connection has ended; ``reset`` says whether the client gets a reset."""
 
     def __init__(self, *, reset: bool) -> None:
         super().__init__(reset)
@@ -34,29 +34,29 @@ class Ended(Exception):
 
 
 class Stop:
-    """A flag that threads can wait for together with sockets. Once set it stays."""
+    """A flag that threads can poll together with sockets. It cannot be cleared."""
 
     def __init__(self) -> None:
         self.fd = os.eventfd(0)
 
     def set(self) -> None:
-        """Wake all who wait, now and later."""
+        """Wake all current and future waiters."""
         os.eventfd_write(self.fd, 1)
 
     def close(self) -> None:
-        """Only when nobody waits any more."""
+        """Close the descriptor; no thread may be waiting."""
         os.close(self.fd)
 
 
 class Watch:
-    """How the thread of a connection waits: never longer than until the proxy stops or the client leaves."""
+    """Waits for the thread of a connection; a wait ends when the proxy stops or the client disconnects."""
 
     def __init__(self, stop: Stop, client: socket.socket) -> None:
         self._stop = stop
         self._client = client
 
     def wait(self, *wanted: tuple[socket.socket, int], seconds: float | None = None) -> set[socket.socket]:
-        """Those sockets that have one of their events, after ``seconds`` none. Raises Ended."""
+        """The sockets with one of their events, none after ``seconds``. Raises Ended."""
         poller = select.poll()
         poller.register(self._stop.fd, select.POLLIN)
         poller.register(self._client, select.POLLRDHUP)
@@ -70,26 +70,26 @@ class Watch:
         return {each for each, _ in wanted if each.fileno() in ready}
 
     def pause(self, seconds: float | None) -> None:
-        """Do nothing for so long, for None until the end. Raises Ended."""
+        """Wait for ``seconds`` (None: until the end of the connection). Raises Ended."""
         if seconds is None or seconds > 0:
             self.wait(seconds=seconds)
 
 
 class Pacer:
-    """When bytes arrive at the other end of a link with a rate. Pure: it is told what time it is."""
+    """Computes when bytes arrive at the other end of a link with a rate. Pure: the time is an argument."""
 
     SLACK = 0.1
-    """Seconds that are made up for within a message, when we were woken late or the sender faltered."""
+    """Seconds of delay (late wake-ups, a slow sender) that are caught up within a message."""
 
     def __init__(self, rate: float) -> None:
         """``rate`` in bytes per second."""
         self._rate = rate
         self._free = 0.0
         self.piece = max(1 << 10, min(PIECE, int(rate / 50)))
-        """Bytes to send at once."""
+        """Bytes in one write."""
 
     def begin(self, now: float) -> None:
-        """A message begins: the link's idle time before it is lost."""
+        """Start a message: idle time of the link before it is not caught up."""
         self._free = max(self._free, now)
 
     def due(self, size: int, now: float) -> float:
@@ -99,10 +99,10 @@ class Pacer:
 
 
 class Wire:
-    """One end of a connection, read through a buffer. One thread only."""
+    """One end of a connection, with a read buffer. Not thread-safe."""
 
     def __init__(self, end: socket.socket, watch: Watch, rate: float | None = None) -> None:
-        """``rate`` in bytes per second limits what is sent."""
+        """``rate`` limits sending, in bytes per second."""
         end.setblocking(False)
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = end
@@ -114,39 +114,39 @@ class Wire:
 
     @property
     def pending(self) -> bool:
-        """Whether something was received that was not taken."""
+        """Whether the buffer has unread bytes."""
         return self._start < self._end
 
     def head(self) -> Head | None:
-        """The next head, None when the other side has closed instead. Raises BadMessage, OSError, Ended."""
+        """Read the next head; None if the other side has closed. Raises BadMessage, OSError, Ended."""
         raw = self._until(b"\r\n\r\n")
         return None if raw is None else Head(raw)
 
     def line(self) -> bytes:
-        """The next line with its end. Raises BadMessage, OSError, Ended (also when it is cut off)."""
+        """Read the next line with its end. Raises BadMessage, OSError, Ended (also for a truncated line)."""
         found = self._until(b"\r\n")
         if found is None:
             raise Ended(reset=False)
         return found
 
-    def take(self, most: int = BUFFER) -> memoryview:
-        """What comes next, not more than ``most`` bytes; empty at the end. Good until the next call.
+    def take(self, limit: int = BUFFER) -> memoryview:
+        """Read up to ``limit`` bytes; empty at the end. Valid until the next call.
 
         Raises OSError, Ended.
         """
         if not self.pending:
             self._start = self._end = 0
             self._fill()
-        start, self._start = self._start, min(self._end, self._start + most)
+        start, self._start = self._start, min(self._end, self._start + limit)
         return self._view[start : self._start]
 
     def begin(self) -> None:
-        """What is sent from now on is a new message."""
+        """Start sending a new message."""
         if self._pacer is not None:
             self._pacer.begin(time.monotonic())
 
     def send(self, data: Bytes) -> None:
-        """Send all of it, as fast as the link is. Raises OSError, Ended."""
+        """Send all data at the rate of the link. Raises OSError, Ended."""
         if self._pacer is None:
             self._push(memoryview(data))
             return
@@ -156,19 +156,19 @@ class Wire:
             self._watch.pause(self._pacer.due(len(piece), now) - now)
             self._push(piece)
 
-    def arrived(self) -> None:
-        """Return when the other side's kernel has all that was sent: a reset would throw it away. Raises Ended."""
+    def wait_until_delivered(self) -> None:
+        """Wait until the other side has acknowledged all sent data, which a reset would discard. Raises Ended."""
         while struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, b"\0" * 4)) != (0,):
             self._watch.pause(0.001)
 
     def close(self, *, reset: bool) -> None:
-        """Close, with a reset or in good order: then what the other side still sends is let in for a while."""
+        """Close with a reset, or cleanly: then read for a while what the other side still sends."""
         with contextlib.suppress(OSError, Ended):
             if reset:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             else:
                 self.socket.shutdown(socket.SHUT_WR)
-                deadline = time.monotonic() + LINGER
+                deadline = time.monotonic() + LINGER_SECONDS
                 while (left := deadline - time.monotonic()) > 0:
                     self._watch.wait((self.socket, select.POLLIN), seconds=left)
                     with contextlib.suppress(BlockingIOError):
@@ -177,15 +177,15 @@ class Wire:
         self.socket.close()
 
     def _until(self, mark: bytes) -> bytes | None:
-        looked = self._start
-        while (at := self._buffer.find(mark, looked, self._end)) < 0:
-            if self._end - self._start > LARGEST_HEAD:
-                raise BadMessage("a line or a head without end")
-            looked = max(self._start, self._end - len(mark) + 1)
+        searched = self._start
+        while (at := self._buffer.find(mark, searched, self._end)) < 0:
+            if self._end - self._start > MAX_HEAD:
+                raise BadMessage("a line or a head is too long")
+            searched = max(self._start, self._end - len(mark) + 1)
             if self._end == BUFFER or not self.pending:
                 kept = self._end - self._start
                 self._view[:kept] = bytes(self._view[self._start : self._end])
-                looked -= self._start
+                searched -= self._start
                 self._start, self._end = 0, kept
             if not self._fill():
                 if self.pending:
@@ -195,7 +195,7 @@ class Wire:
         return bytes(self._view[start : self._start])
 
     def _fill(self) -> int:
-        """Receive behind what is there; 0 at the end."""
+        """Append received bytes to the buffer; 0 at the end."""
         while True:
             try:
                 count = self.socket.recv_into(self._view[self._end :])

@@ -69,7 +69,7 @@ def test_faults_are_what_the_client_takes_them_for(s3: S3, proxy: Proxy, monkeyp
     version = s3.put(bucket, KEY, DATA)
     reader = s3.reader(bucket)
     monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
-    proxy.forget()
+    proxy.reset_traffic()
     proxy.add(Rule(Status(503, "SlowDown"), matching("GET"), count=2))
     proxy.add(Rule(Reset(1000), matching("GET"), count=1))
     assert reader.read_range(KEY, version, 0, 5000) == DATA[:5000]

@@ -57,7 +57,7 @@ def filled(seaweedfs: Server, proxy: Proxy, tmp_path_factory: pytest.TempPathFac
 def place(filled: Place, proxy: Proxy, home: Path) -> Iterator[Place]:
     """The same with the home of this test. Nothing is mounted afterwards, and the server answers again."""
     filled.shell.environment |= {name: value for name, value in os.environ.items() if str(home) in value}
-    proxy.forget()
+    proxy.reset_traffic()
     yield filled
     proxy.clear()
     assert mounted_at(filled.mountpoint) is None
@@ -265,7 +265,7 @@ def test_two_mounts_of_one_state_share_the_disk_cache(place: Place, proxy: Proxy
                 assert (mount.path / key_of(pack)).read_bytes() == pack
             wait_until(lambda: len(list((tmp_path / "cache" / "blocks").glob("??/*"))) >= 3, "the packs on disk")
             if mount is one:
-                proxy.forget()
+                proxy.reset_traffic()
         first = key_of(PACKS[0])
         assert proxy.requests(matching("GET", first)) == [], "the other one found it on disk"
         one.process.terminate()

@@ -146,7 +146,7 @@ def test_every_byte_is_right_and_is_read_in_the_end(
     at, buffer, connections, cache = mount
     words = ["--buffer-size", buffer, "--connections", connections, "--cache-size", cache]
     words += ["--cache-dir", str(tmp_path / "cache")]
-    proxy.forget()
+    proxy.reset_traffic()
     with started(place, *words, at=at, program=IMPATIENT) as filesystem:
         root = filesystem.path / ("" if at else "latest")
         for seed in range(2):

@@ -106,7 +106,7 @@ def test_what_is_proven_stays_in_the_kernel(recorded: Recorded, proxy: Proxy, tm
     """The mount has no room for it, so whatever it would be asked for would be fetched again."""
     with mounted(recorded, proxy, tmp_path, *NARROW) as mount:
         assert mount.read(PACK) == PACK_DATA
-        proxy.forget()
+        proxy.reset_traffic()
         assert mount.read(PACK) == PACK_DATA
         assert proxy.total("GET").requests == 0
 
@@ -126,6 +126,6 @@ def test_nothing_wrong_stays_on_disk(
         wait_until(lambda: taken(tmp_path / "cache") >= len(OTHERS[other]), "what was read later is on disk")
     with mounted(recorded, proxy, tmp_path, *options) as mount:
         assert mount.read(key) == FILES[key]
-        proxy.forget()
+        proxy.reset_traffic()
         assert mount.read(other) == OTHERS[other]
         assert proxy.total("GET").requests == 0

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from bench.proxy import Proxy, Rule, Stall, Status, Total, matching, proxy_process
+from bench.proxy import Proxy, Rule, Stall, Status, TrafficTotal, matching, proxy_process
 from tests.unit.origin import CONTENT, Origin, ask, on, running
 
 
@@ -77,7 +77,7 @@ def test_heads_pass_as_they_are(listening: socket.socket) -> None:
 @pytest.mark.parametrize("query", ["", "?chunked", "?until-close"])
 def test_bodies_pass_however_they_end(proxy: Proxy, query: str) -> None:
     assert ask(proxy.url, "/b/key" + query).body == CONTENT
-    assert proxy.total() == Total(1, 0, len(CONTENT))
+    assert proxy.total() == TrafficTotal(1, 0, len(CONTENT))
 
 
 def test_trailers_pass(proxy: Proxy) -> None:
@@ -271,14 +271,14 @@ def test_requests_are_listed_with_what_they_asked_and_got(proxy: Proxy) -> None:
         (("HEAD", "/b/other", {}, None), 200, 0, 0, ""),
     ]
     assert [seen.request.method for seen in proxy.requests(matching(path_regex="other"))] == ["PUT", "HEAD"]
-    assert (proxy.total(), proxy.total("GET")) == (Total(3, 4, 10), Total(1, 0, 10))
-    assert proxy.total("DELETE") == Total()
+    assert (proxy.total(), proxy.total("GET")) == (TrafficTotal(3, 4, 10), TrafficTotal(1, 0, 10))
+    assert proxy.total("DELETE") == TrafficTotal()
 
 
 def test_counting_begins_anew(proxy: Proxy) -> None:
     ask(proxy.url)
-    proxy.forget()
-    assert (proxy.requests(), proxy.total()) == ([], Total())
+    proxy.reset_traffic()
+    assert (proxy.requests(), proxy.total()) == ([], TrafficTotal())
 
 
 # --- down, up and the end ----------------------------------------------------------------------------------
@@ -360,13 +360,13 @@ def test_a_proxy_in_a_process_of_its_own_does_the_same(origin: Origin) -> None:
         assert ask(proxy.url).body == CONTENT
         assert [seen.status for seen in proxy.requests()] == [200]
         assert proxy.requests(matching("PUT")) == []
-        assert proxy.total("GET") == Total(1, 0, len(CONTENT))
+        assert proxy.total("GET") == TrafficTotal(1, 0, len(CONTENT))
         proxy.add(Rule(Status(503, "SlowDown"), matching("GET", query={"versionId": None})))
         assert [ask(proxy.url, target).status for target in ("/b/key?versionId=1", "/b/key")] == [503, 200]
         proxy.clear()
         assert ask(proxy.url, "/b/key?versionId=1").status == 200
-        proxy.forget()
-        assert proxy.total() == Total()
+        proxy.reset_traffic()
+        assert proxy.total() == TrafficTotal()
         proxy.down()
         with pytest.raises(ConnectionRefusedError):
             ask(proxy.url)
