@@ -1,4 +1,4 @@
-"""What the name of an object proves about its content. Pure.
+"""Content hashes in the names of repository files. Pure.
 
 restic names every file of a repository but ``config`` by the SHA-256 of its content (restic's design document,
 "Repository layout").
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 
-_ADDRESSED = re.compile(r"(?:.*/)?(?:data/[0-9a-f]{2}|index|snapshots|keys)/([0-9a-f]{64})", re.DOTALL)
+_CONTENT_ADDRESSED = re.compile(r"(?:.*/)?(?:data/[0-9a-f]{2}|index|snapshots|keys)/([0-9a-f]{64})", re.DOTALL)
 
 
 def expected_sha256(key: str) -> str | None:
-    """The SHA-256, hexadecimal, that the content must have, or None when the name does not tell.
+    """The SHA-256 (hexadecimal) that the content of a key must have, or None when its name has none.
 
-    ``locks/`` are left out: they come and go, and nothing is restored from them.
+    Not for ``locks/``, from which nothing is restored.
     """
-    match = _ADDRESSED.fullmatch(key)
+    match = _CONTENT_ADDRESSED.fullmatch(key)
     return match[1] if match else None

@@ -1,4 +1,4 @@
-"""restic and aws: their environment and arguments. Secrets travel in the environment alone."""
+"""Run restic and aws: environment, arguments, exit codes. Secrets are passed in the environment only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rwm.config import BackupConfig, Config
 from rwm.errors import ConfigError
 from rwm.model import Outcome
 
-_FOREIGN = (
+_OTHER_ACCOUNT = (
     "AWS_CREDENTIAL_EXPIRATION",
     "AWS_DEFAULT_PROFILE",
     "AWS_ENDPOINT_URL",
@@ -34,13 +34,14 @@ _MEANING = {  # restic's documentation, "Exit codes"; 10 to 12 since restic 0.17
     130: "restic was interrupted",
 }
 
-_PARTLY = {"backup": "some files could not be read", "forget": "some snapshots could not be removed"}  # exit code 3
+_PARTIAL = {"backup": "some files could not be read", "forget": "some snapshots could not be removed"}  # exit code 3
 
 OnLine = Callable[[str, str], None]
+"""Called with the name of a stream and a line of it."""
 
 
 class Result(NamedTuple):
-    """How restic ended. ``detail`` says why in words, empty when all went well."""
+    """How restic ended. ``detail`` describes a failure; it is empty after success."""
 
     outcome: Outcome
     exit_code: int
@@ -48,10 +49,10 @@ class Result(NamedTuple):
 
 
 def s3_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``base`` with the account of the configuration, and without anybody else's."""
+    """``base`` with the account of the configuration, without variables of any other account."""
     _, access_key, secret_key, region = config.s3_settings()
-    kept = {name: value for name, value in base.items() if name not in _FOREIGN}
-    return kept | {
+    inherited = {name: value for name, value in base.items() if name not in _OTHER_ACCOUNT}
+    return inherited | {
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_DEFAULT_REGION": region,
@@ -59,37 +60,37 @@ def s3_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict
 
 
 def environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What restic needs to find and open the repository of the configuration. Raises ConfigError."""
-    found = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
+    """The environment for restic, with the repository and password of the configuration. Raises ConfigError."""
+    variables = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
     endpoint = config.required("s3_endpoint_url").rstrip("/")
-    found["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{config.required('restic_bucket')}"
+    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{config.required('restic_bucket')}"
     if config.restic_password:
-        found["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
+        variables["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
     elif config.restic_password_file:
-        found["RESTIC_PASSWORD_FILE"] = str(config.restic_password_file)
+        variables["RESTIC_PASSWORD_FILE"] = str(config.restic_password_file)
     elif config.restic_password_command:
-        found["RESTIC_PASSWORD_COMMAND"] = config.restic_password_command
+        variables["RESTIC_PASSWORD_COMMAND"] = config.restic_password_command
     else:
         raise ConfigError(
             f"the configuration {config.path} sets no restic password",
             hint="set restic_password, restic_password_file or restic_password_command",
         )
-    return found
+    return variables
 
 
 def exec_restic(config: Config, arguments: list[str]) -> NoReturn:
-    """Turn into restic: output, signals and the terminal are its own."""
+    """Replace this process by restic, so that output, signals and the terminal are restic's own."""
     process.exec_program([process.find_program("restic"), *arguments], environment(config))
 
 
 def exec_aws(config: Config, arguments: list[str]) -> NoReturn:
-    """Turn into the aws command, set to the endpoint of the configuration."""
+    """Replace this process by the aws command, with the endpoint of the configuration."""
     endpoint = config.required("s3_endpoint_url")
     process.exec_program([process.find_program("aws"), "--endpoint-url", endpoint, *arguments], s3_environment(config))
 
 
 def backup_arguments(name: str, backup: BackupConfig, config: Config) -> list[str]:
-    """The restic command of one entry of ``backups``."""
+    """Arguments of ``restic backup`` for one entry of ``backups``."""
     tags = [*backup.tags, *([name] if config.autotags and name not in backup.tags else [])]
     return [
         "backup",
@@ -102,21 +103,21 @@ def backup_arguments(name: str, backup: BackupConfig, config: Config) -> list[st
 
 
 def forget_arguments(retention: Mapping[str, str]) -> list[str]:
-    """The restic command that applies a retention."""
+    """Arguments of ``restic forget`` for a retention."""
     return ["forget", "--prune", *(f"--{name}={count}" for name, count in retention.items())]
 
 
 def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = None) -> Result:
-    """Run restic with its output shown while it comes; ``on_line`` gets the lines in place of the terminal."""
-    done = process.stream([process.find_program("restic"), *arguments], env=environment(config), on_line=on_line)
-    return result(done.returncode, arguments[0])
+    """Run restic and wait. Its output goes to the terminal, or line by line to ``on_line``."""
+    completed = process.stream([process.find_program("restic"), *arguments], env=environment(config), on_line=on_line)
+    return interpret_exit_code(completed.returncode, arguments[0])
 
 
-def result(code: int, command: str = "backup") -> Result:
-    """What an exit code of ``restic backup`` or ``restic forget`` means."""
+def interpret_exit_code(code: int, command: str = "backup") -> Result:
+    """The meaning of an exit code of ``restic backup`` or ``restic forget``; negative for a signal."""
     if code == 0:
         return Result("ok", 0, "")
     if code < 0:
         return Result("failed", code, f"restic was ended by signal {-code}")
-    detail = _PARTLY[command] if code == 3 else _MEANING.get(code, "restic failed")
+    detail = _PARTIAL[command] if code == 3 else _MEANING.get(code, "restic failed")
     return Result("partial" if code == 3 else "failed", code, f"{detail} (exit code {code})")

@@ -1,4 +1,4 @@
-"""What two states do not share. Pure, in constant memory."""
+"""Differences between two states. Pure, in constant memory."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from rwm.model import Difference, Entry
 Kind = Literal["+", "-", "M"]
 
 
-def change_kind(found: Difference) -> Kind:
+def change_kind(difference: Difference) -> Kind:
     """``+`` only after, ``-`` only before, ``M`` another version."""
-    if found.before is None:
+    if difference.before is None:
         return "+"
-    return "-" if found.after is None else "M"
+    return "-" if difference.after is None else "M"
 
 
 def diff_states(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[tuple[Kind, str]]:
-    """(kind, key) in key order: ``+`` only after, ``-`` only before, ``M`` another version. Both come sorted by key."""
+    """(kind, key) in key order: ``+`` only after, ``-`` only before, ``M`` another version.
+
+    Both inputs are sorted by key.
+    """
     old, new = iter(before), iter(after)
     left, right = next(old, None), next(new, None)
     while left or right:

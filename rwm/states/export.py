@@ -1,4 +1,4 @@
-"""A state as a file for somebody else's tools. Pure: writes to the file it is given."""
+"""Export a state as JSON Lines or CSV. Pure: writes to the given file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = ("key", "version_id", "size", "etag", "last_modified")
 
 
 def format_from_name(name: str) -> tuple[ExportFormat, bool] | None:
-    """What a file name asks for: the form, and whether it is compressed; None where that is not known."""
+    """Format and compression from the extensions of a file name; None for another extension."""
     is_compressed = name.endswith(".gz")
     stem = name.removesuffix(".gz")
     for form in ("jsonl", "csv"):
@@ -29,7 +29,7 @@ def format_from_name(name: str) -> tuple[ExportFormat, bool] | None:
 def write_state(
     info: StateInfo, entries: Iterable[Entry], file: IO[bytes], form: ExportFormat, *, is_compressed: bool
 ) -> None:
-    """Write the state: ``jsonl`` is its canonical form, whose SHA-256 is the id; ``csv`` has a line of column names.
+    """Write the state: ``jsonl`` is its canonical form, whose SHA-256 is the id; ``csv`` has a header line.
 
     Times are ISO 8601 in UTC in both, sizes bytes. ``entries`` come sorted by key.
     """
@@ -48,8 +48,8 @@ def _write(info: StateInfo, entries: Iterable[Entry], file: IO[bytes] | gzip.Gzi
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     try:
         csv.writer(text, lineterminator="\n").writerow(COLUMNS)
-        # Every text is quoted: csv.writer would leave a carriage return alone, at which readers end a line.
+        # Quote all text: csv.writer would not quote a carriage return, which readers take for the end of a line.
         table = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         table.writerows((*entry[:4], iso(entry.last_modified)) for entry in entries)
     finally:
-        text.detach()  # which flushes it; it would close the file otherwise
+        text.detach()  # flushes, and leaves the file open

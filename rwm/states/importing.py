@@ -1,4 +1,4 @@
-"""Taking states into the index that come as files: from the bucket, or from anywhere else."""
+"""Import state files into the index: from their bucket, or from anywhere else."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ from rwm.statefile import (
 from rwm.times import iso
 
 Reopen = Callable[[], AbstractContextManager[IO[bytes]]]
-"""Opens a file from its beginning; a delta is read twice."""
+"""Opens a file at its start; called twice for a delta."""
 
-CHAIN_MAX = 1000
-"""Deltas that a state may be read from, one upon the other. RWM writes 100."""
+MAX_CHAIN = 1000
+"""Deltas in a chain from a state to its full base. RWM writes at most 100."""
 
 
 class ImportSource(NamedTuple):
-    """A state file. ``label`` is its key or path, ``name`` what that says, ``size`` its compressed bytes.
+    """A state file to import.
 
-    ``is_stored`` says that it lies in its bucket, where a delta may build upon it.
+    ``label`` is its key or path, ``name`` the parsed file name, ``size`` the compressed size in bytes. ``is_stored``
+    says that the file is in the bucket of its state, where it may become the base of a delta.
     """
 
     label: str
@@ -42,15 +43,15 @@ class ImportSource(NamedTuple):
     is_stored: bool
 
 
-class _TooLong(BadState):
-    """A chain of deltas that may be shorter when more of it is recorded."""
+class _ChainTooLong(BadState):
+    """A chain of deltas that is too long now; it is shorter once more of its states are recorded."""
 
 
 class StateImporter:
-    """Keeps the state that was read last in a temporary table, because the next one mostly builds upon it.
+    """Imports state files. Keeps the last state spooled in a temporary table: it mostly is the base of the next one.
 
-    ``find`` gives the file of a state that is not in the index, None where there is none. ``bucket`` is the one that
-    states have to be of; None takes any.
+    ``find`` returns the file of a state that is not in the index, or None. ``bucket`` is the required bucket of the
+    states; None accepts any.
     """
 
     def __init__(
@@ -64,8 +65,8 @@ class StateImporter:
         self._find = find
         self._spool = index.incoming()
         self._spooled: StateInfo | None = None
-        self._applied = ""
-        self._hopeless: dict[str, RwmError] = {}
+        self._changes_digest = ""
+        self._failed_bases: dict[str, RwmError] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -76,72 +77,72 @@ class StateImporter:
         self._spool.close()
 
     def import_state(self, source: ImportSource) -> tuple[StateInfo, bool]:
-        """Read the file, prove its id, and record its state as unchecked; False when it is recorded already.
+        """Read the file, verify its id, and record its state as unchecked. Returns the state and whether it is new.
 
-        Raises BadState for a file that is not whole, is not what its id or its name says, or builds upon a state that
-        cannot be had. Nothing is recorded then.
+        Raises BadState for a file that is incomplete, whose content does not have its id or its name, or whose base is
+        not available. Nothing is recorded then.
         """
-        info, base = self._read(source)
+        info, base = self._spool_with_base(source)
         stored = StoredFile(source.size, base.id if base else None) if source.is_stored else None
         if base is not None and self._record_delta(source, info, base, stored):
             return info, True
         return info, self._index.record(info, self._spool, trust="unchecked", stored=stored)
 
     def _record_delta(self, source: ImportSource, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
-        """Only what changed is written, if the base happens to be the state before."""
+        """Record only the changes; False when the base is not the state before this one in the index."""
         with source.open() as content:
             again = open_state_file(content, source.label)
             assert isinstance(again, DeltaState)
-            changes = self._proven_before(again.changes())
+            changes = self._check_same_changes(again.changes())
             return self._index.record_changes(info, base, changes, trust="unchecked", stored=stored)
 
-    def _proven_before(self, changes: Iterable[Change]) -> Iterator[Change]:
-        """The same changes, which have to be those that made the proven state."""
+    def _check_same_changes(self, changes: Iterable[Change]) -> Iterator[Change]:
+        """Pass the changes on, and raise at the end unless they are those that were verified."""
         digest = hashlib.sha256()
-        yield from _digested(changes, digest)
-        if digest.hexdigest() != self._applied:
-            raise BadState("it was another file when it was read once more")
+        yield from _hash_changes(changes, digest)
+        if digest.hexdigest() != self._changes_digest:
+            raise BadState("the file changed between two reads")
 
-    def _read(self, source: ImportSource) -> tuple[StateInfo, StateInfo | None]:
-        """Spool the state, and what it builds upon before it; the state, and the base where it is a delta."""
-        todo = [source]
-        upon: list[str] = []  # ids of the bases that have to be read first
+    def _spool_with_base(self, source: ImportSource) -> tuple[StateInfo, StateInfo | None]:
+        """Spool the state of the file, its bases first. Returns the state, and its base for a delta."""
+        stack = [source]  # a file, its base, the base of that, ...
+        base_ids: list[str] = []
         try:
-            return self._read_all(todo, upon)
-        except (_TooLong, Unreachable):
+            return self._spool_stack(stack, base_ids)
+        except (_ChainTooLong, Unreachable):
             raise
         except RwmError as error:
-            self._hopeless.update(dict.fromkeys(upon, error))
+            self._failed_bases.update(dict.fromkeys(base_ids, error))
             raise
 
-    def _read_all(self, todo: list[ImportSource], upon: list[str]) -> tuple[StateInfo, StateInfo | None]:
+    def _spool_stack(self, stack: list[ImportSource], base_ids: list[str]) -> tuple[StateInfo, StateInfo | None]:
         while True:
-            current = todo[-1]
+            current = stack[-1]
             with current.open() as content:
                 file = open_state_file(content, current.label)
                 if not isinstance(file, OriginalState):
-                    self._fits(current, file.info)
+                    self._check_header(current, file.info)
                 base = None
                 if isinstance(file, OriginalState):
-                    self._load_original(current, file)
+                    self._spool_original(current, file)
                 elif isinstance(file, FullState):
-                    self._load(file)
-                elif self._has_spooled(file.base):
-                    base = self._base_of(file)
-                    self._apply(file)
+                    self._spool_full(file)
+                elif self._spool_recorded(file.base):
+                    base = self._spooled_base(file)
+                    self._spool_delta(file)
                 else:
-                    upon.append(file.base)
-                    todo.append(self._file_of(file.base, todo))
+                    base_ids.append(file.base)
+                    stack.append(self._find_base(file.base, stack))
                     continue
             assert self._spooled
             if current.name and current.name.id != self._spooled.id:
                 raise BadState(f"its content has the id {self._spooled.id}")
-            todo.pop()
-            if not todo:
+            stack.pop()
+            if not stack:
                 return self._spooled, base
-            upon.pop()
+            base_ids.pop()
 
-    def _fits(self, source: ImportSource, info: StateInfo) -> None:
+    def _check_header(self, source: ImportSource, info: StateInfo) -> None:
         if self._bucket is not None and info.bucket != self._bucket:
             raise BadState(f"it is of another bucket: {info.bucket}")
         if source.is_stored and source.name and info.origin == "original":
@@ -149,40 +150,40 @@ class StateImporter:
         if source.name and source.name.captured_at != info.captured_at:
             raise BadState(f"its header says another time than its name: {iso(info.captured_at)}")
 
-    def _base_of(self, file: DeltaState) -> StateInfo:
+    def _spooled_base(self, file: DeltaState) -> StateInfo:
         assert self._spooled
         if self._spooled.bucket != file.info.bucket:
             raise BadState(f"it builds upon a state of another bucket: {self._spooled.bucket}")
         return self._spooled
 
-    def _file_of(self, state_id: str, todo: list[ImportSource]) -> ImportSource:
-        if state_id in self._hopeless:  # or a row of files would be read as often as it is long
-            raise self._hopeless[state_id]
+    def _find_base(self, state_id: str, stack: list[ImportSource]) -> ImportSource:
+        if state_id in self._failed_bases:  # a chain of n files would be read n times otherwise
+            raise self._failed_bases[state_id]
         found = self._find(state_id)
         if found is None:
             raise BadState(f"it builds upon state {state_id[:12]}, which is neither in the index nor among the files")
-        if any(found.label == source.label for source in todo):
+        if any(found.label == source.label for source in stack):
             raise BadState(f"it builds upon state {state_id[:12]}, which builds upon it")
-        if len(todo) > CHAIN_MAX:
-            raise _TooLong(f"it builds upon more than {CHAIN_MAX} other files")
+        if len(stack) > MAX_CHAIN:
+            raise _ChainTooLong(f"it builds upon more than {MAX_CHAIN} other files")
         return found
 
-    def _has_spooled(self, state_id: str) -> bool:
-        """Whether the state could be made the spooled one without its file."""
+    def _spool_recorded(self, state_id: str) -> bool:
+        """Spool a recorded state from the index; False when it is not recorded."""
         if self._spooled and self._spooled.id == state_id:
             return True
-        known = self._index.by_id(state_id)
-        if known:
-            self._fill(self._index.entries(known))
-            self._spooled = known
-        return known is not None
+        recorded = self._index.by_id(state_id)
+        if recorded:
+            self._replace_spool(self._index.entries(recorded))
+            self._spooled = recorded
+        return recorded is not None
 
-    def _load(self, file: FullState) -> None:
-        self._fill(file.entries())
-        self._prove(file.info)
+    def _spool_full(self, file: FullState) -> None:
+        self._replace_spool(file.entries())
+        self._check_spooled(file.info)
 
-    def _load_original(self, source: ImportSource, file: OriginalState) -> None:
-        """Its entries come in any order, and what it is of may come after them."""
+    def _spool_original(self, source: ImportSource, file: OriginalState) -> None:
+        """Spool a file of the original tool: entries in any order, possibly before the header fields."""
         self._spooled = None
         self._spool.clear()
         try:
@@ -190,35 +191,35 @@ class StateImporter:
         except BadResponse as error:
             raise file.twice() from error
         info = file.info(*self._spool.totals())
-        self._fits(source, info)
+        self._check_header(source, info)
         self._spooled = identified_by_lines(info, self._spool.lines())
 
-    def _apply(self, file: DeltaState) -> None:
+    def _spool_delta(self, file: DeltaState) -> None:
         self._spooled = None
         digest = hashlib.sha256()
-        self._spool.apply(_digested(file.changes(), digest))
-        self._applied = digest.hexdigest()
-        self._prove(identified_by_lines(file.info, self._spool.lines()), file.info.id)
+        self._spool.apply(_hash_changes(file.changes(), digest))
+        self._changes_digest = digest.hexdigest()
+        self._check_spooled(identified_by_lines(file.info, self._spool.lines()), file.info.id)
 
-    def _fill(self, entries: Iterable[Entry]) -> None:
+    def _replace_spool(self, entries: Iterable[Entry]) -> None:
         self._spooled = None
         self._spool.clear()
         self._spool.add(entries)
 
-    def _prove(self, info: StateInfo, claimed: str | None = None) -> None:
-        """The spooled state is ``info``: as many entries and bytes, and the id that the file claims."""
+    def _check_spooled(self, info: StateInfo, claimed: str | None = None) -> None:
+        """Accept the spool as ``info``, if it has as many entries and bytes, and the id that the file claims."""
         if claimed not in (None, info.id):
-            raise BadState(f"what it makes has the id {info.id}, not {claimed}")
+            raise BadState(f"the state has the id {info.id}, not {claimed}")
         if self._spool.totals() != (info.objects, info.bytes):
             objects, size = self._spool.totals()
             raise BadState(
-                f"its header says {info.objects} objects of {info.bytes} bytes, there are {objects} of {size}"
+                f"its header says {info.objects} objects of {info.bytes} bytes, the entries are {objects} of {size}"
             )
         self._spooled = info
 
 
-def _digested(changes: Iterable[Change], digest: hashlib._Hash) -> Iterator[Change]:
-    """The same changes; their hash is complete at the end."""
+def _hash_changes(changes: Iterable[Change], digest: hashlib._Hash) -> Iterator[Change]:
+    """Pass the changes on and add them to the digest, which is complete at the end."""
     for change in changes:
         digest.update(change_text(change).encode())
         yield change

@@ -30,7 +30,7 @@ from rwm.restic.run import Result
 from rwm.retention.plan import PrunePlan
 from rwm.statefile.canonical import entry_json
 from rwm.states.comparison import ComparisonResult, Contradiction
-from rwm.states.sync import Rejected, SyncResult
+from rwm.states.sync import SkippedFile, SyncResult
 from rwm.storage import StorageInfo
 from rwm.storage.drift import Drift, policy_drift, settings_drift
 from rwmfs.cli import cache as cachecli
@@ -273,7 +273,7 @@ def shape(value: Any) -> Any:
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
-REJECTED = [Rejected("rwm/states/x", "v", "w")]
+REJECTED = [SkippedFile("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)

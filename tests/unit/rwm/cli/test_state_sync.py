@@ -195,7 +195,7 @@ def test_a_file_larger_than_the_free_space_does_not_stop_the_others(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("rwm.states.sync.shutil.disk_usage", lambda path: usage(0, 0, 49_999))
     assert rwm_(*ADMIN, "sync", "bucket1") == 3
-    assert "its 50000 bytes are more than there is room for in" in rwm_.out
+    assert "its 50000 bytes are more than the free space of" in rwm_.out
     assert [state["id"] for state in list_states(rwm_)] == captured
 
 

@@ -1,4 +1,4 @@
-"""What a name proves about content."""
+"""Content hashes in names of repository files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HASH = "0123456789abcdef" * 4
 
 
 @pytest.mark.parametrize("place", ["data/01/", "index/", "snapshots/", "keys/", "repo/data/01/", "a/b\nc/index/"])
-def test_names_that_prove_their_content(place: str) -> None:
+def test_content_addressed_names(place: str) -> None:
     assert expected_sha256(place + HASH) == HASH
 
 
@@ -35,11 +35,11 @@ def test_names_that_prove_their_content(place: str) -> None:
         HASH,
     ],
 )
-def test_names_that_prove_nothing(key: str) -> None:
+def test_other_names(key: str) -> None:
     assert expected_sha256(key) is None
 
 
 @given(key=st.text(alphabet="data/01abindex\n", max_size=80))
-def test_what_is_expected_always_stands_at_the_end_of_the_name(key: str) -> None:
+def test_the_hash_is_the_end_of_the_name(key: str) -> None:
     expected = expected_sha256(key)
     assert expected is None or (len(expected) == 64 and key.endswith("/" + expected))

@@ -1,4 +1,4 @@
-"""restic and aws: secrets travel in the environment alone, and exit codes are understood."""
+"""Environment, arguments and exit codes of restic and aws; secrets are passed in the environment only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rwm.restic.run import (
     exec_aws,
     exec_restic,
     forget_arguments,
-    result,
+    interpret_exit_code,
     s3_environment,
 )
 
@@ -40,7 +40,7 @@ def config(**values: Any) -> Config:
     )
 
 
-def test_the_environment_leads_to_the_repository_of_the_configuration() -> None:
+def test_environment_has_the_repository_of_the_configuration() -> None:
     assert environment(config(), {"PATH": "/bin", "HOME": "/root"}) == {
         "PATH": "/bin",
         "HOME": "/root",
@@ -76,12 +76,12 @@ FOREIGN_RESTIC = {
 }
 
 
-def test_nobody_elses_account_repository_or_password_is_left() -> None:
+def test_variables_of_other_accounts_are_removed() -> None:
     assert "theirs" not in environment(config(), FOREIGN | FOREIGN_RESTIC).values()
     assert "theirs" not in s3_environment(config(), FOREIGN).values()
 
 
-def test_what_has_nothing_to_do_with_the_account_stays() -> None:
+def test_other_variables_are_inherited() -> None:
     kept = {"AWS_CA_BUNDLE": "/ca.pem", "RESTIC_CACHE_DIR": "/c", "HTTPS_PROXY": "http://p", "AWS_PAGER": ""}
     assert kept.items() <= environment(config(), kept).items()
 
@@ -93,19 +93,19 @@ def test_what_has_nothing_to_do_with_the_account_stays() -> None:
         ({"restic_password_command": "pass show restic"}, "RESTIC_PASSWORD_COMMAND", "pass show restic"),
     ],
 )
-def test_the_password_may_be_elsewhere(values: dict[str, Any], variable: str, value: str) -> None:
+def test_password_from_a_file_or_a_command(values: dict[str, Any], variable: str, value: str) -> None:
     found = environment(config(restic_password=None, **values), FOREIGN_RESTIC)
     assert {name: text for name, text in found.items() if "PASSWORD" in name} == {variable: value}
 
 
-def test_without_a_password_it_says_how_to_set_one() -> None:
+def test_a_missing_password_is_an_error_with_a_hint() -> None:
     with pytest.raises(ConfigError, match="sets no restic password") as error:
         environment(config(restic_password=None), {})
     assert "restic_password_file" in error.value.hint
 
 
 @pytest.mark.parametrize("missing", ["s3_endpoint_url", "s3_access_key", "s3_secret_key", "restic_bucket"])
-def test_what_is_missing_is_named(missing: str) -> None:
+def test_a_missing_setting_is_named(missing: str) -> None:
     with pytest.raises(ConfigError, match=missing):
         environment(config(**{missing: None}), {})
 
@@ -113,7 +113,7 @@ def test_what_is_missing_is_named(missing: str) -> None:
 # --- arguments -------------------------------------------------------------------------------------------
 
 
-def test_arguments_of_a_backup() -> None:
+def test_backup_arguments() -> None:
     entry = BackupConfig(filesdirs=["/etc", "/home"], excludes=["*.tmp"], tags=["host"], extras=["--one-file-system"])
     assert backup_arguments("etc", entry, config(backup_extras=["--verbose"])) == [
         "backup", "--verbose", "--one-file-system", "--exclude=*.tmp", "--tag=host", "--", "/etc", "/home",
@@ -127,7 +127,7 @@ def test_autotags_add_the_name_once() -> None:
     assert "--tag=etc" not in backup_arguments("etc", BackupConfig(filesdirs=["/etc"]), config())
 
 
-def test_without_files_the_extras_say_what_to_back_up() -> None:
+def test_backup_arguments_without_files() -> None:
     assert backup_arguments("db", BackupConfig(filesdirs=[], extras=["--stdin"]), config()) == ["backup", "--stdin"]
 
 
@@ -135,9 +135,7 @@ words = st.lists(st.text(alphabet="a- *", min_size=1, max_size=4), max_size=3)
 
 
 @given(filesdirs=words, excludes=words, tags=words)
-def test_names_that_look_like_options_are_never_taken_for_options(
-    filesdirs: list[str], excludes: list[str], tags: list[str]
-) -> None:
+def test_names_like_options_are_not_options(filesdirs: list[str], excludes: list[str], tags: list[str]) -> None:
     entry = BackupConfig(filesdirs=filesdirs, excludes=excludes, tags=tags)
     arguments = backup_arguments("name", entry, config())
     options = arguments[1 : len(arguments) - len(filesdirs)]
@@ -149,17 +147,17 @@ def test_names_that_look_like_options_are_never_taken_for_options(
     ]
 
 
-def test_arguments_of_a_retention() -> None:
+def test_forget_arguments() -> None:
     assert forget_arguments({"keep-last": "5", "keep-within": "30d"}) == [
         "forget", "--prune", "--keep-last=5", "--keep-within=30d",
     ]  # fmt: skip
 
 
-def test_no_secret_is_ever_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command line is for everybody to see."""
+def test_no_secret_is_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user of the machine can read command lines."""
     seen: list[tuple[list[str], dict[str, str]]] = []
-    monkeypatch.setattr(process, "find", lambda program: f"/usr/bin/{program}")
-    monkeypatch.setattr(process, "replace", lambda argv, env: seen.append((argv, env)))
+    monkeypatch.setattr(process, "find_program", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(process, "exec_program", lambda argv, env: seen.append((argv, env)))
     become: list[Callable[[Config, list[str]], object]] = [exec_restic, exec_aws]
     for one, words in zip(become, (["snapshots", "--json"], ["s3", "ls"]), strict=True):
         one(config(), words)
@@ -173,7 +171,7 @@ def test_no_secret_is_ever_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     assert PASSWORD not in aws_env.values()
 
 
-def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_program_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     for become, package in ((exec_restic, "restic"), (exec_aws, "awscli")):
         with pytest.raises(CommandMissing) as error:
@@ -199,14 +197,14 @@ def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_exit_codes(code: int, outcome: str, detail: str) -> None:
-    assert result(code) == (outcome, code, detail)
+    assert interpret_exit_code(code) == (outcome, code, detail)
 
 
-def test_partly_done_means_what_the_command_does() -> None:
-    assert result(3, "forget") == ("partial", 3, "some snapshots could not be removed (exit code 3)")
+def test_exit_code_3_depends_on_the_command() -> None:
+    assert interpret_exit_code(3, "forget") == ("partial", 3, "some snapshots could not be removed (exit code 3)")
 
 
 @given(code=st.integers(-64, 255), command=st.sampled_from(["backup", "forget"]))
-def test_only_zero_is_ok_and_everything_else_says_why(code: int, command: str) -> None:
-    found = result(code, command)
+def test_every_other_exit_code_has_a_detail(code: int, command: str) -> None:
+    found = interpret_exit_code(code, command)
     assert (found.outcome == "ok") == (code == 0) == (not found.detail)

@@ -1,4 +1,4 @@
-"""Recorded states against the bucket's history, against a model that judges each key of each state by itself."""
+"""Comparison of states with history, checked with a model that decides each key of each state by itself."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.model import Entry, ObjectVersion, Origin, StateInfo
-from rwm.states.comparison import CONTRADICTIONS, Comparison, ComparisonResult, Contradiction
+from rwm.states.comparison import MAX_CONTRADICTIONS, Comparison, ComparisonResult, Contradiction
 from rwm.states.current import as_entry, current_at
 from rwm.times import SECOND
 
@@ -32,13 +32,13 @@ def state(number: int, second: int, origin: Origin = "capture", objects: int = 0
 def compare(
     info: StateInfo, keys: list[tuple[History, Claims]], uploaded: int | None = None, before: int = 0
 ) -> ComparisonResult:
-    """One state, with so many others before it that are not wanted."""
+    """Compare one state, after ``before`` others that are not wanted."""
     others = [state(n, 0) for n in range(before)]
     comparison = Comparison([*others, replace(info, id="a" * 64)], ["a" * 64], {"a" * 64: uploaded} if uploaded else {})
     for history, claims in keys:
         comparison.compare_key(history, claims)
-    (judged,) = comparison.results()
-    return judged
+    (result,) = comparison.results()
+    return result
 
 
 def claim(version: ObjectVersion, numbers: range = range(1)) -> Claims:
@@ -57,12 +57,12 @@ def one(
     origin: Origin = "capture",
     uploaded: int | None = None,
 ) -> tuple[str, str]:
-    """Verdict, and the first thing that speaks against it."""
-    judged = compare(state(0, second, origin, len(claims)), [(history, claims)], uploaded)
-    return judged.verdict, judged.contradictions[0].why if judged.contradictions else ""
+    """Verdict and first contradiction."""
+    result = compare(state(0, second, origin, len(claims)), [(history, claims)], uploaded)
+    return result.verdict, result.contradictions[0].why if result.contradictions else ""
 
 
-def test_what_was_current_is_verified() -> None:
+def test_a_current_version_is_verified() -> None:
     assert one([NEW, OLD], claim(OLD)) == ("verified", "")
     assert one([NEW, OLD], claim(NEW), T + 5000) == ("verified", "")
     assert one([MARKER, OLD], claim(OLD), T + 4000) == ("verified", "")
@@ -70,7 +70,7 @@ def test_what_was_current_is_verified() -> None:
     assert one([NEW], [], T + 4000) == ("verified", "")
 
 
-def test_a_version_that_is_gone_is_unknown() -> None:
+def test_a_deleted_version_is_unknown() -> None:
     assert one([NEW], claim(OLD)) == ("unknown", "")
     assert one([], claim(OLD)) == ("unknown", "")
 
@@ -82,46 +82,46 @@ def test_a_version_that_is_gone_is_unknown() -> None:
         ({"etag": "f"}, "the bucket's version has another etag"),
         (
             {"last_modified": T + 1},
-            "the bucket's version is of another time (2023-11-14T22:13:20Z, not 2023-11-14T22:13:20.001Z)",
+            "the bucket's version has another time (2023-11-14T22:13:20Z, not 2023-11-14T22:13:20.001Z)",
         ),
     ],
 )
-def test_a_version_that_is_otherwise_than_claimed_contradicts(changed: dict[str, int | str], why: str) -> None:
+def test_other_properties_contradict(changed: dict[str, int | str], why: str) -> None:
     entry = as_entry(OLD)._replace(**changed)  # type: ignore[arg-type]
     assert one([NEW, OLD], [(entry, range(1))]) == ("contradicted", why)
 
 
-def test_a_marker_as_a_version_contradicts() -> None:
+def test_a_delete_marker_contradicts() -> None:
     assert one([MARKER, OLD], claim(MARKER)) == ("contradicted", "in the bucket it is a delete marker")
 
 
 def test_a_version_that_was_not_current_contradicts() -> None:
-    said = "the bucket's history says "
-    assert one([NEW, OLD], claim(OLD), T + 5000) == ("contradicted", said + "version new was current")
-    assert one([NEW, OLD], claim(NEW), T + 4000) == ("contradicted", said + "version old was current")
-    assert one([MARKER, OLD], claim(OLD), T + 5000) == ("contradicted", said + "the key was deleted by then")
+    prefix = "the bucket's history says "
+    assert one([NEW, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "version new was current")
+    assert one([NEW, OLD], claim(NEW), T + 4000) == ("contradicted", prefix + "version old was current")
+    assert one([MARKER, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "the key was deleted by then")
 
 
-def test_a_key_that_was_there_and_is_left_out_contradicts() -> None:
-    judged = compare(state(0, T + 5000), [([NEW, OLD], [])])
-    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 0, 1, 0)
-    assert judged.contradictions == (Contradiction("key", "new", "the state lacks a key that was there"),)
+def test_a_missing_key_contradicts() -> None:
+    result = compare(state(0, T + 5000), [([NEW, OLD], [])])
+    assert (result.verdict, result.verified, result.contradicted, result.unknown) == ("contradicted", 0, 1, 0)
+    assert result.contradictions == (Contradiction("key", "new", "the state lacks a key that was there"),)
 
 
-def test_a_key_born_while_a_capture_ran_is_verified_at_its_first_version() -> None:
+def test_a_key_created_during_a_capture_is_verified_at_its_oldest_version() -> None:
     early = T - 5000
-    said = "the bucket's history says "
+    prefix = "the bucket's history says "
     for origin in ("capture", "backup", "original"):
         assert one([NEW, OLD], claim(OLD), early, origin) == ("verified", "")
         assert one([NEW, OLD], claim(OLD), early, origin, T + 1) == ("verified", "")
         assert one([NEW, OLD], claim(OLD), early, origin, T - 1000) == ("verified", "")
-        late = (said + "it was written after the file of the state",)
+        late = (prefix + "it was written after the file of the state",)
         assert one([NEW, OLD], claim(OLD), early, origin, T - 1001) == ("contradicted", *late)
-        assert one([NEW, OLD], claim(NEW), early, origin) == ("contradicted", said + "the key began with version old")
-    assert one([OLD], claim(OLD), early, "past") == ("contradicted", said + "it was written later")
+        assert one([NEW, OLD], claim(NEW), early, origin) == ("contradicted", prefix + "the key began with version old")
+    assert one([OLD], claim(OLD), early, "past") == ("contradicted", prefix + "it was written later")
 
 
-def test_the_original_tool_may_have_seen_what_was_current_until_its_file_was_written() -> None:
+def test_a_state_of_the_original_tool_may_have_versions_current_until_its_file_was_written() -> None:
     history = [MARKER, version("mid", T + 2000), OLD]
     assert one(history, claim(history[1]), T, "original", T + 3000) == ("verified", "")
     assert one(history, claim(history[1]), T, "original", T + 1000) == ("verified", "")
@@ -135,44 +135,44 @@ def test_the_original_tool_may_have_seen_what_was_current_until_its_file_was_wri
     assert one(history, [], T, "capture", T + 4000)[0] == "contradicted"
 
 
-def test_a_state_of_a_time_after_its_file_is_contradicted_as_a_whole() -> None:
-    why = "it is of 2023-11-14T22:13:20Z, and its file was there at 2023-11-14T22:13:18Z"
-    judged = compare(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
-    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("contradicted", 1, 1, 0)
-    assert judged.contradictions == (Contradiction("", "", why),)
+def test_a_state_with_a_time_after_its_file_is_contradicted() -> None:
+    why = "its time is 2023-11-14T22:13:20Z, but its file was written at 2023-11-14T22:13:18Z"
+    result = compare(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
+    assert (result.verdict, result.verified, result.contradicted, result.unknown) == ("contradicted", 1, 1, 0)
+    assert result.contradictions == (Contradiction("", "", why),)
     assert one([OLD], claim(OLD), uploaded=T - 1000) == ("verified", "")
 
 
-def test_own_objects_do_not_count() -> None:
+def test_own_objects_are_ignored() -> None:
     assert one([version("v", T, key="rwm/x")], []) == ("verified", "")
 
 
-def test_keys_that_are_not_looked_at_are_unknown() -> None:
-    judged = compare(state(0, T, objects=3), [([OLD], claim(OLD))])
-    assert (judged.verdict, judged.verified, judged.contradicted, judged.unknown) == ("unknown", 1, 0, 2)
+def test_keys_that_are_not_compared_are_unknown() -> None:
+    result = compare(state(0, T, objects=3), [([OLD], claim(OLD))])
+    assert (result.verdict, result.verified, result.contradicted, result.unknown) == ("unknown", 1, 0, 2)
 
 
-def test_contradiction_weighs_more_than_not_knowing() -> None:
+def test_contradicted_outweighs_unknown() -> None:
     assert compare(state(0, T, objects=3), [([OLD], claim(NEW)), ([OLD], [])]).verdict == "contradicted"
 
 
-def test_a_state_without_entries_of_an_empty_bucket_is_verified() -> None:
+def test_an_empty_state_of_an_empty_bucket_is_verified() -> None:
     assert compare(state(0, T), []).verdict == "verified"
 
 
-def test_contradictions_are_told_up_to_a_bound_and_counted_beyond() -> None:
-    keys = [f"k{n:03d}" for n in range(2 * CONTRADICTIONS)]
+def test_contradictions_are_reported_up_to_a_limit_and_all_counted() -> None:
+    keys = [f"k{n:03d}" for n in range(2 * MAX_CONTRADICTIONS)]
     states = [state(n, T + n * SECOND) for n in range(4)]
     comparison = Comparison(states, [states[0].id, states[2].id, states[3].id], {})
     for n, key in enumerate(keys):
         history = [version("v", T, key=key)]
         comparison.compare_key(history, claim(history[0], range(2, 3)) if n % 2 else [])
-    by_state = {judged.info.captured_at: judged for judged in comparison.results()}
+    by_state = {result.info.captured_at: result for result in comparison.results()}
     assert list(by_state) == [T, T + 2000, T + 3000]
     first, third = by_state[T], by_state[T + 2000]
-    assert [each.key for each in first.contradictions] == keys[:CONTRADICTIONS]
+    assert [each.key for each in first.contradictions] == keys[:MAX_CONTRADICTIONS]
     assert [each.key for each in third.contradictions] == keys[::2]
-    assert (first.contradicted, third.contradicted, third.verified) == (2 * CONTRADICTIONS, CONTRADICTIONS, 100)
+    assert (first.contradicted, third.contradicted, third.verified) == (2 * MAX_CONTRADICTIONS, MAX_CONTRADICTIONS, 100)
     assert by_state[T + 3000].contradictions == first.contradictions
 
 
@@ -180,7 +180,7 @@ def test_contradictions_are_told_up_to_a_bound_and_counted_beyond() -> None:
 
 
 def was_current(history: History, wanted: ObjectVersion | None, first: int, latest: int) -> bool:
-    """Whether a version was current at any of those milliseconds; without one: whether the key was deleted."""
+    """Whether the version, or with None a delete marker, was current at any of these milliseconds."""
     for now in range(first, latest + 1):
         current = next((each for each in history if each.last_modified <= now), None)
         if current is not None and (current.is_marker if wanted is None else current is wanted):
@@ -197,20 +197,20 @@ def model(info: StateInfo, history: History, entry: Entry | None, uploaded: int 
     if entry is None:
         deleted = lenient and was_current(history, None, end - 1, latest or 0)
         return "contradicted" if current is not None and not deleted else ""
-    there = [each for each in history if each.version_id == entry.version_id]
-    if not there:
+    present = [each for each in history if each.version_id == entry.version_id]
+    if not present:
         return "unknown"
-    if there[0].is_marker or as_entry(there[0]) != entry:
+    if present[0].is_marker or as_entry(present[0]) != entry:
         return "contradicted"
     if current == entry:
         return "verified"
-    if lenient and was_current(history, there[0], end - 1, latest or 0):
+    if lenient and was_current(history, present[0], end - 1, latest or 0):
         return "verified"
     if info.origin == "past" or any(each.last_modified < end for each in history):
         return "contradicted"
     first = [each for each in history if not each.is_marker][-1]
     in_time = latest is None or first.last_modified <= latest
-    return "verified" if first is there[0] and in_time else "contradicted"
+    return "verified" if first is present[0] and in_time else "contradicted"
 
 
 small_times = st.integers(0, 40).map(lambda tenth: tenth * 100)
@@ -224,7 +224,7 @@ altered = st.sampled_from([{}, {}, {}, {}, {"size": 7}, {"etag": "x"}, {"last_mo
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[list[StateInfo], dict[str, int], list[tuple[History, list[Entry | None]]]]:
-    """States, when their files were written, and for each key its history and what each state has under it."""
+    """States, upload times of their files, and for each key its history and the entry in each state."""
     states = [state(n, second, draw(origins)) for n, second in enumerate(draw(seconds))]
     uploads = {info.id: draw(st.none() | small_times) for info in states}
     keys: list[tuple[History, list[Entry | None]]] = []
@@ -241,7 +241,7 @@ def cases(draw: st.DrawFn) -> tuple[list[StateInfo], dict[str, int], list[tuple[
 
 
 def ranges(entries: list[Entry | None]) -> Claims:
-    """What the states have under a key, as the index has it: each entry with a range of states."""
+    """The claims of the states about a key, as the index returns them: each entry with a range of states."""
     claims: Claims = []
     for n, entry in enumerate(entries):
         if entry is None:
@@ -254,7 +254,7 @@ def ranges(entries: list[Entry | None]) -> Claims:
 
 
 @given(case=cases(), wanted=st.sets(st.integers(0, 4)), backwards=st.booleans())
-def test_verdicts_are_those_of_the_model(
+def test_verdicts_equal_those_of_the_model(
     case: tuple[list[StateInfo], dict[str, int], list[tuple[History, list[Entry | None]]]],
     wanted: set[int],
     backwards: bool,
@@ -264,9 +264,9 @@ def test_verdicts_are_those_of_the_model(
     comparison = Comparison(states, [states[n].id for n in wanted if n < len(states)], uploaded)
     for history, entries in keys:
         comparison.compare_key(history, ranges(entries)[:: -1 if backwards else 1])
-    judged = comparison.results()
-    assert [each.info for each in judged] == [info for n, info in enumerate(states) if n in wanted]
-    for each in judged:
+    result = comparison.results()
+    assert [each.info for each in result] == [info for n, info in enumerate(states) if n in wanted]
+    for each in result:
         n = states.index(each.info)
         upload = uploaded.get(each.info.id)
         found = [model(each.info, history, entries[n], upload) for history, entries in keys]
@@ -286,7 +286,7 @@ def test_verdicts_are_those_of_the_model(
 
 
 def pruned(history: History, needed: set[str], chosen: set[int]) -> History:
-    """The history after a prune: some versions that nobody needs are gone, then markers with none left below."""
+    """The history after a prune of some unneeded versions, and of markers with no version left below."""
     kept = [each for n, each in enumerate(history) if each.is_marker or each.version_id in needed or n not in chosen]
     return [
         each
@@ -301,10 +301,10 @@ def pruned(history: History, needed: set[str], chosen: set[int]) -> History:
     kept=st.booleans(),
     chosen=st.sets(st.integers(0, 6)),
 )
-def test_what_a_capture_recorded_is_never_contradicted(
+def test_a_captured_state_is_never_contradicted(
     history: list[tuple[int, bool]], listed: list[tuple[int, Origin, int]], kept: bool, chosen: set[int]
 ) -> None:
-    """Each state is captured at a second that is over, from what is there by then; later the bucket is pruned."""
+    """Each state is captured at a past second from the history until then; the bucket is pruned later."""
     whole = [version(f"v{n}", time, marker=deleted) for n, (time, deleted) in enumerate(sorted(history))][::-1]
     states, entries, uploaded = [], [], {}
     for n, (second, origin, took) in enumerate(sorted(listed, key=lambda each: each[0])):
@@ -317,7 +317,7 @@ def test_what_a_capture_recorded_is_never_contradicted(
     needed = {entry.version_id for entry in entries if entry} if kept else set()
     comparison = Comparison(states, [info.id for info in states], uploaded)
     comparison.compare_key(pruned(whole, needed, chosen), ranges(list(entries)))
-    verdicts = {judged.verdict for judged in comparison.results()}
+    verdicts = {result.verdict for result in comparison.results()}
     assert verdicts <= ({"verified"} if kept else {"verified", "unknown"})
 
 
@@ -336,7 +336,7 @@ def test_an_altered_claim_is_never_verified(
     entry = current_at(history, second * SECOND, born_later=origin != "past")
     if entry is None:
         return
-    if field.get("version_id", "") is None:  # another one of the same key
+    if field.get("version_id", "") is None:  # another version of the same key
         field = {"version_id": data.draw(st.sampled_from([each.version_id for each in history]))}
         if field["version_id"] == entry.version_id:
             return
@@ -346,6 +346,6 @@ def test_an_altered_claim_is_never_verified(
 
 
 @given(history=histories.filter(bool), second=st.integers(0, 4), origin=origins)
-def test_an_entry_left_out_is_never_verified(history: History, second: int, origin: Origin) -> None:
+def test_a_missing_entry_is_never_verified(history: History, second: int, origin: Origin) -> None:
     if current_at(history, second * SECOND, born_later=False):
         assert one(history, [], second * SECOND, origin)[0] == "contradicted"

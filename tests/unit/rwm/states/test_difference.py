@@ -1,4 +1,4 @@
-"""What two states do not share, against dictionaries."""
+"""Differences between two states, compared with those of dictionaries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def entries(content: dict[str, str]) -> list[Entry]:
 
 
 @given(before=contents, after=contents)
-def test_it_is_what_the_dictionaries_say_in_key_order(before: dict[str, str], after: dict[str, str]) -> None:
+def test_differences_are_those_of_dictionaries_in_key_order(before: dict[str, str], after: dict[str, str]) -> None:
     expected = [
         (key, "+" if key not in before else "-" if key not in after else "M")
         for key in sorted({*before, *after})
@@ -26,7 +26,7 @@ def test_it_is_what_the_dictionaries_say_in_key_order(before: dict[str, str], af
 
 
 @given(content=contents)
-def test_a_state_does_not_differ_from_itself(content: dict[str, str]) -> None:
+def test_equal_states_have_no_differences(content: dict[str, str]) -> None:
     assert list(diff_states(entries(content), entries(content))) == []
 
 
@@ -35,13 +35,13 @@ def test_another_version_with_the_same_content_is_a_change() -> None:
     assert list(diff_states([before], [after])) == [("M", "k")]
 
 
-def test_a_null_version_that_was_overwritten_in_place_is_a_change() -> None:
+def test_an_overwritten_null_version_is_a_change() -> None:
     before = Entry("k", "null", 1, "e", 0)
     assert list(diff_states([before], [before])) == []
     assert list(diff_states([before], [before._replace(size=2, etag="f", last_modified=5)])) == [("M", "k")]
 
 
-def test_it_needs_only_one_entry_of_each_side_at_a_time() -> None:
+def test_memory_is_constant() -> None:
     def endless(version: str) -> object:
         n = 0
         while True:

@@ -1,4 +1,4 @@
-"""Exported states: nothing is lost on the way to somebody else's tools."""
+"""Exported states: readers get every entry back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ lists = st.lists(
     unique_by=lambda one: one.key,
 )
 entries = lists.filter(lambda contents: sum(entry.size for entry in contents) < INTEGER_LIMIT).map(sorted)
-"""What a state can hold: no capture records sizes that add up to more."""
+"""Upper bound of a state's bytes: no capture records more."""
 
 
 def exported(info: StateInfo, contents: list[Entry], form: ExportFormat, *, is_compressed: bool = False) -> bytes:
@@ -45,7 +45,7 @@ def exported(info: StateInfo, contents: list[Entry], form: ExportFormat, *, is_c
 
 @example(contents=[Entry("a\rb", "\r", 1, "\r\n", 0), Entry("\ufeff", '"', 1, ",", 0)], is_compressed=False)
 @given(contents=entries, is_compressed=st.booleans())
-def test_csv_is_read_back_whatever_the_keys_are(contents: list[Entry], is_compressed: bool) -> None:
+def test_csv_is_read_back_for_any_keys(contents: list[Entry], is_compressed: bool) -> None:
     content = exported(state(1, contents), contents, "csv", is_compressed=is_compressed)
     heading, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
     assert heading == list(COLUMNS)
@@ -53,7 +53,7 @@ def test_csv_is_read_back_whatever_the_keys_are(contents: list[Entry], is_compre
     assert found == contents
 
 
-def test_csv_to_the_letter() -> None:
+def test_csv_text() -> None:
     contents = [Entry('a,"b"', "v1", 3, "", 1500), Entry("data/00", "null", 0, "e", 0)]
     assert exported(state(1, contents), contents, "csv").decode() == (
         "key,version_id,size,etag,last_modified\n"
@@ -70,7 +70,7 @@ def test_the_hash_of_the_canonical_form_is_the_id(contents: list[Entry], is_comp
 
 
 @given(contents=entries, is_compressed=st.booleans())
-def test_it_is_imported_again(
+def test_an_exported_state_can_be_imported(
     tmp_path_factory: pytest.TempPathFactory, contents: list[Entry], is_compressed: bool
 ) -> None:
     info, file = state(1, contents), io.BytesIO()
@@ -89,7 +89,7 @@ def test_it_is_imported_again(
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 @pytest.mark.parametrize("is_compressed", [True, False])
-def test_the_file_stays_open_whatever_happens(form: ExportFormat, is_compressed: bool) -> None:
+def test_the_file_stays_open_after_errors(form: ExportFormat, is_compressed: bool) -> None:
     """It may be standard output."""
 
     def cut_off() -> Iterator[Entry]:
@@ -122,11 +122,11 @@ def test_the_file_stays_open_whatever_happens(form: ExportFormat, is_compressed:
         ("", None),
     ],
 )
-def test_the_form_that_a_name_asks_for(name: str, form: tuple[ExportFormat, bool] | None) -> None:
+def test_format_from_name(name: str, form: tuple[ExportFormat, bool] | None) -> None:
     assert format_from_name(name) == form
 
 
-def test_a_state_of_the_index(tmp_path: Path) -> None:
+def test_a_recorded_state_is_exported(tmp_path: Path) -> None:
     contents = [entry("a,b"), entry("я\n")]
     info = state(1, contents)
     with Index.open(tmp_path / "index.sqlite") as index:

@@ -1,4 +1,4 @@
-"""Taking states in from files: what proves itself is recorded, of anything else nothing is."""
+"""Import of state files: a verified state is recorded as unchecked, an invalid file leaves nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Files:
         return self.add(delta_key(one[0]), upon(one, base))
 
     def row(self, length: int, *, root: bool = True) -> list[Made]:
-        """States each of which is a delta upon the one before."""
+        """States that are a chain of deltas."""
         states = [made(second, {f"k{n}": "v1" for n in range(second)}) for second in range(1, length + 1)]
         if root:
             self.full(states[0])
@@ -77,7 +77,7 @@ def whole(one: Made) -> bytes:
 
 
 def upon(one: Made, base: Made, *, info: StateInfo | None = None, spoilt: list[Change] | None = None) -> bytes:
-    """A delta; with another header or other changes it is a wrong one."""
+    """A delta file; another header or other changes make it invalid."""
     found = list(changes(base[1], one[1])) if spoilt is None else spoilt
     file = io.BytesIO()
     write_delta(info or one[0], base[0].id, found, len(found), file)
@@ -104,7 +104,7 @@ def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> No
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_delta_upon_what_is_recorded_or_in_a_file(index: Index, there: bool) -> None:
+def test_the_base_of_a_delta_is_recorded_or_in_a_file(index: Index, there: bool) -> None:
     files = Files()
     base, delta = files.full(ONE), files.delta(TWO, ONE)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -116,7 +116,7 @@ def test_a_delta_upon_what_is_recorded_or_in_a_file(index: Index, there: bool) -
     assert index.ledger.stored(TWO[0]) == StoredFile(delta.size, ONE[0].id)
 
 
-def test_a_delta_upon_a_state_that_is_not_the_one_before(index: Index) -> None:
+def test_the_base_of_a_delta_may_be_any_earlier_state(index: Index) -> None:
     files = Files()
     index.record(*TWO)
     index.record(*ONE)
@@ -126,7 +126,7 @@ def test_a_delta_upon_a_state_that_is_not_the_one_before(index: Index) -> None:
     assert [*index.entries(TWO[0])] == TWO[1]
 
 
-def test_a_file_from_anywhere_is_no_file_in_the_bucket(index: Index) -> None:
+def test_a_file_outside_the_bucket_is_not_recorded_as_stored(index: Index) -> None:
     files = Files()
     with StateImporter(index, find=files.by_id.get) as importer:
         for source in (files.full(ONE), files.delta(TWO, ONE)):
@@ -134,7 +134,7 @@ def test_a_file_from_anywhere_is_no_file_in_the_bucket(index: Index) -> None:
     assert [index.ledger.stored(info) for info in index.states()] == [None, None]
 
 
-def test_a_row_of_deltas_each_read_twice_and_the_full_one_once(index: Index) -> None:
+def test_a_chain_reads_deltas_twice_and_the_full_file_once(index: Index) -> None:
     files = Files()
     states = files.row(6)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -144,7 +144,7 @@ def test_a_row_of_deltas_each_read_twice_and_the_full_one_once(index: Index) -> 
     assert len(files.opened) == 1 + 2 * 5
 
 
-def test_a_row_whose_beginning_was_forgotten_is_read_from_its_files(index: Index) -> None:
+def test_forgotten_bases_are_read_from_their_files(index: Index) -> None:
     files = Files()
     states = files.row(6)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -153,7 +153,7 @@ def test_a_row_whose_beginning_was_forgotten_is_read_from_its_files(index: Index
     assert [*index.entries(states[-1][0])] == states[-1][1]
 
 
-def test_keys_that_no_filesystem_could_show(index: Index) -> None:
+def test_hidden_keys(index: Index) -> None:
     keys = ["..", "../../etc/passwd", "/", "//", "a", "a/", "a/b", "a\0b", "a\nb", "\x1b[31m", "x" * 1024, "я", "rwm"]
     one = made(1, dict.fromkeys(keys, "v1"))
     two = made(2, dict.fromkeys(keys[::2], "v2"))
@@ -171,14 +171,14 @@ def test_keys_that_no_filesystem_could_show(index: Index) -> None:
     order=st.randoms(use_true_random=False),
     forgets=st.sets(st.integers(0, 5)),
 )
-def test_files_in_any_order_upon_any_base(
+def test_files_in_any_order_with_any_base(
     tmp_path_factory: pytest.TempPathFactory,
     contents: list[dict[str, str]],
     bases: list[int],
     order: random.Random,
     forgets: set[int],
 ) -> None:
-    """Each is a delta upon one that came before, or full; some are forgotten as soon as they were taken."""
+    """Each is full or a delta upon an earlier one; some are forgotten as soon as they are recorded."""
     files = Files()
     states = [made(second // 2, versions | {str(second): "v"}) for second, versions in enumerate(contents)]
     for number, one in enumerate(states):
@@ -235,13 +235,13 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "not sorted": ("not sorted", lambda files: files.add(file_key(TWO[0]), whole((TWO[0], TWO[1][::-1])))),
     "a key twice": ("twice", lambda files: files.full((TWO[0], [*TWO[1][:1], *TWO[1][:3]]))),
     "a delta of another id": ("not " + "f" * 64, _delta_header(id="f" * 64)),
-    "a delta of another outcome": ("what it makes has the id", _delta_header(outcome="ok")),
+    "a delta of another outcome": ("the state has the id", _delta_header(outcome="ok")),
     "a delta of another bucket": ("another bucket: other", _delta_header(bucket="other")),
     "a delta of another time": ("another time", _delta_header(captured_at=LATER)),
-    "a delta with more objects": ("what it makes has the id", _delta_header(objects=5)),
+    "a delta with more objects": ("the state has the id", _delta_header(objects=5)),
     "a delta that removes what is not there": ("does not have it", _delta_changes(Change("never", None))),
-    "a delta with another entry": ("what it makes has the id", _delta_changes(Change("b", entry("b", "v9")))),
-    "a delta without changes": ("what it makes has the id", _delta_changes()),
+    "a delta with another entry": ("the state has the id", _delta_changes(Change("b", entry("b", "v9")))),
+    "a delta without changes": ("the state has the id", _delta_changes()),
     "a delta that is cut off": ("cut off", lambda files: files.add(delta_key(TWO[0]), upon(TWO, ONE)[:-20])),
     "a delta upon a state that nobody has": ("neither in the index nor among the files", lambda f: f.delta(TWO, THREE)),
 }
@@ -249,7 +249,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("before", ["nothing", "the same state's base in the index", "in a file"])
-def test_nothing_is_recorded_of_a_wrong_file_and_the_next_one_is_taken(index: Index, fault: str, before: str) -> None:
+def test_an_invalid_file_records_nothing_and_the_next_is_imported(index: Index, fault: str, before: str) -> None:
     files = Files()
     if before == "in a file":
         files.full(ONE)
@@ -273,7 +273,7 @@ def test_nothing_is_recorded_of_a_wrong_file_and_the_next_one_is_taken(index: In
 
 @given(content=st.binary(max_size=200), cut=st.integers(0, 600), place=st.integers(0, 600), byte=st.integers(0, 255))
 @settings(max_examples=60, deadline=None)
-def test_a_file_that_is_spoilt_anywhere(
+def test_a_damaged_file_records_nothing(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int, place: int, byte: int
 ) -> None:
     plain = b"".join(canonical_form(*TWO))
@@ -296,7 +296,7 @@ def test_a_file_that_is_spoilt_anywhere(
 
 
 def test_a_delta_upon_a_state_of_another_bucket(index: Index) -> None:
-    """It is what it says, but its bucket does not hold what it builds upon."""
+    """Its id is correct, but its base is not in its bucket."""
     there = made(1, {"a": "v1"}, "other")
     files = Files()
     index.record(*there)
@@ -309,8 +309,8 @@ def test_a_delta_upon_a_state_of_another_bucket(index: Index) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_a_file_that_is_another_one_when_it_is_read_again(index: Index, there: bool) -> None:
-    """What proves the id is read first, what is recorded is read then."""
+def test_a_file_that_changes_between_two_reads(index: Index, there: bool) -> None:
+    """The first read verifies the id, the second one records the changes."""
     if there:
         index.record(*ONE)
     files, bodies = Files(), [upon(TWO, ONE), upon(TWO, ONE, spoilt=[Change("a", None)])]
@@ -323,7 +323,7 @@ def test_a_file_that_is_another_one_when_it_is_read_again(index: Index, there: b
     source = files.add(delta_key(TWO[0]), b"")._replace(open=content)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         if there:
-            with pytest.raises(BadState, match="another file when it was read once more"):
+            with pytest.raises(BadState, match="the file changed between two reads"):
                 importer.import_state(source)
             assert index.states() == [ONE[0]]
             assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)
@@ -336,7 +336,7 @@ def test_a_file_that_is_another_one_when_it_is_read_again(index: Index, there: b
 # --- rows of deltas that somebody made to cost time -----------------------------------------------------------------
 
 
-def test_files_that_build_upon_each_other(index: Index) -> None:
+def test_a_cycle_of_deltas(index: Index) -> None:
     files = Files()
     circle = [files.delta(ONE, THREE), files.delta(TWO, ONE), files.delta(THREE, TWO)]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -347,7 +347,7 @@ def test_files_that_build_upon_each_other(index: Index) -> None:
     assert len(files.opened) < 10
 
 
-def test_a_circle_that_a_full_file_proves_is_no_row_in_the_bucket(index: Index) -> None:
+def test_a_cycle_of_deltas_beside_a_full_file_is_not_stored(index: Index) -> None:
     files = Files()
     one, two, whole_one = files.delta(ONE, TWO), files.delta(TWO, ONE), files.full(ONE)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -357,8 +357,8 @@ def test_a_circle_that_a_full_file_proves_is_no_row_in_the_bucket(index: Index) 
 
 
 @pytest.mark.parametrize("length", [2, 3, 4, 5])
-def test_a_row_has_an_end(index: Index, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
-    monkeypatch.setattr(rwm.states.importing, "CHAIN_MAX", 3)
+def test_chains_are_limited(index: Index, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    monkeypatch.setattr(rwm.states.importing, "MAX_CHAIN", 3)
     files = Files()
     states = files.row(length + 1)
     last = states[-1][0]
@@ -372,7 +372,7 @@ def test_a_row_has_an_end(index: Index, monkeypatch: pytest.MonkeyPatch, length:
     assert index.states() == [one for one, _ in states]
 
 
-def test_a_row_without_a_beginning_is_not_read_once_for_each_of_its_files(index: Index) -> None:
+def test_a_chain_with_a_missing_base_is_read_once(index: Index) -> None:
     files = Files()
     states = files.row(40, root=False)[1:]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
@@ -391,8 +391,8 @@ def test_a_row_without_a_beginning_is_not_read_once_for_each_of_its_files(index:
 
 
 @pytest.mark.parametrize("error", [AccessDenied("kept back"), Unreachable("no answer")])
-def test_a_file_below_that_the_server_keeps_back(index: Index, error: Exception) -> None:
-    """What cannot be reached now may be reached in a moment; what may not be read is not asked for again."""
+def test_a_base_that_cannot_be_read(index: Index, error: Exception) -> None:
+    """An unreachable base is requested again, a denied one is not."""
     files, asked = Files(), list[bool]()
 
     @contextmanager

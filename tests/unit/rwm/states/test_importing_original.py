@@ -1,4 +1,4 @@
-"""Taking states in from files of the original tool, which come unsorted and say last what they are of."""
+"""Import of files of the original tool, whose entries are unsorted and whose bucket may come last."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def source(data: bytes, key: str = NAME) -> ImportSource:
 
 
 @pytest.mark.parametrize("form", [packed, backwards])
-def test_it_is_the_state_that_is_read_in_memory(index: Index, form: Callable[..., bytes]) -> None:
+def test_the_state_is_that_of_a_reader_in_memory(index: Index, form: Callable[..., bytes]) -> None:
     keys = ["b", "ö", "\U00010000", "\uffff", "a\0", "a", 'q"\\']
     markers = [marker("rwm/x", latest=True), marker("gone", latest=True), marker("b", latest=False)]
     data = form(versions=[version(key) for key in keys], delete_markers=markers)
@@ -74,7 +74,7 @@ def test_it_is_the_state_that_is_read_in_memory(index: Index, form: Callable[...
         (packed, {"time_start": "noon"}, "time_start is no time: 'noon+01:00'"),
     ],
 )
-def test_of_a_wrong_one_nothing_is_left(
+def test_an_invalid_file_records_nothing(
     index: Index, form: Callable[..., bytes], fields: dict[str, Any], why: str
 ) -> None:
     right = packed()
@@ -89,20 +89,20 @@ def test_of_a_wrong_one_nothing_is_left(
     assert [*index.entries(info)] == read_original(io.BytesIO(right), NAME)[1]
 
 
-def test_the_largest_sum_of_sizes_is_kept(index: Index) -> None:
+def test_the_largest_total_is_recorded(index: Index) -> None:
     data = packed(versions=[version("a", Size=MAX - (1 << 40)), version("b", Size=1 << 40)])
     with StateImporter(index) as importer:
         assert importer.import_state(source(data))[0].bytes == MAX
 
 
-def test_a_sum_that_is_too_large_is_said(index: Index) -> None:
-    """Not an error of the index: a delta may have it under any header."""
+def test_a_total_that_is_too_large_is_a_bad_state(index: Index) -> None:
+    """Not an error of the index: the header of a delta may claim any total."""
     spool = index.incoming()
     spool.add([Entry(key, "v1", MAX, "", 0) for key in "abc"])
     assert spool.totals() == (3, 3 * MAX)
 
 
-def test_it_does_not_come_under_the_name_of_one_of_ours(index: Index) -> None:
+def test_a_name_of_an_own_state_file_is_refused(index: Index) -> None:
     data = packed()
     info, _ = read_original(io.BytesIO(data))
     other = state(5, [])

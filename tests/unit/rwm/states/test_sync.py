@@ -1,4 +1,4 @@
-"""Sync: what a bucket holds of states comes into the index, and no more is believed than its history says."""
+"""Sync imports the state files of a bucket, and verifies only what the bucket's history confirms."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from tests.unit.memory import MemoryS3
 BUCKET = "bucket1"
 
 
-class Watched(MemoryS3):
-    """Remembers what it was asked."""
+class RecordingS3(MemoryS3):
+    """Records requests."""
 
     asked: list[tuple[str, str]] = []  # noqa: RUF012 - replaced in each object
 
@@ -46,8 +46,8 @@ class Watched(MemoryS3):
 
 
 @pytest.fixture
-def s3() -> Watched:
-    s3 = Watched(BUCKET)
+def s3() -> RecordingS3:
+    s3 = RecordingS3(BUCKET)
     s3.asked = []
     for key in ("config", "keys/k", "data/00/a", "data/00/b", *(f"large/{number}" for number in range(30))):
         s3.put(BUCKET, key, b"1")
@@ -64,7 +64,7 @@ def machine(tmp_path: Path) -> Iterator[Index]:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    """The admin's, which is synced."""
+    """The admin's index, which is synced."""
     with Index.open(tmp_path / "admin.sqlite") as index:
         yield index
 
@@ -79,7 +79,7 @@ class Synced(NamedTuple):
 
 
 def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> Synced:
-    """As ``rwm state sync`` does it."""
+    """The steps of ``rwm state sync``."""
     files = list_state_files(s3, BUCKET)
     if again:
         index.ledger.forget_verdicts(BUCKET)
@@ -88,7 +88,7 @@ def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> Synced:
 
 
 def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
-    """So many states, with a change before each."""
+    """Capture ``count`` states, with a change before each."""
     found = []
     for number in range(count):
         s3.put(BUCKET, f"data/{number:02x}/new", b"x" * number)
@@ -103,7 +103,7 @@ def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
 def forged(
     s3: MemoryS3, entries: Sequence[Entry], captured_at: int, bucket: str = BUCKET, base: StateInfo | None = None
 ) -> StateInfo:
-    """Put a file with a right id into the bucket, whatever it says."""
+    """Put a state file into the bucket, with the correct id of its content."""
     info = StateInfo("", bucket, captured_at, "capture", len(entries), sum(entry.size for entry in entries))
     info = identified(info, entries)
     s3.put(BUCKET, file_key(info), gzip.compress(b"".join(canonical_form(info, entries))))
@@ -113,7 +113,7 @@ def forged(
 # --- what is there -----------------------------------------------------------------------------------------------
 
 
-def test_a_new_index_gets_every_state_back(s3: Watched, machine: Index, index: Index) -> None:
+def test_a_new_index_gets_every_state(s3: RecordingS3, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
     assert any(key.endswith(".delta.jsonl.gz") for key in s3.present(BUCKET))
     result = sync(s3, index)
@@ -126,7 +126,7 @@ def test_a_new_index_gets_every_state_back(s3: Watched, machine: Index, index: I
         assert index.ledger.chain(info.id) == machine.ledger.chain(info.id)
 
 
-def test_the_next_capture_goes_on_with_deltas(s3: Watched, machine: Index, index: Index) -> None:
+def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
     sync(s3, index)
     s3.put(BUCKET, "data/00/c", b"1")
@@ -137,7 +137,7 @@ def test_the_next_capture_goes_on_with_deltas(s3: Watched, machine: Index, index
     assert [one.trust for one in index.recorded()] == ["verified"] * 3 + ["own"]
 
 
-def test_a_second_sync_reads_no_file_and_lists_no_data(s3: Watched, machine: Index, index: Index) -> None:
+def test_a_second_sync_reads_no_file_and_lists_no_data(s3: RecordingS3, machine: Index, index: Index) -> None:
     captures(s3, machine)
     s3.put(BUCKET, "rwm/states/garbage", b"1")
     s3.now += 10_000
@@ -150,7 +150,7 @@ def test_a_second_sync_reads_no_file_and_lists_no_data(s3: Watched, machine: Ind
     assert index.recorded() == before
 
 
-def test_later_only_what_is_new_is_read(s3: Watched, machine: Index, index: Index) -> None:
+def test_a_later_sync_reads_only_new_files(s3: RecordingS3, machine: Index, index: Index) -> None:
     captures(s3, machine)
     sync(s3, index)
     (new,) = captures(s3, machine, 1)
@@ -162,7 +162,7 @@ def test_later_only_what_is_new_is_read(s3: Watched, machine: Index, index: Inde
     assert len(read) == 1 and new.id in read.pop()
 
 
-def test_what_was_captured_here_is_neither_read_nor_judged(s3: Watched, index: Index) -> None:
+def test_own_captures_are_neither_read_nor_compared(s3: RecordingS3, index: Index) -> None:
     infos = captures(s3, index)
     s3.asked.clear()
     assert sync(s3, index) == Synced(SyncResult(), [])
@@ -170,8 +170,8 @@ def test_what_was_captured_here_is_neither_read_nor_judged(s3: Watched, index: I
     assert s3.asked == [("versions", "rwm/")]
 
 
-def test_a_forgotten_state_stays_away_until_everything_is_wanted_again(
-    s3: Watched, machine: Index, index: Index
+def test_a_forgotten_state_is_skipped_until_verdicts_are_forgotten(
+    s3: RecordingS3, machine: Index, index: Index
 ) -> None:
     infos = captures(s3, machine)
     sync(s3, index)
@@ -183,7 +183,7 @@ def test_a_forgotten_state_stays_away_until_everything_is_wanted_again(
     assert result.verdicts == {info.id: "verified" for info in infos}
 
 
-def test_progress_counts_every_new_file_and_every_version(s3: Watched, machine: Index, index: Index) -> None:
+def test_progress_counts_every_new_file_and_every_version(s3: RecordingS3, machine: Index, index: Index) -> None:
     captures(s3, machine)
     files = list_state_files(s3, BUCKET)
     read: list[int] = []
@@ -198,7 +198,7 @@ def test_progress_counts_every_new_file_and_every_version(s3: Watched, machine: 
 
 
 @pytest.mark.parametrize("what", ["overwritten", "deleted", "deleted and written"])
-def test_the_first_version_of_a_file_counts(s3: Watched, machine: Index, index: Index, what: str) -> None:
+def test_the_first_version_of_a_file_counts(s3: RecordingS3, machine: Index, index: Index, what: str) -> None:
     infos = captures(s3, machine)
     for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
         if what != "overwritten":
@@ -210,8 +210,8 @@ def test_the_first_version_of_a_file_counts(s3: Watched, machine: Index, index: 
     assert set(result.verdicts.values()) == {"verified"}
 
 
-def test_whoever_knew_the_name_before_keeps_no_state_away(s3: Watched, machine: Index, index: Index) -> None:
-    """In a bucket where nothing changes, the next state and so its id can be computed before it is captured."""
+def test_a_forged_first_version_does_not_hide_the_state(s3: RecordingS3, machine: Index, index: Index) -> None:
+    """In an unchanged bucket the id of the next state can be computed before it is captured."""
     infos = captures(s3, machine)
     for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
         true = s3.get(BUCKET, key)
@@ -231,7 +231,7 @@ class Forgery(NamedTuple):
     why: str
 
 
-def test_entries_that_never_were(s3: Watched, machine: Index, index: Index) -> None:
+def test_forged_entries_are_contradicted(s3: RecordingS3, machine: Index, index: Index) -> None:
     (true,) = captures(s3, machine, 1)
     entries = {entry.key: entry for entry in machine.entries(true)}
     s3.now += 10_000
@@ -268,17 +268,17 @@ def test_entries_that_never_were(s3: Watched, machine: Index, index: Index) -> N
     assert index.resolve("latest", BUCKET) == honest
 
 
-def test_a_state_of_the_future(s3: Watched, index: Index) -> None:
-    """It would be the latest one for ever."""
+def test_a_state_of_the_future_is_contradicted(s3: RecordingS3, index: Index) -> None:
+    """It would be the latest state forever."""
     entries = [Entry(one.key, one.version_id, one.size, one.etag, one.last_modified) for one in s3.versions(BUCKET)]
     info = forged(s3, sorted(entries), s3.now // 1000 * 1000 + 3_600_000)
     s3.now += 7_200_000
     result = sync(s3, index)
     assert result.verdicts == {info.id: "contradicted"}
-    assert "its file was there at" in result.judged[0].contradictions[0].why
+    assert "its file was written at" in result.judged[0].contradictions[0].why
 
 
-def test_an_empty_state_of_a_bucket_that_was_not(s3: Watched, index: Index) -> None:
+def test_a_forged_empty_state_is_contradicted(s3: RecordingS3, index: Index) -> None:
     info = forged(s3, [], s3.now // 1000 * 1000)
     result = sync(s3, index)
     assert result.verdicts == {info.id: "contradicted"}
@@ -286,9 +286,7 @@ def test_an_empty_state_of_a_bucket_that_was_not(s3: Watched, index: Index) -> N
 
 
 @pytest.mark.parametrize("origin", ["bucket", "name", "content", "key"])
-def test_a_file_that_is_no_state_of_the_bucket_is_rejected_once(
-    s3: Watched, machine: Index, index: Index, origin: str
-) -> None:
+def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index: Index, origin: str) -> None:
     infos = captures(s3, machine, 1)
     info, body = identified(StateInfo("", BUCKET, 5000, "capture", 0, 0), []), b"garbage"
     key = file_key(info)
@@ -309,18 +307,18 @@ def test_a_file_that_is_no_state_of_the_bucket_is_rejected_once(
     assert [one.key for one in sync(s3, index, again=True).came.rejected] == [key]
 
 
-def test_other_objects_of_ours_are_left_alone(s3: Watched, index: Index) -> None:
+def test_other_own_objects_are_ignored(s3: RecordingS3, index: Index) -> None:
     for key in ("rwm/evidence/x", "rwm/state_x.json.gz", "rwm/x/state_2026-01-01T00:00:00.json.gz", "rwm"):
         s3.put(BUCKET, key, b"1")
     s3.delete(BUCKET, "rwm/states/never written")
     assert list_state_files(s3, BUCKET) == []
 
 
-def test_files_in_a_circle_leave_the_next_capture_a_beginning(s3: Watched, machine: Index, index: Index) -> None:
-    """Two states that are true, each as a delta upon the other, and one of them in full."""
+def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine: Index, index: Index) -> None:
+    """Two genuine states, each as a delta upon the other, and one of them in full."""
     one, two = captures(s3, machine, 2)
     contents = {info: [*machine.entries(info)] for info in (one, two)}
-    bucket = Watched(BUCKET)
+    bucket = RecordingS3(BUCKET)
     bucket.asked = []
     bucket.buckets[BUCKET] = {k: v for k, v in s3.buckets[BUCKET].items() if not k.startswith("rwm/")}
     bucket.bodies, bucket.now = s3.bodies, s3.now
@@ -343,7 +341,7 @@ def test_files_in_a_circle_leave_the_next_capture_a_beginning(s3: Watched, machi
 # --- faults on the way -----------------------------------------------------------------------------------------
 
 
-def test_a_state_that_there_is_no_room_for_does_not_keep_the_others(s3: Watched, machine: Index, index: Index) -> None:
+def test_a_state_that_does_not_fit_does_not_stop_the_others(s3: RecordingS3, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
     large = [Entry(f"data/{number:064x}", "v", 1, "e", 0) for number in range(4000)]
     forged(s3, large, infos[1].captured_at)
@@ -354,7 +352,7 @@ def test_a_state_that_there_is_no_room_for_does_not_keep_the_others(s3: Watched,
     assert set(result.verdicts.values()) == {"verified"}
 
 
-def test_a_capture_that_is_dated_long_ago_cannot_have_what_was_written_since(s3: Watched, index: Index) -> None:
+def test_a_backdated_capture_cannot_have_later_versions(s3: RecordingS3, index: Index) -> None:
     clean = s3.now
     s3.now += 5 * DAY
     s3.put(BUCKET, "index/poison", b"a valid name")
@@ -365,7 +363,7 @@ def test_a_capture_that_is_dated_long_ago_cannot_have_what_was_written_since(s3:
     assert sync(s3, index).verdicts[false.id] == "contradicted"
 
 
-def test_a_capture_of_the_same_past_again_writes_nothing(s3: Watched, index: Index) -> None:
+def test_capturing_the_same_past_again_writes_nothing(s3: RecordingS3, index: Index) -> None:
     at = s3.now
     s3.now += 10_000
     info = capture_state(s3, index, BUCKET, at=at, origin="past")
@@ -374,7 +372,7 @@ def test_a_capture_of_the_same_past_again_writes_nothing(s3: Watched, index: Ind
     assert s3.present(BUCKET) == before
 
 
-def test_killed_between_recording_and_judging(s3: Watched, machine: Index, index: Index) -> None:
+def test_killed_between_import_and_comparison(s3: RecordingS3, machine: Index, index: Index) -> None:
     infos = captures(s3, machine)
     files = list_state_files(s3, BUCKET)
     sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files)[:2])
@@ -388,8 +386,8 @@ class Dies(Exception):
     pass
 
 
-def test_ended_at_any_request(s3: Watched, machine: Index, tmp_path: Path) -> None:
-    """What was recorded stays as it was, and the next sync does the rest."""
+def test_failure_of_any_request(s3: RecordingS3, machine: Index, tmp_path: Path) -> None:
+    """Recorded states stay, and the next sync completes the rest."""
     infos = captures(s3, machine)
     forged(s3, [], s3.now // 1000 * 1000)
     s3.put(BUCKET, "rwm/states/garbage", b"1")
@@ -428,8 +426,8 @@ def test_ended_at_any_request(s3: Watched, machine: Index, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), AccessDenied("no"), S3Error("no key to decrypt")])
-def test_a_file_that_cannot_be_read_does_not_keep_the_others(
-    s3: Watched, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch, error: S3Error
+def test_an_unreadable_file_does_not_stop_the_others(
+    s3: RecordingS3, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch, error: S3Error
 ) -> None:
     infos = captures(s3, machine)
     s3.put(BUCKET, file_key(replace(infos[0], id="a" * 64)), b"kept back")
@@ -455,10 +453,10 @@ def test_a_file_that_cannot_be_read_does_not_keep_the_others(
     assert index.states() == infos
 
 
-def test_a_state_that_another_process_records_while_states_are_judged(
-    s3: Watched, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch
+def test_a_state_recorded_by_another_process_during_the_comparison(
+    s3: RecordingS3, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Places in the row of states are of one moment."""
+    """References are positions in one list of states."""
     infos = captures(s3, machine)
     plain = Index.recorded
     between: list[StateInfo] = []
@@ -486,8 +484,8 @@ def test_a_state_that_another_process_records_while_states_are_judged(
 # --- with prune, and beside a backup -------------------------------------------------------------------------------
 
 
-def test_states_that_a_prune_ended_are_unknown_and_kept_ones_are_verified(
-    s3: Watched, machine: Index, index: Index
+def test_after_a_prune_kept_states_are_verified_and_others_unknown(
+    s3: RecordingS3, machine: Index, index: Index
 ) -> None:
     infos = captures(s3, machine, 4)
     keep = select_kept_states(machine, BUCKET, last=1, named=[])
@@ -510,7 +508,7 @@ class Busy(MemoryS3):
         return super().level(bucket, prefix, page_size=page_size)
 
 
-def test_a_state_that_was_captured_beside_a_backup_is_verified(s3: Watched, machine: Index, index: Index) -> None:
+def test_a_state_captured_during_a_backup_is_verified(s3: RecordingS3, machine: Index, index: Index) -> None:
     busy = Busy(BUCKET)
     busy.buckets, busy.bodies, busy.now = s3.buckets, s3.bodies, s3.now
     infos = [capture_state(busy, machine, BUCKET) for _ in range(3)]
@@ -548,7 +546,7 @@ def original(s3: MemoryS3, versions: list[dict[str, Any]] | None = None) -> str:
     return key
 
 
-def test_the_files_of_the_original_tool(s3: Watched, index: Index) -> None:
+def test_files_of_the_original_tool(s3: RecordingS3, index: Index) -> None:
     present = {key: version for key, version in s3.present(BUCKET).items() if not key.startswith("rwm/")}
     key = original(s3)
     wrong = original(s3, [{"Key": "config", "IsLatest": True}])
@@ -584,7 +582,7 @@ KEYS = ["config", "data/00/a", "a", "a/b"]
         max_size=10,
     )
 )
-def test_true_states_are_verified_and_forged_ones_never(
+def test_genuine_states_are_verified_and_forged_ones_never(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[tuple[str, bool]], str, int]]
 ) -> None:
     s3, place = MemoryS3(BUCKET), tmp_path_factory.mktemp("index")
