@@ -29,8 +29,9 @@ def current_before(entries: Sequence[ObjectVersion], time: int) -> ObjectVersion
 def test_spans_find_what_was_current(entries: list[ObjectVersion]) -> None:
     spans = KeyHistory(entries).spans
     for time in TIMES:
+        current = current_before(entries, time)
         found = [span.version for span in spans if span.after < time <= span.until]
-        assert (found or [None]) == [current_before(entries, time)]
+        assert found == ([current] if current else [])
 
 
 @given(entries=entries, window=windows)
