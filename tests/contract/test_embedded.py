@@ -51,7 +51,7 @@ def gone(pid: int, seconds: float = 15) -> bool:
 
 
 class TestLife:
-    def test_data_survive_restart_and_crash(self, own: EmbeddedS3) -> None:
+    def test_data_survives_restart_and_crash(self, own: EmbeddedS3) -> None:
         s3, endpoint = own.connect(), own.endpoint
         s3.create_bucket("kept")
         s3.enable_versioning("kept")
@@ -63,14 +63,14 @@ class TestLife:
         assert own.endpoint == endpoint
         assert [s3.get("kept", "key", version) for version in (first, second)] == [b"one", b"two"]
 
-    def test_the_directory_can_be_taken_up_again(self, own: EmbeddedS3) -> None:
+    def test_a_directory_can_be_reused(self, own: EmbeddedS3) -> None:
         own.connect().create_bucket("kept")
         own.close()
         with EmbeddedS3(own.directory) as again:
             assert again.credentials == own.credentials
             assert again.connect().list_buckets() == ["kept"]
 
-    def test_nothing_is_left(self) -> None:
+    def test_close_removes_processes_and_files(self) -> None:
         with EmbeddedS3() as server:
             pid, ports, directory = server.pid, server.ports, server.directory
             assert all(is_listening(port) for port in ports)
@@ -80,7 +80,7 @@ class TestLife:
         assert not [path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-    def test_it_ends_with_its_parent(self, tmp_path: Path, number: signal.Signals) -> None:
+    def test_the_server_ends_with_its_parent(self, tmp_path: Path, number: signal.Signals) -> None:
         code = (
             "import time; from pathlib import Path; from rwm.embedded.server import EmbeddedS3\n"
             f"server = EmbeddedS3(Path({str(tmp_path / 's3')!r}))\n"
@@ -94,13 +94,13 @@ class TestLife:
         assert gone(pid)
         assert not any(is_listening(port) for port in ports)
 
-    def test_a_taken_port_means_others(self, own: EmbeddedS3) -> None:
+    def test_other_ports_are_used_if_one_is_taken(self, own: EmbeddedS3) -> None:
         own.stop()
         with socket.create_server(("127.0.0.1", own.ports[0])):
             own.start()
         own.connect().create_bucket("there")
 
-    def test_a_port_taken_at_the_last_moment_means_another_try(
+    def test_it_tries_again_if_a_port_is_taken_at_the_last_moment(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         taken = choose_port(tmp_path)
@@ -112,7 +112,7 @@ class TestLife:
 
 
 class TestPrivacy:
-    def test_modes(self, own: EmbeddedS3) -> None:
+    def test_modes_of_files(self, own: EmbeddedS3) -> None:
         def mode(path: Path) -> int:
             return stat.S_IMODE(path.stat().st_mode)
 
@@ -136,7 +136,7 @@ class TestPrivacy:
                     addresses.add(fields[1].partition(":")[0])
         assert addresses == {"0100007F"}
 
-    def test_keys_of_the_environment_are_nobody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_keys_in_the_environment_create_no_account(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "STRANGER")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "strangersecret")
         with EmbeddedS3(tmp_path / "s3") as server:
@@ -189,7 +189,7 @@ class TestUnauthenticated:
 
 
 class TestAccounts:
-    def test_user1_writes_and_hides(self, seaweedfs: Server, bucket: str) -> None:
+    def test_user1_may_write_and_delete(self, seaweedfs: Server, bucket: str) -> None:
         user = seaweedfs.connect("user1")
         version = user.put(bucket, "key", b"body")
         user.put(bucket, "key", b"other")
@@ -199,7 +199,7 @@ class TestAccounts:
         assert user.policy(bucket) is None
         assert len(list(user.versions(bucket))) == 3
 
-    def test_user1_removes_no_version(self, seaweedfs: Server, bucket: str) -> None:
+    def test_user1_may_not_delete_versions(self, seaweedfs: Server, bucket: str) -> None:
         user = seaweedfs.connect("user1")
         version = user.put(bucket, "key", b"body")
         failures = user.delete_versions(bucket, [("key", version)])
@@ -238,13 +238,13 @@ class TestAccounts:
     }
 
     @pytest.mark.parametrize("what", FORBIDDEN)
-    def test_user1_changes_no_setting(self, seaweedfs: Server, bucket: str, what: str) -> None:
+    def test_user1_may_not_change_settings(self, seaweedfs: Server, bucket: str, what: str) -> None:
         user = seaweedfs.connect("user1")
         user.put(bucket, "key", b"body")
         with pytest.raises(Exception, match=r"AccessDenied|Access Denied|403"):
             self.FORBIDDEN[what](user, bucket)
 
-    def test_users_keep_apart(self, seaweedfs: Server, bucket: str) -> None:
+    def test_users_have_separate_buckets(self, seaweedfs: Server, bucket: str) -> None:
         other = f"user2-{bucket}"
         seaweedfs.connect().create_bucket(other)
         seaweedfs.connect("user2").put(other, "key", b"body")
@@ -268,7 +268,7 @@ class TestErrors:
             EmbeddedS3()
         assert "rwm[demo]" in caught.value.hint
 
-    def test_a_directory_of_something_else(self, tmp_path: Path) -> None:
+    def test_a_directory_with_other_files_is_refused(self, tmp_path: Path) -> None:
         (tmp_path / "letter").touch()
         with pytest.raises(UsageError, match="neither empty nor"):
             EmbeddedS3(tmp_path)
@@ -296,6 +296,6 @@ class TestErrors:
             EmbeddedS3(tmp_path / "s3")
 
 
-def test_s3_errors_are_ours(seaweedfs: Server) -> None:
+def test_s3_errors_are_mapped(seaweedfs: Server) -> None:
     with pytest.raises(S3Error):
         seaweedfs.connect("user1").create_bucket("no")

@@ -43,7 +43,7 @@ def test_the_steps_run_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path) -> No
     assert "byte for byte" in shown.getvalue()
 
 
-def test_a_step_that_goes_wrong_stops_the_demo(tmp_path: Path) -> None:
+def test_a_failed_step_stops_the_demo(tmp_path: Path) -> None:
     narrator = Narrator(tmp_path, os.environ, Console(file=io.StringIO()))
     with pytest.raises(RwmError, match="failed with exit code 1"):
         narrator.run("false")

@@ -1,4 +1,4 @@
-"""The error tree is what its drawing says, and exit codes are what the documentation says."""
+"""The error tree is that of its docstring, and the exit codes are the documented ones."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def drawn() -> dict[str, tuple[str, int | None]]:
     return found
 
 
-def test_the_drawing_shows_every_class_at_its_place() -> None:
+def test_the_tree_in_the_docstring_is_that_of_the_classes() -> None:
     tree = drawn()
     assert set(tree) == {cls.__name__ for cls in CLASSES}
     for cls in CLASSES[1:]:
@@ -77,7 +77,7 @@ def test_message_and_hint(cls: type[RwmError]) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_an_error_can_cross_a_process_boundary(cls: type[RwmError]) -> None:
+def test_errors_can_be_pickled(cls: type[RwmError]) -> None:
     copied = pickle.loads(pickle.dumps(cls("what failed", hint="what to do")))
     assert type(copied) is cls
     assert (copied.message, copied.hint) == ("what failed", "what to do")

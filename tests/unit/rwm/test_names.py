@@ -1,4 +1,4 @@
-"""Keys to paths and back: no key is lost between the tree and the hidden keys, and no path leaves its root."""
+"""Keys and paths: every key is shown or hidden, and no path leaves its root."""
 
 from __future__ import annotations
 
@@ -58,29 +58,29 @@ def test_hidden_reason(key: str, reason: HiddenReason | None) -> None:
     ("key", "parts"),
     [("c", ("", "c")), ("a/b/c", ("a/b/", "c")), ("a/", ("a/", "")), ("/a", ("/", "a")), ("", ("", ""))],
 )
-def test_split(key: str, parts: tuple[str, str]) -> None:
+def test_split_key(key: str, parts: tuple[str, str]) -> None:
     assert split_key(key) == parts
 
 
-def test_directories() -> None:
+def test_parent_directories() -> None:
     assert list(parent_directories("a/b/c")) == ["a/", "a/b/"]
     assert list(parent_directories("a")) == []
 
 
-def test_a_directory_hides_the_file_of_its_name() -> None:
+def test_a_directory_hides_the_file_of_the_same_name() -> None:
     assert hidden_keys(["a", "a/b", "a/b/c", "b"]) == {"a": HiddenReason.SHADOWED, "a/b": HiddenReason.SHADOWED}
 
 
-def test_a_hidden_key_makes_no_directory() -> None:
+def test_a_hidden_key_creates_no_directory() -> None:
     assert hidden_keys(["config", "config/.."]) == {"config/..": HiddenReason.DOTS}
 
 
-def test_a_name_between_the_file_and_its_directory_does_not_matter() -> None:
+def test_a_key_sorted_between_file_and_directory_does_not_matter() -> None:
     assert hidden_keys(sorted(["a", "a-b", "a/b"])) == {"a": HiddenReason.SHADOWED}
 
 
 @given(st.text())
-def test_split_loses_nothing(key: str) -> None:
+def test_split_key_keeps_every_character(key: str) -> None:
     directory, name = split_key(key)
     assert directory + name == key
     assert "/" not in name
@@ -88,15 +88,15 @@ def test_split_loses_nothing(key: str) -> None:
 
 
 @given(st.text(alphabet="ab./\0\ud800ю", max_size=9))
-def test_a_key_is_hidden_when_one_of_its_components_is(key: str) -> None:
+def test_a_key_is_hidden_if_a_component_is(key: str) -> None:
     reasons = [component_hidden_reason(component) for component in key.split("/")]
     assert hidden_reason(key) == next((reason for reason in reasons if reason), None)
 
 
 @given(st.sets(TINY, max_size=12))
 @example({"a", "a/b", "a/b/a", "a//b", "b/..", "b"})
-def test_shown_and_hidden_are_all_keys(keys: set[str]) -> None:
-    """What is shown makes a tree without conflicts; what is hidden would make one."""
+def test_every_key_is_either_shown_or_hidden(keys: set[str]) -> None:
+    """Shown keys form a tree without conflicts; shadowed keys would conflict."""
     hidden = hidden_keys(sorted(keys))
     shown = keys - hidden.keys()
     assert hidden.keys() <= keys

@@ -1,4 +1,4 @@
-"""Times: text and milliseconds are the same thing, and what a person mistypes is told so."""
+"""Times and durations: parsing inverts formatting, and invalid text is a usage error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST = -62_135_596_800_000  # 0001-01-01T00:00:00Z
 LAST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 
 
-def test_iso_shows_milliseconds_only_where_there_are_any() -> None:
+def test_iso_omits_zero_milliseconds() -> None:
     assert iso(NOON) == "2026-11-20T12:00:00Z"
     assert iso(NOON + 7) == "2026-11-20T12:00:00.007Z"
     assert iso(0) == "1970-01-01T00:00:00Z"
@@ -40,7 +40,7 @@ def test_parse_iso_is_the_inverse_of_iso(time: int) -> None:
 
 
 @given(first=st.integers(FIRST // SECOND, LAST // SECOND), second=st.integers(FIRST // SECOND, LAST // SECOND))
-def test_whole_seconds_sort_as_text_as_they_do_as_numbers(first: int, second: int) -> None:
+def test_whole_seconds_sort_as_text_and_as_numbers_alike(first: int, second: int) -> None:
     assert (iso(first * SECOND) < iso(second * SECOND)) == (first < second)
 
 
@@ -58,11 +58,11 @@ def test_whole_seconds_sort_as_text_as_they_do_as_numbers(first: int, second: in
         "  2026-11-20T12:00:00+00:00  ",
     ],
 )
-def test_every_usual_form_of_a_time(text: str) -> None:
+def test_parse_iso_accepts_common_forms(text: str) -> None:
     assert parse_iso(text) == NOON
 
 
-def test_a_date_alone_is_its_midnight_and_more_digits_are_cut() -> None:
+def test_a_date_is_midnight_and_digits_after_milliseconds_are_dropped() -> None:
     assert parse_iso("2026-11-20") == NOON - DAY // 2
     assert parse_iso("2026-11-20T12:00:00.5") == NOON + 500
     assert parse_iso("2026-11-20T12:00:00.1239Z") == NOON + 123
@@ -85,7 +85,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_no_time_is_a_usage_error_with_an_example(text: str) -> None:
+def test_an_invalid_time_is_a_usage_error_with_an_example(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_time(text)
     assert repr(text) in error.value.message
@@ -114,7 +114,7 @@ def test_hexadecimal_never_looks_like_a_time(text: str) -> None:
     assert not looks_like_time(text)
 
 
-def test_the_date_of_an_http_answer() -> None:
+def test_parse_http_date() -> None:
     assert parse_http_date("Fri, 20 Nov 2026 12:00:00 GMT") == NOON
     assert parse_http_date("Fri, 20 Nov 2026 13:00:00 +0100") == NOON
     for wrong in ("", "noon", "Fri, 31 Feb 2026 12:00:00 GMT"):
@@ -123,7 +123,7 @@ def test_the_date_of_an_http_answer() -> None:
 
 
 @given(moment=st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
-def test_http_dates_of_any_second(moment: datetime) -> None:
+def test_parse_http_date_for_any_second(moment: datetime) -> None:
     whole = int(moment.timestamp())
     assert parse_http_date(moment.strftime("%a, %d %b %Y %H:%M:%S GMT")) == whole * SECOND
 
@@ -144,12 +144,12 @@ def test_http_dates_of_any_second(moment: datetime) -> None:
         (" 1h 30m ", 5400),
     ],
 )
-def test_durations(text: str, seconds: int) -> None:
+def test_parse_duration(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds * SECOND
 
 
 @pytest.mark.parametrize("text", ["", " ", "30", "d", "-1d", "1.5d", "1d12", "30 days", "1x", "1d,2h"])
-def test_what_is_no_duration_is_a_usage_error(text: str) -> None:
+def test_an_invalid_duration_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError) as error:
         parse_duration(text)
     assert repr(text) in error.value.message

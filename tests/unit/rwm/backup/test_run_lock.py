@@ -1,4 +1,4 @@
-"""One run at a time."""
+"""The run lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ with rwm.backup.run_lock.hold_lock(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_a_second_run_is_told_at_once(tmp_path: Path) -> None:
+def test_a_second_run_fails_at_once(tmp_path: Path) -> None:
     path = tmp_path / "backup.lock"
     with hold_lock(path):
         with pytest.raises(LockHeld) as error, hold_lock(path):
@@ -32,7 +32,7 @@ def test_a_second_run_is_told_at_once(tmp_path: Path) -> None:
         pass
 
 
-def test_it_is_released_when_the_block_fails(tmp_path: Path) -> None:
+def test_the_lock_is_released_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "backup.lock"
     with pytest.raises(RuntimeError), hold_lock(path):
         raise RuntimeError
@@ -40,7 +40,7 @@ def test_it_is_released_when_the_block_fails(tmp_path: Path) -> None:
         pass
 
 
-def test_it_goes_away_with_a_process_that_is_killed(tmp_path: Path) -> None:
+def test_the_lock_of_a_killed_process_is_released(tmp_path: Path) -> None:
     path = tmp_path / "backup.lock"
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
@@ -53,7 +53,7 @@ def test_it_goes_away_with_a_process_that_is_killed(tmp_path: Path) -> None:
         pass
 
 
-def test_children_do_not_keep_it(tmp_path: Path) -> None:
+def test_children_do_not_inherit_the_lock(tmp_path: Path) -> None:
     """A hook that leaves a daemon behind must not hold up the next run."""
     path = tmp_path / "backup.lock"
     with hold_lock(path):
@@ -66,7 +66,7 @@ def test_children_do_not_keep_it(tmp_path: Path) -> None:
         child.wait()
 
 
-def test_the_file_and_the_directories_made_for_it_are_private(tmp_path: Path) -> None:
+def test_the_lock_file_and_its_new_directories_are_private(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "backup.lock"
     with hold_lock(path):
         assert path.stat().st_mode & 0o777 == 0o600
@@ -81,13 +81,13 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_path_that_cannot_be_opened_is_a_configuration_error(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Is a directory") as error, hold_lock(tmp_path):
         pass
     assert "lock_path" in error.value.hint
 
 
-def test_no_descriptor_is_left_behind(tmp_path: Path) -> None:
+def test_no_descriptor_leaks(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not walked
     for _ in range(3):
         with hold_lock(tmp_path / "backup.lock"), pytest.raises(LockHeld), hold_lock(tmp_path / "backup.lock"):

@@ -1,4 +1,4 @@
-"""Shell completion, as the shells ask for it: in the environment. Nothing but words is ever printed."""
+"""Shell completion, requested by environment variables as shells do. Only suggestions are printed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def here(rwm_: Terminal) -> Path:
 
 
 def ask(directory: Path, line: str, shell: str = "bash") -> list[str]:
-    """What is printed for a line, whose last word is the one to complete."""
+    """The output for a command line whose last word is to be completed."""
     words = line.split(" ")
     program, incomplete = words[0], words[-1]
     done = process.run(
@@ -49,12 +49,12 @@ def ask(directory: Path, line: str, shell: str = "bash") -> list[str]:
 
 
 def words(directory: Path, line: str) -> list[str]:
-    """The words that bash is offered."""
+    """The suggestions for bash."""
     return [line.removeprefix("plain,") for line in ask(directory, line)]
 
 
 @pytest.mark.parametrize(
-    ("line", "offered"),
+    ("line", "suggested"),
     [
         ("rwm st", ["state", "storage"]),
         ("rwmfs u", ["umount"]),
@@ -79,25 +79,25 @@ def words(directory: Path, line: str) -> list[str]:
         ("rwm state show ", []),
     ],
 )
-def test_words_are_completed(here: Path, line: str, offered: list[str]) -> None:
-    assert words(here, line) == offered
+def test_words_are_completed(here: Path, line: str, suggested: list[str]) -> None:
+    assert words(here, line) == suggested
 
 
-def test_every_shell_gets_its_own_form(here: Path) -> None:
+def test_the_output_format_of_each_shell(here: Path) -> None:
     line = "rwm -c here.conf state show 1"
     assert ask(here, line, "bash") == ["plain,111111111111"]
     assert ask(here, line, "zsh") == ["plain", "111111111111", "backups 1970-01-01T00:00:00Z"]
     assert ask(here, line, "fish") == ["plain,111111111111\tbackups 1970-01-01T00:00:00Z"]
 
 
-def test_nothing_is_made_where_nothing_is(rwm_: Terminal) -> None:
+def test_no_index_is_created(rwm_: Terminal) -> None:
     rwm_.configure("here", index_path=str(rwm_.directory / "no" / "index.sqlite"))
     assert ask(rwm_.directory, "rwm -c here.conf state show ") == []
     assert sorted(path.name for path in rwm_.directory.iterdir()) == ["here.conf"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_damaged_index_and_a_loose_configuration_are_not_spoken_of(here: Path, shell: str) -> None:
+def test_a_damaged_index_and_warnings_print_nothing(here: Path, shell: str) -> None:
     (here / "here.conf").chmod(0o644)
     assert ask(here, "rwm -c here.conf state sync o", shell)
     for path in here.glob("here.sqlite*"):
@@ -109,7 +109,7 @@ def test_a_damaged_index_and_a_loose_configuration_are_not_spoken_of(here: Path,
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_names_that_a_shell_could_mistake_are_not_offered(here: Path, shell: str) -> None:
+def test_names_with_shell_characters_are_not_suggested(here: Path, shell: str) -> None:
     nasty = ["a b", "a\nb", "a\x1b[31m", "a$(touch x)", "a`touch x`", "a;b", "a*", "a'b", 'a"b', "aä", "a,b", "a|b"]
     with Index.open(here / "here.sqlite") as index:
         for number, name in enumerate(nasty):
@@ -134,8 +134,8 @@ def test_other_shells_are_refused(rwm_: Terminal) -> None:
     assert "'bash', 'zsh', 'fish'" in rwm_.err
 
 
-def test_in_a_real_bash(here: Path) -> None:
-    """As docs/command-line.md says it: eval, then Tab."""
+def test_completion_in_bash(here: Path) -> None:
+    """As in docs/command-line.md: eval, then Tab."""
     for program in ("rwm", "rwmfs"):
         tool = here / program
         tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m {program} "$@"\n')
@@ -157,6 +157,6 @@ COMP_WORDS=(rwmfs -c here.conf mount other --at ""); COMP_CWORD=6; _rwmfs_comple
     assert done.stdout.splitlines() == ["111111111111", "333333333333 latest"]
 
 
-def test_the_json_option_changes_nothing(here: Path) -> None:
+def test_common_options_do_not_change_suggestions(here: Path) -> None:
     assert words(here, "rwm --json -v -c here.conf state sync o") == ["other"]
     assert json.loads((here / "here.conf").read_text())["restic_bucket"] == "bucket1"

@@ -1,4 +1,4 @@
-"""The faults of the proxy: which requests they meet, and what a client then sees."""
+"""Faults: which requests they match, and what the client receives."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ FRAMES = ["/b/key", "/b/key?chunked", "/b/key?until-close"]
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    """The server behind."""
+    """The server behind the proxy."""
     with running() as server:
         yield server
 
 
 @pytest.fixture
 def proxy(origin: Origin) -> Iterator[Proxy]:
-    """A proxy before it, without delay."""
+    """A proxy without latency."""
     with Proxy(origin.url) as proxy:
         yield proxy
 
@@ -77,27 +77,27 @@ GET = Request("GET", "/b/data/ü", {"versionId": "v1", "x": ""}, "bytes=0-9")
         (matching("PUT", "data", {"x": None}, "9$"), False),
     ],
 )
-def test_a_rule_meets_what_it_describes(when: object, meets: bool) -> None:
+def test_matching(when: object, meets: bool) -> None:
     assert callable(when) and when(GET) is meets
 
 
-def test_a_request_without_a_range_is_met_by_no_range() -> None:
+def test_a_range_pattern_needs_a_range() -> None:
     assert not matching(range_regex=".")(GET._replace(range=None))
 
 
 def names(rules: Rules, requests: str) -> str:
-    """What happens to requests for these paths: the path of a fault's body, or ``-``."""
+    """The content of the fault applied to a request of each path, or ``-``."""
     actions = [rules.choose(Request("GET", path, {}, None)) for path in requests]
     return "".join(action.s3_code if isinstance(action, Status) else "-" for action in actions)
 
 
-def test_rules_begin_and_end_with_what_they_matched() -> None:
+def test_rules_apply_after_and_count_times() -> None:
     rules = Rules()
     rules.add(Rule(Status(500, "1"), matching(path_regex="a"), count=2, after=1))
     assert names(rules, "abaabaa") == "--11---"
 
 
-def test_the_first_rule_whose_turn_it_is_decides() -> None:
+def test_the_first_due_rule_applies() -> None:
     rules = Rules()
     rules.add(Rule(Status(500, "1"), matching(path_regex="a"), count=1))
     rules.add(Rule(Status(500, "2"), count=3, after=1))
@@ -108,9 +108,7 @@ def test_the_first_rule_whose_turn_it_is_decides() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.none() | st.integers(0, 3)), max_size=3), st.integers(0, 12))
-def test_each_rule_lets_some_be_and_meets_as_many_as_it_should(
-    bounds: list[tuple[int, int | None]], count: int
-) -> None:
+def test_every_rule_skips_and_applies_as_often_as_given(bounds: list[tuple[int, int | None]], count: int) -> None:
     rules = Rules()
     for number, (after, most) in enumerate(bounds):
         rules.add(Rule(Status(500, str(number)), count=most, after=after))
@@ -123,7 +121,7 @@ def test_each_rule_lets_some_be_and_meets_as_many_as_it_should(
     assert met.count("-") == left
 
 
-def test_rules_may_be_used_by_many_threads() -> None:
+def test_rules_are_thread_safe() -> None:
     rules = Rules()
     chosen: list[type[Action]] = []
     rules.add(Rule(Wrong(), count=500))
@@ -143,7 +141,7 @@ def test_rules_may_be_used_by_many_threads() -> None:
 
 
 @pytest.mark.parametrize(("code", "s3_code"), [(503, "SlowDown"), (403, "ExpiredToken"), (404, "NoSuchVersion")])
-def test_a_status_is_an_error_of_s3(origin: Origin, proxy: Proxy, code: int, s3_code: str) -> None:
+def test_a_status_is_an_s3_error(origin: Origin, proxy: Proxy, code: int, s3_code: str) -> None:
     proxy.add(Rule(Status(code, s3_code), count=2))
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
         answer = on(connection)
@@ -155,7 +153,7 @@ def test_a_status_is_an_error_of_s3(origin: Origin, proxy: Proxy, code: int, s3_
 
 
 @pytest.mark.parametrize("code", [500, 599])
-def test_a_status_may_have_a_body_of_its_own(proxy: Proxy, code: int) -> None:
+def test_a_status_with_other_content(proxy: Proxy, code: int) -> None:
     proxy.add(Rule(Status(code, content=b"<html>")))
     assert ask(proxy.url)[::2] == (code, b"<html>")
 
@@ -168,7 +166,7 @@ def test_a_status_without_a_body(proxy: Proxy, method: str, code: int) -> None:
         assert on(connection).body == CONTENT
 
 
-def test_a_status_does_not_ask_for_a_body_that_waits(proxy: Proxy) -> None:
+def test_a_status_ends_a_request_that_waits_for_100_continue(proxy: Proxy) -> None:
     proxy.add(Rule(Status(403, "AccessDenied")))
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
         connection.request("PUT", "/b/key", headers={"Expect": "100-continue", "Content-Length": "9"})
@@ -181,14 +179,14 @@ def test_a_status_does_not_ask_for_a_body_that_waits(proxy: Proxy) -> None:
 
 
 def until_reset(proxy: Proxy, target: str) -> bytes:
-    """The body as it comes before the connection is reset."""
+    """The body received before the connection is reset."""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=60) as client:
         client.sendall(f"GET {target} HTTP/1.1\r\n\r\n".encode())
         return until(client, ConnectionResetError)
 
 
 def until(client: socket.socket, error: type[OSError]) -> bytes:
-    """The body of an answer as far as it comes before the error."""
+    """The body of an answer received before the error."""
     received = bytearray()
     with pytest.raises(error):
         receive(client, received)
@@ -202,19 +200,21 @@ def receive(client: socket.socket, into: bytearray) -> None:
 
 @pytest.mark.parametrize("target", FRAMES[::2])
 @pytest.mark.parametrize("after", [1, 300_000, len(CONTENT)])
-def test_a_reset_comes_after_so_many_bytes(proxy: Proxy, target: str, after: int) -> None:
+def test_a_reset_after_bytes_of_the_body(proxy: Proxy, target: str, after: int) -> None:
     proxy.add(Rule(Reset(after)))
     assert until_reset(proxy, target) == CONTENT[:after]
     assert proxy.total().sent == after
 
 
-def test_a_reset_comes_within_chunks(proxy: Proxy) -> None:
+def test_a_reset_within_a_chunked_body(proxy: Proxy) -> None:
     proxy.add(Rule(Reset(1)))
     assert until_reset(proxy, FRAMES[1]) == b"1\r\n\0\r\n"
 
 
 @pytest.mark.parametrize("action", [Reset(), Close()])
-def test_before_the_head_the_server_has_done_what_it_was_asked(origin: Origin, proxy: Proxy, action: Action) -> None:
+def test_a_fault_before_the_head_comes_after_the_request_took_effect(
+    origin: Origin, proxy: Proxy, action: Action
+) -> None:
     proxy.add(Rule(action))
     error = ConnectionResetError if action == Reset() else http.client.RemoteDisconnected
     with pytest.raises(error):
@@ -225,14 +225,14 @@ def test_before_the_head_the_server_has_done_what_it_was_asked(origin: Origin, p
 
 @pytest.mark.parametrize("target", FRAMES[:2])
 @pytest.mark.parametrize("after", [1, 300_000])
-def test_a_close_leaves_a_body_that_is_too_short(proxy: Proxy, target: str, after: int) -> None:
+def test_a_close_truncates_the_body(proxy: Proxy, target: str, after: int) -> None:
     proxy.add(Rule(Close(after)))
     with pytest.raises(http.client.IncompleteRead) as raised:
         ask(proxy.url, target)
     assert raised.value.partial == CONTENT[:after]
 
 
-def test_a_stall_lasts_for_its_time(proxy: Proxy) -> None:
+def test_a_stall_ends_after_its_time(proxy: Proxy) -> None:
     proxy.add(Rule(Stall(1000, seconds=0.2)))
     begin = time.monotonic()
     assert ask(proxy.url).body == CONTENT
@@ -240,7 +240,7 @@ def test_a_stall_lasts_for_its_time(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1000])
-def test_a_stall_lasts_until_the_proxy_ends_it(proxy: Proxy, after: int) -> None:
+def test_a_stall_without_time_ends_with_the_proxy(proxy: Proxy, after: int) -> None:
     proxy.add(Rule(Stall(after)))
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=0.2) as client:
         client.sendall(b"GET /b/key HTTP/1.1\r\n\r\n")
@@ -272,14 +272,14 @@ def test_wrong_makes_all_bytes_wrong(proxy: Proxy, target: str) -> None:
 
 @pytest.mark.parametrize("target", FRAMES)
 @pytest.mark.parametrize("by", [1, 300_000, len(CONTENT), len(CONTENT) + 9])
-def test_a_shorter_answer_is_well_formed(proxy: Proxy, target: str, by: int) -> None:
+def test_a_shortened_answer_is_well_formed(proxy: Proxy, target: str, by: int) -> None:
     proxy.add(Rule(Shorten(by)))
     assert ask(proxy.url, target).body == CONTENT[: max(0, len(CONTENT) - by)]
 
 
 @pytest.mark.parametrize("target", FRAMES)
 @pytest.mark.parametrize("by", [1, 600_000])
-def test_a_longer_answer_is_well_formed(proxy: Proxy, target: str, by: int) -> None:
+def test_a_lengthened_answer_is_well_formed(proxy: Proxy, target: str, by: int) -> None:
     proxy.add(Rule(Lengthen(by)))
     assert ask(proxy.url, target).body == CONTENT + bytes(by)
 
@@ -293,12 +293,12 @@ def test_a_longer_answer_is_well_formed(proxy: Proxy, target: str, by: int) -> N
         (Lengthen(600_000), "bytes 10-600019/600020"),
     ],
 )
-def test_the_head_tells_which_part_it_is(proxy: Proxy, action: Action, span: str) -> None:
+def test_content_range_is_resized(proxy: Proxy, action: Action, span: str) -> None:
     proxy.add(Rule(action))
     assert ask(proxy.url, range="bytes=10-19").headers["Content-Range"] == span
 
 
-def test_after_a_wrong_body_the_connection_goes_on(proxy: Proxy) -> None:
+def test_a_connection_can_be_used_after_a_wrong_body(proxy: Proxy) -> None:
     for action in (Flip(3), Wrong(), Shorten(5), Lengthen(5), Stall(5, seconds=0)):
         proxy.add(Rule(action, count=1))
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
@@ -310,7 +310,7 @@ def test_after_a_wrong_body_the_connection_goes_on(proxy: Proxy) -> None:
 # --- answers to something else -----------------------------------------------------------------------------
 
 
-def test_the_bytes_of_another_range(proxy: Proxy) -> None:
+def test_wrong_range(proxy: Proxy) -> None:
     proxy.add(Rule(WrongRange(5), count=1))
     proxy.add(Rule(WrongRange(-7, honest=False), count=1))
     answer = ask(proxy.url, range="bytes=10-19")
@@ -321,18 +321,18 @@ def test_the_bytes_of_another_range(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("range", [None, "bytes=2-4"])
-def test_another_range_where_there_is_none(proxy: Proxy, range: str | None) -> None:
+def test_wrong_range_leaves_other_requests_unchanged(proxy: Proxy, range: str | None) -> None:
     proxy.add(Rule(WrongRange(-5, honest=False)))
     assert ask(proxy.url, range=range).body == (CONTENT if range is None else CONTENT[2:5])
 
 
-def test_a_range_that_is_ignored(proxy: Proxy) -> None:
+def test_ignore_range(proxy: Proxy) -> None:
     proxy.add(Rule(IgnoreRange()))
     answer = ask(proxy.url, range="bytes=10-19")
     assert (answer.status, answer.body, answer.headers["Content-Range"]) == (200, CONTENT, None)
 
 
-def test_another_version(proxy: Proxy) -> None:
+def test_wrong_version(proxy: Proxy) -> None:
     proxy.add(Rule(WrongVersion("v2")))
     answer = ask(proxy.url)
     assert (answer.headers.get_all("x-amz-version-id"), answer.body) == (["v2"], CONTENT)

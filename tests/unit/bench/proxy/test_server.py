@@ -1,4 +1,4 @@
-"""The proxy that makes a bad network: what passes it unchanged, and how it delays, counts, goes down and ends."""
+"""The proxy server: forwarding, latency and rate, recording, going down, and closing."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from tests.unit.origin import CONTENT, Origin, ask, on, running
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    """The server behind."""
+    """The server behind the proxy."""
     with running() as server:
         yield server
 
 
 @pytest.fixture
 def proxy(origin: Origin) -> Iterator[Proxy]:
-    """A proxy before it, without delay."""
+    """A proxy without latency."""
     with Proxy(origin.url) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def listening() -> Iterator[socket.socket]:
-    """A server that a test plays itself."""
+    """A listening socket, for a test that acts as the server."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         yield listener
@@ -48,7 +48,7 @@ def connected(proxy: Proxy) -> socket.socket:
 
 
 def everything(client: socket.socket) -> bytes:
-    """Until the other side closes."""
+    """Read until the other side closes."""
     return b"".join(iter(lambda: client.recv(1 << 16), b""))
 
 
@@ -63,7 +63,7 @@ def until(client: socket.socket, end: bytes) -> bytes:
 # --- what passes -------------------------------------------------------------------------------------------
 
 
-def test_heads_pass_as_they_are(listening: socket.socket) -> None:
+def test_heads_are_forwarded_unchanged(listening: socket.socket) -> None:
     asked = b"GET /b/%C3%BC%2F+x?a=%20&b HTTP/1.1\r\nhOsT: example.org:1\r\nX-One:  1\r\nX-One: 2 \r\nX:\xe9\r\n\r\n"
     answered = b"HTTP/1.1 200 Fine!\r\nx-amz-B: 2\r\nX-AMZ-a:  1\r\ncontent-length: 0\r\n\r\n"
     with before(listening) as proxy, connected(proxy) as client:
@@ -75,12 +75,12 @@ def test_heads_pass_as_they_are(listening: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?chunked", "?until-close"])
-def test_bodies_pass_however_they_end(proxy: Proxy, query: str) -> None:
+def test_bodies_of_every_framing_are_forwarded(proxy: Proxy, query: str) -> None:
     assert ask(proxy.url, "/b/key" + query).body == CONTENT
     assert proxy.total() == TrafficTotal(1, 0, len(CONTENT))
 
 
-def test_trailers_pass(proxy: Proxy) -> None:
+def test_trailers_are_forwarded(proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"GET /b/key?chunked HTTP/1.1\r\nRange: bytes=0-2\r\n\r\n")
         assert until(client, b"last\r\n\r\n").endswith(b"3\r\n\0\1\2\r\n0\r\nX-Trailer: last\r\n\r\n")
@@ -95,7 +95,7 @@ def test_answers_without_a_body_leave_the_connection_usable(
         assert on(connection).body == CONTENT
 
 
-def test_a_connection_is_kept_on_both_sides(origin: Origin, proxy: Proxy) -> None:
+def test_connections_are_kept_alive_on_both_sides(origin: Origin, proxy: Proxy) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
         for _ in range(3):
             assert on(connection, method="PUT", body=CONTENT).status == 200
@@ -103,7 +103,7 @@ def test_a_connection_is_kept_on_both_sides(origin: Origin, proxy: Proxy) -> Non
     assert (origin.connections, origin.bodies) == (1, [CONTENT] * 3)
 
 
-def test_requests_may_be_sent_before_the_answers_came(proxy: Proxy) -> None:
+def test_pipelined_requests(proxy: Proxy) -> None:
     head = b"GET /b/key HTTP/1.1\r\nRange: bytes=%d-%d\r\n\r\n"
     with connected(proxy) as client:
         client.sendall(head % (0, 3) + head % (4, 7) + head % (8, 11))
@@ -111,7 +111,7 @@ def test_requests_may_be_sent_before_the_answers_came(proxy: Proxy) -> None:
     assert received.index(CONTENT[:4]) < received.index(CONTENT[4:8])
 
 
-def test_a_body_sent_in_chunks_passes(origin: Origin, proxy: Proxy) -> None:
+def test_a_chunked_request_body_is_forwarded(origin: Origin, proxy: Proxy) -> None:
     pieces = [CONTENT[:100_000], b"x", CONTENT[100_000:]]
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
         connection.request("PUT", "/b/key", iter(pieces), encode_chunked=True)
@@ -121,7 +121,7 @@ def test_a_body_sent_in_chunks_passes(origin: Origin, proxy: Proxy) -> None:
     assert proxy.total("PUT").received == len(CONTENT) + 1
 
 
-def test_it_does_not_matter_in_which_pieces_a_request_comes(origin: Origin, proxy: Proxy) -> None:
+def test_a_request_may_arrive_in_any_pieces(origin: Origin, proxy: Proxy) -> None:
     head = b"PUT /b/key HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connected(proxy) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,7 +132,7 @@ def test_it_does_not_matter_in_which_pieces_a_request_comes(origin: Origin, prox
     assert origin.bodies == [b"body"]
 
 
-def test_a_body_that_waits_to_be_asked_for_is_asked_for_by_the_server(origin: Origin, proxy: Proxy) -> None:
+def test_100_continue_is_forwarded(origin: Origin, proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"PUT /b/key HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
         assert until(client, b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -141,13 +141,13 @@ def test_a_body_that_waits_to_be_asked_for_is_asked_for_by_the_server(origin: Or
     assert origin.bodies == [b"body"]
 
 
-def test_a_body_that_the_server_refuses_is_not_waited_for(proxy: Proxy) -> None:
+def test_a_final_answer_instead_of_100_continue_ends_the_request(proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"PUT /b/key?unread HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
         assert everything(client).startswith(b"HTTP/1.1 403 ")
 
 
-def test_a_body_that_waits_is_sent_all_the_same_by_who_gets_impatient(origin: Origin, proxy: Proxy) -> None:
+def test_a_client_may_send_its_body_without_100_continue(origin: Origin, proxy: Proxy) -> None:
     with connected(proxy) as client:
         client.sendall(b"PUT /b/key HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody")
         assert b"\r\nHTTP/1.1 200 " in until(client, b"Content-Length: 0\r\n\r\n")
@@ -159,7 +159,7 @@ def test_a_body_that_waits_is_sent_all_the_same_by_who_gets_impatient(origin: Or
     [b"junk\r\n\r\n", b"GET / SMTP\r\n\r\n", b"PUT / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"x" * (1 << 18)],
     ids=["no line", "no HTTP", "no length", "no end"],
 )
-def test_what_is_no_http_is_reset(proxy: Proxy, junk: bytes) -> None:
+def test_invalid_http_is_reset(proxy: Proxy, junk: bytes) -> None:
     with connected(proxy) as client:
         with contextlib.suppress(ConnectionError):
             client.sendall(junk)
@@ -167,14 +167,14 @@ def test_what_is_no_http_is_reset(proxy: Proxy, junk: bytes) -> None:
             client.recv(1)
 
 
-def test_a_server_that_is_not_there_resets(origin: Origin) -> None:
+def test_an_unreachable_server_resets_the_client(origin: Origin) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     with Proxy(f"http://127.0.0.1:{port}") as proxy, pytest.raises(ConnectionResetError):
         ask(proxy.url)
 
 
-def test_a_server_that_closes_an_idle_connection_closes_it_for_the_client(listening: socket.socket) -> None:
+def test_an_idle_connection_closed_by_the_server_is_closed(listening: socket.socket) -> None:
     with before(listening) as proxy, connected(proxy) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         with listening.accept()[0] as server:
@@ -184,7 +184,7 @@ def test_a_server_that_closes_an_idle_connection_closes_it_for_the_client(listen
         assert client.recv(1) == b""
 
 
-def test_a_server_that_answers_in_the_middle_of_a_body_is_heard(listening: socket.socket) -> None:
+def test_an_answer_during_the_request_body_is_forwarded(listening: socket.socket) -> None:
     with before(listening) as proxy, connected(proxy) as client:
         client.sendall(b"PUT / HTTP/1.1\r\nContent-Length: 999999999\r\n\r\n")
         with listening.accept()[0] as server:
@@ -196,7 +196,7 @@ def test_a_server_that_answers_in_the_middle_of_a_body_is_heard(listening: socke
 
 
 @pytest.mark.parametrize("cut", [b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
-def test_an_answer_that_the_server_cuts_off_is_cut_off(listening: socket.socket, cut: bytes) -> None:
+def test_a_truncated_answer_is_truncated_for_the_client(listening: socket.socket, cut: bytes) -> None:
     with before(listening) as proxy, connected(proxy) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         with listening.accept()[0] as server:
@@ -206,13 +206,13 @@ def test_an_answer_that_the_server_cuts_off_is_cut_off(listening: socket.socket,
 
 
 @pytest.mark.parametrize("upstream", ["https://127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:1/path"])
-def test_what_is_no_upstream(upstream: str) -> None:
+def test_an_invalid_upstream_is_an_error(upstream: str) -> None:
     with pytest.raises(ValueError, match="not http://host:port"):
         Proxy(upstream)
 
 
 @pytest.mark.parametrize(("latency", "rate"), [(-1.0, None), (0.0, 0.0)])
-def test_what_is_no_link(latency: float, rate: float | None) -> None:
+def test_an_invalid_link_is_an_error(latency: float, rate: float | None) -> None:
     with pytest.raises(ValueError, match="not a link"):
         Proxy("http://127.0.0.1:1", latency=latency, rate=rate)
 
@@ -220,7 +220,7 @@ def test_what_is_no_link(latency: float, rate: float | None) -> None:
 # --- the link ----------------------------------------------------------------------------------------------
 
 
-def test_a_round_trip_passes_for_the_connection_and_for_each_answer(origin: Origin) -> None:
+def test_latency_is_added_to_the_connection_and_to_each_answer(origin: Origin) -> None:
     with Proxy(origin.url, latency=0.1) as proxy:
         begin = time.monotonic()
         with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
@@ -229,7 +229,7 @@ def test_a_round_trip_passes_for_the_connection_and_for_each_answer(origin: Orig
         assert time.monotonic() - begin >= 0.4
 
 
-def test_asking_for_a_body_takes_a_round_trip_too(origin: Origin) -> None:
+def test_latency_is_added_to_100_continue(origin: Origin) -> None:
     with Proxy(origin.url, latency=0.1) as proxy, connected(proxy) as client:
         begin = time.monotonic()
         client.sendall(b"PUT /b/key HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -240,14 +240,14 @@ def test_asking_for_a_body_takes_a_round_trip_too(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", CONTENT)])
-def test_bytes_take_their_time_in_both_directions(origin: Origin, method: str, body: bytes | None) -> None:
+def test_the_rate_limits_both_directions(origin: Origin, method: str, body: bytes | None) -> None:
     with Proxy(origin.url, rate=len(CONTENT) / 0.3) as proxy:
         begin = time.monotonic()
         assert ask(proxy.url, method=method, body=body).status == 200
         assert time.monotonic() - begin >= 0.29
 
 
-def test_a_slow_link_is_slow_for_each_connection_by_itself(origin: Origin) -> None:
+def test_the_rate_limits_each_connection_separately(origin: Origin) -> None:
     with Proxy(origin.url, rate=len(CONTENT) / 0.3) as proxy:
         answers: list[bytes] = []
         threads = [threading.Thread(target=lambda: answers.append(ask(proxy.url).body)) for _ in range(5)]
@@ -261,7 +261,7 @@ def test_a_slow_link_is_slow_for_each_connection_by_itself(origin: Origin) -> No
 # --- counting ----------------------------------------------------------------------------------------------
 
 
-def test_requests_are_listed_with_what_they_asked_and_got(proxy: Proxy) -> None:
+def test_requests_are_recorded(proxy: Proxy) -> None:
     ask(proxy.url, "/b/a%20key?versionId=v1&x", range="bytes=0-9")
     ask(proxy.url, "/b/other", "PUT", b"body")
     ask(proxy.url, "/b/other", "HEAD")
@@ -275,7 +275,7 @@ def test_requests_are_listed_with_what_they_asked_and_got(proxy: Proxy) -> None:
     assert proxy.total("DELETE") == TrafficTotal()
 
 
-def test_counting_begins_anew(proxy: Proxy) -> None:
+def test_reset_traffic(proxy: Proxy) -> None:
     ask(proxy.url)
     proxy.reset_traffic()
     assert (proxy.requests(), proxy.total()) == ([], TrafficTotal())
@@ -284,7 +284,7 @@ def test_counting_begins_anew(proxy: Proxy) -> None:
 # --- down, up and the end ----------------------------------------------------------------------------------
 
 
-def test_an_endpoint_that_goes_down_resets_and_refuses_until_it_is_up_at_its_place(proxy: Proxy) -> None:
+def test_down_resets_and_refuses_until_up_on_the_same_port(proxy: Proxy) -> None:
     url = proxy.url
     with closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=60)) as connection:
         on(connection)
@@ -301,7 +301,7 @@ def test_an_endpoint_that_goes_down_resets_and_refuses_until_it_is_up_at_its_pla
     assert ask(url).body == CONTENT
 
 
-def test_going_down_in_the_middle_of_a_body_is_a_reset(origin: Origin) -> None:
+def test_down_during_a_body_resets_the_connection(origin: Origin) -> None:
     with Proxy(origin.url, rate=len(CONTENT) / 60) as proxy, connected(proxy) as client:
         client.sendall(b"GET /b/key HTTP/1.1\r\n\r\n")
         assert client.recv(10) == b"HTTP/1.1 2"
@@ -311,7 +311,7 @@ def test_going_down_in_the_middle_of_a_body_is_a_reset(origin: Origin) -> None:
 
 
 @pytest.mark.parametrize("idle", ["no request", "half a head", "half a body", "stalled", "unread"])
-def test_the_end_waits_for_no_client_and_for_no_server(origin: Origin, idle: str) -> None:
+def test_close_does_not_wait_for_clients_or_the_server(origin: Origin, idle: str) -> None:
     sent = {
         "no request": b"",
         "half a head": b"GET / HT",
@@ -333,7 +333,7 @@ def test_the_end_waits_for_no_client_and_for_no_server(origin: Origin, idle: str
     wait_for_threads(before)
 
 
-def test_a_client_that_leaves_takes_its_thread_with_it(origin: Origin) -> None:
+def test_the_thread_of_a_disconnected_client_ends(origin: Origin) -> None:
     before = threading.active_count()
     with Proxy(origin.url) as proxy:
         proxy.add(Rule(Stall()))
@@ -345,7 +345,7 @@ def test_a_client_that_leaves_takes_its_thread_with_it(origin: Origin) -> None:
 
 
 def wait_for_threads(most: int) -> None:
-    """The server's own end when they see that the proxy is gone."""
+    """The server ends its threads when they notice that the proxy has closed."""
     deadline = time.monotonic() + 30
     while threading.active_count() > most:
         assert time.monotonic() < deadline, threading.enumerate()
@@ -355,7 +355,7 @@ def wait_for_threads(most: int) -> None:
 # --- in a process of its own -------------------------------------------------------------------------------
 
 
-def test_a_proxy_in_a_process_of_its_own_does_the_same(origin: Origin) -> None:
+def test_a_proxy_in_its_own_process(origin: Origin) -> None:
     with proxy_process(origin.url, latency=0.01, rate=1e9) as proxy:
         assert ask(proxy.url).body == CONTENT
         assert [seen.status for seen in proxy.requests()] == [200]
