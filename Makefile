@@ -9,13 +9,13 @@ LINKS  ?= /usr/local/bin
 SBIN   ?= /sbin
 # Arguments for pytest: make test ARGS="-k listing tests/unit"
 ARGS   ?=
-# Tests at once: they wait for servers, mounts and clocks more than they compute.
+# Parallel tests: they wait for servers, mounts and clocks more than they compute.
 JOBS   ?= 4
 
 DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
 DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl
 PACKAGING  := setup.cfg pyproject.toml
-# The tests run with the restic of Debian and with this one. RESTIC_CURRENT=FILE takes that program; RESTIC_CURRENT= none.
+# Tests use the restic of Debian and this one. RESTIC_CURRENT=FILE uses another program, RESTIC_CURRENT= none.
 NEWER      := $(VENV)/restic-current/restic
 
 # The test gateway of rgw-up and rgw-down.
@@ -43,7 +43,7 @@ $(BIN)/python: | system
 	@echo "make: making $(VENV)/ with $(PYTHON)"
 	@$(PYTHON) -m venv $(VENV)
 
-# Stamps: a second run starts at once, a change of the dependencies installs again.
+# Stamps: install again only if the dependencies have changed.
 $(VENV)/.installed: $(PACKAGING) | system $(BIN)/python
 	@echo "make: installing RWM and its Python packages (the first time about 200 MB)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[demo]'
@@ -55,7 +55,7 @@ $(VENV)/.installed-dev: $(PACKAGING) $(VENV)/.installed | system-dev
 	@touch $@
 
 $(VENV)/.installed-bench: $(PACKAGING) $(VENV)/.installed
-	@echo "make: installing what RWM is measured beside"
+	@echo "make: installing the programs that RWM is compared with"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
@@ -72,11 +72,11 @@ install: $(VENV)/.installed  ## Debian packages, venv/, rwm and rwmfs on the PAT
 	 elif [ ! -e $(SBIN)/mount.rwmfs ]; then \
 	   echo "make: for fstab and mount -t rwmfs, as root: ln -s $(abspath $(BIN))/mount.rwmfs $(SBIN)/"; fi
 
-install-dev: install $(VENV)/.installed-dev $(NEWER)  ## what tests and lint need, Ceph and a newer restic included
+install-dev: install $(VENV)/.installed-dev $(NEWER)  ## what tests and lint need, including Ceph and a newer restic
 
 # --- use ---------------------------------------------------------------------------------------------
 
-demo: $(VENV)/.installed  ## back up, lose everything, mount the past, restore: on an S3 server of its own
+demo: $(VENV)/.installed  ## back up, lose everything, mount a past state, restore: on an embedded S3 server
 	@$(BIN)/rwm demo $(ARGS)
 
 bench: $(VENV)/.installed-bench  ## measurements beside other tools (ARGS="--help" lists parts and sizes)
@@ -99,7 +99,7 @@ lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy --strict rwm rwmfs tests bench
 	@$(BIN)/lint-imports --no-cache
 
-format: $(VENV)/.installed-dev  ## let ruff lay out the code
+format: $(VENV)/.installed-dev  ## format the code with ruff
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -115,7 +115,7 @@ microceph-service:  ## MicroCeph from snap with admin, user1 and user2, for host
 runner:  ## a GitLab runner on this host: make runner RUNNER_URL=... RUNNER_TOKEN=...
 	@scripts/runner.sh
 
-clean:  ## remove venv/ and everything made by tools
+clean:  ## remove venv/ and all files made by tools
 	@rm -rf $(VENV) build dist *.egg-info htmlcov .coverage .coverage.* coverage.xml \
 	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

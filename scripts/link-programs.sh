@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# link-programs.sh FOLDER PROGRAM... - links in FOLDER (on the PATH) to the programs of venv/; silent when they are there.
+# link-programs.sh FOLDER PROGRAM... - link programs of venv/ into FOLDER (on the PATH); prints nothing if they exist.
 set -euo pipefail
 
 folder=$1; shift
@@ -7,7 +7,7 @@ for program in "$@"; do
   link=$folder/$(basename "$program")
   [ "$(readlink "$link" 2>/dev/null)" != "$program" ] || continue
   if [ -e "$link" ] && [ ! -L "$link" ]; then
-    echo "make: $link exists and is not a link; not touched. The program is $program" >&2
+    echo "make: $link exists and is not a link; left unchanged. The program is $program" >&2
     continue
   fi
   sudo=()

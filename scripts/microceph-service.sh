@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# microceph-service.sh - MicroCeph (snap) with an S3 gateway and the users admin, user1 and user2: a test service that stays.
+# microceph-service.sh - a permanent test service: MicroCeph (snap) with an S3 gateway and users admin, user1 and user2.
 #
 # Environment: PORT=80 of the gateway, OSD=4G size of the loop-file disk.
 # Hosts without snap: `make rgw-up` starts a gateway from Debian's own packages.
@@ -12,7 +12,7 @@ command -v snap >/dev/null || die "snap is not installed on this host; make rgw-
 
 snap list microceph >/dev/null 2>&1 || snap install microceph
 snap refresh --hold microceph
-# Left behind by ceph-common, and in the way after a reboot: the snap keeps its configuration elsewhere.
+# A link left by ceph-common, which fails after a reboot: the snap keeps its configuration elsewhere.
 [ ! -L /etc/ceph ] || rm -f /etc/ceph
 
 microceph status >/dev/null 2>&1 || microceph cluster bootstrap

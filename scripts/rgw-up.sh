@@ -37,8 +37,11 @@ die()     { echo "rgw-up: $*" >&2; exit 1; }
 elapsed() { local ms=$((($(date +%s%N) - T0) / 1000000)); printf '%d.%01d' $((ms / 1000)) $((ms % 1000 / 100)); }
 say()     { echo "rgw-up: [$(elapsed) s] $*"; }
 # wait_for SECONDS COMMAND...: until the command succeeds
-wait_for() { local end=$((SECONDS + $1)); shift; until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.1; done; }
-# alive NAME BINARY: the pid in run/NAME.pid is BINARY, started with our ceph.conf
+wait_for() {
+  local end=$((SECONDS + $1)); shift
+  until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 0.1; done
+}
+# alive NAME BINARY: whether the pid in run/NAME.pid is BINARY, started with our ceph.conf
 alive() {
   local pid; pid=$(cat "$DIR/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] || return 1
   [ "$(basename "$(readlink "/proc/$pid/exe" 2>/dev/null)")" = "$2" ] || return 1
@@ -49,13 +52,14 @@ portfree() { ! (exec 3<>"/dev/tcp/$IP/$1") 2>/dev/null; }
 logtail()  { tail -n 15 "$DIR"/log/*.log >&2 2>/dev/null || true; }
 
 for b in ceph ceph-mon ceph-osd monmaptool radosgw radosgw-admin curl; do
-  command -v $b >/dev/null || die "$b not found: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common curl"
+  command -v $b >/dev/null \
+    || die "$b not found: apt-get install --no-install-recommends radosgw ceph-mon ceph-osd ceph-common curl"
 done
 case $STORE in bluestore|memstore) ;; *) die "STORE must be bluestore or memstore" ;; esac
 mkdir -p "$DIR"; DIR=$(cd "$DIR" && pwd -P)
 [ ${#DIR} -le 70 ] || die "DIR too long for unix sockets (107 characters): $DIR"
 case $DIR in *[[:space:]]*) die "DIR must not contain white space" ;; esac
-exec 9>"$DIR/.lock"; flock -w 120 9 || die "another rgw-up/rgw-down is at work in $DIR"
+exec 9>"$DIR/.lock"; flock -w 120 9 || die "another rgw-up or rgw-down is running in $DIR"
 
 CEPH=(ceph -c "$DIR/ceph.conf" --connect-timeout 20)
 RGWADMIN=(radosgw-admin -c "$DIR/ceph.conf")
@@ -63,10 +67,11 @@ RGWADMIN=(radosgw-admin -c "$DIR/ceph.conf")
 if [ "$FRESH" != 1 ] && alive mon ceph-mon && alive osd ceph-osd && alive rgw radosgw; then
   wait_for 20 serving && { say "already running: http://$IP:$PORT"; exit 0; }
 fi
-# Half a cluster, FRESH=1, or a memstore (its data does not survive): stop what runs and begin again.
+# An incomplete cluster, FRESH=1, or a memstore (its data is lost on exit): stop what runs and start anew.
 "$(dirname "$(readlink -f "$0")")/rgw-down.sh" "$DIR" --locked >/dev/null
 if [ "$FRESH" = 1 ] || [ ! -e "$DIR/ready" ] || [ "$(cat "$DIR/ready")" = memstore ]; then
-  [ -z "$(ls -A "$DIR" | grep -vx .lock)" ] || [ -e "$DIR/.made-by-rgw-up" ] || die "$DIR is not empty and not mine"
+  [ -z "$(ls -A "$DIR" | grep -vx .lock)" ] || [ -e "$DIR/.made-by-rgw-up" ] \
+    || die "$DIR is not empty and was not made by rgw-up"
   find "$DIR" -mindepth 1 -maxdepth 1 ! -name .lock -exec rm -rf {} +
   NEW=1
 else
@@ -83,18 +88,18 @@ cat >"$DIR/ceph.conf" <<CONF
 [global]
 fsid = $FSID
 mon host = [v2:$IP:$((PORT + 1))/0]
-# Loopback only. A daemon takes these addresses and looks at no interface.
+# Loopback only. With these addresses a daemon does not choose an interface.
 public addr = $IP
 cluster addr = $IP
 ms bind port min = $((PORT + 2))
 ms bind port max = $((PORT + 31))
 ms bind msgr1 = false
 ms bind ipv6 = false
-# No cephx: nothing but this machine can connect, and it saves every keyring.
+# No cephx: only this machine can connect, and no keyrings are needed.
 auth cluster required = none
 auth service required = none
 auth client required = none
-# radosgw defaults to a secure mon connection, which no-auth cannot give: it would hang for 300 s.
+# By default radosgw needs a secure mon connection, which does not exist without cephx: it would hang for 300 s.
 ms mon client mode = crc
 client mount timeout = 30
 # Map changes (each pool creation is several) at once instead of once a second.
@@ -118,7 +123,7 @@ mon allow pool delete = true
 mon warn on pool no redundancy = false
 mon data avail warn = 2
 mon data avail crit = 1
-# Small and quick to start.
+# Small, with a fast start.
 osd objectstore = $STORE
 osd memory target = 939524096
 osd op num shards = 2
@@ -161,7 +166,8 @@ CONF
 # --- monitor -----------------------------------------------------------------------------------------
 if [ $NEW = 1 ]; then
   mkdir -p "$DIR/mon/a"
-  monmaptool --create --fsid "$FSID" --addv a "[v2:$IP:$((PORT + 1))/0]" --set-min-mon-release pacific "$DIR/monmap" >/dev/null
+  monmaptool --create --fsid "$FSID" --addv a "[v2:$IP:$((PORT + 1))/0]" --set-min-mon-release pacific \
+    "$DIR/monmap" >/dev/null
   ceph-mon -c "$DIR/ceph.conf" -i a --mkfs --monmap "$DIR/monmap" 9>&- || { logtail; die "mon mkfs failed"; }
 fi
 ceph-mon -c "$DIR/ceph.conf" -i a 9>&- || { logtail; die "mon did not start"; }

@@ -12,12 +12,15 @@ if ! command -v gitlab-runner >/dev/null; then
   package=$(mktemp --suffix=.deb); trap 'rm -f "$package"' EXIT
   arch=$(dpkg --print-architecture)
   echo "runner: fetching gitlab-runner ($arch)"
-  curl -fsSL -o "$package" "https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads/latest/deb/gitlab-runner_$arch.deb" \
+  downloads=https://s3.dualstack.us-east-1.amazonaws.com/gitlab-runner-downloads/latest/deb
+  curl -fsSL -o "$package" "$downloads/gitlab-runner_$arch.deb" \
     || die "gitlab-runner could not be fetched"
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y "$package" >/dev/null || die "gitlab-runner could not be installed"
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y "$package" >/dev/null \
+    || die "gitlab-runner could not be installed"
 fi
 # The token goes through the environment, never on a command line.
 export CI_SERVER_URL=$RUNNER_URL CI_SERVER_TOKEN=$RUNNER_TOKEN
 gitlab-runner register --non-interactive --executor shell --name "rwm-$(hostname)" \
   || die "the runner could not be registered with $RUNNER_URL"
-echo "runner: registered; jobs run as user gitlab-runner, which needs sudo (or fuse and the packages of make install-dev)"
+echo "runner: registered; jobs run as user gitlab-runner," \
+  "which needs sudo (or fuse and the packages of make install-dev)"
