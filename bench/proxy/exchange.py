@@ -195,8 +195,8 @@ def refusal(action: Status, request: Request, *, last: bool) -> tuple[Head, byte
     """The answer to a request that is not forwarded; ``last`` announces the end of the connection."""
     content = action.content
     if content is None:
-        told = f"<Code>{escape(action.s3_code)}</Code><Message>{escape(action.s3_code)}</Message>"
-        content = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{told}</Error>'.encode()
+        error = f"<Code>{escape(action.s3_code)}</Code><Message>{escape(action.s3_code)}</Message>"
+        content = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{error}</Error>'.encode()
     lines = [
         f"HTTP/1.1 {action.code} {_phrase(action.code)}",
         f"Date: {formatdate(usegmt=True)}",

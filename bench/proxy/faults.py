@@ -184,10 +184,10 @@ class WrongRange(Action):
         return request.replaced("Range", f"bytes={span[0] + self.shift}-{span[1] + self.shift}")
 
     def answered(self, answer: Head, request: Head) -> Head:
-        span, told = _span(request.get("Range") or ""), answer.get("Content-Range")
-        if self.honest or span is None or told is None:
+        span, content_range = _span(request.get("Range") or ""), answer.get("Content-Range")
+        if self.honest or span is None or content_range is None:
             return answer
-        return answer.replaced("Content-Range", f"bytes {span[0]}-{span[1]}/{told.partition('/')[2]}")
+        return answer.replaced("Content-Range", f"bytes {span[0]}-{span[1]}/{content_range.partition('/')[2]}")
 
 
 @dataclass(frozen=True)
@@ -259,16 +259,16 @@ class _Counted:
 
 def _resized(answer: Head, change: int) -> Head:
     """Adjust Content-Length and Content-Range to a body that is ``change`` bytes longer."""
-    length, told = answer.get("Content-Length"), answer.get("Content-Range")
+    length, content_range = answer.get("Content-Length"), answer.get("Content-Range")
     if length is None:
         return answer
     size = max(0, int(length) + change)
     answer = answer.replaced("Content-Length", str(size))
-    span = _span(told or "")
-    if told is None or span is None or not size:
+    span = _span(content_range or "")
+    if content_range is None or span is None or not size:
         return answer
     first, last = span[0], span[0] + size - 1
-    total = told.partition("/")[2]
+    total = content_range.partition("/")[2]
     if total.isdecimal():
         total = str(max(int(total), last + 1))
     return answer.replaced("Content-Range", f"bytes {first}-{last}/{total}")

@@ -21,7 +21,9 @@ from rwm.errors import Refused, RwmError, UsageError
 @common_options
 @click.argument("state", metavar="STATE", type=STATE)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="If the name of FILE does not tell it.")
+@click.option(
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), help="The format (default: by the name of FILE)."
+)
 @BUCKET_OPTION
 @pass_app
 def export_(app: App, state: str, file: Path, form: str | None, bucket: str | None) -> None:

@@ -28,7 +28,7 @@ MAX_CONTRADICTIONS = 10
 def sync(app: App, bucket: str, again: bool) -> None:
     """Read the state files of BUCKET, and compare the states with the bucket's own history.
 
-    Only the first version of a state file counts. A damaged index is moved aside and built anew. Exit code 4 if
+    Only the first version of a state file counts. A damaged index is moved aside and rebuilt. Exit code 4 if
     a new file is not a state or a new state is contradicted, 3 if files could not be read.
     """
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states

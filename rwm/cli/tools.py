@@ -17,7 +17,7 @@ _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def restic(app: App, arguments: tuple[str, ...]) -> None:
     """Run restic on the repository of the configuration.
 
-    All arguments from the first word on go to restic, after -- also options: rwm restic -- --help
+    The first word and all after it are passed to restic. To pass options first, use --: rwm restic -- --help
     """
     from rwm.restic import exec_restic
 
@@ -31,7 +31,7 @@ def restic(app: App, arguments: tuple[str, ...]) -> None:
 def aws(app: App, arguments: tuple[str, ...]) -> None:
     """Run the aws command on the server of the configuration.
 
-    All arguments from the first word on go to aws, after -- also options: rwm aws -- s3api --help
+    The first word and all after it are passed to aws. To pass options first, use --: rwm aws -- s3api --help
     """
     from rwm.restic import exec_aws
 

@@ -61,7 +61,7 @@ def _attack(narrator: Narrator, directory: Path, bucket: str, user: S3) -> None:
     narrator.run("rwm", "aws", "s3", "rm", "--recursive", "--quiet", f"s3://{bucket}/")
     narrator.run("rwm", "aws", "s3", "cp", "--recursive", "--quiet", "garbage/", f"s3://{bucket}/")
     narrator.bad(f"all {len(keys)} objects are deleted, and {len(keys[::2])} of them overwritten with garbage")
-    narrator.say("Next, the attacker tries to delete the noncurrent versions for good:")
+    narrator.say("Next, the attacker tries to delete the noncurrent versions permanently:")
     versions = [(version.key, version.version_id) for version in user.versions(bucket)]
     key, version_id = next(pair for pair in reversed(versions) if pair[0].startswith("snapshots/"))
     version = ["--bucket", bucket, "--key", key, "--version-id", version_id]

@@ -1,4 +1,4 @@
-"""Command lines, run in this process, and what they print."""
+"""Run command lines in this process, and capture their output."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rwm.console import error_boundary
 
 
 class Terminal:
-    """Types a command line and catches what comes of it."""
+    """Runs command lines; ``out`` and ``err`` are the output of the last one."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str], directory: Path) -> None:
         self._capfd = capfd
@@ -27,7 +27,7 @@ class Terminal:
         return code
 
     def configure(self, name: str, **values: Any) -> None:
-        """Write a private configuration with an index of its own, as NAME.conf."""
+        """Write NAME.conf, mode 0600, with its own index."""
         path = self.directory / f"{name}.conf"
         path.touch(mode=0o600)
         path.write_text(

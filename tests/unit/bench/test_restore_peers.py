@@ -11,8 +11,6 @@ from bench.restic_repository import Repository, Task
 from bench.restore_peers import Environment, Peer, Run, Runs
 
 TASK = Task(("snapshots",), lambda: None)
-
-
 ENVIRONMENT = Environment(cast("Repository", None), LinkedEndpoint("http://127.0.0.1:1", None))
 
 

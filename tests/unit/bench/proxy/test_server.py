@@ -168,8 +168,8 @@ def test_invalid_http_is_reset(proxy: Proxy, junk: bytes) -> None:
 
 
 def test_an_unreachable_server_resets_the_client(origin: Origin) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
     with Proxy(f"http://127.0.0.1:{port}") as proxy, pytest.raises(ConnectionResetError):
         ask(proxy.url)
 
@@ -352,7 +352,7 @@ def wait_for_threads(most: int) -> None:
         time.sleep(0.01)
 
 
-# --- in a process of its own -------------------------------------------------------------------------------
+# --- in its own process ------------------------------------------------------------------------------------
 
 
 def test_a_proxy_in_its_own_process(origin: Origin) -> None:

@@ -13,7 +13,7 @@ from tests.unit.terminal import Terminal
 
 @pytest.fixture
 def captured(rwm_: Terminal, s3: MemoryS3) -> list[str]:
-    """Ids of three states that the machine captured; the admin's index, of admin.conf, knows none of them."""
+    """The ids of three states captured with here.conf; the index of admin.conf has none of them."""
     rwm_.configure("admin")
     found = []
     for number in range(3):
@@ -27,7 +27,7 @@ def captured(rwm_: Terminal, s3: MemoryS3) -> list[str]:
 
 @pytest.fixture
 def synced(rwm_: Terminal, captured: list[str]) -> list[str]:
-    """The same, and the admin's index has them."""
+    """The ids of the captured states, also recorded in the index of admin.conf."""
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
     return captured
 

@@ -1,4 +1,4 @@
-"""What the tests of ``rwm state`` share: its configurations, states of a bucket, and forged state files."""
+"""Helpers for tests of ``rwm state``: configurations, recorded states, and forged state files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
 HERE = ("-c", "here.conf", "state")
-
-
 ADMIN = ("-c", "admin.conf", "state")
-
-
 HOSTILE_NAME = "b\n\x1b[31m`x`$(y) z"
 
 
@@ -34,14 +30,14 @@ def list_trusts(rwm_: Terminal, conf: Sequence[str] = ADMIN) -> list[str]:
 
 
 def make_state_file(bucket: str, second: int, entries: Sequence[Entry] = ()) -> tuple[StateInfo, bytes]:
-    """A state and its file, as somebody would forge them."""
+    """A valid state and its file, made without a capture."""
     info = StateInfo("", bucket, second * 1000, "backup", len(entries), sum(entry.size for entry in entries), "ok")
     info = identified(info, entries)
     return info, gzip.compress(b"".join(canonical_form(info, entries)))
 
 
 def store_forged_state(s3: MemoryS3, *keys: str, after: int = 60) -> StateInfo:
-    """A state file in the bucket: every key at a time when none of them was there any more, or yet."""
+    """Store a state file whose entries contradict the history of the bucket."""
     s3.now += after * 1000
     info, body = make_state_file(
         "bucket1", s3.now // 1000 - 30, [Entry(key, "v0", 1, "x", 1000) for key in sorted(keys)]
@@ -51,7 +47,7 @@ def store_forged_state(s3: MemoryS3, *keys: str, after: int = 60) -> StateInfo:
 
 
 def store_original_file(s3: MemoryS3) -> str:
-    """The key of a state file as the original tool writes it."""
+    """Store a state file of the original tool. Returns its key."""
     s3.now += 10_000
     started = iso(s3.now // 1000 * 1000)
     versions = [
@@ -74,7 +70,7 @@ def store_original_file(s3: MemoryS3) -> str:
 
 
 def download_state_files(s3: MemoryS3, directory: Path) -> list[str]:
-    """The state files of the bucket as local ones, oldest first."""
+    """Write the state files of the bucket to the directory. Returns their names, oldest first."""
     keys = sorted(key for key in s3.buckets["bucket1"] if key.startswith("rwm/states/"))
     for key in keys:
         (directory / key.rpartition("/")[2]).write_bytes(b"".join(s3.stream("bucket1", key)))

@@ -17,8 +17,6 @@ from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
 HEAVY = {"boto3", "botocore", "pyfuse3", "sqlite3", "sqlite_utils", "yaml", "pydantic", "rich", "trio"}
-
-
 ALIASES = [
     spelling
     for name in ("backup_all", "create_storage", "storage_create", "storage_delete", "storage_list", "storage_info",
@@ -36,8 +34,6 @@ def commands(group: click.Group = cli, path: tuple[str, ...] = ()) -> Iterator[t
 
 
 VISIBLE = [path for path, command in commands() if not command.hidden]
-
-
 SHOW_MODULES = """
 import sys
 from rwm.cli.main import cli

@@ -76,7 +76,7 @@ def test_forged_states_and_rejected_files_are_reported_once(rwm_: Terminal, s3: 
         "  an account"
     )
     assert list_trusts(rwm_) == ["verified", "verified", "verified", "contradicted"]
-    # It was told; a timer tells it once.
+    # A second sync, as by a timer, does not fail again.
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
     assert rwm_.err == "1 state of bucket1 was contradicted in an earlier sync\n"
     assert rwm_(*ADMIN, "sync", "bucket1", "--again", "--json") == 4
@@ -148,7 +148,7 @@ def test_sync_again_records_forgotten_states(rwm_: Terminal, synced: list[str]) 
 
 
 class FaultyS3(MemoryS3):
-    """Reading fails where it is told to."""
+    """An account on which reads of chosen keys fail."""
 
     faults: dict[str, S3Error]
 
@@ -172,7 +172,7 @@ def read_faults(s3: MemoryS3, captured: list[str]) -> dict[str, S3Error]:
 def test_an_unreadable_file_does_not_stop_the_others(
     rwm_: Terminal, s3: MemoryS3, captured: list[str], read_faults: dict[str, S3Error], fault: S3Error
 ) -> None:
-    """Whoever may write can encrypt an object with a key of its own, or send it to a class that cannot be read."""
+    """A writer can encrypt an object with its own key, or move it to an unreadable storage class."""
     info, body = make_state_file("bucket1", 1_600_000_000)
     s3.put("bucket1", file_key(info), body)
     read_faults[info.id] = fault
