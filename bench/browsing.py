@@ -24,7 +24,7 @@ AT = "2026-11-01T00:00:00Z"
 """A time after the upload of all prepared objects."""
 
 DIVISORS = (10, 1)
-"""The states have this fraction of the objects of a large one."""
+"""The states have a tenth of the objects of a large one, and all of them."""
 
 TIME_LIMIT = 300
 """Seconds for one command."""
@@ -54,18 +54,18 @@ def main(options: Options) -> None:
     for divisor in DIVISORS:
         objects = max(1000, options.objects // divisor)
         with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, serve_pages(objects) as url:
-            mounts = _mounts(Path(name), url)
+            mounts_by_peer = _mounts_by_peer(Path(name), url)
             results = {
                 label: _browse(
                     mount, objects, feasible(before[label], objects / smaller) if before else tuple(COMMANDS)
                 )
-                for label, mount in mounts.items()
+                for label, mount in mounts_by_peer.items()
             }
         _show(objects, results)
         before, smaller = results, objects
 
 
-def _mounts(directory: Path, url: str) -> dict[str, OpenMount]:
+def _mounts_by_peer(directory: Path, url: str) -> dict[str, OpenMount]:
     """The mounts of all peers, rwmfs first."""
     index = directory / "index" / "index.sqlite"
     processes.run_measured(processes.python_command("bench.captured", url, str(index)))

@@ -6,7 +6,7 @@ import gc
 from functools import partial
 
 from bench.clock import cpu_of
-from bench.simulated_repository import Repository
+from bench.simulated_repository import SimulatedRepository
 from bench.year import Sink
 from rwm.index import Index
 from rwm.s3 import S3
@@ -14,7 +14,7 @@ from rwm.statefile.canonical import encoded, gzip_writer, header_text, identifie
 from rwm.states.publish import publish_state
 
 
-def record(index: Index, repository: Repository, s3: S3) -> tuple[dict[str, float], float]:
+def record(index: Index, repository: SimulatedRepository, s3: S3) -> tuple[dict[str, float], float]:
     """Record the next day's state as a capture does.
 
     Returns seconds of CPU for each step, and those of writing a whole file, which only some states have.

@@ -11,7 +11,7 @@ from bench.clock import cpu_of
 from bench.options import Options
 from bench.page_server import KEYS, serve_pages
 from bench.pages import PAGE
-from bench.simulated_repository import BUCKET, CHURN, Repository
+from bench.simulated_repository import BUCKET, CHURN, SimulatedRepository
 from bench.table import count, median, mib, ratio, show
 from bench.year import Sink, Year
 from rwm.index import Index
@@ -25,32 +25,32 @@ def main(options: Options) -> None:
     """Compare a large repository with many states and a small one with two, each in its own index."""
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, serve_pages(PAGE) as url:
         directory = Path(name)
-        what = (
+        description = (
             f"{count(options.objects)} objects, {options.days} daily states, {CHURN:.1%} of the objects replaced a day"
         )
         large = directory / "large" / "index.sqlite"
-        _build(large, options, url, what)
+        _build(large, options, url, description)
         small = directory / "small" / "index.sqlite"
         with Index.open(small) as index:
-            year.record(index, Repository(SMALL), 2)
-        _print_query_costs(small, large, options, what)
+            year.record(index, SimulatedRepository(SMALL), 2)
+        _print_query_costs(small, large, options, description)
         _print_mount_costs(small, large, url, directory, options)
 
 
-def _build(path: Path, options: Options, url: str, what: str) -> None:
-    repository = Repository(options.objects)
+def _build(path: Path, options: Options, url: str, description: str) -> None:
+    repository = SimulatedRepository(options.objects)
     original = Sink()
     entries = list(repository.entries())
     _, peer_cpu = cpu_of(partial(year.write_original, repository.info, entries, original))
     del entries
     with Index.open(path) as index:
         costs = year.record(index, repository, options.days)
-        _print_sizes(path, costs, original.size, options, what)
+        _print_sizes(path, costs, original.size, options, description)
         steps, full = further.record(index, repository, connect(url, *KEYS))
     rows = [(name, f"{cpu:.2f}", ratio(cpu, peer_cpu)) for name, cpu in (*steps.items(), ("all", sum(steps.values())))]
     peer = ("gzip JSON, the original tool", f"{peer_cpu:.2f}", "1.00")
     show(
-        f"one further state, without its listing, {what}",
+        f"one further state, without its listing, {description}",
         ("", "CPU s", "ratio"),
         [peer, *rows, ("writing a full file instead", f"{full:.2f}", ratio(full, peer_cpu))],
         f"a full file is written for {costs.fulls} of {options.days} states",
@@ -59,7 +59,7 @@ def _build(path: Path, options: Options, url: str, what: str) -> None:
     )
 
 
-def _print_sizes(path: Path, costs: Year, original: int, options: Options, title: str) -> None:
+def _print_sizes(path: Path, costs: Year, original: int, options: Options, description: str) -> None:
     everything = original * options.days
     now, checkpointed = year.index_sizes(path)
     fulls = f"rwm, files in the bucket ({costs.fulls} full, {len(costs.deltas)} deltas)"
@@ -71,7 +71,7 @@ def _print_sizes(path: Path, costs: Year, original: int, options: Options, title
     }
     rows = [(name, mib(size), ratio(size, everything)) for name, size in sizes.items()]
     show(
-        f"size of the states: {title}",
+        f"size of the states: {description}",
         ("", "size", "ratio"),
         rows,
         f"one file of the original tool was written ({mib(original)}) and counted {options.days} times",
@@ -79,13 +79,13 @@ def _print_sizes(path: Path, costs: Year, original: int, options: Options, title
     )
 
 
-def _print_query_costs(small: Path, large: Path, options: Options, what: str) -> None:
+def _print_query_costs(small: Path, large: Path, options: Options, description: str) -> None:
     base, costs = (index_queries.measure_queries(path, BUCKET, options.rounds) for path in (small, large))
     rows = [
         (name, f"{base[name].ms:.2f}", f"{cost.ms:.2f}", ratio(cost.ms, base[name].ms), count(cost.items))
         for name, cost in costs.items()
     ]
-    title = f"reading the index: {what}; beside {count(SMALL)} objects, 2 states; median of {options.rounds}"
+    title = f"reading the index: {description}; beside {count(SMALL)} objects, 2 states; median of {options.rounds}"
     show(title, ("", "small ms", "large ms", "ratio", "items, large"), rows)
 
 

@@ -13,7 +13,7 @@ from bench.page_server import serve_pages
 from bench.table import count, mib, ratio, show
 
 DIVISORS = (100, 10, 1)
-"""The buckets have this fraction of the versions of a large one."""
+"""The buckets have a hundredth and a tenth of the versions of a large one, and all of them."""
 
 
 def main(options: Options) -> None:

@@ -29,7 +29,7 @@ _FIRST_BACKUP = DAY // 2
 _DAILY_BACKUP = DAY // 24
 
 
-class Repository:
+class SimulatedRepository:
     """A bucket with ``objects`` objects that changes from day to day.
 
     ``info`` is the current state, with an id derived from the day: the true one would need a pass over all entries.

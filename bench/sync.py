@@ -17,7 +17,7 @@ from typing import cast
 from bench import table
 from bench.clock import cpu_of
 from bench.options import Options
-from bench.simulated_repository import Repository
+from bench.simulated_repository import SimulatedRepository
 from bench.year import write_original
 from rwm.index import Index
 from rwm.model import Change, Entry, ObjectVersion, StateInfo
@@ -31,28 +31,30 @@ DAYS = 30
 """Maximum number of states: making them with true ids takes longer than reading them."""
 
 
-class Bucket:
+class StoredStates:
     """The state files and the key histories of a simulated repository after ``days`` days."""
 
-    def __init__(self, repository: Repository, days: int) -> None:
+    def __init__(self, repository: SimulatedRepository, days: int) -> None:
         self.files: list[StateFile] = []
         self.contents: dict[str, bytes] = {}
         self.original = io.BytesIO()
         self.size = 0
-        self._lives = {entry.key: [entry, 0] for entry in repository.entries()}
+        self._lifetimes = {entry.key: [entry, 0] for entry in repository.entries()}
         before = self._add(repository, None, None)
         write_original(repository.info, repository.entries(), self.original)
         for _ in range(days - 1):
             changes = repository.next_day()
             for key, entry in changes:
                 if entry is None:
-                    self._lives[key][1] = repository.info.captured_at - 1
+                    self._lifetimes[key][1] = repository.info.captured_at - 1
                 else:
-                    self._lives[key] = [entry, 0]
+                    self._lifetimes[key] = [entry, 0]
             before = self._add(repository, before, changes)
         self.name = repository.info.bucket
 
-    def _add(self, repository: Repository, before: StateInfo | None, changes: list[Change] | None) -> StateInfo:
+    def _add(
+        self, repository: SimulatedRepository, before: StateInfo | None, changes: list[Change] | None
+    ) -> StateInfo:
         file = io.BytesIO()
         if before is None or changes is None:
             info = statefile.identified(repository.info, repository.entries(), file)
@@ -73,44 +75,44 @@ class Bucket:
 
     def histories(self) -> Iterator[list[ObjectVersion]]:
         """The history of each key, newest version first, sorted by key."""
-        for key in sorted(self._lives):
-            entry, gone = cast("tuple[Entry, int]", self._lives[key])
-            version = ObjectVersion(key, entry.version_id, not gone, False, *entry[2:])
-            marker = ObjectVersion(key, "marker", True, True, 0, "", gone)
-            yield [marker, version] if gone else [version]
+        for key in sorted(self._lifetimes):
+            entry, deleted_at = cast("tuple[Entry, int]", self._lifetimes[key])
+            version = ObjectVersion(key, entry.version_id, not deleted_at, False, *entry[2:])
+            marker = ObjectVersion(key, "marker", True, True, 0, "", deleted_at)
+            yield [marker, version] if deleted_at else [version]
 
 
 def main(options: Options) -> None:
     """Print seconds of CPU, in total and for each state."""
     days = min(options.days, DAYS)
-    bucket = Bucket(Repository(options.objects), days)
+    bucket = StoredStates(SimulatedRepository(options.objects), days)
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name, Index.open(Path(name) / "index.sqlite") as index:
-        came, reading = cpu_of(partial(_read, bucket, index))
-        assert len(came.recorded) == days, came.rejected[:1]
+        result, reading = cpu_of(partial(_read, bucket, index))
+        assert len(result.recorded) == days, result.rejected[:1]
         _, listing = cpu_of(lambda: sum(1 for _ in bucket.histories()))
-        judged, comparing = cpu_of(partial(_judge, bucket, index, came))
-        assert {one.verdict for one in judged} == {"verified"}, judged[:1]
+        compared, comparing = cpu_of(partial(_compare, bucket, index, result))
+        assert {state.verdict for state in compared} == {"verified"}, compared[:1]
     _, original = cpu_of(lambda: json.loads(gzip.decompress(bucket.original.getvalue())))
     rows = [("gzip JSON of each, only decompressed and parsed", original * days)]
     rows += [("rwm, read, verified and recorded", reading), ("rwm, compared with history", comparing - listing)]
     table.show(
-        f"sync on a new machine: {table.count(options.objects)} objects, {days} states, its listing left out",
+        f"sync on a new machine: {table.count(options.objects)} objects, {days} states, without the listing",
         ("", "CPU s", "for each state", "ratio"),
         [(label, f"{cpu:.1f}", f"{cpu / days:.2f}", table.ratio(cpu, rows[0][1])) for label, cpu in rows],
         f"one file of the original tool was parsed, and counted {days} times",
-        f"ours take {table.mib(bucket.size)} in the bucket, those of the original "
+        f"state files: {table.mib(bucket.size)} in the bucket, those of the original tool "
         f"{table.mib(len(bucket.original.getvalue()) * days)}",
     )
 
 
-def _read(bucket: Bucket, index: Index) -> SyncResult:
+def _read(bucket: StoredStates, index: Index) -> SyncResult:
     return sync_states(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
 
 
-def _judge(bucket: Bucket, index: Index, came: SyncResult) -> list[ComparisonResult]:
+def _compare(bucket: StoredStates, index: Index, result: SyncResult) -> list[ComparisonResult]:
     """As :func:`rwm.states.sync.compare_with_history`, without a server."""
     uploads = {file.name.id: file.uploaded for file in bucket.files if file.name}
-    comparison = Comparison(index.states(bucket.name), [info.id for info in came.recorded], uploads)
+    comparison = Comparison(index.states(bucket.name), [info.id for info in result.recorded], uploads)
     references = index.references(bucket.name)
     for history in bucket.histories():
         comparison.compare_key(history, references.of(history[0].key))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.clock import cpu_of
-from bench.simulated_repository import Repository
+from bench.simulated_repository import SimulatedRepository
 from rwm.index import Index
 from rwm.model import Entry, StateInfo, StoredFile
 from rwm.statefile import delta
@@ -55,7 +55,7 @@ class Year:
         return self.fulls * self.full + sum(self.deltas)
 
 
-def record(index: Index, repository: Repository, days: int) -> Year:
+def record(index: Index, repository: SimulatedRepository, days: int) -> Year:
     """Record the first state in full, and each later one by its changes."""
     sink = Sink()
     identified(repository.info, repository.entries(), sink)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bench.simulated_repository import Repository
+from bench.simulated_repository import SimulatedRepository
 
 OBJECTS = 2000
 
 
 def test_the_changes_of_a_day_lead_to_the_next_state() -> None:
-    repository = Repository(OBJECTS)
+    repository = SimulatedRepository(OBJECTS)
     now = {entry.key: entry for entry in repository.entries()}
     for day in range(1, 30):
         before = repository.info
@@ -30,14 +30,18 @@ def test_the_changes_of_a_day_lead_to_the_next_state() -> None:
 
 
 def test_a_repository_depends_on_its_seed_only() -> None:
-    first, second, other = Repository(OBJECTS), Repository(OBJECTS), Repository(OBJECTS, seed=2)
+    first, second, other = (
+        SimulatedRepository(OBJECTS),
+        SimulatedRepository(OBJECTS),
+        SimulatedRepository(OBJECTS, seed=2),
+    )
     assert first.next_day() == second.next_day() != other.next_day()
     assert first.info == second.info != other.info
     assert list(first.entries()) == list(second.entries())
 
 
 def test_the_layout_is_that_of_restic() -> None:
-    entries = list(Repository(OBJECTS).entries())
+    entries = list(SimulatedRepository(OBJECTS).entries())
     assert {entry.key.partition("/")[0] for entry in entries} == {"config", "data", "index", "keys", "snapshots"}
     assert all(len(entry.version_id) == 31 and len(entry.etag) == 32 for entry in entries)
     assert len({entry.version_id for entry in entries}) == OBJECTS

@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 
 from bench import year
-from bench.simulated_repository import Repository
+from bench.simulated_repository import SimulatedRepository
 from rwm.statefile.original import read_original
 
 OBJECTS = 2000
 
 
 def test_a_file_of_the_original_tool_can_be_read_back() -> None:
-    repository = Repository(OBJECTS)
+    repository = SimulatedRepository(OBJECTS)
     target = io.BytesIO()
     year.write_original(repository.info, repository.entries(), target)
     target.seek(0)
