@@ -53,7 +53,7 @@ def transfer_entries(
     all. They are raised when too many come one after the other, or when every object of a small state has one.
     Other errors of one object are recorded. ``stop`` is set when no more transfers are wanted.
     """
-    row: list[RwmError] = []  # consecutive errors that may concern all objects
+    consecutive: list[RwmError] = []  # errors that may concern all objects
     pool = ThreadPoolExecutor(THREADS)
     try:
         for batch in iter(lambda: list(islice(entries, 16 * THREADS)), []):
@@ -63,26 +63,29 @@ def transfer_entries(
                 except RwmError as error:
                     result.failures.append((entry.key, error.message))
                     if not isinstance(error, AccessDenied | Unreachable):
-                        row.clear()
+                        consecutive.clear()
                         continue
-                    row.append(error)
-                    if len(row) >= (MAX_FAILURES_IN_A_ROW if result.objects else MAX_FAILURES_AT_START):
-                        text = f"{error.message}; {len(row)} consecutive failures, {result.objects} objects restored"
-                        raise type(error)(text, hint=error.hint) from error
+                    consecutive.append(error)
+                    if len(consecutive) >= (MAX_FAILURES_IN_A_ROW if result.objects else MAX_FAILURES_AT_START):
+                        raise type(error)(
+                            f"{error.message}; {len(consecutive)} consecutive failures, "
+                            f"{result.objects} objects restored",
+                            hint=error.hint,
+                        ) from error
                 except OSError as error:
                     if error.errno not in _NAME_ERRORS:
                         raise RwmError(f"{entry.key}: {error.strerror}") from error
                     result.failures.append((entry.key, error.strerror or str(error)))
-                    row.clear()
+                    consecutive.clear()
                 else:
                     result.objects += 1
                     result.bytes += entry.size
-                    row.clear()
+                    consecutive.clear()
                 finally:
                     progress(1)
     finally:
         if stop:
             stop.set()
         pool.shutdown(cancel_futures=True)
-    if row and len(row) == len(result.failures) and not result.objects:
-        raise row[-1]  # fewer than the limit, but there are no more
+    if consecutive and len(consecutive) == len(result.failures) and not result.objects:
+        raise consecutive[-1]  # fewer than the limit, but there are no more

@@ -1,4 +1,4 @@
-"""Deletions count only when the response names them; other odd responses are errors."""
+"""Deletions count only when the response names them; other invalid responses are errors."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_malformed_xml_is_an_error(serve: Serve, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_key_that_xml_cannot_represent_is_deleted_by_its_own_request(serve: Serve) -> None:
-    odd = [("a\x01", "v1")]
-    assert not serve((204, {"x-amz-version-id": "v1"}, b"")).delete_versions("bucket1", odd)
-    assert not serve((204, {}, b"")).delete_versions("bucket1", odd)  # Ceph RGW, for a version that is already deleted
+    pairs = [("a\x01", "v1")]
+    assert not serve((204, {"x-amz-version-id": "v1"}, b"")).delete_versions("bucket1", pairs)
+    assert not serve((204, {}, b"")).delete_versions("bucket1", pairs)  # Ceph RGW, for a deleted version
     other = serve((204, {"x-amz-version-id": "new", "x-amz-delete-marker": "true"}, b""))
-    assert other.delete_versions("bucket1", odd) == [("a\x01", "v1", "NotConfirmed")]
+    assert other.delete_versions("bucket1", pairs) == [("a\x01", "v1", "NotConfirmed")]
 
 
 def test_an_endless_redirect_is_a_bad_response(serve: Serve) -> None:

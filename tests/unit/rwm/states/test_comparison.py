@@ -45,12 +45,12 @@ def claim(version: ObjectVersion, numbers: range = range(1)) -> Claims:
     return [(as_entry(version), numbers)]
 
 
-# --- the rules, one by one ---------------------------------------------------------------------------
+# --- single rules ---------------------------------------------------------------------------
 
 OLD, NEW, MARKER = version("old", T), version("new", T + 5000), version("m", T + 5000, marker=True)
 
 
-def one(
+def verdict_of(
     history: History,
     claims: Claims,
     second: int = T,
@@ -63,16 +63,16 @@ def one(
 
 
 def test_a_current_version_is_verified() -> None:
-    assert one([NEW, OLD], claim(OLD)) == ("verified", "")
-    assert one([NEW, OLD], claim(NEW), T + 5000) == ("verified", "")
-    assert one([MARKER, OLD], claim(OLD), T + 4000) == ("verified", "")
-    assert one([MARKER, OLD], [], T + 5000) == ("verified", "")
-    assert one([NEW], [], T + 4000) == ("verified", "")
+    assert verdict_of([NEW, OLD], claim(OLD)) == ("verified", "")
+    assert verdict_of([NEW, OLD], claim(NEW), T + 5000) == ("verified", "")
+    assert verdict_of([MARKER, OLD], claim(OLD), T + 4000) == ("verified", "")
+    assert verdict_of([MARKER, OLD], [], T + 5000) == ("verified", "")
+    assert verdict_of([NEW], [], T + 4000) == ("verified", "")
 
 
 def test_a_deleted_version_is_unknown() -> None:
-    assert one([NEW], claim(OLD)) == ("unknown", "")
-    assert one([], claim(OLD)) == ("unknown", "")
+    assert verdict_of([NEW], claim(OLD)) == ("unknown", "")
+    assert verdict_of([], claim(OLD)) == ("unknown", "")
 
 
 @pytest.mark.parametrize(
@@ -88,18 +88,18 @@ def test_a_deleted_version_is_unknown() -> None:
 )
 def test_other_properties_contradict(changed: dict[str, int | str], why: str) -> None:
     entry = as_entry(OLD)._replace(**changed)  # type: ignore[arg-type]
-    assert one([NEW, OLD], [(entry, range(1))]) == ("contradicted", why)
+    assert verdict_of([NEW, OLD], [(entry, range(1))]) == ("contradicted", why)
 
 
 def test_a_delete_marker_contradicts() -> None:
-    assert one([MARKER, OLD], claim(MARKER)) == ("contradicted", "in the bucket it is a delete marker")
+    assert verdict_of([MARKER, OLD], claim(MARKER)) == ("contradicted", "in the bucket it is a delete marker")
 
 
 def test_a_version_that_was_not_current_contradicts() -> None:
     prefix = "the bucket's history says "
-    assert one([NEW, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "version new was current")
-    assert one([NEW, OLD], claim(NEW), T + 4000) == ("contradicted", prefix + "version old was current")
-    assert one([MARKER, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "the key was deleted by then")
+    assert verdict_of([NEW, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "version new was current")
+    assert verdict_of([NEW, OLD], claim(NEW), T + 4000) == ("contradicted", prefix + "version old was current")
+    assert verdict_of([MARKER, OLD], claim(OLD), T + 5000) == ("contradicted", prefix + "the key was deleted by then")
 
 
 def test_a_missing_key_contradicts() -> None:
@@ -112,27 +112,28 @@ def test_a_key_created_during_a_capture_is_verified_at_its_oldest_version() -> N
     early = T - 5000
     prefix = "the bucket's history says "
     for origin in ("capture", "backup", "original"):
-        assert one([NEW, OLD], claim(OLD), early, origin) == ("verified", "")
-        assert one([NEW, OLD], claim(OLD), early, origin, T + 1) == ("verified", "")
-        assert one([NEW, OLD], claim(OLD), early, origin, T - 1000) == ("verified", "")
+        assert verdict_of([NEW, OLD], claim(OLD), early, origin) == ("verified", "")
+        assert verdict_of([NEW, OLD], claim(OLD), early, origin, T + 1) == ("verified", "")
+        assert verdict_of([NEW, OLD], claim(OLD), early, origin, T - 1000) == ("verified", "")
         late = (prefix + "it was written after the file of the state",)
-        assert one([NEW, OLD], claim(OLD), early, origin, T - 1001) == ("contradicted", *late)
-        assert one([NEW, OLD], claim(NEW), early, origin) == ("contradicted", prefix + "the key began with version old")
-    assert one([OLD], claim(OLD), early, "past") == ("contradicted", prefix + "it was written later")
+        assert verdict_of([NEW, OLD], claim(OLD), early, origin, T - 1001) == ("contradicted", *late)
+        not_oldest = prefix + "the key began with version old"
+        assert verdict_of([NEW, OLD], claim(NEW), early, origin) == ("contradicted", not_oldest)
+    assert verdict_of([OLD], claim(OLD), early, "past") == ("contradicted", prefix + "it was written later")
 
 
 def test_a_state_of_the_original_tool_may_have_versions_current_until_its_file_was_written() -> None:
     history = [MARKER, version("mid", T + 2000), OLD]
-    assert one(history, claim(history[1]), T, "original", T + 3000) == ("verified", "")
-    assert one(history, claim(history[1]), T, "original", T + 1000) == ("verified", "")
-    assert one(history, claim(history[1]), T, "original", T + 999)[0] == "contradicted"
-    assert one(history, claim(history[1]), T, "original")[0] == "contradicted"
-    assert one(history, claim(history[1]), T, "capture", T + 3000)[0] == "contradicted"
-    assert one(history, claim(OLD), T + 2000, "original", T + 9000)[0] == "contradicted"
-    assert one(history, [], T, "original", T + 4000) == ("verified", "")
-    assert one(history, [], T, "original", T + 3999)[0] == "contradicted"
-    assert one(history, [], T, "original")[0] == "contradicted"
-    assert one(history, [], T, "capture", T + 4000)[0] == "contradicted"
+    assert verdict_of(history, claim(history[1]), T, "original", T + 3000) == ("verified", "")
+    assert verdict_of(history, claim(history[1]), T, "original", T + 1000) == ("verified", "")
+    assert verdict_of(history, claim(history[1]), T, "original", T + 999)[0] == "contradicted"
+    assert verdict_of(history, claim(history[1]), T, "original")[0] == "contradicted"
+    assert verdict_of(history, claim(history[1]), T, "capture", T + 3000)[0] == "contradicted"
+    assert verdict_of(history, claim(OLD), T + 2000, "original", T + 9000)[0] == "contradicted"
+    assert verdict_of(history, [], T, "original", T + 4000) == ("verified", "")
+    assert verdict_of(history, [], T, "original", T + 3999)[0] == "contradicted"
+    assert verdict_of(history, [], T, "original")[0] == "contradicted"
+    assert verdict_of(history, [], T, "capture", T + 4000)[0] == "contradicted"
 
 
 def test_a_state_with_a_time_after_its_file_is_contradicted() -> None:
@@ -140,11 +141,11 @@ def test_a_state_with_a_time_after_its_file_is_contradicted() -> None:
     result = compare(state(0, T, objects=1), [([OLD], claim(OLD))], T - 2000)
     assert (result.verdict, result.verified, result.contradicted, result.unknown) == ("contradicted", 1, 1, 0)
     assert result.contradictions == (Contradiction("", "", why),)
-    assert one([OLD], claim(OLD), uploaded=T - 1000) == ("verified", "")
+    assert verdict_of([OLD], claim(OLD), uploaded=T - 1000) == ("verified", "")
 
 
 def test_own_objects_are_ignored() -> None:
-    assert one([version("v", T, key="rwm/x")], []) == ("verified", "")
+    assert verdict_of([version("v", T, key="rwm/x")], []) == ("verified", "")
 
 
 def test_keys_that_are_not_compared_are_unknown() -> None:
@@ -192,10 +193,10 @@ def model(info: StateInfo, history: History, entry: Entry | None, uploaded: int 
     """The rules, for one key of one state."""
     end = info.captured_at + SECOND
     latest = None if uploaded is None else uploaded + SECOND
-    lenient = info.origin == "original" and latest is not None
+    is_lenient = info.origin == "original" and latest is not None
     current = current_at(history, info.captured_at, born_later=False)
     if entry is None:
-        deleted = lenient and was_current(history, None, end - 1, latest or 0)
+        deleted = is_lenient and was_current(history, None, end - 1, latest or 0)
         return "contradicted" if current is not None and not deleted else ""
     present = [each for each in history if each.version_id == entry.version_id]
     if not present:
@@ -204,7 +205,7 @@ def model(info: StateInfo, history: History, entry: Entry | None, uploaded: int 
         return "contradicted"
     if current == entry:
         return "verified"
-    if lenient and was_current(history, present[0], end - 1, latest or 0):
+    if is_lenient and was_current(history, present[0], end - 1, latest or 0):
         return "verified"
     if info.origin == "past" or any(each.last_modified < end for each in history):
         return "contradicted"
@@ -219,7 +220,9 @@ histories = st.lists(st.tuples(small_times, st.booleans()), max_size=5).map(
 )
 origins = st.sampled_from(get_args(Origin))
 seconds = st.lists(st.integers(0, 4).map(lambda second: second * SECOND), min_size=1, max_size=5).map(sorted)
-altered = st.sampled_from([{}, {}, {}, {}, {"size": 7}, {"etag": "x"}, {"last_modified": 77}, {"version_id": "gone"}])
+altered = st.sampled_from(
+    [{}, {}, {}, {}, {"size": 7}, {"etag": "x"}, {"last_modified": 77}, {"version_id": "deleted"}]
+)
 
 
 @st.composite
@@ -264,9 +267,9 @@ def test_verdicts_equal_those_of_the_model(
     comparison = Comparison(states, [states[n].id for n in wanted if n < len(states)], uploaded)
     for history, entries in keys:
         comparison.compare_key(history, ranges(entries)[:: -1 if backwards else 1])
-    result = comparison.results()
-    assert [each.info for each in result] == [info for n, info in enumerate(states) if n in wanted]
-    for each in result:
+    results = comparison.results()
+    assert [each.info for each in results] == [info for n, info in enumerate(states) if n in wanted]
+    for each in results:
         n = states.index(each.info)
         upload = uploaded.get(each.info.id)
         found = [model(each.info, history, entries[n], upload) for history, entries in keys]
@@ -282,10 +285,10 @@ def test_verdicts_equal_those_of_the_model(
         assert len(each.contradictions) == contradicted
 
 
-# --- what must never happen --------------------------------------------------------------------------
+# --- invariants --------------------------------------------------------------------------
 
 
-def pruned(history: History, needed: set[str], chosen: set[int]) -> History:
+def prune_history(history: History, needed: set[str], chosen: set[int]) -> History:
     """The history after a prune of some unneeded versions, and of markers with no version left below."""
     kept = [each for n, each in enumerate(history) if each.is_marker or each.version_id in needed or n not in chosen]
     return [
@@ -305,18 +308,18 @@ def test_a_captured_state_is_never_contradicted(
     history: list[tuple[int, bool]], listed: list[tuple[int, Origin, int]], kept: bool, chosen: set[int]
 ) -> None:
     """Each state is captured at a past second from the history until then; the bucket is pruned later."""
-    whole = [version(f"v{n}", time, marker=deleted) for n, (time, deleted) in enumerate(sorted(history))][::-1]
+    complete = [version(f"v{n}", time, marker=deleted) for n, (time, deleted) in enumerate(sorted(history))][::-1]
     states, entries, uploaded = [], [], {}
     for n, (second, origin, took) in enumerate(sorted(listed, key=lambda each: each[0])):
         then = second + SECOND + took
-        seen = [each for each in whole if each.last_modified < then]
+        seen = [each for each in complete if each.last_modified < then]
         entry = current_at(seen, second, born_later=origin != "past")
         states.append(state(n, second, origin, int(entry is not None)))
         entries.append(entry)
         uploaded[states[-1].id] = then
     needed = {entry.version_id for entry in entries if entry} if kept else set()
     comparison = Comparison(states, [info.id for info in states], uploaded)
-    comparison.compare_key(pruned(whole, needed, chosen), ranges(list(entries)))
+    comparison.compare_key(prune_history(complete, needed, chosen), ranges(list(entries)))
     verdicts = {result.verdict for result in comparison.results()}
     assert verdicts <= ({"verified"} if kept else {"verified", "unknown"})
 
@@ -341,11 +344,11 @@ def test_an_altered_claim_is_never_verified(
         if field["version_id"] == entry.version_id:
             return
     changed = entry._replace(**field)  # type: ignore[arg-type]
-    assert one(history, [(entry, range(1))], second * SECOND, origin)[0] == "verified"
-    assert one(history, [(changed, range(1))], second * SECOND, origin)[0] != "verified"
+    assert verdict_of(history, [(entry, range(1))], second * SECOND, origin)[0] == "verified"
+    assert verdict_of(history, [(changed, range(1))], second * SECOND, origin)[0] != "verified"
 
 
 @given(history=histories.filter(bool), second=st.integers(0, 4), origin=origins)
 def test_a_missing_entry_is_never_verified(history: History, second: int, origin: Origin) -> None:
     if current_at(history, second * SECOND, born_later=False):
-        assert one(history, [], second * SECOND, origin)[0] == "contradicted"
+        assert verdict_of(history, [], second * SECOND, origin)[0] == "contradicted"

@@ -24,7 +24,7 @@ from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import parse_iso
 from tests.unit.states import entry, state
 
-# What ends a field or a line in one reader or another, and what is none of these and looks like it.
+# Field and line separators of some readers, and similar characters.
 texts = st.text(alphabet=",\"\n\r\0\x1a\x0b\u0085\u2028\ufeff =;\t'\\aя\U0001f600", min_size=1, max_size=5)
 lists = st.lists(
     st.builds(Entry, texts, texts, st.integers(0, 1 << 62), texts, st.integers(0, 10**12)),

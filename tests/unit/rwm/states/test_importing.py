@@ -25,7 +25,7 @@ from rwm.statefile.delta import changes, write_delta
 from rwm.states.importing import ImportSource, StateImporter
 from tests.unit.states import BUCKET, entry, listed, state
 
-Made = tuple[StateInfo, list[Entry]]
+StateWithEntries = tuple[StateInfo, list[Entry]]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def made(second: int, contents: dict[str, str], bucket: str = BUCKET) -> Made:
+def make_state(second: int, contents: dict[str, str], bucket: str = BUCKET) -> StateWithEntries:
     return state(second, listed(contents), bucket), listed(contents)
 
 
@@ -56,15 +56,15 @@ class Files:
             self.by_id[source.name.id] = source
         return source
 
-    def full(self, one: Made) -> ImportSource:
-        return self.add(file_key(one[0]), whole(one))
+    def full(self, one: StateWithEntries) -> ImportSource:
+        return self.add(file_key(one[0]), full_file(one))
 
-    def delta(self, one: Made, base: Made) -> ImportSource:
-        return self.add(delta_key(one[0]), upon(one, base))
+    def delta(self, one: StateWithEntries, base: StateWithEntries) -> ImportSource:
+        return self.add(delta_key(one[0]), delta_file(one, base))
 
-    def row(self, length: int, *, root: bool = True) -> list[Made]:
+    def chain(self, length: int, *, root: bool = True) -> list[StateWithEntries]:
         """States that are a chain of deltas."""
-        states = [made(second, {f"k{n}": "v1" for n in range(second)}) for second in range(1, length + 1)]
+        states = [make_state(second, {f"k{n}": "v1" for n in range(second)}) for second in range(1, length + 1)]
         if root:
             self.full(states[0])
         for base, one in pairwise(states):
@@ -72,25 +72,31 @@ class Files:
         return states
 
 
-def whole(one: Made) -> bytes:
+def full_file(one: StateWithEntries) -> bytes:
     return gzip.compress(b"".join(canonical_form(*one)))
 
 
-def upon(one: Made, base: Made, *, info: StateInfo | None = None, spoilt: list[Change] | None = None) -> bytes:
+def delta_file(
+    one: StateWithEntries,
+    base: StateWithEntries,
+    *,
+    info: StateInfo | None = None,
+    replaced: list[Change] | None = None,
+) -> bytes:
     """A delta file; another header or other changes make it invalid."""
-    found = list(changes(base[1], one[1])) if spoilt is None else spoilt
+    found = list(changes(base[1], one[1])) if replaced is None else replaced
     file = io.BytesIO()
     write_delta(info or one[0], base[0].id, found, len(found), file)
     return file.getvalue()
 
 
-ONE = made(1, {"a": "v1", "b": "v1", "c/d": "v1"})
-TWO = made(2, {"a": "v1", "b": "v2", "c/d": "v1", "e": "v1"})
-THREE = made(3, {"a": "v3", "e": "v1"})
-ONE_AT_TWO = made(2, {"a": "other"})
+ONE = make_state(1, {"a": "v1", "b": "v1", "c/d": "v1"})
+TWO = make_state(2, {"a": "v1", "b": "v2", "c/d": "v1", "e": "v1"})
+THREE = make_state(3, {"a": "v3", "e": "v1"})
+ONE_AT_TWO = make_state(2, {"a": "other"})
 
 
-# --- what proves itself ------------------------------------------------------------------------------------------
+# --- valid files --------------------------------------------------------------------------------------------------
 
 
 def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> None:
@@ -103,15 +109,15 @@ def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> No
     assert index.ledger.stored(ONE[0]) == StoredFile(source.size, None)
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_the_base_of_a_delta_is_recorded_or_in_a_file(index: Index, there: bool) -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_the_base_of_a_delta_is_recorded_or_in_a_file(index: Index, is_recorded: bool) -> None:
     files = Files()
     base, delta = files.full(ONE), files.delta(TWO, ONE)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
-        if there:
+        if is_recorded:
             importer.import_state(base)
         assert importer.import_state(delta) == (TWO[0], True)
-    assert index.states() == ([ONE[0], TWO[0]] if there else [TWO[0]])
+    assert index.states() == ([ONE[0], TWO[0]] if is_recorded else [TWO[0]])
     assert [*index.entries(TWO[0])] == TWO[1]
     assert index.ledger.stored(TWO[0]) == StoredFile(delta.size, ONE[0].id)
 
@@ -136,7 +142,7 @@ def test_a_file_outside_the_bucket_is_not_recorded_as_stored(index: Index) -> No
 
 def test_a_chain_reads_deltas_twice_and_the_full_file_once(index: Index) -> None:
     files = Files()
-    states = files.row(6)
+    states = files.chain(6)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for one in states:
             assert importer.import_state(files.by_id[one[0].id]) == (one[0], True)
@@ -146,7 +152,7 @@ def test_a_chain_reads_deltas_twice_and_the_full_file_once(index: Index) -> None
 
 def test_forgotten_bases_are_read_from_their_files(index: Index) -> None:
     files = Files()
-    states = files.row(6)
+    states = files.chain(6)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         assert importer.import_state(files.by_id[states[-1][0].id]) == (states[-1][0], True)
     assert index.states() == [states[-1][0]]
@@ -155,8 +161,8 @@ def test_forgotten_bases_are_read_from_their_files(index: Index) -> None:
 
 def test_hidden_keys(index: Index) -> None:
     keys = ["..", "../../etc/passwd", "/", "//", "a", "a/", "a/b", "a\0b", "a\nb", "\x1b[31m", "x" * 1024, "я", "rwm"]
-    one = made(1, dict.fromkeys(keys, "v1"))
-    two = made(2, dict.fromkeys(keys[::2], "v2"))
+    one = make_state(1, dict.fromkeys(keys, "v1"))
+    two = make_state(2, dict.fromkeys(keys[::2], "v2"))
     files = Files()
     with StateImporter(index, BUCKET) as importer:
         for source in (files.full(one), files.delta(two, one)):
@@ -180,7 +186,7 @@ def test_files_in_any_order_with_any_base(
 ) -> None:
     """Each is full or a delta upon an earlier one; some are forgotten as soon as they are recorded."""
     files = Files()
-    states = [made(second // 2, versions | {str(second): "v"}) for second, versions in enumerate(contents)]
+    states = [make_state(second // 2, versions | {str(second): "v"}) for second, versions in enumerate(contents)]
     for number, one in enumerate(states):
         base = bases[number]
         if 0 <= base < number:
@@ -200,71 +206,74 @@ def test_files_in_any_order_with_any_base(
         assert {info: [*index.entries(info)] for info in index.states()} == expected
 
 
-# --- what does not -----------------------------------------------------------------------------------------------
+# --- invalid files ------------------------------------------------------------------------------------------------
 
 Fault = Callable[[Files], ImportSource]
 
 
 def _delta_header(**fields: object) -> Fault:
-    return lambda files: files.add(delta_key(TWO[0]), upon(TWO, ONE, info=replace(TWO[0], **fields)))  # type: ignore[arg-type]
+    return lambda files: files.add(delta_key(TWO[0]), delta_file(TWO, ONE, info=replace(TWO[0], **fields)))  # type: ignore[arg-type]
 
 
-def _delta_changes(*spoilt: Change) -> Fault:
-    return lambda files: files.add(delta_key(TWO[0]), upon(TWO, ONE, spoilt=list(spoilt)))
+def _delta_changes(*replaced: Change) -> Fault:
+    return lambda files: files.add(delta_key(TWO[0]), delta_file(TWO, ONE, replaced=list(replaced)))
 
 
 def _full_header(**fields: object) -> Fault:
-    return lambda files: files.add(file_key(TWO[0]), whole((replace(TWO[0], **fields), TWO[1])))  # type: ignore[arg-type]
+    return lambda files: files.add(file_key(TWO[0]), full_file((replace(TWO[0], **fields), TWO[1])))  # type: ignore[arg-type]
 
 
-OTHER = made(2, {"a": "v1"}, "other")
+OTHER = make_state(2, {"a": "v1"}, "other")
 ID, LATER = TWO[0].id, TWO[0].captured_at + 1000
 FAULTS: dict[str, tuple[str, Fault]] = {
-    "another id than its name": ("content has the id", lambda files: files.add(file_key(TWO[0]), whole(ONE_AT_TWO))),
-    "another time than its name": ("another time", lambda files: files.add(file_key(TWO[0]), whole(ONE))),
+    "another id than its name": (
+        "content has the id",
+        lambda files: files.add(file_key(TWO[0]), full_file(ONE_AT_TWO)),
+    ),
+    "another time than its name": ("another time", lambda files: files.add(file_key(TWO[0]), full_file(ONE))),
     "of another bucket": ("another bucket: other", lambda files: files.full(OTHER)),
     "a header with another outcome": ("content has the id", _full_header(outcome="ok")),
     "a header with more objects": ("cut off: 4 of 5", _full_header(objects=5)),
     "a header with less objects": ("there are more", _full_header(objects=3)),
     "a header with other bytes": ("bytes", _full_header(bytes=7)),
-    "cut off": ("cut off", lambda files: files.add(file_key(TWO[0]), whole(TWO)[:-20])),
+    "cut off": ("cut off", lambda files: files.add(file_key(TWO[0]), full_file(TWO)[:-20])),
     "empty": ("is empty", lambda files: files.add(file_key(TWO[0]), b"")),
     "garbage": ("format|JSON|header", lambda files: files.add(file_key(TWO[0]), b"garbage" * 100)),
-    "two files in one": ("something follows", lambda files: files.add(file_key(TWO[0]), whole(TWO) * 2)),
-    "a key of ours": ("key below rwm/", lambda files: files.full(made(2, {"rwm/states/x": "v1"}))),
-    "not sorted": ("not sorted", lambda files: files.add(file_key(TWO[0]), whole((TWO[0], TWO[1][::-1])))),
+    "two files in one": ("something follows", lambda files: files.add(file_key(TWO[0]), full_file(TWO) * 2)),
+    "a key below rwm/": ("key below rwm/", lambda files: files.full(make_state(2, {"rwm/states/x": "v1"}))),
+    "not sorted": ("not sorted", lambda files: files.add(file_key(TWO[0]), full_file((TWO[0], TWO[1][::-1])))),
     "a key twice": ("twice", lambda files: files.full((TWO[0], [*TWO[1][:1], *TWO[1][:3]]))),
     "a delta of another id": ("not " + "f" * 64, _delta_header(id="f" * 64)),
     "a delta of another outcome": ("the state has the id", _delta_header(outcome="ok")),
     "a delta of another bucket": ("another bucket: other", _delta_header(bucket="other")),
     "a delta of another time": ("another time", _delta_header(captured_at=LATER)),
     "a delta with more objects": ("the state has the id", _delta_header(objects=5)),
-    "a delta that removes what is not there": ("does not have it", _delta_changes(Change("never", None))),
+    "a delta that removes a missing key": ("does not have it", _delta_changes(Change("never", None))),
     "a delta with another entry": ("the state has the id", _delta_changes(Change("b", entry("b", "v9")))),
     "a delta without changes": ("the state has the id", _delta_changes()),
-    "a delta that is cut off": ("cut off", lambda files: files.add(delta_key(TWO[0]), upon(TWO, ONE)[:-20])),
-    "a delta upon a state that nobody has": ("neither in the index nor among the files", lambda f: f.delta(TWO, THREE)),
+    "a delta that is cut off": ("cut off", lambda files: files.add(delta_key(TWO[0]), delta_file(TWO, ONE)[:-20])),
+    "a delta upon an unavailable state": ("neither in the index nor among the files", lambda f: f.delta(TWO, THREE)),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("before", ["nothing", "the same state's base in the index", "in a file"])
+@pytest.mark.parametrize("before", ["no base", "a recorded base", "a base in a file"])
 def test_an_invalid_file_records_nothing_and_the_next_is_imported(index: Index, fault: str, before: str) -> None:
     files = Files()
-    if before == "in a file":
+    if before == "a base in a file":
         files.full(ONE)
-    elif before != "nothing":
+    elif before != "no base":
         index.record(*ONE)
-    there = index.states()
+    before_import = index.states()
     text, make = FAULTS[fault]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         source = make(files)
-        if "delta" in fault and "upon" not in fault and before == "nothing":
+        if "delta" in fault and "upon" not in fault and before == "no base":
             text += "|neither in the index nor among the files"
         for _ in range(2):
             with pytest.raises(BadState, match=text):
                 importer.import_state(source)
-            assert index.states() == there
+            assert index.states() == before_import
         good = files.full(ONE), files.delta(THREE, ONE)
         for source, one in zip(good, (ONE, THREE), strict=True):
             assert importer.import_state(source)[0] == one[0]
@@ -277,7 +286,7 @@ def test_a_damaged_file_records_nothing(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, cut: int, place: int, byte: int
 ) -> None:
     plain = b"".join(canonical_form(*TWO))
-    delta = gzip.decompress(upon(TWO, ONE))
+    delta = gzip.decompress(delta_file(TWO, ONE))
     files = Files()
     with (
         Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index,
@@ -297,23 +306,23 @@ def test_a_damaged_file_records_nothing(
 
 def test_a_delta_upon_a_state_of_another_bucket(index: Index) -> None:
     """Its id is correct, but its base is not in its bucket."""
-    there = made(1, {"a": "v1"}, "other")
+    other = make_state(1, {"a": "v1"}, "other")
     files = Files()
-    index.record(*there)
+    index.record(*other)
     with (
         StateImporter(index, BUCKET) as importer,
         pytest.raises(BadState, match="upon a state of another bucket: other"),
     ):
-        importer.import_state(files.delta(TWO, there))
-    assert index.states() == [there[0]]
+        importer.import_state(files.delta(TWO, other))
+    assert index.states() == [other[0]]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_file_that_changes_between_two_reads(index: Index, there: bool) -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_file_that_changes_between_two_reads(index: Index, is_recorded: bool) -> None:
     """The first read verifies the id, the second one records the changes."""
-    if there:
+    if is_recorded:
         index.record(*ONE)
-    files, bodies = Files(), [upon(TWO, ONE), upon(TWO, ONE, spoilt=[Change("a", None)])]
+    files, bodies = Files(), [delta_file(TWO, ONE), delta_file(TWO, ONE, replaced=[Change("a", None)])]
     files.full(ONE)
 
     @contextmanager
@@ -322,7 +331,7 @@ def test_a_file_that_changes_between_two_reads(index: Index, there: bool) -> Non
 
     source = files.add(delta_key(TWO[0]), b"")._replace(open=content)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
-        if there:
+        if is_recorded:
             with pytest.raises(BadState, match="the file changed between two reads"):
                 importer.import_state(source)
             assert index.states() == [ONE[0]]
@@ -333,14 +342,14 @@ def test_a_file_that_changes_between_two_reads(index: Index, there: bool) -> Non
             assert index.states() == []
 
 
-# --- rows of deltas that somebody made to cost time -----------------------------------------------------------------
+# --- chains and cycles --------------------------------------------------------------------------------------------
 
 
 def test_a_cycle_of_deltas(index: Index) -> None:
     files = Files()
-    circle = [files.delta(ONE, THREE), files.delta(TWO, ONE), files.delta(THREE, TWO)]
+    cycle = [files.delta(ONE, THREE), files.delta(TWO, ONE), files.delta(THREE, TWO)]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
-        for source in circle:
+        for source in cycle:
             with pytest.raises(BadState, match="builds upon"):
                 importer.import_state(source)
     assert index.states() == []
@@ -349,9 +358,9 @@ def test_a_cycle_of_deltas(index: Index) -> None:
 
 def test_a_cycle_of_deltas_beside_a_full_file_is_not_stored(index: Index) -> None:
     files = Files()
-    one, two, whole_one = files.delta(ONE, TWO), files.delta(TWO, ONE), files.full(ONE)
+    one, two, full_one = files.delta(ONE, TWO), files.delta(TWO, ONE), files.full(ONE)
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
-        assert [importer.import_state(source)[1] for source in (one, two, whole_one)] == [True, True, False]
+        assert [importer.import_state(source)[1] for source in (one, two, full_one)] == [True, True, False]
     assert [[*index.entries(info)] for info in index.states()] == [ONE[1], TWO[1]]
     assert index.ledger.chain(ONE[0].id) is index.ledger.chain(TWO[0].id) is None
 
@@ -360,7 +369,7 @@ def test_a_cycle_of_deltas_beside_a_full_file_is_not_stored(index: Index) -> Non
 def test_chains_are_limited(index: Index, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
     monkeypatch.setattr(rwm.states.importing, "MAX_CHAIN", 3)
     files = Files()
-    states = files.row(length + 1)
+    states = files.chain(length + 1)
     last = states[-1][0]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         if length > 3:
@@ -374,7 +383,7 @@ def test_chains_are_limited(index: Index, monkeypatch: pytest.MonkeyPatch, lengt
 
 def test_a_chain_with_a_missing_base_is_read_once(index: Index) -> None:
     files = Files()
-    states = files.row(40, root=False)[1:]
+    states = files.chain(40, root=False)[1:]
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         for one, _ in reversed(states):
             with pytest.raises(BadState, match="neither in the index nor among the files"):
@@ -385,20 +394,20 @@ def test_a_chain_with_a_missing_base_is_read_once(index: Index) -> None:
             with pytest.raises(BadState):
                 importer.import_state(files.by_id[one.id])
         assert len(files.opened) <= 2 * len(states)
-        index.record(*made(1, {"k0": "v1"}))
+        index.record(*make_state(1, {"k0": "v1"}))
         for one, _ in states:
             assert importer.import_state(files.by_id[one.id]) == (one, True)
 
 
-@pytest.mark.parametrize("error", [AccessDenied("kept back"), Unreachable("no answer")])
+@pytest.mark.parametrize("error", [AccessDenied("denied"), Unreachable("no answer")])
 def test_a_base_that_cannot_be_read(index: Index, error: Exception) -> None:
     """An unreachable base is requested again, a denied one is not."""
-    files, asked = Files(), list[bool]()
+    files, opened = Files(), list[bool]()
 
     @contextmanager
     def content() -> Iterator[IO[bytes]]:
-        asked.append(True)
-        if asked:
+        opened.append(True)
+        if opened:
             raise error
         yield io.BytesIO()
 
@@ -408,6 +417,6 @@ def test_a_base_that_cannot_be_read(index: Index, error: Exception) -> None:
         for _ in range(2):
             with pytest.raises(type(error)):
                 importer.import_state(files.delta(TWO, ONE))
-        assert len(asked) == (1 if isinstance(error, AccessDenied) else 2)
+        assert len(opened) == (1 if isinstance(error, AccessDenied) else 2)
         assert importer.import_state(base) == (ONE[0], True)
         assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)

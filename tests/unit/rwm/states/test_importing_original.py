@@ -29,11 +29,11 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def packed(**fields: Any) -> bytes:
+def compressed(**fields: Any) -> bytes:
     return gzip.compress(json.dumps(document(**fields), default=str).encode())
 
 
-def backwards(**fields: Any) -> bytes:
+def compressed_reversed(**fields: Any) -> bytes:
     """Markers before versions, the bucket and the time at the end."""
     members = dict(reversed(document(**fields).items()))
     return gzip.compress(json.dumps(members, default=str).encode())
@@ -43,10 +43,10 @@ def source(data: bytes, key: str = NAME) -> ImportSource:
     return ImportSource(key, lambda: io.BytesIO(data), parse_file_key(key), len(data), is_stored=True)
 
 
-@pytest.mark.parametrize("form", [packed, backwards])
+@pytest.mark.parametrize("form", [compressed, compressed_reversed])
 def test_the_state_is_that_of_a_reader_in_memory(index: Index, form: Callable[..., bytes]) -> None:
     keys = ["b", "ö", "\U00010000", "\uffff", "a\0", "a", 'q"\\']
-    markers = [marker("rwm/x", latest=True), marker("gone", latest=True), marker("b", latest=False)]
+    markers = [marker("rwm/x", latest=True), marker("deleted", latest=True), marker("b", latest=False)]
     data = form(versions=[version(key) for key in keys], delete_markers=markers)
     info, entries = read_original(io.BytesIO(data), NAME)
     with StateImporter(index, "bucket1") as importer:
@@ -61,36 +61,36 @@ def test_the_state_is_that_of_a_reader_in_memory(index: Index, form: Callable[..
     ("form", "fields", "why"),
     [
         (
-            packed,
+            compressed,
             {"versions": [version("a")] * 2},
             "versions[1]: a second latest version of 'a'",
         ),
-        (packed, {"versions": [version("c")]}, "delete_markers[0]: a second latest version of 'c'"),
-        (backwards, {"versions": [version("c")]}, "versions[0]: a second latest version of 'c'"),
-        (packed, {"versions": [version("a", Size=MAX), version("b", Size=MAX)]}, "the sum of all sizes is no size"),
-        (packed, {"versions": [version("a"), version("\ud800")]}, "versions[1]: Key is no Unicode"),
-        (packed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
-        (backwards, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
-        (packed, {"time_start": "noon"}, "time_start is no time: 'noon+01:00'"),
+        (compressed, {"versions": [version("c")]}, "delete_markers[0]: a second latest version of 'c'"),
+        (compressed_reversed, {"versions": [version("c")]}, "versions[0]: a second latest version of 'c'"),
+        (compressed, {"versions": [version("a", Size=MAX), version("b", Size=MAX)]}, "the sum of all sizes is no size"),
+        (compressed, {"versions": [version("a"), version("\ud800")]}, "versions[1]: Key is no Unicode"),
+        (compressed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
+        (compressed_reversed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
+        (compressed, {"time_start": "noon"}, "time_start is no time: 'noon+01:00'"),
     ],
 )
 def test_an_invalid_file_records_nothing(
     index: Index, form: Callable[..., bytes], fields: dict[str, Any], why: str
 ) -> None:
-    right = packed()
+    valid = compressed()
     with StateImporter(index, "bucket1") as importer:
         for _ in range(2):
             with pytest.raises(BadState) as caught:
                 importer.import_state(source(form(**fields)))
             assert caught.value.message == why
             assert index.states() == []
-        info, is_new = importer.import_state(source(right))
-    assert (info, is_new) == (read_original(io.BytesIO(right), NAME)[0], True)
-    assert [*index.entries(info)] == read_original(io.BytesIO(right), NAME)[1]
+        info, is_new = importer.import_state(source(valid))
+    assert (info, is_new) == (read_original(io.BytesIO(valid), NAME)[0], True)
+    assert [*index.entries(info)] == read_original(io.BytesIO(valid), NAME)[1]
 
 
 def test_the_largest_total_is_recorded(index: Index) -> None:
-    data = packed(versions=[version("a", Size=MAX - (1 << 40)), version("b", Size=1 << 40)])
+    data = compressed(versions=[version("a", Size=MAX - (1 << 40)), version("b", Size=1 << 40)])
     with StateImporter(index) as importer:
         assert importer.import_state(source(data))[0].bytes == MAX
 
@@ -103,7 +103,7 @@ def test_a_total_that_is_too_large_is_a_bad_state(index: Index) -> None:
 
 
 def test_a_name_of_an_own_state_file_is_refused(index: Index) -> None:
-    data = packed()
+    data = compressed()
     info, _ = read_original(io.BytesIO(data))
     other = state(5, [])
     with StateImporter(index) as importer:

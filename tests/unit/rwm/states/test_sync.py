@@ -31,14 +31,14 @@ BUCKET = "bucket1"
 class RecordingS3(MemoryS3):
     """Records requests."""
 
-    asked: list[tuple[str, str]] = []  # noqa: RUF012 - replaced in each object
+    requests: list[tuple[str, str]] = []  # noqa: RUF012 - replaced in each object
 
     def __getattribute__(self, name: str) -> Any:
         found = super().__getattribute__(name)
         if not name.startswith("_") and callable(found):
 
             def called(*arguments: Any, **named: Any) -> Any:
-                self.asked.append((name, arguments[1] if len(arguments) > 1 else ""))
+                self.requests.append((name, arguments[1] if len(arguments) > 1 else ""))
                 return found(*arguments, **named)
 
             return called
@@ -48,7 +48,7 @@ class RecordingS3(MemoryS3):
 @pytest.fixture
 def s3() -> RecordingS3:
     s3 = RecordingS3(BUCKET)
-    s3.asked = []
+    s3.requests = []
     for key in ("config", "keys/k", "data/00/a", "data/00/b", *(f"large/{number}" for number in range(30))):
         s3.put(BUCKET, key, b"1")
     s3.now += 10_000
@@ -69,25 +69,25 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-class Synced(NamedTuple):
-    came: SyncResult
-    judged: list[ComparisonResult]
+class SyncRun(NamedTuple):
+    imported: SyncResult
+    compared: list[ComparisonResult]
 
     @property
     def verdicts(self) -> dict[str, str]:
-        return {one.info.id: one.verdict for one in self.judged}
+        return {one.info.id: one.verdict for one in self.compared}
 
 
-def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> Synced:
+def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> SyncRun:
     """The steps of ``rwm state sync``."""
     files = list_state_files(s3, BUCKET)
     if again:
         index.ledger.forget_verdicts(BUCKET)
-    came = sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
-    return Synced(came, compare_with_history(s3, index, BUCKET, files))
+    imported = sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
+    return SyncRun(imported, compare_with_history(s3, index, BUCKET, files))
 
 
-def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
+def capture_states(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
     """Capture ``count`` states, with a change before each."""
     found = []
     for number in range(count):
@@ -100,7 +100,7 @@ def captures(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
     return found
 
 
-def forged(
+def put_forged_state(
     s3: MemoryS3, entries: Sequence[Entry], captured_at: int, bucket: str = BUCKET, base: StateInfo | None = None
 ) -> StateInfo:
     """Put a state file into the bucket, with the correct id of its content."""
@@ -110,14 +110,14 @@ def forged(
     return info
 
 
-# --- what is there -----------------------------------------------------------------------------------------------
+# --- import and comparison -------------------------------------------------------------------------------------
 
 
 def test_a_new_index_gets_every_state(s3: RecordingS3, machine: Index, index: Index) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     assert any(key.endswith(".delta.jsonl.gz") for key in s3.present(BUCKET))
     result = sync(s3, index)
-    assert (result.came.recorded, result.came.rejected, result.came.unread) == (infos, [], [])
+    assert (result.imported.recorded, result.imported.rejected, result.imported.unread) == (infos, [], [])
     assert result.verdicts == {info.id: "verified" for info in infos}
     assert [(one.info, one.trust) for one in index.recorded()] == [(info, "verified") for info in infos]
     for info in infos:
@@ -127,7 +127,7 @@ def test_a_new_index_gets_every_state(s3: RecordingS3, machine: Index, index: In
 
 
 def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Index, index: Index) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     sync(s3, index)
     s3.put(BUCKET, "data/00/c", b"1")
     s3.now += 10_000
@@ -138,53 +138,53 @@ def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Inde
 
 
 def test_a_second_sync_reads_no_file_and_lists_no_data(s3: RecordingS3, machine: Index, index: Index) -> None:
-    captures(s3, machine)
+    capture_states(s3, machine)
     s3.put(BUCKET, "rwm/states/garbage", b"1")
     s3.now += 10_000
     sync(s3, index)
     before = index.recorded()
-    s3.asked.clear()
+    s3.requests.clear()
     result = sync(s3, index)
-    assert result == Synced(SyncResult(), [])
-    assert s3.asked == [("versions", "rwm/")]
+    assert result == SyncRun(SyncResult(), [])
+    assert s3.requests == [("versions", "rwm/")]
     assert index.recorded() == before
 
 
 def test_a_later_sync_reads_only_new_files(s3: RecordingS3, machine: Index, index: Index) -> None:
-    captures(s3, machine)
+    capture_states(s3, machine)
     sync(s3, index)
-    (new,) = captures(s3, machine, 1)
-    s3.asked.clear()
+    (new,) = capture_states(s3, machine, 1)
+    s3.requests.clear()
     result = sync(s3, index)
-    assert result.came.recorded == [new]
+    assert result.imported.recorded == [new]
     assert result.verdicts == {new.id: "verified"}
-    read = {key for what, key in s3.asked if what == "stream"}
+    read = {key for what, key in s3.requests if what == "stream"}
     assert len(read) == 1 and new.id in read.pop()
 
 
 def test_own_captures_are_neither_read_nor_compared(s3: RecordingS3, index: Index) -> None:
-    infos = captures(s3, index)
-    s3.asked.clear()
-    assert sync(s3, index) == Synced(SyncResult(), [])
+    infos = capture_states(s3, index)
+    s3.requests.clear()
+    assert sync(s3, index) == SyncRun(SyncResult(), [])
     assert [(one.info, one.trust) for one in index.recorded()] == [(info, "own") for info in infos]
-    assert s3.asked == [("versions", "rwm/")]
+    assert s3.requests == [("versions", "rwm/")]
 
 
 def test_a_forgotten_state_is_skipped_until_verdicts_are_forgotten(
     s3: RecordingS3, machine: Index, index: Index
 ) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     sync(s3, index)
     index.forget(infos[:2])
-    assert sync(s3, index) == Synced(SyncResult(), [])
+    assert sync(s3, index) == SyncRun(SyncResult(), [])
     assert index.states() == infos[2:]
     result = sync(s3, index, again=True)
-    assert result.came.recorded == infos[:2]
+    assert result.imported.recorded == infos[:2]
     assert result.verdicts == {info.id: "verified" for info in infos}
 
 
 def test_progress_counts_every_new_file_and_every_version(s3: RecordingS3, machine: Index, index: Index) -> None:
-    captures(s3, machine)
+    capture_states(s3, machine)
     files = list_state_files(s3, BUCKET)
     read: list[int] = []
     compared: list[int] = []
@@ -194,35 +194,35 @@ def test_progress_counts_every_new_file_and_every_version(s3: RecordingS3, machi
     assert sum(compared) == len([one for one in s3.versions(BUCKET) if not one.key.startswith("rwm/")])
 
 
-# --- files that somebody changes or makes -------------------------------------------------------------------------
+# --- forged and invalid files -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("what", ["overwritten", "deleted", "deleted and written"])
 def test_the_first_version_of_a_file_counts(s3: RecordingS3, machine: Index, index: Index, what: str) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
         if what != "overwritten":
             s3.delete(BUCKET, key)
         if what != "deleted":
             s3.put(BUCKET, key, b"garbage")
     result = sync(s3, index)
-    assert (result.came.recorded, result.came.rejected) == (infos, [])
+    assert (result.imported.recorded, result.imported.rejected) == (infos, [])
     assert set(result.verdicts.values()) == {"verified"}
 
 
 def test_a_forged_first_version_does_not_hide_the_state(s3: RecordingS3, machine: Index, index: Index) -> None:
     """In an unchanged bucket the id of the next state can be computed before it is captured."""
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     for key in [key for key in s3.present(BUCKET) if key.startswith("rwm/")]:
-        true = s3.get(BUCKET, key)
+        genuine = s3.get(BUCKET, key)
         s3.remove(BUCKET, key, s3.buckets[BUCKET][key][0].version_id)
-        for body in (b"garbage", true, b"later"):
+        for body in (b"garbage", genuine, b"later"):
             s3.put(BUCKET, key, body)
     result = sync(s3, index)
-    assert result.came.recorded == infos
-    assert len(result.came.rejected) == len(infos)
+    assert result.imported.recorded == infos
+    assert len(result.imported.rejected) == len(infos)
     assert set(result.verdicts.values()) == {"verified"}
-    assert sync(s3, index).came == SyncResult()
+    assert sync(s3, index).imported == SyncResult()
 
 
 class Forgery(NamedTuple):
@@ -232,8 +232,8 @@ class Forgery(NamedTuple):
 
 
 def test_forged_entries_are_contradicted(s3: RecordingS3, machine: Index, index: Index) -> None:
-    (true,) = captures(s3, machine, 1)
-    entries = {entry.key: entry for entry in machine.entries(true)}
+    (genuine,) = capture_states(s3, machine, 1)
+    entries = {entry.key: entry for entry in machine.entries(genuine)}
     s3.now += 10_000
     old = entries["config"]
     s3.put(BUCKET, "config", b"garbage")
@@ -253,14 +253,14 @@ def test_forged_entries_are_contradicted(s3: RecordingS3, machine: Index, index:
             [*(now | {"config": now["config"]._replace(last_modified=1000)}).values()], "config", "another time"
         ),
     }
-    made = {what: forged(s3, sorted(one.entries), second) for what, one in cases.items()}
-    honest = forged(s3, sorted(now.values()), second)
-    unknown = forged(s3, sorted([*now.values(), Entry("never", "v999", 1, "e", 1000)]), second)
-    judged = {one.info.id: one for one in sync(s3, index).judged}
-    assert judged[honest.id].verdict == judged[true.id].verdict == "verified"
-    assert judged[unknown.id].verdict == "unknown"
+    made = {what: put_forged_state(s3, sorted(one.entries), second) for what, one in cases.items()}
+    honest = put_forged_state(s3, sorted(now.values()), second)
+    unknown = put_forged_state(s3, sorted([*now.values(), Entry("never", "v999", 1, "e", 1000)]), second)
+    by_id = {one.info.id: one for one in sync(s3, index).compared}
+    assert by_id[honest.id].verdict == by_id[genuine.id].verdict == "verified"
+    assert by_id[unknown.id].verdict == "unknown"
     for what, info in made.items():
-        one = judged[info.id]
+        one = by_id[info.id]
         assert (one.verdict, one.contradicted) == ("contradicted", 1), what
         (fault,) = one.contradictions
         assert fault.key == cases[what].key
@@ -271,23 +271,23 @@ def test_forged_entries_are_contradicted(s3: RecordingS3, machine: Index, index:
 def test_a_state_of_the_future_is_contradicted(s3: RecordingS3, index: Index) -> None:
     """It would be the latest state forever."""
     entries = [Entry(one.key, one.version_id, one.size, one.etag, one.last_modified) for one in s3.versions(BUCKET)]
-    info = forged(s3, sorted(entries), s3.now // 1000 * 1000 + 3_600_000)
+    info = put_forged_state(s3, sorted(entries), s3.now // 1000 * 1000 + 3_600_000)
     s3.now += 7_200_000
     result = sync(s3, index)
     assert result.verdicts == {info.id: "contradicted"}
-    assert "its file was written at" in result.judged[0].contradictions[0].why
+    assert "its file was written at" in result.compared[0].contradictions[0].why
 
 
 def test_a_forged_empty_state_is_contradicted(s3: RecordingS3, index: Index) -> None:
-    info = forged(s3, [], s3.now // 1000 * 1000)
+    info = put_forged_state(s3, [], s3.now // 1000 * 1000)
     result = sync(s3, index)
     assert result.verdicts == {info.id: "contradicted"}
-    assert result.judged[0].contradicted == 34
+    assert result.compared[0].contradicted == 34
 
 
 @pytest.mark.parametrize("origin", ["bucket", "name", "content", "key"])
 def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index: Index, origin: str) -> None:
-    infos = captures(s3, machine, 1)
+    infos = capture_states(s3, machine, 1)
     info, body = identified(StateInfo("", BUCKET, 5000, "capture", 0, 0), []), b"garbage"
     key = file_key(info)
     if origin == "bucket":
@@ -299,12 +299,12 @@ def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index
         key, body = file_key(replace(info, id="a" * 64)), gzip.compress(b"".join(canonical_form(info, [])))
     version = s3.put(BUCKET, key, body)
     result = sync(s3, index)
-    assert [(one.key, one.version_id) for one in result.came.rejected] == [(key, version)]
-    assert result.came.recorded == index.states() == infos
-    s3.asked.clear()
-    assert sync(s3, index) == Synced(SyncResult(), [])
-    assert s3.asked == [("versions", "rwm/")]
-    assert [one.key for one in sync(s3, index, again=True).came.rejected] == [key]
+    assert [(one.key, one.version_id) for one in result.imported.rejected] == [(key, version)]
+    assert result.imported.recorded == index.states() == infos
+    s3.requests.clear()
+    assert sync(s3, index) == SyncRun(SyncResult(), [])
+    assert s3.requests == [("versions", "rwm/")]
+    assert [one.key for one in sync(s3, index, again=True).imported.rejected] == [key]
 
 
 def test_other_own_objects_are_ignored(s3: RecordingS3, index: Index) -> None:
@@ -316,10 +316,10 @@ def test_other_own_objects_are_ignored(s3: RecordingS3, index: Index) -> None:
 
 def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine: Index, index: Index) -> None:
     """Two genuine states, each as a delta upon the other, and one of them in full."""
-    one, two = captures(s3, machine, 2)
+    one, two = capture_states(s3, machine, 2)
     contents = {info: [*machine.entries(info)] for info in (one, two)}
     bucket = RecordingS3(BUCKET)
-    bucket.asked = []
+    bucket.requests = []
     bucket.buckets[BUCKET] = {k: v for k, v in s3.buckets[BUCKET].items() if not k.startswith("rwm/")}
     bucket.bodies, bucket.now = s3.bodies, s3.now
     for info, base in ((one, two), (two, one)):
@@ -338,17 +338,17 @@ def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine:
     assert stored and stored.base is None
 
 
-# --- faults on the way -----------------------------------------------------------------------------------------
+# --- faults -----------------------------------------------------------------------------------------
 
 
 def test_a_state_that_does_not_fit_does_not_stop_the_others(s3: RecordingS3, machine: Index, index: Index) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     large = [Entry(f"data/{number:064x}", "v", 1, "e", 0) for number in range(4000)]
-    forged(s3, large, infos[1].captured_at)
+    put_forged_state(s3, large, infos[1].captured_at)
     index._connection.execute("PRAGMA temp.max_page_count = 100")
     result = sync(s3, index)
-    assert result.came.recorded == infos
-    assert ["disk is full" in file.why for file in result.came.unread] == [True]
+    assert result.imported.recorded == infos
+    assert ["disk is full" in file.why for file in result.imported.unread] == [True]
     assert set(result.verdicts.values()) == {"verified"}
 
 
@@ -359,8 +359,8 @@ def test_a_backdated_capture_cannot_have_later_versions(s3: RecordingS3, index: 
     with Index.open(index.path.with_name("machine.sqlite")) as own:
         s3.now += 10_000
         entries = [*own.entries(capture_state(s3, own, BUCKET))]
-    false = forged(s3, entries, clean // 1000 * 1000 + 3_600_000)
-    assert sync(s3, index).verdicts[false.id] == "contradicted"
+    forged = put_forged_state(s3, entries, clean // 1000 * 1000 + 3_600_000)
+    assert sync(s3, index).verdicts[forged.id] == "contradicted"
 
 
 def test_capturing_the_same_past_again_writes_nothing(s3: RecordingS3, index: Index) -> None:
@@ -373,70 +373,70 @@ def test_capturing_the_same_past_again_writes_nothing(s3: RecordingS3, index: In
 
 
 def test_killed_between_import_and_comparison(s3: RecordingS3, machine: Index, index: Index) -> None:
-    infos = captures(s3, machine)
+    infos = capture_states(s3, machine)
     files = list_state_files(s3, BUCKET)
     sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files)[:2])
     assert [one.trust for one in index.recorded()] == ["unchecked"] * 2
     result = sync(s3, index)
-    assert result.came.recorded == infos[2:]
+    assert result.imported.recorded == infos[2:]
     assert result.verdicts == {info.id: "verified" for info in infos}
 
 
-class Dies(Exception):
+class RequestError(Exception):
     pass
 
 
 def test_failure_of_any_request(s3: RecordingS3, machine: Index, tmp_path: Path) -> None:
     """Recorded states stay, and the next sync completes the rest."""
-    infos = captures(s3, machine)
-    forged(s3, [], s3.now // 1000 * 1000)
+    infos = capture_states(s3, machine)
+    put_forged_state(s3, [], s3.now // 1000 * 1000)
     s3.put(BUCKET, "rwm/states/garbage", b"1")
-    ends = []
+    recorded_counts = []
 
-    class Dying(MemoryS3):
+    class FailingS3(MemoryS3):
         left = 0
 
         def __getattribute__(self, name: str) -> Any:
             found = super().__getattribute__(name)
             if name in ("stream", "versions", "server_time", "level"):
                 if self.left == 0:
-                    raise Dies
+                    raise RequestError
                 self.left -= 1
             return found
 
     for number in range(100):
-        dying = Dying(BUCKET)
-        dying.buckets, dying.bodies, dying.now, dying.left = s3.buckets, s3.bodies, s3.now + 60_000, number
+        failing = FailingS3(BUCKET)
+        failing.buckets, failing.bodies, failing.now, failing.left = s3.buckets, s3.bodies, s3.now + 60_000, number
         with Index.open(tmp_path / f"{number}.sqlite") as index:
             try:
-                sync(dying, index)
-                ends.append(len(index.states()))
-            except Dies:
-                ends.append(-len(index.states()))
+                sync(failing, index)
+                recorded_counts.append(len(index.states()))
+            except RequestError:
+                recorded_counts.append(-len(index.states()))
                 assert {one.trust for one in index.recorded()} <= {"unchecked"}
-            dying.left = 1 << 30
-            sync(dying, index)
+            failing.left = 1 << 30
+            sync(failing, index)
             trusts = [one.trust for one in index.recorded()]
             assert trusts == ["verified"] * 3 + ["contradicted"]
             for info in infos:
                 assert [*index.entries(info)] == [*machine.entries(info)]
-        if ends[-1] > 0:
+        if recorded_counts[-1] > 0:
             break
-    assert ends[0] == 0 and ends[-1] == 4 and -4 in ends
+    assert recorded_counts[0] == 0 and recorded_counts[-1] == 4 and -4 in recorded_counts
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), AccessDenied("no"), S3Error("no key to decrypt")])
 def test_an_unreadable_file_does_not_stop_the_others(
     s3: RecordingS3, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch, error: S3Error
 ) -> None:
-    infos = captures(s3, machine)
-    s3.put(BUCKET, file_key(replace(infos[0], id="a" * 64)), b"kept back")
-    plain = s3.stream
+    infos = capture_states(s3, machine)
+    s3.put(BUCKET, file_key(replace(infos[0], id="a" * 64)), b"unreadable")
+    original_method = s3.stream
 
     def stream(bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         if "a" * 64 in key:
             raise error
-        return plain(bucket, key, version_id)
+        return original_method(bucket, key, version_id)
 
     with monkeypatch.context() as patch:
         patch.setattr(s3, "stream", stream)
@@ -445,11 +445,11 @@ def test_an_unreadable_file_does_not_stop_the_others(
                 sync(s3, index)
         else:
             result = sync(s3, index)
-            assert result.came.recorded == infos
-            assert [one.why for one in result.came.unread] == [error.message]
-            assert result.came.rejected == []
-    result = sync(s3, index)  # what could not be read is tried again
-    assert len(result.came.rejected) == 1
+            assert result.imported.recorded == infos
+            assert [one.why for one in result.imported.unread] == [error.message]
+            assert result.imported.rejected == []
+    result = sync(s3, index)  # the unread file is read again
+    assert len(result.imported.rejected) == 1
     assert index.states() == infos
 
 
@@ -457,12 +457,12 @@ def test_a_state_recorded_by_another_process_during_the_comparison(
     s3: RecordingS3, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """References are positions in one list of states."""
-    infos = captures(s3, machine)
-    plain = Index.recorded
+    infos = capture_states(s3, machine)
+    original_method = Index.recorded
     between: list[StateInfo] = []
 
     def recorded(self: Index, bucket: str | None = None) -> Any:
-        found = plain(self, bucket)
+        found = original_method(self, bucket)
         if self is index and not between and len(found) == 3:
             between.append(infos[0])
             with Index.open(index.path) as other:
@@ -476,18 +476,18 @@ def test_a_state_recorded_by_another_process_during_the_comparison(
     with pytest.raises(Exception, match="is not in the index") as error:
         compare_with_history(s3, index, BUCKET, files)
     assert type(error.value).__name__ == "StateNotFound"
-    judged = compare_with_history(s3, index, BUCKET, files)
-    assert {one.info: one.verdict for one in judged} == {infos[0]: "verified", infos[2]: "verified"}
+    results = compare_with_history(s3, index, BUCKET, files)
+    assert {result.info: result.verdict for result in results} == {infos[0]: "verified", infos[2]: "verified"}
     assert index.trust(between[1]) == "own"
 
 
-# --- with prune, and beside a backup -------------------------------------------------------------------------------
+# --- prune and backup -------------------------------------------------------------------------------
 
 
 def test_after_a_prune_kept_states_are_verified_and_others_unknown(
     s3: RecordingS3, machine: Index, index: Index
 ) -> None:
-    infos = captures(s3, machine, 4)
+    infos = capture_states(s3, machine, 4)
     keep = select_kept_states(machine, BUCKET, last=1, named=[])
     execute_prune(s3, plan_prune(s3, machine, BUCKET, keep))
     assert s3.deleted
@@ -497,24 +497,24 @@ def test_after_a_prune_kept_states_are_verified_and_others_unknown(
     assert "contradicted" not in found.values()
 
 
-class Busy(MemoryS3):
+class BackupS3(MemoryS3):
     """A backup writes between any two listings."""
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Any:
         self.now += 3000
-        for key in ("data/00/born", "data/00/a", "snapshots/s"):
+        for key in ("data/00/created", "data/00/a", "snapshots/s"):
             self.put(bucket, key, b"meanwhile")
         self.delete(bucket, "data/00/b")
         return super().level(bucket, prefix, page_size=page_size)
 
 
 def test_a_state_captured_during_a_backup_is_verified(s3: RecordingS3, machine: Index, index: Index) -> None:
-    busy = Busy(BUCKET)
-    busy.buckets, busy.bodies, busy.now = s3.buckets, s3.bodies, s3.now
-    infos = [capture_state(busy, machine, BUCKET) for _ in range(3)]
+    s3_in_use = BackupS3(BUCKET)
+    s3_in_use.buckets, s3_in_use.bodies, s3_in_use.now = s3.buckets, s3.bodies, s3.now
+    infos = [capture_state(s3_in_use, machine, BUCKET) for _ in range(3)]
     keys = [{entry.key for entry in machine.entries(info)} for info in infos]
-    assert "data/00/born" in keys[0]
-    s3.now = busy.now + 10_000
+    assert "data/00/created" in keys[0]
+    s3.now = s3_in_use.now + 10_000
     assert sync(s3, index).verdicts == {info.id: "verified" for info in infos}
 
 
@@ -550,22 +550,26 @@ def test_files_of_the_original_tool(s3: RecordingS3, index: Index) -> None:
     present = {key: version for key, version in s3.present(BUCKET).items() if not key.startswith("rwm/")}
     key = original(s3)
     wrong = original(s3, [{"Key": "config", "IsLatest": True}])
-    lies = original(s3, [])
+    forged_key = original(s3, [])
     result = sync(s3, index)
-    assert [one.key for one in result.came.rejected] == [wrong]
-    true, lie = result.came.recorded
-    assert {entry.key: entry.version_id for entry in index.entries(true)} == present
-    assert (true.origin, iso(true.captured_at) in key, iso(lie.captured_at) in lies) == ("original", True, True)
-    assert result.verdicts == {true.id: "verified", lie.id: "contradicted"}
-    s3.asked.clear()
-    assert sync(s3, index) == Synced(SyncResult(), [])
-    assert s3.asked == [("versions", "rwm/")]
-    index.forget([true])
-    assert sync(s3, index) == Synced(SyncResult(), [])
-    assert index.states() == [lie]
+    assert [one.key for one in result.imported.rejected] == [wrong]
+    genuine, forged = result.imported.recorded
+    assert {entry.key: entry.version_id for entry in index.entries(genuine)} == present
+    assert (genuine.origin, iso(genuine.captured_at) in key, iso(forged.captured_at) in forged_key) == (
+        "original",
+        True,
+        True,
+    )
+    assert result.verdicts == {genuine.id: "verified", forged.id: "contradicted"}
+    s3.requests.clear()
+    assert sync(s3, index) == SyncRun(SyncResult(), [])
+    assert s3.requests == [("versions", "rwm/")]
+    index.forget([genuine])
+    assert sync(s3, index) == SyncRun(SyncResult(), [])
+    assert index.states() == [forged]
 
 
-# --- all of it -------------------------------------------------------------------------------------------------
+# --- random histories -------------------------------------------------------------------------------------------------
 
 KEYS = ["config", "data/00/a", "a", "a/b"]
 
@@ -586,8 +590,8 @@ def test_genuine_states_are_verified_and_forged_ones_never(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[list[tuple[str, bool]], str, int]]
 ) -> None:
     s3, place = MemoryS3(BUCKET), tmp_path_factory.mktemp("index")
-    true: dict[str, list[Entry]] = {}
-    false: set[str] = set()
+    genuine: dict[str, list[Entry]] = {}
+    forged: set[str] = set()
     with Index.open(place / "machine.sqlite") as machine, Index.open(place / "admin.sqlite") as admin:
         for writes, what, number in steps:
             for key, deleted in writes:
@@ -600,7 +604,7 @@ def test_genuine_states_are_verified_and_forged_ones_never(
                 index = admin if what == "admin" else machine
                 at = s3.now - number * 1000 - 2000 if what == "past" else None
                 info = capture_state(s3, index, BUCKET, at=at, origin="capture" if at is None else "past")
-                true[info.id] = [*index.entries(info)]
+                genuine[info.id] = [*index.entries(info)]
             elif what == "sync":
                 sync(s3, admin)
             elif what == "forge":
@@ -611,7 +615,7 @@ def test_genuine_states_are_verified_and_forged_ones_never(
                 ]
                 if entries:
                     del entries[number % len(entries)]
-                    false.add(forged(s3, entries, s3.now // 1000 * 1000 - 1000).id)
+                    forged.add(put_forged_state(s3, entries, s3.now // 1000 * 1000 - 1000).id)
                 s3.now += 5000
         s3.now += 60_000
         sync(s3, admin)
@@ -619,9 +623,9 @@ def test_genuine_states_are_verified_and_forged_ones_never(
             sync(s3, fresh)
             for index in (admin, fresh):
                 trusts = {one.info.id: one.trust for one in index.recorded()}
-                assert trusts.keys() == true.keys() | false
-                assert {state_id for state_id, trust in trusts.items() if trust == "contradicted"} == false
-                assert {trusts[state_id] for state_id in true} <= {"own", "verified"}
+                assert trusts.keys() == genuine.keys() | forged
+                assert {state_id for state_id, trust in trusts.items() if trust == "contradicted"} == forged
+                assert {trusts[state_id] for state_id in genuine} <= {"own", "verified"}
                 for info in index.states():
-                    assert info.id in false or [*index.entries(info)] == true[info.id]
+                    assert info.id in forged or [*index.entries(info)] == genuine[info.id]
             assert "own" not in {one.trust for one in fresh.recorded()}
