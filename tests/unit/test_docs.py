@@ -232,6 +232,14 @@ def test_every_measurement_is_documented() -> None:
     assert [name for name in parts if name in PARTS] == list(PARTS)
 
 
+def test_named_threads_are_functions_of_the_mount() -> None:
+    table = section("Figures", ROOT / "docs" / "performance.md").partition("| CPU seconds for each GiB ")[2]
+    named = re.findall(r"`(\w+)`", table.partition("\n\n")[0])
+    source = "".join(path.read_text() for path in (ROOT / "rwmfs" / "read").glob("*.py"))
+    assert named
+    assert not [name for name in named if not re.search(rf"run_sync\(\s*[\w.]*\b{name},", source)]
+
+
 def test_every_drift_code_is_documented() -> None:
     wrong = settings_drift(
         versioning="", owner="user1", user_ids=["user1"], bucket_grants=[("all", "READ")], lifecycle=[{}]
