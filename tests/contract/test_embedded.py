@@ -275,7 +275,7 @@ class TestErrors:
 
     def test_damaged_accounts(self, tmp_path: Path) -> None:
         (tmp_path / "s3.json").write_text("{}")
-        with pytest.raises(RwmError, match="not a file of accounts"):
+        with pytest.raises(RwmError, match="not a valid accounts file"):
             EmbeddedS3(tmp_path)
 
     def test_a_server_that_does_not_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,12 +110,12 @@ def test_simple_backups(shell: Shell, server: Server, directories: None) -> None
 def test_backups_with_policed_buckets(shell: Shell, server: Server, directories: None) -> None:
     copy(shell, "cp examples/rwm-admin.conf admin.conf", server, "admin")
     assert "bucket bucket1 is ready" in shell.line("rwm --confg admin.conf create_storage bucket1 user1").stdout
-    assert "as it should be" in shell.line("rwm --confg admin.conf storage_check_policy bucket1").stdout
+    assert "is protected" in shell.line("rwm --confg admin.conf storage_check_policy bucket1").stdout
     assert re.search(r"bucket1 +Enabled +protected", shell.line("rwm --confg admin.conf storage_list").stdout)
 
     copy(shell, "cp examples/rwm-backups.conf rwm.conf", server, "user1")
     shell.line("rwm restic init")
-    assert "as it should be" in shell.line("rwm storage_check_policy bucket1").stdout
+    assert "is protected" in shell.line("rwm storage_check_policy bucket1").stdout
 
     backup = shell.line("rwm backup_all")
     assert re.search(r"^etc +ok", backup.stdout, re.MULTILINE)
