@@ -170,16 +170,16 @@ def load_config(explicit: str | os.PathLike[str] | None = None, environment: Map
         return Config(**values, path=path, warnings=warnings)
     except ValidationError as error:
         where = str(path) if path else "the environment"
-        raise ConfigError(f"{where}: {'; '.join(_problem(item) for item in error.errors())}") from None
+        raise ConfigError(f"{where}: {'; '.join(_format_problem(item) for item in error.errors())}") from None
 
 
 def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The values of the file, and warnings. A known key without a value keeps its default."""
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
+            status = os.fstat(file.fileno())
             if not named:
-                _check_owner(path, found)
+                _check_owner(path, status)
             values = yaml.safe_load(file)
     except OSError as error:
         raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another file with --config") from error
@@ -196,28 +196,27 @@ def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
     for key in values:
         if not isinstance(key, str) or key in ("path", "warnings"):
             raise ConfigError(f"{path}: {key}: unknown key (a typo?)")
-    mode = stat.S_IMODE(found.st_mode)
-    loose = mode & 0o077
+    mode = stat.S_IMODE(status.st_mode)
     warning = f"{path} holds secrets and is accessible to others (mode {mode:04o}): chmod 0600 {path}"
     values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
-    return values, (warning,) if loose else ()
+    return values, (warning,) if mode & 0o077 else ()
 
 
-def _check_owner(path: Path, found: os.stat_result) -> None:
+def _check_owner(path: Path, status: os.stat_result) -> None:
     """Check the owner of the open file, and of a symbolic link at ``path``, which selects the file."""
-    if {found.st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
+    if {status.st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
         problem = "belongs to another user"
-    elif found.st_mode & 0o002:
-        problem = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):04o})"
+    elif status.st_mode & 0o002:
+        problem = f"can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})"
     else:
         return
     raise ConfigError(
-        f"configuration {path} was found, not named, and {problem}", hint=f"to use it anyway: --config {path}"
+        f"configuration {path} was found in the search path, and {problem}", hint=f"to use it anyway: --config {path}"
     )
 
 
-def _problem(item: Any) -> str:
-    """One pydantic error as ``key: cause``, without the value."""
+def _format_problem(item: Any) -> str:
+    """Format a pydantic error as ``key: cause``, without the value."""
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key (a typo?)"

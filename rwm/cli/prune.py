@@ -60,7 +60,7 @@ def prune_and_print(
     yes: bool,
 ) -> None:
     """Plan, print the plan, ask and execute. Shared with an alias."""
-    from rwm.retention import plan_prune, prune_and_forget, select_kept_states
+    from rwm.retention import plan_prune, select_kept_states
 
     keep = select_kept_states(app.index, bucket, last=keep_last, named=keep_state)
     with console.show_progress(f"listing {bucket}") as progress:
@@ -70,18 +70,22 @@ def prune_and_print(
     elif not app.json:
         _print_plan(plan)
     _raise_refusal(plan, force)
-    if dry_run:
-        return
+    if not dry_run:
+        _execute_and_print(app, plan, force=force, yes=yes)
+
+
+def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:
+    from rwm.retention import prune_and_forget
+
     count = len(plan.versions) + len(plan.markers)
     if count:
         console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
-    with console.show_progress(f"deleting from {bucket}", count) as progress:
+    with console.show_progress(f"deleting from {plan.bucket}", count) as progress:
         result = prune_and_forget(app.s3, app.index, plan, progress)
     if app.json:
         deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
-        console.print_json(
-            _plan_json(plan, force) | deleted | {"failures": [failure._asdict() for failure in result.failures]}
-        )
+        failures = {"failures": [failure._asdict() for failure in result.failures]}
+        console.print_json(_plan_json(plan, force) | deleted | failures)
     else:
         freed = console.format_size(result.bytes)
         click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")

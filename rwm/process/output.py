@@ -49,7 +49,7 @@ class LineSplitter:
         for line in lines:
             self._on_line(self._name, line)
 
-    def text(self) -> str:
+    def tail(self) -> str:
         """The tail of the output, with its line ends unchanged."""
         return "".join(self._tail)[-TAIL_LENGTH:]
 
@@ -57,7 +57,7 @@ class LineSplitter:
         self._tail.append(text)
         self._tail_length += len(text)
         if self._tail_length > 2 * TAIL_LENGTH:  # trimming on each call would copy a megabyte per line
-            self._tail = [self.text()]
+            self._tail = [self.tail()]
             self._tail_length = TAIL_LENGTH
 
 
@@ -92,4 +92,4 @@ def read_outputs(pid: int, stdout: IO[bytes] | None, stderr: IO[bytes] | None, o
         os.close(ended)
     for splitter in splitters:
         splitter.feed(b"", final=True)
-    return splitters[0].text(), splitters[1].text()
+    return splitters[0].tail(), splitters[1].tail()

@@ -317,7 +317,7 @@ def test_a_file_writable_by_others_is_used_only_if_named(
 ) -> None:
     in_search_path(monkeypatch, file, mode)
     with pytest.raises(
-        ConfigError, match=f"rwm.conf was found, not named, and can be written to .*{mode:04o}"
+        ConfigError, match=f"rwm.conf was found in the search path, and can be written to .*{mode:04o}"
     ) as error:
         load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
@@ -327,7 +327,9 @@ def test_a_file_writable_by_others_is_used_only_if_named(
 
 def test_a_file_of_another_user_is_used_only_if_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_search_path(monkeypatch, file, owner=12345)
-    with pytest.raises(ConfigError, match=r"rwm\.conf was found, not named, and belongs to another user") as error:
+    with pytest.raises(
+        ConfigError, match=r"rwm\.conf was found in the search path, and belongs to another user"
+    ) as error:
         load_config(None, {})
     assert "--config rwm.conf" in error.value.hint
     assert load_config("rwm.conf", {}).restic_bucket == "rwmbackup1"

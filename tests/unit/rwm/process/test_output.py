@@ -17,7 +17,7 @@ class TestLineSplitter:
             lines.feed(data[start : start + size])
         lines.feed(b"", final=True)
         assert got == ["a", "žluť", "", " 10 %", " 20 %", "end"]
-        assert lines.text() == data.decode()
+        assert lines.tail() == data.decode()
 
     def test_a_carriage_return_ends_a_line_at_once(self) -> None:
         got: list[str] = []
@@ -31,4 +31,4 @@ class TestLineSplitter:
         for _ in range(50):
             lines.feed(b"x" * (MAX_LINE + 1))
         assert len(got) == 50
-        assert lines.text() == "x" * TAIL_LENGTH
+        assert lines.tail() == "x" * TAIL_LENGTH
