@@ -19,7 +19,10 @@ from tests.servers import Server
 
 # More than a page as servers have them, and many pages of a few keys.
 LARGE, SMALL = (1000,), (7, 2)
-sizes = pytest.mark.parametrize(("scale", "sizes"), [(1.0, LARGE), (0.1, SMALL)], ids=["large", "small"])
+sizes = pytest.mark.parametrize(
+    ("scale", "sizes"),
+    [pytest.param(1.0, LARGE, id="large", marks=pytest.mark.slow), pytest.param(0.1, SMALL, id="small")],
+)
 
 
 def fill(s3: S3, keys: list[str], *, several: int = 0, deleted: int = 0) -> Model:
@@ -114,6 +117,7 @@ def test_several_connections_list_the_same(
         assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [[], ["backup"], ["backup/of/it", "backup"]])
 def test_more_siblings_than_a_page(server: Server, tmp_path: Path, others: list[str]) -> None:
     s3 = server.connect()

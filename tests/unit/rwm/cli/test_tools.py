@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 
-from rwm import process
-from tests import ROOT
+from tests import programs
 from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
@@ -44,9 +42,9 @@ def tools(rwm_: Terminal, s3: MemoryS3) -> Terminal:
 )
 def test_arguments_are_passed_on_unchanged(tools: Terminal, tool: str, typed: list[str], passed: list[str]) -> None:
     """With its exit code: the tool takes our place."""
-    done = process.run(
-        [sys.executable, "-m", "rwm", "-c", "here.conf", tool, *typed],
-        env={**os.environ, "PATH": f"{tools.directory}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    done = programs.run(
+        ["rwm", "-c", "here.conf", tool, *typed],
+        env={**os.environ, "PATH": f"{tools.directory}:/usr/bin:/bin"},
         cwd=tools.directory,
     )
     words = done.stdout.splitlines()

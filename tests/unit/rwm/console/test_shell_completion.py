@@ -13,7 +13,7 @@ from rwm import process
 from rwm.console.shell_completion import SHELLS
 from rwm.index import Index
 from rwm.model import StateInfo
-from tests import ROOT
+from tests import ROOT, programs
 from tests.unit.terminal import Terminal
 
 ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
@@ -33,12 +33,11 @@ def ask(directory: Path, line: str, shell: str = "bash") -> list[str]:
     """The output for a command line whose last word is to be completed."""
     words = line.split(" ")
     program, incomplete = words[0], words[-1]
-    done = process.run(
-        [sys.executable, "-m", program],
+    done = programs.run(
+        [program],
         cwd=directory,
         env={
             **os.environ,
-            "PYTHONPATH": str(ROOT),
             f"_{program.upper()}_COMPLETE": f"{shell}_complete",
             "COMP_WORDS": line,
             "COMP_CWORD": incomplete if shell == "fish" else str(len(words) - 1),
@@ -122,9 +121,7 @@ def test_names_with_shell_characters_are_not_suggested(here: Path, shell: str) -
 @pytest.mark.parametrize("program", ["rwm", "rwmfs"])
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_script_of_each_shell(rwm_: Terminal, program: str, shell: str) -> None:
-    done = process.run(
-        [sys.executable, "-m", program, "completion", shell], env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+    done = programs.run([program, "completion", shell], env=os.environ, cwd=Path.cwd())
     assert (done.returncode, done.stderr) == (0, "")
     assert f"_{program.upper()}_COMPLETE={shell}_complete" in done.stdout
 
