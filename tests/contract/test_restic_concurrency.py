@@ -1,14 +1,12 @@
 """Captures taken while restic backs up, forgets and prunes: every one of them is a repository that passes its check.
 
-This is what the capture rule is for. The listing is slowed down on purpose, so that restic writes and deletes between
-the prefixes and between the pages of one.
+The listing waits at one place for restic, so that restic writes and deletes between two prefixes, or two pages of one.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +22,15 @@ from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import SECOND
-from tests.contract.buckets import at_once, unique
+from tests import restics
+from tests.contract.buckets import unique
 from tests.servers import Server
 
-CAPTURES = 6
+PLACES = [("index/", 0), ("data/", 0), ("data/", 1)]
+"""Prefix and page before which a listing waits."""
+PAGE = 4
+SECONDS = 120.0
+"""After which a wait fails, so that nothing hangs."""
 
 
 class Loop:
@@ -41,7 +44,9 @@ class Loop:
         self.environment = server.environment("user1") | {"RESTIC_PASSWORD": "x", "RESTIC_COMPRESSION": "off"}
         self.random = random.Random(7)
         self.rounds = 0
+        self.waits = 0
         self.failure = ""
+        self._changed = threading.Condition()
         self.restic("init")
         self.round()
         self._end = threading.Event()
@@ -56,14 +61,25 @@ class Loop:
             (self.data / f"file{number}").write_bytes(self.random.randbytes(300_000))
         self.restic("backup", str(self.data))
         self.restic("forget", "--keep-last", "1", "--prune", "--max-unused", "0")
-        self.rounds += 1
+        with self._changed:
+            self.rounds += 1
+            self._changed.notify_all()
+
+    def wait_for_a_round(self) -> None:
+        """Wait until a whole round has been made, from its begin to its end."""
+        with self._changed:
+            self.waits += 1
+            goal = self.rounds + 2
+            assert self._changed.wait_for(lambda: self.rounds >= goal or self.failure, SECONDS), "restic does not end"
 
     def _run(self) -> None:
         try:
             while not self._end.is_set():
                 self.round()
         except AssertionError as error:
-            self.failure = str(error)
+            with self._changed:
+                self.failure = str(error)
+                self._changed.notify_all()
 
     def __enter__(self) -> Loop:
         self._thread.start()
@@ -74,43 +90,48 @@ class Loop:
         self._thread.join()
 
 
-def slow_listing(s3: S3, monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
-    """Small pages, with random pauses before each, up to ``pause`` seconds."""
-    plain, chance = s3.versions, random.Random(11)
+def waiting(s3: S3, monkeypatch: pytest.MonkeyPatch, loop: Loop, prefix: str, page: int) -> S3:
+    """Small pages, and a round of restic before this page of the listing of this prefix."""
+    plain = s3.versions
 
-    def versions(bucket: str, prefix: str = "", *, page_size: int = 20) -> Iterator[ObjectVersion]:
-        for number, version in enumerate(plain(bucket, prefix, page_size=20)):
-            if number % 20 == 0:
-                time.sleep(chance.uniform(0, pause))
+    def versions(bucket: str, asked: str = "", *, page_size: int = PAGE) -> Iterator[ObjectVersion]:
+        for number, version in enumerate(plain(bucket, asked, page_size=PAGE)):
+            if (asked, number) == (prefix, page * PAGE):
+                loop.wait_for_a_round()
             yield version
 
     monkeypatch.setattr(s3, "versions", versions)
+    return s3
+
+
+def check_captures(restic: str, server: Server, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every state that is captured while restic writes and deletes passes restic's check."""
+    admin, bucket = server.connect(), unique("busy")
+    create_storage(admin, bucket, "user1")
+    taken: list[tuple[StateInfo, int]] = []
+    with Index.open(directory / "index.sqlite") as index:
+        with Loop(restic, server, bucket, directory) as loop:
+            for prefix, page in PLACES:
+                listing = waiting(server.connect(), monkeypatch, loop, prefix, page)
+                taken.append((capture_state(listing, index, bucket), listing.server_time(bucket)))
+        assert not loop.failure
+        assert loop.waits == len(PLACES)
+        assert_written_meanwhile(admin, bucket, taken)
+        failures = [text for info, _ in taken if (text := checked(restic, admin, index, info, directory / info.id))]
+        assert not failures, "\n\n".join(failures)
+
+
+def test_captures_during_backup_and_prune_pass_restic_check(
+    rgw: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_captures(restics.program("restic-debian"), rgw, tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-def test_every_captured_state_passes_restic_check(
+def test_they_pass_with_each_restic_on_each_server(
     restic_program: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admin, bucket = server.connect(), unique("busy")
-    create_storage(admin, bucket, "user1")
-    index = Index.open(tmp_path / "index.sqlite")
-    taken: list[tuple[StateInfo, int]] = []
-    with Loop(restic_program, server, bucket, tmp_path) as loop:
-        for number in range(CAPTURES):
-            listing = server.connect()
-            slow_listing(listing, monkeypatch, pause=number * 0.25)
-            taken.append((capture_state(listing, index, bucket), listing.server_time(bucket)))
-    assert not loop.failure
-    assert loop.rounds >= 3
-    assert_written_meanwhile(admin, bucket, taken)
-
-    def verify(info: StateInfo) -> str:
-        with Index.open(index.path, readonly=True) as own:
-            return checked(restic_program, admin, own, info, tmp_path / info.id)
-
-    failures = [text for text in at_once(verify, [info for info, _ in taken], threads=2) if text]
-    assert not failures, "\n\n".join(failures)
-    index.close()
+    check_captures(restic_program, server, tmp_path, monkeypatch)
 
 
 def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, int]]) -> None:

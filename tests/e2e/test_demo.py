@@ -20,7 +20,10 @@ from rwm.demo.sample_files import MIB
 from rwm.errors import RwmError
 from tests.servers import Server
 
+TOLD = ("refused", "byte for byte", "$ rwmfs -c admin.conf mount bucket1 --at", "Nothing was lost")
 
+
+@pytest.mark.slow
 def test_the_demo_runs_to_its_end_and_removes_its_files(tmp_path: Path) -> None:
     done = process.run(
         [sys.executable, "-m", "rwm", "demo", "--size", "40"],
@@ -28,12 +31,13 @@ def test_the_demo_runs_to_its_end_and_removes_its_files(tmp_path: Path) -> None:
         cwd=Path(steps.__file__).parents[2],
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for expected in ("refused", "byte for byte", "$ rwmfs -c admin.conf mount bucket1 --at", "Nothing was lost"):
+    for expected in TOLD:
         assert expected in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert "\x1b" not in done.stdout, "no colours outside of a terminal"
 
 
+@pytest.mark.slow
 def test_the_steps_run_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path) -> None:
     bucket = f"demo-{os.getpid()}"
     write_configurations(tmp_path, rgw.endpoint, rgw.accounts, bucket)
@@ -53,7 +57,7 @@ def test_a_failed_step_stops_the_demo(tmp_path: Path) -> None:
         narrator.run_silently("ls", "/nowhere")
 
 
-def test_keep_leaves_it_running_until_interrupted(tmp_path: Path) -> None:
+def test_keep_runs_the_demo_and_leaves_the_server_until_interrupted(tmp_path: Path) -> None:
     log = tmp_path / "demo.log"
     (tmp_path / "tmp").mkdir()
     with process.spawn(
@@ -64,6 +68,8 @@ def test_keep_leaves_it_running_until_interrupted(tmp_path: Path) -> None:
         while "Ctrl-C here ends the demo" not in log.read_text():
             assert demo.running(), log.read_text()
             time.sleep(0.1)
+        for expected in TOLD:
+            assert expected in log.read_text()
         (directory,) = (tmp_path / "tmp").iterdir()
         environment = {**os.environ, "RESTIC_PASSWORD": "correct-horse-battery-staple"}
         for command in (

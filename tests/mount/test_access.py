@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import stat
 import subprocess
-import sys
+from collections.abc import Callable
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import pytest
@@ -16,26 +18,20 @@ from tests.mount.conftest import Serve
 FILES = {"config": "configuration", "data/ab/abcd": "pack"}
 OWNER, MEMBER, STRANGER, GROUP = 40_001, 40_002, 40_003, 40_010
 
-TRY = """
-import os
-def attempt(what, call):
-    try:
-        print(what, call() or "done")
-    except OSError as error:
-        print(what, os.strerror(error.errno))
-attempt("read", lambda: open("config").read())
-attempt("list", lambda: " ".join(sorted(os.listdir("."))))
-attempt("deep", lambda: open("data/ab/abcd").read())
-attempt("stat", lambda: str(os.stat("config").st_size))
-attempt("write", lambda: open("config", "w").close())
-attempt("create", lambda: open("new", "w").close())
-attempt("remove", lambda: os.unlink("config"))
-attempt("lock", lambda: open("locks/mine", "x").close())
-attempt("relock", lambda: open("locks/mine", "a").close())
-attempt("look", lambda: open("locks/mine").read())
-attempt("chmod", lambda: os.chmod("locks/mine", 0o400))
-attempt("unlock", lambda: os.unlink("locks/mine"))
-"""
+ATTEMPTS: dict[str, Callable[[], object]] = {
+    "read": lambda: Path("config").read_text(),
+    "list": lambda: " ".join(sorted(path.name for path in Path().iterdir())),
+    "deep": lambda: Path("data/ab/abcd").read_text(),
+    "stat": lambda: Path("config").stat().st_size,
+    "write": lambda: Path("config").open("w").close(),
+    "create": lambda: Path("new").open("w").close(),
+    "remove": lambda: Path("config").unlink(),
+    "lock": lambda: Path("locks/mine").open("x").close(),
+    "relock": lambda: Path("locks/mine").open("a").close(),
+    "look": lambda: Path("locks/mine").read_text(),
+    "chmod": lambda: Path("locks/mine").chmod(0o400),
+    "unlock": lambda: Path("locks/mine").unlink(),
+}
 NO, READ_ONLY = "Permission denied", "Read-only file system"
 READS = {"read": "configuration", "list": "config data locks", "deep": "pack", "stat": "13"}
 LOCKS = dict.fromkeys(("lock", "relock", "look", "chmod", "unlock"), "done")
@@ -43,19 +39,31 @@ CHANGES = ("write", "create", "remove")
 
 
 def tries(root: Path, uid: int, gid: int) -> dict[str, str]:
-    """What comes of it when another user, whom nobody else's directories keep away, does all that can be done."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", TRY],
-        cwd=root,  # entered as we are, before the user changes
-        user=uid,
-        group=gid,
-        extra_groups=[],
-        env={},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    """The results of all attempts by another user, who is in ``root`` already.
+
+    A forked process becomes that user: started programs would have to lie where everybody may read.
+    """
+    results = multiprocessing.get_context("fork").SimpleQueue()
+    process = multiprocessing.get_context("fork").Process(target=_try, args=(root, uid, gid, results))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    found: dict[str, str] = results.get()
+    return found
+
+
+def _try(root: Path, uid: int, gid: int, results: SimpleQueue[dict[str, str]]) -> None:
+    os.chdir(root)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    found = {}
+    for name, attempt in ATTEMPTS.items():
+        try:
+            found[name] = str(attempt() or "done")
+        except OSError as error:
+            found[name] = os.strerror(error.errno or 0)
+    results.put(found)
 
 
 def test_others_may_do_as_much_as_we_when_they_are_let_in(serve: Serve) -> None:
