@@ -116,10 +116,10 @@ def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_
 
 def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    bucket, states = model.bucket, [info]
-    foreign = StateInfo("f" * 64, bucket, info.captured_at + 1000, "capture", 1, 1)
+    bucket, states = model.bucket, [info, capture_state(s3, index, model.bucket)]
+    foreign = StateInfo("f" * 64, bucket, info.captured_at, "capture", 1, 1)
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
-    keep = retention.select_kept_states(index, bucket, last=2, named=[])
+    keep = retention.select_kept_states(index, bucket, last=3, named=[])
     assert foreign in keep
     todo = retention.plan_prune(s3, index, bucket, keep)
     assert f"the kept state {foreign.id[:12]}" in todo.findings[0]
