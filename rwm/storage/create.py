@@ -33,7 +33,7 @@ def create_storage(s3: S3, bucket: str, user: str) -> str:
         raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
     s3.put_policy(bucket, protected_policy(bucket, admin, principal))
     if drift := check_storage(s3, bucket):
-        raise RwmError(f"bucket {bucket} is not as it should be: {'; '.join(item.detail for item in drift)}")
+        raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
     return principal
 
 
