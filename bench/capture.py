@@ -54,7 +54,3 @@ def _capture(url: str, index: Path, versions: int) -> dict[str, float]:
     taken: dict[str, float] = json.loads(used.output)
     assert taken["objects"] == versions, taken
     return taken
-
-
-if __name__ == "__main__":
-    main(Options(objects=300_000, rounds=2))

@@ -37,7 +37,7 @@ def main(url: str, index_path: str) -> None:
 
     wall, begun = time.perf_counter(), time.process_time()
     with Index.open(Path(index_path)) as index:
-        info = capture_state(s3, index, BUCKET, progress=progress)
+        info = capture_state(s3, index, BUCKET, concurrency=1, progress=progress)
     ended = time.process_time()
     peak = processes.memory()[1]
     phases = {"listed": listed - begun, "identified": s3.uploaded - listed, "recorded": ended - s3.uploaded}

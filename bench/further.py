@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 from functools import partial
+from itertools import islice
 
 from bench.clock import cpu_of
+from bench.pages import PAGE
 from bench.simulated_repository import SimulatedRepository
 from bench.year import Sink
 from rwm.index import Index
+from rwm.model import EntryBatch
 from rwm.s3 import S3
-from rwm.statefile.canonical import encoded, gzip_writer, header_text, identified_by_lines
+from rwm.statefile import canonical_pieces, gzip_writer, identify
 from rwm.states.publish import publish_state
 
 
@@ -20,22 +23,25 @@ def record(index: Index, repository: SimulatedRepository, s3: S3) -> tuple[dict[
     Returns seconds of CPU for each step, and those of writing a whole file, which only some states have.
     """
     repository.next_day()
-    entries = list(repository.entries())
+    entries = repository.entries()
+    batches = [EntryBatch.of(batch) for batch in iter(lambda: list(islice(entries, PAGE)), [])]
     gc.collect()
     gc.freeze()  # the list is ours: a capture has none
     steps: dict[str, float] = {}
-    spool = index.incoming()
+    spool = index.capture_spool()
     try:
-        _, steps["spooled"] = cpu_of(partial(spool.add, entries))
+        _, steps["spooled"] = cpu_of(partial(spool.add, batches))
         assert spool.totals() == (repository.info.objects, repository.info.bytes)
-        info, steps["id computed"] = cpu_of(lambda: identified_by_lines(repository.info, spool.lines()))
+        info, steps["id computed"] = cpu_of(
+            lambda: identify(repository.info, canonical_pieces(repository.info, spool.batches()))
+        )
         arrival, steps["compared"] = cpu_of(partial(index.arrival, info, spool))
         stored, steps["copy in the bucket"] = cpu_of(partial(publish_state, s3, index, spool, arrival))
         _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))
 
         def whole() -> None:
             with gzip_writer(Sink()) as file:
-                for piece in encoded(header_text(info), spool.lines()):
+                for piece in canonical_pieces(info, spool.batches()):
                     file.write(piece)
 
         _, full = cpu_of(whole)

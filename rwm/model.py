@@ -5,9 +5,10 @@ Times are integers, milliseconds since 1970-01-01 UTC (the precision of S3 listi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from functools import cached_property, partial
+from typing import Literal, NamedTuple, Protocol, overload
 
 Origin = Literal["backup", "capture", "past", "original"]
 """What made a state: ``rwm backup``, ``rwm state capture``, the same from history (``--at``), or the original tool."""
@@ -35,6 +36,63 @@ class ObjectVersion(NamedTuple):
     last_modified: int
 
 
+class VersionBatch(Sequence[ObjectVersion]):
+    """Some entries of a version listing as columns, in the order of the fields of ObjectVersion, and as a sequence.
+
+    What is done column by column costs a fraction of what it costs entry by entry; the entries are made when the first
+    of them is asked for.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        version_ids: Sequence[str],
+        is_latest: Sequence[bool],
+        is_marker: Sequence[bool],
+        sizes: Sequence[int],
+        etags: Sequence[str],
+        last_modified: Sequence[int],
+    ) -> None:
+        self.keys = keys
+        self.version_ids = version_ids
+        self.is_latest = is_latest
+        self.is_marker = is_marker
+        self.sizes = sizes
+        self.etags = etags
+        self.last_modified = last_modified
+
+    @classmethod
+    def of(cls, versions: Sequence[ObjectVersion]) -> VersionBatch:
+        """The batch of these versions."""
+        if isinstance(versions, cls):
+            return versions
+        return cls(*zip(*versions, strict=True)) if versions else cls([], [], [], [], [], [], [])
+
+    @cached_property
+    def _versions(self) -> list[ObjectVersion]:
+        columns = (self.keys, self.version_ids, self.is_latest, self.is_marker, self.sizes, self.etags)
+        rows = zip(*columns, self.last_modified, strict=True)
+        return list(map(partial(tuple.__new__, ObjectVersion), rows))  # what _make does, without looking at the length
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[ObjectVersion]:
+        return iter(self._versions)
+
+    @overload
+    def __getitem__(self, place: int) -> ObjectVersion: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[ObjectVersion]: ...
+    def __getitem__(self, place: int | slice) -> ObjectVersion | list[ObjectVersion]:
+        return self._versions[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._versions == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+
 class Entry(NamedTuple):
     """A key of a state, with the version that was current."""
 
@@ -43,6 +101,33 @@ class Entry(NamedTuple):
     size: int
     etag: str
     last_modified: int
+
+
+class EntryBatch(NamedTuple):
+    """Some entries, at least one, as columns: what is done column by column costs a fraction of what it costs by entry.
+
+    The values at one place in all columns are one entry.
+    """
+
+    keys: Sequence[str]
+    version_ids: Sequence[str]
+    sizes: Sequence[int]
+    etags: Sequence[str]
+    last_modified: Sequence[int]
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> EntryBatch:
+        """The batch of these entries."""
+        return cls(*zip(*entries, strict=True))
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries one by one: what calling Entry for each gives, in an eighth of the time."""
+        return map(partial(tuple.__new__, Entry), zip(*self, strict=True))
+
+    def entry(self, place: int) -> Entry:
+        """One of the entries."""
+        keys, version_ids, sizes, etags, last_modified = self
+        return Entry(keys[place], version_ids[place], sizes[place], etags[place], last_modified[place])
 
 
 class Change(NamedTuple):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from calendar import timegm
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 
 from rwm.errors import UsageError
 
@@ -15,8 +15,7 @@ DAY = 86_400 * SECOND
 
 # Writing a state of a million entries formats a million times: table lookups are faster than strftime.
 _EPOCH = date(1970, 1, 1).toordinal()
-_MINUTES = [f"T{minute // 60:02d}:{minute % 60:02d}:" for minute in range(24 * 60)]
-_SECONDS = [f"{second:02d}" for second in range(60)]
+_DAYS_KEPT = 100_000
 _FRACTIONS = ["Z", *(f".{fraction:03d}Z" for fraction in range(1, SECOND))]
 
 _ISO = re.compile(
@@ -36,15 +35,34 @@ _UNITS = {
 
 def iso(time: int) -> str:
     """Format a time as ``2026-11-20T10:00:00Z``, with milliseconds unless they are 0."""
-    day, rest = divmod(time, DAY)
-    minute, rest = divmod(rest, 60 * SECOND)
-    return f"{_day(day)}{_MINUTES[minute]}{_SECONDS[rest // SECOND]}{_FRACTIONS[rest % SECOND]}"
+    return f"{_DAYS[time // DAY]}T{_CLOCKS[time % DAY // SECOND]}{_FRACTIONS[time % SECOND]}"
 
 
-@lru_cache(maxsize=1 << 14)
-def _day(number: int) -> str:
-    """The date ``number`` days after 1970-01-01."""
-    return date.fromordinal(_EPOCH + number).isoformat()
+def iso_all(times: Iterable[int]) -> list[str]:
+    """Format many times as :func:`iso` does."""
+    days, clocks, fractions = _DAYS, _CLOCKS, _FRACTIONS
+    return [f"{days[time // DAY]}T{clocks[time % DAY // SECOND]}{fractions[time % SECOND]}" for time in times]
+
+
+class _Days(dict[int, str]):
+    """Formatted dates by the number of days since 1970-01-01."""
+
+    def __missing__(self, number: int) -> str:
+        if len(self) >= _DAYS_KEPT:
+            self.clear()
+        self[number] = text = date.fromordinal(_EPOCH + number).isoformat()
+        return text
+
+
+class _Clocks(dict[int, str]):
+    """Formatted times of day by the number of seconds since midnight."""
+
+    def __missing__(self, second: int) -> str:
+        self[second] = text = f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+        return text
+
+
+_DAYS, _CLOCKS = _Days(), _Clocks()
 
 
 def parse_iso(text: str) -> int:

@@ -4,11 +4,12 @@ May import the shared words, ``statefile``.
 Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables.
 """
 
+from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import set_aside
+from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.pending import PendingState
-from rwm.index.spool import StateSpool
 from rwm.index.store import Index
 from rwm.index.tree import IndexTree
 
-__all__ = ["RECORDED_AS", "Index", "IndexTree", "PendingState", "StateSpool", "set_aside"]
+__all__ = ["RECORDED_AS", "CaptureSpool", "ImportSpool", "Index", "IndexTree", "PendingState", "set_aside"]

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
+from typing import cast
 
 Packed = str | bytes
 
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,}")
+_LEAST = 16  # digits
+_DIGITS_ONLY = re.compile(r"[0-9a-f]*")
 _PREFIX = re.compile(r"[0-9a-f]*")
 _DIGITS = "0123456789abcdef"
 
@@ -21,9 +25,27 @@ def pack(text: str) -> Packed:
     return bytes.fromhex(text) if _HEX.fullmatch(text) else text
 
 
+def pack_all(column: Sequence[str]) -> Sequence[Packed]:
+    """:func:`pack` of each."""
+    lengths = set(map(len, column))
+    if all(length >= _LEAST and length % 2 == 0 for length in lengths) and _DIGITS_ONLY.fullmatch("".join(column)):
+        return list(map(bytes.fromhex, column))
+    return list(map(pack, column))
+
+
 def unpack(value: Packed) -> str:
     """The text that was packed."""
     return value if isinstance(value, str) else value.hex()
+
+
+def unpack_all(column: Sequence[Packed]) -> Sequence[str]:
+    """The texts that were packed."""
+    kinds = set(map(type, column))
+    if kinds == {str}:
+        return cast("Sequence[str]", column)
+    if kinds == {bytes}:
+        return list(map(bytes.hex, cast("Sequence[bytes]", column)))
+    return list(map(unpack, column))
 
 
 def least_after(text: str) -> bytes | None:

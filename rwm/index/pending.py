@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rwm.index.change_table import ChangeTable
 from rwm.index.connection import errors, transaction
 from rwm.index.ledger import Ledger
-from rwm.index.packed import pack, unpack
 from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state, record
-from rwm.model import Change, Entry, StateInfo, StoredFile, Trust
-from rwm.names import component_hidden_reason, split_key
+from rwm.model import Change, StateInfo, StoredFile, Trust
 
 Differences = Callable[[str | None], Iterable[Change]]
 """From the id of the state before (None without one) to what the new one has otherwise, sorted by key."""
@@ -34,8 +33,8 @@ class PendingState:
     def _compare(self) -> None:
         with errors(self._path), self._reading():
             self.before = self._previous()
-            _spool(self._connection, self._differences(self.before))
-            (self.count,) = self._connection.execute("SELECT count(*) FROM temp.changed").fetchone()
+            self._changes = ChangeTable(self._connection, self._differences(self.before))
+            self.count = self._changes.count
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -50,12 +49,7 @@ class PendingState:
     def changes(self) -> Iterator[Change]:
         """The differences from the state :attr:`before`, :attr:`count` of them, sorted by key."""
         with errors(self._path):
-            for path, name, version_id, size, etag, modified, _ in self._connection.execute(
-                "SELECT * FROM temp.changed ORDER BY rowid"
-            ):
-                key = path + unpack(name)
-                gone = version_id is None
-                yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), modified))
+            yield from self._changes.read()
 
     def record(self, trust: Trust, stored: StoredFile | None) -> bool:
         """Write the state, in one short transaction. False when it is there already."""
@@ -71,7 +65,9 @@ class PendingState:
             if self._is_there() or self._previous() != self.before:
                 return False
             bucket = bucket_id(self._connection, self.info.bucket, create=True)
-            record(self._connection, self.info, free_moment(self._connection, bucket, self.info.captured_at))
+            record(
+                self._connection, self._changes, self.info, free_moment(self._connection, bucket, self.info.captured_at)
+            )
             Ledger(self._connection, self._path).describe(self.info, trust, stored)
             return True
 
@@ -83,22 +79,3 @@ class PendingState:
         bucket = bucket_id(self._connection, self.info.bucket)
         moment = free_moment(self._connection, bucket, self.info.captured_at)
         return previous_state(self._connection, bucket, moment)
-
-
-def _spool(connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """``version_id`` is NULL where a key vanished."""
-    connection.execute("DROP TABLE IF EXISTS temp.changed")
-    connection.execute(
-        "CREATE TEMP TABLE changed (path TEXT, name ANY, version_id ANY, size INTEGER, etag ANY, "
-        "last_modified INTEGER, hidden INTEGER) STRICT"
-    )
-    connection.executemany("INSERT INTO temp.changed VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row, changes))
-
-
-def _row(change: Change) -> tuple[object, ...]:
-    path, name = split_key(change.key)
-    hidden = component_hidden_reason(name) is not None
-    if change.entry is None:
-        return path, pack(name), None, None, None, None, hidden
-    _, version_id, size, etag, last_modified = change.entry
-    return path, pack(name), pack(version_id), size, pack(etag), last_modified, hidden

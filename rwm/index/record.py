@@ -6,9 +6,9 @@ A state comes as what it has otherwise than the one before it, so the work grows
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 
 from rwm.errors import BadState
+from rwm.index.change_table import ChangeTable
 from rwm.index.packed import pack
 from rwm.index.schema import FOREVER
 from rwm.model import StateInfo
@@ -18,23 +18,24 @@ from rwm.times import iso
 _ROW = "directory, name, since, until, version_id, size, etag, last_modified, hidden"
 
 
-def record(connection: sqlite3.Connection, info: StateInfo, moment: int) -> None:
-    """Add a state that is not there yet, from temp.changed (see rwm.index.pending). The caller holds the transaction.
+def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo, moment: int) -> None:
+    """Add a state that is not there yet, by its changes. The caller holds the transaction.
 
     T is its ``moment``. The rows current at T are the state's entries afterwards, and those current at every other
     moment are what they were. N is the next later state's moment, FOREVER without one.
     """
     bucket = bucket_id(connection, info.bucket, create=True)
     after = _next_moment(connection, bucket, moment)
-    changed = _Changed(connection, bucket, moment, after)
+    changes.find_directories(_Directories(connection, bucket).id)
+    at = {"T": moment, "N": after}
     if after != FOREVER:
-        changed.run(_GO_ON_AFTER, "1")
+        connection.execute(_GO_ON_AFTER, at)
     if previous_state(connection, bucket, moment) is not None:
-        changed.run(_END, "1")
+        connection.execute(_END, at)
     if after != FOREVER:
-        changed.run(_BEGIN_EARLIER, "version_id IS NOT NULL")
-    changed.run(_BEGIN, "version_id IS NOT NULL")
-    connection.execute("DROP TABLE temp.changed")
+        connection.execute(_BEGIN_EARLIER, at)
+    connection.execute(_BEGIN, at)
+    changes.close()
     connection.execute(
         "INSERT INTO state (id, bucket, moment, captured_at, origin, outcome, objects, bytes) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -42,43 +43,25 @@ def record(connection: sqlite3.Connection, info: StateInfo, moment: int) -> None
     )
 
 
-_AT = "directory = :directory AND name = :name"
+# CROSS JOIN has SQLite go through the changes and look each one up, not through all versions.
+_CHANGED = "temp.changed c CROSS JOIN temp.changed_path p ON p.id = c.path"
+_CHANGED_VERSION = f"{_CHANGED} CROSS JOIN version v ON v.directory = p.directory AND v.name = c.name"
 # Rows that go across T and are current at N go on there in a row of their own.
 _GO_ON_AFTER = f"""INSERT INTO version ({_ROW})
-    SELECT directory, name, :N, until, version_id, size, etag, last_modified, hidden
-    FROM version WHERE {_AT} AND since < :T AND until > :N"""
-_END = f"UPDATE version SET until = :T WHERE {_AT} AND since < :T AND until > :T"
+    SELECT v.directory, v.name, :N, until, v.version_id, v.size, v.etag, v.last_modified, v.hidden
+    FROM {_CHANGED_VERSION} WHERE since < :T AND until > :N"""
+_END = f"""UPDATE version SET until = :T WHERE (directory, name, since) IN (
+    SELECT v.directory, v.name, v.since FROM {_CHANGED_VERSION} WHERE since < :T AND until > :T)"""
 # A `null` version that was overwritten in place keeps its id and is another one all the same.
-_BEGIN_EARLIER = f"""UPDATE version SET since = :T
-    WHERE {_AT} AND since = :N AND version_id = :version_id AND size = :size AND etag = :etag
-    AND last_modified = :last_modified"""
+_BEGIN_EARLIER = f"""UPDATE version SET since = :T WHERE (directory, name, since) IN (
+    SELECT v.directory, v.name, v.since FROM {_CHANGED_VERSION} WHERE since = :N AND v.version_id = c.version_id
+    AND v.size = c.size AND v.etag = c.etag AND v.last_modified = c.last_modified)"""
 _BEGIN = f"""INSERT INTO version ({_ROW})
-    SELECT :directory, :name, :T, :N, :version_id, :size, :etag, :last_modified, :hidden
-    WHERE NOT EXISTS (SELECT 1 FROM version WHERE {_AT} AND since = :T)"""
-
-
-class _Changed:
-    """temp.changed as parameters of statements."""
-
-    def __init__(self, connection: sqlite3.Connection, bucket: int, moment: int, after: int) -> None:
-        self._connection = connection
-        self._moment = moment
-        self._after = after
-        self._directories = _Directories(connection, bucket)
-
-    def run(self, statement: str, condition: str) -> None:
-        """Execute the statement once for each change that meets the condition."""
-        self._connection.executemany(statement, self._rows(condition))
-
-    def _rows(self, condition: str) -> Iterator[dict[str, object]]:
-        names = ("name", "version_id", "size", "etag", "last_modified", "hidden")
-        for path, *row in self._connection.execute(f"SELECT * FROM temp.changed WHERE {condition} ORDER BY rowid"):
-            yield {
-                "directory": self._directories.id(path),
-                "T": self._moment,
-                "N": self._after,
-                **dict(zip(names, row, strict=True)),
-            }
+    SELECT p.directory, c.name, :T, :N, version_id, size, etag, last_modified, hidden
+    FROM {_CHANGED} WHERE version_id IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM version v WHERE v.directory = p.directory AND v.name = c.name AND v.since = :T)
+    ORDER BY c.rowid"""
+_AT = "directory = :directory AND name = :name"
 
 
 def forget(connection: sqlite3.Connection, info: StateInfo) -> None:

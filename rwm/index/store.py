@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
+from rwm.index.batches import diff_batches, entry_batches
+from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.find import Finder
+from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
 from rwm.index.packed import pack
 from rwm.index.pending import PendingState
 from rwm.index.record import bucket_id, forget, is_recorded
 from rwm.index.references import References
-from rwm.index.spool import StateSpool
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
-from rwm.model import Change, Difference, Entry, RecordedState, StateInfo, StoredFile, Trust
-from rwm.statefile import changes as delta_changes
+from rwm.model import Change, Difference, Entry, EntryBatch, RecordedState, StateInfo, StoredFile, Trust
+
+Spool = CaptureSpool | ImportSpool
 
 
 class Index:
@@ -59,25 +63,29 @@ class Index:
 
     # --- recording
 
-    def incoming(self) -> StateSpool:
-        """A spool for a state that is being captured. One at a time."""
-        return StateSpool(self._connection)
+    def capture_spool(self) -> CaptureSpool:
+        """A spool for the entries of a state that is captured. One at a time."""
+        return CaptureSpool(self._connection)
 
-    def arrival(self, info: StateInfo, entries: Iterable[Entry] | StateSpool) -> PendingState:
+    def import_spool(self) -> ImportSpool:
+        """A spool for a state that is imported. One at a time."""
+        return ImportSpool(self._connection)
+
+    def arrival(self, info: StateInfo, entries: Iterable[Entry] | Spool) -> PendingState:
         """Compare a state, its entries sorted by key, with the state before it. Nothing is recorded yet."""
-        source = entries if isinstance(entries, StateSpool) else list(entries)
+        source = entries if isinstance(entries, CaptureSpool | ImportSpool) else list(entries)
 
         def differences(before: str | None) -> Iterable[Change]:
             known = self.by_id(before) if before else None
-            old = self.entries(known) if known else iter(())
-            return source.differences(old) if isinstance(source, StateSpool) else delta_changes(old, source)
+            old = self.batches(known) if known else iter(())
+            return diff_batches(old, entry_batches(source)) if isinstance(source, list) else source.differences(old)
 
         return PendingState(self._connection, self.path, info, differences)
 
     def record(
         self,
         info: StateInfo,
-        entries: Iterable[Entry] | StateSpool,
+        entries: Iterable[Entry] | Spool,
         *,
         trust: Trust = "own",
         stored: StoredFile | None = None,
@@ -183,16 +191,20 @@ class Index:
         return PackOrder(self.path, info)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
-        """The state's entries sorted by key (by byte).
+        """The state's entries sorted by key (by byte). Raises as :meth:`batches`."""
+        return chain.from_iterable(batch.entries() for batch in self.batches(info))
+
+    def batches(self, info: StateInfo) -> Iterator[EntryBatch]:
+        """The same in batches.
 
         Raises IndexDamaged in the end when they are not as many as the state had when it was captured, StateNotFound
         when another process has forgotten it meanwhile.
         """
         moment, count = self.moment(info), 0
         with errors(self.path):
-            for entry in walk.entries(self._connection, self._root(info.bucket), moment):
-                count += 1
-                yield entry
+            for batch in walk.batches(self._connection, self._root(info.bucket), moment):
+                count += len(batch.keys)
+                yield batch
         if self.moment(info) != moment:  # it was forgotten and came back: what was read may be of another one
             raise StateNotFound(f"state {info.id[:12]} was forgotten while it was read")
         if count != info.objects:

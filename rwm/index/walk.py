@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from operator import itemgetter
+from typing import NamedTuple
 
-from rwm.index.packed import Packed, unpack
-from rwm.model import Difference, Entry
+from rwm.index.batches import BATCH
+from rwm.index.packed import Packed, unpack, unpack_all
+from rwm.model import Difference, Entry, EntryBatch
 
 _FILES = (
     "SELECT name, version_id, size, etag, last_modified FROM version "
@@ -18,60 +21,70 @@ _TEXT = _FILES.format(range="name < x''")  # all text sorts before all bytes
 _PACKED = _FILES.format(range="name >= x''")
 
 
-def entries(connection: sqlite3.Connection, root: int, moment: int) -> Iterator[Entry]:
-    """Depth first, with a stack of our own: a key may have a thousand slashes."""
+def batches(connection: sqlite3.Connection, root: int, moment: int) -> Iterator[EntryBatch]:
+    """All entries below a directory, sorted by key.
+
+    Depth first, with a stack of our own: a key may have a thousand slashes.
+    """
     stack = [_level(connection, root, "", moment)]
     while stack:
         for item in stack[-1]:
-            if isinstance(item, Entry):
+            if isinstance(item, EntryBatch):
                 yield item
             else:
-                stack.append(_level(connection, item[0], item[1], moment))
+                stack.append(_level(connection, item.id, item.path, moment))
                 break
         else:
             stack.pop()
 
 
-def _level(connection: sqlite3.Connection, directory: int, path: str, moment: int) -> Iterator[Entry | tuple[int, str]]:
-    """A directory's files and (id, path) of its subdirectories, merged in the order of whole keys.
+class _Subdirectory(NamedTuple):
+    """It sorts among entries by its path, which ends in a slash."""
 
-    A directory sorts as its name with a slash.
-    """
+    path: str
+    id: int
+
+
+def _level(
+    connection: sqlite3.Connection, directory: int, path: str, moment: int
+) -> Iterator[EntryBatch | _Subdirectory]:
+    """A directory's files, in batches, and its subdirectories, in the order of whole keys."""
     at = (directory, moment, moment)
     children = connection.execute("SELECT name, id FROM directory WHERE parent = ?", (directory,))
-    below = sorted((f"{path}{unpack(name)}/", number) for name, number in children)
-    parts: list[Iterator[Entry | tuple[str, int]]] = [
-        part for query in (_TEXT, _PACKED) if (part := _started(_files(connection.execute(query, at), path)))
-    ]
-    if below:
-        parts.append(iter(below))
-    merged = parts[0] if len(parts) == 1 else heapq.merge(*parts, key=lambda item: item[0])
-    for item in merged:
-        yield item if isinstance(item, Entry) else (item[1], item[0])
+    below = sorted(_Subdirectory(f"{path}{unpack(name)}/", number) for name, number in children)
+    parts = [part for query in (_TEXT, _PACKED) if (part := _started(_files(connection.execute(query, at), path)))]
+    if not below and len(parts) == 1:
+        yield from parts[0]
+        return
+    batch: list[Entry] = []
+    sorted_parts: list[Iterable[Entry | _Subdirectory]] = [below, *(_entries(part) for part in parts)]
+    for item in heapq.merge(*sorted_parts, key=itemgetter(0)):
+        if batch and (isinstance(item, _Subdirectory) or len(batch) == BATCH):
+            yield EntryBatch.of(batch)
+            batch = []
+        if isinstance(item, _Subdirectory):
+            yield item
+        else:
+            batch.append(item)
+    if batch:
+        yield EntryBatch.of(batch)
 
 
-def _files(rows: Iterator[tuple[Any, ...]], path: str) -> Iterator[Entry]:
-    for name, version_id, size, etag, last_modified in rows:
-        yield Entry(
-            path + (name if type(name) is str else name.hex()),
-            version_id if type(version_id) is str else version_id.hex(),
-            size,
-            etag if type(etag) is str else etag.hex(),
-            last_modified,
-        )
+def _files(rows: sqlite3.Cursor, path: str) -> Iterator[EntryBatch]:
+    while batch := rows.fetchmany(BATCH):
+        names, version_ids, sizes, etags, times = zip(*batch, strict=True)
+        keys = [path + name for name in unpack_all(names)]
+        yield EntryBatch(keys, unpack_all(version_ids), sizes, unpack_all(etags), times)
 
 
-def _started(items: Iterator[Entry]) -> Iterator[Entry | tuple[str, int]] | None:
-    """The same items, or None when there is none."""
-    first = next(items, None)
-    if first is None:
-        return None
+def _entries(batches: Iterable[EntryBatch]) -> Iterator[Entry]:
+    return chain.from_iterable(batch.entries() for batch in batches)
 
-    def all_of() -> Iterator[Entry | tuple[str, int]]:
-        yield first
-        yield from items
 
-    return all_of()
+def _started(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
+    """The same batches, or None when there is none."""
+    first = next(batches, None)
+    return None if first is None else chain([first], batches)
 
 
 def differences(connection: sqlite3.Connection, bucket: int, before: int, after: int) -> list[Difference]:

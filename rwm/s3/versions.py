@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import IncompleteReadError
@@ -130,14 +131,19 @@ class Versions(RetryMixin):
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         """Every entry below ``prefix``, per key newest first; the entries of one key are consecutive."""
+        return chain.from_iterable(self.version_batches(bucket, prefix, page_size=page_size))
+
+    def version_batches(
+        self, bucket: str, prefix: str = "", *, page_size: int = 1000
+    ) -> Iterator[Sequence[ObjectVersion]]:
+        """The same entries page by page; a page may be empty."""
         first, loses = self._fetch_page(bucket, prefix, "", page_size)
         if not loses:
             for page in self._pages(bucket, prefix, "", page_size, first):
-                yield from page.versions
+                yield page.versions
             return
         with _errors_naming(bucket):
-            for versions in self._directory_lister(bucket, page_size).everything(prefix, first):
-                yield from versions
+            yield from self._directory_lister(bucket, page_size).everything(prefix, first)
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
         """One directory, page by page: entries of the keys in it, and the prefixes (``data/`` …) of all others."""

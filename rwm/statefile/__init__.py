@@ -9,6 +9,7 @@ from rwm.statefile.canonical import (
     STATES_PREFIX,
     FileName,
     canonical_form,
+    canonical_pieces,
     delta_key,
     encoded,
     entry_json,
@@ -17,6 +18,7 @@ from rwm.statefile.canonical import (
     gzip_writer,
     header_text,
     identified_by_lines,
+    identify,
     parse_file_key,
 )
 from rwm.statefile.delta import change_text, changes, is_full_due, write_delta
@@ -31,6 +33,7 @@ __all__ = [
     "FullState",
     "OriginalState",
     "canonical_form",
+    "canonical_pieces",
     "change_text",
     "changes",
     "delta_key",
@@ -41,6 +44,7 @@ __all__ = [
     "gzip_writer",
     "header_text",
     "identified_by_lines",
+    "identify",
     "is_full_due",
     "is_original_key",
     "open_state_file",

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 from threading import Lock
 
 from rwm.errors import BadResponse, Refused, UsageError
-from rwm.index import Index, StateSpool
-from rwm.model import Entry, ObjectVersion, Origin, Outcome, StateInfo
+from rwm.index import CaptureSpool, Index
+from rwm.model import EntryBatch, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix
-from rwm.statefile import INTEGER_LIMIT, identified_by_lines
-from rwm.states.current import current_at
+from rwm.statefile import INTEGER_LIMIT, canonical_pieces, identify
+from rwm.states.current import current_entries
 from rwm.states.publish import publish_state
 from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
 _SETTLE = 0.2  # seconds
-_REPORTED = 1000  # versions between two reports of progress
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +55,7 @@ def capture_state(
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
         )
     second = _second(s3, bucket, at)
-    spool = index.incoming()
+    spool = index.capture_spool()
     try:
         report = _one_at_a_time(progress)
         read = partial(_entries, second=second, born_later=at is None, progress=report)
@@ -105,29 +102,24 @@ def _one_at_a_time(progress: Progress) -> Progress:
     return report
 
 
-def _entries(listed: Iterable[ObjectVersion], second: int, born_later: bool, progress: Progress) -> Iterator[Entry]:
-    """What was current, key by key; nothing is held, however many versions a key has."""
-    for _, history in groupby(_counted(listed, progress), key=attrgetter("key")):
-        if entry := current_at(history, second, born_later=born_later):
-            yield entry
+def _entries(
+    listed: Iterable[Sequence[ObjectVersion]], second: int, born_later: bool, progress: Progress
+) -> Iterator[EntryBatch]:
+    """What was current, in batches; no more is held, however many versions a key has."""
+    return current_entries(_counted(listed, progress), second, born_later=born_later)
 
 
-def _counted(listed: Iterable[ObjectVersion], progress: Progress) -> Iterator[ObjectVersion]:
-    """The same, reported a thousand at a time."""
-    count = size = 0
-    for version in listed:
-        yield version
-        count += 1
-        size += version.size
-        if count == _REPORTED:
-            progress(count, size)
-            count = size = 0
-    if count:
-        progress(count, size)
+def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> Iterator[VersionBatch]:
+    """The same batches, each reported; no empty ones."""
+    for versions in listed:
+        if versions:
+            batch = VersionBatch.of(versions)
+            progress(len(batch), sum(batch.sizes))
+            yield batch
 
 
-def _record(s3: S3, index: Index, spool: StateSpool, info: StateInfo) -> StateInfo:
-    info = identified_by_lines(info, spool.lines())
+def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
+    info = identify(info, canonical_pieces(info, spool.batches()))
     if index.has(info) and index.ledger.stored(info):
         return info
     arrival = index.arrival(info, spool)

@@ -6,9 +6,11 @@ written concurrently can carry non-monotonic times (seen on Ceph RGW).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain, compress
+from operator import gt, ne
 
-from rwm.model import Entry, ObjectVersion
+from rwm.model import Entry, EntryBatch, ObjectVersion, VersionBatch
 from rwm.times import SECOND
 
 
@@ -35,3 +37,52 @@ def current_at(history: Iterable[ObjectVersion], second: int, *, born_later: boo
 def as_entry(version: ObjectVersion) -> Entry:
     """The version as an entry of a state."""
     return Entry(version.key, version.version_id, version.size, version.etag, version.last_modified)
+
+
+def current_entries(batches: Iterable[VersionBatch], second: int, *, born_later: bool) -> Iterator[EntryBatch]:
+    """What :func:`current_at` finds for each key of a listing, which comes in batches; the keys in no order.
+
+    The versions of a key come one after the other, in one batch or in several.
+    """
+    end = second + SECOND
+    decided = ""  # the key of the last version that was written by the end
+    unborn: dict[str, ObjectVersion] = {}  # the oldest version of keys that have none written by the end, so far
+    for batch in batches:
+        written, previous = batch, decided
+        if max(batch.last_modified) >= end:
+            written = VersionBatch.of([version for version in batch if version.last_modified < end])
+            later = [version for version in batch if version.last_modified >= end and not version.is_marker]
+            unborn.update({version.key: version for version in later} if born_later else {})
+        if written:
+            decided = written.keys[-1]
+            yield from _first_of_each(written, previous)
+        if unborn:
+            for key in {previous, *written.keys} & unborn.keys():
+                del unborn[key]
+            unfinished = unborn.pop(batch.keys[-1], None)
+            yield from _batch(map(as_entry, unborn.values()))
+            unborn = {unfinished.key: unfinished} if unfinished else {}
+    yield from _batch(map(as_entry, unborn.values()))
+
+
+def _first_of_each(batch: VersionBatch, previous: str) -> Iterator[EntryBatch]:
+    """The first version of each key but the ``previous`` one, unless it is a delete marker."""
+    is_first = map(ne, batch.keys, chain([previous], batch.keys))
+    is_current = list(map(gt, is_first, batch.is_marker))
+    if all(is_current):
+        yield EntryBatch(batch.keys, batch.version_ids, batch.sizes, batch.etags, batch.last_modified)
+    elif any(is_current):
+        yield EntryBatch(
+            list(compress(batch.keys, is_current)),
+            list(compress(batch.version_ids, is_current)),
+            list(compress(batch.sizes, is_current)),
+            list(compress(batch.etags, is_current)),
+            list(compress(batch.last_modified, is_current)),
+        )
+
+
+def _batch(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
+    """One batch, or none of no entries."""
+    found = list(entries)
+    if found:
+        yield EntryBatch.of(found)

@@ -63,7 +63,7 @@ class StateImporter:
         self._index = index
         self._bucket = bucket
         self._find = find
-        self._spool = index.incoming()
+        self._spool = index.import_spool()
         self._spooled: StateInfo | None = None
         self._changes_digest = ""
         self._failed_bases: dict[str, RwmError] = {}

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from rwm.index import Index, PendingState, StateSpool
+from rwm.index import CaptureSpool, Index, PendingState
 from rwm.model import StoredFile
 from rwm.s3 import S3
-from rwm.statefile import delta_key, encoded, file_key, gzip_writer, header_text, is_full_due, write_delta
+from rwm.statefile import canonical_pieces, delta_key, file_key, gzip_writer, is_full_due, write_delta
 
 
-def publish_state(s3: S3, index: Index, spool: StateSpool, arrival: PendingState) -> StoredFile:
+def publish_state(s3: S3, index: Index, spool: CaptureSpool, arrival: PendingState) -> StoredFile:
     """Put the copy into the bucket; which of the two kinds is a matter of size.
 
     A delta needs a state before it whose own copy is known to be in the bucket, and that of all it builds upon.
@@ -35,7 +35,7 @@ def publish_state(s3: S3, index: Index, spool: StateSpool, arrival: PendingState
 
     def whole(file: IO[bytes]) -> None:
         with gzip_writer(file) as out:
-            for piece in encoded(header_text(info), spool.lines()):
+            for piece in canonical_pieces(info, spool.batches()):
                 out.write(piece)
 
     size = _put(s3, info.bucket, file_key(info), whole)

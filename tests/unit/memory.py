@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -111,6 +112,13 @@ class MemoryS3(S3):
         found = self._of(bucket)
         keys = [key for key in sorted(found) if key.startswith(prefix)]
         return iter([entry for key in keys for entry in found[key]])
+
+    def version_batches(
+        self, bucket: str, prefix: str = "", *, page_size: int = 1000
+    ) -> Iterator[Sequence[ObjectVersion]]:
+        listed = self.versions(bucket, prefix, page_size=page_size)
+        while batch := list(islice(listed, page_size)):
+            yield batch
 
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
+from operator import and_, eq, lt
 
 from rwm.errors import BadResponse
-from rwm.model import ObjectVersion
+from rwm.model import ObjectVersion, VersionBatch
 
 
 @dataclass
@@ -18,26 +20,45 @@ class ListingCheck:
     """
 
     prefix: str = ""
-    _last: ObjectVersion | None = None
+    _key: str | None = None
+    _version_id: str = ""
     _by_byte: bool = True
     _by_component: bool = True
 
-    def entries(self, versions: Iterable[ObjectVersion]) -> None:
+    def entries(self, versions: Sequence[ObjectVersion]) -> None:
         """Raises BadResponse on a key outside the prefix, a repeated entry, or a key that goes backwards."""
-        last = self._last
+        if not versions:
+            return
+        batch = VersionBatch.of(versions)
+        if not self._is_rising(batch):
+            self._compare_each(versions)
+        self._key, self._version_id = batch.keys[-1], batch.version_ids[-1]
+
+    def _is_rising(self, batch: VersionBatch) -> bool:
+        """Whether each key sorts behind the one before by byte: the usual page, checked at a fraction of the cost."""
+        first, last = batch.keys[0], batch.keys[-1]
+        if not (self._by_byte and first.startswith(self.prefix) and last.startswith(self.prefix)):
+            return False
+        keys = batch.keys if self._key is None else [self._key, *batch.keys]
+        if not _is_sorted(keys):
+            return False
+        self._by_component = self._by_component and _is_sorted([key.replace("/", "\0") for key in keys])
+        return True
+
+    def _compare_each(self, versions: Sequence[ObjectVersion]) -> None:
+        last_key, last_version_id = self._key, self._version_id
         for version in versions:
             key = version.key
             if not key.startswith(self.prefix):
                 raise BadResponse(f"the listing of {self.prefix!r} answered with the key {key!r}")
-            if last is not None:
-                if key != last.key:
-                    self._ordered(last.key, key)
-                elif version.version_id == last.version_id:
+            if last_key is not None:
+                if key != last_key:
+                    self._ordered(last_key, key)
+                elif version.version_id == last_version_id:
                     raise BadResponse(f"the listing repeats version {version.version_id} of {key!r}")
                 elif version.is_latest:
                     raise BadResponse(f"the listing names a second latest version of {key!r}")
-            last = version
-        self._last = last
+            last_key, last_version_id = key, version.version_id
 
     def _ordered(self, before: str, after: str) -> None:
         self._by_byte = self._by_byte and before < after
@@ -46,17 +67,19 @@ class ListingCheck:
             raise BadResponse(f"the listing goes backwards: {after!r} after {before!r}")
 
 
-def is_torn(page: Iterable[ObjectVersion], after: str = "") -> bool:
+def _is_sorted(keys: Sequence[str]) -> bool:
+    """Whether each is greater than the one before."""
+    return all(map(lt, keys, islice(keys, 1, None)))
+
+
+def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
     """Whether a page names a latest version behind another one of its key: it is not of one moment, or a lie.
 
     ``after`` is the key of the version that the page goes on from, if it goes on from one.
     """
-    key = after
-    for version in page:
-        if version.is_latest and version.key == key:
-            return True
-        key = version.key
-    return False
+    batch = VersionBatch.of(page)
+    is_repeated = map(eq, batch.keys, chain([after], batch.keys))
+    return any(map(and_, batch.is_latest, is_repeated))
 
 
 def group_by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import TypeVar
 
 from rwm.model import OWN_PREFIX, ObjectVersion
 from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.interface import Lister
-from rwm.s3.listing.parallel import list_in_parallel
+from rwm.s3.listing.parallel import Read, list_in_parallel
 
 T = TypeVar("T")
 _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
+_KEYS = 1000  # that are handed on at once
 
 
 def list_histories(
@@ -23,28 +25,36 @@ def list_histories(
 
     Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
     """
-    return list_by_prefix(s3, bucket, group_by_key, own=own, concurrency=concurrency)
+    parts = list_by_prefix(s3, bucket, _group, own=own, concurrency=concurrency)
+    return (chain.from_iterable(part) for part in parts)
+
+
+def _group(listed: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[list[ObjectVersion]]]:
+    """Key by key, many keys at a time."""
+    keys = group_by_key(chain.from_iterable(listed))
+    while batch := list(islice(keys, _KEYS)):
+        yield batch
 
 
 def list_by_prefix(
     s3: Lister,
     bucket: str,
-    read: Callable[[Iterable[ObjectVersion]], Iterator[T]],
+    read: Read[T],
     *,
     own: bool = False,
     concurrency: int | None = 1,
 ) -> Iterator[Iterator[T]]:
-    """What ``read`` makes of the listing of each part of the bucket, in constant memory.
+    """What ``read`` makes of the listing of each part of the bucket, which comes in batches; in constant memory.
 
     All entries of a key are in one part, next to each other, newest first. ``data/`` is listed by so many connections
     (None: as many as the server is faster with) when all else is done; ``read`` is called in their threads then.
     """
     prefixes: set[str] = set()
 
-    def roots() -> Iterator[ObjectVersion]:
+    def roots() -> Iterator[Sequence[ObjectVersion]]:
         for level in s3.level(bucket):
             prefixes.update(level.prefixes)
-            yield from level.versions
+            yield level.versions
 
     listing = roots()
     yield read(listing)
@@ -53,7 +63,7 @@ def list_by_prefix(
         if prefix == _LAST:
             yield list_in_parallel(s3, bucket, prefix, read, concurrency)
         else:
-            yield read(s3.versions(bucket, prefix))
+            yield read(s3.version_batches(bucket, prefix))
 
 
 def listing_order(prefixes: Iterable[str]) -> list[str]:

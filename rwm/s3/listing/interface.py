@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rwm.model import ObjectVersion
@@ -12,8 +12,10 @@ from rwm.s3.listing.sibling_order import Level
 class Lister(Protocol):
     """Lists versions. :class:`rwm.s3.S3` implements it; any thread may call it."""
 
-    def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
-        """Every entry below ``prefix``, per key newest first; the entries of one key are consecutive."""
+    def version_batches(
+        self, bucket: str, prefix: str = "", *, page_size: int = 1000
+    ) -> Iterator[Sequence[ObjectVersion]]:
+        """Every entry below ``prefix``, in batches, per key newest first; the entries of one key are consecutive."""
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
         """The entries of the keys directly in a directory, and the prefixes of all others."""

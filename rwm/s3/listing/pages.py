@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from rwm.errors import BadResponse
-from rwm.model import ObjectVersion
+from rwm.model import ObjectVersion, VersionBatch
 from rwm.s3.listing.entry_pattern import NotPlain, decode_url, parse_timestamp, read_run, split
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Page(NamedTuple):
     ``encoded``: the server says that names are percent-encoded.
     """
 
-    versions: list[ObjectVersion]
+    versions: Sequence[ObjectVersion]
     prefixes: list[str]
     next_key: str | None
     next_version: str | None
@@ -167,18 +167,18 @@ def _is_encoded(root: ET.Element, space: str) -> bool:
     return (root.findtext(f"{space}EncodingType") or "").lower() == "url"
 
 
-def _read(root: ET.Element, space: str, entries: list[ObjectVersion] | None) -> Page:
+def _read(root: ET.Element, space: str, entries: Sequence[ObjectVersion] | None) -> Page:
     """The page under ``root``; its ``entries``, if they are read already."""
     head, encoded = _head(root, space), _is_encoded(root, space)
     decode = decode_url if encoded else str
     common = space + "CommonPrefixes"
     prefixes = [decode(part.text or "") for child in root if child.tag == common for part in child]
-    versions = _versions(root, space, decode) if entries is None else entries
+    versions: Sequence[ObjectVersion] = _versions(root, space, decode) if entries is None else entries
     if head["IsTruncated"].strip().lower() != "true":
         return Page(versions, prefixes, None, None, encoded)
     if not head.get("NextKeyMarker"):
         raise BadResponse("the version listing is truncated but does not say where it goes on")
-    listed = [*prefixes[-1:], *(entry.key for entry in versions[-1:])]
+    listed = [*prefixes[-1:], *VersionBatch.of(versions).keys[-1:]]
     next_key = _next_key(head["NextKeyMarker"], listed, decode)
     return Page(versions, prefixes, next_key, head.get("NextVersionIdMarker", ""), encoded)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from rwm.model import ObjectVersion
@@ -14,7 +14,7 @@ from rwm.s3.listing.queue import merge_in_threads
 from rwm.s3.listing.speed import best_width, next_width
 
 T = TypeVar("T")
-Read = Callable[[Iterable[ObjectVersion]], Iterator[T]]
+Read = Callable[[Iterable[Sequence[ObjectVersion]]], Iterator[T]]
 _PROBE = 4000  # entries that are listed by one connection before anything else is tried
 _LEVELS = 10  # pages of names in the prefix itself, of which all are held
 _INSTANT = 1e-6
@@ -33,10 +33,10 @@ def list_in_parallel(
     is never divided. Entries of one key stay together.
     """
     if concurrency == 1:
-        yield from read(s3.versions(bucket, prefix))
+        yield from read(s3.version_batches(bucket, prefix))
         return
     begun = time.monotonic()
-    start = _Start(s3.versions(bucket, prefix), prefix)
+    start = _Start(s3.version_batches(bucket, prefix), prefix)
     yield from read(start)
     if start.ended:
         return
@@ -57,48 +57,60 @@ def list_in_parallel(
         speeds[width] = (sum(counted.counts) - before) / max(time.monotonic() - began, _INSTANT)
     width = concurrency or best_width(speeds)
     if width == 1 and concurrency is None:  # as if nothing had been tried: directory by directory is more requests
-        finished = set(children[:done])
-        yield from read(entry for entry in start.rest() if start.name(entry.key) not in finished)
+        yield from read(start.rest(without=set(children[:done])))
     else:
         yield from merge_in_threads(tasks[done:], width)
-        yield from read(keys)
+        yield from read([keys])
 
 
 class _Start:
     """The beginning of a listing, up to the end of a directory."""
 
-    def __init__(self, listing: Iterator[ObjectVersion], prefix: str) -> None:
+    def __init__(self, listing: Iterator[Sequence[ObjectVersion]], prefix: str) -> None:
         self._listing = listing
         self._prefix = prefix
-        self._next: ObjectVersion | None = None
+        self._next: Sequence[ObjectVersion] = []
+        self._here = ""
         self.count = 0
         self.seen: set[str] = set()
         """The directories and keys that it has read whole."""
         self.ended = True
 
-    def __iter__(self) -> Iterator[ObjectVersion]:
-        here = ""
-        for entry in self._listing:
-            name = self.name(entry.key)
-            if self.count >= _PROBE and name != here:
-                self._next, self.ended = entry, False
+    def __iter__(self) -> Iterator[Sequence[ObjectVersion]]:
+        for batch in self._listing:
+            stop = self._stop(batch)
+            if stop < len(batch):
+                self._next, self.ended = batch[stop:], False
+                yield batch[:stop]
                 return
-            self.count += 1
-            if name != here:
-                here = name
+            yield batch
+
+    def _stop(self, batch: Sequence[ObjectVersion]) -> int:
+        """Where in the batch another directory begins, after enough entries; its length where none does."""
+        for place, entry in enumerate(batch):
+            name = self.name(entry.key)
+            if name != self._here:
+                if self.count >= _PROBE:
+                    return place
+                self._here = name
                 self.seen.add(name)
-            yield entry
+            self.count += 1
+        return len(batch)
 
     def name(self, key: str) -> str:
         """The directory or key of the prefix that a key belongs to."""
         first, slash, _ = key[len(self._prefix) :].partition("/")
         return self._prefix + first + slash
 
-    def rest(self) -> Iterator[ObjectVersion]:
-        """What comes after."""
-        assert self._next is not None
-        yield self._next
-        yield from self._listing
+    def rest(self, without: Collection[str] = ()) -> Iterator[Sequence[ObjectVersion]]:
+        """What comes after, but for what belongs to some of the names."""
+        for batch in chain([self._next], self._listing):
+            if not without or not batch:
+                yield batch
+            elif (name := self.name(batch[0].key)) != self.name(batch[-1].key):
+                yield [entry for entry in batch if self.name(entry.key) not in without]
+            elif name not in without:  # sorted, so all of it belongs to that name
+                yield batch
 
 
 class _Counted(Generic[T]):
@@ -109,11 +121,11 @@ class _Counted(Generic[T]):
         self.counts: list[int] = []
 
     def __call__(self, s3: Lister, bucket: str, prefix: str) -> Iterator[T]:
-        def listed() -> Iterator[ObjectVersion]:
+        def listed() -> Iterator[Sequence[ObjectVersion]]:
             count = 0
-            for entry in s3.versions(bucket, prefix):
-                count += 1
-                yield entry
+            for batch in s3.version_batches(bucket, prefix):
+                count += len(batch)
+                yield batch
             self.counts.append(count)
 
         return self._read(listed())

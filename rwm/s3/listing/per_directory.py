@@ -6,7 +6,7 @@ care, and then each directory in it in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from rwm.errors import BadResponse
@@ -40,7 +40,7 @@ class DirectoryLister:
         self._present = present
         self._size = size
 
-    def everything(self, prefix: str, first: Page | None = None) -> Iterator[list[ObjectVersion]]:
+    def everything(self, prefix: str, first: Page | None = None) -> Iterator[Sequence[ObjectVersion]]:
         """All entries below ``prefix``; ``first`` is the first page of a listing without delimiter, if it is there."""
         page = first or self._fetch(prefix, "", self._size, "", "")
         if page.next_key is None:
@@ -63,7 +63,7 @@ class DirectoryLister:
 
     def _together(
         self, prefix: str, page: Page, siblings: Siblings, directories: list[str]
-    ) -> Iterator[list[ObjectVersion]]:
+    ) -> Iterator[Sequence[ObjectVersion]]:
         """All entries in these directories, by a listing that goes on from one to the next; ``page`` is its first.
 
         Where a page has no place to go on from, what is left is listed directory by directory.

@@ -12,6 +12,7 @@ and the page is cut back to a key from which no name that may come later is smal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
@@ -27,7 +28,7 @@ _TOGETHER = 10_000
 class Level(NamedTuple):
     """A part of one directory: entries of the keys in it, and the directories in it."""
 
-    versions: list[ObjectVersion]
+    versions: Sequence[ObjectVersion]
     prefixes: list[str]
 
 
@@ -39,7 +40,7 @@ class Cut:
     directories ``asked_whether``.
     """
 
-    versions: list[ObjectVersion]
+    versions: Sequence[ObjectVersion]
     prefixes: list[str]
     key: str
     version: str
@@ -147,7 +148,7 @@ class Siblings:
         end = key.find("/", self._above)
         return key[: end + 1]
 
-    def harmless(self, versions: list[ObjectVersion]) -> int:
+    def harmless(self, versions: Sequence[ObjectVersion]) -> int:
         """How many entries of a page to take, so that the listing can go on after the last of them; 0 for none."""
         for number in range(len(versions) - 1, 0, -1):
             entry = versions[number - 1]

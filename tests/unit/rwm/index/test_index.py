@@ -9,7 +9,7 @@ import pytest
 from rwm.errors import BadResponse, BadState, IndexUnusable
 from rwm.index import Index
 from rwm.index.schema import FOREVER
-from rwm.model import Change, Entry
+from rwm.model import Change, Entry, EntryBatch
 from tests.unit.states import entry, listed, put, state
 
 
@@ -86,7 +86,7 @@ def test_a_failure_while_recording_leaves_the_index_as_it_was(index: Index) -> N
 
 
 def test_incoming_refuses_a_key_that_comes_twice(index: Index) -> None:
-    spool = index.incoming()
+    spool = index.import_spool()
     spool.add([entry("b"), entry("a", size=5)])
     with pytest.raises(BadResponse, match="twice"):
         spool.add([entry("a", "v2")])
@@ -99,7 +99,7 @@ class TestIncoming:
     """The spool of a state that is on its way."""
 
     def test_what_is_removed_has_to_be_there(self, index: Index) -> None:
-        spool = index.incoming()
+        spool = index.import_spool()
         spool.add([entry("a"), entry("b")])
         spool.apply([Change("a", None), Change("b", entry("b", "v2", 7)), Change("c", entry("c"))])
         assert list(spool.entries()) == [entry("b", "v2", 7), entry("c")]
@@ -110,20 +110,20 @@ class TestIncoming:
         assert (list(spool.lines()), spool.totals()) == ([], (0, 0))
 
     def test_a_new_one_is_empty_and_nothing_of_it_is_in_the_index(self, index: Index) -> None:
-        index.incoming().add([entry("a")])
-        assert list(index.incoming().entries()) == []
+        index.import_spool().add([entry("a")])
+        assert list(index.import_spool().entries()) == []
         assert index.states() == []
 
     def test_totals_of_what_no_disk_holds(self, index: Index) -> None:
-        spool, size = index.incoming(), (1 << 63) - 1
+        spool, size = index.import_spool(), (1 << 63) - 1
         spool.add(entry(str(number), size=size) for number in range(3))
         assert spool.totals() == (3, 3 * size)
 
     def test_differences_are_told_in_the_order_of_bytes(self, index: Index) -> None:
         before = listed({"a": "v1", "b": "v1", "z": "v1", "я": "v1"})
-        spool = index.incoming()
+        spool = index.import_spool()
         spool.add(reversed(listed({"Z": "v1", "b": "v2", "z": "v1", "\U0001f600": "v1"})))
-        assert list(spool.differences(before)) == [
+        assert list(spool.differences([EntryBatch.of(before)])) == [
             Change("Z", entry("Z")),
             Change("a", None),
             Change("b", entry("b", "v2")),

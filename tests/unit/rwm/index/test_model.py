@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rwm.index import Index
 from rwm.index.schema import FOREVER
-from rwm.model import Change, Difference, Entry, StateInfo
+from rwm.model import Change, Difference, Entry, EntryBatch, StateInfo
 from rwm.names import hidden_keys
 from rwm.statefile import delta
 from tests.unit.states import shown, state, walk
@@ -62,8 +62,8 @@ class IndexMachine(RuleBasedStateMachine):
         info = state(second, entries, bucket)
         is_new = info not in self.entries
         if spooled:
-            spool = self.index.incoming()
-            spool.add(reversed(entries))
+            spool = self.index.capture_spool()
+            spool.add(EntryBatch.of([entry]) for entry in reversed(entries))
             assert self.index.record(info, spool) == is_new
             spool.close()
         else:

@@ -97,7 +97,7 @@ def test_the_largest_total_is_recorded(index: Index) -> None:
 
 def test_a_total_that_is_too_large_is_a_bad_state(index: Index) -> None:
     """Not an error of the index: the header of a delta may claim any total."""
-    spool = index.incoming()
+    spool = index.import_spool()
     spool.add([Entry(key, "v1", MAX, "", 0) for key in "abc"])
     assert spool.totals() == (3, 3 * MAX)
 

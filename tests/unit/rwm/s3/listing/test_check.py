@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import pytest
@@ -18,14 +18,14 @@ def entry(key: str, version_id: str = "v1", *, latest: bool = True) -> ObjectVer
     return ObjectVersion(key, version_id, latest, False, 1, "etag", 0)
 
 
-def check(*pages: Iterable[ObjectVersion], prefix: str = "") -> None:
+def check(*pages: Sequence[ObjectVersion], prefix: str = "") -> None:
     """Let a listing of these pages go by."""
     watch = ListingCheck(prefix)
     for versions in pages:
         watch.entries(versions)
 
 
-def refused(words: str, *pages: Iterable[ObjectVersion], prefix: str = "") -> None:
+def refused(words: str, *pages: Sequence[ObjectVersion], prefix: str = "") -> None:
     with pytest.raises(BadResponse) as error:
         check(*pages, prefix=prefix)
     assert words in error.value.message

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -151,9 +151,13 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Slow:
     return s3
 
 
+def by_key(batches: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[ObjectVersion]]:
+    return group_by_key(version for batch in batches for version in batch)
+
+
 def listed(s3: Slow, concurrency: int | None = None) -> list[ObjectVersion]:
     """All entries, each key once."""
-    found = [*list_in_parallel(s3, "bucket1", "data/", group_by_key, concurrency)]
+    found = [*list_in_parallel(s3, "bucket1", "data/", by_key, concurrency)]
     assert len({history[0].key for history in found}) == len(found), "a key came twice"
     return sorted((entry for history in found for entry in history), key=lambda entry: entry.key)
 
@@ -183,7 +187,7 @@ def test_keys_without_directories_that_extend_each_other(s3: Slow, concurrency: 
     for number in range(60):
         for end in ("", "-x", ".old", "\U0010ffff", "\U0010ffffx"):
             s3.put("flat", f"data/{number:02}{end}", b"1")
-    found = [*list_in_parallel(s3, "flat", "data/", group_by_key, concurrency)]
+    found = [*list_in_parallel(s3, "flat", "data/", by_key, concurrency)]
     assert sorted(history[0].key for history in found) == sorted(s3.present("flat"))
 
 

@@ -1,21 +1,22 @@
-"""A state on its way into the index: spooled to a temporary table, so that memory does not grow with it."""
+"""A state that is imported, spooled to a temporary table: changes are applied to it, and its memory is bounded."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from rwm.errors import BadResponse, BadState
 from rwm.index.connection import TEMPORARY, errors
-from rwm.model import Change, Entry
+from rwm.model import Change, Entry, EntryBatch
 from rwm.statefile import entry_text
 from rwm.times import parse_iso
 
 _BATCH = 1000
 
 
-class StateSpool:
+class ImportSpool:
     """Entries in any order in, sorted by key out. Nothing of it is seen in the index until it is recorded.
 
     What is kept of an entry is its line of the canonical form, so that the state's id is a matter of reading.
@@ -96,11 +97,11 @@ class StateSpool:
         """All of them, sorted by key (by byte)."""
         return map(_entry, self.lines())
 
-    def differences(self, before: Iterable[Entry]) -> Iterator[Change]:
+    def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
         """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""
         with errors(TEMPORARY):
             cursor = self._connection.execute("SELECT key, line FROM temp.incoming ORDER BY key")
-            yield from _differences(iter(before), cursor)
+            yield from _differences(chain.from_iterable(batch.entries() for batch in before), cursor)
 
     def close(self) -> None:
         """Free the space."""

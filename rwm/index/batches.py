@@ -1,0 +1,76 @@
+"""Comparing states batch by batch. Pure.
+
+All entries of all batches of a state are sorted by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import compress, count, islice
+from operator import ne
+from typing import TypeVar
+
+from rwm.model import Change, Entry, EntryBatch
+
+T = TypeVar("T")
+
+BATCH = 1000
+"""Items in a batch, at most."""
+
+
+def batched(items: Iterable[T]) -> Iterator[list[T]]:
+    """The same items in lists."""
+    source = iter(items)
+    while batch := list(islice(source, BATCH)):
+        yield batch
+
+
+def entry_batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
+    """The same entries in batches."""
+    return map(EntryBatch.of, batched(entries))
+
+
+def diff_batches(before: Iterable[EntryBatch], after: Iterable[EntryBatch]) -> Iterator[Change]:
+    """What makes ``after`` out of ``before``, sorted by key. Reads each once, in constant memory."""
+    olds, news = iter(before), iter(after)
+    old, new = next(olds, None), next(news, None)
+    i = j = 0  # all before these places has been compared
+    while old and new:
+        old_key, new_key = old.keys[i], new.keys[j]
+        if old_key == new_key:
+            equal = _equal_keys(old, i, new, j)
+            yield from _changed(old, i, new, j, equal)
+            i, j = i + equal, j + equal
+        elif old_key < new_key:
+            yield Change(old_key, None)
+            i += 1
+        else:
+            yield Change(new_key, new.entry(j))
+            j += 1
+        if i == len(old.keys):
+            old, i = next(olds, None), 0
+        if j == len(new.keys):
+            new, j = next(news, None), 0
+    while old:
+        yield from (Change(key, None) for key in old.keys[i:])
+        old, i = next(olds, None), 0
+    while new:
+        yield from map(partial(tuple.__new__, Change), islice(zip(new.keys, new.entries(), strict=True), j, None))
+        new, j = next(news, None), 0
+
+
+def _equal_keys(old: EntryBatch, i: int, new: EntryBatch, j: int) -> int:
+    """How many keys from the two places on are the same in both."""
+    differ = map(ne, old.keys[i:], new.keys[j:])
+    return next(compress(count(), differ), min(len(old.keys) - i, len(new.keys) - j))
+
+
+def _changed(old: EntryBatch, i: int, new: EntryBatch, j: int, number: int) -> Iterator[Change]:
+    """The changes of so many keys that are in both."""
+    columns = zip(old[1:], new[1:], strict=True)
+    if all(list(before[i : i + number]) == list(after[j : j + number]) for before, after in columns):
+        return
+    for place in range(number):
+        if (entry := new.entry(j + place)) != old.entry(i + place):
+            yield Change(entry.key, entry)

@@ -1,0 +1,148 @@
+"""The entries of a capture, spooled to temporary tables: any order in, sorted by key out, in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+import marshal
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from operator import lt
+
+from rwm.errors import BadResponse
+from rwm.index.batches import diff_batches, entry_batches
+from rwm.index.connection import TEMPORARY, errors
+from rwm.model import Change, Entry, EntryBatch
+
+_SCHEMA = """
+    DROP TABLE IF EXISTS temp.block;
+    DROP TABLE IF EXISTS temp.single;
+    -- Entries sorted by key, as marshalled columns. The key ranges of two blocks never overlap.
+    CREATE TEMP TABLE block (first TEXT PRIMARY KEY, last TEXT, columns BLOB) STRICT;
+    -- Entries that fit into no such range.
+    CREATE TEMP TABLE single (
+        key TEXT PRIMARY KEY, version_id TEXT, size INTEGER, etag TEXT, last_modified INTEGER
+    ) STRICT, WITHOUT ROWID;
+"""
+_MARSHAL_VERSION = 2  # without references between values: all of them differ
+
+
+class CaptureSpool:
+    """Nothing of it is seen in the index until it is recorded.
+
+    A listing is sorted over long stretches, so most entries are kept as blocks, at a fifth of the cost of rows. SQLite
+    sorts the others.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._objects = self._bytes = 0
+        with errors(TEMPORARY):
+            connection.executescript(_SCHEMA)
+
+    def add(self, batches: Iterable[EntryBatch]) -> None:
+        """Spool entries, all or none. Raises BadResponse when a key comes twice: the listing was not one."""
+        with errors(TEMPORARY), self._transaction():
+            for batch in batches:
+                self._add(batch)
+
+    def _add(self, batch: EntryBatch) -> None:
+        if not _is_sorted(batch.keys):
+            batch = EntryBatch.of(sorted(batch.entries()))
+            if not _is_sorted(batch.keys):
+                raise _twice()
+        first, last = batch.keys[0], batch.keys[-1]
+        while (overlapping := self._block_within(first, last)) is not None:
+            self._split_up(overlapping)
+        within = "SELECT 1 FROM temp.single WHERE key BETWEEN ? AND ? LIMIT 1"
+        if self._connection.execute(within, (first, last)).fetchone():
+            self._add_singles(batch)
+        else:
+            columns = marshal.dumps(tuple(tuple(column) for column in batch), _MARSHAL_VERSION)
+            self._connection.execute("INSERT INTO temp.block VALUES (?, ?, ?)", (first, last, columns))
+        self._objects += len(batch.keys)
+        self._bytes += sum(batch.sizes)
+
+    def _block_within(self, first: str, last: str) -> int | None:
+        """The row of a block with a key range that overlaps the one given."""
+        block = self._connection.execute(
+            "SELECT rowid, last FROM temp.block WHERE first <= ? ORDER BY first DESC LIMIT 1", (last,)
+        ).fetchone()
+        return None if block is None or block[1] < first else int(block[0])
+
+    def _split_up(self, block: int) -> None:
+        """Keep a block's entries one by one."""
+        (columns,) = self._connection.execute("SELECT columns FROM temp.block WHERE rowid = ?", (block,)).fetchone()
+        self._connection.execute("DELETE FROM temp.block WHERE rowid = ?", (block,))
+        self._add_singles(_load(columns))
+
+    def _add_singles(self, batch: EntryBatch) -> None:
+        try:
+            self._connection.executemany("INSERT INTO temp.single VALUES (?, ?, ?, ?, ?)", batch.entries())
+        except sqlite3.IntegrityError as error:
+            raise _twice() from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        before = self._objects, self._bytes
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._objects, self._bytes = before
+            if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+                self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def totals(self) -> tuple[int, int]:
+        """(number of objects, sum of their bytes)."""
+        return self._objects, self._bytes
+
+    def batches(self) -> Iterator[EntryBatch]:
+        """All entries, sorted by key (by byte)."""
+        with errors(TEMPORARY):
+            done = ""
+            for last, columns in self._connection.execute("SELECT last, columns FROM temp.block ORDER BY first"):
+                block, singles = _load(columns), self._singles(done, last)
+                if (single := next(singles, None)) is None:
+                    yield block
+                else:
+                    yield from entry_batches(heapq.merge(block.entries(), [single], singles))
+                done = last
+            yield from entry_batches(self._singles(done))
+
+    def _singles(self, after: str, before: str | None = None) -> Iterator[Entry]:
+        rows = self._connection.execute(
+            "SELECT * FROM temp.single WHERE key > ? AND (?2 IS NULL OR key < ?2) ORDER BY key", (after, before)
+        )
+        return map(Entry._make, rows)
+
+    def entries(self) -> Iterator[Entry]:
+        """The same, one by one."""
+        for batch in self.batches():
+            yield from batch.entries()
+
+    def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
+        """What is spooled has otherwise than the state ``before``, which comes as :meth:`batches` gives it."""
+        return diff_batches(before, self.batches())
+
+    def close(self) -> None:
+        """Free the space."""
+        with errors(TEMPORARY):
+            self._connection.execute("DROP TABLE IF EXISTS temp.block")
+            self._connection.execute("DROP TABLE IF EXISTS temp.single")
+
+
+def _is_sorted(keys: Sequence[str]) -> bool:
+    """Whether each key is greater than the one before."""
+    return all(map(lt, keys, islice(keys, 1, None)))
+
+
+def _load(columns: bytes) -> EntryBatch:
+    return EntryBatch(*marshal.loads(columns))  # noqa: S302 - written by this object
+
+
+def _twice() -> BadResponse:
+    return BadResponse("a key was listed twice, in two places of the version listing")

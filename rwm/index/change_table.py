@@ -1,0 +1,111 @@
+"""What a state has otherwise than the state before it, in temporary tables of the index's connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
+from operator import itemgetter
+
+from rwm.index.batches import batched
+from rwm.index.packed import Packed, pack, pack_all, unpack
+from rwm.model import Change, Entry
+from rwm.names import component_hidden_reason, split_key
+
+_SCHEMA = (
+    "DROP TABLE IF EXISTS temp.changed",
+    "DROP TABLE IF EXISTS temp.changed_path",
+    # A directory of changed keys, with its slash; another row each time that the sorted keys come to it.
+    "CREATE TEMP TABLE changed_path (id INTEGER PRIMARY KEY, path TEXT, directory INTEGER) STRICT",
+    # Sorted by key. version_id and what follows is NULL where the key vanished; values are as in the table version.
+    "CREATE TEMP TABLE changed (path INTEGER, name ANY, hidden INTEGER, version_id ANY, size INTEGER, etag ANY, "
+    "last_modified INTEGER) STRICT",
+)
+_INSERT = "INSERT INTO temp.changed VALUES (?, ?, ?, ?, ?, ?, ?)"
+_SHORT_NAME = 127  # bytes of a packed name, whose text is twice as long: no file system hides it
+
+Row = tuple[object, ...]
+
+
+class ChangeTable:
+    """One at a time. ``count`` is the number of changes."""
+
+    def __init__(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
+        """Take the changes, sorted by key."""
+        self._connection = connection
+        self._path = ("", 0)
+        self.count = 0
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        for batch in batched(changes):
+            for path, below in _by_directory(batch):
+                connection.executemany(_INSERT, self._rows(path, below))
+            self.count += len(batch)
+
+    def _rows(self, path: str, batch: list[Change]) -> Iterable[Row]:
+        keys, entries = zip(*batch, strict=True)
+        names = [key[len(path) :] for key in keys]
+        if None in entries or "/" in "".join(names):
+            return map(self._row, batch)
+        # The entries of one directory, as after a first backup, are converted column by column.
+        _, version_ids, sizes, etags, times = zip(*entries, strict=True)
+        packed = pack_all(names)
+        hidden = map(_is_hidden, packed)
+        columns = (repeat(self._path_id(path)), packed, hidden, pack_all(version_ids), sizes, pack_all(etags), times)
+        return zip(*columns, strict=False)
+
+    def _row(self, change: Change) -> Row:
+        path, name = split_key(change.key)
+        packed = pack(name)
+        start = (self._path_id(path), packed, _is_hidden(packed))
+        if change.entry is None:
+            return (*start, None, None, None, None)
+        _, version_id, size, etag, last_modified = change.entry
+        return (*start, pack(version_id), size, pack(etag), last_modified)
+
+    def _path_id(self, path: str) -> int:
+        if path != self._path[0] or not self._path[1]:
+            insert = "INSERT INTO temp.changed_path (path) VALUES (?) RETURNING id"
+            self._path = (path, int(self._connection.execute(insert, (path,)).fetchone()[0]))
+        return self._path[1]
+
+    def read(self) -> Iterator[Change]:
+        """The changes, sorted by key."""
+        for path, name, version_id, size, etag, last_modified in self._connection.execute(
+            "SELECT p.path, name, version_id, size, etag, last_modified "
+            "FROM temp.changed c JOIN temp.changed_path p ON p.id = c.path ORDER BY c.rowid"
+        ):
+            key = path + unpack(name)
+            gone = version_id is None
+            yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), last_modified))
+
+    def find_directories(self, find: Callable[[str], int]) -> None:
+        """Have the directory of each path found, before the table is joined with others."""
+        paths = self._connection.execute("SELECT path, id FROM temp.changed_path").fetchall()
+        self._connection.executemany(
+            "UPDATE temp.changed_path SET directory = ? WHERE id = ?", ((find(path), number) for path, number in paths)
+        )
+
+    def close(self) -> None:
+        """Free the space."""
+        self._connection.execute("DROP TABLE IF EXISTS temp.changed")
+        self._connection.execute("DROP TABLE IF EXISTS temp.changed_path")
+
+
+def _by_directory(batch: list[Change]) -> Iterator[tuple[str, list[Change]]]:
+    """Divide sorted changes into (directory, what is in it or below it)."""
+    start = 0
+    while start < len(batch):
+        path, _ = split_key(batch[start].key)
+        after = path[:-1] + chr(ord("/") + 1)
+        stop = bisect_left(batch, after, start, key=itemgetter(0)) if path else start + 1
+        yield path, batch[start:stop]
+        start = stop
+
+
+def _is_hidden(name: Packed) -> bool:
+    """Whether no file system can show the name."""
+    if type(name) is bytes and len(name) <= _SHORT_NAME:
+        return False
+    return component_hidden_reason(unpack(name)) is not None
