@@ -19,6 +19,7 @@
     └── S3Error           1  an S3 operation failed
         ├── AccessDenied  6  wrong keys, or a missing permission
         ├── NotFound      1  404 only: bucket, key or version does not exist
+        ├── NotSupported  1  the server does not have the operation (501, or 405 for a setting)
         ├── Unreachable   1  no usable answer after all retries: name, route, TLS, timeout, 5xx
         ├── BadResponse   1  an invalid answer: truncated, malformed, looping
         └── Cancelled     1  the caller cancelled the request
@@ -116,6 +117,10 @@ class AccessDenied(S3Error):
 
 class NotFound(S3Error):
     """404: the bucket, key or version does not exist. No other answer means absence."""
+
+
+class NotSupported(S3Error):
+    """The server does not have the operation; trying again later does not help."""
 
 
 class Unreachable(S3Error):

@@ -9,6 +9,7 @@ from rwm import process, restic
 from rwm.backup.hooks import run_hooks
 from rwm.backup.preflight import bucket_warnings
 from rwm.backup.report import BackupResult, Report
+from rwm.backup.sources import missing_sources, unmet_requirement
 from rwm.config import BackupConfig, Config
 from rwm.errors import Refused, RwmError
 from rwm.index import Index
@@ -38,7 +39,7 @@ def run_backups(
     """
     bucket = config.required("restic_bucket")
     report = Report(warnings=bucket_warnings(s3, bucket))
-    restic.environment(config)  # raises ConfigError
+    restic.restic_environment(config)  # raises ConfigError
     process.find_program("restic")
     for warning in report.warnings:
         notify(f"warning: {warning}")
@@ -55,30 +56,46 @@ def _run_backup(
 ) -> BackupResult:
     """Run prerun, restic and postrun. A failed prerun skips restic; postrun is always run, because it cleans up.
 
-    On SIGINT, SIGTERM and SIGHUP the child ends, then postrun is run, then the signal is raised.
+    SIGINT, SIGTERM and SIGHUP end the command that runs, then postrun is run, then the signal is raised. postrun
+    itself is not interrupted.
     """
     started = time.monotonic()
     notify(f"backup {name}")
 
     def postrun(outcome: Outcome) -> str:
         variables = {"RWM_BACKUP": name, "RWM_BACKUP_OUTCOME": outcome}
-        return run_hooks("postrun", backup.postrun, variables, notify, on_line)
+        return run_hooks("postrun", backup.postrun, variables, notify, on_line, forward_signals=False)
 
-    try:
-        prerun_failure = run_hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, notify, on_line)
-        if prerun_failure:
-            result = restic.Result("failed", 0, prerun_failure)
-        else:
-            result = _run_restic(config, restic.backup_arguments(name, backup, config), on_line)
-    except BaseException:  # a signal: undo what prerun did (a snapshot, a stopped service)
-        if postrun_failure := postrun("failed"):
-            notify(f"error: {postrun_failure}")
-        raise
-    exit_code = None if prerun_failure else result.exit_code
-    postrun_failure = postrun(result.outcome)
+    with process.defer_signals() as raise_deferred:
+        try:
+            prerun_failure = run_hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, notify, on_line)
+            raise_deferred()
+            result, exit_code = _run_sources(config, name, backup, prerun_failure, on_line)
+        except BaseException:  # a signal: undo what prerun did (a snapshot, a stopped service)
+            if postrun_failure := postrun("failed"):
+                notify(f"error: {postrun_failure}")
+            raise
+        postrun_failure = postrun(result.outcome)
     outcome: Outcome = "partial" if postrun_failure and result.outcome == "ok" else result.outcome
     detail = "; ".join(text for text in (result.detail, postrun_failure) if text)
     return BackupResult(name, outcome, exit_code, time.monotonic() - started, detail)
+
+
+def _run_sources(
+    config: Config, name: str, backup: BackupConfig, prerun_failure: str, on_line: restic.OnLine | None
+) -> tuple[restic.Result, int | None]:
+    """Check the sources and run restic: its result, and its exit code, None if it was not run."""
+    unmet = prerun_failure or unmet_requirement(backup)
+    if unmet:
+        return restic.Result("failed", 0, unmet), None
+    missing = missing_sources(backup.filesdirs)
+    result = _run_restic(config, restic.backup_arguments(name, backup, config), on_line)
+    if not missing:
+        return result, result.exit_code
+    # restic skips what is not there and ends with 0.
+    outcome: Outcome = "partial" if result.outcome == "ok" else result.outcome
+    detail = "; ".join(text for text in (result.detail, *missing) if text)
+    return restic.Result(outcome, result.exit_code, detail), result.exit_code
 
 
 def _run_restic(config: Config, arguments: list[str], on_line: restic.OnLine | None) -> restic.Result:
@@ -97,7 +114,7 @@ def _apply_retention(config: Config, report: Report, notify: Notify, on_line: re
         report.warnings.append("retention has no keep-within: many forged snapshots could push out the real ones")
         notify(f"warning: {report.warnings[-1]}")
     notify("apply retention (restic forget --prune)")
-    report.forget = _run_restic(config, restic.forget_arguments(config.retention), on_line)
+    report.forget = _run_restic(config, restic.forget_arguments(config), on_line)
 
 
 def _capture(s3: S3, bucket: str, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:

@@ -139,9 +139,10 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
         console.print_json({**console.state_json(info), "entries": [entry_json(entry) for entry in entries]})
         return
     console.print_note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {describe_contents(info)}")
-    for entry in entries:
-        version = console.escape(entry.version_id)
-        click.echo(f"{iso(entry.last_modified)} {entry.size:>12} {version} {console.escape(entry.key)}")
+    console.print_lines(
+        f"{iso(entry.last_modified)} {entry.size:>12} {console.escape(entry.version_id)} {console.escape(entry.key)}"
+        for entry in entries
+    )
 
 
 @state.command()
@@ -163,8 +164,7 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
         kinds = {"+": "added", "-": "removed", "M": "changed"}
         console.print_json({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
         return
-    for kind, key in changes:
-        click.echo(f"{kind} {console.escape(key)}")
+    console.print_lines(f"{kind} {console.escape(key)}" for kind, key in changes)
 
 
 @state.command()

@@ -57,7 +57,7 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
 def _open_new(path: Path) -> Iterator[IO[bytes]]:
     """Create the file, which must not exist, or use stdout for ``-``. An incomplete file is removed."""
     if str(path) == "-":
-        with _write_errors("standard output", "the output is incomplete"):
+        with _write_errors("standard output", "the output is incomplete"), console.strict_output():
             yield sys.stdout.buffer
             sys.stdout.buffer.flush()
         return

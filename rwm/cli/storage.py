@@ -60,11 +60,9 @@ def check(app: App, bucket: str) -> None:
 @pass_app
 def list_(app: App) -> None:
     """List the buckets of this account and whether they are protected."""
-    from rwm.storage import check_storage
+    from rwm.storage import check_storage, versioning_state
 
-    rows = [
-        (name, app.s3.versioning(name) or "off", len(check_storage(app.s3, name))) for name in app.s3.list_buckets()
-    ]
+    rows = [(name, versioning_state(app.s3, name), len(check_storage(app.s3, name))) for name in app.s3.list_buckets()]
     if app.json:
         console.print_json([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
     else:
@@ -93,12 +91,16 @@ def info(app: App, bucket: str) -> None:
             ("objects", summary.objects, console.format_size(summary.bytes)),
             ("noncurrent versions", summary.noncurrent_versions, console.format_size(summary.noncurrent_bytes)),
             ("delete markers", summary.delete_markers, ""),
-            ("unfinished uploads", summary.unfinished_uploads, ""),
+            ("unfinished uploads", _or_unsupported(summary.unfinished_uploads), ""),
             ("state files", summary.states, ""),
         ],
         right=(1, 2),
     )
     click.echo(f"versioning: {console.escape(summary.versioning)}")
+
+
+def _or_unsupported(count: int | None) -> int | str:
+    return "unsupported" if count is None else count
 
 
 @storage.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from rwm import console
 from rwm.console import App, common_options, pass_app
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -19,8 +20,11 @@ def restic(app: App, arguments: tuple[str, ...]) -> None:
 
     The first word and all after it are passed to restic. To pass options first, use --: rwm restic -- --help
     """
-    from rwm.restic import exec_restic
+    from rwm.restic import exec_restic, password_length
 
+    if arguments[:1] == ("init",) and (length := password_length(app.config)):
+        characters = console.format_count(length, "character")
+        console.print_note(f"the password has {characters}: without it nothing can be restored, so keep a second copy")
     exec_restic(app.config, list(arguments))
 
 

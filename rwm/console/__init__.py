@@ -5,13 +5,13 @@ Begin reading at ``app.py``: what a command works with; ``error_boundary.py``: h
 """
 
 from rwm.console.app import App, current_app, pass_app
-from rwm.console.error_boundary import run_program
+from rwm.console.error_boundary import exit_code_of_output, run_program
 from rwm.console.formatting import SHORT_ID, escape, format_count, format_size, recorded_state_json, state_json
 from rwm.console.options import common_options
-from rwm.console.output import confirm, print_json, print_note, print_table, warn
+from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
 from rwm.console.progress import show_progress
 from rwm.console.shell_completion import BUCKET, STATE, completion
-from rwm.console.standard_streams import open_standard_streams
+from rwm.console.standard_streams import open_standard_streams, strict_output
 from rwm.console.trust_warning import warn_if_untrusted
 
 __all__ = [
@@ -24,17 +24,20 @@ __all__ = [
     "confirm",
     "current_app",
     "escape",
+    "exit_code_of_output",
     "format_count",
     "format_size",
     "open_standard_streams",
     "pass_app",
     "print_json",
+    "print_lines",
     "print_note",
     "print_table",
     "recorded_state_json",
     "run_program",
     "show_progress",
     "state_json",
+    "strict_output",
     "warn",
     "warn_if_untrusted",
 ]

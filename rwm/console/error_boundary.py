@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -11,17 +10,31 @@ from typing import NoReturn
 import click
 
 from rwm.console.formatting import escape
-from rwm.console.standard_streams import open_standard_streams
-from rwm.errors import RwmError
+from rwm.console.standard_streams import lost_output, open_standard_streams
+from rwm.errors import PartlyDone, RwmError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
 
 
 def run_program(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run ``command`` with the arguments (default: those of the process) and exit."""
+    """Run ``command`` with the arguments (default: those of the process) and exit.
+
+    The exit code is that of the work; it is 3 if only a part of the output was lost.
+    """
     open_standard_streams()
-    sys.exit(run_command(command, program, list(sys.argv[1:] if arguments is None else arguments)))
+    code = run_command(command, program, list(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(code or exit_code_of_output(program))
+
+
+def exit_code_of_output(program: str) -> int:
+    """0 if all output was written, else 3; stderr says why, unless a reader of stdout just had enough."""
+    error = lost_output()
+    if error is None:
+        return 0
+    if not isinstance(error, BrokenPipeError):
+        print(f"{program}: done, but a part of the output was lost: {error.strerror}", file=sys.stderr)
+    return PartlyDone.exit_code
 
 
 def run_command(command: click.Command, program: str, arguments: list[str]) -> int:
@@ -39,9 +52,7 @@ def run_command(command: click.Command, program: str, arguments: list[str]) -> i
     except (KeyboardInterrupt, click.Abort):
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter flushes stdout at exit and would report the broken pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # of strict output: the reader had enough of what it asked for
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary
         _print_traceback_if_verbose(arguments)

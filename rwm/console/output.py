@@ -10,12 +10,21 @@ from typing import Any
 import click
 
 from rwm.console.formatting import escape
+from rwm.console.standard_streams import stream_error
 from rwm.errors import UsageError
 
 
 def print_json(document: Any) -> None:
     """Print one JSON document to stdout."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to stdout, until nobody reads them any more."""
+    for line in lines:
+        if stream_error(sys.stdout):
+            return
+        click.echo(line)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[int] = ()) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -62,27 +62,38 @@ def run(
     return Completed(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def stream(argv: Sequence[str], *, env: Mapping[str, str] | None = None, on_line: OnLine | None = None) -> Completed:
+def stream(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    on_line: OnLine | None = None,
+    forward_signals: bool = True,
+) -> Completed:
     """Run a program to its end and pass its output on while it runs.
 
     With ``on_line`` it is called for each line of both outputs (a carriage return ends a line too, as in progress
     displays); the result has the last million characters of each, and stdin is empty. Without ``on_line`` the
-    child inherits stdin, stdout and stderr, and the texts of the result are empty.
+    child inherits stdin and each output that is a terminal. An output that is none is copied to our own, line by
+    line, so that a reader that ends, or a full disk, ends no child.
 
     SIGINT, SIGTERM and SIGHUP are forwarded to the child. After it has ended, KeyboardInterrupt or
-    SystemExit(128 + signal) is raised. Raises CommandMissing, or RwmError if the program cannot be started.
+    SystemExit(128 + signal) is raised. Without ``forward_signals`` they act on this process as always.
+    Raises CommandMissing, or RwmError if the program cannot be started.
     """
-    inherit = on_line is None
-    pipe = None if inherit else subprocess.PIPE
+    inherit_stdin = on_line is None
+    outputs = [None if on_line is None and file.isatty() else subprocess.PIPE for file in (sys.stdout, sys.stderr)]
     with start_errors(argv[0]):
         process = subprocess.Popen(
-            argv, env=env, stdin=None if inherit else subprocess.DEVNULL, stdout=pipe, stderr=pipe
+            argv,
+            env=env,
+            stdin=None if inherit_stdin else subprocess.DEVNULL,
+            stdout=outputs[0],
+            stderr=outputs[1],
         )
     out = err = ""
-    with process, _forward_signals(process):
+    with process, _forward_signals(process) if forward_signals else contextlib.nullcontext():
         try:
-            if on_line is not None:
-                out, err = read_outputs(process.pid, process.stdout, process.stderr, on_line)
+            out, err = read_outputs(process.pid, process.stdout, process.stderr, on_line or _copy_line)
             process.wait()
         except BaseException:
             process.terminate()  # on_line failed: the child would block on a full pipe
@@ -90,9 +101,37 @@ def stream(argv: Sequence[str], *, env: Mapping[str, str] | None = None, on_line
     return Completed(process.returncode, out, err)
 
 
-def run_shell(command: str, *, env: Mapping[str, str] | None = None, on_line: OnLine | None = None) -> Completed:
+def _copy_line(name: str, line: str) -> None:
+    print(line, file=sys.stdout if name == "stdout" else sys.stderr, flush=True)
+
+
+def run_shell(
+    command: str,
+    *,
+    env: Mapping[str, str] | None = None,
+    on_line: OnLine | None = None,
+    forward_signals: bool = True,
+) -> Completed:
     """:func:`stream` for a shell command line."""
-    return stream(["/bin/sh", "-c", command], env=env, on_line=on_line)
+    return stream(["/bin/sh", "-c", command], env=env, on_line=on_line, forward_signals=forward_signals)
+
+
+@contextlib.contextmanager
+def defer_signals() -> Iterator[Callable[[], None]]:
+    """Hold SIGINT, SIGTERM and SIGHUP back during the block, and raise for the first one at its end.
+
+    Yields a function that raises for one that came, to be called where the block may be left. A child of
+    :func:`stream` still gets those that come while it runs.
+    """
+    received: list[int] = []
+
+    def raise_received() -> None:
+        if received:
+            _raise_for(received[0])
+
+    with _handle_signals(lambda number: received.append(number)):
+        yield raise_received
+    raise_received()
 
 
 def exec_program(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
@@ -114,29 +153,44 @@ def _forward_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Forward SIGINT, SIGTERM and SIGHUP to the child during the block; then raise for the first one received.
 
     On Ctrl-C the child gets SIGINT twice, from the terminal and from here. That is harmless, and `kill -INT` of
-    this process reaches it only from here. Only the main thread can set handlers, so other threads forward nothing.
+    this process reaches it only from here.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     received: list[int] = []
 
-    def forward(number: int, _frame: FrameType | None) -> None:
+    def forward(number: int) -> None:
         received.append(number)
         process.send_signal(number)
 
+    with _handle_signals(forward):
+        yield
+    if received:
+        _raise_for(received[0])
+
+
+@contextlib.contextmanager
+def _handle_signals(handle: Callable[[int], None]) -> Iterator[None]:
+    """Call ``handle`` for SIGINT, SIGTERM and SIGHUP during the block. Only the main thread can set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     # An ignored signal (nohup) stays ignored; a handler that Python did not set (None) could not be restored.
     before = {
-        number: handler
+        number: earlier
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+        if (earlier := signal.getsignal(number)) not in (signal.SIG_IGN, None)
     }
+
+    def handler(number: int, _frame: FrameType | None) -> None:
+        handle(number)
+
     for number in before:
-        signal.signal(number, forward)
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if received:
-        raise KeyboardInterrupt if received[0] == signal.SIGINT else SystemExit(128 + received[0])
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _raise_for(number: int) -> NoReturn:
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

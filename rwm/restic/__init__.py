@@ -1,15 +1,16 @@
 """restic: how it is run, and what the names in its repository prove about content.
 
 May import the shared words, ``process``.
-Begin reading at ``run.py``: environment, arguments, exit codes; ``content.py``: names that are hashes.
+Begin reading at ``run.py``: arguments, exit codes; ``environment.py``: account, repository, password; ``content.py``:
+names that are hashes.
 """
 
 from rwm.restic.content import expected_sha256
+from rwm.restic.environment import password_length, restic_environment
 from rwm.restic.run import (
     OnLine,
     Result,
     backup_arguments,
-    environment,
     exec_aws,
     exec_restic,
     forget_arguments,
@@ -20,10 +21,11 @@ __all__ = [
     "OnLine",
     "Result",
     "backup_arguments",
-    "environment",
     "exec_aws",
     "exec_restic",
     "expected_sha256",
     "forget_arguments",
+    "password_length",
+    "restic_environment",
     "run_restic",
 ]

@@ -1,40 +1,28 @@
-"""Run restic and aws: environment, arguments, exit codes. Secrets are passed in the environment only."""
+"""Run restic and aws: arguments and exit codes."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 from rwm import process
 from rwm.config import BackupConfig, Config
-from rwm.errors import ConfigError
 from rwm.model import Outcome
-
-_OTHER_ACCOUNT = (
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_PROFILE",
-    "AWS_REGION",
-    "AWS_ROLE_ARN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_SESSION_TOKEN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "RESTIC_AWS_ASSUME_ROLE_ARN",
-)
-_PASSWORDS = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_REPOSITORY_FILE")
+from rwm.restic.environment import restic_environment, s3_environment
+from rwm.restic.version import knows_retry_lock
 
 _MEANING = {  # restic's documentation, "Exit codes"; 10 to 12 since restic 0.17
     1: "restic failed",
     10: "the repository does not exist: run `rwm restic init` once",
     11: "the repository is locked by another run",
-    12: "the password is wrong",
+    12: "the password is wrong (an older state needs the password of its time)",
     130: "restic was interrupted",
 }
 
 _PARTIAL = {"backup": "some files could not be read", "forget": "some snapshots could not be removed"}  # exit code 3
+
+RETRY_LOCK = "5m"
+"""How long restic waits for a lock of another host: longer than a backup holds one against forget in most cases."""
 
 OnLine = Callable[[str, str], None]
 """Called with the name of a stream and a line of it."""
@@ -48,39 +36,11 @@ class Result(NamedTuple):
     detail: str
 
 
-def s3_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``base`` with the account of the configuration, without variables of any other account."""
-    _, access_key, secret_key, region = config.s3_settings()
-    inherited = {name: value for name, value in base.items() if name not in _OTHER_ACCOUNT}
-    return inherited | {
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
-        "AWS_DEFAULT_REGION": region,
-    }
-
-
-def environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for restic, with the repository and password of the configuration. Raises ConfigError."""
-    variables = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
-    endpoint = config.required("s3_endpoint_url").rstrip("/")
-    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{config.required('restic_bucket')}"
-    if config.restic_password:
-        variables["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
-    elif config.restic_password_file:
-        variables["RESTIC_PASSWORD_FILE"] = str(config.restic_password_file)
-    elif config.restic_password_command:
-        variables["RESTIC_PASSWORD_COMMAND"] = config.restic_password_command
-    else:
-        raise ConfigError(
-            f"the configuration {config.path} sets no restic password",
-            hint="set restic_password, restic_password_file or restic_password_command",
-        )
-    return variables
-
-
 def exec_restic(config: Config, arguments: list[str]) -> NoReturn:
     """Replace this process by restic, so that output, signals and the terminal are restic's own."""
-    process.exec_program([process.find_program("restic"), *arguments], environment(config))
+    process.exec_program(
+        [process.find_program("restic"), *config.restic_extras, *arguments], restic_environment(config)
+    )
 
 
 def exec_aws(config: Config, arguments: list[str]) -> NoReturn:
@@ -102,15 +62,27 @@ def backup_arguments(name: str, backup: BackupConfig, config: Config) -> list[st
     ]
 
 
-def forget_arguments(retention: Mapping[str, str]) -> list[str]:
-    """Arguments of ``restic forget`` for a retention."""
-    return ["forget", "--prune", *(f"--{name}={count}" for name, count in retention.items())]
+def forget_arguments(config: Config) -> list[str]:
+    """Arguments of ``restic forget`` for the retention."""
+    options = [f"--{name}={count}" for name, count in config.retention.items()]
+    return ["forget", "--prune", *options, *config.retention_extras]
 
 
 def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = None) -> Result:
-    """Run restic and wait. Its output goes to the terminal, or line by line to ``on_line``."""
-    completed = process.stream([process.find_program("restic"), *arguments], env=environment(config), on_line=on_line)
+    """Run restic and wait. Its output goes to the terminal, or line by line to ``on_line``.
+
+    A lock of another host is waited for, where restic can and nothing else is configured.
+    """
+    program = process.find_program("restic")
+    options = [*config.restic_extras, *_lock_options(program, [*config.restic_extras, *arguments])]
+    completed = process.stream([program, *options, *arguments], env=restic_environment(config), on_line=on_line)
     return interpret_exit_code(completed.returncode, arguments[0])
+
+
+def _lock_options(program: str, given: Sequence[str]) -> list[str]:
+    if any(argument.startswith("--retry-lock") for argument in given) or not knows_retry_lock(program):
+        return []
+    return [f"--retry-lock={RETRY_LOCK}"]
 
 
 def interpret_exit_code(code: int, command: str = "backup") -> Result:

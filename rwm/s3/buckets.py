@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from rwm.errors import BadResponse, NotFound
+from rwm.errors import BadResponse, NotFound, NotSupported
 from rwm.s3.error_mapping import mapped
 
 if TYPE_CHECKING:
@@ -126,14 +126,12 @@ class Buckets:
         return [dict(rule) for rule in found]
 
     def has_object_lock(self, bucket: str) -> bool:
-        """Whether Object Lock is enabled for the bucket."""
-        with (
-            _empty_if_absent("ObjectLockConfigurationNotFoundError") as found,
-            mapped("GetObjectLockConfiguration", bucket),
-        ):
+        """Whether Object Lock is enabled for the bucket. A server that does not have it locks nothing."""
+        absent = _empty_if_absent("ObjectLockConfigurationNotFoundError")
+        with suppress(NotSupported), absent, mapped("GetObjectLockConfiguration", bucket):
             response = self.client.get_object_lock_configuration(Bucket=bucket)
-            found.append(response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled"))
-        return "Enabled" in found
+            return response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
+        return False
 
 
 @contextmanager

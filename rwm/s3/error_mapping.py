@@ -12,7 +12,7 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
+from rwm.errors import AccessDenied, BadResponse, NotFound, NotSupported, RwmError, S3Error, Unreachable, UsageError
 
 _HINTS = {
     "InvalidAccessKeyId": "the server does not know this access key: check s3_access_key",
@@ -25,7 +25,21 @@ _HINTS = {
     "InvalidBucketName": "bucket names are 3 to 63 characters: lower case letters, digits, dots and hyphens",
     "NoSuchUpload": "the upload was ended by somebody else",
     "QuotaExceeded": "the account's quota is used up",
-    "MethodNotAllowed": "the version is a delete marker, or the server does not know this operation",
+    "MethodNotAllowed": "the version is a delete marker",
+}
+
+_OF_MARKERS = ("GetObject", "HeadObject")
+"""Operations that every server has, and answers with 405 for a delete marker."""
+
+_CONSEQUENCES = {
+    "ListObjectVersions": "RWM can record no state there",
+    "GetBucketVersioning": "RWM cannot tell whether overwritten objects are kept",
+    "PutBucketVersioning": "it keeps no overwritten objects, so nothing protects backups there",
+    "GetBucketPolicy": "RWM cannot tell what the machine's account may do",
+    "PutBucketPolicy": "the machine's account cannot be kept from removing versions there",
+    "GetBucketAcl": "RWM cannot tell who owns the bucket, and who else has access",
+    "GetBucketLifecycleConfiguration": "RWM cannot tell whether lifecycle rules remove versions",
+    "ListMultipartUploads": "RWM cannot find unfinished uploads",
 }
 
 _TRANSPORT: tuple[type[Exception], ...] = (
@@ -89,7 +103,10 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     message = fault.get("Message", "")
     if message and message not in (code, "Unknown", "None"):
         text += f": {' '.join(message.split())[:200]}"
-    found = _error_class(status)(text, hint=_HINTS.get(code) or _hint(status))
+    if status == 501 or (status == 405 and operation not in _OF_MARKERS):
+        found: S3Error = NotSupported(text, hint=_lack_of(operation))
+    else:
+        found = _error_class(status)(text, hint=_HINTS.get(code) or _hint(status))
     found.code = code
     return found
 
@@ -102,6 +119,12 @@ def _error_class(status: int) -> type[S3Error]:
     if status >= 500 or status == 429:
         return Unreachable
     return S3Error
+
+
+def _lack_of(operation: str) -> str:
+    """What it means that a server does not have the operation."""
+    consequence = _CONSEQUENCES.get(operation)
+    return f"the server does not have {operation}" + (f": {consequence}" if consequence else "")
 
 
 def _hint(status: int) -> str:

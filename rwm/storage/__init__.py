@@ -9,6 +9,14 @@ from rwm.storage.check import check_storage
 from rwm.storage.create import create_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
-from rwm.storage.info import StorageInfo, storage_info
+from rwm.storage.info import StorageInfo, storage_info, versioning_state
 
-__all__ = ["Drift", "StorageInfo", "check_storage", "create_storage", "delete_storage", "storage_info"]
+__all__ = [
+    "Drift",
+    "StorageInfo",
+    "check_storage",
+    "create_storage",
+    "delete_storage",
+    "storage_info",
+    "versioning_state",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rwm.errors import AccessDenied
+from rwm.errors import AccessDenied, NotSupported
 from rwm.s3 import S3
 from rwm.storage.drift import Drift, policy_drift, settings_drift
 from rwm.storage.principals import user_ids
@@ -14,7 +14,8 @@ from rwm.storage.principals import user_ids
 def check_storage(s3: S3, bucket: str) -> list[Drift]:
     """Every difference from a protected bucket; empty when there is none.
 
-    A setting that this account may not read is drift too. Raises NotFound for an unknown bucket.
+    A setting that this account may not read, or that the server does not have, is drift too. Raises NotFound for an
+    unknown bucket.
     """
     readers: dict[str, Callable[[str], Any]] = {
         "versioning": s3.versioning,
@@ -27,6 +28,8 @@ def check_storage(s3: S3, bucket: str) -> list[Drift]:
     for name, read in readers.items():
         try:
             settings[name] = read(bucket)
+        except NotSupported as error:
+            found.append(Drift("unsupported", f"{error.hint} ({error.message})"))
         except AccessDenied as error:
             found.append(Drift("unreadable", f"the {name} cannot be checked: {error.message}"))
     owner, acl_grants = settings.get("acl", ("", []))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from rwm.errors import BadResponse, NotFound
+from rwm.errors import BadResponse, NotFound, NotSupported
 from rwm.s3 import S3, DeleteFailure
 
 BATCH = 250  # versions in one request: Ceph RGW takes 15 s for 1,000
@@ -20,7 +20,10 @@ def delete_storage(s3: S3, bucket: str, progress: Progress = lambda count: None)
     only when the next listing still has the version: in a bucket without versioning SeaweedFS confirms no deletion.
     Raises NotFound for an unknown bucket, and BadResponse when versions that the server says are deleted stay listed.
     """
-    for key, upload, _ in list(s3.unfinished_uploads(bucket)):
+    uploads = []
+    with suppress(NotSupported):  # what cannot be listed does not keep the bucket from being deleted
+        uploads = list(s3.unfinished_uploads(bucket))
+    for key, upload, _ in uploads:
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot express
             s3.abort_upload(bucket, key, upload)
     before: list[tuple[str, str]] = []

@@ -119,7 +119,6 @@ def run(arguments: Sequence[str]) -> int:
     """Mount, and return the exit code. Only ``-v`` prints a traceback."""
     try:
         mount(parse(arguments))
-        sys.stdout.flush()
     except RwmError as error:
         code = USAGE_ERROR if error.exit_code == UsageError.exit_code else MOUNT_FAILED
         return _fail(arguments, code, f"{error.message} ({error.hint})" if error.hint else error.message)

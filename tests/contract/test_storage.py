@@ -442,7 +442,9 @@ def test_an_upload_with_a_hostile_key_is_counted_and_deleted(protected: Protecte
     for key in ("\x01up", "a\x1bup", "a%41+b", "\ufffeup"):
         with contextlib.suppress(ResponseParserError, ClientError):  # Ceph RGW repeats the key in its answer
             protected.user.client.create_multipart_upload(Bucket=bucket, Key=key)
-    assert storage_info(admin, bucket).unfinished_uploads >= 4  # an answer that cannot be read is asked for again
+    assert (
+        storage_info(admin, bucket).unfinished_uploads or 0
+    ) >= 4  # an answer that cannot be read is asked for again
     assert delete_storage(admin, bucket) == []
     assert not admin.bucket_exists(bucket)
 

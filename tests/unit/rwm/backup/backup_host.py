@@ -21,6 +21,7 @@ BUCKET = "bucket1"
 
 
 RESTIC = """#!/bin/sh
+[ "$1" != version ] || { echo "restic 0.14.0 compiled with go1.19.8"; exit; }
 echo "$*" >> "$RESTIC_LOG"
 echo "restic says $1"
 echo "restic warns of $1" >&2

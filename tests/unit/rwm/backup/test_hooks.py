@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from typing import Any
 
 import pytest
 
+from rwm.backup.hooks import run_hooks
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes, restic_exits
 
 
@@ -74,7 +77,7 @@ class TestHooks:
         """The child sends it to its parent, which passes it on to the child."""
         interrupted = f"sleep 0.3; kill -{number} $PPID; exec sleep 60"
         if during == "restic":
-            (host.directory / "bin" / "restic").write_text(f"#!/bin/sh\n{interrupted}\n")
+            (host.directory / "bin" / "restic").write_text(f'#!/bin/sh\n[ "$1" = version ] || {{ {interrupted}; }}\n')
         prerun = [interrupted] if during == "prerun" else []
         postrun = [host.note("cleanup $RWM_BACKUP_OUTCOME"), "exit 7"]
         with pytest.raises(end) as error:
@@ -83,3 +86,32 @@ class TestHooks:
         assert host.trail == ["cleanup failed"]
         assert host.output[-1] == "error: postrun 2 of 2 failed with exit code 7"
         assert host.s3.present(BUCKET).keys() == {"config"}
+
+    @pytest.mark.parametrize(
+        ("number", "end"),
+        [("INT", KeyboardInterrupt), ("TERM", SystemExit), ("HUP", SystemExit)],
+    )
+    def test_a_signal_during_postrun_does_not_interrupt_it(
+        self, host: BackupHost, number: str, end: type[BaseException]
+    ) -> None:
+        postrun = [f"kill -{number} $PPID", host.note("cleanup $RWM_BACKUP_OUTCOME")]
+        with pytest.raises(end):
+            host.run({"etc": {"postrun": postrun}, "home": {"prerun": [host.note("never")]}})
+        assert host.trail == ["cleanup ok"]
+        assert host.s3.present(BUCKET).keys() == {"config"}
+
+    @pytest.mark.parametrize("number", ["INT", "TERM", "HUP"])
+    def test_a_signal_between_prerun_and_restic_is_followed_by_postrun(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch, number: str
+    ) -> None:
+        def run_prerun_and_signal(kind: str, *arguments: Any, **options: Any) -> str:
+            failure = run_hooks(kind, *arguments, **options)
+            if kind == "prerun":
+                os.kill(os.getpid(), signal.Signals[f"SIG{number}"])
+            return failure
+
+        monkeypatch.setattr("rwm.backup.run.run_hooks", run_prerun_and_signal)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            host.run({"etc": {"prerun": ["true"], "postrun": [host.note("cleanup $RWM_BACKUP_OUTCOME")]}})
+        assert host.trail == ["cleanup failed"]
+        assert host.calls == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from rwm.backup.run_lock import hold_lock
 from rwm.errors import ConfigError, LockHeld
+from tests.unit.descriptors import open_descriptors
 
 HOLD = """
 import sys, pathlib, rwm.backup.run_lock
@@ -88,8 +88,10 @@ def test_a_path_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None:
 
 
 def test_no_descriptor_leaks(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not walked
+    path = tmp_path / "backup.lock"
     for _ in range(3):
-        with hold_lock(tmp_path / "backup.lock"), pytest.raises(LockHeld), hold_lock(tmp_path / "backup.lock"):
+        with hold_lock(path), pytest.raises(LockHeld), hold_lock(path):
             pass
-    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+    assert open_descriptors(path) == 0
+    with hold_lock(path):
+        assert open_descriptors(path) == 1

@@ -115,4 +115,4 @@ error_boundary.run_program(talk, "rwm", [])
 def test_a_closed_pipe_is_not_an_internal_error(line: str) -> None:
     pipeline = '"$0" -c "$1" | true; exit "${PIPESTATUS[0]}"'
     done = process.run(["/bin/bash", "-c", pipeline, sys.executable, TALK.format(line=line)])
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "")

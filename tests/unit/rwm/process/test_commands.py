@@ -79,9 +79,9 @@ class TestStream:
         process.stream(python_command(code), on_line=lambda _, line: lines.append(line))
         assert len(lines) == 100000
 
-    def test_without_on_line_the_streams_are_inherited(self, capfd: pytest.CaptureFixture[str]) -> None:
+    def test_without_on_line_the_output_is_copied_to_ours(self, capfd: pytest.CaptureFixture[str]) -> None:
         done = process.run_shell("echo out; echo err >&2")
-        assert done == process.Completed(0, "", "")
+        assert done == process.Completed(0, "out\n", "err\n")
         assert capfd.readouterr() == ("out\n", "err\n")
 
     def test_a_silent_background_child_does_not_delay_the_end(self) -> None:

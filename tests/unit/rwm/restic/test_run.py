@@ -1,114 +1,26 @@
-"""Environment, arguments and exit codes of restic and aws; secrets are passed in the environment only."""
+"""Arguments and exit codes of restic and aws."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretStr
 
 from rwm import process
 from rwm.config import BackupConfig, Config
-from rwm.errors import CommandMissing, ConfigError
+from rwm.errors import CommandMissing
 from rwm.restic.run import (
     backup_arguments,
-    environment,
     exec_aws,
     exec_restic,
     forget_arguments,
     interpret_exit_code,
-    s3_environment,
+    run_restic,
 )
-
-S3_SECRET, PASSWORD = "s3-secret-value", "restic-password-value"
-
-
-def config(**values: Any) -> Config:
-    return Config(
-        **{
-            "s3_endpoint_url": "http://127.0.0.1:7480/",
-            "s3_access_key": "user1",
-            "s3_secret_key": SecretStr(S3_SECRET),
-            "restic_bucket": "bucket1",
-            "restic_password": SecretStr(PASSWORD),
-            **values,
-        }
-    )
-
-
-def test_environment_has_the_repository_of_the_configuration() -> None:
-    assert environment(config(), {"PATH": "/bin", "HOME": "/root"}) == {
-        "PATH": "/bin",
-        "HOME": "/root",
-        "AWS_ACCESS_KEY_ID": "user1",
-        "AWS_SECRET_ACCESS_KEY": S3_SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "RESTIC_REPOSITORY": "s3:http://127.0.0.1:7480/bucket1",
-        "RESTIC_PASSWORD": PASSWORD,
-    }
-
-
-FOREIGN = {
-    "AWS_ACCESS_KEY_ID": "theirs",
-    "AWS_SECRET_ACCESS_KEY": "theirs",
-    "AWS_SESSION_TOKEN": "theirs",
-    "AWS_SECURITY_TOKEN": "theirs",
-    "AWS_CREDENTIAL_EXPIRATION": "theirs",
-    "AWS_PROFILE": "theirs",
-    "AWS_DEFAULT_PROFILE": "theirs",
-    "AWS_REGION": "theirs",
-    "AWS_DEFAULT_REGION": "theirs",
-    "AWS_ENDPOINT_URL": "theirs",
-    "AWS_ENDPOINT_URL_S3": "theirs",
-    "AWS_ROLE_ARN": "theirs",
-    "AWS_WEB_IDENTITY_TOKEN_FILE": "theirs",
-}
-FOREIGN_RESTIC = {
-    "RESTIC_REPOSITORY": "theirs",
-    "RESTIC_REPOSITORY_FILE": "theirs",
-    "RESTIC_PASSWORD": "theirs",
-    "RESTIC_PASSWORD_FILE": "theirs",
-    "RESTIC_PASSWORD_COMMAND": "theirs",
-}
-
-
-def test_variables_of_other_accounts_are_removed() -> None:
-    assert "theirs" not in environment(config(), FOREIGN | FOREIGN_RESTIC).values()
-    assert "theirs" not in s3_environment(config(), FOREIGN).values()
-
-
-def test_other_variables_are_inherited() -> None:
-    kept = {"AWS_CA_BUNDLE": "/ca.pem", "RESTIC_CACHE_DIR": "/c", "HTTPS_PROXY": "http://p", "AWS_PAGER": ""}
-    assert kept.items() <= environment(config(), kept).items()
-
-
-@pytest.mark.parametrize(
-    ("values", "variable", "value"),
-    [
-        ({"restic_password_file": Path("/etc/pw")}, "RESTIC_PASSWORD_FILE", "/etc/pw"),
-        ({"restic_password_command": "pass show restic"}, "RESTIC_PASSWORD_COMMAND", "pass show restic"),
-    ],
-)
-def test_password_from_a_file_or_a_command(values: dict[str, Any], variable: str, value: str) -> None:
-    found = environment(config(restic_password=None, **values), FOREIGN_RESTIC)
-    assert {name: text for name, text in found.items() if "PASSWORD" in name} == {variable: value}
-
-
-def test_a_missing_password_is_an_error_with_a_hint() -> None:
-    with pytest.raises(ConfigError, match="sets no restic password") as error:
-        environment(config(restic_password=None), {})
-    assert "restic_password_file" in error.value.hint
-
-
-@pytest.mark.parametrize("missing", ["s3_endpoint_url", "s3_access_key", "s3_secret_key", "restic_bucket"])
-def test_a_missing_setting_is_named(missing: str) -> None:
-    with pytest.raises(ConfigError, match=missing):
-        environment(config(**{missing: None}), {})
-
+from tests.unit.rwm.restic.configuration import PASSWORD, S3_SECRET, config
 
 # --- arguments -------------------------------------------------------------------------------------------
 
@@ -148,9 +60,39 @@ def test_names_like_options_are_not_options(filesdirs: list[str], excludes: list
 
 
 def test_forget_arguments() -> None:
-    assert forget_arguments({"keep-last": "5", "keep-within": "30d"}) == [
-        "forget", "--prune", "--keep-last=5", "--keep-within=30d",
+    retention = {"keep-last": "5", "keep-within": "30d"}
+    assert forget_arguments(config(retention=retention, retention_extras=["--max-unused=1%"])) == [
+        "forget", "--prune", "--keep-last=5", "--keep-within=30d", "--max-unused=1%",
     ]  # fmt: skip
+
+
+FAKE_RESTIC = """#!/bin/sh
+if [ "$1" = version ]; then echo "restic {version} compiled with go1.19.8 on linux/amd64"; exit; fi
+echo "$@"
+"""
+
+
+@pytest.mark.parametrize(
+    ("version", "extras", "arguments"),
+    [
+        ("0.14.0", [], "forget --prune"),
+        ("0.16.0", [], "--retry-lock=5m forget --prune"),
+        ("0.18.0-dev", ["--limit-upload=5"], "--limit-upload=5 --retry-lock=5m forget --prune"),
+        ("1.0.0", ["--retry-lock", "1h"], "--retry-lock 1h forget --prune"),
+        ("of my own", ["-o", "s3.connections=9"], "-o s3.connections=9 forget --prune"),
+    ],
+)
+def test_a_lock_is_waited_for_where_restic_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, extras: list[str], arguments: str
+) -> None:
+    program = tmp_path / "restic"
+    program.write_text(FAKE_RESTIC.format(version=version))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    lines: list[str] = []
+    settings = config(restic_extras=extras)
+    assert run_restic(settings, forget_arguments(settings), lambda _, line: lines.append(line)).outcome == "ok"
+    assert lines == [arguments]
 
 
 def test_no_secret_is_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,10 +102,10 @@ def test_no_secret_is_an_argument(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "exec_program", lambda argv, env: seen.append((argv, env)))
     become: list[Callable[[Config, list[str]], object]] = [exec_restic, exec_aws]
     for one, words in zip(become, (["snapshots", "--json"], ["s3", "ls"]), strict=True):
-        one(config(), words)
+        one(config(restic_extras=["--no-lock"]), words)
     (restic, restic_env), (aws, aws_env) = seen
-    assert restic == ["/usr/bin/restic", "snapshots", "--json"]
-    assert aws == ["/usr/bin/aws", "--endpoint-url", "http://127.0.0.1:7480/", "s3", "ls"]
+    assert restic == ["/usr/bin/restic", "--no-lock", "snapshots", "--json"]
+    assert aws == ["/usr/bin/aws", "--endpoint-url", "http://127.0.0.1:7480", "s3", "ls"]
     arguments = backup_arguments("etc", BackupConfig(filesdirs=["/etc"]), config())
     for argv in (restic, aws, arguments):
         assert not [word for word in argv if S3_SECRET in word or PASSWORD in word]
@@ -190,7 +132,7 @@ def test_a_missing_program_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPat
         (3, "partial", "some files could not be read (exit code 3)"),
         (10, "failed", "the repository does not exist: run `rwm restic init` once (exit code 10)"),
         (11, "failed", "the repository is locked by another run (exit code 11)"),
-        (12, "failed", "the password is wrong (exit code 12)"),
+        (12, "failed", "the password is wrong (an older state needs the password of its time) (exit code 12)"),
         (130, "failed", "restic was interrupted (exit code 130)"),
         (99, "failed", "restic failed (exit code 99)"),
         (-9, "failed", "restic was ended by signal 9"),

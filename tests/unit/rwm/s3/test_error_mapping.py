@@ -14,18 +14,18 @@ import pytest
 import s3transfer.exceptions
 import urllib3.exceptions
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
+from rwm.errors import AccessDenied, BadResponse, NotFound, NotSupported, RwmError, S3Error, Unreachable, UsageError
 from rwm.s3.error_mapping import mapped
 
 SECRET = "wJalrXUtnFEMI-SECRET"
 
 
-def map_error(error: Exception) -> RwmError:
+def map_error(error: Exception, operation: str = "GetObject") -> RwmError:
     """The error for one of the SDK."""
-    with pytest.raises(RwmError) as caught, mapped("GetObject", "bucket1/key"):
+    with pytest.raises(RwmError) as caught, mapped(operation, "bucket1/key"):
         raise error
     return caught.value
 
@@ -151,6 +151,7 @@ def test_bugs_are_not_mapped() -> None:
 # --- answers with a status --------------------------------------------------------------------------------
 
 
+@example(status=501, code="")
 @given(status=st.integers(0, 999), code=st.sampled_from(["", "NoSuchKey", "AccessDenied", "SlowDown", "NoSuchBucket"]))
 def test_the_status_decides_not_the_code(status: int, code: str) -> None:
     expected: type[S3Error]
@@ -158,6 +159,8 @@ def test_the_status_decides_not_the_code(status: int, code: str) -> None:
         expected = NotFound
     elif status in (401, 403):
         expected = AccessDenied
+    elif status == 501:
+        expected = NotSupported
     elif status >= 500 or status == 429:
         expected = Unreachable
     else:
@@ -167,6 +170,34 @@ def test_the_status_decides_not_the_code(status: int, code: str) -> None:
     assert isinstance(found, S3Error)
     assert found.code == (code or str(status))
     assert found.code in found.message
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "code", "consequence"),
+    [
+        ("ListObjectVersions", 501, "NotImplemented", "RWM can record no state there"),
+        ("ListObjectVersions", 405, "MethodNotAllowed", "RWM can record no state there"),
+        ("GetBucketPolicy", 501, "", "RWM cannot tell what the machine's account may do"),
+        ("PutBucketPolicy", 405, "MethodNotAllowed", "cannot be kept from removing versions"),
+        ("CopyObject", 501, "NotImplemented", "the server does not have CopyObject"),
+        ("GetObject", 501, "NotImplemented", "the server does not have GetObject"),
+    ],
+)
+def test_an_operation_that_the_server_does_not_have_is_no_trouble(
+    operation: str, status: int, code: str, consequence: str
+) -> None:
+    error = map_error(answer(status, code), operation)
+    assert type(error) is NotSupported
+    assert error.message.startswith(f"{operation} bucket1/key: {code or status}")
+    assert consequence in error.hint
+    assert "later" not in error.hint
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "HeadObject"])
+def test_a_delete_marker_is_not_a_missing_operation(operation: str) -> None:
+    error = map_error(answer(405, "MethodNotAllowed"), operation)
+    assert type(error) is S3Error
+    assert error.hint == "the version is a delete marker"
 
 
 @pytest.mark.parametrize(

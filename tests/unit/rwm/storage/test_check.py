@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from rwm.errors import AccessDenied, NotFound
+from rwm.errors import AccessDenied, NotFound, NotSupported
 from rwm.storage import check_storage
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.storage.policies import BUCKET, good
@@ -42,6 +42,23 @@ def test_a_setting_that_may_not_be_read_is_drift(
 
     monkeypatch.setattr(s3, reader, deny)
     assert check_storage(s3, BUCKET) == [("unreadable", f"the {name} cannot be checked: denied")]
+
+
+@pytest.mark.parametrize("reader", ["versioning", "acl", "policy", "lifecycle_rules"])
+def test_a_setting_that_the_server_does_not_have_is_drift_and_the_others_are_checked(
+    s3: MemoryS3, reader: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lack(bucket: str) -> NoReturn:
+        raise NotSupported("operation bucket1: 501", hint="what it means")
+
+    for name in ("versioning", "acl", "policy", "lifecycle_rules"):
+        monkeypatch.setattr(s3, name, lack)
+    assert check_storage(s3, BUCKET) == [("unsupported", "what it means (operation bucket1: 501)")] * 4
+    monkeypatch.undo()
+    monkeypatch.setattr(s3, reader, lack)
+    found = check_storage(s3, BUCKET)
+    assert found[0].code == "unsupported"
+    assert {drift.code for drift in found[1:]} <= {"ownership"}, "only the owner is not known without an ACL"
 
 
 def test_an_unknown_bucket_is_not_found(s3: MemoryS3) -> None:

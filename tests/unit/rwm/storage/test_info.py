@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
+import pytest
+
+from rwm.errors import NotSupported
 from rwm.storage import StorageInfo, storage_info
 from tests.unit.memory import MemoryS3
 
@@ -34,3 +39,14 @@ def test_versioning_that_was_never_enabled_is_off() -> None:
     s3 = MemoryS3()
     s3.create_bucket(BUCKET)
     assert storage_info(s3, BUCKET).versioning == "off"
+
+
+def test_what_the_server_does_not_have_is_said_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lack(bucket: str) -> NoReturn:
+        raise NotSupported("501")
+
+    s3 = MemoryS3(BUCKET)
+    s3.put(BUCKET, "config", b"1")
+    for name in ("versioning", "unfinished_uploads"):
+        monkeypatch.setattr(s3, name, lack)
+    assert storage_info(s3, BUCKET) == StorageInfo(BUCKET, "unsupported", objects=1, bytes=1, unfinished_uploads=None)

@@ -1,0 +1,213 @@
+"""The keys of a configuration, and what is checked of their values. No message contains a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from rwm.config.endpoint import normalise_endpoint
+from rwm.errors import ConfigError
+
+ENVIRONMENT = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_region")
+"""Keys that ``RWM_…`` variables override."""
+
+SECRETS = ("s3_access_key", "s3_secret_key", "restic_password")
+"""Keys whose values are taken to the letter, or not at all."""
+
+_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+_RETENTION_KEYS = tuple(
+    f"keep-{name}" for name in ("last", *_PERIODS, "tag", "within", *(f"within-{period}" for period in _PERIODS))
+)
+
+
+def _as_list(value: Any) -> Any:
+    """Convert a key without a value to an empty list, and a single string to a list of one."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value
+
+
+def _as_text(value: Any) -> Any:
+    """Convert a plain number to text, so that a size needs no quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+PASSWORD_KEYS = ("restic_password", "restic_password_file", "restic_password_command")
+"""Where restic's password comes from: one of them."""
+
+
+def resolve_path(path: Path, directory: Path | None) -> Path:
+    """``path`` with ``~`` expanded; a relative one is below ``directory``, that of the configuration file.
+
+    Raises ValueError for the home directory of an unknown user.
+    """
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("the home directory of ~ is unknown") from error
+    return path if directory is None else directory / path
+
+
+def _resolve_text(source: str, directory: Path | None) -> str:
+    """:func:`resolve_path` that leaves the rest as it is written: restic follows a link that ends in a slash."""
+    path = Path(source)
+    if source.startswith("~"):
+        home, _, rest = source.partition("/")
+        return f"{resolve_path(Path(home), None)}/{rest}" if rest else str(resolve_path(Path(home), None))
+    return source if directory is None or path.is_absolute() else f"{directory}/{source}"
+
+
+def check_options(values: list[str]) -> list[str]:
+    """Refuse an option and its value in one item, which restic takes for one unknown option."""
+    for value in values:
+        option, blank, _ = value.partition(" ")
+        if blank and option.startswith("-") and "=" not in option:
+            raise ValueError(f"{option} and its value are one item: write them as two, or as {option}=…")
+    return values
+
+
+Strings = Annotated[list[str], BeforeValidator(_as_list)]
+Size = Annotated[str, BeforeValidator(_as_text)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class BackupConfig(_Strict):
+    """One entry of ``backups``. ``prerun`` and ``postrun`` are shell commands; ``extras`` are restic arguments.
+
+    The backup fails without a path of ``require``, and with ``mounted`` if a source is on the root file system.
+    """
+
+    filesdirs: Strings
+    require: Strings = []
+    mounted: bool = False
+    excludes: Strings = []
+    tags: Strings = []
+    extras: Strings = []
+    prerun: Strings = []
+    postrun: Strings = []
+
+    @field_validator("filesdirs", "require")
+    @classmethod
+    def _resolve(cls, values: list[str], info: ValidationInfo) -> list[str]:
+        directory = (info.context or {}).get("directory")
+        return [_resolve_text(value, directory) for value in values]
+
+    @field_validator("extras")
+    @classmethod
+    def _check_options(cls, values: list[str]) -> list[str]:
+        return check_options(values)
+
+
+class Config(_Strict):
+    """A whole configuration.
+
+    ``path`` is the file it was read from (None: only the environment); ``warnings`` are to be shown to the user.
+    """
+
+    s3_endpoint_url: str | None = None
+    s3_access_key: str | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    restic_bucket: str | None = None
+    restic_password: SecretStr | None = None
+    restic_password_file: Path | None = None
+    restic_password_command: str | None = None
+    backups: dict[str, BackupConfig] = {}
+    backup_extras: Strings = []
+    restic_extras: Strings = []
+    retention_extras: Strings = []
+    retention: dict[str, str] = {}
+    lock_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "backup.lock")
+    autotags: bool = False
+    index_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "index.sqlite")
+    cache_dir: Path = Field(default_factory=lambda: user_cache_path("rwm"))
+    cache_size: Size = "4G"
+    path: Path | None = Field(default=None, exclude=True)
+    warnings: tuple[str, ...] = Field(default=(), exclude=True)
+
+    @field_validator("restic_password_file", "lock_path", "index_path", "cache_dir")
+    @classmethod
+    def _resolve(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        return value and resolve_path(value, (info.context or {}).get("directory"))
+
+    @field_validator("backup_extras", "restic_extras", "retention_extras")
+    @classmethod
+    def _check_options(cls, values: list[str]) -> list[str]:
+        return check_options(values)
+
+    @field_validator("s3_endpoint_url")
+    @classmethod
+    def _normalise_endpoint(cls, value: str | None) -> str | None:
+        return normalise_endpoint(value) if value else value
+
+    @field_validator(*SECRETS)
+    @classmethod
+    def _check_ends(cls, value: SecretStr | str | None) -> SecretStr | str | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if text != text.strip():
+            raise ValueError("has white space or a line end at one of its ends, which programs drop: write it without")
+        return value
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        given = [key for key in PASSWORD_KEYS if getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both set: keep the one that is meant")
+        return self
+
+    @field_validator("retention", mode="before")
+    @classmethod
+    def _check_retention(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        unknown = [str(key) for key in value if key not in _RETENTION_KEYS]
+        if unknown:
+            raise ValueError(
+                f"{', '.join(unknown)} is not a retention option of restic forget: {' '.join(_RETENTION_KEYS)}"
+            )
+        empty = [key for key, count in value.items() if not isinstance(count, str | int) or isinstance(count, bool)]
+        if empty:
+            raise ValueError(f"{', '.join(empty)} needs a number or a duration as its value")
+        return {key: str(count) for key, count in value.items()}
+
+    def s3_settings(self) -> tuple[str, str, str, str]:
+        """(endpoint URL, access key, secret key, region). Raises ConfigError for a missing one."""
+        endpoint, access = self.required("s3_endpoint_url"), self.required("s3_access_key")
+        secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else ""
+        if not secret:
+            raise self._missing("s3_secret_key")
+        return endpoint, access, secret, self.s3_region
+
+    @property
+    def restic_cache_dir(self) -> Path:
+        """restic's cache for the repository in the bucket, apart from the one for mounted states."""
+        return self.cache_dir.with_name(f"{self.cache_dir.name}-restic")
+
+    def required(self, key: str) -> str:
+        """The value of ``key`` as text. Raises ConfigError if it is not set."""
+        value = getattr(self, key)
+        if not value:
+            raise self._missing(key)
+        return str(value)
+
+    def _missing(self, key: str) -> ConfigError:
+        where = (
+            f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
+        )
+        also = f", or RWM_{key.upper()} in the environment" if key in ENVIRONMENT else ""
+        return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}")
