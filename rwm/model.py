@@ -124,6 +124,12 @@ class EntryBatch(NamedTuple):
         """The entries one by one: what calling Entry for each gives, in an eighth of the time."""
         return map(partial(tuple.__new__, Entry), zip(*self, strict=True))
 
+    def part(self, start: int, stop: int) -> EntryBatch:
+        """The entries from one place up to another."""
+        keys, version_ids, sizes, etags, last_modified = self
+        part = slice(start, stop)
+        return EntryBatch(keys[part], version_ids[part], sizes[part], etags[part], last_modified[part])
+
     def entry(self, place: int) -> Entry:
         """One of the entries."""
         keys, version_ids, sizes, etags, last_modified = self

@@ -6,7 +6,6 @@ All entries of all batches of a state are sorted by key.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import compress, count, islice
 from operator import ne
 from typing import TypeVar
@@ -29,6 +28,21 @@ def batched(items: Iterable[T]) -> Iterator[list[T]]:
 def entry_batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
     """The same entries in batches."""
     return map(EntryBatch.of, batched(entries))
+
+
+class EntryList:
+    """Entries in memory, sorted by key, with the interface of a spool."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._entries = list(entries)
+
+    def batches(self) -> Iterator[EntryBatch]:
+        """The entries in batches."""
+        return entry_batches(self._entries)
+
+    def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
+        """The changes from the state ``before``."""
+        return diff_batches(before, self.batches())
 
 
 def diff_batches(before: Iterable[EntryBatch], after: Iterable[EntryBatch]) -> Iterator[Change]:
@@ -56,7 +70,7 @@ def diff_batches(before: Iterable[EntryBatch], after: Iterable[EntryBatch]) -> I
         yield from (Change(key, None) for key in old.keys[i:])
         old, i = next(olds, None), 0
     while new:
-        yield from map(partial(tuple.__new__, Change), islice(zip(new.keys, new.entries(), strict=True), j, None))
+        yield from (Change(entry.key, entry) for entry in islice(new.entries(), j, None))
         new, j = next(news, None), 0
 
 

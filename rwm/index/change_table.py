@@ -6,11 +6,10 @@ import sqlite3
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
-from operator import itemgetter
 
 from rwm.index.batches import batched
 from rwm.index.packed import Packed, pack, pack_all, unpack
-from rwm.model import Change, Entry
+from rwm.model import Change, Entry, EntryBatch
 from rwm.names import component_hidden_reason, split_key
 
 _SCHEMA = (
@@ -31,29 +30,34 @@ Row = tuple[object, ...]
 class ChangeTable:
     """One at a time. ``count`` is the number of changes."""
 
-    def __init__(self, connection: sqlite3.Connection, changes: Iterable[Change]) -> None:
-        """Take the changes, sorted by key."""
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._path = ("", 0)
         self.count = 0
         for statement in _SCHEMA:
             connection.execute(statement)
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add changes, sorted by key."""
         for batch in batched(changes):
-            for path, below in _by_directory(batch):
-                connection.executemany(_INSERT, self._rows(path, below))
+            self._connection.executemany(_INSERT, map(self._row, batch))
             self.count += len(batch)
 
-    def _rows(self, path: str, batch: list[Change]) -> Iterable[Row]:
-        keys, entries = zip(*batch, strict=True)
-        names = [key[len(path) :] for key in keys]
-        if None in entries or "/" in "".join(names):
-            return map(self._row, batch)
-        # The entries of one directory, as after a first backup, are converted column by column.
-        _, version_ids, sizes, etags, times = zip(*entries, strict=True)
+    def add_new(self, batches: Iterable[EntryBatch]) -> None:
+        """Add entries, sorted by key, as changes."""
+        for batch in batches:
+            for path, columns in _by_directory(batch):
+                self._connection.executemany(_INSERT, self._rows(path, columns))
+            self.count += len(batch.keys)
+
+    def _rows(self, path: str, batch: EntryBatch) -> Iterable[Row]:
+        names = [key[len(path) :] for key in batch.keys]
+        if "/" in "".join(names):
+            return (self._row(Change(entry.key, entry)) for entry in batch.entries())
         packed = pack_all(names)
-        hidden = map(_is_hidden, packed)
-        columns = (repeat(self._path_id(path)), packed, hidden, pack_all(version_ids), sizes, pack_all(etags), times)
-        return zip(*columns, strict=False)
+        version_ids, etags = pack_all(batch.version_ids), pack_all(batch.etags)
+        columns = (packed, map(_is_hidden, packed), version_ids, batch.sizes, etags, batch.last_modified)
+        return zip(repeat(self._path_id(path)), *columns, strict=False)
 
     def _row(self, change: Change) -> Row:
         path, name = split_key(change.key)
@@ -93,14 +97,14 @@ class ChangeTable:
         self._connection.execute("DROP TABLE IF EXISTS temp.changed_path")
 
 
-def _by_directory(batch: list[Change]) -> Iterator[tuple[str, list[Change]]]:
-    """Divide sorted changes into (directory, what is in it or below it)."""
+def _by_directory(batch: EntryBatch) -> Iterator[tuple[str, EntryBatch]]:
+    """Divide sorted entries into (directory, what is in it or below it)."""
     start = 0
-    while start < len(batch):
-        path, _ = split_key(batch[start].key)
+    while start < len(batch.keys):
+        path, _ = split_key(batch.keys[start])
         after = path[:-1] + chr(ord("/") + 1)
-        stop = bisect_left(batch, after, start, key=itemgetter(0)) if path else start + 1
-        yield path, batch[start:stop]
+        stop = bisect_left(batch.keys, after, start) if path else start + 1
+        yield path, batch.part(start, stop)
         start = stop
 
 

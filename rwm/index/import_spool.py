@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from rwm.errors import BadResponse, BadState
+from rwm.index.batches import entry_batches
 from rwm.index.connection import TEMPORARY, errors
 from rwm.model import Change, Entry, EntryBatch
 from rwm.statefile import entry_text
@@ -96,6 +97,10 @@ class ImportSpool:
     def entries(self) -> Iterator[Entry]:
         """All of them, sorted by key (by byte)."""
         return map(_entry, self.lines())
+
+    def batches(self) -> Iterator[EntryBatch]:
+        """The same in batches."""
+        return entry_batches(self.entries())
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
         """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""

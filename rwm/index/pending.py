@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,27 +13,28 @@ from rwm.index.ledger import Ledger
 from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state, record
 from rwm.model import Change, StateInfo, StoredFile, Trust
 
-Differences = Callable[[str | None], Iterable[Change]]
-"""From the id of the state before (None without one) to what the new one has otherwise, sorted by key."""
+Compare = Callable[[str | None, ChangeTable], None]
+"""Adds to the table what the new state has otherwise than the state of that id, which is None without one before."""
 
 
 class PendingState:
-    """The differences are kept in a temporary table: one arrival at a time.
+    """One at a time, because its changes are in temporary tables.
 
-    Another process may put a state between before the new one is written; then they are found out again.
+    When another process records a state in between, the comparison is repeated.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, differences: Differences) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, compare: Compare) -> None:
         self._connection = connection
         self._path = path
-        self._differences = differences
+        self._compare = compare
         self.info = info
-        self._compare()
+        self._find_changes()
 
-    def _compare(self) -> None:
+    def _find_changes(self) -> None:
         with errors(self._path), self._reading():
             self.before = self._previous()
-            self._changes = ChangeTable(self._connection, self._differences(self.before))
+            self._changes = ChangeTable(self._connection)
+            self._compare(self.before, self._changes)
             self.count = self._changes.count
 
     @contextmanager
@@ -56,7 +57,7 @@ class PendingState:
         while not self._is_there():
             if self.try_to_record(trust, stored):
                 return True
-            self._compare()
+            self._find_changes()
         return False
 
     def try_to_record(self, trust: Trust, stored: StoredFile | None) -> bool:

@@ -31,9 +31,9 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     if after != FOREVER:
         connection.execute(_GO_ON_AFTER, at)
     if previous_state(connection, bucket, moment) is not None:
-        connection.execute(_END, at)
+        connection.executemany(_END, connection.execute(_END_FOR, at))
     if after != FOREVER:
-        connection.execute(_BEGIN_EARLIER, at)
+        connection.executemany(_BEGIN_EARLIER, connection.execute(_BEGIN_EARLIER_FOR, at))
     connection.execute(_BEGIN, at)
     changes.close()
     connection.execute(
@@ -43,23 +43,25 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     )
 
 
-# CROSS JOIN has SQLite go through the changes and look each one up, not through all versions.
+# CROSS JOIN makes SQLite scan the changes and look each one up; it would scan all versions for an UPDATE … FROM.
 _CHANGED = "temp.changed c CROSS JOIN temp.changed_path p ON p.id = c.path"
-_CHANGED_VERSION = f"{_CHANGED} CROSS JOIN version v ON v.directory = p.directory AND v.name = c.name"
+_OF_CHANGED = "version.directory = p.directory AND version.name = c.name"
 # Rows that go across T and are current at N go on there in a row of their own.
 _GO_ON_AFTER = f"""INSERT INTO version ({_ROW})
-    SELECT v.directory, v.name, :N, until, v.version_id, v.size, v.etag, v.last_modified, v.hidden
-    FROM {_CHANGED_VERSION} WHERE since < :T AND until > :N"""
-_END = f"""UPDATE version SET until = :T WHERE (directory, name, since) IN (
-    SELECT v.directory, v.name, v.since FROM {_CHANGED_VERSION} WHERE since < :T AND until > :T)"""
+    SELECT version.directory, version.name, :N, until, version.version_id, version.size, version.etag,
+        version.last_modified, version.hidden
+    FROM {_CHANGED} CROSS JOIN version WHERE {_OF_CHANGED} AND since < :T AND until > :N"""
+_END = "UPDATE version SET until = ?1 WHERE directory = ?2 AND name = ?3 AND since < ?1 AND until > ?1"
+_END_FOR = f"SELECT :T, directory, name FROM {_CHANGED}"
 # A `null` version that was overwritten in place keeps its id and is another one all the same.
-_BEGIN_EARLIER = f"""UPDATE version SET since = :T WHERE (directory, name, since) IN (
-    SELECT v.directory, v.name, v.since FROM {_CHANGED_VERSION} WHERE since = :N AND v.version_id = c.version_id
-    AND v.size = c.size AND v.etag = c.etag AND v.last_modified = c.last_modified)"""
+_BEGIN_EARLIER = """UPDATE version SET since = ?1 WHERE directory = ?3 AND name = ?4 AND since = ?2
+    AND version_id = ?5 AND size = ?6 AND etag = ?7 AND last_modified = ?8"""
+_BEGIN_EARLIER_FOR = f"""SELECT :T, :N, directory, name, version_id, size, etag, last_modified
+    FROM {_CHANGED} WHERE version_id IS NOT NULL"""
 _BEGIN = f"""INSERT INTO version ({_ROW})
     SELECT p.directory, c.name, :T, :N, version_id, size, etag, last_modified, hidden
     FROM {_CHANGED} WHERE version_id IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM version v WHERE v.directory = p.directory AND v.name = c.name AND v.since = :T)
+        SELECT 1 FROM version WHERE {_OF_CHANGED} AND since = :T)
     ORDER BY c.rowid"""
 _AT = "directory = :directory AND name = :name"
 

@@ -11,8 +11,9 @@ from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
-from rwm.index.batches import diff_batches, entry_batches
+from rwm.index.batches import EntryList
 from rwm.index.capture_spool import CaptureSpool
+from rwm.index.change_table import ChangeTable
 from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.find import Finder
 from rwm.index.import_spool import ImportSpool
@@ -73,14 +74,15 @@ class Index:
 
     def arrival(self, info: StateInfo, entries: Iterable[Entry] | Spool) -> PendingState:
         """Compare a state, its entries sorted by key, with the state before it. Nothing is recorded yet."""
-        source = entries if isinstance(entries, CaptureSpool | ImportSpool) else list(entries)
+        source = entries if isinstance(entries, CaptureSpool | ImportSpool) else EntryList(entries)
 
-        def differences(before: str | None) -> Iterable[Change]:
-            known = self.by_id(before) if before else None
-            old = self.batches(known) if known else iter(())
-            return diff_batches(old, entry_batches(source)) if isinstance(source, list) else source.differences(old)
+        def compare(before: str | None, changes: ChangeTable) -> None:
+            if before and (known := self.by_id(before)):
+                changes.add(source.differences(self.batches(known)))
+            else:
+                changes.add_new(source.batches())
 
-        return PendingState(self._connection, self.path, info, differences)
+        return PendingState(self._connection, self.path, info, compare)
 
     def record(
         self,
@@ -106,7 +108,12 @@ class Index:
 
         False when that cannot be: ``base`` is not the state before it, or the state is there already.
         """
-        arrival = PendingState(self._connection, self.path, info, lambda before: changes if before == base.id else ())
+
+        def compare(before: str | None, table: ChangeTable) -> None:
+            if before == base.id:
+                table.add(changes)
+
+        arrival = PendingState(self._connection, self.path, info, compare)
         return arrival.before == base.id and arrival.try_to_record(trust, stored)
 
     def forget(self, states: Iterable[StateInfo]) -> None:

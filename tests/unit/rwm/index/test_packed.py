@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rwm.index.packed import least_after, pack, unpack
+from rwm.index.packed import least_after, pack, pack_all, unpack, unpack_all
 
 # Beside the digits what sorts right before and after them, and what is a digit to others: capitals, another script.
 texts = st.text(alphabet="09af/:`gAF\u0661", max_size=20) | st.text(max_size=4)
@@ -18,6 +18,13 @@ digits = st.binary(min_size=8, max_size=10).map(bytes.hex)
 @given(text=texts | digits)
 def test_what_is_packed_comes_out_again(text: str) -> None:
     assert unpack(pack(text)) == text
+
+
+@given(column=st.lists(texts | digits, max_size=4) | st.lists(digits, max_size=4))
+def test_a_column_is_packed_and_unpacked_value_by_value(column: list[str]) -> None:
+    packed = pack_all(column)
+    assert list(packed) == [pack(text) for text in column]
+    assert list(unpack_all(packed)) == column
 
 
 @given(content=st.binary(min_size=8, max_size=40))

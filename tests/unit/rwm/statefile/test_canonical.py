@@ -129,7 +129,10 @@ def test_a_line_is_what_the_json_encoder_makes_of_it(
     entry = Entry(key, version_id, size, etag, time)
     expected = json.dumps(entry_json(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     assert entry_line(entry) == line_text(entry_json(entry)).encode() == expected
-    assert b"".join(canonical_form(INFO, [entry, entry])) == header_text(INFO).encode() + 2 * expected
+    plain = ENTRIES[0]
+    assert b"".join(canonical_form(INFO, [entry, plain, entry])) == b"".join(
+        [header_text(INFO).encode(), expected, entry_line(plain), expected]
+    )
 
 
 def test_a_lone_surrogate_is_no_text() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.model import Entry, ObjectVersion
-from rwm.states.current import as_entry, current_at
+from rwm.model import Entry, ObjectVersion, VersionBatch
+from rwm.states.current import as_entry, current_at, current_entries
 from rwm.times import SECOND
 
 T = 1_700_000_000_000
@@ -110,3 +110,28 @@ def test_a_key_of_which_there_are_only_markers_is_absent() -> None:
 def test_an_entry_is_the_version_without_what_changes_later() -> None:
     assert as_entry(version("v1", T, latest=True)) == Entry("key", "v1", 2, "etag-v1", T)
     assert as_entry(version("v1", T, latest=True)) == as_entry(version("v1", T, latest=False))
+
+
+keys = st.lists(st.lists(st.tuples(st.integers(0, 4000), st.booleans()), min_size=1, max_size=4), max_size=6)
+
+
+@given(
+    histories=keys, cuts=st.lists(st.integers(1, 4), max_size=12), second=st.integers(-1, 4), born_later=st.booleans()
+)
+def test_of_a_listing_in_batches_the_rule_holds_for_every_key(
+    histories: list[list[tuple[int, bool]]], cuts: list[int], second: int, born_later: bool
+) -> None:
+    listed = [
+        [version._replace(key=f"k{number}") for version in listing(events)] for number, events in enumerate(histories)
+    ]
+    expected = [current_at(history, second * SECOND, born_later=born_later) for history in listed]
+    left = [version for history in listed for version in history]
+    batches = []
+    for size in [*cuts, len(left)]:
+        if left:
+            batches.append(VersionBatch.of(left[:size]))
+            left = left[size:]
+    found = [
+        entry for batch in current_entries(batches, second * SECOND, born_later=born_later) for entry in batch.entries()
+    ]
+    assert sorted(found) == [entry for entry in expected if entry]
