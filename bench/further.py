@@ -10,10 +10,10 @@ from bench.clock import cpu_of
 from bench.pages import PAGE
 from bench.simulated_repository import SimulatedRepository
 from bench.year import Sink
-from rwm.index import Index
+from rwm.index import Index, ObservedEntries
 from rwm.model import EntryBatch
 from rwm.s3 import S3
-from rwm.statefile import canonical_pieces, gzip_writer, identify
+from rwm.statefile import StateDigest, canonical_pieces, gzip_writer
 from rwm.states.publish import publish_state
 
 
@@ -32,10 +32,10 @@ def record(index: Index, repository: SimulatedRepository, s3: S3) -> tuple[dict[
     try:
         _, steps["spooled"] = cpu_of(partial(spool.add, batches))
         assert spool.totals() == (repository.info.objects, repository.info.bytes)
-        info, steps["id computed"] = cpu_of(
-            lambda: identify(repository.info, canonical_pieces(repository.info, spool.batches()))
-        )
-        arrival, steps["compared"] = cpu_of(partial(index.arrival, info, spool))
+        digest = StateDigest(repository.info)
+        source = ObservedEntries(spool, digest.add)
+        arrival, steps["id computed, compared"] = cpu_of(partial(index.arrival, repository.info, source))
+        arrival.info = info = digest.close()
         stored, steps["copy in the bucket"] = cpu_of(partial(publish_state, s3, index, spool, arrival))
         _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))
 

@@ -4,6 +4,7 @@ May import the shared words, ``statefile``.
 Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables.
 """
 
+from rwm.index.batches import ObservedEntries
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import set_aside
 from rwm.index.import_spool import ImportSpool
@@ -12,4 +13,13 @@ from rwm.index.pending import PendingState
 from rwm.index.store import Index
 from rwm.index.tree import IndexTree
 
-__all__ = ["RECORDED_AS", "CaptureSpool", "ImportSpool", "Index", "IndexTree", "PendingState", "set_aside"]
+__all__ = [
+    "RECORDED_AS",
+    "CaptureSpool",
+    "ImportSpool",
+    "Index",
+    "IndexTree",
+    "ObservedEntries",
+    "PendingState",
+    "set_aside",
+]

@@ -5,10 +5,10 @@ All entries of all batches of a state are sorted by key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import compress, count, islice
 from operator import ne
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from rwm.model import Change, Entry, EntryBatch
 
@@ -30,18 +30,49 @@ def entry_batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
     return map(EntryBatch.of, batched(entries))
 
 
+@runtime_checkable
+class EntrySource(Protocol):
+    """The entries of a state, which can be read more than once."""
+
+    def batches(self) -> Iterator[EntryBatch]:
+        """All entries, sorted by key."""
+
+    def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
+        """What makes them out of the state ``before``, sorted by key."""
+
+
+class ObservedEntries:
+    """The entries of another source; ``observe`` is called with each batch when they are read for the first time."""
+
+    def __init__(self, source: EntrySource, observe: Callable[[EntryBatch], None]) -> None:
+        self._source = source
+        self._observe: Callable[[EntryBatch], None] | None = observe
+
+    def batches(self) -> Iterator[EntryBatch]:
+        """See :class:`EntrySource`."""
+        observe, self._observe = self._observe, None
+        for batch in self._source.batches():
+            if observe is not None:
+                observe(batch)
+            yield batch
+
+    def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
+        """See :class:`EntrySource`."""
+        return diff_batches(before, self.batches())
+
+
 class EntryList:
-    """Entries in memory, sorted by key, with the interface of a spool."""
+    """Entries in memory, sorted by key; implements :class:`EntrySource`."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._entries = list(entries)
 
     def batches(self) -> Iterator[EntryBatch]:
-        """The entries in batches."""
+        """See :class:`EntrySource`."""
         return entry_batches(self._entries)
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
-        """The changes from the state ``before``."""
+        """See :class:`EntrySource`."""
         return diff_batches(before, self.batches())
 
 

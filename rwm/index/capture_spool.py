@@ -25,7 +25,6 @@ _SCHEMA = """
         key TEXT PRIMARY KEY, version_id TEXT, size INTEGER, etag TEXT, last_modified INTEGER
     ) STRICT, WITHOUT ROWID;
 """
-_MARSHAL_VERSION = 2  # without references between values: all of them differ
 
 
 class CaptureSpool:
@@ -59,7 +58,7 @@ class CaptureSpool:
         if self._connection.execute(within, (first, last)).fetchone():
             self._add_singles(batch)
         else:
-            columns = marshal.dumps(tuple(tuple(column) for column in batch), _MARSHAL_VERSION)
+            columns = marshal.dumps(tuple(tuple(column) for column in batch))
             self._connection.execute("INSERT INTO temp.block VALUES (?, ?, ?)", (first, last, columns))
         self._objects += len(batch.keys)
         self._bytes += sum(batch.sizes)

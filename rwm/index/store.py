@@ -11,7 +11,7 @@ from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
-from rwm.index.batches import EntryList
+from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
 from rwm.index.connection import REBUILD, connect, errors, transaction
@@ -25,8 +25,6 @@ from rwm.index.references import References
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
 from rwm.model import Change, Difference, Entry, EntryBatch, RecordedState, StateInfo, StoredFile, Trust
-
-Spool = CaptureSpool | ImportSpool
 
 
 class Index:
@@ -72,9 +70,9 @@ class Index:
         """A spool for a state that is imported. One at a time."""
         return ImportSpool(self._connection)
 
-    def arrival(self, info: StateInfo, entries: Iterable[Entry] | Spool) -> PendingState:
+    def arrival(self, info: StateInfo, entries: Iterable[Entry] | EntrySource) -> PendingState:
         """Compare a state, its entries sorted by key, with the state before it. Nothing is recorded yet."""
-        source = entries if isinstance(entries, CaptureSpool | ImportSpool) else EntryList(entries)
+        source = entries if isinstance(entries, EntrySource) else EntryList(entries)
 
         def compare(before: str | None, changes: ChangeTable) -> None:
             if before and (known := self.by_id(before)):
@@ -87,7 +85,7 @@ class Index:
     def record(
         self,
         info: StateInfo,
-        entries: Iterable[Entry] | Spool,
+        entries: Iterable[Entry] | EntrySource,
         *,
         trust: Trust = "own",
         stored: StoredFile | None = None,

@@ -8,6 +8,7 @@ from rwm.statefile.canonical import (
     INTEGER_LIMIT,
     STATES_PREFIX,
     FileName,
+    StateDigest,
     canonical_form,
     canonical_pieces,
     delta_key,
@@ -18,7 +19,6 @@ from rwm.statefile.canonical import (
     gzip_writer,
     header_text,
     identified_by_lines,
-    identify,
     parse_file_key,
 )
 from rwm.statefile.delta import change_text, changes, is_full_due, write_delta
@@ -32,6 +32,7 @@ __all__ = [
     "FileName",
     "FullState",
     "OriginalState",
+    "StateDigest",
     "canonical_form",
     "canonical_pieces",
     "change_text",
@@ -44,7 +45,6 @@ __all__ = [
     "gzip_writer",
     "header_text",
     "identified_by_lines",
-    "identify",
     "is_full_due",
     "is_original_key",
     "open_state_file",

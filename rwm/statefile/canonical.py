@@ -51,9 +51,7 @@ _PLAIN_LINE = 18 + 1
 
 def canonical_form(info: StateInfo, entries: Iterable[Entry]) -> Iterator[bytes]:
     """The canonical form, in pieces of whole lines. ``info.id`` is not part of it; ``entries`` come sorted by key."""
-    source = iter(entries)
-    lists = iter(lambda: list(islice(source, _BATCH)), [])
-    return canonical_pieces(info, map(EntryBatch.of, lists))
+    return canonical_pieces(info, _batches(entries))
 
 
 def canonical_pieces(info: StateInfo, batches: Iterable[EntryBatch]) -> Iterator[bytes]:
@@ -126,27 +124,43 @@ def entry_json(entry: Entry) -> dict[str, str | int]:
     }
 
 
-def identify(info: StateInfo, pieces: Iterable[bytes]) -> StateInfo:
-    """``info`` with its id, from the pieces of its canonical form."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return replace(info, id=digest.hexdigest())
+class StateDigest:
+    """Computes the id of the state ``info`` as its entries are added; writes its file to ``copy`` on the way."""
+
+    def __init__(self, info: StateInfo, copy: IO[bytes] | None = None) -> None:
+        self._info = info
+        self._digest = hashlib.sha256()
+        self._copy = None if copy is None else gzip_writer(copy)
+        self._update(header_text(info).encode())
+
+    def add(self, batch: EntryBatch) -> None:
+        """Add entries; all of them come sorted by key."""
+        self._update(entry_lines(batch))
+
+    def _update(self, lines: bytes) -> None:
+        self._digest.update(lines)
+        if self._copy is not None:
+            self._copy.write(lines)
+
+    def close(self) -> StateInfo:
+        """``info`` with its id, when all entries are added; the copy is complete then."""
+        if self._copy is not None:
+            self._copy.close()
+        return replace(self._info, id=self._digest.hexdigest())
 
 
 def identified(info: StateInfo, entries: Iterable[Entry], copy: IO[bytes] | None = None) -> StateInfo:
     """``info`` with its id; on the way the compressed file is written to ``copy``."""
-    digest = hashlib.sha256()
-    pieces = canonical_form(info, entries)
-    if copy is None:
-        for piece in pieces:
-            digest.update(piece)
-    else:
-        with gzip_writer(copy) as file:
-            for piece in pieces:
-                digest.update(piece)
-                file.write(piece)
-    return replace(info, id=digest.hexdigest())
+    digest = StateDigest(info, copy)
+    for batch in _batches(entries):
+        digest.add(batch)
+    return digest.close()
+
+
+def _batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
+    source = iter(entries)
+    while batch := list(islice(source, _BATCH)):
+        yield EntryBatch.of(batch)
 
 
 def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:

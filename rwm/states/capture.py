@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from threading import Lock
 
 from rwm.errors import BadResponse, Refused, UsageError
-from rwm.index import CaptureSpool, Index
+from rwm.index import CaptureSpool, Index, ObservedEntries
 from rwm.model import EntryBatch, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix
-from rwm.statefile import INTEGER_LIMIT, canonical_pieces, identify
+from rwm.statefile import INTEGER_LIMIT, StateDigest
 from rwm.states.current import current_entries
 from rwm.states.publish import publish_state
 from rwm.times import SECOND, iso
@@ -119,9 +121,15 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
 
 
 def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
-    info = identify(info, canonical_pieces(info, spool.batches()))
-    if index.has(info) and index.ledger.stored(info):
-        return info
-    arrival = index.arrival(info, spool)
-    arrival.record("own", publish_state(s3, index, spool, arrival))
+    """The entries are read once more: to compute the id, to write a first state's file, and to compare it."""
+    with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
+        is_first = not index.states(info.bucket)
+        digest = StateDigest(info, file if is_first else None)
+        arrival = index.arrival(info, ObservedEntries(spool, digest.add))
+        arrival.info = info = digest.close()
+        if index.has(info) and index.ledger.stored(info):
+            return info
+        file.flush()
+        full = Path(file.name) if is_first else None
+        arrival.record("own", publish_state(s3, index, spool, arrival, full))
     return info

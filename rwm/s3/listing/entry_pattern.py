@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
-from operator import add
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -29,18 +28,18 @@ _ELEMENTS_LIMIT = 40
 _CONTROLS = bytes(range(0x09)) + bytes(range(0x0B, 0x20))
 _TEXT = r"[^<&\x00-\x08\x0b-\x1f]*"
 
-_KEY, _ID, _LATEST, _DAY, _CLOCK, _MS, _ETAG, _SIZE = range(8)
+_KEY, _ID, _LATEST, _MODIFIED, _ETAG, _SIZE = range(6)
 _QUOTE = '(?:&quot;|&#34;|")?'
 _MARKER_FIELDS = {
-    "Key": ((_KEY,), "([^<]+)"),
-    "VersionId": ((_ID,), f"({_TEXT})"),
-    "IsLatest": ((_LATEST,), "(true|false)"),
-    "LastModified": ((_DAY, _CLOCK, _MS), r"([0-9-]{10})T([0-9:]{8})(?:\.([0-9]{3})[0-9]*)?Z"),
+    "Key": (_KEY, "([^<]+)"),
+    "VersionId": (_ID, f"({_TEXT})"),
+    "IsLatest": (_LATEST, "(true|false)"),
+    "LastModified": (_MODIFIED, f"({_TEXT})"),
 }
 _VERSION_FIELDS = {
     **_MARKER_FIELDS,
-    "ETag": ((_ETAG,), rf'{_QUOTE}([^<&"\x00-\x08\x0b-\x1f]*){_QUOTE}'),
-    "Size": ((_SIZE,), "([0-9]{1,18})"),
+    "ETag": (_ETAG, rf'{_QUOTE}([^<&"\x00-\x08\x0b-\x1f]*){_QUOTE}'),
+    "Size": (_SIZE, "([0-9]{1,18})"),
 }
 _REFERENCE = re.compile("&(?:(amp|lt|gt|quot|apos)|#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7})));")
 _PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -90,8 +89,6 @@ def read_run(run: str, *, encoded: bool) -> VersionBatch:
         markers = [False] * len(rows)
     else:
         markers = [not key for key in columns[layouts[0].groups.index(_KEY)]]
-    # Each column is converted by a map that runs in C.
-    times = map(add, map(_DAYS.__getitem__, fields[_DAY]), map(_CLOCKS.__getitem__, fields[_CLOCK]))
     return VersionBatch(
         _names(fields[_KEY], encoded),
         _filled(fields[_ID], "null"),
@@ -99,7 +96,7 @@ def read_run(run: str, *, encoded: bool) -> VersionBatch:
         markers,
         list(map(int, _filled(fields[_SIZE], "0"))),
         fields[_ETAG],
-        list(map(add, times, map(int, _filled(fields[_MS], "0")))),
+        parse_timestamps(fields[_MODIFIED]),
     )
 
 
@@ -136,24 +133,26 @@ def _layout(text: str, kind: str) -> _Layout | None:
     fields = _VERSION_FIELDS if kind == "Version" else _MARKER_FIELDS
     groups: list[int] = []
     pattern = "".join(_element(child, fields, groups) for child in first)
-    needed = range(8) if kind == "Version" else range(6)
+    needed = range(6) if kind == "Version" else range(4)
     if sorted(groups) != [*needed]:
         raise NotPlain
     return _Layout(kind, f"<{kind}>{pattern}</{kind}>", groups)
 
 
-def _element(element: ET.Element, fields: dict[str, tuple[tuple[int, ...], str]], groups: list[int]) -> str:
+def _element(element: ET.Element, fields: dict[str, tuple[int, str]], groups: list[int]) -> str:
     name = re.escape(element.tag)
     if len(element):
         return f"<{name}>{''.join(_element(child, {}, groups) for child in element)}</{name}>"
-    numbers, pattern = fields.get(element.tag, ((), _TEXT))
-    groups.extend(numbers)
+    pattern = _TEXT
+    if element.tag in fields:
+        field, pattern = fields[element.tag]
+        groups.append(field)
     return f"<{name}>{pattern}</{name}>"
 
 
 def _fields(columns: Sequence[tuple[str, ...]], layouts: Sequence[_Layout]) -> list[Sequence[str]]:
     """One column for each field, whichever kind an entry is of."""
-    fields: list[Sequence[str]] = [[""] * len(columns[0])] * 8
+    fields: list[Sequence[str]] = [[""] * len(columns[0])] * 6
     at = 0
     for number, layout in enumerate(layouts):
         for field in layout.groups:
@@ -224,28 +223,37 @@ class _Days(dict[str, int]):
 
 
 class _Clocks(dict[str, int]):
-    """Milliseconds since midnight, by the time of day: at most 86,400 of them."""
+    """Milliseconds since midnight, by the time of day after a T: at most 86,400 of them."""
 
     def __missing__(self, text: str) -> int:
-        hours, minutes, seconds = map(int, text.split(":"))
-        if len(text) != 8 or hours > 23 or minutes > 59 or seconds > 59:
+        hours, minutes, seconds = map(int, text[1:].split(":"))
+        if len(text) != 9 or text[0] != "T" or hours > 23 or minutes > 59 or seconds > 59:
             raise ValueError(f"not a time of day: {text!r}")
         self[text] = found = ((hours * 60 + minutes) * 60 + seconds) * 1000
         return found
 
 
-_DAYS, _CLOCKS = _Days(), _Clocks()
+class _Fractions(dict[str, int]):
+    """Milliseconds by the end of a time: ``Z``, or a point, digits of which three count, and ``Z``."""
+
+    def __missing__(self, text: str) -> int:
+        if len(self) > 100_000:
+            self.clear()
+        if text != "Z" and (text[:1] != "." or text[-1:] != "Z"):
+            raise ValueError(f"not the end of a UTC time: {text!r}")
+        self[text] = found = int((text[1:-1] + "000")[:3])
+        return found
+
+
+_DAYS, _CLOCKS, _FRACTIONS = _Days(), _Clocks(), _Fractions()
+
+
+def parse_timestamps(texts: Iterable[str]) -> list[int]:
+    """Each ``2026-11-23T09:34:50.123Z`` as milliseconds; more digits are cut. Raises ValueError."""
+    days, clocks, fractions = _DAYS, _CLOCKS, _FRACTIONS
+    return [days[text[:10]] + clocks[text[10:19]] + fractions[text[19:]] for text in texts]
 
 
 def parse_timestamp(text: str) -> int:
-    """``2026-11-23T09:34:50.123Z`` as milliseconds; more digits are cut. Raises ValueError."""
-    day, _, clock = text[:19].partition("T")
-    tail = text[19:]
-    if tail == "Z":
-        return _DAYS[day] + _CLOCKS[clock]
-    if tail[:1] != "." or tail[-1:] != "Z":
-        raise ValueError(f"not a UTC time: {text!r}")
-    return _DAYS[day] + _CLOCKS[clock] + int((tail[1:-1] + "000")[:3])
-
-
-__all__ = ["PLACE", "NotPlain", "Split", "decode_url", "parse_timestamp", "read_run", "split"]
+    """One of them."""
+    return parse_timestamps([text])[0]
