@@ -23,7 +23,7 @@ RGW_DIR  ?= $(or $(TMPDIR),/tmp)/rwm-rgw
 RGW_PORT ?= 17480
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test coverage lint format bench rgw-up rgw-down microceph-service runner \
+.PHONY: help install install-dev demo test test-all coverage lint format bench rgw-up rgw-down microceph-service runner \
         clean system system-dev
 
 help:  ## list the targets
@@ -84,12 +84,19 @@ bench: $(VENV)/.installed-bench  ## measurements beside other tools (ARGS="--hel
 
 # --- development -------------------------------------------------------------------------------------
 
-test: $(VENV)/.installed-dev $(NEWER)  ## all tests (ARGS="..." goes to pytest)
-	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
+PYTEST := pytest --numprocesses $(JOBS) --dist loadgroup
+# Python starts many times here; what it compiles is kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+test: $(VENV)/.installed-dev $(NEWER)  ## all tests but the slow ones (ARGS="..." goes to pytest)
+	@$(BIN)/python -m $(PYTEST) -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.installed-dev $(NEWER)  ## all tests, as CI runs them
+	@$(BIN)/python -m $(PYTEST) $(ARGS)
 
 coverage: $(VENV)/.installed-dev $(NEWER)  ## all tests, measured: fails under 95 %
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest --numprocesses $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/coverage run -m $(PYTEST) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

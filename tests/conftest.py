@@ -14,7 +14,8 @@ from tests import restics, sdk, servers
 from tests.servers import Server
 
 sdk.parse_once()
-hypothesis.settings.register_profile("rwm", deadline=None)  # how fast the machine is proves nothing
+# How fast the machine is proves nothing.
+hypothesis.settings.register_profile("rwm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("rwm")
 
 
