@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -476,13 +475,11 @@ def test_errors_have_their_class_and_one_line(server: Server) -> None:
     wrong = connect(server.endpoint, admin.credentials.access_key, "x" * 40)
     unknown = connect(server.endpoint, "NOSUCHKEY0000000", "x" * 40)
     closed = connect("http://127.0.0.1:1", *admin.credentials)
-    started = time.monotonic()
     for client, kind in ((wrong, AccessDenied), (unknown, AccessDenied), (closed, Unreachable)):
         for call in _calls(client, bucket):
             with pytest.raises(kind) as error:
                 call()
             assert_one_line(error.value)
-    assert time.monotonic() - started < 60
     for missing in (lambda: admin.get(bucket, "nothing"), lambda: [*admin.versions(unique("nobodys"))]):
         with pytest.raises(NotFound) as not_found:
             missing()

@@ -16,7 +16,7 @@ from tests import restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from rwmfs.mount.mountpoint import MOUNTINFO, is_dead, mounted_at
 from tests import ROOT, programs
 
 REPOSITORY = ROOT
-SECONDS = 20.0
+SECONDS = 120.0
+"""After which a wait fails, so that nothing hangs."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -137,7 +137,7 @@ def test_in_the_foreground(place: Place) -> None:
     assert "is at" in process.stdout.readline()
     assert (place.mountpoint / "config").read_bytes() == b"configuration"
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "SIGINT: unmounting" in stderr
     assert mounted_at(place.mountpoint) is None

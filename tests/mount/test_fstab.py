@@ -44,7 +44,7 @@ token = struct.unpack_from("=iiI", os.read(inlet, 4096))[2]
 try:
     subprocess.run(["timeout", "--foreground", "-k", "1", "30", *mount], check=True)
     fcntl.ioctl(root, 0x9360, token)  # AUTOFS_IOC_READY
-    print(reader.communicate(timeout=30)[0].decode())
+    print(reader.communicate(timeout=120)[0].decode())
 finally:
     os.close(inlet)  # nobody waits for us any more
     subprocess.run(["umount", place])

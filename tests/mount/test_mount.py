@@ -20,7 +20,7 @@ import pytest
 
 from rwm.errors import MountError
 from rwmfs.mount.mountpoint import MOUNTINFO, mounted_at, prepare_mountpoint, unmount
-from tests.mount.conftest import REPOSITORY, Filesystem, Serve, wait_until
+from tests.mount.conftest import REPOSITORY, SECONDS, Filesystem, Serve, wait_until
 
 FILES = {
     "config": "configuration",
@@ -218,7 +218,7 @@ def test_a_hung_server_does_not_keep_the_mount_alive(serve: Serve) -> None:
     assert (filesystem.path / "config").read_text() == "ok"
     filesystem.end()
     for reader in readers:
-        assert reader.wait(10) != 0
+        assert reader.wait(SECONDS) != 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -232,7 +232,7 @@ def test_a_signal_ends_it_even_in_use(serve: Serve, number: int) -> None:
 def test_umount_ends_it(serve: Serve) -> None:
     filesystem = serve(FILES)
     unmount(filesystem.path)
-    assert filesystem.process.wait(10) == 0
+    assert filesystem.process.wait(SECONDS) == 0
 
 
 def test_umount_of_a_mount_in_use(serve: Serve) -> None:
@@ -285,7 +285,9 @@ def command_for(place: Path, *arguments: str) -> list[str | Path]:
 def in_background(place: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Both outputs are pipes: it comes back only when nobody holds them open any more."""
     command = command_for(place, *arguments)
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=30, pass_fds=descriptors)
+    return subprocess.run(
+        command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SECONDS, pass_fds=descriptors
+    )
 
 
 def test_in_the_background(tmp_path: Path) -> None:
@@ -331,7 +333,7 @@ def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: the child gets it too
-    process.communicate(timeout=20)
+    process.communicate(timeout=SECONDS)
     assert process.returncode != 0
     assert (tmp_path / "log").read_text() == ""
     assert not Path(f"/proc/{children[0]}").exists()
@@ -357,7 +359,7 @@ def test_asked_by_sigusr1_it_says_what_it_has_done_and_goes_on(serve: Serve) -> 
 def test_plain_umount_ends_it(serve: Serve) -> None:
     filesystem = serve(FILES)
     subprocess.run(["umount", filesystem.path], check=True)
-    assert filesystem.process.wait(10) == 0
+    assert filesystem.process.wait(SECONDS) == 0
 
 
 def test_others_get_in_only_if_they_are_let_in(serve: Serve) -> None:

@@ -69,7 +69,7 @@ def test_the_endpoint_is_gone_and_comes_back(recorded: Recorded, proxy: Proxy, t
 
 
 def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
-    with mounted(recorded, proxy, tmp_path, fetch_timeout=1) as mount:
+    with mounted(recorded, proxy, tmp_path, fetch_timeout=3) as mount:
         proxy.down()
         assert errno_of(lambda: mount.read(PACK)) == errno.EIO
         assert "no usable answer within 1 s; the last one: GetObject" in mount.errors()[0]

@@ -108,7 +108,7 @@ def test_restic_says_input_output_error_and_does_not_end_well_while_the_trouble_
     action: Action, keys: str, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
     output = tmp_path / "restic"
-    with mounted(recorded, proxy, tmp_path, fetch_timeout=1) as mount:
+    with mounted(recorded, proxy, tmp_path, fetch_timeout=3) as mount:
         mount.fault(keys, action)
         command = ("restore", "latest", "--target", str(tmp_path / "restored"))
         with restic.started(mount.path, *command, output=output) as process:

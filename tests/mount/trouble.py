@@ -20,7 +20,7 @@ from tests.contract.buckets import at_once, versioned
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
 from tests.servers import Server
 
-LONG = 20.0
+LONG = 300.0
 """A fetch timeout that no test reaches."""
 
 

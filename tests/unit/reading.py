@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import random
+import re
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 import trio.testing
@@ -31,6 +35,7 @@ def content(key: str) -> bytes:
 
 
 PACKS: dict[str, bytes] = {}
+SETTLE_ROUNDS = 100
 
 
 def pack(size: int, offset: int = 0) -> str:
@@ -77,8 +82,31 @@ async def reading(
 
 
 async def settled() -> None:
-    """Wait until all tasks are blocked."""
-    await trio.testing.wait_all_tasks_blocked(0.01)
+    """Wait until all tasks are blocked and all threads sleep; in virtual time, until tasks have nothing left to do.
+
+    A thread that polls never sleeps for long: it is left after about a second.
+    """
+    clock = trio.lowlevel.current_clock()
+    if isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold == 0:
+        await trio.sleep(10)
+        return
+    for _ in range(SETTLE_ROUNDS):
+        before = _threads()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        if before == _threads() and all(state == "S" for state, _ in before.values()):
+            return
+
+
+def _threads() -> dict[str, tuple[str, int]]:
+    """State and number of context switches of each other thread, from proc(5)."""
+    own, found = str(threading.get_native_id()), {}
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            status = (task / "status").read_text()
+            switches = sum(int(number) for number in re.findall(r"ctxt_switches:\s+(\d+)", status))
+            found[task.name] = (re.findall(r"State:\s+(\w)", status)[0], switches)
+    found.pop(own, None)
+    return found
 
 
 async def fetches_ended(reader: Reader) -> None:
@@ -87,10 +115,13 @@ async def fetches_ended(reader: Reader) -> None:
         await settled()
 
 
-def run(test: Callable[[FakeBucket], Awaitable[None]]) -> FakeBucket:
+def run(test: Callable[[FakeBucket], Awaitable[None]], clock: trio.testing.MockClock | None = None) -> FakeBucket:
     """Run a test with a bucket; the bucket knows afterwards which requests were made."""
     bucket = FakeBucket(content)
-    trio.run(test, bucket)
+    if clock is None:
+        trio.run(test, bucket)
+    else:
+        trio.run(test, bucket, clock=clock)
     return bucket
 
 

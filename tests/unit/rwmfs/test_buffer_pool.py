@@ -177,7 +177,7 @@ def test_an_area_returned_during_an_allocation_is_harmless(areas: Areas, monkeyp
 
 def test_threads_get_different_areas(areas: Areas) -> None:
     pool, wrong = BufferPool(8 * LARGE), list[bytes]()
-    all_allocated = threading.Barrier(4, timeout=60)
+    all_allocated = threading.Barrier(4, timeout=300)
 
     def work(mark: bytes) -> None:
         for _ in range(50):

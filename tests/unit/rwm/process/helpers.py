@@ -16,7 +16,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> bool:
     """Wait for the condition; False after the time limit."""
     end = time.monotonic() + seconds
     while not condition():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -64,14 +64,15 @@ class TestRun:
 
 
 class TestStream:
-    def test_lines_are_passed_on_while_the_child_runs(self) -> None:
-        times: dict[str, float] = {}
-        done = process.run_shell(
-            "echo one; sleep 0.5; echo two >&2; exit 4",
-            on_line=lambda name, line: times.setdefault(f"{name} {line}", time.monotonic()),
-        )
-        assert (done.returncode, done.stdout, done.stderr) == (4, "one\n", "two\n")
-        assert times["stderr two"] - times["stdout one"] > 0.3
+    def test_lines_are_passed_on_while_the_child_runs(self, tmp_path: Path) -> None:
+        os.mkfifo(answer := tmp_path / "answer")
+
+        def on_line(name: str, line: str) -> None:
+            if (name, line) == ("stdout", "one"):
+                answer.write_text("go on")  # the child waits for it
+
+        done = process.run_shell(f"echo one; cat '{answer}'; echo two >&2; exit 4", on_line=on_line)
+        assert (done.returncode, done.stdout, done.stderr) == (4, "one\ngo on", "two\n")
 
     def test_both_outputs_larger_than_a_pipe(self) -> None:
         lines: list[str] = []
@@ -86,16 +87,15 @@ class TestStream:
 
     def test_a_silent_background_child_does_not_delay_the_end(self) -> None:
         lines: list[str] = []
-        started = time.monotonic()
-        process.run_shell("sleep 30 & echo $!; echo done", on_line=lambda _, line: lines.append(line))
-        os.kill(int(lines[0]), signal.SIGKILL)
+        process.run_shell("sleep 600 & echo $!; echo done", on_line=lambda _, line: lines.append(line))
+        os.kill(int(lines[0]), signal.SIGKILL)  # it is still there
         assert lines[1] == "done"
-        assert time.monotonic() - started < 10
 
     def test_a_printing_background_child_does_not_delay_the_end(self) -> None:
         lines: list[str] = []
         process.run_shell("yes & echo $!", on_line=lambda _, line: lines.append(line))
-        os.kill(next(int(line) for line in lines if line.isdigit()), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have met the closed pipe before
+            os.kill(next(int(line) for line in lines if line.isdigit()), signal.SIGKILL)
 
     def test_an_error_in_on_line_ends_the_child(self) -> None:
         pids: list[int] = []

@@ -32,7 +32,7 @@ class Kernel:
     def invalidate_entry(self, directory: int, name: bytes) -> None:
         assert directory == ROOT_INODE
         self.begun.set()
-        self.go.wait(10)
+        self.go.wait(300)
         self.invalidated.append(name)
         if name in self.fails:
             raise OSError(self.fails[name], "no")
@@ -155,7 +155,7 @@ def test_stop_waits_for_the_running_invalidation_and_prevents_others(kernel: Ker
         invalidation = DentryInvalidation(tree_of(35))
         kernel.go.clear()
         invalidation.in_background()
-        assert kernel.begun.wait(10)
+        assert kernel.begun.wait(300)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(invalidation.stop)
             await trio.sleep(0.05)
@@ -175,7 +175,7 @@ def test_stop_waits_for_a_limited_time(kernel: Kernel) -> None:
         invalidation = DentryInvalidation(tree_of(35))
         kernel.go.clear()
         invalidation.in_background()
-        assert kernel.begun.wait(10)
+        assert kernel.begun.wait(300)
         await invalidation.stop()
         assert invalidation._thread_running.locked()
         kernel.go.set()

@@ -162,7 +162,7 @@ def test_opens_during_the_lookup_count() -> None:
     packs, go = entries(40), threading.Event()
 
     def make(_: StateInfo) -> UploadOrder:
-        go.wait(10)
+        go.wait(300)
         return Order(packs)
 
     async def main() -> None:
@@ -285,7 +285,7 @@ def test_orders_found_too_late_are_closed() -> None:
     go = threading.Event()
 
     def make(_: StateInfo) -> UploadOrder:
-        go.wait(10)
+        go.wait(300)
         return Order(entries(40))
 
     async def main() -> None:
@@ -347,7 +347,7 @@ def test_a_failed_lookup_of_a_previous_state_is_ignored(
     def make(info: StateInfo) -> UploadOrder:
         if info == state(2):
             return Order(entries(40))
-        go.wait(10)
+        go.wait(300)
         raise StateNotFound("gone")
 
     async def main() -> None:

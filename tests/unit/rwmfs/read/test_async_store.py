@@ -37,30 +37,57 @@ def fetched_piece(number: int = 0) -> Piece:
     return piece
 
 
+class Gate:
+    """Open or closed."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_open = True
+        self._passes = 0
+
+    def set(self) -> None:
+        """Open."""
+        with self._changed:
+            self._is_open = True
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Close."""
+        self._is_open = False
+
+    def release(self) -> None:
+        """Let a single thread through that waits with ``uses_pass``."""
+        with self._changed:
+            self._passes += 1
+            self._changed.notify_all()
+
+    def wait(self, *, uses_pass: bool = False) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_open or (uses_pass and self._passes), 300)
+            self._passes -= not self._is_open and uses_pass
+
+
 class Disk:
     """A BlockStore that answers ``data``, records its calls, and blocks while ``go`` is cleared."""
 
     def __init__(self, data: bytes | None = None) -> None:
         self.data = data
         self.calls: list[str] = []
-        self.go = threading.Event()
-        self.go.set()
-        self.once = threading.Semaphore(0)  # lets a single read through
+        self.go = Gate()
         self.pass_new = False  # lets those through that begin from now on
 
     def read(self, object_id: ObjectId, start: int, stop: int) -> StoredRange | None:
         self.calls.append(f"read {start // BLOCK}")
-        passes = self.pass_new
-        while not (passes or self.go.is_set() or self.once.acquire(timeout=0.01)):
-            pass
+        if not self.pass_new:
+            self.go.wait(uses_pass=True)
         return StoredRange(memoryview(self.data), False) if self.data is not None else None
 
     def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
-        self.go.wait(10)
+        self.go.wait()
         self.calls.append(f"write {start // BLOCK}" + " verified" * verified)
 
     def drop(self, object_id: ObjectId) -> None:
-        self.go.wait(10)
+        self.go.wait()
         self.calls.append("drop")
 
 
@@ -237,7 +264,7 @@ async def test_reads_do_not_time_out_while_the_disk_answers(
         await loading.start()
     for answers in range(1, 4):
         clock.jump(DISK_TIMEOUT - 1)
-        disk.once.release()
+        disk.go.release()
         await settled()
         assert loading.found == [True] * answers
 
@@ -279,7 +306,7 @@ async def test_hanging_writes_do_not_delay_reads(
     for number in range(WRITE_THREADS + 1):
         loading.nursery.start_soon(partial(store.save, fetched_piece(number % 4), verified=False))
     await settled()
-    disk.once.release()
+    disk.go.release()
     await loading.start()
     assert (loading.found, disk.calls) == ([True], ["read 0"])
 

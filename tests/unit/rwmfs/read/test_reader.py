@@ -63,7 +63,7 @@ def test_any_reads_by_any_readers_return_the_right_bytes(
 def test_concurrent_reads_of_a_range_share_one_request() -> None:
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
-        bucket.fault = lambda *_: go.wait(10)
+        bucket.fault = lambda *_: go.wait(300)
         async with reading(bucket) as reader:
 
             async def one() -> None:
@@ -117,6 +117,7 @@ def test_many_random_reads_fetch_the_whole_object() -> None:
     assert_each_block_fetched_once(run(main))
 
 
+@pytest.mark.usefixtures("virtual_time")
 def test_sequential_reads_make_few_large_requests() -> None:
     key = str(40 * MIB)
 
@@ -130,6 +131,7 @@ def test_sequential_reads_make_few_large_requests() -> None:
     assert len(bucket.requests) < 20
 
 
+@pytest.mark.usefixtures("virtual_time")
 @pytest.mark.parametrize(("readers", "connections"), [(1, 1), (6, 1), (6, 2), (12, 4)])
 def test_sequential_reads_make_few_requests_over_few_connections(readers: int, connections: int) -> None:
     size, step = 16 * MIB, 128 * 1024
@@ -146,7 +148,7 @@ def test_sequential_reads_make_few_requests_over_few_connections(readers: int, c
 
 def test_a_large_read_is_fetched_by_parallel_requests() -> None:
     async def main(bucket: FakeBucket) -> None:
-        barrier = threading.Barrier(4, timeout=10)
+        barrier = threading.Barrier(4, timeout=300)
         bucket.fault = lambda *_: barrier.wait()
         async with reading(bucket, limit=0) as reader:
             assert len(await reader.read(reader.of(str(16 * MIB)), 0, 16 * MIB)) == 16 * MIB

@@ -41,7 +41,7 @@ class SlowDisk:
 
     def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
         if start == 0:
-            self.dropped.wait(10)
+            self.dropped.wait(300)
         self.written.add(start)
 
     def drop(self, object_id: ObjectId) -> None:
@@ -211,7 +211,7 @@ def test_shutdown_does_not_wait_for_a_slow_disk() -> None:
         go = threading.Event()
 
         def write(self, object_id: ObjectId, start: int, data: memoryview, *, verified: bool) -> None:
-            self.go.wait(30)
+            self.go.wait(300)
 
     async def main() -> None:
         async with reading(FakeBucket(content), disk=SlowStore()) as reader:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable
+from functools import cache
 
 import pytest
 import trio
@@ -23,9 +23,12 @@ from tests.unit.reading import (
     settled,
 )
 
+pytestmark = pytest.mark.usefixtures("virtual_time")
+
 PACK = 2 * MIB
 
 
+@cache
 def packs(count: int) -> FakeTree:
     """A state of packs, in the order of their upload."""
     entries = []
@@ -83,7 +86,6 @@ def test_a_prefetch_that_waits_for_a_connection_is_fetched_once(readers: int, co
     state = packs(60)
 
     async def main(bucket: FakeBucket) -> None:
-        bucket.fault = lambda *_: time.sleep(0.005)
         ranks = iter(range(60))
 
         async def reads(reader: Opener) -> None:

@@ -26,7 +26,7 @@ from tests.unit.reading import (
 def test_an_object_is_buffered_once_all_of_it_is_fetched() -> None:
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
-        bucket.fault = lambda *_: go.wait(10)
+        bucket.fault = lambda *_: go.wait(300)
         async with reading(bucket) as reader:
             object_id = identity_of(f"{5 * MIB}:0")
             assert not reader.scheduler.is_buffered(object_id)
@@ -50,7 +50,7 @@ def test_a_prefetched_object_is_returned_only_when_complete(is_started: bool) ->
 
     async def main(bucket: FakeBucket) -> None:
         go = threading.Event()
-        bucket.fault = lambda key, *_: go.wait(10) if key == "100" else None
+        bucket.fault = lambda key, *_: go.wait(300) if key == "100" else None
         async with reading(bucket, connections=2) as reader, trio.open_nursery() as nursery:
             if not is_started:
                 nursery.start_soon(reader.all, "100")

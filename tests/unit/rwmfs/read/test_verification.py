@@ -101,7 +101,7 @@ def test_a_waiting_read_fetches_again_when_its_pieces_are_discarded() -> None:
         def fault(asked: str, start: int, stop: int) -> None:
             bucket.content = (lambda name: first_bit_flipped(content(name))) if len(bucket.requests) <= 2 else content
             if start:
-                go.wait(10)
+                go.wait(300)
 
         bucket.fault = fault
         async with reading(bucket) as reader:
@@ -199,7 +199,7 @@ def test_reads_do_not_outrun_the_hashing(monkeypatch: pytest.MonkeyPatch) -> Non
     original = ContentHash.update
 
     def update(content_hash: ContentHash, data: memoryview) -> None:
-        go.wait(10)
+        go.wait(300)
         original(content_hash, data)
 
     monkeypatch.setattr(ContentHash, "update", update)

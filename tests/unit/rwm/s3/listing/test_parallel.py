@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -111,11 +112,14 @@ def test_whoever_stops_reading_waits_for_nobody() -> None:
 
 
 class Slow(MemoryS3):
-    """Listings that tell how many ran at once, and take a while for each directory."""
+    """Listings that tell how many ran at once, and take time of a clock of their own for each entry."""
 
-    pause = 0.0
-    alone = False
-    """Whether it answers one request after the other."""
+    seconds = 0.0
+    """What all listings have taken."""
+    gain = 1.0
+    """How many times faster an entry of a directory comes than one of a plain listing."""
+    together = 0
+    """So many listings of directories wait for each other."""
     running = most = 0
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
@@ -123,19 +127,20 @@ class Slow(MemoryS3):
         with self._lock:
             self.running += 1
             self.most = max(self.most, self.running)
-        if self.alone:
-            with self._door:
-                time.sleep(self.pause)
-        else:
-            time.sleep(self.pause)
-        yield from super().versions(bucket, prefix)
+            self._changed.notify_all()
+            if prefix != "data/":
+                assert self._changed.wait_for(lambda: self.most >= self.together, 300)
+        for entry in super().versions(bucket, prefix):
+            with self._lock:
+                self.seconds += 1.0 if prefix == "data/" else 1 / self.gain
+            yield entry
         with self._lock:
             self.running -= 1
 
     def __init__(self) -> None:
         super().__init__("bucket1")
         self.asked: list[str] = []
-        self._door = threading.Lock()
+        self._changed = threading.Condition(self._lock)
 
 
 @pytest.fixture
@@ -143,6 +148,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Slow:
     """Forty directories and some files, each with two versions."""
     monkeypatch.setattr(rwm.s3.listing.parallel, "_PROBE", 8)
     s3 = Slow()
+    monkeypatch.setattr(rwm.s3.listing.parallel, "time", SimpleNamespace(monotonic=lambda: s3.seconds))
     s3.create_bucket("flat")
     for number in range(40):
         for end in ("/a", "/b/c", ""):
@@ -170,13 +176,12 @@ def test_every_entry_comes_once_whatever_is_tried(s3: Slow, concurrency: int | N
 
 
 def test_a_server_that_gains_is_asked_for_several_at_once(s3: Slow) -> None:
-    s3.pause = 0.02
+    s3.gain, s3.together = 4, 4
     assert len(listed(s3)) == 240
     assert s3.most >= 4
 
 
 def test_a_server_that_does_not_gain_goes_on_as_if_nothing_had_been_tried(s3: Slow) -> None:
-    s3.pause, s3.alone = 0.01, True
     assert len(listed(s3)) == 240
     assert len([prefix for prefix in s3.asked if prefix != "data/"]) == 2 * 4
     assert s3.asked.count("data/") == 1
