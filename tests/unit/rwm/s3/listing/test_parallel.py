@@ -137,6 +137,11 @@ class Slow(MemoryS3):
         with self._lock:
             self.running -= 1
 
+    def version_batches(
+        self, bucket: str, prefix: str = "", *, page_size: int = 4
+    ) -> Iterator[Sequence[ObjectVersion]]:
+        return super().version_batches(bucket, prefix, page_size=page_size)
+
     def __init__(self) -> None:
         super().__init__("bucket1")
         self.asked: list[str] = []
@@ -182,6 +187,7 @@ def test_a_server_that_gains_is_asked_for_several_at_once(s3: Slow) -> None:
 
 
 def test_a_server_that_does_not_gain_goes_on_as_if_nothing_had_been_tried(s3: Slow) -> None:
+    s3.gain = 0.5
     assert len(listed(s3)) == 240
     assert len([prefix for prefix in s3.asked if prefix != "data/"]) == 2 * 4
     assert s3.asked.count("data/") == 1
@@ -214,8 +220,8 @@ def test_too_many_names_to_hold_are_listed_one_after_the_other(s3: Slow, monkeyp
 
 
 @pytest.mark.parametrize("number", ["0", "65", "-1", "many"])
-def test_how_many_connections_there_may_be(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_many_connections_there_may_be(number: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run_program(cli, "rwm", ["state", "capture", "bucket1", "--concurrency", number])
     assert ended.value.code == 2
-    assert "--concurrency" in capsys.readouterr().err
+    assert "--concurrency" in capfd.readouterr().err
