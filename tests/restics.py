@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+import pytest
+
 from rwm import process
 from rwm.errors import RwmError
 from tests import ROOT
@@ -14,6 +16,11 @@ _NEWER = ROOT / "venv" / "restic-current" / "restic"
 # RWM_RESTIC_CURRENT names another one. It is read when tests are collected: they run without such variables.
 PROGRAMS = {"restic-debian": "restic", "restic-current": os.environ.get("RWM_RESTIC_CURRENT", str(_NEWER))}
 """Name, which is also the id of a test's parameter, → program."""
+
+current_is_slow = pytest.mark.parametrize(
+    "restic_program", ["restic-debian", pytest.param("restic-current", marks=pytest.mark.slow)], indirect=True
+)
+"""For tests of what does not depend on the version of restic: `make test` runs them with one of the two."""
 
 SINCE_OWN_EXIT_CODES = (0, 17)
 """The version from which on restic has exit codes 10 to 12; before, they are 1."""

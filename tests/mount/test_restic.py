@@ -18,7 +18,17 @@ import pytest
 from tests import restics
 from tests.mount.conftest import Restic, Serve, wait_until
 
-BOTH = list(restics.PROGRAMS)
+PAIRS = pytest.mark.parametrize(
+    ("writer", "restic_program"),
+    [
+        ("restic-debian", "restic-current"),
+        ("restic-current", "restic-debian"),
+        pytest.param("restic-debian", "restic-debian", marks=pytest.mark.slow),
+        pytest.param("restic-current", "restic-current", marks=pytest.mark.slow),
+    ],
+    indirect=True,
+)
+"""Who wrote the repository, and who reads it."""
 
 
 def content(root: Path) -> dict[str, bytes]:
@@ -30,11 +40,11 @@ def test_the_newer_restic_is_newer_and_has_exit_codes_of_its_own() -> None:
     assert restics.version(restics.program("restic-current")) >= restics.version(restics.program("restic-debian"))
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files small and large, below a directory; one of them can be compressed."""
     random_bytes = random.Random(7).randbytes
-    source = tmp_path / "source"
+    source = tmp_path_factory.mktemp("source")
     for number in range(40):
         path = source / f"dir{number % 5}" / f"файл {number}"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,16 +53,17 @@ def source(tmp_path: Path) -> Path:
     return source
 
 
-@pytest.fixture(params=BOTH)
-def writer(request: pytest.FixtureRequest, tmp_path: Path) -> Restic:
+@pytest.fixture(scope="module")
+def writer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Restic:
     """The restic that wrote the repository."""
-    return Restic(restics.program(request.param), tmp_path / "writers-cache")
+    return Restic(restics.program(request.param), tmp_path_factory.mktemp("writers-cache"))
 
 
-@pytest.fixture
-def repository(tmp_path: Path, source: Path, writer: Restic) -> Path:
-    """A repository with two snapshots, unused data, and a lock that its writer left behind."""
-    repository = tmp_path / "repository"
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory, source: Path, writer: Restic) -> Path:
+    """A repository with two snapshots, unused data, and a lock that its writer left behind. No test changes it."""
+    repository = tmp_path_factory.mktemp("repository")
+    (source / "later").unlink(missing_ok=True)
     writer(repository, "init")
     writer(repository, "backup", str(source))
     (source / "unused").write_bytes(random.Random(8).randbytes(50_000))
@@ -65,6 +76,7 @@ def repository(tmp_path: Path, source: Path, writer: Restic) -> Path:
     return repository
 
 
+@PAIRS
 def test_everything_that_reads(serve: Serve, repository: Path, source: Path, restic: Restic, tmp_path: Path) -> None:
     before = content(repository)
     mount = serve(directory=repository).path

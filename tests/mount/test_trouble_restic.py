@@ -68,6 +68,7 @@ PASSING = {
 }
 
 
+@restics.current_is_slow
 @pytest.mark.parametrize("action", PASSING.values(), ids=PASSING)
 def test_a_restore_ends_well_when_the_trouble_passes(
     action: Action, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
@@ -103,6 +104,7 @@ LASTING = {
 }
 
 
+@restics.current_is_slow
 @pytest.mark.parametrize(("action", "keys"), LASTING.values(), ids=LASTING)
 def test_restic_says_input_output_error_and_does_not_end_well_while_the_trouble_lasts(
     action: Action, keys: str, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
