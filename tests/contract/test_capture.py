@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -162,15 +162,15 @@ def test_the_future_and_the_running_second_are_refused(s3: S3, index: Index) -> 
 
 def write_meanwhile(s3: S3, monkeypatch: pytest.MonkeyPatch, before: str, write: Callable[[], object]) -> None:
     """Call ``write`` once, when T0 is over, just before the listing of the prefix ``before``."""
-    plain, done = s3.versions, list[bool]()
+    plain, done = s3.version_batches, list[bool]()
 
-    def versions(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
+    def batches(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
         if prefix == before and not done:
             done.append(True)
             write()
         yield from plain(bucket, prefix, page_size=page_size)
 
-    monkeypatch.setattr(s3, "versions", versions)
+    monkeypatch.setattr(s3, "version_batches", batches)
 
 
 def test_what_was_there_stays_as_it_was_and_what_is_born_is_kept(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -92,15 +92,15 @@ class Loop:
 
 def waiting(s3: S3, monkeypatch: pytest.MonkeyPatch, loop: Loop, prefix: str, page: int) -> S3:
     """Small pages, and a round of restic before this page of the listing of this prefix."""
-    plain = s3.versions
+    plain = s3.version_batches
 
-    def versions(bucket: str, asked: str = "", *, page_size: int = PAGE) -> Iterator[ObjectVersion]:
-        for number, version in enumerate(plain(bucket, asked, page_size=PAGE)):
-            if (asked, number) == (prefix, page * PAGE):
+    def batches(bucket: str, asked: str = "", *, page_size: int = PAGE) -> Iterator[Sequence[ObjectVersion]]:
+        for number, batch in enumerate(plain(bucket, asked, page_size=PAGE)):
+            if (asked, number) == (prefix, page):
                 loop.wait_for_a_round()
-            yield version
+            yield batch
 
-    monkeypatch.setattr(s3, "versions", versions)
+    monkeypatch.setattr(s3, "version_batches", batches)
     return s3
 
 
