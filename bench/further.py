@@ -34,7 +34,7 @@ def record(index: Index, repository: SimulatedRepository, s3: S3) -> tuple[dict[
         assert spool.totals() == (repository.info.objects, repository.info.bytes)
         digest = StateDigest(repository.info)
         source = ObservedEntries(spool, digest.add)
-        arrival, steps["id computed, compared"] = cpu_of(partial(index.arrival, repository.info, source))
+        arrival, steps["id computed, compared"] = cpu_of(partial(index.prepare, repository.info, source))
         arrival.info = info = digest.close()
         stored, steps["copy in the bucket"] = cpu_of(partial(publish_state, s3, index, spool, arrival))
         _, steps["recorded"] = cpu_of(partial(arrival.record, "own", stored))

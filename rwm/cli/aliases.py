@@ -88,7 +88,7 @@ def _state_id(app: App, bucket: str, state: str) -> str:
         return match[0]
     if "/" not in state:
         return state
-    found = app.index.ledger.recorded_as(bucket, state)
+    found = app.index.ledger.state_in_file(bucket, state)
     if found is None:
         raise StateNotFound(
             f"no state is recorded for the file {state} of bucket {bucket}",

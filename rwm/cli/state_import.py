@@ -40,7 +40,7 @@ def import_(app: App, files: Sequence[Path]) -> None:
             except BadState as error:
                 failures.append((path, error))
                 continue
-            app.index.ledger.look_again(info.bucket, info.id)
+            app.index.ledger.stop_ignoring(info.bucket, info.id)
             recorded.append((path, info, is_new))
     if app.json:
         states = [{**console.state_json(info), "file": str(path), "new": is_new} for path, info, is_new in recorded]

@@ -37,7 +37,7 @@ def sync(app: App, bucket: str, again: bool) -> None:
         files = list_state_files(app.s3, bucket)
     index = _usable_index(app)
     if again:
-        index.ledger.forget_verdicts(bucket)
+        index.ledger.reset_trust(bucket)
     new = new_state_files(index, bucket, files)
     with console.show_progress("reading state files", len(new)) as progress:
         result = sync_states(app.s3, index, bucket, files, new, progress)
@@ -55,13 +55,13 @@ def sync(app: App, bucket: str, again: bool) -> None:
 
 def _usable_index(app: App) -> Index:
     """The index, or a new one if it is damaged; the damaged file is moved aside."""
-    from rwm.index import set_aside
+    from rwm.index import move_aside
 
     try:
         app.index.check()
     except IndexDamaged as error:
         app.close_index()
-        aside = set_aside(app.config.index_path)
+        aside = move_aside(app.config.index_path)
         console.warn(error.message)
         console.print_note(
             f"the damaged index was moved to {aside}; a new one is built from the bucket",

@@ -6,7 +6,7 @@ Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the
 
 from rwm.index.batches import ObservedEntries
 from rwm.index.capture_spool import CaptureSpool
-from rwm.index.connection import set_aside
+from rwm.index.connection import move_aside
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.pending import PendingState
@@ -21,5 +21,5 @@ __all__ = [
     "IndexTree",
     "ObservedEntries",
     "PendingState",
-    "set_aside",
+    "move_aside",
 ]

@@ -1,4 +1,4 @@
-"""The entries of a capture, spooled to temporary tables: any order in, sorted by key out, in bounded memory."""
+"""The entries of a capture in temporary tables; memory is bounded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SCHEMA = """
 
 
 class CaptureSpool:
-    """Nothing of it is seen in the index until it is recorded.
+    """Takes entries in any order, gives them sorted by key. The index shows nothing of it until it is recorded.
 
     A listing is sorted over long stretches, so most entries are kept as blocks, at a fifth of the cost of rows. SQLite
     sorts the others.
@@ -41,7 +41,7 @@ class CaptureSpool:
             connection.executescript(_SCHEMA)
 
     def add(self, batches: Iterable[EntryBatch]) -> None:
-        """Spool entries, all or none. Raises BadResponse when a key comes twice: the listing was not one."""
+        """Spool entries, all or none. Raises BadResponse if a key comes twice, which no consistent listing has."""
         with errors(TEMPORARY), self._transaction():
             for batch in batches:
                 self._add(batch)
@@ -124,7 +124,7 @@ class CaptureSpool:
             yield from batch.entries()
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
-        """What is spooled has otherwise than the state ``before``, which comes as :meth:`batches` gives it."""
+        """The changes from the state ``before``."""
         return diff_batches(before, self.batches())
 
     def close(self) -> None:

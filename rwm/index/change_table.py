@@ -1,4 +1,4 @@
-"""What a state has otherwise than the state before it, in temporary tables of the index's connection."""
+"""The changes of a state from the state before it, in temporary tables of the index's connection."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ChangeTable:
             yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), last_modified))
 
     def find_directories(self, find: Callable[[str], int]) -> None:
-        """Have the directory of each path found, before the table is joined with others."""
+        """Look up the directory of each path, before the table is joined with others."""
         paths = self._connection.execute("SELECT path, id FROM temp.changed_path").fetchall()
         self._connection.executemany(
             "UPDATE temp.changed_path SET directory = ? WHERE id = ?", ((find(path), number) for path, number in paths)

@@ -1,4 +1,4 @@
-"""Opening the index file: private, write-ahead logged, migrated; and every SQLite error as one of RWM's."""
+"""Opening the index file (private, write-ahead log, migrations), and mapping SQLite errors to RWM's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
-    """The index at ``path``, in autocommit mode; made when it is not there. Raises IndexUnusable.
+    """Open the index at ``path``, in autocommit mode; create it if it does not exist. Raises IndexUnusable.
 
     ``readonly`` forbids this connection to change it. The file is still opened for writing, because a reader of a
     write-ahead log takes part in its locks.
     """
     make_private_directory(path.parent)
     with errors(path):
-        # Made by our hand first, so that it never exists with a mode that others could read.
+        # Created before SQLite opens it, so that it never has a mode that others can read.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
@@ -41,8 +41,8 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def set_aside(path: Path) -> Path:
-    """Give a damaged index another name, with its log; its new path. Who has it open keeps it."""
+def move_aside(path: Path) -> Path:
+    """Rename a damaged index, with its log; returns its new path. Processes that have it open keep it."""
     stem = aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     number = 1
     while aside.exists():
@@ -64,13 +64,13 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="update RWM here, or set another index_path",
         )
     if migrations.pending(database):
-        with transaction(connection):  # two first runs at once: the second waits, and finds it done
+        with transaction(connection):  # of two first runs at once the second waits, and has nothing left to apply
             migrations.apply(database)
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One write transaction: all of it or nothing, whatever happens in between."""
+    """A write transaction, rolled back on any exception."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -83,7 +83,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def errors(path: Path | str) -> Iterator[None]:
-    """Raise IndexUnusable, with what to do, for every SQLite and file error."""
+    """Raise IndexUnusable, with a hint, for every SQLite and file error."""
     try:
         yield
     except sqlite3.Error as error:
@@ -111,7 +111,7 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Text that is not UTF-8 is damage too, which Python notices and gives no code."""
+    """Text that is not UTF-8 is damage too; Python raises its error without a code."""
     return _primary(error) in _DAMAGED or str(error).startswith("Could not decode to UTF-8")
 
 

@@ -1,4 +1,4 @@
-"""Which state a person means."""
+"""Finding states by id, prefix or time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SELECT = (
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
-# What was not compared yet is meant only where there is nothing better.
+# An unchecked state is found by time only if there is no better one.
 _CREDIBLE = ("s.trust IN ('own', 'verified')", "s.trust = 'unchecked'")
 
 
@@ -28,7 +28,7 @@ class Finder:
         self._path = path
 
     def where(self, condition: str, values: tuple[Any, ...] = ()) -> list[RecordedState]:
-        """The states that meet an SQL condition on ``s`` (state) and ``b`` (bucket), in the order it may say."""
+        """The states that meet an SQL condition on ``s`` (state) and ``b`` (bucket); it may end in ORDER BY."""
         with errors(self._path):
             rows = self._connection.execute(f"{_SELECT} WHERE {condition}", values)
             return [RecordedState(StateInfo(*row[:7]), *row[7:]) for row in rows]
@@ -67,7 +67,7 @@ class Finder:
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")
 
     def _by_time(self, text: str, bucket: str) -> StateInfo:
-        """A state that may be forged, or is not whole any more, is never meant by a time: its id names it."""
+        """The last credible state by a time. Others, which may be forged or incomplete, are found by their id only."""
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
         condition = "b.name = ? AND s.captured_at <= ?"
         for credible in _CREDIBLE:

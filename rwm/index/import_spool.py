@@ -1,4 +1,4 @@
-"""A state that is imported, spooled to a temporary table: changes are applied to it, and its memory is bounded."""
+"""The entries of an imported state in a temporary table, to which deltas are applied; memory is bounded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BATCH = 1000
 
 
 class ImportSpool:
-    """Entries in any order in, sorted by key out. Nothing of it is seen in the index until it is recorded.
+    """Takes entries in any order, gives them sorted by key. The index shows nothing of it until it is recorded.
 
-    What is kept of an entry is its line of the canonical form, so that the state's id is a matter of reading.
+    An entry is stored as its line of the canonical form: the id of the state is computed after each delta.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -36,7 +36,7 @@ class ImportSpool:
         self._insert((entry[0], entry[2], entry_text(entry)) for entry in entries)
 
     def add_latest(self, latest: Iterable[Change]) -> None:
-        """Spool what is said to be the latest of each key; of a deleted key nothing is kept in the end.
+        """Spool the latest version of each key; deleted keys are dropped at the end.
 
         Raises BadResponse when a key comes twice, also once deleted and once not, before it takes the next one.
         """
@@ -55,12 +55,12 @@ class ImportSpool:
                 self._end()
 
     def clear(self) -> None:
-        """Forget what is spooled."""
+        """Remove all entries."""
         with errors(TEMPORARY):
             self._connection.execute("DELETE FROM temp.incoming")
 
     def apply(self, changes: Iterable[Change]) -> None:
-        """Make another state of the one that is spooled. Raises BadState for a key to remove that is not there."""
+        """Apply a delta. Raises BadState if it removes a key that is not spooled."""
         with errors(TEMPORARY):
             self._connection.execute("BEGIN")
             try:
@@ -87,7 +87,7 @@ class ImportSpool:
         return int(objects), (int(high) << 32) + int(low)
 
     def lines(self) -> Iterator[str]:
-        """The lines of the canonical form but its header, sorted by key (by byte)."""
+        """The lines of the canonical form without its header, sorted by key (by byte)."""
         with errors(TEMPORARY):
             cursor = self._connection.execute("SELECT line FROM temp.incoming ORDER BY key")
             while rows := cursor.fetchmany(_BATCH):
@@ -103,7 +103,7 @@ class ImportSpool:
         return entry_batches(self.entries())
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
-        """What is spooled has otherwise than the state ``before``. Only lines that differ are parsed."""
+        """The changes from the state ``before``. Only lines that differ are parsed."""
         with errors(TEMPORARY):
             cursor = self._connection.execute("SELECT key, line FROM temp.incoming ORDER BY key")
             yield from _differences(chain.from_iterable(batch.entries() for batch in before), cursor)

@@ -1,4 +1,4 @@
-"""What the index knows about states beside their entries: trust, files in the bucket, and what sync leaves alone."""
+"""What the index records of states beside their entries: trust, files in the bucket, files that sync ignores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rwm.index.record import bucket_id
 from rwm.model import StateInfo, StoredFile, Trust
 
 RECORDED_AS = "recorded as "
-"""Why sync passes a file over whose name does not say what state it holds; the state's id follows."""
+"""The reason why sync ignores a file that it has imported and whose name has no state id; the id follows."""
 
 
 class Ledger:
@@ -21,23 +21,23 @@ class Ledger:
         self._connection = connection
         self._path = path
 
-    def describe(self, info: StateInfo, trust: Trust, stored: StoredFile | None) -> None:
-        """Note a new state's trust and file. The caller holds the transaction."""
+    def note_new(self, info: StateInfo, trust: Trust, stored: StoredFile | None) -> None:
+        """Record a new state's trust and file. The caller holds the transaction."""
         size, base = stored or (None, None)
         self._connection.execute(
             "UPDATE state SET trust = ?, file_size = ?, base = ? WHERE id = ?", (trust, size, base, info.id)
         )
 
-    def judge(self, verdicts: Mapping[str, Trust], at: int) -> None:
-        """Note what a comparison at the time ``at`` found, by state id: all of it or nothing."""
+    def set_trust(self, verdicts: Mapping[str, Trust], at: int) -> None:
+        """Record, in one transaction, what a comparison at the time ``at`` found: trust by state id."""
         with errors(self._path), transaction(self._connection):
             self._connection.executemany(
                 "UPDATE state SET trust = ?, checked_at = ? WHERE id = ?",
                 [(trust, at, number) for number, trust in verdicts.items()],
             )
 
-    def forget_verdicts(self, bucket: str) -> None:
-        """Have everything of the bucket looked at once more: all states but its own, and what was passed over."""
+    def reset_trust(self, bucket: str) -> None:
+        """Have sync read ignored files again, and compare all states of the bucket again but those captured here."""
         with errors(self._path), transaction(self._connection):
             number = bucket_id(self._connection, bucket)
             self._connection.execute("DELETE FROM passed_over WHERE bucket = ?", (number,))
@@ -45,14 +45,14 @@ class Ledger:
                 "UPDATE state SET trust = 'unchecked', checked_at = NULL WHERE bucket = ? AND trust != 'own'", (number,)
             )
 
-    def stored(self, info: StateInfo) -> StoredFile | None:
-        """The state's file in the bucket, None when none is known."""
+    def stored_file(self, info: StateInfo) -> StoredFile | None:
+        """The state's file in the bucket, None if none is known."""
         with errors(self._path):
             row = self._connection.execute("SELECT file_size, base FROM state WHERE id = ?", (info.id,)).fetchone()
         return None if row is None or row[0] is None else StoredFile(*row)
 
-    def chain(self, state_id: str) -> tuple[int, list[int]] | None:
-        """Sizes of the files that the state is read from in its bucket: of the full one, and of the deltas upon it.
+    def chain_sizes(self, state_id: str) -> tuple[int, list[int]] | None:
+        """(size of the full file, sizes of the deltas upon it) that the state is read from in its bucket.
 
         None when one of them is not known to be there, or the bucket's history contradicts one of the states. Files in
         a bucket may build upon each other in a circle, where somebody put them: nothing can be read from those alone.
@@ -76,30 +76,30 @@ class Ledger:
             sizes.append(size)
         return sizes.pop(), sizes[::-1]
 
-    def pass_over(self, bucket: str, file: str, why: str) -> None:
-        """Have sync leave a file (key and version id) or a state (id) alone from now on."""
+    def ignore(self, bucket: str, file: str, why: str) -> None:
+        """Have sync ignore a file (key and version id) or a state (id) from now on."""
         with errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO passed_over VALUES (?, ?, ?)",
                 (bucket_id(self._connection, bucket, create=True), file, why),
             )
 
-    def look_again(self, bucket: str, file: str) -> None:
-        """Take back :meth:`pass_over`."""
+    def stop_ignoring(self, bucket: str, file: str) -> None:
+        """Undo :meth:`ignore`."""
         with errors(self._path):
             self._connection.execute(
                 "DELETE FROM passed_over WHERE bucket = ? AND file = ?", (bucket_id(self._connection, bucket), file)
             )
 
-    def recorded_as(self, bucket: str, key: str) -> str | None:
-        """Id of the state that sync found in the file of that key, whose name does not say it; None for none."""
-        for file, why in self.passed_over(bucket).items():
+    def state_in_file(self, bucket: str, key: str) -> str | None:
+        """Id of the state that sync imported from the file of that key, if its name has no state id; otherwise None."""
+        for file, why in self.ignored(bucket).items():
             if file.rpartition("@")[0] == key and why.startswith(RECORDED_AS):
                 return why.removeprefix(RECORDED_AS)
         return None
 
-    def passed_over(self, bucket: str) -> dict[str, str]:
-        """What is left alone, and why."""
+    def ignored(self, bucket: str) -> dict[str, str]:
+        """What sync ignores, with the reason."""
         with errors(self._path):
             return dict(
                 self._connection.execute(

@@ -1,4 +1,4 @@
-"""A state that is about to be recorded, as what it has otherwise than the state before it."""
+"""A state that is about to be recorded: its changes from the state before it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state
 from rwm.model import Change, StateInfo, StoredFile, Trust
 
 Compare = Callable[[str | None, ChangeTable], None]
-"""Adds to the table what the new state has otherwise than the state of that id, which is None without one before."""
+"""Adds to the table the changes from the state of that id; all entries if it is None, without a state before."""
 
 
 class PendingState:
@@ -39,7 +39,7 @@ class PendingState:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """What is read inside is of one moment, whatever other processes write."""
+        """A read transaction: what other processes write meanwhile is not seen."""
         self._connection.execute("BEGIN")
         try:
             yield
@@ -48,12 +48,12 @@ class PendingState:
                 self._connection.execute("COMMIT")
 
     def changes(self) -> Iterator[Change]:
-        """The differences from the state :attr:`before`, :attr:`count` of them, sorted by key."""
+        """The changes from the state :attr:`before`, :attr:`count` of them, sorted by key."""
         with errors(self._path):
             yield from self._changes.read()
 
     def record(self, trust: Trust, stored: StoredFile | None) -> bool:
-        """Write the state, in one short transaction. False when it is there already."""
+        """Record the state, in one short transaction. False if it is recorded already."""
         while not self._is_there():
             if self.try_to_record(trust, stored):
                 return True
@@ -61,7 +61,7 @@ class PendingState:
         return False
 
     def try_to_record(self, trust: Trust, stored: StoredFile | None) -> bool:
-        """Write the state, unless the state before is another one by now."""
+        """Record the state, unless another process has recorded it, or a state in between."""
         with errors(self._path), transaction(self._connection):
             if self._is_there() or self._previous() != self.before:
                 return False
@@ -69,7 +69,7 @@ class PendingState:
             record(
                 self._connection, self._changes, self.info, free_moment(self._connection, bucket, self.info.captured_at)
             )
-            Ledger(self._connection, self._path).describe(self.info, trust, stored)
+            Ledger(self._connection, self._path).note_new(self.info, trust, stored)
             return True
 
     def _is_there(self) -> bool:

@@ -1,6 +1,6 @@
-"""Writing one state into the intervals, between whichever states are there already.
+"""Recording a state in the table of versions, between the states that are recorded already.
 
-A state comes as what it has otherwise than the one before it, so the work grows with what changed.
+A state is given as its changes from the state before it, so the work grows with the changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ROW = "directory, name, since, until, version_id, size, etag, last_modified, hi
 
 
 def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo, moment: int) -> None:
-    """Add a state that is not there yet, by its changes. The caller holds the transaction.
+    """Add a state that is not recorded yet, by its changes. The caller holds the transaction.
 
     T is its ``moment``. The rows current at T are the state's entries afterwards, and those current at every other
     moment are what they were. N is the next later state's moment, FOREVER without one.
@@ -67,7 +67,7 @@ _AT = "directory = :directory AND name = :name"
 
 
 def forget(connection: sqlite3.Connection, info: StateInfo) -> None:
-    """Take a state out again. The caller holds the transaction. Every other moment stays as it is.
+    """Remove a state. The caller holds the transaction. Every other state stays as it is.
 
     What was current at the state's moment T alone goes; what began at T begins at N, what ended at T ends at N, or
     goes on there when the same version begins at N.
@@ -88,7 +88,7 @@ _OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
 
 
 def _join(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
-    """Make one row of two that only the forgotten state kept apart."""
+    """Join two rows of one version that are adjacent without the removed state."""
     pairs = connection.execute(
         """SELECT a.directory, a.name, a.since, b.until FROM version a JOIN version b
             ON b.directory = a.directory AND b.name = a.name AND b.since = :N AND b.version_id = a.version_id
@@ -103,12 +103,12 @@ def _join(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
 
 
 def is_recorded(connection: sqlite3.Connection, info: StateInfo) -> bool:
-    """Whether the state is there."""
+    """Whether the state is recorded."""
     return connection.execute("SELECT 1 FROM state WHERE id = ?", (info.id,)).fetchone() is not None
 
 
 def bucket_id(connection: sqlite3.Connection, name: str, *, create: bool = False) -> int:
-    """The bucket's row; 0 when it has none."""
+    """The id of the bucket's row; 0 if it has none."""
     if create:
         connection.execute("INSERT OR IGNORE INTO bucket (name) VALUES (?)", (name,))
     row = connection.execute("SELECT id FROM bucket WHERE name = ?", (name,)).fetchone()
@@ -146,7 +146,7 @@ def _next_moment(connection: sqlite3.Connection, bucket: int, moment: int) -> in
 
 
 class _Directories:
-    """Directory ids by path, made when they are not there. Keeps the last path only: entries come sorted."""
+    """Directory ids by path; missing rows are inserted. Only the last path is cached, because paths come sorted."""
 
     def __init__(self, connection: sqlite3.Connection, bucket: int) -> None:
         self._connection = connection

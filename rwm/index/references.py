@@ -1,4 +1,4 @@
-"""Which states need which versions of a key."""
+"""Which states reference which versions of a key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rwm.names import split_key
 
 
 class References:
-    """Answers for the states of one bucket, which are numbered from 0 in their order of time. Ask in key order."""
+    """For the states of one bucket, numbered from 0 in order of time. Fastest when asked in key order."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, root: int, moments: list[int]) -> None:
         self._connection = connection
@@ -43,7 +43,7 @@ class References:
         return bisect_left(self._moments, moment)
 
     def _find(self, path: str) -> int:
-        """The directory's row, 0 for none. Keeps the last one: a listing asks in order."""
+        """The id of the directory's row, 0 if it has none. The last one is cached."""
         if path != self._directory[0]:
             found = self._root
             for name in path.split("/")[:-1]:

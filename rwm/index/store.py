@@ -1,4 +1,4 @@
-"""The index as the rest of RWM sees it: record a state, find one, read it back."""
+"""The index as the other rooms use it: record a state, find one, read it back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Index:
 
     @classmethod
     def open(cls, path: Path, *, readonly: bool = False) -> Self:
-        """Open it, or make it. Raises IndexDamaged, or IndexUnusable: no right, or written by a newer version."""
+        """Open the file; create it if it does not exist.
+
+        Raises IndexDamaged, and IndexUnusable without the right to it or if a newer version wrote it.
+        """
         return cls(connect(path, readonly=readonly), path)
 
     def close(self) -> None:
@@ -54,7 +57,7 @@ class Index:
         self.close()
 
     def check(self) -> None:
-        """Read the whole file. Raises IndexDamaged, with the first thing that is wrong."""
+        """Read the whole file. Raises IndexDamaged with the first fault."""
         with errors(self.path):
             found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
@@ -63,15 +66,15 @@ class Index:
     # --- recording
 
     def capture_spool(self) -> CaptureSpool:
-        """A spool for the entries of a state that is captured. One at a time."""
+        """A new spool for the entries of a capture. One at a time."""
         return CaptureSpool(self._connection)
 
     def import_spool(self) -> ImportSpool:
-        """A spool for a state that is imported. One at a time."""
+        """A new spool for a state that is imported. One at a time."""
         return ImportSpool(self._connection)
 
-    def arrival(self, info: StateInfo, entries: Iterable[Entry] | EntrySource) -> PendingState:
-        """Compare a state, its entries sorted by key, with the state before it. Nothing is recorded yet."""
+    def prepare(self, info: StateInfo, entries: Iterable[Entry] | EntrySource) -> PendingState:
+        """Compare a state, its entries sorted by key, with the state before it; it is recorded by the result."""
         source = entries if isinstance(entries, EntrySource) else EntryList(entries)
 
         def compare(before: str | None, changes: ChangeTable) -> None:
@@ -90,8 +93,8 @@ class Index:
         trust: Trust = "own",
         stored: StoredFile | None = None,
     ) -> bool:
-        """Add a state, its entries sorted by key, in one transaction; False when it is there already."""
-        return not self.has(info) and self.arrival(info, entries).record(trust, stored)
+        """Record a state, its entries sorted by key, in one transaction. False if it is recorded already."""
+        return not self.has(info) and self.prepare(info, entries).record(trust, stored)
 
     def record_changes(
         self,
@@ -102,9 +105,9 @@ class Index:
         trust: Trust = "own",
         stored: StoredFile | None = None,
     ) -> bool:
-        """Add a state by what it has otherwise than ``base``, sorted by key, at a cost of what changed.
+        """Record a state by its changes from ``base``, sorted by key; costs as much as there are changes.
 
-        False when that cannot be: ``base`` is not the state before it, or the state is there already.
+        False, and nothing is recorded, if ``base`` is not the state before it or the state is recorded already.
         """
 
         def compare(before: str | None, table: ChangeTable) -> None:
@@ -115,16 +118,16 @@ class Index:
         return arrival.before == base.id and arrival.try_to_record(trust, stored)
 
     def forget(self, states: Iterable[StateInfo]) -> None:
-        """Take states out, each in one transaction, for good: sync does not bring them back.
+        """Remove states, each in one transaction, and have sync ignore them.
 
-        Those that are not there are passed over.
+        States that are not recorded are skipped.
         """
         with errors(self.path):
             for info in states:
                 with transaction(self._connection):
                     if self.has(info):
                         forget(self._connection, info)
-                        self.ledger.pass_over(info.bucket, info.id, "forgotten")
+                        self.ledger.ignore(info.bucket, info.id, "forgotten")
 
     # --- finding
 
@@ -134,19 +137,19 @@ class Index:
             return is_recorded(self._connection, info)
 
     def by_id(self, state_id: str) -> StateInfo | None:
-        """The state with that full id, None when it is not recorded."""
+        """The state with that full id, None if it is not recorded."""
         found = self._finder.where("s.id = ?", (state_id,))
         return found[0].info if found else None
 
     def trust(self, info: StateInfo) -> Trust:
-        """What is known of the state's truth. Raises StateNotFound."""
+        """The state's trust. Raises StateNotFound."""
         found = self._finder.where("s.id = ?", (info.id,))
         if not found:
             raise StateNotFound(f"state {info.id[:12]} is not in the index")
         return found[0].trust
 
     def recorded(self, bucket: str | None = None) -> list[RecordedState]:
-        """All states, or one bucket's, oldest first, with what is known of their truth."""
+        """All states, or one bucket's, with their trust, oldest first."""
         if bucket is None:
             return self._finder.where("1 ORDER BY s.moment, b.name")
         return self._finder.where("b.name = ? ORDER BY s.moment", (bucket,))
@@ -156,7 +159,7 @@ class Index:
         return [state.info for state in self.recorded(bucket)]
 
     def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
-        """The one state that a person means: a full id, a unique prefix, ``latest``, or the last one by a UTC time.
+        """Find one state by a full id, a unique prefix, ``latest``, or a UTC time (the last one by then).
 
         ``latest`` and times need a bucket, and pass over states that the bucket's history does not confirm. Raises
         StateNotFound (none, or several) and UsageError.
@@ -164,7 +167,7 @@ class Index:
         return self._finder.resolve(text, bucket)
 
     def moment(self, info: StateInfo) -> int:
-        """The state's place on its bucket's time line. Raises StateNotFound when it is not recorded."""
+        """The state's moment (see ``rwm.index.schema``). Raises StateNotFound if it is not recorded."""
         with errors(self.path):
             row = self._connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
         if row is None:
@@ -172,7 +175,7 @@ class Index:
         return int(row[0])
 
     def moments(self, bucket: str) -> dict[str, int]:
-        """Those places of all states of the bucket, by id."""
+        """The moments of all states of the bucket, by id."""
         with errors(self.path):
             return dict(
                 self._connection.execute(
@@ -180,8 +183,8 @@ class Index:
                 )
             )
 
-    def changes(self) -> int:
-        """A number that is another one when somebody else has changed the index since. Costs next to nothing."""
+    def data_version(self) -> int:
+        """A number that differs after another connection has changed the index. Costs microseconds."""
         with errors(self.path):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
@@ -192,7 +195,7 @@ class Index:
         return IndexTree(self._connection, self.path, info, self._root(info.bucket), self.moment(info))
 
     def upload_order(self, info: StateInfo) -> PackOrder:
-        """Its packs in the order of their upload; see :class:`rwm.model.UploadOrder`. Any thread may ask."""
+        """The state's packs in the order of their upload; see :class:`rwm.model.UploadOrder`. Thread-safe."""
         return PackOrder(self.path, info)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
@@ -219,7 +222,7 @@ class Index:
             )
 
     def differences(self, before: StateInfo, after: StateInfo) -> list[Difference]:
-        """What two states of one bucket do not share, sorted by key. Memory grows with that."""
+        """The differences of two states of one bucket, sorted by key. Memory grows with their number."""
         with errors(self.path):
             bucket = bucket_id(self._connection, after.bucket)
             return walk.differences(self._connection, bucket, self.moment(before), self.moment(after))
@@ -233,7 +236,7 @@ class Index:
         return int(row[0]) if row else 0
 
     def references(self, bucket: str, states: Sequence[StateInfo] | None = None) -> References:
-        """Which states of the bucket need which versions, to be asked key by key.
+        """Which states of the bucket reference which versions; ask key by key.
 
         ``states`` are all of them as :meth:`states` gave them a moment ago: numbers are places in it.
         """

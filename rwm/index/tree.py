@@ -18,7 +18,7 @@ _CURRENT = "since <= :T AND until > :T"
 
 
 def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
-    """Conditions on ``name``, with their bound, that together mean names that sort after that text."""
+    """(condition on ``name``, bound) for each range of names that sort after the text: of text, and of packed names."""
     yield "name > :after AND name < x''", after
     packed = pack(after)
     if isinstance(packed, bytes):
@@ -71,7 +71,7 @@ class IndexTree:
         return [found[name] for name in sorted(found)][:limit]
 
     def _still_there(self) -> None:
-        """To be asked after something was read, so that it holds for what was read.
+        """Check, after a read, that the state was still recorded during it.
 
         A state that was forgotten and came back may have another moment.
         """
@@ -104,7 +104,7 @@ class IndexTree:
         return TreeNode(name, None, Entry(self._prefix(directory) + name, version_id, size, etag, last_modified))
 
     def _prefix(self, directory: int) -> str:
-        """The keys' part up to and with the directory's slash."""
+        """The prefix of the keys in the directory, with its slash."""
         names: list[str] = []
         here = directory
         while here not in self._prefixes:
@@ -115,7 +115,7 @@ class IndexTree:
         return self._prefixes[directory]
 
     def _is_alive(self, directory: int) -> bool:
-        """Whether the state has a showable key anywhere below."""
+        """Whether the state has a key below that can be shown."""
         alive = self._alive.get(directory)
         if alive is None:
             row = self._connection.execute(
@@ -130,7 +130,7 @@ class IndexTree:
         return alive
 
     def upload_order(self) -> PackOrder:
-        """The state's packs in the order of their upload. Any thread may ask for it; takes a second for a million."""
+        """The state's packs in the order of their upload. Thread-safe; takes about a second for a million packs."""
         return PackOrder(self._path, self.info)
 
     def hidden_count(self) -> int:

@@ -1,7 +1,7 @@
-"""The packs of a state in the order of their upload: what restic reads next, mostly.
+"""The packs of a state in the order of their upload, in which restic reads them mostly.
 
-Kept in a temporary table of a connection of its own, on disk as far as it is large, because the index has no such order
-and a state may have millions of packs. Packs of one time are beside each other in some order that stays.
+The index has no such order, and a state may have millions of packs. So a temporary table of a separate connection holds
+it; SQLite keeps it on disk if it is large. The order of packs with equal times is arbitrary but constant.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class PackOrder:
     """Implements :class:`rwm.model.UploadOrder`."""
 
     def __init__(self, path: Path, info: StateInfo) -> None:
-        """Raises StateNotFound, and IndexUnusable also where there is no room for the table."""
+        """Raises StateNotFound, and IndexUnusable also if the disk has no space for the table."""
         self._connection = connect(path, readonly=True)
         try:
             with errors(TEMPORARY):
@@ -80,12 +80,12 @@ class PackOrder:
         return self._prefix(parent) + unpack(name) + "/" if parent else ""
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Free the table."""
         self._connection.close()
 
 
 class _Times:
-    """The times of the packs, in their order."""
+    """The times of the packs, as a sequence for bisect."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

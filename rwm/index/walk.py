@@ -1,4 +1,4 @@
-"""Reading what is recorded: a state's entries in the order of keys, and what two states do not share."""
+"""Reading recorded states: the entries of one, sorted by key, and the differences of two."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PACKED = _FILES.format(range="name >= x''")
 def batches(connection: sqlite3.Connection, root: int, moment: int) -> Iterator[EntryBatch]:
     """All entries below a directory, sorted by key.
 
-    Depth first, with a stack of our own: a key may have a thousand slashes.
+    Depth first, without recursion: a key may have a thousand slashes.
     """
     stack = [_level(connection, root, "", moment)]
     while stack:
@@ -82,13 +82,13 @@ def _entries(batches: Iterable[EntryBatch]) -> Iterator[Entry]:
 
 
 def _started(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
-    """The same batches, or None when there is none."""
+    """The same batches, None if there is none."""
     first = next(batches, None)
     return None if first is None else chain([first], batches)
 
 
 def differences(connection: sqlite3.Connection, bucket: int, before: int, after: int) -> list[Difference]:
-    """What the states at two moments do not share, sorted by key.
+    """The differences of the states at two moments, sorted by key.
 
     One pass over the bucket's rows in SQLite; memory grows with what changed.
     """
@@ -109,7 +109,7 @@ def differences(connection: sqlite3.Connection, bucket: int, before: int, after:
 
 
 class _Paths:
-    """Directories by id as the part of a key up to and with the slash."""
+    """Paths of directories by id, each with its slash; cached."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

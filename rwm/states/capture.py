@@ -1,4 +1,4 @@
-"""Capture: make a state of what a bucket holds, as of a second that is over, and lose nothing that came later."""
+"""Capture: list a bucket and record its state as of a past second, in the bucket and in the index."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def capture_state(
 
     ``concurrency`` connections list ``data/``; None means as many as the server is faster with.
 
-    The copy in the bucket comes first: an index that is lost can be made again from there. ``progress`` is called
-    with the number of versions listed since the last call and their bytes, ``warn`` with what the user should know.
+    The copy in the bucket is written first, because a lost index can be rebuilt from it. ``progress`` is called with
+    the number of versions listed since the last call and their bytes, ``warn`` with warnings for the user.
     Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for sizes that
     cannot be, and the errors of S3 and of the index; nothing is recorded then.
     """
@@ -59,8 +59,8 @@ def capture_state(
     second = _second(s3, bucket, at)
     spool = index.capture_spool()
     try:
-        report = _one_at_a_time(progress)
-        read = partial(_entries, second=second, born_later=at is None, progress=report)
+        report = _serialized(progress)
+        read = partial(_current, second=second, born_later=at is None, progress=report)
         for part in list_by_prefix(s3, bucket, read, concurrency=concurrency):
             spool.add(part)
         objects, size = spool.totals()
@@ -72,9 +72,9 @@ def capture_state(
 
 
 def _second(s3: S3, bucket: str, at: int | None) -> int:
-    """The second that the state is of: the newest that is over by the server's own clock, or the one asked for.
+    """The second of the state: the newest that is over by the server's clock, or the one that ``at`` is in.
 
-    Some servers know only whole seconds, so the one that runs when we ask is waited out.
+    Some servers have times of whole seconds only, so the current second is waited out.
     """
     now = s3.server_time(bucket)
     if at is not None:
@@ -88,13 +88,13 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
             raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
         time.sleep(0.05)
         waited = True
-    if waited:  # Ceph RGW has been seen to list an entry some milliseconds after the time that it has
+    if waited:  # Ceph RGW was seen to list an entry some milliseconds after its time
         time.sleep(_SETTLE)
     return now
 
 
-def _one_at_a_time(progress: Progress) -> Progress:
-    """For the threads of a listing."""
+def _serialized(progress: Progress) -> Progress:
+    """Serialize the calls of a listing's threads."""
     lock = Lock()
 
     def report(count: int, size: int) -> None:
@@ -104,15 +104,15 @@ def _one_at_a_time(progress: Progress) -> Progress:
     return report
 
 
-def _entries(
+def _current(
     listed: Iterable[Sequence[ObjectVersion]], second: int, born_later: bool, progress: Progress
 ) -> Iterator[EntryBatch]:
-    """What was current, in batches; no more is held, however many versions a key has."""
+    """The current entries; memory does not grow with the number of versions of a key."""
     return current_entries(_counted(listed, progress), second, born_later=born_later)
 
 
 def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> Iterator[VersionBatch]:
-    """The same batches, each reported; no empty ones."""
+    """Report each batch to ``progress``; skip empty ones."""
     for versions in listed:
         if versions:
             batch = VersionBatch.of(versions)
@@ -121,13 +121,13 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
 
 
 def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
-    """The entries are read once more: to compute the id, to write a first state's file, and to compare it."""
+    """One pass over the spool computes the id, finds the changes, and writes the file of a first state."""
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
         is_first = not index.states(info.bucket)
         digest = StateDigest(info, file if is_first else None)
-        arrival = index.arrival(info, ObservedEntries(spool, digest.add))
+        arrival = index.prepare(info, ObservedEntries(spool, digest.add))
         arrival.info = info = digest.close()
-        if index.has(info) and index.ledger.stored(info):
+        if index.has(info) and index.ledger.stored_file(info):
             return info
         file.flush()
         full = Path(file.name) if is_first else None

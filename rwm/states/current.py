@@ -1,4 +1,4 @@
-"""Which version of a key is current at a time: the rule of a capture. Pure.
+"""Which version of a key is current at a time. Pure.
 
 The listing order of the server (newest first) decides, never the times alone: versions of one key that were
 written concurrently can carry non-monotonic times (seen on Ceph RGW).
@@ -40,13 +40,13 @@ def as_entry(version: ObjectVersion) -> Entry:
 
 
 def current_entries(batches: Iterable[VersionBatch], second: int, *, born_later: bool) -> Iterator[EntryBatch]:
-    """What :func:`current_at` finds for each key of a listing, which comes in batches; the keys in no order.
+    """Apply the rule of :func:`current_at` to each key of a listing that comes in batches; entries come in no order.
 
     The versions of a key come one after the other, in one batch or in several.
     """
     end = second + SECOND
-    decided = ""  # the key of the last version that was written by the end
-    unborn: dict[str, ObjectVersion] = {}  # the oldest version of keys that have none written by the end, so far
+    decided = ""  # key of the last version so far that was written by the end
+    unborn: dict[str, ObjectVersion] = {}  # of keys without such a version so far: the oldest version
     for batch in batches:
         written, previous = batch, decided
         if max(batch.last_modified) >= end:

@@ -1,4 +1,4 @@
-"""A state's copy in its bucket: as a whole now and then, otherwise as what differs from the state before."""
+"""Publishing a state: its file in its bucket, a delta upon the state before or a full file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from rwm.statefile import canonical_pieces, delta_key, file_key, gzip_writer, is
 def publish_state(
     s3: S3, index: Index, spool: CaptureSpool, arrival: PendingState, full: Path | None = None
 ) -> StoredFile:
-    """Put the state's copy into the bucket, as a delta or as a full file, whichever is due by their sizes.
+    """Write the state's file to the bucket, a delta or a full file, as their sizes demand (``is_full_due``).
 
-    A delta needs a state before it whose own copy is known to be in the bucket, and that of all it builds upon.
+    A delta needs a state before it whose file, with all files that it builds upon, is known to be in the bucket.
     ``full`` is the full file, if it is written already.
     """
     info, before = arrival.info, arrival.before
-    chain = index.ledger.chain(before) if before else None
+    chain = index.ledger.chain_sizes(before) if before else None
     if chain and before:
         with _temporary_file() as file:
             write_delta(info, before, arrival.changes(), arrival.count, file)

@@ -86,7 +86,7 @@ def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
 
 def new_state_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
     """The files whose state is not recorded and that were not passed over before."""
-    known = {info.id for info in index.states(bucket)} | index.ledger.passed_over(bucket).keys()
+    known = {info.id for info in index.states(bucket)} | index.ledger.ignored(bucket).keys()
     return [file for file in files if file.ledger_key not in known and not (file.name and file.name.id in known)]
 
 
@@ -117,7 +117,7 @@ def sync_states(
                     raise BadState("its name is not that of a state file")
                 info, is_new = importer.import_state(_source(s3, bucket, file))
             except (BadState, NotFound) as error:
-                index.ledger.pass_over(bucket, file.ledger_key, error.message)
+                index.ledger.ignore(bucket, file.ledger_key, error.message)
                 result.rejected.append(SkippedFile(file.key, file.version_id, error.message))
             except Unreachable:
                 raise
@@ -129,7 +129,7 @@ def sync_states(
                     raise AccessDenied(error.message, hint=hint) from error
             else:
                 if not file.name:  # its id is not in its name
-                    index.ledger.pass_over(bucket, file.ledger_key, RECORDED_AS + info.id)
+                    index.ledger.ignore(bucket, file.ledger_key, RECORDED_AS + info.id)
                 done.add(info.id)
                 if is_new:
                     result.recorded.append(info)
@@ -138,7 +138,7 @@ def sync_states(
 
 def _sources_by_id(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, ImportSource]:
     """The file of each state, by state id: the first version that was not rejected, a full one if there is any."""
-    rejected = index.ledger.passed_over(bucket).keys()
+    rejected = index.ledger.ignored(bucket).keys()
     found: dict[str, StateFile] = {}
     for file in files:
         if file.name and file.ledger_key not in rejected:
@@ -179,13 +179,13 @@ def compare_with_history(
             comparison.compare_key(history, references.of(history[0].key))
             progress(len(history))
     results = comparison.results()
-    index.ledger.judge({result.info.id: result.verdict for result in results}, now)
+    index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
     return results
 
 
 def _upload_times(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, int]:
     """When the file of each state was written, in milliseconds by state id."""
-    passed_over = index.ledger.passed_over(bucket)
+    passed_over = index.ledger.ignored(bucket)
     times: dict[str, int] = {}
     for file in files:
         why = passed_over.get(file.ledger_key, "")

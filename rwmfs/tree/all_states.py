@@ -85,12 +85,12 @@ class AllStates:
         self._trees: OrderedDict[int, IndexTree] = OrderedDict()
         self._used: dict[str, StateInfo] = {}  # states that were looked into, by id and by name in times/
         self._refresh_interval = refresh_interval
-        self._changes = index.changes()
+        self._changes = index.data_version()
         self._catalog = self._read_catalog()
 
     def catalog(self) -> StateCatalog:
         """The states as of now, at most ``refresh_interval`` old."""
-        if monotonic() >= self._next_refresh and (changes := self._index.changes()) != self._changes:
+        if monotonic() >= self._next_refresh and (changes := self._index.data_version()) != self._changes:
             self._catalog = self._read_catalog()
             self._changes = changes
         return self._catalog

@@ -14,7 +14,7 @@ import pytest
 
 from rwm import retention
 from rwm.errors import IndexDamaged
-from rwm.index import Index, set_aside
+from rwm.index import Index, move_aside
 from rwm.model import Entry, StateInfo
 from rwm.s3 import S3
 from rwm.statefile.canonical import STATES_PREFIX, canonical_form, file_key, identified
@@ -189,7 +189,7 @@ def test_a_damaged_index_is_made_anew(place: Place) -> None:
     path.write_bytes(path.read_bytes()[:5000])
     with pytest.raises(IndexDamaged):
         place.index("admin")
-    set_aside(path)
+    move_aside(path)
     with place.index("admin") as admin:
         came, _ = place.sync(admin)
         assert came.recorded == infos

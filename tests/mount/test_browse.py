@@ -113,7 +113,7 @@ def test_a_forged_state_is_warned_of(place: Place) -> None:
     place.put({"config": b"2"})
     two = place.capture()
     with Index.open(place.index) as index:
-        index.ledger.judge({two: "contradicted"}, 1)
+        index.ledger.set_trust({two: "contradicted"}, 1)
     done = place.shell("rwmfs", "mount", place.bucket, "mnt")
     assert done.stderr.startswith("warning: 1 state contradicted by the bucket's own history, shown in ids/ only")
     assert len(done.stderr.splitlines()) == 1
@@ -122,7 +122,7 @@ def test_a_forged_state_is_warned_of(place: Place) -> None:
     assert names(place.mountpoint / "ids") == {one, two}
     assert names(place.mountpoint / "times") == {iso(state(place, one).captured_at)}
     with Index.open(place.index) as index:
-        index.ledger.judge({one: "contradicted"}, 1)
+        index.ledger.set_trust({one: "contradicted"}, 1)
     place.shell("rwmfs", "umount", "mnt")
     assert "warning: 2 states contradicted" in place.shell("rwmfs", "mount", place.bucket, "mnt").stderr
     assert names(place.mountpoint) == {".rwm", "ids", "times"}, "no state is the latest"

@@ -1,4 +1,4 @@
-"""Listings: what a sequence of pages must keep to, and the entries of one key out of it. Pure."""
+"""Checks of a version listing, page by page, and grouping of its entries by key. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rwm.model import ObjectVersion, VersionBatch
 
 @dataclass
 class ListingCheck:
-    """Watches the entries and markers of one listing go by, and refuses a listing that cannot be whole.
+    """Checks the entries of one listing in their order, and refuses a listing that is not consistent.
 
     Servers sort keys by byte (S3, Ceph RGW) or by path component (SeaweedFS); a listing must keep to either order
     from its first entry to its last. ``prefix`` is what was asked for.
@@ -73,9 +73,9 @@ def _is_sorted(keys: Sequence[str]) -> bool:
 
 
 def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
-    """Whether a page names a latest version behind another one of its key: it is not of one moment, or a lie.
+    """Whether a page has a latest version behind another version of its key: the server did not read it at one moment.
 
-    ``after`` is the key of the version that the page goes on from, if it goes on from one.
+    ``after`` is the key of the version marker of the page, if it has one.
     """
     batch = VersionBatch.of(page)
     is_repeated = map(eq, batch.keys, chain([after], batch.keys))

@@ -1,9 +1,9 @@
-"""The entries of a version listing, read by one pattern for the page instead of an XML parser. Pure.
+"""Reading the entries of a version listing by one regular expression instead of an XML parser. Pure.
 
-All entries of a page are written by one piece of code: the same elements in the same order. So the first
-``<Version>`` and the first ``<DeleteMarker>`` of a page tell a pattern, and where it matches one entry after another
-from the first to the last without a gap, its groups are what an XML parser would find. Where it does not, or where a
-text needs an XML parser's care, nothing is read here, and the parser decides (:mod:`rwm.s3.listing.pages`).
+A server writes all entries of a page in one form: the same elements in the same order. So a pattern is made from the
+first ``<Version>`` and the first ``<DeleteMarker>`` of a page. If it matches all entries without a gap, its groups are
+what an XML parser would find. If it does not, or a text needs an XML parser, nothing is read here, and the parser is
+used (:mod:`rwm.s3.listing.pages`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from rwm.errors import BadResponse
 from rwm.model import VersionBatch
 
 PLACE = b"<Version/>"
-"""What stands in the rest of a page for the run of its entries."""
+"""Replaces the run of entries in the rest of a page."""
 
 _KINDS = ("Version", "DeleteMarker")
-_LAYOUT_LIMIT = 4096  # characters of a first entry: it comes from a server that may mean harm
+_LAYOUT_LIMIT = 4096  # characters of a first entry, which an untrusted server writes
 _ELEMENTS_LIMIT = 40
-# Refused by XML parsers, or changed (a carriage return becomes a line feed).
+# XML parsers refuse these characters, or change them (a carriage return becomes a line feed).
 _CONTROLS = bytes(range(0x09)) + bytes(range(0x0B, 0x20))
 _TEXT = r"[^<&\x00-\x08\x0b-\x1f]*"
 
@@ -46,7 +46,7 @@ _PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 
 class NotPlain(Exception):
-    """The entries are not of the kind that is read here."""
+    """The entries cannot be read by a pattern."""
 
 
 class Split(NamedTuple):
@@ -76,7 +76,7 @@ def read_run(run: str, *, encoded: bool) -> VersionBatch:
     layouts = [layout for kind in _KINDS if (layout := _layout(run, kind))]
     if not layouts:
         raise NotPlain
-    # The last group takes what no entry matches, to the end: only the last match can have it.
+    # The last group matches whatever is not an entry, to the end: only the last match can have it.
     rows = re.findall("|".join([*(layout.pattern for layout in layouts), r"([\s\S]+)"]), run)
     if rows[-1][-1]:
         raise NotPlain
@@ -101,11 +101,11 @@ def read_run(run: str, *, encoded: bool) -> VersionBatch:
 
 
 def _filled(column: Sequence[str], default: str) -> Sequence[str]:
-    """The column with ``default`` where nothing is said."""
+    """The column with ``default`` in place of empty texts."""
     return [text or default for text in column] if "" in column else column
 
 
-# --- what the first entry tells ------------------------------------------------------------------------------
+# --- the pattern of a page ------------------------------------------------------------------------------
 
 
 class _Layout(NamedTuple):
@@ -117,7 +117,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(text: str, kind: str) -> _Layout | None:
-    """From the first entry of that kind, or None when there is none."""
+    """Made from the first entry of that kind; None if there is none."""
     start = text.find(f"<{kind}>")
     if start < 0:
         return None
@@ -166,7 +166,7 @@ def _fields(columns: Sequence[tuple[str, ...]], layouts: Sequence[_Layout]) -> l
 
 
 def _names(texts: Sequence[str], encoded: bool) -> Sequence[str]:
-    """All keys of the page at once: as one text, separated by what no key has."""
+    """Decode all keys of the page as one text, separated by NUL, which no key contains."""
     content = "".join(texts).encode()
     if len(content.translate(None, _CONTROLS)) != len(content):
         raise NotPlain
@@ -255,5 +255,5 @@ def parse_timestamps(texts: Iterable[str]) -> list[int]:
 
 
 def parse_timestamp(text: str) -> int:
-    """One of them."""
+    """One such time. Raises ValueError."""
     return parse_timestamps([text])[0]

@@ -1,4 +1,4 @@
-"""The history of every key in a bucket, in an order in which restic may be at work meanwhile."""
+"""Listing a bucket part by part, in an order that is safe while restic runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_histories(
 
 
 def _group(listed: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[list[ObjectVersion]]]:
-    """Key by key, many keys at a time."""
+    """The entries key by key, in lists of many keys."""
     keys = group_by_key(chain.from_iterable(listed))
     while batch := list(islice(keys, _KEYS)):
         yield batch
@@ -44,10 +44,10 @@ def list_by_prefix(
     own: bool = False,
     concurrency: int | None = 1,
 ) -> Iterator[Iterator[T]]:
-    """What ``read`` makes of the listing of each part of the bucket, which comes in batches; in constant memory.
+    """Apply ``read`` to the listing of each part of the bucket, which comes in batches; in constant memory.
 
-    All entries of a key are in one part, next to each other, newest first. ``data/`` is listed by so many connections
-    (None: as many as the server is faster with) when all else is done; ``read`` is called in their threads then.
+    All entries of a key are in one part, consecutive, newest first. ``data/`` is listed last, by ``concurrency``
+    connections (None: as many as make the server faster); ``read`` is called in their threads.
     """
     prefixes: set[str] = set()
 
@@ -58,7 +58,7 @@ def list_by_prefix(
 
     listing = roots()
     yield read(listing)
-    deque(listing, maxlen=0)  # whoever does not care for these keys needs the prefixes all the same
+    deque(listing, maxlen=0)  # the prefixes are needed, also if the caller did not read these keys
     for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
         if prefix == _LAST:
             yield list_in_parallel(s3, bucket, prefix, read, concurrency)
@@ -69,7 +69,7 @@ def list_by_prefix(
 def listing_order(prefixes: Iterable[str]) -> list[str]:
     """Top-level prefixes in the order to list them: snapshots, indexes, the rest, data last.
 
-    A snapshot that is seen then has its index and packs there already.
+    So the index and packs of a snapshot that is listed exist when they are listed.
     """
     rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
     others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)

@@ -1,4 +1,4 @@
-"""One large prefix by several connections, where the server is faster that way."""
+"""Listing one large prefix by several connections, if that is faster."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rwm.s3.listing.speed import best_width, next_width
 
 T = TypeVar("T")
 Read = Callable[[Iterable[Sequence[ObjectVersion]]], Iterator[T]]
-_PROBE = 4000  # entries that are listed by one connection before anything else is tried
-_LEVELS = 10  # pages of names in the prefix itself, of which all are held
+_PROBE = 4000  # entries that one connection lists before several are tried
+_LEVELS = 10  # pages of names in the prefix itself, which are all in memory
 _INSTANT = 1e-6
 
 
@@ -27,10 +27,10 @@ def list_in_parallel(
     read: Read[T],
     concurrency: int | None = None,
 ) -> Iterator[T]:
-    """What ``read`` makes of the listing of ``prefix``, whose directories are read each by itself, in any order.
+    """Apply ``read`` to the listing of ``prefix``, directory by directory, in any order.
 
-    ``concurrency`` connections, or (None) as many as are measured to be worth it, 1 included. A prefix of a few pages
-    is never divided. Entries of one key stay together.
+    ``concurrency`` is the number of connections; None measures which number is fastest, 1 included. A prefix of a few
+    pages is never divided. The entries of one key are consecutive.
     """
     if concurrency == 1:
         yield from read(s3.version_batches(bucket, prefix))
@@ -42,7 +42,7 @@ def list_in_parallel(
         return
     speeds = {1: start.count / max(time.monotonic() - begun, _INSTANT)}
     parts = list(islice(s3.level(bucket, prefix), _LEVELS + 1))
-    if len(parts) > _LEVELS:  # too many to hold, and too small to gain from
+    if len(parts) > _LEVELS:  # too many names for memory, and too few entries in each to gain
         yield from read(start.rest())
         return
     children = [name for part in parts for name in part.prefixes if name not in start.seen]
@@ -56,7 +56,7 @@ def list_in_parallel(
         done += 2 * width
         speeds[width] = (sum(counted.counts) - before) / max(time.monotonic() - began, _INSTANT)
     width = concurrency or best_width(speeds)
-    if width == 1 and concurrency is None:  # as if nothing had been tried: directory by directory is more requests
+    if width == 1 and concurrency is None:  # go on with the flat listing, which takes fewer requests
         yield from read(start.rest(without=set(children[:done])))
     else:
         yield from merge_in_threads(tasks[done:], width)
@@ -64,7 +64,7 @@ def list_in_parallel(
 
 
 class _Start:
-    """The beginning of a listing, up to the end of a directory."""
+    """The beginning of a listing: at least ``_PROBE`` entries, up to the end of a directory."""
 
     def __init__(self, listing: Iterator[Sequence[ObjectVersion]], prefix: str) -> None:
         self._listing = listing
@@ -73,7 +73,7 @@ class _Start:
         self._here = ""
         self.count = 0
         self.seen: set[str] = set()
-        """The directories and keys that it has read whole."""
+        """The directories and keys that are listed completely."""
         self.ended = True
 
     def __iter__(self) -> Iterator[Sequence[ObjectVersion]]:
@@ -86,7 +86,7 @@ class _Start:
             yield batch
 
     def _stop(self, batch: Sequence[ObjectVersion]) -> int:
-        """Where in the batch another directory begins, after enough entries; its length where none does."""
+        """The place in the batch where, after enough entries, another directory begins; its length if there is none."""
         for place, entry in enumerate(batch):
             name = self.name(entry.key)
             if name != self._here:
@@ -103,18 +103,18 @@ class _Start:
         return self._prefix + first + slash
 
     def rest(self, without: Collection[str] = ()) -> Iterator[Sequence[ObjectVersion]]:
-        """What comes after, but for what belongs to some of the names."""
+        """The rest of the listing, without the entries of some directories and keys."""
         for batch in chain([self._next], self._listing):
             if not without or not batch:
                 yield batch
             elif (name := self.name(batch[0].key)) != self.name(batch[-1].key):
                 yield [entry for entry in batch if self.name(entry.key) not in without]
-            elif name not in without:  # sorted, so all of it belongs to that name
+            elif name not in without:  # all of the batch belongs to it, because listings are sorted
                 yield batch
 
 
 class _Counted(Generic[T]):
-    """Reads one directory, and counts what it has."""
+    """Reads one directory, and counts its entries."""
 
     def __init__(self, read: Read[T]) -> None:
         self._read = read

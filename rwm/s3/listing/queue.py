@@ -1,4 +1,4 @@
-"""Several generators at once, in threads, through a queue that is bounded."""
+"""Running generators in threads and merging their items through a bounded queue."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from queue import Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_LOOK = 0.1  # seconds after which a thread that waits for room looks whether it is wanted still
+_POLL = 0.1  # seconds after which a thread that waits for the queue checks whether to stop
 
 
 @dataclass(frozen=True, slots=True)
 class _Item(Generic[T]):
-    """What a task gave, which may be anything."""
+    """An item of a task, of any type."""
 
     value: T
 
 
 def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -> Iterator[T]:
-    """What the tasks give, in any order between them; not more than ``at_once`` run, begun in their order.
+    """Yield the items of all tasks, in any order between tasks; at most ``at_once`` run, started in their order.
 
-    Handing an item over takes some microseconds: tasks give batches.
+    An item costs some microseconds in the queue, so tasks should yield batches.
 
-    The first exception of a task comes out here. Whoever stops reading, by an exception or Ctrl-C, waits for nobody:
-    the threads end by themselves, and never outlive the process.
+    The first exception of a task is raised here. A caller that stops reading, by an exception or Ctrl-C, does not wait:
+    the threads end by themselves, as daemons.
     """
     left = iter(tasks)
     taking = threading.Lock()
@@ -35,7 +35,7 @@ def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -
     def put(item: _Item[T] | BaseException | None) -> None:
         while not stop.is_set():
             try:
-                queue.put(item, timeout=_LOOK)
+                queue.put(item, timeout=_POLL)
             except Full:
                 continue
             return

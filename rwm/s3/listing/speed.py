@@ -1,17 +1,17 @@
-"""How many connections list a large prefix: as many as the server was measured to gain from. Pure."""
+"""Choosing the number of connections that list a large prefix, by measured speed. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 WIDTHS = (1, 4, 8, 16)
-"""What is tried, one after the other."""
+"""Numbers of connections to try, in this order."""
 
-_GAIN = 1.15  # less may be chance, and is not worth the load on the server
+_GAIN = 1.15  # a smaller gain may be noise, and does not justify the load on the server
 
 
 def next_width(speeds: Mapping[int, float]) -> int | None:
-    """The number of connections to try next, or None when :func:`best_width` is to be kept.
+    """The number of connections to try next, or None to use :func:`best_width`.
 
     ``speeds`` are the keys per second that were measured with each number so far.
     """

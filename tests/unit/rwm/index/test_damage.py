@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rwm.errors import IndexDamaged, RwmError
-from rwm.index import Index, set_aside
+from rwm.index import Index, move_aside
 from rwm.model import StateInfo
 from tests.unit.states import BUCKET, files_of, listed, put
 
@@ -36,12 +36,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[StateIn
 def read_everything(index: Index) -> list[object]:
     """By way of every question that can be asked."""
     states = index.states()
-    found: list[object] = [states, index.recorded(BUCKET), index.ledger.passed_over(BUCKET)]
+    found: list[object] = [states, index.recorded(BUCKET), index.ledger.ignored(BUCKET)]
     found.append(index.resolve("latest", BUCKET))
     for info in states:
         tree = index.tree(info)
         found += [[*index.entries(info)], files_of(tree), sorted(tree.hidden_keys()), tree.hidden_count()]
-        found += [index.ledger.chain(info.id), index.ledger.stored(info), index.references(BUCKET).of("a")]
+        found += [index.ledger.chain_sizes(info.id), index.ledger.stored_file(info), index.references(BUCKET).of("a")]
         found.append(index.differences(states[0], info))
     return found
 
@@ -126,11 +126,11 @@ def test_a_damaged_one_is_set_aside_with_its_log(path: Path) -> None:
     with Index.open(path) as index:
         put(index, 1, {"a": "v1"})
         content = [Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")]
-        first = set_aside(path)
+        first = move_aside(path)
     Index.open(path).close()
     path.write_bytes(b"the next one")
-    second = set_aside(path)
-    third = set_aside(path)  # there is none to move
+    second = move_aside(path)
+    third = move_aside(path)  # there is none to move
     assert len({path, first, second}) == 3
     assert first.name.startswith("index.sqlite.damaged-") and second.name.startswith("index.sqlite.damaged-")
     assert [Path(f"{first}{suffix}").read_bytes() for suffix in ("", "-wal")] == content

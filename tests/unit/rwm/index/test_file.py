@@ -141,13 +141,13 @@ class TestMigration:
                 assert index.states() == list(states)
                 for info, contents in states.items():
                     assert list(index.entries(info)) == listed(contents)
-                    assert (index.trust(info), index.ledger.stored(info)) == ("own", None)
-                    assert index.ledger.chain(info.id) is None
+                    assert (index.trust(info), index.ledger.stored_file(info)) == ("own", None)
+                    assert index.ledger.chain_sizes(info.id) is None
                 first, second, _ = (index.tree(info) for info in states)
                 assert files_of(first) == ["a", "data/01/" + HEX]
                 assert [*first.hidden_keys()] == ["h/.."]
                 assert [*second.hidden_keys()] == ["a"]  # beside a/b
-                assert index.ledger.passed_over(BUCKET) == {}
+                assert index.ledger.ignored(BUCKET) == {}
                 index.check()
         with Index.open(path) as index:
             between = put(index, 2, FIRST[1])

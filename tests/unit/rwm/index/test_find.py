@@ -26,14 +26,14 @@ def test_moments_of_a_buckets_states(index: Index) -> None:
 
 def test_changes_by_others_are_noticed(index: Index) -> None:
     with Index.open(index.path, readonly=True) as reader:
-        before = reader.changes()
-        assert reader.changes() == before
+        before = reader.data_version()
+        assert reader.data_version() == before
         info = put(index, 10, {"k": "v1"})
-        after = reader.changes()
+        after = reader.data_version()
         assert after != before
-        assert reader.changes() == after
-        index.ledger.judge({info.id: "verified"}, 1)
-        assert reader.changes() != after
+        assert reader.data_version() == after
+        index.ledger.set_trust({info.id: "verified"}, 1)
+        assert reader.data_version() != after
 
 
 class TestResolve:
@@ -93,7 +93,7 @@ class TestTrust:
         index.record(second, listed({"k": "v2"}), trust=trust)
         assert index.trust(second) == trust
         assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == second
-        index.ledger.judge({second.id: doubt}, 5000)
+        index.ledger.set_trust({second.id: doubt}, 5000)
         assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == first
         assert index.resolve(second.id[:12]) == index.by_id(second.id) == second
         assert index.recorded(BUCKET)[-1] == RecordedState(second, doubt, 5000)
@@ -107,7 +107,7 @@ class TestTrust:
 
     def test_where_none_is_confirmed_it_says_so(self, index: Index) -> None:
         info = put(index, 10, {"k": "v1"})
-        index.ledger.judge({info.id: "contradicted"}, 5000)
+        index.ledger.set_trust({info.id: "contradicted"}, 5000)
         for text in ("latest", "1970-01-02"):
             with pytest.raises(StateNotFound, match="history confirms no state") as error:
                 index.resolve(text, BUCKET)
@@ -117,8 +117,8 @@ class TestTrust:
 
     def test_verdicts_are_noted_with_their_time_and_of_states_that_are_there(self, index: Index) -> None:
         one, two, other = put(index, 1, {}), put(index, 2, {}), put(index, 1, {}, "other")
-        index.ledger.judge({one.id: "verified", two.id: "unknown", "f" * 64: "contradicted"}, 7000)
-        index.ledger.judge({two.id: "contradicted"}, 8000)
+        index.ledger.set_trust({one.id: "verified", two.id: "unknown", "f" * 64: "contradicted"}, 7000)
+        index.ledger.set_trust({two.id: "contradicted"}, 8000)
         found = {recorded.info: (recorded.trust, recorded.checked_at) for recorded in index.recorded()}
         assert found == {one: ("verified", 7000), two: ("contradicted", 8000), other: ("own", None)}
 
@@ -128,7 +128,7 @@ class TestTrust:
             with pytest.raises(StateNotFound):
                 question(info)
         assert index.by_id(info.id) is None
-        assert index.ledger.stored(info) is None
+        assert index.ledger.stored_file(info) is None
 
 
 class TestLedger:
@@ -144,8 +144,8 @@ class TestLedger:
         one = self.put(index, 2, StoredFile(20, full.id))
         two = self.put(index, 3, StoredFile(3, one.id))
         beside = self.put(index, 4, StoredFile(4, full.id))
-        assert index.ledger.stored(two) == StoredFile(3, one.id)
-        chains = [index.ledger.chain(info.id) for info in (full, one, two, beside)]
+        assert index.ledger.stored_file(two) == StoredFile(3, one.id)
+        chains = [index.ledger.chain_sizes(info.id) for info in (full, one, two, beside)]
         assert chains == [(100, []), (100, [20]), (100, [20, 3]), (100, [4])]
 
     @pytest.mark.parametrize("place", [0, 1, 2])
@@ -154,64 +154,64 @@ class TestLedger:
         full = self.put(index, 1, StoredFile(100, None), "verified")
         one = self.put(index, 2, StoredFile(20, full.id), "unknown")
         two = self.put(index, 3, StoredFile(3, one.id), "unchecked")
-        assert index.ledger.chain(two.id) == (100, [20, 3])
+        assert index.ledger.chain_sizes(two.id) == (100, [20, 3])
         bad = [full, one, two][place]
         if fault == "contradicted":
-            index.ledger.judge({bad.id: "contradicted"}, 1)
+            index.ledger.set_trust({bad.id: "contradicted"}, 1)
         else:
             index.forget([bad])
-        assert index.ledger.chain(two.id) is None
+        assert index.ledger.chain_sizes(two.id) is None
 
     def test_there_are_none_when_a_file_is_not_known(self, index: Index) -> None:
         without = self.put(index, 1, None)
         delta = self.put(index, 2, StoredFile(20, without.id))
         for state_id in (without.id, delta.id, "f" * 64):
-            assert index.ledger.chain(state_id) is None
-        assert index.ledger.stored(without) is None
+            assert index.ledger.chain_sizes(state_id) is None
+        assert index.ledger.stored_file(without) is None
 
     def test_files_that_build_upon_each_other_are_none(self, index: Index) -> None:
         """Who may write to the bucket can make such ones: the full file that they were proven with is not known."""
         one = state(1, [])
         two = self.put(index, 2, StoredFile(20, one.id))
         index.record(one, [], stored=StoredFile(10, two.id))
-        assert index.ledger.chain(one.id) is index.ledger.chain(two.id) is None
+        assert index.ledger.chain_sizes(one.id) is index.ledger.chain_sizes(two.id) is None
 
     def test_a_file_in_another_bucket_is_none(self, index: Index) -> None:
         there = state(1, [], "other")
         index.record(there, [], stored=StoredFile(100, None))
         here = self.put(index, 2, StoredFile(20, there.id))
-        assert index.ledger.chain(there.id) == (100, [])
-        assert index.ledger.chain(here.id) is None
+        assert index.ledger.chain_sizes(there.id) == (100, [])
+        assert index.ledger.chain_sizes(here.id) is None
 
     def test_what_is_passed_over_is_so_in_its_bucket_until_it_is_looked_at_again(self, index: Index) -> None:
         ledger = index.ledger
-        assert ledger.passed_over("one") == {}
-        ledger.pass_over("one", "file@v1", "cut off")
-        ledger.pass_over("one", "file@v2", "no state")
-        ledger.pass_over("one", "file@v2", "no state, once more")
-        ledger.pass_over("two", "file@v1", "other")
-        assert ledger.passed_over("one") == {"file@v1": "cut off", "file@v2": "no state, once more"}
-        ledger.look_again("one", "file@v1")
-        ledger.look_again("one", "never")
-        ledger.look_again("never", "file@v1")
-        assert ledger.passed_over("one") == {"file@v2": "no state, once more"}
-        assert ledger.passed_over("two") == {"file@v1": "other"}
+        assert ledger.ignored("one") == {}
+        ledger.ignore("one", "file@v1", "cut off")
+        ledger.ignore("one", "file@v2", "no state")
+        ledger.ignore("one", "file@v2", "no state, once more")
+        ledger.ignore("two", "file@v1", "other")
+        assert ledger.ignored("one") == {"file@v1": "cut off", "file@v2": "no state, once more"}
+        ledger.stop_ignoring("one", "file@v1")
+        ledger.stop_ignoring("one", "never")
+        ledger.stop_ignoring("never", "file@v1")
+        assert ledger.ignored("one") == {"file@v2": "no state, once more"}
+        assert ledger.ignored("two") == {"file@v1": "other"}
 
     def test_a_forgotten_state_is_passed_over(self, index: Index) -> None:
         info = self.put(index, 1, None)
         index.forget([info, state(2, [])])
-        assert index.ledger.passed_over(BUCKET) == {info.id: "forgotten"}
+        assert index.ledger.ignored(BUCKET) == {info.id: "forgotten"}
 
     def test_verdicts_can_be_forgotten_but_not_what_was_captured_here(self, index: Index) -> None:
         own, other = self.put(index, 1, None), self.put(index, 2, None, "unchecked")
         elsewhere = state(3, [], "elsewhere")
         index.record(elsewhere, [], trust="unchecked")
-        index.ledger.judge({other.id: "contradicted", elsewhere.id: "verified"}, 9000)
+        index.ledger.set_trust({other.id: "contradicted", elsewhere.id: "verified"}, 9000)
         for bucket in (BUCKET, "elsewhere"):
-            index.ledger.pass_over(bucket, "file@v1", "cut off")
-        index.ledger.forget_verdicts(BUCKET)
-        index.ledger.forget_verdicts("never heard of")
+            index.ledger.ignore(bucket, "file@v1", "cut off")
+        index.ledger.reset_trust(BUCKET)
+        index.ledger.reset_trust("never heard of")
         assert index.recorded(BUCKET) == [RecordedState(own, "own"), RecordedState(other, "unchecked")]
-        assert index.ledger.passed_over(BUCKET) == {}
+        assert index.ledger.ignored(BUCKET) == {}
         assert index.recorded("elsewhere") == [RecordedState(elsewhere, "verified", 9000)]
-        assert index.ledger.passed_over("elsewhere") == {"file@v1": "cut off"}
+        assert index.ledger.ignored("elsewhere") == {"file@v1": "cut off"}

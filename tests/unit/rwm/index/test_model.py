@@ -97,7 +97,7 @@ class IndexMachine(RuleBasedStateMachine):
         info = state(second, entries, bucket)
         if info in self.entries:
             return
-        arrival = self.index.arrival(info, entries)
+        arrival = self.index.prepare(info, entries)
         before = self._before(info)
         assert arrival.before == (before.id if before else None)
         assert list(arrival.changes()) == list(delta.changes(self.entries[before] if before else [], entries))
@@ -235,5 +235,5 @@ def test_the_changes_of_an_arrival_are_what_is_otherwise(tmp_path: Path) -> None
     kept, gone, new = Entry("a", "v1", 1, "e", 0), Entry("b", "v1", 1, "e", 0), Entry("c/d", "v2", 1, "e", 0)
     with Index.open(tmp_path / "index.sqlite") as index:
         index.record(state(1, [kept, gone]), [kept, gone])
-        arrival = index.arrival(state(2, [kept, new]), [kept, new])
+        arrival = index.prepare(state(2, [kept, new]), [kept, new])
         assert (arrival.count, list(arrival.changes())) == (2, [Change("b", None), Change("c/d", new)])

@@ -106,7 +106,7 @@ def test_a_full_state_is_recorded_as_unchecked_with_its_file(index: Index) -> No
         assert importer.import_state(source) == (ONE[0], False)
     assert [*index.entries(ONE[0])] == ONE[1]
     assert index.trust(ONE[0]) == "unchecked"
-    assert index.ledger.stored(ONE[0]) == StoredFile(source.size, None)
+    assert index.ledger.stored_file(ONE[0]) == StoredFile(source.size, None)
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
@@ -119,7 +119,7 @@ def test_the_base_of_a_delta_is_recorded_or_in_a_file(index: Index, is_recorded:
         assert importer.import_state(delta) == (TWO[0], True)
     assert index.states() == ([ONE[0], TWO[0]] if is_recorded else [TWO[0]])
     assert [*index.entries(TWO[0])] == TWO[1]
-    assert index.ledger.stored(TWO[0]) == StoredFile(delta.size, ONE[0].id)
+    assert index.ledger.stored_file(TWO[0]) == StoredFile(delta.size, ONE[0].id)
 
 
 def test_the_base_of_a_delta_may_be_any_earlier_state(index: Index) -> None:
@@ -137,7 +137,7 @@ def test_a_file_outside_the_bucket_is_not_recorded_as_stored(index: Index) -> No
     with StateImporter(index, find=files.by_id.get) as importer:
         for source in (files.full(ONE), files.delta(TWO, ONE)):
             importer.import_state(source._replace(is_stored=False, name=None))
-    assert [index.ledger.stored(info) for info in index.states()] == [None, None]
+    assert [index.ledger.stored_file(info) for info in index.states()] == [None, None]
 
 
 def test_a_chain_reads_deltas_twice_and_the_full_file_once(index: Index) -> None:
@@ -362,7 +362,7 @@ def test_a_cycle_of_deltas_beside_a_full_file_is_not_stored(index: Index) -> Non
     with StateImporter(index, BUCKET, files.by_id.get) as importer:
         assert [importer.import_state(source)[1] for source in (one, two, full_one)] == [True, True, False]
     assert [[*index.entries(info)] for info in index.states()] == [ONE[1], TWO[1]]
-    assert index.ledger.chain(ONE[0].id) is index.ledger.chain(TWO[0].id) is None
+    assert index.ledger.chain_sizes(ONE[0].id) is index.ledger.chain_sizes(TWO[0].id) is None
 
 
 @pytest.mark.parametrize("length", [2, 3, 4, 5])

@@ -63,19 +63,19 @@ class TestWhichKind:
         infos = [captured(s3, index) for _ in range(3)]
         bases = [None, infos[0].id, infos[1].id]
         sizes = [len(s3.get(BUCKET, key(info))) for key, info in zip((file_key, delta_key, delta_key), infos)]  # noqa: B905
-        stored = [index.ledger.stored(info) for info in infos]
+        stored = [index.ledger.stored_file(info) for info in infos]
         assert stored == [StoredFile(size, base) for size, base in zip(sizes, bases, strict=True)]
-        assert index.ledger.chain(infos[2].id) == (sizes[0], sizes[1:])
+        assert index.ledger.chain_sizes(infos[2].id) == (sizes[0], sizes[1:])
 
     def test_full_again_when_the_deltas_have_come_to_its_size(self, s3: MemoryS3, index: Index) -> None:
         infos = [captured(s3, index) for _ in range(30)]
         found = kinds(s3, *infos)
         assert found.startswith("FDDD")
         again = found.index("F", 1)
-        chain = index.ledger.chain(infos[again - 1].id)
+        chain = index.ledger.chain_sizes(infos[again - 1].id)
         assert chain and sum(chain[1]) < chain[0]
         assert is_full_due(*chain, chain[1][-1])
-        assert index.ledger.stored(infos[again]) == StoredFile(len(s3.get(BUCKET, file_key(infos[again]))), None)
+        assert index.ledger.stored_file(infos[again]) == StoredFile(len(s3.get(BUCKET, file_key(infos[again]))), None)
 
     def test_full_again_when_the_row_is_long(self, s3: MemoryS3, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rwm.statefile.delta, "_CHAIN", 3)
@@ -93,7 +93,7 @@ class TestWhichKind:
         between = capture_state(s3, index, BUCKET, at=two.captured_at - 5000, origin="past")
         before = capture_state(s3, index, BUCKET, at=one.captured_at - 5000, origin="past")
         assert kinds(s3, one, two, between, before) == "FDDF"
-        stored = index.ledger.stored(between)
+        stored = index.ledger.stored_file(between)
         assert stored and stored.base == one.id
 
 
@@ -110,7 +110,7 @@ class TestNoDeltaUpon:
     @pytest.mark.parametrize("place", [0, 1])
     def test_what_is_contradicted_or_builds_upon_it(self, s3: MemoryS3, index: Index, place: int) -> None:
         infos = [captured(s3, index) for _ in range(2)]
-        index.ledger.judge({infos[place].id: "contradicted"}, 1)
+        index.ledger.set_trust({infos[place].id: "contradicted"}, 1)
         assert kinds(s3, *infos, captured(s3, index)) == "FDF"
 
     def test_what_builds_upon_a_forgotten_state(self, s3: MemoryS3, index: Index) -> None:
@@ -122,7 +122,7 @@ class TestNoDeltaUpon:
         infos = [captured(s3, index) for _ in range(3)]
         index.forget(infos[2:])
         last = captured(s3, index)
-        stored = index.ledger.stored(last)
+        stored = index.ledger.stored_file(last)
         assert stored and stored.base == infos[1].id
 
     def test_a_state_of_another_bucket(self, s3: MemoryS3, index: Index) -> None:
@@ -150,7 +150,7 @@ def test_a_state_that_another_process_puts_between_changes_nothing_in_the_file(s
     with Index.open(index.path) as other:
         last = capture_state(busy, index, BUCKET)
     assert index.states() == [first, *between, last]
-    stored = index.ledger.stored(last)
+    stored = index.ledger.stored_file(last)
     assert stored and stored.base == first.id
     assert kinds(s3, first, *between, last) == "FDD"
 

@@ -82,7 +82,7 @@ def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> SyncRun:
     """The steps of ``rwm state sync``."""
     files = list_state_files(s3, BUCKET)
     if again:
-        index.ledger.forget_verdicts(BUCKET)
+        index.ledger.reset_trust(BUCKET)
     imported = sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
     return SyncRun(imported, compare_with_history(s3, index, BUCKET, files))
 
@@ -122,8 +122,8 @@ def test_a_new_index_gets_every_state(s3: RecordingS3, machine: Index, index: In
     assert [(one.info, one.trust) for one in index.recorded()] == [(info, "verified") for info in infos]
     for info in infos:
         assert [*index.entries(info)] == [*machine.entries(info)]
-        assert index.ledger.stored(info) == machine.ledger.stored(info)
-        assert index.ledger.chain(info.id) == machine.ledger.chain(info.id)
+        assert index.ledger.stored_file(info) == machine.ledger.stored_file(info)
+        assert index.ledger.chain_sizes(info.id) == machine.ledger.chain_sizes(info.id)
 
 
 def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Index, index: Index) -> None:
@@ -132,7 +132,7 @@ def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Inde
     s3.put(BUCKET, "data/00/c", b"1")
     s3.now += 10_000
     info = capture_state(s3, index, BUCKET)
-    stored = index.ledger.stored(info)
+    stored = index.ledger.stored_file(info)
     assert stored and stored.base == infos[-1].id
     assert [one.trust for one in index.recorded()] == ["verified"] * 3 + ["own"]
 
@@ -334,7 +334,7 @@ def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine:
     assert result.verdicts == {one.id: "verified", two.id: "verified"}
     bucket.now += 10_000
     last = capture_state(bucket, index, BUCKET)
-    stored = index.ledger.stored(last)
+    stored = index.ledger.stored_file(last)
     assert stored and stored.base is None
 
 

@@ -133,14 +133,14 @@ def test_states_of_other_buckets_are_absent(browsed: Callable[[Test], None]) -> 
 def test_latest_and_times_skip_untrusted_states(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         one, two = fs.put(5, config="v1"), fs.put(6, config="v2")
-        fs.other.ledger.judge({two.id: "contradicted"}, 1)
+        fs.other.ledger.set_trust({two.id: "contradicted"}, 1)
         assert await fs.kernel.readlink("latest") == f"ids/{one.id}"
         assert await fs.kernel.names("times") == [TIME]
-        fs.other.ledger.judge({one.id: "unknown"}, 1)
+        fs.other.ledger.set_trust({one.id: "unknown"}, 1)
         await fails(errno.ENOENT, fs.kernel.lookup("latest"))
         await fails(errno.ENOENT, fs.kernel.lookup(f"times/{TIME}"))
         assert len(await fs.kernel.names("ids")) == 2
-        fs.other.ledger.judge({one.id: "unchecked", two.id: "verified"}, 2)
+        fs.other.ledger.set_trust({one.id: "unchecked", two.id: "verified"}, 2)
         assert len(await fs.kernel.names("times")) == 2
 
     browsed(test)
@@ -197,7 +197,7 @@ def test_xattrs_of_states_and_files(browsed: Callable[[Test], None]) -> None:
         one = fs.put(5, **{"data": "v1"})
         expected = {"user.rwm.state_id": one.id, "user.rwm.captured_at": TIME, "user.rwm.trust": "own"}
         assert await fs.kernel.xattrs(f"ids/{one.id}") == expected
-        fs.other.ledger.judge({one.id: "contradicted"}, 1)
+        fs.other.ledger.set_trust({one.id: "contradicted"}, 1)
         assert await fs.kernel.xattrs(f"ids/{one.id}") == expected | {"user.rwm.trust": "contradicted"}
         data = await fs.kernel.xattrs(f"ids/{one.id}/data")
         assert data == {"user.rwm.version_id": "v1", "user.rwm.etag": "etag-v1"}
