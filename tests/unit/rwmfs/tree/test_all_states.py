@@ -309,7 +309,7 @@ def test_a_damaged_index_is_eio_and_logged(
         raise IndexDamaged("index here: database disk image is malformed")
 
     async def test(fs: MountOfAllStates) -> None:
-        monkeypatch.setattr(fs.index, "changes", damaged)
+        monkeypatch.setattr(fs.index, "data_version", damaged)
         await fails(errno.EIO, fs.kernel.lookup("ids"))
 
     with caplog.at_level(logging.ERROR):
