@@ -18,13 +18,6 @@ PASSWORD = "correct-horse-battery-staple"
 
 
 @pytest.fixture
-def machine(server: Server, tmp_path: Path) -> Shell:
-    """The computer that is backed up."""
-    (tmp_path / "machine" / "files").mkdir(parents=True)
-    return Shell(tmp_path / "machine")
-
-
-@pytest.fixture
 def fresh(server: Server, tmp_path: Path) -> Shell:
     """The computer on which somebody recovers."""
     (tmp_path / "fresh").mkdir()
@@ -33,28 +26,45 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
     return shell
 
 
+@pytest.fixture(scope="module")
+def attacked() -> dict[str, str]:
+    """Server → its bucket, once it was attacked."""
+    return {}
+
+
 @pytest.fixture
-def bucket(server: Server, machine: Shell, tmp_path: Path) -> str:
+def bucket(server: Server, attacked: dict[str, str], tmp_path: Path) -> str:
+    """Two backups, then an attack. No test changes it, so it is made once on each server."""
+    if server.name not in attacked:
+        attacked[server.name] = back_up_and_attack(server, tmp_path)
+    return attacked[server.name]
+
+
+def back_up_and_attack(server: Server, directory: Path) -> str:
     """Two backups, the second by a newer restic; then an attack with everything that the machine has: its keys."""
     name = f"recovery-{uuid.uuid4().hex[:12]}"
-    (tmp_path / "office").mkdir()
-    office = Shell(tmp_path / "office")
+    (directory / "office").mkdir()
+    office = Shell(directory / "office")
     office.configure("admin.conf", server.endpoint, server.accounts["admin"])
     office("rwm", "-c", "admin.conf", "storage", "create", name, "user1")
+    (directory / "machine" / "files").mkdir(parents=True)
+    machine = Shell(directory / "machine")
     backups = {"files": {"filesdirs": [str(machine.directory / "files")]}}
     more = {"restic_bucket": name, "restic_password": PASSWORD, "backups": backups}
     machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
     machine("rwm", "restic", "init")
     for number, restic in enumerate(restics.PROGRAMS):
-        path = first_on_path(restics.program(restic), machine, tmp_path / f"machine-{restic}")
+        path = first_on_path(restics.program(restic), machine, directory / f"machine-{restic}")
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
         machine("rwm", "backup", "--all", PATH=path)
     # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
-    file, *_ = machine("rwm", "aws", "s3", "ls", f"s3://{name}/rwm/states/").stdout.split()[3::4]
-    forged = f"2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
-    for key in (f"rwm/states/{file}", f"rwm/states/{forged}", "config"):
-        machine("rwm", "aws", "s3", "cp", "--quiet", "/etc/hostname", f"s3://{name}/{key}")
-    machine("rwm", "aws", "s3", "rm", "--quiet", "--recursive", f"s3://{name}/")
+    user = server.connect("user1")
+    file = next(version.key for version in user.versions(name, "rwm/states/"))
+    forged = f"rwm/states/2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
+    for key in (file, forged, "config"):
+        user.put(name, key, b"garbage")
+    for key in {version.key for version in user.versions(name)}:
+        user.delete(name, key)
     return name
 
 
@@ -104,7 +114,7 @@ def test_recovery_document_has_the_commands_that_are_typed_here() -> None:
     assert lines.index("rwm -c admin.conf state sync bucket1") < lines.index("rwm -c admin.conf state list bucket1")
 
 
-def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: str, tmp_path: Path) -> None:
+def test_recovery_with_nothing_but_keys(fresh: Shell, bucket: str, tmp_path: Path) -> None:
     def line(text: str, code: int = 0, **variables: str) -> str:
         done = fresh(*shlex.split(local_line(text, bucket)), code=code, **variables)
         return done.stdout + done.stderr
@@ -130,7 +140,7 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, machine: Shell, bucket: st
         line("rwmfs umount /mnt/repo")
 
 
-def test_recovery_by_the_three_commands_of_the_readme(fresh: Shell, machine: Shell, bucket: str) -> None:
+def test_recovery_by_the_three_commands_of_the_readme(fresh: Shell, bucket: str) -> None:
     repo = fresh.directory / "repo"
     repo.mkdir()
     # restic takes a relative path with a colon in it for the URL of a backend.
@@ -146,7 +156,7 @@ def test_recovery_by_the_three_commands_of_the_readme(fresh: Shell, machine: She
         fresh("rwmfs", "umount", "repo")
 
 
-def test_without_any_state_file_the_history_is_enough(fresh: Shell, machine: Shell, bucket: str) -> None:
+def test_without_any_state_file_the_history_is_enough(fresh: Shell, bucket: str) -> None:
     """The fallback: a time, and the bucket's own history."""
     state = fresh.json("rwm", "-c", "admin.conf", "state", "sync", bucket, code=4)["compared"][-1]
     rwm = ("rwm", "-c", "admin.conf", "state")
