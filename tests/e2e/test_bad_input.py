@@ -13,6 +13,7 @@ import pytest
 
 from rwm.backup.run_lock import hold_lock
 from rwm.s3 import Credentials
+from tests.contract.buckets import at_once
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -26,12 +27,11 @@ def shell(seaweedfs: Server, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def bucket(shell: Shell) -> str:
+def bucket(shell: Shell, seaweedfs: Server) -> str:
     """A protected bucket with one recorded state."""
     name = f"bad-{uuid.uuid4().hex[:12]}"
     shell("rwm", "-c", "admin.conf", "storage", "create", name, "user1")
-    (shell.directory / "config").write_text("hello")
-    shell("rwm", "-c", "admin.conf", "aws", "s3", "cp", "config", f"s3://{name}/config")
+    seaweedfs.connect("user1").put(name, "config", b"hello")
     shell("rwm", "-c", "admin.conf", "state", "capture", name)
     return name
 
@@ -198,7 +198,7 @@ def test_options_that_make_no_sense(shell: Shell, bucket: str) -> None:
     refused(shell, 5, "not empty", *ADMIN, "state", "restore", "latest", "-b", bucket, "--to-dir", ".")
 
 
-def test_an_index_on_a_full_disk(shell: Shell, bucket: str) -> None:
+def test_an_index_on_a_full_disk(shell: Shell, bucket: str, seaweedfs: Server) -> None:
     """A capture that finds no room says so, and the index is as it was."""
     small = shell.directory / "small"
     small.mkdir()
@@ -210,10 +210,8 @@ def test_an_index_on_a_full_disk(shell: Shell, bucket: str) -> None:
         # Room for what SQLite needs to read (32 KiB of shared memory), not for what a capture writes.
         (small / "filler").write_bytes(b"x" * (shutil.disk_usage(small).free - 48 * 1024))
         before = shell.json(*ADMIN, "state", "list")
-        for n in range(200):
-            (shell.directory / "garbage" / f"{n:0200}").parent.mkdir(exist_ok=True)
-            (shell.directory / "garbage" / f"{n:0200}").touch()
-        shell(*ADMIN, "aws", "s3", "cp", "--quiet", "--recursive", "garbage/", f"s3://{bucket}/")
+        s3 = seaweedfs.connect("user1")
+        at_once(lambda number: s3.put(bucket, f"{number:0200}", b""), range(200))
         text = refused(shell, 1, "index .*(full|disk I/O)", *ADMIN, "state", "capture", bucket)
         assert "make room" in text
         (small / "filler").unlink()
