@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,12 @@ def own_codes(restic_program: str) -> bool:
     return restics.version(restic_program) >= restics.SINCE_OWN_EXIT_CODES
 
 
+def configure(machine: Shell, **changes: object) -> None:
+    """Change the machine's configuration."""
+    path = machine.directory / "rwm.conf"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def failed(machine: Shell) -> Any:
     """The one backup of a run that made none."""
     (backup,) = machine.json("rwm", "backup", "--all", code=1)["backups"]
@@ -58,15 +66,15 @@ def test_no_repository_and_a_wrong_password(machine: Shell, own_codes: bool) -> 
     assert backup["exit_code"] == (10 if own_codes else 1)
     assert ("rwm restic init" in backup["detail"]) == own_codes
     machine("rwm", "restic", "init")
-    path = machine.directory / "rwm.conf"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"restic_password": "wrong"}))
+    configure(machine, restic_password="wrong")
     backup = failed(machine)
     assert backup["exit_code"] == (12 if own_codes else 1)
     assert ("the password is wrong" in backup["detail"]) == own_codes
 
 
-def test_a_repository_that_another_run_uses(machine: Shell, own_codes: bool) -> None:
-    """The backup is made beside it; retention needs the repository for itself, and waits for the next run."""
+@contextmanager
+def another_run(machine: Shell) -> Iterator[Callable[[], object]]:
+    """A backup of somebody else that holds a lock until the function is called, or the block ends."""
     machine("rwm", "restic", "init")
     other = subprocess.Popen(
         [sys.executable, "-m", "rwm", "restic", "backup", "--stdin"],
@@ -81,11 +89,41 @@ def test_a_repository_that_another_run_uses(machine: Shell, own_codes: bool) -> 
         while not machine("rwm", "restic", "list", "locks", "--no-lock").stdout.strip():
             assert other.poll() is None
             assert time.monotonic() < deadline, "the other run takes no lock"
-        report = machine.json("rwm", "backup", "--all", code=3)
+        yield lambda: other.communicate(b"done", SECONDS)
     finally:
-        other.communicate(b"done", SECONDS)
+        if other.poll() is None:
+            other.communicate(b"done", SECONDS)
+
+
+def test_a_repository_that_another_run_uses(machine: Shell, own_codes: bool) -> None:
+    """The backup is made beside it; retention needs the repository for itself, and is applied by the next run."""
+    if own_codes:  # this restic knows how to wait, and RWM tells it to
+        configure(machine, retention_extras=["--retry-lock=0s"])
+    with another_run(machine):
+        report = machine.json("rwm", "backup", "--all", code=3)
     assert [(backup["outcome"], backup["exit_code"]) for backup in report["backups"]] == [("ok", 0)]
     assert report["forget"]["outcome"] == "failed"
     assert report["forget"]["exit_code"] == (11 if own_codes else 1)
     assert ("locked by another run" in report["forget"]["detail"]) == own_codes
     assert machine.json("rwm", "backup", "--all")["forget"]["outcome"] == "ok"
+
+
+@pytest.mark.slow
+def test_retention_waits_for_the_lock_of_another_run(machine: Shell, own_codes: bool) -> None:
+    with another_run(machine) as end:
+        ours = subprocess.Popen(
+            [sys.executable, "-m", "rwm", "--json", "backup", "--all"],
+            cwd=machine.directory,
+            env=machine.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert ours.stderr is not None
+        for line in ours.stderr:
+            if "waiting up to" in line or ("apply retention" in line and not own_codes):
+                break
+        if own_codes:
+            end()
+        report = json.loads(ours.communicate(timeout=SECONDS)[0])
+    assert report["forget"]["outcome"] == ("ok" if own_codes else "failed"), "an older restic cannot wait"
