@@ -25,7 +25,7 @@ MAIN = {
     "rwm": "rwm.cli.main",
     "rwmfs": "rwmfs.cli.main",
     "serve": "tests.mount.serve",
-    "impatient": "tests.mount.impatient",
+    "short-timeouts": "tests.mount.short_timeouts",
 }
 """Program → module with its ``main``."""
 

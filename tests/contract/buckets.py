@@ -1,4 +1,4 @@
-"""Buckets for one test each, and a model of what was done to them."""
+"""Buckets for single tests, and a model of their versions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Written(NamedTuple):
 
 
 class Model:
-    """What was put and deleted, key by key, and from it the listing that the server owes."""
+    """Puts and deletions by key, and the listing that follows from them."""
 
     def __init__(self, s3: S3, bucket: str) -> None:
         self.s3 = s3
@@ -86,7 +86,7 @@ class Model:
 
 
 def written(versions: Iterable[ObjectVersion]) -> list[Written]:
-    """A listing without what a model cannot know."""
+    """A listing without times and ETags."""
     return [Written(v.key, v.version_id, v.is_latest, v.is_marker, v.size) for v in versions]
 
 

@@ -1,4 +1,4 @@
-"""Captures against a model of what was put and deleted, on the real servers."""
+"""Captures on the real servers, compared with a model of the bucket."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def some_history(s3: S3) -> Model:
     return model
 
 
-def test_a_state_is_what_a_plain_listing_shows(s3: S3, index: Index) -> None:
+def test_a_state_equals_the_plain_listing(s3: S3, index: Index) -> None:
     model = some_history(s3)
     counted: list[tuple[int, int]] = []
     before = s3.server_time(model.bucket)
@@ -71,7 +71,7 @@ def test_a_state_is_what_a_plain_listing_shows(s3: S3, index: Index) -> None:
     assert index.states(model.bucket) == [info]
 
 
-def test_entries_say_what_head_says(s3: S3, index: Index) -> None:
+def test_entries_equal_head_object(s3: S3, index: Index) -> None:
     model = some_history(s3)
     for entry in index.entries(capture_state(s3, index, model.bucket)):
         head = s3.client.head_object(Bucket=model.bucket, Key=entry.key, VersionId=entry.version_id)
@@ -95,7 +95,7 @@ def test_null_versions_belong_to_a_state(s3: S3, index: Index) -> None:
     assert content(index, capture_state(s3, index, bucket)) == {"stays": "null", "replaced": version}
 
 
-def test_a_marker_that_was_deleted_brings_the_key_back(s3: S3, index: Index) -> None:
+def test_deleting_a_marker_restores_the_key(s3: S3, index: Index) -> None:
     model = Model(s3, versioned(s3, "capture"))
     version = model.put("key", b"1")
     marker = model.delete("key")
@@ -173,7 +173,7 @@ def write_meanwhile(s3: S3, monkeypatch: pytest.MonkeyPatch, before: str, write:
     monkeypatch.setattr(s3, "version_batches", batches)
 
 
-def test_what_was_there_stays_as_it_was_and_what_is_born_is_kept(
+def test_writes_during_a_capture_change_no_entry_and_lose_no_key(
     server: Server, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3 = server.connect()
@@ -200,7 +200,7 @@ def test_what_was_there_stays_as_it_was_and_what_is_born_is_kept(
     assert born and content(index, info) == there | born
 
 
-def test_what_is_born_later_is_no_part_of_the_past(
+def test_keys_created_later_are_not_in_a_past_state(
     server: Server, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3 = server.connect()
@@ -211,8 +211,8 @@ def test_what_is_born_later_is_no_part_of_the_past(
     assert "data/00/born" in model.histories
 
 
-def test_what_is_written_before_the_call_is_in_the_state(s3: S3, index: Index) -> None:
-    """However late in the second it was."""
+def test_writes_before_the_call_are_in_the_state(s3: S3, index: Index) -> None:
+    """At any time of a second."""
     model = Model(s3, versioned(s3, "capture"))
     for number in range(3):
         time.sleep(0.3)
@@ -230,7 +230,7 @@ def test_snapshots_come_first_and_data_last(s3: S3) -> None:
 # --- the file in the bucket ------------------------------------------------------------------------------
 
 
-def test_the_state_in_the_bucket_proves_itself(s3: S3, index: Index, tmp_path: Path) -> None:
+def test_the_state_file_hashes_to_its_id(s3: S3, index: Index, tmp_path: Path) -> None:
     model = some_history(s3)
     info = capture_state(s3, index, model.bucket, outcome="partial")
     (version,) = s3.versions(model.bucket, "rwm/")
@@ -249,7 +249,7 @@ def test_the_state_in_the_bucket_proves_itself(s3: S3, index: Index, tmp_path: P
     assert [entry["key"] for entry in entries] == sorted(model.current())
 
 
-def test_our_own_objects_are_never_part_of_a_state(s3: S3, index: Index) -> None:
+def test_own_objects_are_not_in_a_state(s3: S3, index: Index) -> None:
     model = some_history(s3)
     for key in ("rwm/x", "rwm/states/y"):
         s3.put(model.bucket, key, b"1")
@@ -274,7 +274,7 @@ def test_a_bucket_without_versioning_is_refused(s3: S3, index: Index) -> None:
 
 
 def _capture_and_hang(arguments: tuple[str, str, str], bucket: str, path: Path, stage: str, ready: Path) -> None:
-    """In a child: a capture that stops for ever in the middle of listing or of recording."""
+    """In a child: a capture that hangs during its listing or recording."""
     s3 = connect(*arguments)
 
     def hang(*_: object) -> None:
@@ -321,7 +321,7 @@ def _capture(arguments: tuple[str, str, str], bucket: str, path: Path) -> None:
         capture_state(connect(*arguments), index, bucket)
 
 
-def test_two_captures_at_once(s3: S3, server: Server, tmp_path: Path) -> None:
+def test_concurrent_captures(s3: S3, server: Server, tmp_path: Path) -> None:
     model, path = some_history(s3), tmp_path / "index.sqlite"
     arguments = (server.endpoint, *server.accounts["admin"])
     context = multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""The embedded server: private, closed to everybody without a key, and gone when it should be."""
+"""The embedded server: private files, no anonymous access, no leftovers."""
 
 from __future__ import annotations
 
@@ -148,11 +148,11 @@ class TestPrivacy:
 
 
 class TestUnauthenticated:
-    """What weed offers besides S3 takes and deletes nothing without a key."""
+    """The other interfaces of weed store and delete nothing without a key."""
 
     @pytest.fixture
     def kept(self, seaweedfs: Server, bucket: str) -> Iterator[None]:
-        """After the test the object that was there before is there still."""
+        """Check after the test that an earlier object still exists."""
         s3 = seaweedfs.connect()
         s3.put(bucket, "key", b"x" * 100_000)
         yield
@@ -179,7 +179,7 @@ class TestUnauthenticated:
 
     @pytest.mark.usefixtures("kept")
     def test_weed_shell(self, seaweedfs: Server, bucket: str) -> None:
-        """Its own tool, without the certificate, deletes a bucket of an unprotected server at once."""
+        """Without a certificate, weed's own shell deletes nothing; on an unprotected server it would."""
         assert seaweedfs.embedded is not None
         _, master, _, filer, _ = seaweedfs.embedded.ports[:5]
         weed = Path(sys.executable).parent / "weed"

@@ -20,7 +20,7 @@ DATA = random.Random(1).randbytes(3 << 20)
 
 @pytest.fixture(params=[(0.0, None), (0.02, 50e6)], ids=["without delay", "with delay"])
 def proxy(seaweedfs: Server, request: pytest.FixtureRequest) -> Iterator[Proxy]:
-    """A proxy that can sign anew what it has changed."""
+    """A proxy that signs changed requests again."""
     latency, rate = request.param
     with Proxy(seaweedfs.endpoint, latency=latency, rate=rate, keys=seaweedfs.accounts["admin"]) as proxy:
         yield proxy
@@ -32,7 +32,7 @@ def s3(seaweedfs: Server, proxy: Proxy) -> S3:
     return connect(proxy.url, *seaweedfs.accounts["admin"], region=seaweedfs.region)
 
 
-def test_an_account_works_through_it(s3: S3, proxy: Proxy) -> None:
+def test_an_account_works_through_the_proxy(s3: S3, proxy: Proxy) -> None:
     bucket = versioned(s3)
     first, second = s3.put(bucket, KEY, DATA), s3.put(bucket, KEY, b"second")
     s3.delete(bucket, KEY)
@@ -47,13 +47,13 @@ def test_an_account_works_through_it(s3: S3, proxy: Proxy) -> None:
     assert not proxy.requests(lambda request: request.method == "PATCH")
 
 
-def test_a_wrong_signature_stays_wrong(seaweedfs: Server, proxy: Proxy) -> None:
+def test_a_wrong_signature_is_refused_through_the_proxy(seaweedfs: Server, proxy: Proxy) -> None:
     access_key, _ = seaweedfs.accounts["admin"]
     with pytest.raises(AccessDenied):
         connect(proxy.url, access_key, "wrong", region=seaweedfs.region).list_buckets()
 
 
-def test_what_a_fault_changes_is_signed_anew(s3: S3, proxy: Proxy) -> None:
+def test_requests_changed_by_a_fault_are_signed_again(s3: S3, proxy: Proxy) -> None:
     bucket = versioned(s3)
     version = s3.put(bucket, KEY, DATA)
     reader = s3.reader(bucket, attempts=1)
@@ -64,7 +64,7 @@ def test_what_a_fault_changes_is_signed_anew(s3: S3, proxy: Proxy) -> None:
         reader.read_range(KEY, version, 100, 200)
 
 
-def test_faults_are_what_the_client_takes_them_for(s3: S3, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_cause_the_expected_errors(s3: S3, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = versioned(s3)
     version = s3.put(bucket, KEY, DATA)
     reader = s3.reader(bucket)
@@ -87,7 +87,7 @@ def test_faults_are_what_the_client_takes_them_for(s3: S3, proxy: Proxy, monkeyp
         reader.read_range(KEY, version, 0, 10)
 
 
-def test_a_server_that_comes_back_is_found_again(s3: S3, proxy: Proxy) -> None:
+def test_the_proxy_reconnects_to_a_restarted_server(s3: S3, proxy: Proxy) -> None:
     bucket = versioned(s3)
     version = s3.put(bucket, KEY, b"data")
     proxy.down()

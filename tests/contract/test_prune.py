@@ -1,4 +1,4 @@
-"""Prune on the real servers: what is kept stays whole, what is gone stays gone."""
+"""Prune on the real servers: kept states stay complete, deleted keys stay deleted."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def history(server: Server, s3: S3, index: Index, tmp_path: Path) -> History:
     return History(s3, bucket, states)
 
 
-def test_kept_states_stay_and_the_rest_goes(history: History, index: Index, tmp_path: Path) -> None:
+def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: Index, tmp_path: Path) -> None:
     s3, bucket, states = history
     kept = [states[0], states[2]]
     before = [files(s3, index, info, tmp_path / f"before-{info.id}") for info in kept]
@@ -153,7 +153,7 @@ def test_a_suspended_bucket_and_a_bucket_without_states_are_refused(s3: S3, inde
 
 
 def hidden_history(s3: S3, index: Index) -> tuple[Model, StateInfo]:
-    """Keys of every shape, and a state of which some versions lie below markers now."""
+    """Keys with all kinds of history, and a state some of whose versions are below markers now."""
     model = Model(s3, versioned(s3, "prune"))
     for key in ("kept/below", "kept/replaced", "gone/deleted", "gone/replaced", "present"):
         model.put(key, b"0")
@@ -175,7 +175,7 @@ def entries_of(index: Index, info: StateInfo) -> list[Entry]:
     return list(index.entries(info))
 
 
-def test_deleted_keys_never_come_back(s3: S3, index: Index) -> None:
+def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
     second = next_second(s3, model.bucket)
     past = entries_of(index, capture_state(s3, index, model.bucket, at=info.captured_at, origin="past"))
@@ -242,7 +242,7 @@ def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
     assert present(s3, bucket) == model.current()
 
 
-def test_what_is_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, index: Index) -> None:
+def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, index: Index) -> None:
     bucket = unique("locked")
     s3.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     model = Model(s3, bucket)
@@ -262,7 +262,7 @@ def test_what_is_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, inde
 
 
 class CutOffError(Exception):
-    """The power went."""
+    """Raised in place of a deletion, as by a power failure."""
 
 
 @pytest.mark.parametrize("chunks", [1, 2, 3])
@@ -296,7 +296,7 @@ def test_an_interrupted_prune_is_finished_by_the_next(
     assert (left.versions, left.markers) == ((), ())
 
 
-def test_what_comes_after_the_plan_is_untouched(s3: S3, index: Index) -> None:
+def test_writes_after_the_plan_are_not_deleted(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
     todo = retention.plan_prune(s3, index, model.bucket, [info])
     for key in ("gone/replaced", "kept/replaced", "new"):

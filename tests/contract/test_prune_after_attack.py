@@ -1,4 +1,4 @@
-"""Prune after an attack that the admin has not noticed: the newest state is what the attacker left."""
+"""Prune after an unnoticed attack, when the newest state is what the attacker left."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Captures taken while restic backs up, forgets and prunes: every one of them is a repository that passes its check.
+"""Captures taken while restic backs up, forgets and prunes: each captured state passes `restic check`.
 
-The listing waits at one place for restic, so that restic writes and deletes between two prefixes, or two pages of one.
+Each listing waits at one point for restic, so that restic writes and deletes between two prefixes or two pages.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SECONDS = 120.0
 
 
 class Loop:
-    """Backs up changing data, and every time keeps the last snapshot only and repacks whatever it can."""
+    """Rounds of a backup of changed data and a prune that keeps one snapshot and repacks everything."""
 
     def __init__(self, restic: str, server: Server, bucket: str, directory: Path) -> None:
         self.program = restic
@@ -66,7 +66,7 @@ class Loop:
             self._changed.notify_all()
 
     def wait_for_a_round(self) -> None:
-        """Wait until a whole round has been made, from its begin to its end."""
+        """Wait until a whole round has run, from its beginning to its end."""
         with self._changed:
             self.waits += 1
             goal = self.rounds + 2
@@ -91,7 +91,7 @@ class Loop:
 
 
 def waiting(s3: S3, monkeypatch: pytest.MonkeyPatch, loop: Loop, prefix: str, page: int) -> S3:
-    """Small pages, and a round of restic before this page of the listing of this prefix."""
+    """The client with small pages, and a round of restic before this page of this prefix."""
     plain = s3.version_batches
 
     def batches(bucket: str, asked: str = "", *, page_size: int = PAGE) -> Iterator[Sequence[ObjectVersion]]:
@@ -135,7 +135,7 @@ def test_they_pass_with_each_restic_on_each_server(
 
 
 def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, int]]) -> None:
-    """Or the test would show nothing: restic wrote and deleted packs and indexes while states were captured."""
+    """restic wrote and deleted packs, indexes and snapshots during captures, or the test would show nothing."""
     entries = [entry for part in list_histories(s3, bucket) for history in part for entry in history]
     for kind in ("data/", "index/", "snapshots/"):
         for is_marker in (False, True):
@@ -146,7 +146,7 @@ def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, i
 
 
 def checked(restic: str, s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
-    """What restic finds wrong with the state; nothing, if it is a sound repository with a snapshot."""
+    """What `restic check` reports for the state, "" for a sound repository with a snapshot."""
     result = restore_to_directory(s3, index, info, directory)
     assert not result.failures and result.objects == info.objects
     for lock in (directory / "locks").glob("*"):  # a mount begins with an empty locks/ too

@@ -1,4 +1,4 @@
-"""The servers of the test suite keep their promises, or the other tests prove nothing."""
+"""The test servers behave as the other tests assume."""
 
 from __future__ import annotations
 

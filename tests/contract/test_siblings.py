@@ -1,6 +1,6 @@
-"""Names that a server may lose at its page breaks: every key is listed on every server, whatever the page size.
+"""Sibling names around page breaks: every key is listed on every server, with every page size.
 
-SeaweedFS walks directories and goes on by byte order, so what stands beside ``k-a`` or ``repo-2/`` is at risk there.
+SeaweedFS walks directories but continues by byte order, so it can lose names beside ``k-a`` or ``repo-2/``.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def count_requests(s3: S3, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 @sizes
-def test_files_at_the_root(any_server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
+def test_root_keys_are_complete(any_server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
     s3 = any_server.connect()
     model = fill(s3, [f"k{number}{end}" for number in range(int(530 * scale)) for end in ("", "-a")])
     for size in sizes:
@@ -89,7 +89,7 @@ def test_sibling_prefixes_below_a_prefix(
 
 
 @sizes
-def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
+def test_packs_beside_other_keys(server: Server, tmp_path: Path, scale: float, sizes: tuple[int, ...]) -> None:
     """With markers and several versions of a key."""
     s3 = server.connect()
     keys = [f"data/{number % 8:02x}/{number:04}" for number in range(int(640 * scale))]
@@ -103,7 +103,7 @@ def test_packs_beside_what_is_no_pack(server: Server, tmp_path: Path, scale: flo
 
 
 @pytest.mark.parametrize("concurrency", [None, 4])
-def test_several_connections_list_the_same(
+def test_parallel_listing_is_complete(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int | None
 ) -> None:
     monkeypatch.setattr("rwm.s3.listing.parallel._PROBE", 20)
@@ -136,7 +136,7 @@ def test_a_small_prefix_is_one_request(any_server: Server, monkeypatch: pytest.M
     assert len(asked) == 1
 
 
-def test_a_flat_listing_stays_flat_where_nothing_is_lost(rgw: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rgw_is_listed_flat(rgw: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     s3 = rgw.connect()
     model = fill(s3, [f"data/{number % 16:02x}/{number:03}" for number in range(200)])
     asked = count_requests(s3, monkeypatch)

@@ -1,4 +1,4 @@
-"""Protected buckets on the real servers, asked with the keys of the account that they protect against."""
+"""Protected buckets on the real servers, accessed with the keys of the account they are protected against."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def protected(request: pytest.FixtureRequest) -> Protected:
 
 @pytest.fixture(scope="module", params=PLACES)
 def shared(request: pytest.FixtureRequest) -> Protected:
-    """The same for all tests in which nothing may change."""
+    """The same, shared by tests that must not change it."""
     return _protected(request)
 
 
@@ -68,7 +68,7 @@ def _protected(request: pytest.FixtureRequest) -> Protected:
 # --- what the user can and cannot do -------------------------------------------------------------------
 
 
-def test_restic_works_with_the_users_keys(protected: Protected, request: pytest.FixtureRequest) -> None:
+def test_restic_works_with_the_keys_of_the_user(protected: Protected, request: pytest.FixtureRequest) -> None:
     user = protected.user
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -181,7 +181,7 @@ def test_versions_in_a_batch_are_refused_one_by_one(shared: Protected) -> None:
 
 
 @pytest.mark.parametrize("header", PUBLISHING_HEADERS)
-def test_publishing_by_a_header_of_a_put(shared: Protected, header: str) -> None:
+def test_public_acls_in_put_headers_are_refused(shared: Protected, header: str) -> None:
     before = shared.everything()
     value = "public-read" if header == "x-amz-acl" else f'uri="{PUBLIC}"'
     client = connect(shared.user.endpoint_url, *shared.user.credentials).client
@@ -214,8 +214,8 @@ def test_another_account_sees_nothing(rgw: Server) -> None:
     assert protected.everything() == before
 
 
-def test_another_account_may_not_read_what_is_not_its_own(seaweedfs: Server) -> None:
-    """The identity policies of the embedded server let user2 into buckets of its own name only."""
+def test_another_account_cannot_read_objects_by_version(seaweedfs: Server) -> None:
+    """The identity policies of the embedded server admit user2 only to buckets of its own name."""
     protected = Protected(seaweedfs, "admin", "user1")
     stranger = seaweedfs.connect("user2")
     with pytest.raises(AccessDenied):
@@ -363,7 +363,7 @@ CHANGES: dict[str, tuple[Callable[[Protected], Any], str, str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_check_finds_what_was_changed(protected: Protected, change: str) -> None:
+def test_check_reports_each_change(protected: Protected, change: str) -> None:
     assert check_storage(protected.admin, protected.bucket) == []
     act, code, detail = CHANGES[change]
     act(protected)
@@ -373,7 +373,7 @@ def test_check_finds_what_was_changed(protected: Protected, change: str) -> None
 
 
 def test_check_of_a_bucket_for_another_user(server: Server) -> None:
-    """Whichever one user the policy is about is the right one, but it may not own the bucket."""
+    """The policy may be about any one user, except the owner of the bucket."""
     admin, bucket = server.connect(), unique("owned")
     principal = create_storage(admin, unique("model"), "user1")
     admin.create_bucket(bucket)
@@ -386,7 +386,7 @@ def test_check_of_a_bucket_for_another_user(server: Server) -> None:
 
 
 def test_check_of_a_bucket_whose_user_may_do_everything(server: Server) -> None:
-    """A policy that fits, but for the machine's account in the place of the owner's."""
+    """A correct policy, except that the machine's account is in the place of the owner's."""
     admin, bucket = server.connect(), versioned(server.connect(), "mighty")
     principal = create_storage(admin, unique("model"), "user1")
     admin.put_policy(bucket, protected_policy(bucket, principal, user_principal(principal, "user2")))
@@ -436,7 +436,7 @@ def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
 
 
 def test_an_upload_with_a_hostile_key_is_counted_and_deleted(protected: Protected) -> None:
-    """Its key is one that XML cannot carry."""
+    """A key that XML cannot represent."""
     admin, bucket = protected.admin, protected.bucket
     for key in ("\x01up", "a\x1bup", "a%41+b", "\ufffeup"):
         with contextlib.suppress(ResponseParserError, ClientError):  # Ceph RGW repeats the key in its answer
@@ -456,7 +456,7 @@ def test_delete_by_the_user_fails_and_keeps_everything(protected: Protected) -> 
     assert protected.everything() == before
 
 
-def test_delete_keeps_what_is_locked(server: Server) -> None:
+def test_delete_keeps_locked_versions(server: Server) -> None:
     admin, bucket = server.connect(), unique("locked")
     admin.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     held, _ = admin.put(bucket, "held", b"1"), admin.put(bucket, "free", b"1")

@@ -1,4 +1,4 @@
-"""Sync on the real servers: what the machine's account may write there deceives nobody."""
+"""Sync on the real servers, with everything that the machine's account can write there."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Place:
         return Index.open(self.directory / f"{name}.sqlite")
 
     def capture(self, account: S3, index: Index) -> StateInfo:
-        """A state, after a change, in a second of its own."""
+        """Change the bucket and capture a state, in a second of its own."""
         self.user.put(self.bucket, f"data/00/{len(index.states())}", b"1")
         next_second(self.user, self.bucket)
         info = capture_state(account, index, self.bucket)
@@ -49,7 +49,7 @@ class Place:
         return info
 
     def sync(self, index: Index) -> tuple[SyncResult, list[ComparisonResult]]:
-        """As ``rwm state sync`` does it, with the admin's keys."""
+        """Synchronise as ``rwm state sync`` does, with the admin's keys."""
         files = list_state_files(self.admin, self.bucket)
         came = sync_states(self.admin, index, self.bucket, files, new_state_files(index, self.bucket, files))
         return came, compare_with_history(self.admin, index, self.bucket, files)
@@ -65,7 +65,7 @@ def place(server: Server, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def index(place: Place) -> Iterator[Index]:
-    """An index that knows nothing."""
+    """An empty index."""
     with place.index("fresh") as index:
         yield index
 
@@ -74,7 +74,7 @@ def trusts(index: Index) -> list[str]:
     return [one.trust for one in index.recorded()]
 
 
-def test_states_of_both_accounts_come_back_and_a_second_sync_reads_nothing(place: Place, index: Index) -> None:
+def test_sync_imports_states_of_both_accounts_once(place: Place, index: Index) -> None:
     with place.index("machine") as machine, place.index("admin") as admin:
         infos = [place.capture(place.user, machine) for _ in range(2)] + [place.capture(place.admin, admin)]
         known = {info: [*source.entries(info)] for source in (machine, admin) for info in source.states()}
@@ -94,7 +94,7 @@ def test_states_of_both_accounts_come_back_and_a_second_sync_reads_nothing(place
     assert set(asked) == {("ListObjectVersions", "rwm/")}
 
 
-def test_what_the_machine_does_to_state_files_changes_nothing(place: Place, index: Index) -> None:
+def test_sync_ignores_overwritten_and_deleted_state_files(place: Place, index: Index) -> None:
     with place.index("machine") as machine:
         infos = [place.capture(place.user, machine) for _ in range(2)]
     for key in place.files():
@@ -106,7 +106,7 @@ def test_what_the_machine_does_to_state_files_changes_nothing(place: Place, inde
     assert [one.verdict for one in judged] == ["verified"] * 2
 
 
-def test_forged_states_are_contradicted_and_no_states_are_rejected(place: Place, index: Index) -> None:
+def test_forged_states_are_contradicted_and_other_files_rejected(place: Place, index: Index) -> None:
     with place.index("machine") as machine:
         (true,) = [place.capture(place.user, machine)]
         entries = [*machine.entries(true)]
@@ -140,7 +140,7 @@ def test_forged_states_are_contradicted_and_no_states_are_rejected(place: Place,
     assert index.resolve("latest", place.bucket) == true
 
 
-def test_states_that_were_captured_while_the_machine_wrote(place: Place, index: Index) -> None:
+def test_states_captured_during_writes_are_verified(place: Place, index: Index) -> None:
     stop = threading.Event()
 
     def write() -> None:
@@ -181,7 +181,7 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
     assert trusts(index) == ["unknown", "verified"]
 
 
-def test_a_damaged_index_is_made_anew(place: Place) -> None:
+def test_a_damaged_index_is_rebuilt(place: Place) -> None:
     with place.index("admin") as admin:
         infos = [place.capture(place.admin, admin) for _ in range(2)]
         known = {info: [*admin.entries(info)] for info in infos}
@@ -198,7 +198,7 @@ def test_a_damaged_index_is_made_anew(place: Place) -> None:
 
 
 def test_a_file_of_the_original_tool(server: Server, place: Place, index: Index) -> None:
-    """With what boto3 lists, and the times as Python writes them."""
+    """A file with what boto3 lists, and times as Python prints them."""
     next_second(place.admin, place.bucket)
     started = iso(place.admin.server_time(place.bucket) - 1000)
     place.user.delete(place.bucket, "data/я")  # after it began: its listing took some time

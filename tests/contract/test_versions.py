@@ -1,7 +1,7 @@
-"""The S3 adapter's view of versions: one suite, every server, page for page.
+"""Versions through the S3 adapter, on every server, with every page size.
 
-moto lists all versions before all markers and calls both the latest, so whatever has a marker and a version of one
-key, and whatever a server may refuse, runs on the real servers only.
+moto lists all versions before all markers and calls both the latest, so tests with a marker and a version of one key,
+and of what a server may refuse, run on the real servers only.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def test_times_and_etags_are_those_of_the_object(any_s3: S3) -> None:
     assert before <= version.last_modified < any_s3.server_time(bucket) + SECOND
 
 
-def test_markers_stand_where_they_were_made(s3: S3) -> None:
+def test_markers_are_listed_in_order_of_creation(s3: S3) -> None:
     model = Model(s3, versioned(s3))
     model.put("twice", b"1")
     model.delete("twice")
@@ -71,7 +71,7 @@ def test_markers_stand_where_they_were_made(s3: S3) -> None:
     assert model.expected()[-1].key == "twice"
 
 
-def test_deleting_what_is_deleted(server: Server, s3: S3) -> None:
+def test_deleting_a_deleted_key(server: Server, s3: S3) -> None:
     """SeaweedFS and AWS put a marker on the marker, RGW keeps the one. Either way the key is absent once."""
     bucket = versioned(s3)
     s3.put(bucket, "key", b"1")
@@ -129,7 +129,7 @@ def test_more_than_a_thousand_versions_split_within_a_key(s3: S3) -> None:
 
 
 def test_more_than_a_thousand_markers(s3: S3) -> None:
-    """What a wiped bucket looks like: whole pages without one version that is current."""
+    """A wiped bucket: whole pages without a current version."""
     bucket = versioned(s3)
     keys = [f"data/{number % 256:02x}/{number:04d}" for number in range(1040)]
     s3.put(bucket, "data/zz", b"last")
@@ -162,7 +162,7 @@ def test_null_versions_from_before_versioning(any_s3: S3) -> None:
     assert any_s3.get(bucket, "a", version) == b"after"
 
 
-def test_a_null_version_that_was_overwritten_is_not_read_as_the_one_that_was_listed(any_s3: S3) -> None:
+def test_an_overwritten_null_version_is_not_read_as_the_listed_one(any_s3: S3) -> None:
     bucket = unique("contract")
     any_s3.create_bucket(bucket)
     any_s3.put(bucket, "a", b"before")
@@ -179,8 +179,8 @@ def test_a_null_version_that_was_overwritten_is_not_read_as_the_one_that_was_lis
         reader.read_range("a", "null", 0, 6, etag=listed["null"])
 
 
-def test_null_versions_that_were_written_in_parts_are_read_as_they_were_listed(any_s3: S3) -> None:
-    """By the client, or by the server for itself."""
+def test_null_versions_written_in_parts_match_their_etag(any_s3: S3) -> None:
+    """In parts by the client, or by a copy within the server."""
     bucket, data = unique("contract"), random.Random(1).randbytes(9 << 20)
     any_s3.create_bucket(bucket)
     any_s3.put(bucket, "whole", data)
@@ -276,7 +276,7 @@ def test_sibling_prefixes_are_complete_each_by_itself(s3: S3) -> None:
 
 
 def test_one_listing_over_sibling_prefixes(server: Server, s3: S3) -> None:
-    """SeaweedFS loses keys at the page breaks of a plain listing; ours is complete all the same."""
+    """SeaweedFS loses keys at the page breaks of a plain listing; the adapter's listing is complete."""
     bucket = versioned(s3)
     keys = [f"{prefix}{number:02d}" for prefix in ("repo/", "repo-2/") for number in range(20)]
     at_once(lambda key: s3.put(bucket, key, b"1"), keys)
@@ -312,7 +312,7 @@ ORDINARY = {
 
 
 @pytest.mark.parametrize("key", ORDINARY.values(), ids=ORDINARY)
-def test_keys_survive_the_way_there_and_back(any_s3: S3, key: str) -> None:
+def test_keys_round_trip(any_s3: S3, key: str) -> None:
     model = Model(any_s3, versioned(any_s3, "keys"))
     first = model.put(key, b"one")
     time.sleep(0.002)
@@ -361,7 +361,7 @@ ODD: dict[str, dict[str, str | None]] = {
 
 @pytest.mark.parametrize("key", ODD, ids=lambda key: ascii(key[:16]))
 def test_odd_keys(server: Server, s3: S3, key: str) -> None:
-    """Each server has limits of its own: what it takes comes back as this table says, and is readable by its key."""
+    """Servers have different limits: accepted keys are listed as the table says, and readable."""
     bucket, listed = versioned(s3, "odd"), ODD[key][server.name]
     if listed is REFUSED:
         with pytest.raises(S3Error) as error:
@@ -377,7 +377,7 @@ def test_odd_keys(server: Server, s3: S3, key: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_pages_that_end_at_any_key(s3: S3, size: int) -> None:
-    """RGW percent-encodes names but not the marker of the next page: read wrongly, it would skip keys or go back."""
+    """RGW percent-encodes names, but not the marker of the next page, which must not be decoded."""
     model = Model(s3, versioned(s3, "odd"))
     for key in (*ORDINARY.values(), "a%7Ab", "ayb", "a%ZZb", "x+y/z", "x y/z", "50%2F", "a\nb", "a\rb", "a%", "%", "+"):
         model.put(key, b"1")
@@ -401,7 +401,7 @@ def test_pages_that_end_at_a_key_that_xml_cannot_carry(rgw: Server, size: int) -
 
 
 def test_a_page_that_ends_at_a_key_of_unknown_name_is_an_error(seaweedfs: Server) -> None:
-    """SeaweedFS names such a key wrongly; going on from that name would skip every key in between."""
+    """SeaweedFS returns a wrong name for such a key; continuing from it would skip keys."""
     s3 = seaweedfs.connect()
     bucket = versioned(s3, "odd")
     s3.put(bucket, "data/a\x01b", b"1")
@@ -415,7 +415,7 @@ def test_a_page_that_ends_at_a_key_of_unknown_name_is_an_error(seaweedfs: Server
 
 
 def test_keys_that_end_in_a_slash(server: Server, s3: S3) -> None:
-    """To SeaweedFS they are directories: no versions, and the content is gone."""
+    """For SeaweedFS they are directories, without versions or content."""
     bucket = versioned(s3, "odd")
     made = [s3.put(bucket, "dir/", body) for body in (b"one", b"two!")]
     listed = [(version.key, version.version_id, version.size) for version in s3.versions(bucket)]
@@ -450,7 +450,7 @@ def test_exactly_the_named_versions_are_deleted(s3: S3) -> None:
     assert s3.get(model.bucket, "key") == b"xx"
 
 
-def test_what_is_gone_already_is_no_failure(s3: S3) -> None:
+def test_deleting_an_absent_version_is_no_failure(s3: S3) -> None:
     bucket = versioned(s3)
     pairs = [(key, s3.put(bucket, key, b"1")) for key in ("a", "b", "c\x7fd", "e\nf")]
     assert not s3.delete_versions(bucket, pairs[:1] + pairs[2:])
@@ -468,7 +468,7 @@ def test_more_than_a_batch_at_once(s3: S3) -> None:
 
 
 def test_keys_with_control_characters_are_deleted(s3: S3) -> None:
-    """XML cannot carry them, so they travel in the URL."""
+    """XML cannot represent them, so they are sent in the URL."""
     bucket = versioned(s3)
     pairs = [(key, s3.put(bucket, key, b"1")) for key in ("a\x01b", "a\x1b[2J", "plain", "a\nb")]
     kept = s3.put(bucket, "a\x01b", b"2")
@@ -476,7 +476,7 @@ def test_keys_with_control_characters_are_deleted(s3: S3) -> None:
     assert [version.version_id for version in s3.versions(bucket)] == [kept]
 
 
-def test_what_could_not_be_deleted_is_reported(s3: S3) -> None:
+def test_failed_deletions_are_reported(s3: S3) -> None:
     bucket = unique("locked")
     s3.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     assert s3.has_object_lock(bucket)
@@ -525,7 +525,7 @@ def test_an_empty_object(any_s3: S3) -> None:
     assert any_s3.size(bucket, "empty", version) == 0
 
 
-def test_a_version_that_is_not_there(s3: S3) -> None:
+def test_an_absent_version_is_not_found(s3: S3) -> None:
     bucket = versioned(s3)
     gone, there = s3.put(bucket, "key", b"1"), s3.put(bucket, "key", b"2")
     foreign = s3.put(bucket, "other", b"3")
@@ -552,7 +552,7 @@ def test_versions_stay_readable_below_a_marker(s3: S3) -> None:
         s3.get(bucket, "key", marker.version_id)
 
 
-def test_stream_gives_pieces_and_all_of_them(any_s3: S3) -> None:
+def test_stream_yields_the_whole_object_in_pieces(any_s3: S3) -> None:
     bucket, body = versioned(any_s3), bytes(range(256)) * 10_000
     version = any_s3.put(bucket, "key", io.BytesIO(body))
     pieces = [*any_s3.stream(bucket, "key", version)]
@@ -563,7 +563,7 @@ def test_stream_gives_pieces_and_all_of_them(any_s3: S3) -> None:
 # --- writing ---------------------------------------------------------------------------------------------
 
 
-def test_put_of_more_than_one_part_would_hold(any_s3: S3, tmp_path: Path) -> None:
+def test_put_and_upload_of_more_than_one_part(any_s3: S3, tmp_path: Path) -> None:
     bucket, body = versioned(any_s3), bytes(range(256)) * (9 << 12)  # 9 MiB
     version = any_s3.put(bucket, "one", io.BytesIO(body))
     path = tmp_path / "body"
@@ -576,7 +576,7 @@ def test_put_of_more_than_one_part_would_hold(any_s3: S3, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("size", [0, 11, 9 << 20])
-def test_copy_takes_the_named_version(any_s3: S3, size: int) -> None:
+def test_copy_copies_the_named_version(any_s3: S3, size: int) -> None:
     source, target = versioned(any_s3, "from"), versioned(any_s3, "to")
     key, body = "dir/a b%20+ж", b"wanted" * (size // 6) + b"w" * (size % 6)
     version = any_s3.put(source, key, body)
@@ -622,7 +622,7 @@ def test_unfinished_uploads_page_for_page(s3: S3) -> None:
         assert sorted(key for key, _, _ in s3.unfinished_uploads(bucket, page_size=size)) == sorted(keys)
 
 
-def test_server_time_is_a_second_that_runs(any_s3: S3) -> None:
+def test_server_time_advances_in_whole_seconds(any_s3: S3) -> None:
     bucket = versioned(any_s3)
     first = any_s3.server_time(bucket)
     assert first % SECOND == 0 and abs(first - time.time() * SECOND) < 5 * SECOND
@@ -632,8 +632,8 @@ def test_server_time_is_a_second_that_runs(any_s3: S3) -> None:
         any_s3.server_time(unique("nobodys"))
 
 
-def test_what_was_written_counts_from_its_second_on(s3: S3) -> None:
-    """The server's clock and the times of its listing are the same clock."""
+def test_listed_times_and_server_time_are_one_clock(s3: S3) -> None:
+    """A version counts from its second on."""
     bucket = versioned(s3)
     s3.put(bucket, "key", b"1")
     asked = s3.server_time(bucket)

@@ -1,4 +1,4 @@
-"""Commands as a person types them, in a directory of their own."""
+"""Commands in a directory of their own, as a person types them."""
 
 from __future__ import annotations
 

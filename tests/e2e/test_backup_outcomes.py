@@ -1,4 +1,4 @@
-"""`rwm backup` with real restics: what their exit codes say is told, whichever version it is."""
+"""`rwm backup` with both restics: exit codes and hints for each outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = 120.0
 
 @pytest.fixture
 def machine(seaweedfs: Server, restic_program: str, tmp_path: Path) -> Shell:
-    """A computer with this restic first on the PATH, and an empty bucket; nothing is set up yet."""
+    """A computer with this restic first on the PATH, and an empty bucket."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "restic").symlink_to(restic_program)
     shell = Shell(tmp_path)
@@ -44,7 +44,7 @@ def machine(seaweedfs: Server, restic_program: str, tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def own_codes(restic_program: str) -> bool:
-    """Whether this restic has exit codes of its own for what is not its fault."""
+    """Whether this restic has the exit codes 10 to 12."""
     return restics.version(restic_program) >= restics.SINCE_OWN_EXIT_CODES
 
 
@@ -55,7 +55,7 @@ def configure(machine: Shell, **changes: object) -> None:
 
 
 def failed(machine: Shell) -> Any:
-    """The one backup of a run that made none."""
+    """The failed backup of a run."""
     (backup,) = machine.json("rwm", "backup", "--all", code=1)["backups"]
     assert backup["outcome"] == "failed"
     return backup

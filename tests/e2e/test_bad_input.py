@@ -1,4 +1,4 @@
-"""Bad input: one clear line that says what, which and why, a hint, the documented exit code, and nothing done."""
+"""Bad input: one line that names the problem, a hint, the documented exit code, and no effect."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_restic_missing(machine: Shell, tmp_path: Path) -> None:
 
 @pytest.fixture
 def machine(shell: Shell) -> Shell:
-    """A shell with the configuration of a machine that backs up to a server that is not there."""
+    """A shell with the configuration of a machine whose server is unreachable."""
     more = {"restic_bucket": "b", "restic_password": "p", "backups": {"etc": {"filesdirs": ["/etc"]}}}
     shell.configure("rwm.conf", "http://127.0.0.1:9", Credentials("key", "secret"), more)
     return shell
@@ -188,7 +188,7 @@ def test_nothing_destructive_without_a_terminal_or_yes(shell: Shell, bucket: str
     assert shell.json(*ADMIN, "storage", "info", bucket)["objects"] == 2
 
 
-def test_options_that_make_no_sense(shell: Shell, bucket: str) -> None:
+def test_invalid_options(shell: Shell, bucket: str) -> None:
     refused(shell, 2, "which states to keep", *ADMIN, "prune", bucket)
     refused(shell, 2, "invalid duration 'soon'", *ADMIN, "prune", bucket, "--keep-last", "1", "--min-age", "soon")
     refused(shell, 2, "invalid time 'yesterday'", *ADMIN, "state", "capture", bucket, "--at", "yesterday")
@@ -199,7 +199,7 @@ def test_options_that_make_no_sense(shell: Shell, bucket: str) -> None:
 
 
 def test_an_index_on_a_full_disk(shell: Shell, bucket: str, seaweedfs: Server) -> None:
-    """A capture that finds no room says so, and the index is as it was."""
+    """A capture without disk space fails, and the index is unchanged."""
     small = shell.directory / "small"
     small.mkdir()
     shell("mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", "small")

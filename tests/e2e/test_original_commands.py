@@ -1,4 +1,4 @@
-"""Every command line that the original tool's README teaches, typed as it stands there."""
+"""Every command line of the original tool's README."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def shell(server: Server, tmp_path: Path) -> Iterator[Shell]:
 
 @pytest.fixture
 def directories() -> Iterator[None]:
-    """/data with a file to back up, and /mnt/restore, as the README takes them for granted.
+    """/data with a file to back up, and /mnt/restore, which the README assumes.
 
     Theirs are absolute paths: two runs of the tests on one machine take turns.
     """
@@ -61,7 +61,7 @@ def _directories() -> Iterator[None]:
 
 
 def copy(shell: Shell, line: str, server: Server, account: str) -> None:
-    """``cp examples/X Y``, and then what a person must do: fill in the endpoint and the keys."""
+    """``cp examples/X Y``, then fill in the endpoint and the keys."""
     shell.line(line)
     path = shell.directory / line.split()[-1]
     fill_in(path, server.endpoint, server.accounts[account])
@@ -97,7 +97,7 @@ def mount_restore(shell: Shell) -> list[str]:
 
 
 def test_simple_backups(shell: Shell, server: Server, directories: None) -> None:
-    """One account, and a plain bucket that restic makes itself: nothing is protected, and that is said."""
+    """One account and an unprotected bucket made by restic; the backup warns of it."""
     copy(shell, "cp examples/rwm-backups.conf rwm.conf", server, "admin")
     assert "created restic repository" in shell.line("rwm restic init").stdout
     backup = shell.line("rwm backup_all")
@@ -150,7 +150,7 @@ def test_manual_restic_backup(shell: Shell, server: Server, directories: None) -
     assert mount_restore(shell)
 
 
-def test_later_spellings_with_dashes(shell: Shell, server: Server) -> None:
+def test_spellings_with_dashes(shell: Shell, server: Server) -> None:
     """The original's later versions wrote its commands with dashes, and restored a state to another bucket."""
     copy(shell, "cp examples/rwm-admin.conf admin.conf", server, "admin")
     copy(shell, "cp examples/rwm-backups.conf rwm.conf", server, "user1")

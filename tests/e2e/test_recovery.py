@@ -28,20 +28,20 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
 
 @pytest.fixture(scope="module")
 def attacked() -> dict[str, str]:
-    """Server → its bucket, once it was attacked."""
+    """Attacked bucket by server."""
     return {}
 
 
 @pytest.fixture
 def bucket(server: Server, attacked: dict[str, str], tmp_path: Path) -> str:
-    """Two backups, then an attack. No test changes it, so it is made once on each server."""
+    """A bucket with two backups and an attack. No test changes it, so there is one on each server."""
     if server.name not in attacked:
         attacked[server.name] = back_up_and_attack(server, tmp_path)
     return attacked[server.name]
 
 
 def back_up_and_attack(server: Server, directory: Path) -> str:
-    """Two backups, the second by a newer restic; then an attack with everything that the machine has: its keys."""
+    """Make two backups, the second by a newer restic, and attack the bucket with the machine's keys."""
     name = f"recovery-{uuid.uuid4().hex[:12]}"
     (directory / "office").mkdir()
     office = Shell(directory / "office")

@@ -1,4 +1,4 @@
-"""Real mounts for tests: each ends with its test, and one that a killed run left behind is swept away."""
+"""Fixtures for real mounts. Each mount ends with its test; dead mounts of killed runs are removed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Filesystem:
         self._wait_for_mount()
 
     def _wait_for_mount(self) -> None:
-        """Its word that it is ready, or its end: whichever comes first."""
+        """Wait until it is ready or has ended."""
         try:
             wait_until(lambda: self.process.poll() is not None or "ready\n" in self.printed(), "the mount")
             assert self.process.poll() is None, self.printed()
@@ -68,7 +68,7 @@ class Filesystem:
         self.process.wait(SECONDS)
 
     def end(self, number: int = signal.SIGTERM) -> None:
-        """Stop it, and see that it ended well and left nothing."""
+        """Stop it, and check its exit code and that nothing is left."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         code = self.process.wait(SECONDS)
@@ -112,14 +112,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 class Restic:
-    """Runs one restic verbatim: ``restic(repository, "check")``. No flags are added; the cache is its own."""
+    """Runs one restic: ``restic(repository, "check")``. No flags are added; the cache is private."""
 
     def __init__(self, program: str, cache: Path) -> None:
         self.program = program
         self.environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(cache)}
 
     def __call__(self, repository: Path, *arguments: str) -> str:
-        """Run it to its end, which must be a good one, and return what it printed."""
+        """Run it, check its exit code, and return what it printed."""
         command = [self.program, "-r", str(repository), *arguments]
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -127,7 +127,7 @@ class Restic:
 
     @contextlib.contextmanager
     def started(self, repository: Path, *arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-        """It runs during the block, with everything that it prints in a file. In the end it is interrupted."""
+        """Run it during the block, with its output in a file; at the end interrupt it."""
         command = [self.program, "-r", str(repository), *arguments]
         with output.open("wb") as file:
             process = subprocess.Popen(command, env=self.environment, stdout=file, stderr=subprocess.STDOUT)

@@ -87,7 +87,7 @@ def serve(options: argparse.Namespace, place: Path, ready: Callable[[dict[str, A
 
 
 def count_getattr(path: Path) -> None:
-    """Write a byte for each time that the kernel asks for attributes which it was told already."""
+    """Write a byte for each getattr request of the kernel."""
     from rwmfs.fuse.operations import Operations
 
     answer, file = Operations.getattr, path.open("wb", buffering=0)

@@ -1,4 +1,4 @@
-"""Who gets into a mount: other users, as the kernel lets them."""
+"""Access of other users to a mount, as the kernel permits it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ CHANGES = ("write", "create", "remove")
 
 
 def tries(root: Path, uid: int, gid: int) -> dict[str, str]:
-    """The results of all attempts by another user, who is in ``root`` already.
+    """The results of all attempts by another user, whose working directory is ``root``.
 
-    A forked process becomes that user: started programs would have to lie where everybody may read.
+    A forked process becomes that user, because a started program would have to be readable for everyone.
     """
     results = multiprocessing.get_context("fork").SimpleQueue()
     process = multiprocessing.get_context("fork").Process(target=_try, args=(root, uid, gid, results))
@@ -66,7 +66,7 @@ def _try(root: Path, uid: int, gid: int, results: SimpleQueue[dict[str, str]]) -
     results.put(found)
 
 
-def test_others_may_do_as_much_as_we_when_they_are_let_in(serve: Serve) -> None:
+def test_allow_other_gives_other_users_the_same_access(serve: Serve) -> None:
     root = serve(FILES, arguments=("--allow-other", "--uid", str(OWNER), "--gid", str(GROUP))).path
     for path, mode in {"config": stat.S_IFREG | 0o444, "data": stat.S_IFDIR | 0o555, "": stat.S_IFDIR | 0o555}.items():
         found = (root / path).stat()
@@ -75,7 +75,7 @@ def test_others_may_do_as_much_as_we_when_they_are_let_in(serve: Serve) -> None:
         assert tries(root, uid, uid) == READS | LOCKS | dict.fromkeys(CHANGES, READ_ONLY)
 
 
-def test_a_umask_keeps_all_but_the_owner_out(serve: Serve) -> None:
+def test_umask_077_excludes_all_but_the_owner(serve: Serve) -> None:
     root = serve(FILES, arguments=("--allow-other", "--uid", str(OWNER), "--umask", "0o077")).path
     assert (root / "config").stat().st_mode == stat.S_IFREG | 0o400
     (root / "config").read_bytes()  # everything is known to the kernel by now
@@ -84,7 +84,7 @@ def test_a_umask_keeps_all_but_the_owner_out(serve: Serve) -> None:
     assert tries(root, OWNER, OWNER) == READS | LOCKS | dict.fromkeys(CHANGES, NO)
 
 
-def test_a_umask_that_lets_a_group_in(serve: Serve) -> None:
+def test_umask_027_admits_the_group(serve: Serve) -> None:
     arguments = ("--allow-other", "--uid", str(OWNER), "--gid", str(GROUP), "--umask", "0o027")
     root = serve(FILES, arguments=arguments).path
     assert (root / "locks").stat().st_mode == stat.S_IFDIR | 0o770
@@ -93,7 +93,7 @@ def test_a_umask_that_lets_a_group_in(serve: Serve) -> None:
         assert tries(root, uid, GROUP) == READS | LOCKS | dict.fromkeys(CHANGES, NO)
 
 
-def test_a_lock_is_its_makers(serve: Serve) -> None:
+def test_a_lock_is_owned_by_its_creator(serve: Serve) -> None:
     root = serve(FILES, arguments=("--allow-other", "--gid", str(GROUP), "--umask", "0o027")).path
     subprocess.run(["touch", "locks/theirs"], cwd=root, user=MEMBER, group=GROUP, extra_groups=[], check=True)
     theirs = (root / "locks" / "theirs").stat()
@@ -101,20 +101,20 @@ def test_a_lock_is_its_makers(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("umask", ["0", "0o077"])
-def test_nobody_else_gets_in_who_is_not_let_in(serve: Serve, umask: str) -> None:
+def test_without_allow_other_other_users_are_excluded(serve: Serve, umask: str) -> None:
     root = serve(FILES, arguments=("--uid", str(OWNER), "--umask", umask)).path
     for uid in (OWNER, STRANGER):
         assert set(tries(root, uid, uid).values()) == {NO}
     assert (root / "config").read_text() == "configuration"
 
 
-def test_root_is_told_that_it_is_read_only(serve: Serve) -> None:
+def test_root_gets_read_only_file_system(serve: Serve) -> None:
     root = serve(FILES, arguments=("--allow-other", "--umask", "0o077")).path
     with pytest.raises(OSError, match="Read-only file system"):
         os.unlink(root / "config")  # noqa: PTH108 - as little as possible in between
 
 
-def test_what_the_kernel_is_told(serve: Serve) -> None:
+def test_mount_options_and_source(serve: Serve) -> None:
     def line(path: Path) -> str:
         return next(line for line in MOUNTINFO.read_text().splitlines() if str(path) in line)
 

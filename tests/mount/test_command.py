@@ -1,4 +1,4 @@
-"""``rwmfs`` as people type it: a recorded state on a real S3 server, from the mount to its end."""
+"""``rwmfs mount`` and ``umount`` as commands, on a real S3 server."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def place(seaweedfs: Server, tmp_path: Path) -> Iterator[Place]:
         subprocess.run(["fusermount3", "-uz", place.mountpoint], check=True)
 
 
-def test_the_past_is_there_when_the_present_is_gone(place: Place, home: Path) -> None:
+def test_a_mount_shows_the_state_after_the_objects_are_deleted(place: Place, home: Path) -> None:
     place.put(FILES)
     state = place.capture()
     for key in FILES:
@@ -121,7 +121,7 @@ def test_options_before_and_after_the_command_and_json(place: Place) -> None:
     assert json.loads(place.shell("rwmfs", "version", "--json").stdout)["version"]
 
 
-def test_in_the_foreground(place: Place) -> None:
+def test_foreground_mount(place: Place) -> None:
     place.put(FILES)
     place.capture()
     command = [sys.executable, "-m", "rwmfs", "mount", "-f", place.bucket, "mnt", "--at", "latest"]
@@ -143,7 +143,7 @@ def test_in_the_foreground(place: Place) -> None:
     assert mounted_at(place.mountpoint) is None
 
 
-def test_after_kill_9_the_same_command_mounts_again(place: Place) -> None:
+def test_the_same_command_mounts_again_after_kill_9(place: Place) -> None:
     place.put(FILES)
     place.capture()
     mount = ("rwmfs", "--json", "mount", place.bucket, "mnt", "--at", "latest")
@@ -168,7 +168,7 @@ def test_after_kill_9_the_same_command_mounts_again(place: Place) -> None:
         (["--at", "latest", "--log-file", "missing/log"], {}, 1, "log file .*missing/log: No such file"),
     ],
 )
-def test_what_cannot_be_mounted_is_not(
+def test_refused_mounts(
     place: Place, arguments: list[str], environment: dict[str, str], code: int, message: str
 ) -> None:
     place.put(FILES)
@@ -180,7 +180,7 @@ def test_what_cannot_be_mounted_is_not(
     assert mounted_at(place.mountpoint) is None
 
 
-def test_a_version_that_was_pruned_fails_the_mount(place: Place) -> None:
+def test_a_pruned_version_fails_the_mount(place: Place) -> None:
     place.put(FILES)
     state = place.capture()
     with Index.open(place.index) as index:
@@ -191,7 +191,7 @@ def test_a_version_that_was_pruned_fails_the_mount(place: Place) -> None:
     assert mounted_at(place.mountpoint) is None
 
 
-def test_a_version_that_is_pruned_later_is_an_input_output_error(place: Place) -> None:
+def test_a_version_pruned_after_the_mount_is_eio(place: Place) -> None:
     place.put(FILES)
     state = place.capture()
     place.shell("rwmfs", "mount", place.bucket, "mnt", "--at", state, "--log-file", "log")

@@ -1,4 +1,4 @@
-"""How mounts end: at once, whatever hangs and whoever is using them, and so that the next one can begin."""
+"""The end of mounts: immediate, whatever hangs and whoever uses them, and without leftovers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from bench.proxy import Proxy, Rule, Stall, matching
 from rwmfs.mount.mountpoint import is_dead, mounted_at
 from tests.mount.conftest import REPOSITORY, SECONDS, wait_until
-from tests.mount.started import Started, is_free, started
+from tests.mount.foreground import Started, is_free, started
 from tests.mount.test_command import Place
 from tests.servers import Server
 
@@ -55,7 +55,7 @@ def filled(seaweedfs: Server, proxy: Proxy, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def place(filled: Place, proxy: Proxy, home: Path) -> Iterator[Place]:
-    """The same with the home of this test. Nothing is mounted afterwards, and the server answers again."""
+    """The same with the home of this test. Afterwards nothing is mounted and the server answers."""
     filled.shell.environment |= {name: value for name, value in os.environ.items() if str(home) in value}
     proxy.reset_traffic()
     yield filled
@@ -76,22 +76,22 @@ class Cat:
         return data
 
     def kill(self) -> None:
-        """kill -9, as somebody who has waited long enough."""
+        """Kill it with SIGKILL."""
         self._process.kill()
         self._process.communicate(timeout=SECONDS)
 
     def failed(self) -> bool:
-        """Whether it was told that there is no mount any more."""
+        """Whether it failed because the mount had ended."""
         return self.ending() in GONE
 
     def ending(self) -> str:
-        """What it was told at its end."""
+        """Its error message."""
         _, error = self._process.communicate(timeout=SECONDS)
         return error.decode().strip().rpartition(": ")[2] if self._process.returncode else "done"
 
 
 def stalled(proxy: Proxy, *keys: str) -> Callable[[], bool]:
-    """Whether requests wait for a server that hangs, of each of the keys if there are any."""
+    """Whether requests wait for a hanging server, for each of the keys if any are given."""
 
     def paths() -> list[str]:
         return [seen.request.path for seen in proxy.requests() if seen.fault == "Stall"]
@@ -100,7 +100,7 @@ def stalled(proxy: Proxy, *keys: str) -> Callable[[], bool]:
 
 
 def hanging(proxy: Proxy, root: Path) -> list[Cat]:
-    """Readers who wait for a server that hangs from now on."""
+    """Readers that wait for the server, which hangs from now on."""
     proxy.add(HANGS)
     keys = "large", key_of(PACKS[0]), key_of(PACKS[1])
     readers = [Cat(root / key) for key in keys]
@@ -109,18 +109,18 @@ def hanging(proxy: Proxy, root: Path) -> list[Cat]:
 
 
 def recover(proxy: Proxy) -> None:
-    """Those who wait are told that the server was gone; now it answers."""
+    """Let waiting requests fail, and let the server answer again."""
     proxy.clear()
     proxy.down()
     proxy.up()
 
 
 def caching(directory: Path) -> list[str]:
-    """Options for a disk cache that is looked through now and then."""
+    """Options for a disk cache in which tests look."""
     return ["--cache-dir", str(directory / "cache"), "--cache-size", "64M"]
 
 
-def test_a_mount_in_use_says_so_and_stays(place: Place) -> None:
+def test_umount_of_a_mount_in_use_is_refused(place: Place) -> None:
     with started(place) as mount, subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd=mount.path) as inside:
         said = place.shell("rwmfs", "umount", "mnt", code=1).stderr
         assert said.startswith(f"rwmfs: cannot unmount {mount.path}: it is in use\n")
@@ -132,7 +132,7 @@ def test_a_mount_in_use_says_so_and_stays(place: Place) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_somebody_in_it(place: Place, number: int) -> None:
+def test_a_signal_ends_a_mount_in_use(place: Place, number: int) -> None:
     with started(place) as mount, subprocess.Popen(["cat"], stdin=subprocess.PIPE, cwd=mount.path) as inside:
         mount.process.send_signal(number)
         assert mount.ended() == 0
@@ -141,7 +141,7 @@ def test_a_signal_ends_it_with_somebody_in_it(place: Place, number: int) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_while_the_server_hangs(place: Place, proxy: Proxy, number: int, tmp_path: Path) -> None:
+def test_a_signal_ends_a_mount_while_the_server_hangs(place: Place, proxy: Proxy, number: int, tmp_path: Path) -> None:
     with started(place, *caching(tmp_path)) as mount:
         readers = hanging(proxy, mount.path)
         mount.process.send_signal(number)
@@ -149,7 +149,7 @@ def test_a_signal_ends_it_while_the_server_hangs(place: Place, proxy: Proxy, num
         assert {reader.ending() for reader in readers} <= set(GONE)
 
 
-def test_a_reader_who_is_killed_while_the_server_hangs_does_not_keep_it(place: Place, proxy: Proxy) -> None:
+def test_a_killed_reader_does_not_delay_the_end(place: Place, proxy: Proxy) -> None:
     with started(place) as mount:
         for reader in hanging(proxy, mount.path):
             reader.kill()
@@ -157,7 +157,7 @@ def test_a_reader_who_is_killed_while_the_server_hangs_does_not_keep_it(place: P
         assert mount.ended() == 0
 
 
-def test_in_the_background_it_ends_too_while_the_server_hangs(place: Place, proxy: Proxy) -> None:
+def test_a_background_mount_ends_while_the_server_hangs(place: Place, proxy: Proxy) -> None:
     pid = place.shell.json("rwmfs", "mount", place.bucket, "mnt", "--at", "latest")["pid"]
     readers = hanging(proxy, place.mountpoint)
     assert "in use" in place.shell("rwmfs", "umount", "mnt", code=1).stderr
@@ -168,14 +168,14 @@ def test_in_the_background_it_ends_too_while_the_server_hangs(place: Place, prox
 
 
 def is_over(pid: int) -> bool:
-    """Whether a process has ended, even if whoever inherited it has not looked yet."""
+    """Whether a process has ended, reaped or not."""
     try:
         return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return True
 
 
-def test_detached_from_its_place_it_serves_those_who_read_to_the_end(place: Place, proxy: Proxy) -> None:
+def test_after_a_lazy_umount_open_files_are_served(place: Place, proxy: Proxy) -> None:
     with started(place) as mount:
         readers = hanging(proxy, mount.path)
         subprocess.run(["umount", "--lazy", mount.path], check=True)
@@ -186,7 +186,7 @@ def test_detached_from_its_place_it_serves_those_who_read_to_the_end(place: Plac
 
 
 @pytest.mark.parametrize("command", [["rwmfs", "umount"], ["fusermount3", "-u"], ["umount"]], ids=" ".join)
-def test_what_is_fetched_ahead_does_not_keep_it(place: Place, proxy: Proxy, command: list[str]) -> None:
+def test_read_ahead_does_not_delay_the_end(place: Place, proxy: Proxy, command: list[str]) -> None:
     proxy.add(Rule(Stall(), matching("GET", "|".join(map(key_of, PACKS[5:])))))
     with started(place) as mount:
         for key in (key_of(PACKS[0]), "large", *map(key_of, PACKS[1:5])):
@@ -196,7 +196,7 @@ def test_what_is_fetched_ahead_does_not_keep_it(place: Place, proxy: Proxy, comm
         assert mount.ended() == 0
 
 
-def test_after_kill_9_readers_get_an_error_and_it_mounts_again(place: Place, proxy: Proxy, tmp_path: Path) -> None:
+def test_after_kill_9_readers_get_an_error_and_a_new_mount_works(place: Place, proxy: Proxy, tmp_path: Path) -> None:
     with started(place, *caching(tmp_path)) as mount:
         readers = hanging(proxy, mount.path)
         mount.process.kill()
@@ -209,7 +209,7 @@ def test_after_kill_9_readers_get_an_error_and_it_mounts_again(place: Place, pro
             assert again.ended() == 0
 
 
-def test_killed_while_it_writes_to_the_disk_cache_it_leaves_nothing_wrong(place: Place, tmp_path: Path) -> None:
+def test_kill_9_during_cache_writes_leaves_no_wrong_blocks(place: Place, tmp_path: Path) -> None:
     blocks = tmp_path / "cache" / "blocks"
     for files in (1, 3, 6):
         with started(place, *caching(tmp_path)) as mount:
@@ -229,7 +229,7 @@ def test_killed_while_it_writes_to_the_disk_cache_it_leaves_nothing_wrong(place:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_it_starts(place: Place, proxy: Proxy, number: int) -> None:
+def test_a_signal_during_the_start(place: Place, proxy: Proxy, number: int) -> None:
     proxy.add(Rule(Stall()))
     mount = Started(place)
     wait_until(stalled(proxy), "its first request")
@@ -239,8 +239,8 @@ def test_a_signal_while_it_starts(place: Place, proxy: Proxy, number: int) -> No
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_parent_while_it_starts_in_the_background(place: Place, proxy: Proxy, number: int) -> None:
-    """The parent alone gets it, as from kill."""
+def test_a_signal_to_the_parent_during_a_background_start(place: Place, proxy: Proxy, number: int) -> None:
+    """Only the parent gets the signal, as from kill(1)."""
     proxy.add(Rule(Stall()))
     parent = subprocess.Popen(
         [sys.executable, "-m", "rwmfs", "mount", place.bucket, "mnt", "--at", "latest"],

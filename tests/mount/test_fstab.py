@@ -1,7 +1,6 @@
-"""``mount -t rwmfs``, a line of fstab and ``umount``, by mount(8) itself.
+"""``mount -t rwmfs``, fstab and ``umount``, by mount(8) itself.
 
-It looks for ``mount.rwmfs`` in /sbin. Each test has a mount namespace of its own, in which /sbin holds nothing else: so
-nothing is left behind, and nothing outside is touched.
+mount(8) looks for ``mount.rwmfs`` in /sbin. Each test has its own mount namespace, in which /sbin holds nothing else.
 """
 
 from __future__ import annotations
@@ -69,7 +68,7 @@ class Machine:
         self.mountpoint = self.place.mountpoint
 
     def __call__(self, script: str) -> subprocess.CompletedProcess[str]:
-        """What a script prints, and its exit code. It knows $BUCKET, $MNT, $OPTIONS, $DIR and $STATE."""
+        """Output and exit code of a shell script, which may use $BUCKET, $MNT, $OPTIONS, $DIR and $STATE."""
         options = f"ro,config={self.config},log_file={self.log}"
         names = {
             "SBIN": self.sbin,
@@ -108,7 +107,7 @@ def test_mount_and_umount(machine: Machine) -> None:
     assert "ERROR" not in machine.log.read_text()
 
 
-def test_a_line_of_fstab_and_mounting_all_of_it_twice(machine: Machine) -> None:
+def test_fstab_line_and_mount_all_twice(machine: Machine) -> None:
     done = machine(
         'printf "%s %s rwmfs %s,at=latest,_netdev,nofail,allow_other 0 0\\n" "$BUCKET" "$MNT" "$ESCAPED" > fstab\n'
         f'mount -T fstab -a || exit\n{SHOW}\nmount -T fstab -a && grep -c " $MNT " /proc/self/mountinfo\numount "$MNT"'
@@ -117,7 +116,7 @@ def test_a_line_of_fstab_and_mounting_all_of_it_twice(machine: Machine) -> None:
     assert done.stdout.split() == [machine.place.bucket, "fuse.rwmfs", FILES["config"].decode(), "1"]
 
 
-def test_a_file_with_the_name_of_the_bucket_is_in_the_way(machine: Machine) -> None:
+def test_a_file_named_like_the_bucket(machine: Machine) -> None:
     done = machine('touch "$BUCKET"; mount -t rwmfs -o "$OPTIONS,at=latest" "$BUCKET" "$MNT"')
     assert done.returncode == 1
     assert f"write rwmfs:{machine.place.bucket}" in done.stderr
@@ -135,14 +134,14 @@ def test_a_file_with_the_name_of_the_bucket_is_in_the_way(machine: Machine) -> N
         ('mount -t rwmfs -o "config=$DIR/none,at=latest" "$BUCKET" "$MNT"', 1, "none: No such file"),
     ],
 )
-def test_what_cannot_be_mounted(machine: Machine, command: str, code: int, message: str) -> None:
+def test_mount_t_errors(machine: Machine, command: str, code: int, message: str) -> None:
     done = machine(command)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_switches_of_mount(machine: Machine) -> None:
+def test_options_of_mount_8(machine: Machine) -> None:
     mount = '-t rwmfs -o "$OPTIONS,at=latest,size=1" "$BUCKET" "$MNT"'
     done = machine(f'mount -f -s {mount} || exit; ls "$MNT"; mount -s -n -v {mount} || exit; {SHOW} umount "$MNT"')
     assert done.returncode == 0, done.stderr
@@ -150,8 +149,8 @@ def test_switches_of_mount(machine: Machine) -> None:
     assert FILES["config"].decode() in done.stdout
 
 
-def test_by_an_automount_as_systemd_does_it(machine: Machine) -> None:
-    """Whoever looks at the place waits until it is mounted, but for the process group of the automounter."""
+def test_automount_of_systemd(machine: Machine) -> None:
+    """Access to the mountpoint waits for the mount, except from the process group of the automounter."""
     done = machine('"$PYTHON" -c "$AUTOMOUNT" "$MNT" mount -t rwmfs -o "$OPTIONS,at=latest" "rwmfs:$BUCKET" "$MNT"')
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == FILES["config"].decode()

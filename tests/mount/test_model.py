@@ -1,7 +1,7 @@
-"""A mount against a dictionary of keys and bytes: whatever is recorded, read and going wrong, it shows just that.
+"""A mount compared with a dictionary of keys and bytes, for random states, reads and faults.
 
-The index, the tree, the handlers, the reader and the disk cache are the real ones. The kernel is not, and neither is
-S3, whose answers fail as each example says. ``test_faults`` has both of them.
+Index, tree, FUSE handlers, reader and disk cache are real; kernel and S3 are simulated. ``test_concurrent_faults`` runs
+with the real ones.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ Files = dict[str, bytes]
 
 
 def content(size: int, seed: str) -> bytes:
-    """So many bytes, other ones for another seed."""
+    """``size`` bytes determined by the seed."""
     start = sum(seed.encode()) * 37 % MIB
     return DATA[start : start + size]
 
 
 def pack(size: int, seed: str) -> tuple[str, bytes]:
-    """A file of restic's: its name is the hash of its content."""
+    """A pack of restic, whose name is the hash of its content."""
     data = content(size, seed)
     name = hashlib.sha256(data).hexdigest()
     return f"data/{name[:2]}/{name}", data
@@ -71,7 +71,7 @@ drawn = st.lists(st.tuples(st.one_of(keys, st.integers(1, 3)), st.sampled_from(S
 
 
 def made(drawn: list[tuple[str | int, int]]) -> Files:
-    """The files that were drawn."""
+    """The files of an example."""
     files = [pack(size, str(key)) if isinstance(key, int) else (key, content(size, key)) for key, size in drawn]
     return dict(files)
 
@@ -87,7 +87,7 @@ plans = st.lists(st.lists(reads, max_size=6), min_size=1, max_size=4)
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one mount. Sizes are in bytes; without ``room`` there is no disk cache."""
+    """Settings of a mount. Sizes are in bytes; without ``room`` there is no disk cache."""
 
     memory: int
     connections: int
@@ -106,7 +106,7 @@ faults = st.lists(st.sampled_from(["", "silent", "bad", "short", "wrong", "crash
 
 
 class Bucket:
-    """Every object of the model, and a fault for each of the first requests."""
+    """The objects of the model, with a fault for each of the first requests."""
 
     bucket = BUCKET
 
@@ -155,7 +155,7 @@ def recorded(index: Index, contents: Files) -> StateInfo:
 
 
 def shown_files(contents: Files) -> Files:
-    """What a mount has to show: all but hidden keys, and but for what the state has in locks."""
+    """What a mount has to show: all keys but hidden ones and those in locks/."""
     hidden = hidden_keys(contents)
     return {key: data for key, data in contents.items() if key not in hidden and key.split("/")[0] != "locks"}
 
@@ -177,7 +177,7 @@ class Client(Kernel):
         self.root = root
 
     async def walk(self, path: str = "") -> dict[str, int | None]:
-        """As ``walked``."""
+        """The same as ``walked``, through the mount."""
         found: dict[str, int | None] = {}
         for name in await self.names(f"{self.root}/{path}".strip("/")):
             here = f"{path}/{name}".lstrip("/")
@@ -189,7 +189,7 @@ class Client(Kernel):
         return found
 
     async def reader(self, files: Files, plan: list[Read], tries: int) -> None:
-        """Read what the plan says, each file opened once; a read that fails is tried again."""
+        """Execute the plan of reads, each file opened once; failed reads are repeated."""
         keys, handles = sorted(files, key=lambda key: -len(files[key])), dict[str, int]()
         for number, place, shift, size in plan if keys else []:
             key = keys[number % len(keys)]
@@ -213,7 +213,7 @@ class Client(Kernel):
 
 @settings(max_examples=120, deadline=None)
 @given(drawn, mounts, plans, plans, faults, st.booleans())
-def test_a_mount_is_its_state(
+def test_the_mount_equals_the_model(
     drawn: list[tuple[str | int, int]],
     options: Settings,
     before: list[list[Read]],
@@ -221,7 +221,7 @@ def test_a_mount_is_its_state(
     faults: list[str],
     damage: bool,
 ) -> None:
-    """It is mounted twice upon the same disk cache, which may be damaged in between."""
+    """Two mounts use the same disk cache, which may be damaged in between."""
     contents = made(drawn)
     files = shown_files(contents)
     # Only objects that are fetched whole are verified before a byte of them is returned.
@@ -253,7 +253,7 @@ def test_a_mount_is_its_state(
 
 @asynccontextmanager
 async def handlers(shown: Contents, bucket: Bucket, options: Settings, directory: Path) -> AsyncIterator[Operations]:
-    """As a session makes them."""
+    """Handlers as a session builds them."""
     counters = Counters()
     disk = DiskCache(directory / "cache", options.room, "http://server", BUCKET) if options.room else None
     fetcher = Fetcher(bucket, counters, disk, options.connections)
@@ -269,7 +269,7 @@ def cached(directory: Path) -> list[Path]:
 
 
 def flip(path: Path) -> None:
-    """Change a byte in the middle, where the content is."""
+    """Change a byte in the middle of the file, which is content."""
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""A state through the kernel: what programs see, and what they may do."""
+"""A mounted state through the kernel: content, attributes, permitted and refused operations."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_what_is_there(serve: Serve) -> None:
     assert os.statvfs(root).f_namemax == 255
 
 
-def test_a_state_without_locks_has_locks(serve: Serve) -> None:
+def test_locks_exists_in_a_state_without_locks(serve: Serve) -> None:
     root = serve({}).path
     assert [path.name for path in root.iterdir()] == ["locks"]
 
 
-def test_bytes_by_many_readers_at_once(serve: Serve, tmp_path: Path) -> None:
+def test_parallel_reads(serve: Serve, tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     content = random.Random(5).randbytes(23_000_003)
@@ -83,7 +83,7 @@ def test_bytes_by_many_readers_at_once(serve: Serve, tmp_path: Path) -> None:
     assert pack.read_bytes() == content
 
 
-def test_nothing_outside_locks_can_be_changed(serve: Serve) -> None:
+def test_everything_outside_locks_is_read_only(serve: Serve) -> None:
     root = serve(FILES).path
     config = root / "config"
     for change in (
@@ -111,7 +111,7 @@ def test_nothing_outside_locks_can_be_changed(serve: Serve) -> None:
     assert config.read_text() == "configuration"
 
 
-def test_locks_as_restic_uses_them(serve: Serve) -> None:
+def test_operations_of_restic_in_locks(serve: Serve) -> None:
     locks = serve(FILES).path / "locks"
     final = locks / "abc"
     temporary = locks / "abc-tmp-1"
@@ -178,7 +178,7 @@ def test_the_oldest_dentries_are_invalidated(serve: Serve) -> None:
 
 
 def test_listings_of_many_names_leave_few_dentries(serve: Serve) -> None:
-    """Each directory has more names than one answer, and than are to be let go of at once."""
+    """Each directory has more names than one readdir reply, and than one invalidation."""
     files = {f"data/{number % 4}/{number:05}": "" for number in range(24_000)}
     filesystem = serve(files, arguments=("--dentry-limit", "1000"))
     listed = subprocess.run(["ls", "-lR", filesystem.path], capture_output=True, text=True, check=True)
@@ -203,7 +203,7 @@ def test_attributes_of_a_listing_stay_valid_during_invalidation(serve: Serve, tm
     assert asked.stat().st_size < 100
 
 
-def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: Serve) -> None:
+def test_s3_errors_are_eio_and_logged(serve: Serve) -> None:
     filesystem = serve({"config": "ok", "bad\nkey": "x"}, arguments=("--fail", "bad\nkey"))
     refused(errno.EIO, (filesystem.path / "bad\nkey").read_bytes)
     assert (filesystem.path / "config").read_text() == "ok"
@@ -212,7 +212,7 @@ def test_trouble_with_s3_is_an_input_output_error_and_a_line_in_the_log(serve: S
     assert all("cannot read bad\\nkey" in line and line.endswith("no such luck") for line in lines)
 
 
-def test_a_hung_server_does_not_keep_the_mount_alive(serve: Serve) -> None:
+def test_a_hung_server_does_not_delay_the_end(serve: Serve) -> None:
     filesystem = serve({"config": "ok", "slow": "x"}, arguments=("--hang", "slow"))
     readers = [subprocess.Popen(["cat", filesystem.path / "slow"], stderr=subprocess.DEVNULL) for _ in range(3)]
     assert (filesystem.path / "config").read_text() == "ok"
@@ -222,14 +222,14 @@ def test_a_hung_server_does_not_keep_the_mount_alive(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_ends_it_even_in_use(serve: Serve, number: int) -> None:
+def test_a_signal_ends_a_mount_with_open_files(serve: Serve, number: int) -> None:
     filesystem = serve(FILES)
     held = os.open(filesystem.path / "config", os.O_RDONLY)
     filesystem.end(number)
     refused(errno.ENOTCONN, os.close, held)
 
 
-def test_umount_ends_it(serve: Serve) -> None:
+def test_umount_ends_the_process(serve: Serve) -> None:
     filesystem = serve(FILES)
     unmount(filesystem.path)
     assert filesystem.process.wait(SECONDS) == 0
@@ -245,7 +245,7 @@ def test_umount_of_a_mount_in_use(serve: Serve) -> None:
         unmount(filesystem.path)
 
 
-def test_after_a_crash_it_mounts_again(serve: Serve) -> None:
+def test_a_dead_mount_is_replaced(serve: Serve) -> None:
     first = serve(FILES)
     first.kill()
     refused(errno.ENOTCONN, os.statvfs, first.path)
@@ -259,7 +259,7 @@ def test_umount_of_a_dead_mount(serve: Serve) -> None:
     assert mounted_at(filesystem.path) is None
 
 
-def test_places_that_cannot_be_mounted_on(serve: Serve, tmp_path: Path) -> None:
+def test_invalid_mountpoints(serve: Serve, tmp_path: Path) -> None:
     filesystem = serve(FILES)
     (tmp_path / "file").touch()
     (tmp_path / "full").mkdir()
@@ -283,14 +283,14 @@ def command_for(place: Path, *arguments: str) -> list[str | Path]:
 
 
 def in_background(place: Path, *arguments: str, descriptors: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
-    """Both outputs are pipes: it comes back only when nobody holds them open any more."""
+    """Both outputs are pipes, so this returns when no process holds them open."""
     command = command_for(place, *arguments)
     return subprocess.run(
         command, cwd=REPOSITORY, capture_output=True, text=True, timeout=SECONDS, pass_fds=descriptors
     )
 
 
-def test_in_the_background(tmp_path: Path) -> None:
+def test_background_mount(tmp_path: Path) -> None:
     place = tmp_path / "mnt with space"
     place.mkdir()
     done = in_background(place)
@@ -308,7 +308,7 @@ def test_in_the_background(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
 
 
-def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path) -> None:
+def test_errors_of_a_background_start_are_reported_by_the_parent(tmp_path: Path) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
     done = in_background(place, "--fail", "config")
@@ -324,7 +324,7 @@ def test_in_the_background_what_goes_wrong_is_the_parents_to_tell(tmp_path: Path
     assert mounted_at(place) is None
 
 
-def test_interrupted_while_it_starts_it_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_start_leaves_no_mount(tmp_path: Path) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
     command = command_for(place, "--wait")
@@ -343,7 +343,7 @@ def has_answered(filesystem: Filesystem, times: int) -> bool:
     return filesystem.logged().count("so far: served ") == times
 
 
-def test_asked_by_sigusr1_it_says_what_it_has_done_and_goes_on(serve: Serve) -> None:
+def test_sigusr1_logs_the_counters(serve: Serve) -> None:
     filesystem = serve(FILES, arguments=("--ask",))
     assert "served" not in filesystem.logged(), "asked before it was ready, it stayed alive and silent"
     for answers in (1, 2):
@@ -356,13 +356,13 @@ def test_asked_by_sigusr1_it_says_what_it_has_done_and_goes_on(serve: Serve) -> 
     )
 
 
-def test_plain_umount_ends_it(serve: Serve) -> None:
+def test_umount_8_ends_the_process(serve: Serve) -> None:
     filesystem = serve(FILES)
     subprocess.run(["umount", filesystem.path], check=True)
     assert filesystem.process.wait(SECONDS) == 0
 
 
-def test_others_get_in_only_if_they_are_let_in(serve: Serve) -> None:
+def test_allow_other_is_a_mount_option(serve: Serve) -> None:
     def options(path: Path) -> str:
         return next(line for line in MOUNTINFO.read_text().splitlines() if str(path) in line)
 
@@ -372,7 +372,7 @@ def test_others_get_in_only_if_they_are_let_in(serve: Serve) -> None:
     assert "allow_other" in options(serve(FILES, arguments=("--allow-other",)).path)
 
 
-def test_a_descriptor_of_the_caller_is_not_kept(tmp_path: Path) -> None:
+def test_inherited_descriptors_are_closed(tmp_path: Path) -> None:
     place = tmp_path / "mnt"
     place.mkdir()
     inlet, outlet = os.pipe()

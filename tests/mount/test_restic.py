@@ -1,7 +1,4 @@
-"""restic on a mount, verbatim: no flag that it would not need on a local repository.
-
-Debian's restic and a newer one read, each what either of them wrote.
-"""
+"""restic on a mount, with the command lines of a local repository. Each of two restics reads what the other wrote."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ def content(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_the_newer_restic_is_newer_and_has_exit_codes_of_its_own() -> None:
+def test_the_current_restic_is_newer_and_has_its_own_exit_codes() -> None:
     assert restics.version(restics.program("restic-current")) >= restics.SINCE_OWN_EXIT_CODES
     assert restics.version(restics.program("restic-current")) >= restics.version(restics.program("restic-debian"))
 
@@ -77,7 +74,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory, source: Path, writer: R
 
 
 @PAIRS
-def test_everything_that_reads(serve: Serve, repository: Path, source: Path, restic: Restic, tmp_path: Path) -> None:
+def test_reading_commands_work_verbatim(
+    serve: Serve, repository: Path, source: Path, restic: Restic, tmp_path: Path
+) -> None:
     before = content(repository)
     mount = serve(directory=repository).path
     assert "2 snapshots" in restic(mount, "snapshots")
@@ -113,8 +112,8 @@ def browsed(serve: Serve, repository: Path, restic: Restic, tmp_path: Path) -> I
 
 
 @pytest.mark.parametrize("writer", ["restic-current"], indirect=True)
-def test_restic_mount_and_others_beside_it(browsed: Path, source: Path, restic: Restic, tmp_path: Path) -> None:
-    """It holds a lock all the time. Those who read beside it see the lock, and leave it."""
+def test_restic_mount_and_parallel_commands(browsed: Path, source: Path, restic: Restic, tmp_path: Path) -> None:
+    """``restic mount`` holds a lock; parallel commands see it and leave it."""
     mount = tmp_path / "mnt"
     assert content(browsed / "snapshots" / "latest" / source.relative_to("/")) == content(source)
     (lock,) = (mount / "locks").iterdir()
@@ -146,10 +145,10 @@ def assert_refused(restic: Restic, mount: Path, arguments: tuple[str, ...], outp
 
 
 @pytest.mark.parametrize("writer", ["restic-current"], indirect=True)
-def test_what_writes_is_told_why_it_cannot_and_changes_nothing(
+def test_writing_commands_fail_and_change_nothing(
     serve: Serve, repository: Path, restic: Restic, tmp_path: Path
 ) -> None:
-    """restic goes on trying, for up to a quarter of an hour, so it is interrupted once it has said why."""
+    """restic retries for up to a quarter of an hour, so it is interrupted after its first error."""
     before = content(repository)
     mount = serve(directory=repository).path
     for number, arguments in enumerate(WRITING):

@@ -36,7 +36,7 @@ from rwm.storage.drift import Drift, policy_drift, settings_drift
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
-from tests.mount import test_trouble, test_trouble_around
+from tests.mount import test_outages, test_s3_faults
 
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -220,11 +220,11 @@ def test_trouble_with_s3_is_what_the_tests_show() -> None:
     text = section("Trouble with S3", SEMANTICS)
     rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", text, re.MULTILINE)
     passing = {title: cell for title, cell, lasting in rows if lasting.startswith("EIO")}
-    assert list(passing) == [row.title for row in test_trouble.ROWS]
-    for row in test_trouble.ROWS:
+    assert list(passing) == [row.title for row in test_s3_faults.ROWS]
+    for row in test_s3_faults.ROWS:
         assert passing[row.title].startswith("right bytes") == bool(row.unnoticed), row.title
     events = re.findall(r"^\| ([^|]+?) \| [^|]+ \|$", text, re.MULTILINE)
-    assert [title for title in events if title not in ("event", "---")] == list(test_trouble_around.EVENTS)
+    assert [title for title in events if title not in ("event", "---")] == list(test_outages.EVENTS)
 
 
 def test_every_measurement_is_documented() -> None:

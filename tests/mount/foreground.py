@@ -1,4 +1,4 @@
-"""``rwmfs mount --foreground`` as a child of ours, so that its end can be seen: how soon, how, and what it leaves."""
+"""``rwmfs mount --foreground`` as a child process, so that tests see how it ends and what it leaves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.mount.conftest import SECONDS, wait_until
 from tests.mount.test_command import Place
 
 USUAL = ("rwmfs",)
-IMPATIENT = ("impatient", "0.5", "60")
+SHORT_TIMEOUTS = ("short-timeouts", "0.5", "60")
 """Waits for half a second only while a server is silent."""
 
 
@@ -41,16 +41,16 @@ class Started:
             )
 
     def wait(self) -> None:
-        """Until it can be used."""
+        """Wait until it can be used."""
         wait_until(lambda: self.process.poll() is not None or f" at {self.path}\n" in self.said(), "the mount")
         assert self.process.poll() is None, self.said()
 
     def said(self) -> str:
-        """Its log so far, and what it printed before there was one."""
+        """Its log and output so far."""
         return self.log.read_text()
 
     def ended(self) -> int:
-        """Its exit code, once nothing of it is left: no process, and no mount."""
+        """Its exit code, after its process and its mount have ended."""
         code = self.process.wait(SECONDS)
         assert mounted_at(self.path) is None
         return code
@@ -60,7 +60,7 @@ class Started:
 def started(
     place: Place, *words: str, at: str | None = "latest", name: str = "mnt", program: Sequence[str] = USUAL
 ) -> Iterator[Started]:
-    """A mount that can be used. Whatever the test did, it and its process are gone at the end."""
+    """A usable mount for the block; at the end it and its process are removed."""
     mount = Started(place, *words, at=at, name=name, program=program)
     try:
         mount.wait()

@@ -1,4 +1,4 @@
-"""``rwmfs mount`` without ``--at``: all recorded states through the kernel, and restic on each of them."""
+"""``rwmfs mount`` without ``--at``: all recorded states, and restic on each of them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_is_there(place: Place) -> None:
     place.shell("rwmfs", "umount", "mnt")
 
 
-def test_the_report_for_scripts(place: Place) -> None:
+def test_json_report(place: Place) -> None:
     place.put({"config": b"1"})
     place.capture()
     report = json.loads(place.shell("rwmfs", "mount", place.bucket, "mnt", "--json", "--log-file", "log").stdout)
@@ -107,7 +107,7 @@ def test_the_report_for_scripts(place: Place) -> None:
     place.shell("rwmfs", "umount", "mnt")
 
 
-def test_a_forged_state_is_warned_of(place: Place) -> None:
+def test_an_unproven_state_is_a_warning(place: Place) -> None:
     place.put({"config": b"1"})
     one = place.capture()
     place.put({"config": b"2"})
@@ -129,13 +129,13 @@ def test_a_forged_state_is_warned_of(place: Place) -> None:
     place.shell("rwmfs", "umount", "mnt")
 
 
-def test_without_any_state_there_is_nothing_to_mount(place: Place) -> None:
+def test_without_states_the_mount_is_refused(place: Place) -> None:
     done = place.shell("rwmfs", "mount", place.bucket, "mnt", code=1)
     assert re.search(f"no state of bucket {place.bucket} is recorded\n.*rwm state sync {place.bucket}", done.stderr)
     assert mounted_at(place.mountpoint) is None
 
 
-def test_states_that_cannot_be_read_are_not_mounted(place: Place) -> None:
+def test_unreadable_states_are_not_mounted(place: Place) -> None:
     place.put({"config": b"1"})
     place.capture()
     variables = {"RWM_S3_ENDPOINT_URL": "http://127.0.0.1:1"}
@@ -144,8 +144,8 @@ def test_states_that_cannot_be_read_are_not_mounted(place: Place) -> None:
     assert mounted_at(place.mountpoint) is None
 
 
-def test_states_come_and_go_while_it_is_mounted(place: Place) -> None:
-    """The kernel has been told what was there: it asks again soon."""
+def test_recorded_and_forgotten_states_appear_and_disappear(place: Place) -> None:
+    """The kernel caches directory entries for a short time only."""
     place.put({"config": b"1"})
     one = place.capture()
     mount(place)
@@ -166,7 +166,7 @@ def test_states_come_and_go_while_it_is_mounted(place: Place) -> None:
     place.shell("rwmfs", "umount", "mnt")
 
 
-def test_a_forgotten_state_in_use_is_an_input_output_error(place: Place) -> None:
+def test_reading_a_forgotten_state_is_eio(place: Place) -> None:
     place.put({"config": b"1", "data/a": b"2", "data/b": b"3"})
     one = place.capture()
     mount(place)
@@ -200,7 +200,7 @@ def test_a_forgotten_state_in_use_is_an_input_output_error(place: Place) -> None
 
 @pytest.fixture
 def backed_up(place: Place, restic: Restic, tmp_path: Path) -> tuple[str, str]:
-    """Ids of two states of a repository in the bucket: after one backup, and after another."""
+    """Ids of two states of a repository, each after a backup."""
     source, repository, states = tmp_path / "source", tmp_path / "repository", []
     source.mkdir()
     restic(repository, "init")
@@ -213,7 +213,7 @@ def backed_up(place: Place, restic: Restic, tmp_path: Path) -> tuple[str, str]:
     return states[0], states[1]
 
 
-def test_restic_on_each_of_them(place: Place, restic: Restic, backed_up: tuple[str, str], tmp_path: Path) -> None:
+def test_restic_reads_each_state(place: Place, restic: Restic, backed_up: tuple[str, str], tmp_path: Path) -> None:
     mount(place)
     one, two = (state(place, each) for each in backed_up)
     for name, snapshots in {
@@ -235,16 +235,14 @@ def test_restic_on_each_of_them(place: Place, restic: Restic, backed_up: tuple[s
 
 
 def refused(restic: Restic, repository: Path, command: str, *, message: str, output: Path) -> None:
-    """restic says so, and does not end well. It may go on trying, so it is interrupted then."""
+    """restic reports it and fails. It may retry for long, so it is interrupted then."""
     with restic.started(repository, command, output=output) as process:
         wait_until(lambda: process.poll() is not None or message in output.read_text(), message)
     assert message in output.read_text()
     assert process.returncode != 0
 
 
-def test_a_lock_in_one_state_is_none_in_another(
-    place: Place, restic: Restic, backed_up: tuple[str, str], tmp_path: Path
-) -> None:
+def test_locks_of_states_are_separate(place: Place, restic: Restic, backed_up: tuple[str, str], tmp_path: Path) -> None:
     mount(place)
     one, two = (place.mountpoint / "ids" / each for each in backed_up)
     (tmp_path / "snapshots").mkdir()
@@ -265,7 +263,7 @@ def test_a_lock_in_one_state_is_none_in_another(
     place.shell("rwmfs", "umount", "mnt")
 
 
-def test_restic_never_takes_a_forgotten_state_for_an_empty_repository(
+def test_a_forgotten_state_is_an_error_for_restic(
     place: Place, restic: Restic, backed_up: tuple[str, str], tmp_path: Path
 ) -> None:
     mount(place)

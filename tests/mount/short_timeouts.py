@@ -1,4 +1,4 @@
-"""``rwmfs`` with other limits in seconds: ``python -m tests.mount.impatient READ_TIMEOUT FETCH_TIMEOUT mount ...``."""
+"""``rwmfs`` with other timeouts, in seconds: ``short-timeouts READ_TIMEOUT FETCH_TIMEOUT mount ...``."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def main() -> None:
     read_timeout, fetch_timeout = (float(text) for text in sys.argv[1:3])
     serve = mount.serve_mount
 
-    def impatient(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
+    def with_limits(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
         serve(replace(request, read_timeout=read_timeout, fetch_timeout=fetch_timeout), ready)
 
-    mount.serve_mount = impatient
+    mount.serve_mount = with_limits
     sys.argv[1:3] = []
     cli.main()
 

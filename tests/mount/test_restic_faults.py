@@ -1,6 +1,6 @@
-"""What restic does on a mount when S3 is in trouble: it succeeds where the trouble passes, and never where it lasts.
+"""restic on a mount during S3 faults: it succeeds when they pass, and never while they last.
 
-restic asks again for a quarter of an hour, so where the trouble lasts it is interrupted once it has said what it met.
+restic retries for a quarter of an hour, so during a lasting fault it is interrupted after its first error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from bench.proxy import Action, Close, Proxy, Reset, Shorten, Stall, Status, Wrong, WrongVersion
 from tests import restics
 from tests.mount.conftest import Restic, wait_until
-from tests.mount.trouble import Mounted, Recorded, below, content, mounted
+from tests.mount.faulty import Mounted, Recorded, below, content, mounted
 from tests.servers import Server
 
 PACKS, SNAPSHOTS, INDEXES = "data/.*", "snapshots/.*", "index/.*"
@@ -23,7 +23,7 @@ PACKS, SNAPSHOTS, INDEXES = "data/.*", "snapshots/.*", "index/.*"
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Enough for three packs."""
+    """Files for three packs."""
     source = tmp_path_factory.mktemp("source")
     for number in range(9):
         (source / f"file {number}").write_bytes(content(4_000_000 + number, number))
@@ -48,7 +48,7 @@ def proxy(seaweedfs: Server) -> Iterator[Proxy]:
 
 
 def restored(restic: Restic, mount: Mounted, source: Path, target: Path) -> None:
-    """A restore ends well, and every byte is right."""
+    """Restore, and compare every byte."""
     restic(mount.path, "restore", "latest", "--target", str(target))
     for path in below(source):
         assert (target / path.relative_to("/")).read_bytes() == path.read_bytes()
@@ -70,7 +70,7 @@ PASSING = {
 
 @restics.current_is_slow
 @pytest.mark.parametrize("action", PASSING.values(), ids=PASSING)
-def test_a_restore_ends_well_when_the_trouble_passes(
+def test_restore_succeeds_despite_a_passing_fault(
     action: Action, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
     with mounted(recorded, proxy, tmp_path, read_timeout=0.5) as mount:
@@ -80,7 +80,7 @@ def test_a_restore_ends_well_when_the_trouble_passes(
         assert sum(seen.fault != "" for seen in proxy.requests()) == 3
 
 
-def test_a_restore_and_a_check_end_well_when_every_fifth_answer_is_trouble(
+def test_restore_and_check_succeed_with_many_passing_faults(
     recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
     with mounted(recorded, proxy, tmp_path, read_timeout=0.5) as mount:
@@ -106,7 +106,7 @@ LASTING = {
 
 @restics.current_is_slow
 @pytest.mark.parametrize(("action", "keys"), LASTING.values(), ids=LASTING)
-def test_restic_says_input_output_error_and_does_not_end_well_while_the_trouble_lasts(
+def test_restore_fails_with_eio_during_a_lasting_fault(
     action: Action, keys: str, recorded: Recorded, proxy: Proxy, source: Path, restic: Restic, tmp_path: Path
 ) -> None:
     output = tmp_path / "restic"

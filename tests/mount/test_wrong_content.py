@@ -1,4 +1,4 @@
-"""Content that is not what its name says, on a real mount: wherever it could stay, it does not."""
+"""Content that does not match its hash: it stays neither in the kernel, nor in memory, nor on disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from bench.proxy import Flip, Proxy
 from tests.mount.conftest import wait_until
-from tests.mount.trouble import Mounted, Recorded, below, content, mounted, named
+from tests.mount.faulty import Mounted, Recorded, below, content, mounted, named
 from tests.servers import Server
 
 MIB = 1 << 20
@@ -40,7 +40,7 @@ def fails(mount: Mounted, key: str) -> None:
 
 
 def taken(directory: Path) -> int:
-    """Bytes of the disk that files take."""
+    """Bytes that files occupy on disk."""
     return sum(path.stat().st_blocks * 512 for path in below(directory))
 
 
@@ -51,10 +51,10 @@ def about(key: str, mount: Mounted) -> list[str]:
 @pytest.mark.parametrize("options", [(), NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("place", [0, 60_000], ids=["at the start", "further on"])
 @pytest.mark.parametrize("key", [SMALL, PACK], ids=["small", "pack"])
-def test_what_was_wrong_is_right_when_it_is_opened_again(
+def test_wrong_content_is_fetched_again_on_the_next_open(
     key: str, place: int, options: tuple[str, ...], recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
-    """Also what the kernel has kept of it meanwhile."""
+    """The page cache is invalidated as well."""
     with mounted(recorded, proxy, tmp_path, *options) as mount:
         mount.fault(key, Flip(place))
         fails(mount, key)
@@ -64,10 +64,8 @@ def test_what_was_wrong_is_right_when_it_is_opened_again(
         assert mount.read(key) == FILES[key]
 
 
-def test_who_had_it_open_when_it_was_found_wrong_does_not_come_to_its_end(
-    recorded: Recorded, proxy: Proxy, tmp_path: Path
-) -> None:
-    """The kernel has the wrong bytes, and gives them to whoever has the file open."""
+def test_open_files_fail_after_wrong_content_was_found(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    """The page cache has the wrong bytes and serves them to open files."""
     with mounted(recorded, proxy, tmp_path) as mount, (mount.path / PACK).open("rb", buffering=0) as early:
         mount.fault(PACK, Flip(1000))
         fails(mount, PACK)
@@ -78,7 +76,7 @@ def test_who_had_it_open_when_it_was_found_wrong_does_not_come_to_its_end(
 
 
 @pytest.mark.parametrize("options", [(), NARROW], ids=["wide", "narrow"])
-def test_the_end_is_not_read_though_the_kernel_has_the_rest(
+def test_wrong_content_is_never_read_to_its_end(
     options: tuple[str, ...], recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
     with mounted(recorded, proxy, tmp_path, *options) as mount:
@@ -91,9 +89,7 @@ def test_the_end_is_not_read_though_the_kernel_has_the_rest(
         assert mount.read(PACK) == PACK_DATA
 
 
-def test_of_a_pack_among_others_that_were_read_whole_it_is_not_noticed(
-    recorded: Recorded, proxy: Proxy, tmp_path: Path
-) -> None:
+def test_a_passing_mismatch_of_a_whole_pack_is_retried(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with mounted(recorded, proxy, tmp_path) as mount:
         for key, data in OTHERS.items():
             assert mount.read(key) == data
@@ -102,8 +98,8 @@ def test_of_a_pack_among_others_that_were_read_whole_it_is_not_noticed(
         assert len(about(PACK, mount)) == 1
 
 
-def test_what_is_proven_stays_in_the_kernel(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
-    """The mount has no room for it, so whatever it would be asked for would be fetched again."""
+def test_verified_content_stays_in_the_page_cache(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    """The buffer is too small for it, so a read that reaches the mount would cause a request."""
     with mounted(recorded, proxy, tmp_path, *NARROW) as mount:
         assert mount.read(PACK) == PACK_DATA
         proxy.reset_traffic()
@@ -113,7 +109,7 @@ def test_what_is_proven_stays_in_the_kernel(recorded: Recorded, proxy: Proxy, tm
 
 @pytest.mark.parametrize("options", [(), NARROW], ids=["wide", "narrow"])
 @pytest.mark.parametrize("key", [SMALL, PACK], ids=["small", "pack"])
-def test_nothing_wrong_stays_on_disk(
+def test_wrong_content_is_not_kept_on_disk(
     key: str, options: tuple[str, ...], recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
     other = next(iter(OTHERS))

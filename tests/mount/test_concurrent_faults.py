@@ -1,4 +1,4 @@
-"""Many readers of a real mount of a real server over a bad network: every byte is right, and all is read in the end."""
+"""Many readers of a mount over a faulty network: every byte is right, and everything can be read in the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bench.proxy import (
     WrongVersion,
     matching,
 )
-from tests.mount.started import IMPATIENT, started
+from tests.mount.foreground import SHORT_TIMEOUTS, started
 from tests.mount.test_command import Place
 from tests.mount.test_model import MIB, SIZES, content, pack
 from tests.servers import Server
@@ -89,7 +89,7 @@ def place(seaweedfs: Server, proxy: Proxy, tmp_path_factory: pytest.TempPathFact
 
 
 def faults(proxy: Proxy, draw: random.Random) -> None:
-    """One fault each for some of the next requests."""
+    """Add a fault for some of the next requests."""
     for _ in range(FAULTS):
         after = draw.randrange(FAULTS * 3)
         if draw.random() < 0.2:
@@ -99,7 +99,7 @@ def faults(proxy: Proxy, draw: random.Random) -> None:
 
 
 def pread(descriptor: int, size: int, offset: int) -> bytes:
-    """All of it up to the end of the file, tried again for as long as there are faults.
+    """Read the whole range, up to the end of the file; failed reads are repeated while there are faults.
 
     The kernel gives what came before a part that failed, and the error when it is asked for that part.
     """
@@ -120,7 +120,7 @@ def pread(descriptor: int, size: int, offset: int) -> bytes:
 
 
 def reader(root: Path, seed: int) -> list[str]:
-    """Read here and there, and say what was wrong. The kernel keeps nothing for us."""
+    """Read random ranges, past the page cache, and return what was wrong."""
     draw, wrong = random.Random(seed), []
     for _ in range(READS):
         key, data = draw.choice(list(FILES.items()))
@@ -140,14 +140,14 @@ def reader(root: Path, seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("mount", MOUNTS.values(), ids=MOUNTS)
-def test_every_byte_is_right_and_is_read_in_the_end(
+def test_all_bytes_are_right_and_readable_after_faults(
     place: Place, proxy: Proxy, mount: tuple[str | None, str, str, str], tmp_path: Path
 ) -> None:
     at, buffer, connections, cache = mount
     words = ["--buffer-size", buffer, "--connections", connections, "--cache-size", cache]
     words += ["--cache-dir", str(tmp_path / "cache")]
     proxy.reset_traffic()
-    with started(place, *words, at=at, program=IMPATIENT) as filesystem:
+    with started(place, *words, at=at, program=SHORT_TIMEOUTS) as filesystem:
         root = filesystem.path / ("" if at else "latest")
         for seed in range(2):
             faults(proxy, random.Random(seed))

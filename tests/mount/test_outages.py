@@ -1,4 +1,4 @@
-"""What befalls the things around a mount: the endpoint, a version, the index, the cache on disk.
+"""Outages during a mount: of the endpoint, a version, the index, the disk cache.
 
 The titles of EVENTS are those of the table in docs/semantics.md.
 """
@@ -20,7 +20,7 @@ from bench.proxy import Proxy, Stall
 from rwm.index import Index
 from rwm.states.capture import capture_state
 from tests.mount.conftest import wait_until
-from tests.mount.trouble import Mounted, Recorded, below, content, mounted, named
+from tests.mount.faulty import Mounted, Recorded, below, content, mounted, named
 from tests.servers import Server
 
 MIB = 1 << 20
@@ -46,7 +46,7 @@ def everything(root: Path) -> dict[str, bytes]:
 
 
 def errno_of(call: Callable[[], object]) -> int | None:
-    """None when it goes well."""
+    """The errno of reading a file, None for success."""
     try:
         call()
     except OSError as error:
@@ -57,7 +57,7 @@ def errno_of(call: Callable[[], object]) -> int | None:
 # --- the endpoint ----------------------------------------------------------------------------------------
 
 
-def test_the_endpoint_is_gone_and_comes_back(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_reads_wait_for_the_endpoint_to_return(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with mounted(recorded, proxy, tmp_path) as mount:
         assert mount.read("config") == FILES["config"]
         proxy.down()
@@ -68,7 +68,7 @@ def test_the_endpoint_is_gone_and_comes_back(recorded: Recorded, proxy: Proxy, t
         assert mount.errors() == []
 
 
-def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_an_endpoint_outage_beyond_the_timeout_is_eio(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with mounted(recorded, proxy, tmp_path, fetch_timeout=3) as mount:
         proxy.down()
         assert errno_of(lambda: mount.read(PACK)) == errno.EIO
@@ -77,7 +77,7 @@ def test_the_endpoint_is_gone_for_too_long(recorded: Recorded, proxy: Proxy, tmp
         assert everything(mount.path) == FILES
 
 
-def test_a_mount_ends_while_a_read_waits_for_s3(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_a_mount_ends_during_a_waiting_read(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool:
         with mounted(recorded, proxy, tmp_path, read_timeout=60, fetch_timeout=600) as mount:
             mount.fault(PACK, Stall())
@@ -89,7 +89,7 @@ def test_a_mount_ends_while_a_read_waits_for_s3(recorded: Recorded, proxy: Proxy
 # --- a version -------------------------------------------------------------------------------------------
 
 
-def test_a_version_is_deleted_while_it_is_open(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_an_open_version_is_deleted(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     version = recorded.version(PACK)
     with mounted(recorded, proxy, tmp_path) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
         assert file.read(4096) == PACK_DATA[:4096]
@@ -106,8 +106,8 @@ def test_a_version_is_deleted_while_it_is_open(recorded: Recorded, proxy: Proxy,
         )
 
 
-def test_what_has_no_version_is_overwritten(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
-    """As all that was in a bucket before it had versioning."""
+def test_an_overwritten_null_version_is_eio(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    """Objects from before versioning have the version null, which can be overwritten."""
     suspended = {"Bucket": recorded.bucket, "VersioningConfiguration": {"Status": "Suspended"}}
     recorded.s3.client.put_bucket_versioning(**suspended)  # type: ignore[arg-type]
     recorded.s3.put(recorded.bucket, "old", b"before")
@@ -126,7 +126,7 @@ def test_what_has_no_version_is_overwritten(recorded: Recorded, proxy: Proxy, tm
 
 
 def moved_away(recorded: Recorded) -> None:
-    """As `rwm state sync` does with a damaged one; the new one has other states."""
+    """Replace the index, as `rwm state sync` replaces a damaged one, by one with other states."""
     recorded.index.rename(recorded.index.with_suffix(".damaged"))
     for end in ("-wal", "-shm"):
         recorded.index.with_name(recorded.index.name + end).unlink(missing_ok=True)
@@ -146,10 +146,10 @@ def emptied(recorded: Recorded) -> None:
 
 
 @pytest.mark.parametrize("befalls", [moved_away, overwritten, emptied], ids=lambda function: function.__name__)
-def test_whatever_befalls_the_index_nothing_is_absent(
+def test_a_damaged_or_missing_index_hides_no_file(
     befalls: Callable[[Recorded], None], recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
-    """What was looked up before, what was not, and what is open: all is as before, or an error."""
+    """Names looked up before, others, and open files: all are as before, or an error."""
     with mounted(recorded, proxy, tmp_path) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
         assert file.read(4096) == PACK_DATA[:4096]
         befalls(recorded)
@@ -180,7 +180,7 @@ def removed(directory: Path) -> bool:
     return not directory.exists()
 
 
-def test_the_cache_is_removed(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_the_disk_cache_is_removed_during_the_mount(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     options = ("--cache-dir", str(cache), "--cache-size", "1GiB", "--buffer-size", "4MiB")
     with mounted(recorded, proxy, tmp_path, *options) as mount, (mount.path / PACK).open("rb", buffering=0) as file:
@@ -194,14 +194,14 @@ def test_the_cache_is_removed(recorded: Recorded, proxy: Proxy, tmp_path: Path) 
 
 EVENTS = {
     "the endpoint is gone and comes back": (
-        test_the_endpoint_is_gone_and_comes_back,
-        test_the_endpoint_is_gone_for_too_long,
+        test_reads_wait_for_the_endpoint_to_return,
+        test_an_endpoint_outage_beyond_the_timeout_is_eio,
     ),
-    "a version is deleted while it is open": (test_a_version_is_deleted_while_it_is_open,),
-    "what has no version (`null`) is overwritten": (test_what_has_no_version_is_overwritten,),
-    "another index takes the place of the one in use": (test_whatever_befalls_the_index_nothing_is_absent,),
-    "the index is overwritten or cut off": (test_whatever_befalls_the_index_nothing_is_absent,),
-    "the directory of the disk cache is removed": (test_the_cache_is_removed,),
-    "it is unmounted while a read waits": (test_a_mount_ends_while_a_read_waits_for_s3,),
+    "a version is deleted while it is open": (test_an_open_version_is_deleted,),
+    "what has no version (`null`) is overwritten": (test_an_overwritten_null_version_is_eio,),
+    "another index takes the place of the one in use": (test_a_damaged_or_missing_index_hides_no_file,),
+    "the index is overwritten or cut off": (test_a_damaged_or_missing_index_hides_no_file,),
+    "the directory of the disk cache is removed": (test_the_disk_cache_is_removed_during_the_mount,),
+    "it is unmounted while a read waits": (test_a_mount_ends_during_a_waiting_read,),
 }
 """Title → the tests that show it."""

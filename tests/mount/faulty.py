@@ -1,4 +1,4 @@
-"""A state on a real S3 server, with a bad network before it, mounted as `rwmfs mount` does it."""
+"""A recorded state on a real S3 server, mounted through a proxy that injects faults."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Recorded:
             self.state = capture_state(self.s3, index, self.bucket).id
 
     def version(self, key: str) -> str:
-        """The version of a key that the state has."""
+        """The version of a key in the state."""
         with Index.open(self.index, readonly=True) as index:
             return next(e.version_id for e in index.entries(index.resolve(self.state)) if e.key == key)
 
@@ -66,7 +66,7 @@ class Mounted:
         self._log = log
 
     def fault(self, key: str, action: Action, count: int | None = None) -> None:
-        """What happens to the requests for a key from now on: so many times, or until ``proxy.clear``."""
+        """Apply a fault to the next ``count`` requests for a key, or to all until ``proxy.clear``."""
         self.proxy.add(Rule(action, matching("GET", f"^/{self.recorded.bucket}/{key}$"), count))
 
     def read(self, key: str) -> bytes:
@@ -98,7 +98,7 @@ def mounted(
     fetch_timeout: float = LONG,
     keys: tuple[str, str] | None = None,
 ) -> Iterator[Mounted]:
-    """A mount for the block. It must end well, whatever befell it."""
+    """A mount for the block, which must end with exit code 0."""
     path, log, config = directory / "mnt", directory / "log", directory / "rwm.conf"
     path.mkdir(exist_ok=True)
     access_key, secret_key = keys or recorded.server.accounts["admin"]
@@ -108,7 +108,7 @@ def mounted(
         f"index_path: {recorded.index}\n"
     )
     words = ["-c", config, "mount", "-f", recorded.bucket, path, "--at", recorded.state, "--log-file", log]
-    command = ["impatient", str(read_timeout), str(fetch_timeout), *map(str, words)]
+    command = ["short-timeouts", str(read_timeout), str(fetch_timeout), *map(str, words)]
     if not any(option.startswith("--cache") for option in options):
         options += ("--cache-size", "0")
     output = directory / "output"

@@ -1,4 +1,4 @@
-"""Each kind of trouble with S3, met by a real mount: what read(2) gives, what the log says, and that the mount goes on.
+"""Each kind of S3 fault on a real mount: the result of read(2), the log, and reads afterwards.
 
 The titles of ROWS are those of the table in docs/semantics.md.
 """
@@ -30,7 +30,7 @@ from bench.proxy import (
     WrongVersion,
 )
 from tests.contract.buckets import at_once
-from tests.mount.trouble import LONG, Mounted, Recorded, content, mounted, named
+from tests.mount.faulty import LONG, Mounted, Recorded, content, mounted, named
 from tests.servers import Server
 
 MIB = 1 << 20
@@ -118,7 +118,7 @@ def title(row: Row) -> str:
 
 
 def errno_of(mount: Mounted, key: str) -> int:
-    """The errno with which reading a file ends; it must not end well."""
+    """The errno of reading a file, which must fail."""
     with pytest.raises(OSError, match=r"\[Errno") as caught:
         mount.read(key)
     assert caught.value.errno is not None
@@ -126,7 +126,7 @@ def errno_of(mount: Mounted, key: str) -> int:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=title)
-def test_what_lasts_is_an_input_output_error_and_the_mount_goes_on(
+def test_a_lasting_fault_is_eio_and_the_mount_continues(
     row: Row, recorded: Recorded, proxy: Proxy, tmp_path: Path
 ) -> None:
     with mounted(recorded, proxy, tmp_path, read_timeout=0.3, fetch_timeout=row.fetch_timeout) as mount:
@@ -146,7 +146,7 @@ def test_what_lasts_is_an_input_output_error_and_the_mount_goes_on(
 
 
 @pytest.mark.parametrize("row", PASSING, ids=title)
-def test_what_passes_is_not_noticed(row: Row, recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+def test_a_passing_fault_is_retried(row: Row, recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
     with mounted(recorded, proxy, tmp_path, read_timeout=0.3) as mount:
         for key in row.unnoticed:
             mount.fault(key, row.action, count=1)
