@@ -44,9 +44,9 @@ _KEY = re.compile(rf"{re.escape(STATES_PREFIX)}({_TIME})-([0-9a-f]{{64}})(\.delt
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _ESCAPED = bytes(range(0x20)) + b'"\\'
-"""What JSON escapes in a text."""
+"""Characters that JSON escapes in a text, and the line feed."""
 _PLAIN_LINE = 18 + 1
-"""Of these a line has so many when no text in it needs an escape: quotation marks, and its line feed."""
+"""How many of them a line has if none of its texts needs an escape: quotation marks, and its line feed."""
 
 
 def canonical_form(info: StateInfo, entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -72,8 +72,8 @@ def entry_lines(batch: EntryBatch) -> bytes:
     return "".join(map(entry_text, batch.entries())).encode()
 
 
-def encoded(header: str, lines: Iterable[str]) -> Iterator[bytes]:
-    """The header and the lines after it as bytes, many lines at a time."""
+def encode_lines(header: str, lines: Iterable[str]) -> Iterator[bytes]:
+    """The header and lines as bytes, many lines at a time."""
     texts = chain([header], lines)
     while piece := "".join(islice(texts, _BATCH)):
         yield piece.encode()
@@ -107,7 +107,7 @@ def entry_line(entry: Entry) -> bytes:
 
 
 def entry_text(entry: Entry) -> str:
-    """The line of one entry as text: ``line_text(entry_json(entry))``, in half of the time."""
+    """The line of one entry as text: equal to ``line_text(entry_json(entry))``, and faster."""
     key, version_id, etag = map(encode_basestring, (entry.key, entry.version_id, entry.etag))
     time = iso(entry.last_modified)
     return f'{{"key":{key},"version_id":{version_id},"size":{entry.size},"etag":{etag},"last_modified":"{time}"}}\n'
@@ -166,7 +166,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
 def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:
     """``info`` with its id, from its entries as lines."""
     digest = hashlib.sha256()
-    for piece in encoded(header_text(info), lines):
+    for piece in encode_lines(header_text(info), lines):
         digest.update(piece)
     return replace(info, id=digest.hexdigest())
 

@@ -1,4 +1,4 @@
-"""The bytes of a state file, compressed or not, without a bound in length but in bounded memory. Pure."""
+"""Reading the bytes of a state file, compressed or not, in bounded memory. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import IO
 from rwm.errors import BadState
 
 PIECE = 1 << 18
-"""Bytes that are read, and at most given, at once."""
+"""Bytes that are read at once, and the largest piece that is yielded."""
 
 _GZIP = b"\x1f\x8b"
 _WITH_HEADER = 16 + zlib.MAX_WBITS
 
 
 class CutOff(BadState):
-    """The file ends before its end."""
+    """The file is cut off."""
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:

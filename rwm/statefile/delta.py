@@ -1,4 +1,4 @@
-"""A state as what differs from another: the form of the file, how to make one and undo it, when to write which. Pure.
+"""Delta files: a state as its changes from another; their format, writing, applying, and when a full file is due. Pure.
 
 JSON Lines in UTF-8, as in ``rwm.statefile.canonical``: a header line, then one line for each key that differs,
 sorted by key (by byte)::
@@ -22,7 +22,7 @@ from typing import IO
 
 from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
-from rwm.statefile.canonical import encoded, entry_text, gzip_writer, header_json, header_text, line_text
+from rwm.statefile.canonical import encode_lines, entry_text, gzip_writer, header_json, header_text, line_text
 
 FORMAT = "rwm-state-delta-1"
 
@@ -44,7 +44,7 @@ def write_delta(info: StateInfo, base_id: str, changes: Iterable[Change], count:
             yield change_text(change)
 
     with gzip_writer(file) as out:
-        for piece in encoded(delta_header_text(info, base_id, count), lines()):
+        for piece in encode_lines(delta_header_text(info, base_id, count), lines()):
             out.write(piece)
     if written != count:
         raise ValueError(f"{written} changes, and {count} announced")
@@ -63,7 +63,7 @@ def change_text(change: Change) -> str:
 
 
 def changes(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Change]:
-    """What makes ``after`` out of ``before``, sorted by key, as both are. Reads each once, in constant memory."""
+    """The changes from ``before`` to ``after``, which come sorted by key. Reads each once, in constant memory."""
     old = iter(before)
     entry = next(old, None)
     for new in after:
@@ -82,7 +82,7 @@ def changes(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Change]
 
 
 def apply(base: Iterable[Entry], changes: Iterable[Change]) -> Iterator[Entry]:
-    """The entries of the state that results, sorted by key, as both are. Reads each once, in constant memory.
+    """Apply changes to the entries of the base; both come sorted by key. Reads each once, in constant memory.
 
     Raises BadState for the removal of a key that is not in the base: the delta is of another state then.
     """
@@ -104,7 +104,7 @@ def apply(base: Iterable[Entry], changes: Iterable[Change]) -> Iterator[Entry]:
 
 
 def proven(info: StateInfo, entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries as they are, and at their end the proof that they are those of the state ``info``.
+    """Yield the entries unchanged, and check at their end that they are those of the state ``info``.
 
     Raises BadState then when they have another number, sum of sizes or id than ``info`` says; and as soon as there are
     more of them.

@@ -74,7 +74,9 @@ DAMAGES: dict[str, Damage] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_one_says_so(path: Path, whole: tuple[bytes, dict[StateInfo, dict[str, str]]], damage: str) -> None:
+def test_a_damaged_index_raises_index_damaged(
+    path: Path, whole: tuple[bytes, dict[StateInfo, dict[str, str]]], damage: str
+) -> None:
     content = DAMAGES[damage](whole[0], random.Random(1))
     path.write_bytes(content)
     found = faults(path)
@@ -99,7 +101,7 @@ def test_any_page_that_is_lost_is_noticed(
         assert found and {type(error) for error in found} == {IndexDamaged}, start // PAGE
 
 
-def test_a_text_that_is_none_is_damage(path: Path) -> None:
+def test_text_that_is_not_utf8_is_damage(path: Path) -> None:
     """SQLite does not look at it, Python does."""
     with Index.open(path) as index:
         info = put(index, 1, {"name-of-a-key": "v1"})
@@ -111,7 +113,7 @@ def test_a_text_that_is_none_is_damage(path: Path) -> None:
             assert "rwm state sync" in error.value.hint
 
 
-def test_a_whole_one_has_no_fault(path: Path, whole: tuple[bytes, dict[StateInfo, dict[str, str]]]) -> None:
+def test_an_intact_index_has_no_fault(path: Path, whole: tuple[bytes, dict[StateInfo, dict[str, str]]]) -> None:
     """Or the tests above say nothing."""
     content, states = whole
     path.write_bytes(content)
@@ -122,7 +124,7 @@ def test_a_whole_one_has_no_fault(path: Path, whole: tuple[bytes, dict[StateInfo
         }
 
 
-def test_a_damaged_one_is_set_aside_with_its_log(path: Path) -> None:
+def test_a_damaged_index_is_renamed_with_its_log(path: Path) -> None:
     with Index.open(path) as index:
         put(index, 1, {"a": "v1"})
         content = [Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal")]

@@ -24,7 +24,7 @@ def test_moments_of_a_buckets_states(index: Index) -> None:
     assert index.moments("nobody's") == {}
 
 
-def test_changes_by_others_are_noticed(index: Index) -> None:
+def test_data_version_changes_with_writes_of_other_connections(index: Index) -> None:
     with Index.open(index.path, readonly=True) as reader:
         before = reader.data_version()
         assert reader.data_version() == before
@@ -183,7 +183,7 @@ class TestLedger:
         assert index.ledger.chain_sizes(there.id) == (100, [])
         assert index.ledger.chain_sizes(here.id) is None
 
-    def test_what_is_passed_over_is_so_in_its_bucket_until_it_is_looked_at_again(self, index: Index) -> None:
+    def test_a_file_is_ignored_in_its_bucket_until_it_is_not_ignored_any_more(self, index: Index) -> None:
         ledger = index.ledger
         assert ledger.ignored("one") == {}
         ledger.ignore("one", "file@v1", "cut off")
@@ -197,12 +197,12 @@ class TestLedger:
         assert ledger.ignored("one") == {"file@v2": "no state, once more"}
         assert ledger.ignored("two") == {"file@v1": "other"}
 
-    def test_a_forgotten_state_is_passed_over(self, index: Index) -> None:
+    def test_a_forgotten_state_is_ignored(self, index: Index) -> None:
         info = self.put(index, 1, None)
         index.forget([info, state(2, [])])
         assert index.ledger.ignored(BUCKET) == {info.id: "forgotten"}
 
-    def test_verdicts_can_be_forgotten_but_not_what_was_captured_here(self, index: Index) -> None:
+    def test_trust_can_be_reset_but_not_of_states_captured_here(self, index: Index) -> None:
         own, other = self.put(index, 1, None), self.put(index, 2, None, "unchecked")
         elsewhere = state(3, [], "elsewhere")
         index.record(elsewhere, [], trust="unchecked")

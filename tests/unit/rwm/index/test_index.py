@@ -85,7 +85,7 @@ def test_a_failure_while_recording_leaves_the_index_as_it_was(index: Index) -> N
     assert [e.key for e in index.entries(before)] == ["a"]
 
 
-def test_incoming_refuses_a_key_that_comes_twice(index: Index) -> None:
+def test_the_import_spool_refuses_a_key_that_comes_twice(index: Index) -> None:
     spool = index.import_spool()
     spool.add([entry("b"), entry("a", size=5)])
     with pytest.raises(BadResponse, match="twice"):
@@ -95,7 +95,7 @@ def test_incoming_refuses_a_key_that_comes_twice(index: Index) -> None:
     spool.close()
 
 
-class TestIncoming:
+class TestImportSpool:
     """The spool of a state that is on its way."""
 
     def test_what_is_removed_has_to_be_there(self, index: Index) -> None:
@@ -114,12 +114,12 @@ class TestIncoming:
         assert list(index.import_spool().entries()) == []
         assert index.states() == []
 
-    def test_totals_of_what_no_disk_holds(self, index: Index) -> None:
+    def test_totals_beyond_what_sqlite_can_sum(self, index: Index) -> None:
         spool, size = index.import_spool(), (1 << 63) - 1
         spool.add(entry(str(number), size=size) for number in range(3))
         assert spool.totals() == (3, 3 * size)
 
-    def test_differences_are_told_in_the_order_of_bytes(self, index: Index) -> None:
+    def test_differences_are_sorted_by_byte(self, index: Index) -> None:
         before = listed({"a": "v1", "b": "v1", "z": "v1", "я": "v1"})
         spool = index.import_spool()
         spool.add(reversed(listed({"Z": "v1", "b": "v2", "z": "v1", "\U0001f600": "v1"})))

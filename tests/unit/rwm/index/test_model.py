@@ -230,7 +230,7 @@ IndexMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=1
 TestIndexModel = IndexMachine.TestCase
 
 
-def test_the_changes_of_an_arrival_are_what_is_otherwise(tmp_path: Path) -> None:
+def test_the_changes_of_a_pending_state_are_its_differences(tmp_path: Path) -> None:
     """To tie the model's own idea of a change to words."""
     kept, gone, new = Entry("a", "v1", 1, "e", 0), Entry("b", "v1", 1, "e", 0), Entry("c/d", "v2", 1, "e", 0)
     with Index.open(tmp_path / "index.sqlite") as index:

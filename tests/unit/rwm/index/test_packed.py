@@ -16,7 +16,7 @@ digits = st.binary(min_size=8, max_size=10).map(bytes.hex)
 
 
 @given(text=texts | digits)
-def test_what_is_packed_comes_out_again(text: str) -> None:
+def test_unpack_is_the_inverse_of_pack(text: str) -> None:
     assert unpack(pack(text)) == text
 
 
@@ -42,7 +42,7 @@ def test_other_text_stays_text(text: str) -> None:
 
 
 @given(names=st.lists(texts | digits, max_size=8))
-def test_sqlite_sorts_text_by_text_and_after_it_packed_by_what_was_packed(names: list[str]) -> None:
+def test_sqlite_sorts_text_before_packed_values_and_both_by_their_text(names: list[str]) -> None:
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE t (name ANY) STRICT")
     connection.executemany("INSERT INTO t VALUES (?)", [(pack(name),) for name in names])

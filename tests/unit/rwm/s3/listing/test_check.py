@@ -107,13 +107,13 @@ def test_a_listing_keeps_to_the_order_that_it_began_with() -> None:
 
 
 @given(entries=st.lists(st.builds(entry, st.sampled_from("ab"), st.sampled_from(["v1", "v2"])), max_size=8))
-def test_by_key_groups_what_stands_together_and_loses_nothing(entries: list[ObjectVersion]) -> None:
+def test_consecutive_entries_of_a_key_are_grouped_and_none_is_lost(entries: list[ObjectVersion]) -> None:
     groups = list(group_by_key(iter(entries)))
     assert [one for group in groups for one in group] == entries
     assert groups == [list(group) for _, group in groupby(entries, key=lambda one: one.key)]
 
 
-def test_by_key_reads_no_further_than_it_must() -> None:
+def test_grouping_reads_no_further_than_it_must() -> None:
     taken: list[str] = []
 
     def listing() -> Iterable[ObjectVersion]:
