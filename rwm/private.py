@@ -9,8 +9,8 @@ from pathlib import Path
 from rwm.errors import ConfigError
 
 
-def make_private_directory(path: Path) -> Path:
-    """Create ``path`` and its missing parents with mode 0700, and return it.
+def make_private_directory(path: Path, *, hint: str) -> Path:
+    """Create ``path`` and its missing parents with mode 0700, and return it. ``hint`` names the setting to change.
 
     Raises ConfigError if that fails, or if ``path`` is a symbolic link or belongs to another user.
     """
@@ -18,14 +18,17 @@ def make_private_directory(path: Path) -> Path:
         for missing in [parent for parent in reversed(path.parents) if not parent.exists()]:
             missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) ignores the mode for parents
         path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"directory {path}: {error.strerror}", hint=hint) from error
+    check_private_directory(path, hint=hint)
+    return path
+
+
+def check_private_directory(path: Path, *, hint: str) -> None:
+    """Raise ConfigError if ``path`` is a symbolic link, belongs to another user, or cannot be looked at."""
+    try:
         found = path.lstat()
     except OSError as error:
-        raise ConfigError(
-            f"directory {path}: {error.strerror}", hint="set another path in the configuration"
-        ) from error
+        raise ConfigError(f"directory {path}: {error.strerror}", hint=hint) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
-        raise ConfigError(
-            f"directory {path} is a symbolic link or belongs to another user",
-            hint="set another path in the configuration",
-        )
-    return path
+        raise ConfigError(f"directory {path} is a symbolic link or belongs to another user", hint=hint)

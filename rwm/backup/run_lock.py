@@ -16,7 +16,7 @@ from rwm.private import make_private_directory
 def hold_lock(path: Path) -> Iterator[None]:
     """Hold the lock file during the block. Raises LockHeld at once if another process holds it."""
     if not path.parent.exists():
-        make_private_directory(path.parent)
+        make_private_directory(path.parent, hint="set another lock_path")
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:

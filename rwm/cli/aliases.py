@@ -78,7 +78,7 @@ def storage_drop_versions(app: App, bucket: str) -> None:
 @pass_app
 def storage_restore_state(app: App, source: str, target: str, state: str) -> None:
     """Copy STATE (an id, or the key of its file) of bucket SOURCE to bucket TARGET (now: rwm state restore)."""
-    info = app.index.resolve(_state_id(app, source, state), source)
+    info = app.readonly_index.resolve(_state_id(app, source, state), source)
     state_restore.restore_and_print(app, info, None, target)
 
 
@@ -88,7 +88,7 @@ def _state_id(app: App, bucket: str, state: str) -> str:
         return match[0]
     if "/" not in state:
         return state
-    found = app.index.ledger.state_in_file(bucket, state)
+    found = app.readonly_index.ledger.state_in_file(bucket, state)
     if found is None:
         raise StateNotFound(
             f"no state is recorded for the file {state} of bucket {bucket}",

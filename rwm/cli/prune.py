@@ -62,9 +62,9 @@ def prune_and_print(
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
 
-    keep = select_kept_states(app.index, bucket, last=keep_last, named=keep_state)
+    keep = select_kept_states(app.readonly_index, bucket, last=keep_last, named=keep_state)
     with console.show_progress(f"listing {bucket}") as progress:
-        plan = plan_prune(app.s3, app.index, bucket, keep, min_age=min_age, progress=progress)
+        plan = plan_prune(app.s3, app.readonly_index, bucket, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:
         console.print_json(_plan_json(plan, force))
     elif not app.json:
@@ -77,11 +77,12 @@ def prune_and_print(
 def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:
     from rwm.retention import prune_and_forget
 
+    index = app.index  # fails before anything is deleted if it cannot be written
     count = len(plan.versions) + len(plan.markers)
     if count:
         console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
     with console.show_progress(f"deleting from {plan.bucket}", count) as progress:
-        result = prune_and_forget(app.s3, app.index, plan, progress)
+        result = prune_and_forget(app.s3, index, plan, progress)
     if app.json:
         deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
         failures = {"failures": [failure._asdict() for failure in result.failures]}

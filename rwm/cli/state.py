@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -82,15 +83,9 @@ def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | 
         raise UsageError(f"two buckets are named: {bucket} and {bucket_option}")
     bucket = bucket_option if bucket is None else bucket
     start = 0 if since is None else parse_time_or_age(since)
-    states = [state for state in app.index.recorded(bucket) if state.info.captured_at >= start]
+    states = [state for state in app.readonly_index.recorded(bucket) if state.info.captured_at >= start]
     if not states:
-        where = "of any bucket" if bucket is None else f"of bucket {bucket}"
-        when = "" if since is None else f" since {iso(start)}"
-        console.print_note(
-            f"no state {where}{when} is in the index {app.config.index_path}",
-            "  `rwm state sync BUCKET` reads the states that the bucket holds; `rwm state capture BUCKET` records one, "
-            "with --at TIME one of the past from the bucket's own history",
-        )
+        _print_why_none(app.config.index_path, bucket, "" if since is None else f" since {iso(start)}")
     if app.json:
         console.print_json([console.recorded_state_json(state) for state in states])
         return
@@ -107,6 +102,20 @@ def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | 
         for state in states
     ]
     console.print_table(["id", "bucket", "captured at", "origin", "trust", "objects", "size"], rows, right=(5, 6))
+
+
+def _print_why_none(index: Path, bucket: str | None, when: str) -> None:
+    from rwm.index import missing_index
+
+    if missing := missing_index(index, bucket):
+        console.print_note(missing.message, f"  {missing.hint}")
+        return
+    where = "of any bucket" if bucket is None else f"of bucket {bucket}"
+    console.print_note(
+        f"no state {where}{when} is in the index {index}",
+        "  `rwm state sync BUCKET` reads the states that the bucket holds; `rwm state capture BUCKET` records one, "
+        "with --at TIME one of the past from the bucket's own history",
+    )
 
 
 def parse_time_or_age(text: str) -> int:
@@ -132,9 +141,9 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
     """Show STATE and its entries."""
     from rwm.statefile import entry_json
 
-    info = app.index.resolve(state, bucket)
-    selected = set(app.index.tree(info).hidden_keys()) if hidden else None
-    entries = (entry for entry in app.index.entries(info) if selected is None or entry.key in selected)
+    info = app.readonly_index.resolve(state, bucket)
+    selected = set(app.readonly_index.tree(info).hidden_keys()) if hidden else None
+    entries = (entry for entry in app.readonly_index.entries(info) if selected is None or entry.key in selected)
     if app.json:
         console.print_json({**console.state_json(info), "entries": [entry_json(entry) for entry in entries]})
         return
@@ -155,11 +164,13 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     """Show the keys that differ between two states: + added, - removed, M another version."""
     from rwm.states import change_kind, diff_states
 
-    before, after = app.index.resolve(old, bucket), app.index.resolve(new, bucket)
+    before, after = app.readonly_index.resolve(old, bucket), app.readonly_index.resolve(new, bucket)
     if before.bucket == after.bucket:
-        changes = [(change_kind(difference), difference.key) for difference in app.index.differences(before, after)]
+        changes = [
+            (change_kind(difference), difference.key) for difference in app.readonly_index.differences(before, after)
+        ]
     else:
-        changes = list(diff_states(app.index.entries(before), app.index.entries(after)))
+        changes = list(diff_states(app.readonly_index.entries(before), app.readonly_index.entries(after)))
     if app.json:
         kinds = {"+": "added", "-": "removed", "M": "changed"}
         console.print_json({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
@@ -179,7 +190,7 @@ def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, y
 
     `rwm state sync --again` or `rwm state import` adds a forgotten state again.
     """
-    selected = list({info.id: info for info in (app.index.resolve(name, bucket) for name in states)}.values())
+    selected = list({info.id: info for info in (app.readonly_index.resolve(name, bucket) for name in states)}.values())
     if not dry_run:
         named = ", ".join(f"{info.id[: console.SHORT_ID]} ({iso(info.captured_at)})" for info in selected[:MAX_NAMED])
         more = f" and {len(selected) - MAX_NAMED} more" if len(selected) > MAX_NAMED else ""

@@ -40,10 +40,10 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
         if str(file) != "-":
             raise UsageError(f"{file}: the format is unknown", hint="end the name in .jsonl or .csv, or use --format")
         form = "jsonl"
-    info = app.index.resolve(state, bucket)
+    info = app.readonly_index.resolve(state, bucket)
     form_by_name, is_compressed = by_name or (form, file.name.endswith(".gz"))
     with _open_new(file) as out:
-        write_state(info, app.index.entries(info), out, form or form_by_name, is_compressed=is_compressed)  # type: ignore[arg-type]
+        write_state(info, app.readonly_index.entries(info), out, form or form_by_name, is_compressed=is_compressed)  # type: ignore[arg-type]
     if str(file) == "-":
         return
     if app.json:

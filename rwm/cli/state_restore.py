@@ -24,19 +24,19 @@ def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bu
     """Restore STATE, as files in a directory or as objects in another bucket."""
     if bool(to_dir) == bool(to_bucket):
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
-    restore_and_print(app, app.index.resolve(state, bucket), to_dir, to_bucket or "")
+    restore_and_print(app, app.readonly_index.resolve(state, bucket), to_dir, to_bucket or "")
 
 
 def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:
     """Restore to ``to_dir``, or else to ``to_bucket``, and print the result. Shared with an alias."""
     from rwm.restore import restore_to_bucket, restore_to_directory
 
-    console.warn_if_untrusted(info.id, app.index.trust(info))
+    console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     with console.show_progress("restoring", info.objects) as progress:
         if to_dir:
-            result = restore_to_directory(app.s3, app.index, info, to_dir, progress)
+            result = restore_to_directory(app.s3, app.readonly_index, info, to_dir, progress)
         else:
-            result = restore_to_bucket(app.s3, app.index, info, to_bucket, progress)
+            result = restore_to_bucket(app.s3, app.readonly_index, info, to_bucket, progress)
     target = str(to_dir) if to_dir else f"bucket {to_bucket}"
     if to_bucket:
         console.print_note(

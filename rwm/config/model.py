@@ -135,12 +135,13 @@ class Config(_Strict):
     lock_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "backup.lock")
     autotags: bool = False
     index_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "index.sqlite")
+    log_path: Path | None = None
     cache_dir: Path = Field(default_factory=lambda: user_cache_path("rwm"))
     cache_size: Size = "4G"
     path: Path | None = Field(default=None, exclude=True)
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
-    @field_validator("restic_password_file", "lock_path", "index_path", "cache_dir")
+    @field_validator("restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
     @classmethod
     def _resolve(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return value and resolve_path(value, (info.context or {}).get("directory"))
@@ -195,7 +196,7 @@ class Config(_Strict):
 
     @property
     def restic_cache_dir(self) -> Path:
-        """restic's cache for the repository in the bucket, apart from the one for mounted states."""
+        """Where `rwm restic` and `rwm backup` keep restic's caches, apart from the one of plain restic on a mount."""
         return self.cache_dir.with_name(f"{self.cache_dir.name}-restic")
 
     def required(self, key: str) -> str:

@@ -42,10 +42,17 @@ class App:
 
     @cached_property
     def index(self) -> Index:
-        """The local index."""
+        """The local index, for a command that writes to it; made when it does not exist."""
         from rwm.index import Index
 
         return Index.open(self.config.index_path)
+
+    @cached_property
+    def readonly_index(self) -> Index:
+        """The local index, for a command that only reads: nothing is created, and it need not be writable."""
+        from rwm.index import Index
+
+        return Index.open(self.config.index_path, readonly=True)
 
     def close_index(self) -> None:
         """Close the index; the next use opens it again."""

@@ -65,7 +65,7 @@ def _wait_for_interrupt(narrator: Narrator, directory: Path) -> None:
         "rwm restic snapshots                       # what the machine sees: destroyed",
         f"rwm -c admin.conf state list {BUCKET}        # the recorded states",
         f"rwmfs -c admin.conf mount {BUCKET} --at latest mnt",
-        f"RESTIC_PASSWORD={PASSWORD} restic -r mnt snapshots",
+        f"RESTIC_PASSWORD={PASSWORD} restic -r mnt --no-cache snapshots",
         f"rwm -c admin.conf prune {BUCKET} --keep-last 1 --dry-run",
     ):
         narrator.say(command)

@@ -97,9 +97,12 @@ def _recover(narrator: Narrator, directory: Path, bucket: str, state: dict[str, 
     (directory / "mnt").mkdir()
     mount = ["mount", bucket, "--at", short, "mnt", "--log-file", "rwmfs.log"]
     narrator.run("rwmfs", "-c", "admin.conf", *mount)
-    narrator.step("Plain restic restores from it", "To restic it is a local repository; no special options are needed.")
-    narrator.run("restic", "-r", "mnt", "snapshots", "--compact", env=RESTIC_PASSWORD)
-    narrator.run("restic", "-r", "mnt", "restore", "latest", "--target", "restore", env=RESTIC_PASSWORD)
+    narrator.step(
+        "Plain restic restores from it",
+        "To restic it is a local repository. --no-cache: it must not use what it cached of the attacked bucket.",
+    )
+    narrator.run("restic", "-r", "mnt", "--no-cache", "snapshots", "--compact", env=RESTIC_PASSWORD)
+    narrator.run("restic", "-r", "mnt", "--no-cache", "restore", "latest", "--target", "restore", env=RESTIC_PASSWORD)
     narrator.run("diff", "--recursive", "data", f"restore{directory}/data")
     files = [path for path in (directory / "data").rglob("*") if path.is_file()]
     narrator.good(f"all {len(files)} files are restored, byte for byte")

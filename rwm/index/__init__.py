@@ -7,6 +7,7 @@ Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the
 from rwm.index.batches import ObservedEntries
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import move_aside
+from rwm.index.find import missing_index
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.pending import PendingState
@@ -21,5 +22,6 @@ __all__ = [
     "IndexTree",
     "ObservedEntries",
     "PendingState",
+    "missing_index",
     "move_aside",
 ]

@@ -12,8 +12,9 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
+from rwm.index.readonly import can_write, open_missing, open_unwritable
 from rwm.index.schema import STEPS, migrations
-from rwm.private import make_private_directory
+from rwm.private import check_private_directory, make_private_directory
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 
@@ -21,13 +22,20 @@ BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """Open the index at ``path``, in autocommit mode; create it if it does not exist. Raises IndexUnusable.
 
-    ``readonly`` forbids this connection to change it. The file is still opened for writing, because a reader of a
-    write-ahead log takes part in its locks.
+    ``readonly`` forbids this connection to change it, and creates nothing: an index that is not there is empty. Where
+    this process may write, the file is still opened for writing, because a reader of a write-ahead log takes part in
+    its locks.
     """
-    make_private_directory(path.parent)
+    if readonly:
+        return _connect_readonly(path)
+    make_private_directory(path.parent, hint="set another index_path")
+    return _connect(path, os.O_CREAT)
+
+
+def _connect(path: Path, create: int) -> sqlite3.Connection:
     with errors(path):
         # Created before SQLite opens it, so that it never has a mode that others can read.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        os.close(os.open(path, create | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -36,9 +44,32 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA cache_size = -16384")  # KiB
         connection.execute("PRAGMA journal_size_limit = 16777216")  # bytes; a first state's log is as large as it
         _migrate(connection, path)
-        if readonly:
-            connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _connect_readonly(path: Path) -> sqlite3.Connection:
+    with errors(path):
+        try:
+            os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        except FileNotFoundError:
+            connection = open_missing()
+        else:
+            check_private_directory(path.parent, hint="copy it to a directory of your own, or set another index_path")
+            connection = _connect(path, 0) if can_write(path) else open_unwritable(path)
+        if _is_outdated(connection, path):
+            connection = _migrated_copy(connection, path)
+        connection.execute("PRAGMA cache_size = -16384")
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    """A temporary copy in the present form, of an index of an older version that cannot be written, or an empty one."""
+    copy = sqlite3.connect("", isolation_level=None, check_same_thread=False, cached_statements=256)
+    connection.backup(copy)
+    connection.close()
+    _migrate(copy, path)
+    return copy
 
 
 def move_aside(path: Path) -> Path:
@@ -56,6 +87,13 @@ def move_aside(path: Path) -> Path:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _is_outdated(connection, path):
+        with transaction(connection):  # of two first runs at once the second waits, and has nothing left to apply
+            migrations.apply(Database(connection))
+
+
+def _is_outdated(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether migrations are missing. Raises IndexUnusable if there are some that this version does not know."""
     database = Database(connection)
     newer = {str(step.name) for step in migrations.applied(database)} - STEPS
     if newer:
@@ -63,9 +101,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"index {path}: written by a newer version of RWM ({', '.join(sorted(newer))})",
             hint="update RWM here, or set another index_path",
         )
-    if migrations.pending(database):
-        with transaction(connection):  # of two first runs at once the second waits, and has nothing left to apply
-            migrations.apply(database)
+    return bool(migrations.pending(database))
 
 
 @contextmanager

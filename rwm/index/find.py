@@ -59,6 +59,8 @@ class Finder:
             return found[0]
         where = f" of bucket {bucket}" if bucket else ""
         if not found:
+            if missing := missing_index(self._path, bucket):
+                raise missing
             raise StateNotFound(
                 f"no recorded state{where} has an id that begins with {prefix}",
                 hint="`rwm state list` shows the recorded states, `rwm state sync BUCKET` fetches those of the bucket",
@@ -80,8 +82,27 @@ class Finder:
                 f"the bucket's history confirms no state of bucket {bucket} that is recorded{when}",
                 hint="`rwm state list` shows them; one that is wanted all the same is named by its id",
             )
+        if missing := missing_index(self._path, bucket):
+            raise missing
         raise StateNotFound(
             f"no state of bucket {bucket} is recorded{when}",
             hint=f"`rwm state sync {bucket}` fetches those of the bucket, `rwm state capture {bucket}` records it "
             "as it is now, with --at TIME as it was then",
         )
+
+
+def missing_index(path: Path, bucket: str | None) -> StateNotFound | None:
+    """The error that says that there is no index at ``path``, and what to do; None if there is one."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError:  # opening it says what is wrong
+        return None
+    else:
+        return None
+    return StateNotFound(
+        f"no state is recorded: there is no index at {path} yet",
+        hint=f"`rwm state sync {bucket or 'BUCKET'}` makes it from the states in the bucket; if it is elsewhere, set "
+        "index_path in the configuration",
+    )

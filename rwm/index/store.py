@@ -41,6 +41,9 @@ class Index:
         """Open the file; create it if it does not exist.
 
         Raises IndexDamaged, and IndexUnusable without the right to it or if a newer version wrote it.
+
+        ``readonly`` creates nothing, and neither the file nor its directory need be writable. An index that does not
+        exist is empty then. One that this process cannot write may be read as it is now, without later changes.
         """
         return cls(connect(path, readonly=readonly), path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from urllib.parse import quote, urlsplit
 
 from rwm.config import Config
 from rwm.errors import ConfigError
@@ -38,13 +39,14 @@ def s3_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict
 def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for restic, with the repository and password of the configuration. Raises ConfigError.
 
-    restic gets a cache directory of its own. A mounted state has the id of the attacked repository, so restic would
-    believe there what it cached of the attack.
+    restic gets a cache directory for each bucket. It tells repositories apart by their ids, which a mounted state or a
+    restored bucket shares with the attacked bucket, and would believe there what it cached of the attack.
     """
     variables = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
-    endpoint = config.required("s3_endpoint_url").rstrip("/")
-    variables.setdefault("RESTIC_CACHE_DIR", str(config.restic_cache_dir))
-    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{config.required('restic_bucket')}"
+    endpoint, bucket = config.required("s3_endpoint_url").rstrip("/"), config.required("restic_bucket")
+    cache = config.restic_cache_dir / quote(f"{urlsplit(endpoint).netloc}_{bucket}", safe=":")
+    variables.setdefault("RESTIC_CACHE_DIR", str(cache))
+    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{bucket}"
     if config.restic_password:
         variables["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
     elif config.restic_password_file:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from rwm.errors import NotFound, S3Error, UsageError
-from rwm.index import Index
+from rwm.index import Index, missing_index
 from rwm.model import ObjectVersion, StateInfo
 from rwm.retention.completeness import Completeness
 from rwm.s3 import S3
@@ -130,7 +131,7 @@ def plan_prune(
     progress: Progress = lambda count: None,
 ) -> PrunePlan:
     """Read the history of every key and decide. ``keep`` comes oldest first, ``min_age`` is in milliseconds."""
-    refused = _refusals(s3, bucket, keep)
+    refused = _refusals(s3, bucket, keep, index.path)
     cutoff = s3.server_time(bucket) - min_age if min_age else _NEVER
     states = index.states(bucket)  # read once: references are positions in this list, and others may record states
     references = index.references(bucket, states)
@@ -178,13 +179,15 @@ def plan_prune(
     )
 
 
-def _refusals(s3: S3, bucket: str, keep: Sequence[StateInfo]) -> list[str]:
+def _refusals(s3: S3, bucket: str, keep: Sequence[StateInfo], index: Path) -> list[str]:
     """Reasons against any prune of the bucket that are known before it is listed."""
     refused = []
     versioning = s3.versioning(bucket)
     if versioning != "Enabled":  # a `null` version may be overwritten between plan and deletion
         refused.append(f"versioning of the bucket is {versioning or 'off'}")
-    if not keep:
+    if not keep and (missing := missing_index(index, bucket)):
+        refused.append(f"{missing.message}; `rwm state sync {bucket}` or `rwm state capture {bucket}` makes it")
+    elif not keep:
         refused.append(f"no state of bucket {bucket} is recorded: `rwm state capture {bucket}` records one")
     elif not keep[-1].objects:
         refused.append(f"the newest kept state {keep[-1].id[:12]} is empty")

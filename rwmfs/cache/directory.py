@@ -56,9 +56,9 @@ def prepare(directory: Path) -> Path:
     blocks = directory / BLOCKS
     try:
         for path in (directory, blocks):
-            make_private_directory(path)
+            make_private_directory(path, hint=HINT)
     except ConfigError as error:
-        raise ConfigError(f"disk cache: {error.message}", hint=HINT) from error.__cause__
+        raise ConfigError(f"disk cache: {error.message}", hint=error.hint) from error.__cause__
     _check_private(blocks)
     with suppress(OSError):  # the disk may be full or read-only; the tag is not essential
         descriptor = os.open(blocks / TAG, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFE, _PRIVATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -36,7 +37,7 @@ def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
 
     With --at it is one state. Returns when the mount is usable. restic works on it as on any local repository:
 
-        restic -r MOUNTPOINT restore latest --target DIR
+        restic -r MOUNTPOINT --no-cache restore latest --target DIR
 
     Without --at it is all states, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
     """
@@ -62,7 +63,10 @@ def print_report(app: App, report: dict[str, Any]) -> None:
     click.echo(console.escape(f"{_content(report)} at {where}"))
     if report["log_file"]:
         click.echo(console.escape(f"log: {report['log_file']}"))
-    click.echo(console.escape(f"unmount it with: rwmfs umount {where}"))
+    repository = shlex.quote(where if "id" in report else f"{where}/times/TIME")
+    click.echo(console.escape(f"look at it with: restic -r {repository} --no-cache snapshots"))
+    click.echo("  (a state opens with the restic password of its time: an older one may need an older password)")
+    click.echo(console.escape(f"unmount it with: rwmfs umount {shlex.quote(where)}"))
 
 
 def print_warnings(report: dict[str, Any]) -> None:

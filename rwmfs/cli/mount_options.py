@@ -136,7 +136,9 @@ def options(command: Command) -> Command:
             default=CONNECTIONS,
             help=f"Concurrent requests to S3 (default: {CONNECTIONS}).",
         ),
-        click.option("--log-file", metavar="FILE", type=path, help="Log to FILE instead of the default log file."),
+        click.option(
+            "--log-file", metavar="FILE", type=path, help="Log to FILE (default: log_path of the configuration)."
+        ),
     )[::-1]:
         command = option(command)
     return command
@@ -147,23 +149,27 @@ def build_request(context: click.Context, *, label: str | None = None) -> MountR
 
     Prepares the mountpoint. Raises click.UsageError, ConfigError, or MountError.
     """
+    from rwm.index import missing_index
     from rwmfs.fuse import Access
-    from rwmfs.mount import MountRequest, default_log_path, prepare_mountpoint
+    from rwmfs.mount import MountRequest, prepare_log_path, prepare_mountpoint
 
     given = context.params
     if given["at"] == "":  # probably an unset variable, not a request for all states
         raise click.UsageError("--at is empty: it needs a state id, latest, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()
+    mountpoint = prepare_mountpoint(given["mountpoint"])
+    if missing := missing_index(app.config.index_path, given["bucket"]):
+        raise missing  # before a log is made
     log_file = given["log_file"]
     if log_file is None and not given["foreground"]:
-        log_file = default_log_path(given["bucket"])
+        log_file = prepare_log_path(app.config.log_path, given["bucket"])
     cache_size = configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
     return MountRequest(
         config=app.config,
         bucket=given["bucket"],
         at=given["at"],
-        mountpoint=prepare_mountpoint(given["mountpoint"]),
+        mountpoint=mountpoint,
         buffer_size=given["buffer_size"],
         cache_dir=(given["cache_dir"] or app.config.cache_dir).absolute(),
         cache_size=cache_size,

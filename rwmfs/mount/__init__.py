@@ -6,15 +6,15 @@ Begin reading at ``start.py``: from a request to a running mount; then ``session
 """
 
 from rwmfs.mount.daemon import run_in_background
-from rwmfs.mount.logs import default_log_path
+from rwmfs.mount.logs import prepare_log_path
 from rwmfs.mount.mountpoint import prepare_mountpoint, unmount
 from rwmfs.mount.request import MountRequest
 from rwmfs.mount.start import ignore_counters_signal, serve_mount
 
 __all__ = [
     "MountRequest",
-    "default_log_path",
     "ignore_counters_signal",
+    "prepare_log_path",
     "prepare_mountpoint",
     "run_in_background",
     "serve_mount",

@@ -12,6 +12,7 @@ from rwm.console import escape
 from rwm.errors import MountError
 from rwm.private import make_private_directory
 
+HINT = "choose another file with --log-file or log_path"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -31,11 +32,18 @@ class EscapingFormatter(logging.Formatter):
         return record
 
 
-def default_log_path(bucket: str) -> Path:
-    """The log file for mounts of a bucket, in a private directory of the user; raises ConfigError."""
+def prepare_log_path(configured: Path | None, bucket: str) -> Path:
+    """The log file for mounts of a bucket: the configured one, or one in a private directory of the user.
+
+    Makes the missing directories above it. Raises ConfigError.
+    """
+    if configured is not None:
+        if not configured.parent.exists():
+            make_private_directory(configured.parent, hint=HINT)
+        return configured
     from platformdirs import user_log_path
 
-    return make_private_directory(user_log_path("rwm")) / f"rwmfs-{bucket.replace('/', '_')}.log"
+    return make_private_directory(user_log_path("rwm"), hint=HINT) / f"rwmfs-{bucket.replace('/', '_')}.log"
 
 
 class PrivateFileHandler(logging.FileHandler):
@@ -54,7 +62,7 @@ def handlers(path: Path | None, *, stderr: bool) -> list[logging.Handler]:
         try:
             found.append(PrivateFileHandler(path))
         except OSError as error:
-            raise MountError(f"log file {path}: {error.strerror}", hint="choose another file with --log-file") from None
+            raise MountError(f"log file {path}: {error.strerror}", hint=HINT) from None
     for handler in found:
         handler.setFormatter(EscapingFormatter(FORMAT))
     return found

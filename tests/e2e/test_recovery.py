@@ -7,6 +7,7 @@ import shlex
 import shutil
 import uuid
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.e2e.cli import Shell
 from tests.servers import Server
 
 PASSWORD = "correct-horse-battery-staple"
+JUNK = b"x"
 
 
 @pytest.fixture
@@ -26,22 +28,37 @@ def fresh(server: Server, tmp_path: Path) -> Shell:
     return shell
 
 
+class Attacked(NamedTuple):
+    """A bucket that was attacked, and the cache of a computer on which restic looked at it then."""
+
+    bucket: str
+    cache: Path
+
+
 @pytest.fixture(scope="module")
-def attacked() -> dict[str, str]:
+def attacked() -> dict[str, Attacked]:
     """Attacked bucket by server."""
     return {}
 
 
 @pytest.fixture
-def bucket(server: Server, attacked: dict[str, str], tmp_path: Path) -> str:
-    """A bucket with two backups and an attack. No test changes it, so there is one on each server."""
+def bucket(server: Server, attacked: dict[str, Attacked], home: Path, tmp_path: Path) -> str:
+    """A bucket with two backups and an attack, which restic has cached. No test changes it: one on each server."""
     if server.name not in attacked:
-        attacked[server.name] = back_up_and_attack(server, tmp_path)
-    return attacked[server.name]
+        bucket = back_up_and_attack(server, home, tmp_path)
+        attacked[server.name] = Attacked(bucket, shutil.copytree(home / ".cache", tmp_path / "cache"))
+    bucket, cache = attacked[server.name]
+    shutil.rmtree(home / ".cache", ignore_errors=True)
+    shutil.copytree(cache, home / ".cache")
+    assert has_junk(home / ".cache" / "restic")
+    return bucket
 
 
-def back_up_and_attack(server: Server, directory: Path) -> str:
-    """Make two backups, the second by a newer restic, and attack the bucket with the machine's keys."""
+def back_up_and_attack(server: Server, home: Path, directory: Path) -> str:
+    """Make two backups, the second by a newer restic, and attack the bucket with the machine's keys.
+
+    Between overwriting and deleting, restic caches the overwritten bucket, by `rwm` and without.
+    """
     name = f"recovery-{uuid.uuid4().hex[:12]}"
     (directory / "office").mkdir()
     office = Shell(directory / "office")
@@ -57,8 +74,13 @@ def back_up_and_attack(server: Server, directory: Path) -> str:
         path = first_on_path(restics.program(restic), machine, directory / f"machine-{restic}")
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")
         machine("rwm", "backup", "--all", PATH=path)
-    # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
+    # Garbage of the same length over all indexes and snapshots, which restic then caches.
     user = server.connect("user1")
+    for version in list(user.versions(name)):
+        if version.is_latest and version.key.startswith(("index/", "snapshots/")):
+            user.put(name, version.key, JUNK * version.size)
+    cache_the_attack(server, machine, more, home)
+    # Garbage over a state file, in place of one, and over the configuration of restic; then everything deleted.
     file = next(version.key for version in user.versions(name, "rwm/states/"))
     forged = f"rwm/states/2027-01-01T00:00:00Z-{'0' * 64}.jsonl.gz"
     for key in (file, forged, "config"):
@@ -66,6 +88,28 @@ def back_up_and_attack(server: Server, directory: Path) -> str:
     for key in {version.key for version in user.versions(name)}:
         user.delete(name, key)
     return name
+
+
+def cache_the_attack(server: Server, shell: Shell, settings: dict[str, Any], home: Path) -> None:
+    """Make `rwm restic` and plain restic cache the snapshots that are in the bucket now."""
+    shutil.rmtree(home / ".cache")  # restic has cached what it wrote
+    admin = server.accounts["admin"]
+    shell.configure("looking.conf", server.endpoint, admin, settings)
+    shell("rwm", "-c", "looking.conf", "restic", "snapshots", code=None)
+    assert has_junk(home / ".cache" / "rwm-restic")
+    assert not (home / ".cache" / "restic").exists()
+    variables = {
+        "AWS_ACCESS_KEY_ID": admin.access_key,
+        "AWS_SECRET_ACCESS_KEY": admin.secret_key,
+        "RESTIC_PASSWORD": PASSWORD,
+    }
+    repository = f"s3:{server.endpoint}/{settings['restic_bucket']}"
+    shell("restic", "-r", repository, "snapshots", code=None, **variables)
+
+
+def has_junk(cache: Path) -> bool:
+    """Whether a cache of restic has an overwritten snapshot."""
+    return any(path.read_bytes().startswith(JUNK * 100) for path in cache.rglob("snapshots/*/*"))
 
 
 def first_on_path(restic: str, shell: Shell, directory: Path) -> str:
@@ -105,9 +149,9 @@ def test_recovery_document_has_the_commands_that_are_typed_here() -> None:
         "rwm -c admin.conf state sync bucket1",
         "rwm -c admin.conf state list bucket1",
         "rwmfs -c admin.conf mount bucket1 --at 3455a41a00bb /mnt/repo",
-        "restic -r /mnt/repo snapshots",
-        "restic -r /mnt/repo check",
-        "restic -r /mnt/repo restore latest --target /restore",
+        "restic -r /mnt/repo --no-cache snapshots",
+        "restic -r /mnt/repo --no-cache check",
+        "restic -r /mnt/repo --no-cache restore latest --target /restore",
         "rwmfs umount /mnt/repo",
     ):
         assert line in lines
@@ -129,12 +173,13 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, bucket: str, tmp_path: Pat
     (fresh.directory / "repo").mkdir()
     mounted = line(f"rwmfs -c admin.conf mount bucket1 --at {states[-1]['id'][:12]} /mnt/repo")
     assert "warning" not in mounted
+    assert f"look at it with: restic -r {fresh.directory / 'repo'} --no-cache snapshots" in mounted
     try:
         for name in restics.PROGRAMS:
             path = first_on_path(restics.program(name), fresh, tmp_path / f"fresh-{name}")
-            line("restic -r /mnt/repo snapshots", PATH=path)
-            line("restic -r /mnt/repo check", PATH=path)
-            line("restic -r /mnt/repo restore latest --target /restore", PATH=path)
+            line("restic -r /mnt/repo --no-cache snapshots", PATH=path)
+            line("restic -r /mnt/repo --no-cache check", PATH=path)
+            line("restic -r /mnt/repo --no-cache restore latest --target /restore", PATH=path)
             expect_restored(fresh.directory / "restored")
     finally:
         line("rwmfs umount /mnt/repo")
@@ -164,3 +209,28 @@ def test_without_any_state_file_the_history_is_enough(fresh: Shell, bucket: str)
     past = fresh.json(*rwm, "capture", bucket, "--at", state["captured_at"])
     assert (past["origin"], past["objects"], past["bytes"]) == ("past", state["objects"], state["bytes"])
     assert [state["trust"] for state in fresh.json(*rwm, "list")] == ["verified", "own"]
+
+
+def test_an_older_state_needs_the_password_of_its_time(seaweedfs: Server, tmp_path: Path) -> None:
+    machine, name = Shell(tmp_path), f"passwords-{uuid.uuid4().hex[:12]}"
+    more = {"restic_bucket": name, "restic_password": "older"}
+    machine.configure("rwm.conf", seaweedfs.endpoint, seaweedfs.accounts["admin"], more)
+    machine("rwm", "storage", "create", name, "user1")
+    machine("rwm", "restic", "init")
+    older = machine.json("rwm", "state", "capture", name)["id"]
+    (tmp_path / "new").write_text("newer")
+    machine("rwm", "restic", "key", "passwd", "--new-password-file", "new")
+    newer = machine.json("rwm", "state", "capture", name)["id"]
+    repo = tmp_path / "repo"
+    repo.mkdir()
+    mounted = machine("rwmfs", "mount", name, repo).stdout
+    assert "an older one may need an older password" in mounted
+    try:
+        for state, right, wrong in ((older, "older", "newer"), (newer, "newer", "older")):
+            command = ("restic", "-r", repo / "ids" / state, "--no-cache", "snapshots")
+            machine(*command, RESTIC_PASSWORD=right)
+            refused = machine(*command, code=None, RESTIC_PASSWORD=wrong)
+            assert refused.returncode != 0
+            assert "wrong password or no key found" in refused.stderr
+    finally:
+        machine("rwmfs", "umount", repo)

@@ -357,7 +357,7 @@ def test_a_symbolic_link_of_another_user_is_used_only_if_named(file: Path, monke
 
 
 def test_a_tilde_is_expanded(file: Path, home: Path) -> None:
-    keys = ("restic_password_file", "index_path", "lock_path", "cache_dir")
+    keys = ("restic_password_file", "index_path", "lock_path", "log_path", "cache_dir")
     config = read(file, "".join(f"{key}: ~/{key}\n" for key in keys))
     assert [getattr(config, key) for key in keys] == [home / key for key in keys]
     assert "the home directory of ~ is unknown" in refused(file, "index_path: ~nobody-of-that-name/index\n")

@@ -51,7 +51,7 @@ def test_two_sources_of_the_password_are_refused(tmp_path: Path, text: str) -> N
         load(tmp_path, text)
 
 
-PATH_KEYS = ("restic_password_file", "lock_path", "index_path", "cache_dir")
+PATH_KEYS = ("restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
 
 
 @pytest.mark.parametrize("key", PATH_KEYS)

@@ -20,7 +20,7 @@ def test_environment_has_the_repository_of_the_configuration() -> None:
         "AWS_ACCESS_KEY_ID": "user1",
         "AWS_SECRET_ACCESS_KEY": S3_SECRET,
         "AWS_DEFAULT_REGION": "us-east-1",
-        "RESTIC_CACHE_DIR": "/var/cache/rwm-restic",
+        "RESTIC_CACHE_DIR": "/var/cache/rwm-restic/127.0.0.1:7480_bucket1",
         "RESTIC_REPOSITORY": "s3:http://127.0.0.1:7480/bucket1",
         "RESTIC_PASSWORD": PASSWORD,
     }
@@ -85,9 +85,14 @@ def test_a_missing_setting_is_named(missing: str) -> None:
 
 
 def test_restic_caches_apart_from_plain_restic_on_a_mount() -> None:
-    """Both see the same repository id, and the bucket may have been poisoned."""
-    assert restic_environment(config(), {})["RESTIC_CACHE_DIR"] == str(Config().restic_cache_dir)
+    """Both see the same repository id, and the bucket may have been poisoned. So may one of two buckets."""
     assert Config().restic_cache_dir.name == "rwm-restic"
+    found = {
+        Path(restic_environment(config(restic_bucket=bucket), {})["RESTIC_CACHE_DIR"])
+        for bucket in ("bucket1", "bucket2", "tenant/bucket1")
+    }
+    assert {path.parent for path in found} == {Config().restic_cache_dir}
+    assert len(found) == 3
 
 
 def test_the_length_of_the_password_is_what_restic_gets(tmp_path: Path) -> None:

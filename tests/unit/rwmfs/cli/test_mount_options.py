@@ -12,7 +12,7 @@ import click
 import pytest
 
 from rwm.console import current_app
-from rwm.errors import ConfigError, UsageError
+from rwm.errors import ConfigError, StateNotFound, UsageError
 from rwmfs.cli import mount_options
 from rwmfs.cli.fstab_options import FLAG_OPTIONS, VALUE_OPTIONS
 from rwmfs.cli.main import cli, mount
@@ -20,14 +20,20 @@ from rwmfs.cli.mount_options import MAX_ID, parse_gid, parse_size, parse_uid, pa
 from rwmfs.fuse.access import Access
 from rwmfs.mount import MountRequest
 
-SETTINGS = {"s3_endpoint_url": "http://127.0.0.1:9", "s3_access_key": "a", "s3_secret_key": "b"}
+SETTINGS = {
+    "s3_endpoint_url": "http://127.0.0.1:9",
+    "s3_access_key": "a",
+    "s3_secret_key": "b",
+    "index_path": "index.sqlite",
+}
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current directory, with a mountpoint and two configurations."""
+    """The current directory, with a mountpoint, an index and two configurations."""
     monkeypatch.chdir(tmp_path)
     Path("mnt").mkdir()
+    Path("index.sqlite").touch()
     for name, values in {"rwm.conf": {}, "other.conf": {"cache_size": "7G", "cache_dir": "/c"}}.items():
         Path(name).touch(mode=0o600)
         Path(name).write_text(json.dumps(SETTINGS | values))
@@ -47,6 +53,22 @@ def test_defaults(here: Path, home: Path) -> None:
     assert request.access == Access(os.getuid(), os.getgid(), 0)
     assert (request.allow_other, request.foreground, request.label) == (False, False, None)
     assert request.log_file == home / ".local/state/rwm/log/rwmfs-bucket1.log"
+
+
+def test_without_an_index_nothing_is_made(here: Path, home: Path) -> None:
+    Path("index.sqlite").unlink()
+    before = sorted(here.iterdir())
+    with pytest.raises(StateNotFound, match=r"there is no index at .*index\.sqlite yet") as error:
+        built()
+    assert "`rwm state sync bucket1` makes it" in error.value.hint
+    assert (sorted(here.iterdir()), list(home.iterdir())) == (before, [])
+
+
+def test_the_log_of_the_configuration(here: Path) -> None:
+    Path("rwm.conf").write_text(json.dumps(SETTINGS | {"log_path": "log/mounts"}))
+    assert built().log_file == here / "log/mounts"
+    assert built("--log-file", "other").log_file == here / "other"
+    assert built("--foreground").log_file is None
 
 
 EXPLICIT = {

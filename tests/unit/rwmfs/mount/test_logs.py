@@ -55,7 +55,7 @@ def test_a_log_file_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_default_log_file(home: Path) -> None:
-    path = logs.default_log_path("a/bucket")
+    path = logs.prepare_log_path(None, "a/bucket")
     assert path == home / ".local/state/rwm/log/rwmfs-a_bucket.log"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -63,5 +63,18 @@ def test_the_default_log_file(home: Path) -> None:
 def test_a_default_log_directory_that_is_a_symbolic_link_is_refused(home: Path) -> None:
     (home / ".local/state/rwm").mkdir(parents=True)
     (home / ".local/state/rwm/log").symlink_to(home)
-    with pytest.raises(ConfigError):
-        logs.default_log_path("bucket1")
+    with pytest.raises(ConfigError) as error:
+        logs.prepare_log_path(None, "bucket1")
+    assert error.value.hint == "choose another file with --log-file or log_path"
+
+
+def test_the_configured_log_file(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "log" / "mounts.log"
+    for _ in range(2):
+        assert logs.prepare_log_path(path, "bucket1") == path
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert not (home / ".local").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError) as error:
+        logs.prepare_log_path(tmp_path / "file" / "below" / "log", "bucket1")
+    assert error.value.hint == "choose another file with --log-file or log_path"
