@@ -15,6 +15,9 @@ from tests import ROOT, restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
+# One worker makes the buckets of all.
+pytestmark = pytest.mark.xdist_group("recovery")
+
 PASSWORD = "correct-horse-battery-staple"
 JUNK = b"x"
 

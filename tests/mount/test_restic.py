@@ -15,6 +15,9 @@ import pytest
 from tests import restics
 from tests.mount.conftest import Restic, Serve, wait_until
 
+# One worker makes the repositories of all.
+pytestmark = pytest.mark.xdist_group("restic on a mount")
+
 PAIRS = pytest.mark.parametrize(
     ("writer", "restic_program"),
     [

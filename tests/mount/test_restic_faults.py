@@ -18,6 +18,9 @@ from tests.mount.conftest import Restic, wait_until
 from tests.mount.faulty import Mounted, Recorded, below, content, mounted
 from tests.servers import Server
 
+# One worker makes the repository of all.
+pytestmark = pytest.mark.xdist_group("restic and faults")
+
 PACKS, SNAPSHOTS, INDEXES = "data/.*", "snapshots/.*", "index/.*"
 
 
