@@ -43,8 +43,8 @@ class TestRun:
     def test_an_interrupt_kills_the_child(self, tmp_path: Path) -> None:
         """Ctrl-C leaves no child in the background."""
         pid = tmp_path / "pid"
-        # The child waits, so that the parent has returned from Popen.
-        shell = f"sleep 0.5; echo $$ >{pid}; exec sleep 60"
+        # The child prints more than a pipe holds, so it goes on when the parent has returned from Popen and reads.
+        shell = f"head -c 200000 /dev/zero; echo $$ >{pid}; exec sleep 60"
         code = f"from rwm import process; process.run(['/bin/sh', '-c', '{shell}'])"
         with subprocess.Popen(python_command(code), stderr=subprocess.PIPE) as parent:
             assert wait_until(lambda: pid.exists() and pid.read_text().endswith("\n"))
