@@ -11,13 +11,17 @@ from rwm.restic import Result
 
 @dataclass(frozen=True, slots=True)
 class BackupResult:
-    """The result of one entry of ``backups``. ``exit_code`` is restic's, None if restic was not run."""
+    """The result of one entry of ``backups``. ``exit_code`` is restic's, None if restic was not run.
+
+    ``files`` is how many restic processed, None if that is not known.
+    """
 
     name: str
     outcome: Outcome
     exit_code: int | None
     seconds: float
     detail: str = ""
+    files: int | None = None
 
 
 @dataclass

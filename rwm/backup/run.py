@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from rwm import process, restic
+from rwm.backup.file_counts import FileCountHistory
 from rwm.backup.hooks import run_hooks
 from rwm.backup.preflight import bucket_warnings
 from rwm.backup.report import BackupResult, Report
@@ -43,8 +44,9 @@ def run_backups(
     process.find_program("restic")
     for warning in report.warnings:
         notify(f"warning: {warning}")
+    history = FileCountHistory(open_index, bucket)
     for name, backup in backups.items():
-        report.backups.append(_run_backup(config, name, backup, notify, on_line))
+        report.backups.append(_run_backup(config, name, backup, history, notify, on_line))
     if config.retention:
         _apply_retention(config, report, notify, on_line)
     _capture(s3, bucket, open_index, report, notify)
@@ -52,7 +54,12 @@ def run_backups(
 
 
 def _run_backup(
-    config: Config, name: str, backup: BackupConfig, notify: Notify, on_line: restic.OnLine | None
+    config: Config,
+    name: str,
+    backup: BackupConfig,
+    history: FileCountHistory,
+    notify: Notify,
+    on_line: restic.OnLine | None,
 ) -> BackupResult:
     """Run prerun, restic and postrun. A failed prerun skips restic; postrun is always run, because it cleans up.
 
@@ -70,7 +77,7 @@ def _run_backup(
         try:
             prerun_failure = run_hooks("prerun", backup.prerun, {"RWM_BACKUP": name}, notify, on_line)
             raise_deferred()
-            result, exit_code = _run_sources(config, name, backup, prerun_failure, on_line)
+            result, exit_code, files = _run_sources(config, name, backup, prerun_failure, history, on_line)
         except BaseException:  # a signal: undo what prerun did (a snapshot, a stopped service)
             if postrun_failure := postrun("failed"):
                 notify(f"error: {postrun_failure}")
@@ -78,32 +85,40 @@ def _run_backup(
         postrun_failure = postrun(result.outcome)
     outcome: Outcome = "partial" if postrun_failure and result.outcome == "ok" else result.outcome
     detail = "; ".join(text for text in (result.detail, postrun_failure) if text)
-    return BackupResult(name, outcome, exit_code, time.monotonic() - started, detail)
+    return BackupResult(name, outcome, exit_code, time.monotonic() - started, detail, files)
 
 
 def _run_sources(
-    config: Config, name: str, backup: BackupConfig, prerun_failure: str, on_line: restic.OnLine | None
-) -> tuple[restic.Result, int | None]:
-    """Check the sources and run restic: its result, and its exit code, None if it was not run."""
+    config: Config,
+    name: str,
+    backup: BackupConfig,
+    prerun_failure: str,
+    history: FileCountHistory,
+    on_line: restic.OnLine | None,
+) -> tuple[restic.Result, int | None, int | None]:
+    """Check the sources and run restic: its result, its exit code (None if it was not run), and the files processed."""
     unmet = prerun_failure or unmet_requirement(backup)
     if unmet:
-        return restic.Result("failed", 0, unmet), None
+        return restic.Result("failed", 0, unmet), None, None
     missing = missing_sources(backup.filesdirs)
-    result = _run_restic(config, restic.backup_arguments(name, backup, config), on_line)
-    if not missing:
-        return result, result.exit_code
-    # restic skips what is not there and ends with 0.
+    result, files = _run_restic_backup(config, restic.backup_arguments(name, backup, config), on_line)
+    # restic skips what is not there, backs up an empty mountpoint, and ends with 0.
+    problems = [text for text in (*missing, history.compare(name, files)) if text]
+    if not problems:
+        return result, result.exit_code, files
     outcome: Outcome = "partial" if result.outcome == "ok" else result.outcome
-    detail = "; ".join(text for text in (result.detail, *missing) if text)
-    return restic.Result(outcome, result.exit_code, detail), result.exit_code
+    detail = "; ".join(text for text in (result.detail, *problems) if text)
+    return restic.Result(outcome, result.exit_code, detail), result.exit_code, files
 
 
-def _run_restic(config: Config, arguments: list[str], on_line: restic.OnLine | None) -> restic.Result:
-    """Run restic; failure to start it (arguments too long) is a failed result too."""
+def _run_restic_backup(
+    config: Config, arguments: list[str], on_line: restic.OnLine | None
+) -> tuple[restic.Result, int | None]:
+    """Run ``restic backup``; failure to start it (arguments too long) is a failed result too."""
     try:
-        return restic.run_restic(config, arguments, on_line)
+        return restic.run_backup(config, arguments, on_line)
     except RwmError as error:
-        return restic.Result("failed", NOT_STARTED, error.message)
+        return restic.Result("failed", NOT_STARTED, error.message), None
 
 
 def _apply_retention(config: Config, report: Report, notify: Notify, on_line: restic.OnLine | None) -> None:
@@ -114,7 +129,10 @@ def _apply_retention(config: Config, report: Report, notify: Notify, on_line: re
         report.warnings.append("retention has no keep-within: many forged snapshots could push out the real ones")
         notify(f"warning: {report.warnings[-1]}")
     notify("apply retention (restic forget --prune)")
-    report.forget = _run_restic(config, restic.forget_arguments(config), on_line)
+    try:
+        report.forget = restic.run_restic(config, restic.forget_arguments(config), on_line)
+    except RwmError as error:
+        report.forget = restic.Result("failed", NOT_STARTED, error.message)
 
 
 def _capture(s3: S3, bucket: str, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:

@@ -118,6 +118,21 @@ def m002_packed_columns_and_trust(db: Database) -> None:
     )
 
 
+@migrations()
+def m003_backup_files(db: Database) -> None:
+    """Files in the last run of each backup."""
+    db.execute(
+        """
+        CREATE TABLE backup_files (
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            entry   TEXT NOT NULL,             -- name of the backup in the configuration
+            files   INTEGER NOT NULL,          -- that restic processed in the last run that had any
+            PRIMARY KEY (bucket, entry)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

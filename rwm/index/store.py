@@ -15,6 +15,7 @@ from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
 from rwm.index.connection import REBUILD, connect, errors, transaction
+from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
@@ -34,6 +35,7 @@ class Index:
         self._connection = connection
         self._finder = Finder(connection, path)
         self.ledger = Ledger(connection, path)
+        self.file_counts = FileCounts(connection, path)
         self.path = path
 
     @classmethod

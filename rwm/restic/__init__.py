@@ -14,6 +14,7 @@ from rwm.restic.run import (
     exec_aws,
     exec_restic,
     forget_arguments,
+    run_backup,
     run_restic,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "forget_arguments",
     "password_length",
     "restic_environment",
+    "run_backup",
     "run_restic",
 ]

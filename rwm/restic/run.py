@@ -9,6 +9,7 @@ from rwm import process
 from rwm.config import BackupConfig, Config
 from rwm.model import Outcome
 from rwm.restic.environment import restic_environment, s3_environment
+from rwm.restic.summary import processed_files
 from rwm.restic.version import knows_retry_lock
 
 _MEANING = {  # restic's documentation, "Exit codes"; 10 to 12 since restic 0.17
@@ -73,10 +74,24 @@ def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = No
 
     A lock of another host is waited for, where restic can and nothing else is configured.
     """
+    return _run(config, arguments, on_line)[0]
+
+
+def run_backup(config: Config, arguments: list[str], on_line: OnLine | None = None) -> tuple[Result, int | None]:
+    """:func:`run_restic` for ``restic backup``: also the files that it processed, None where it does not say.
+
+    It does not with ``--quiet``, nor when its output goes to a terminal.
+    """
+    result, output = _run(config, arguments, on_line)
+    return result, processed_files(output)
+
+
+def _run(config: Config, arguments: list[str], on_line: OnLine | None) -> tuple[Result, str]:
+    """The result, and the end of stdout as far as it is not a terminal."""
     program = process.find_program("restic")
     options = [*config.restic_extras, *_lock_options(program, [*config.restic_extras, *arguments])]
     completed = process.stream([program, *options, *arguments], env=restic_environment(config), on_line=on_line)
-    return interpret_exit_code(completed.returncode, arguments[0])
+    return interpret_exit_code(completed.returncode, arguments[0]), completed.stdout
 
 
 def _lock_options(program: str, given: Sequence[str]) -> list[str]:

@@ -127,3 +127,26 @@ def test_retention_waits_for_the_lock_of_another_run(machine: Shell, own_codes: 
             end()
         report = json.loads(ours.communicate(timeout=SECONDS)[0])
     assert report["forget"]["outcome"] == ("ok" if own_codes else "failed"), "an older restic cannot wait"
+
+
+def test_an_empty_directory_where_there_were_files(machine: Shell) -> None:
+    """restic reports success, as for a file system that is not mounted. It says how many files in JSON and in text."""
+    data = machine.directory / "data"
+    data.mkdir()
+    for number in range(100):
+        (data / str(number)).touch()
+    path = machine.directory / "rwm.conf"
+    settings = json.loads(path.read_text()) | {"backups": {"data": {"filesdirs": [str(data)]}}}
+    path.write_text(json.dumps(settings | {"backup_extras": ["--json"]}))
+    machine("rwm", "restic", "init")
+    (backup,) = machine.json("rwm", "backup", "--all")["backups"]
+    assert (backup["outcome"], backup["files"]) == ("ok", 100)
+    data.rename(machine.directory / "unmounted")
+    data.mkdir()
+    path.write_text(json.dumps(settings))
+    report = machine.json("rwm", "backup", "--all", code=3)
+    (backup,) = report["backups"]
+    assert (backup["outcome"], backup["exit_code"], backup["files"]) == ("partial", 0, 0)
+    assert "restic processed 0 files, after 100 in the last run that had any" in backup["detail"]
+    assert report["forget"] is None
+    assert report["state"]["outcome"] == "partial"

@@ -25,6 +25,7 @@ RESTIC = """#!/bin/sh
 echo "$*" >> "$RESTIC_LOG"
 echo "restic says $1"
 echo "restic warns of $1" >&2
+case "$*" in *files-*) n="${*##*files-}"; echo "processed ${n%% *} files, 6 B in 0:00";; esac
 case "$*" in *code-*) code="${*##*code-}"; exit "${code%% *}";; esac
 [ "$1" != forget ] || exit "${FORGET_CODE:-0}"
 """

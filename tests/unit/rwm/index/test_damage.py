@@ -37,7 +37,7 @@ def read_everything(index: Index) -> list[object]:
     """By way of every question that can be asked."""
     states = index.states()
     found: list[object] = [states, index.recorded(BUCKET), index.ledger.ignored(BUCKET)]
-    found.append(index.resolve("latest", BUCKET))
+    found += [index.resolve("latest", BUCKET), index.file_counts.last(BUCKET, "etc")]
     for info in states:
         tree = index.tree(info)
         found += [[*index.entries(info)], files_of(tree), sorted(tree.hidden_keys()), tree.hidden_count()]

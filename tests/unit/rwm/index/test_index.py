@@ -10,7 +10,7 @@ from rwm.errors import BadResponse, BadState, IndexUnusable
 from rwm.index import Index
 from rwm.index.schema import FOREVER
 from rwm.model import Change, Entry, EntryBatch
-from tests.unit.states import entry, listed, put, state
+from tests.unit.states import BUCKET, entry, listed, put, state
 
 
 @pytest.fixture
@@ -146,3 +146,16 @@ def test_a_thousand_states_of_one_second_and_no_more(index: Index) -> None:
     assert [index.moment(info) for info in (first, last)] == [7000, 7999]
     assert put(index, 8, {"k": "next"}) == index.states()[-1]
     assert [one.version_id for info in (first, last) for one in index.entries(info)] == ["first", "last"]
+
+
+def test_the_number_of_files_of_a_backup_is_replaced_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "counts.sqlite"
+    with Index.open(path) as index:
+        assert index.file_counts.last(BUCKET, "home") is None
+        for number in (4213, 7):
+            index.file_counts.record(BUCKET, "home", number)
+        assert index.states() == []
+    with Index.open(path, readonly=True) as index:
+        assert index.file_counts.last(BUCKET, "home") == 7
+        with pytest.raises(IndexUnusable, match="readonly"):
+            index.file_counts.record(BUCKET, "home", 8)

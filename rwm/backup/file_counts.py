@@ -1,0 +1,45 @@
+"""The number of files that restic processed, compared with the run before.
+
+restic reports success for a directory that is there and empty, as an unmounted file system leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rwm.errors import RwmError
+from rwm.index import Index
+
+MANY_FILES = 100
+"""A backup that had as many files is not expected to have none."""
+
+
+def describe_loss(files: int | None, before: int | None) -> str:
+    """What to report when no file was processed where there were many; empty otherwise. Pure."""
+    if files == 0 and before is not None and before >= MANY_FILES:
+        return f"restic processed 0 files, after {before} in the last run that had any: is a file system not mounted?"
+    return ""
+
+
+class FileCountHistory:
+    """The numbers of earlier runs, in the index. Without an index none is known: the capture reports what is wrong."""
+
+    def __init__(self, open_index: Callable[[], Index], bucket: str) -> None:
+        self._open_index = open_index
+        self._bucket = bucket
+
+    def compare(self, name: str, files: int | None) -> str:
+        """What to report of an entry's number, empty for nothing; record it for the next run.
+
+        0 is not recorded, so the loss is reported in each run until there are files again.
+        """
+        if files is None:
+            return ""
+        try:
+            counts = self._open_index().file_counts
+            if files:
+                counts.record(self._bucket, name, files)
+                return ""
+            return describe_loss(files, counts.last(self._bucket, name))
+        except (RwmError, OSError):
+            return ""

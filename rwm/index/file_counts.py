@@ -1,0 +1,34 @@
+"""How many files restic processed in the last run of each backup."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from rwm.index.connection import errors
+from rwm.index.record import bucket_id
+
+
+class FileCounts:
+    """A part of :class:`rwm.index.Index`. ``entry`` is the name of a backup in the configuration."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def last(self, bucket: str, entry: str) -> int | None:
+        """The number that was recorded last, None if there is none."""
+        with errors(self._path):
+            row = self._connection.execute(
+                "SELECT files FROM backup_files WHERE bucket = ? AND entry = ?",
+                (bucket_id(self._connection, bucket), entry),
+            ).fetchone()
+        return None if row is None else int(row[0])
+
+    def record(self, bucket: str, entry: str, files: int) -> None:
+        """Replace the number."""
+        with errors(self._path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO backup_files VALUES (?, ?, ?)",
+                (bucket_id(self._connection, bucket, create=True), entry, files),
+            )
