@@ -18,7 +18,7 @@ from bench.mounts import Mount
 from bench.options import Options
 from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.table import count, mib, ratio, show
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 
 AT = "2026-11-01T00:00:00Z"
 """A time after the upload of all prepared objects."""

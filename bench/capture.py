@@ -12,7 +12,7 @@ from bench.options import Options
 from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.simulated_repository import CHURN
 from bench.table import count, mib, ratio, show
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 
 PHASES = ("listed", "identified", "recorded", "cpu")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import processes
 from bench.page_server import BUCKET, KEYS
+from rwm.config import Credentials, S3Settings
 from rwm.index import Index
 from rwm.s3 import S3, connect
 from rwm.states.capture import capture_state
@@ -27,8 +28,8 @@ class Watched(S3):
 
 def main(url: str, index_path: str) -> None:
     """Capture the bucket, print seconds of CPU for each phase and the peak of the memory."""
-    plain = connect(url, *KEYS)
-    s3 = Watched(plain.endpoint_url, plain.credentials, plain.region, plain.client)
+    plain = connect(S3Settings(url, Credentials(*KEYS)))
+    s3 = Watched(plain.settings, plain.client)
     listed = 0.0
 
     def progress(*_: int) -> None:

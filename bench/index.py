@@ -14,6 +14,7 @@ from bench.pages import PAGE
 from bench.simulated_repository import BUCKET, CHURN, SimulatedRepository
 from bench.table import count, median, mib, ratio, show
 from bench.year import Sink, Year
+from rwm.config import Credentials, S3Settings
 from rwm.index import Index
 from rwm.s3 import connect
 
@@ -46,7 +47,7 @@ def _build(path: Path, options: Options, url: str, description: str) -> None:
     with Index.open(path) as index:
         costs = year.record(index, repository, options.days)
         _print_sizes(path, costs, original.size, options, description)
-        steps, full = further.record(index, repository, connect(url, *KEYS))
+        steps, full = further.record(index, repository, connect(S3Settings(url, Credentials(*KEYS))))
     rows = [(name, f"{cpu:.2f}", ratio(cpu, peer_cpu)) for name, cpu in (*steps.items(), ("all", sum(steps.values())))]
     peer = ("gzip JSON, the original tool", f"{peer_cpu:.2f}", "1.00")
     show(

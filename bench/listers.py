@@ -13,7 +13,8 @@ from botocore.config import Config
 
 from bench import processes
 from bench.programs import RCLONE_REMOTE, aws_program, clean_environment, rclone_environment, rclone_program
-from rwm.s3 import Credentials, connect
+from rwm.config import Credentials, S3Settings
+from rwm.s3 import connect
 from rwm.s3.client import S3_SETTINGS
 
 
@@ -40,7 +41,7 @@ Lister = Callable[[Target, str], ListingCosts]
 
 def rwm(target: Target, prefix: str) -> ListingCosts:
     """RWM's S3 client, in this process."""
-    s3 = connect(target.endpoint, *target.credentials)
+    s3 = connect(S3Settings(target.endpoint, target.credentials))
     return _measure(lambda: sum(1 for _ in s3.versions(target.bucket, prefix)))
 
 

@@ -9,8 +9,9 @@ from bench.listers import Lister, ListingCosts, Target
 from bench.options import Options
 from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.table import count, median, ratio, show
+from rwm.config import Credentials
 from rwm.embedded import EmbeddedS3
-from rwm.s3 import S3, Credentials
+from rwm.s3 import S3
 
 IN_PROCESS: dict[str, Lister] = {"boto3 paginator": listers.boto3_paginator, "rwm": listers.rwm}
 PROGRAMS: dict[str, Lister] = {

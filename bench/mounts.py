@@ -18,8 +18,8 @@ from bench import processes, programs
 from bench.mount_log import MountCounters, parse_counters
 from bench.page_server import KEYS
 from rwm import process
+from rwm.config import Credentials
 from rwm.process import Daemon
-from rwm.s3 import Credentials
 
 DIRECTORIES = 4
 STOP_TIMEOUT = 30.0

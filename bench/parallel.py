@@ -8,6 +8,7 @@ from bench.clock import cpu_of, wall_of
 from bench.options import Options
 from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.table import count, median, ratio, show
+from rwm.config import Credentials, S3Settings
 from rwm.s3 import connect
 from rwm.s3.listing import list_histories
 
@@ -44,7 +45,7 @@ def _measure_listing(url: str, concurrency: int, versions: int) -> tuple[float, 
     """(seconds of CPU, seconds of wall time) of one listing."""
 
     def count_versions() -> int:
-        s3 = connect(url, *KEYS)
+        s3 = connect(S3Settings(url, Credentials(*KEYS)))
         batches = list_histories(s3, BUCKET, concurrency=concurrency)
         return sum(len(history) for batch in batches for history in batch)
 

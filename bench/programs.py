@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import processes
 from rwm import process
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 
 RCLONE_REMOTE = "X"
 """The name of the server in the environment of rclone."""

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from bench import kernel_caches, processes
 from rwm import process
+from rwm.config import Credentials
 from rwm.demo.environment import BUCKET, RESTIC_PASSWORD, command_environment, write_configurations
 from rwm.demo.sample_files import MIB, make_files
 from rwm.embedded import EmbeddedS3
-from rwm.s3 import Credentials
 from rwm.times import SECOND, iso, parse_iso
 
 PART = 0.05

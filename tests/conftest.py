@@ -61,10 +61,11 @@ def pytest_make_collect_report(
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
-    """No keys, configuration or proxies of the person who runs the tests; nothing of theirs is read or written."""
+    """No keys, configuration, proxies or authorities of the person who runs the tests; nothing of theirs is used."""
+    theirs = ("AWS_", "RESTIC_", "RWM_", "RGW_", "CEPH_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("AWS_", "RESTIC_", "RWM_", "RGW_", "CEPH_")) or name.lower().endswith("_proxy"):
+            if name.startswith(theirs) or name.lower().endswith("_proxy"):
                 patch.delenv(name)
         yield
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from moto.server import ThreadedMotoServer
 
 from rwm import process
+from rwm.config import Credentials, S3Settings
 from rwm.embedded.server import EmbeddedS3
-from rwm.s3 import S3, Credentials, connect
+from rwm.s3 import S3, connect
 from tests import ROOT
 
 SCRIPTS = ROOT / "scripts"
@@ -37,15 +38,15 @@ class Server:
 
     def connect(self, account: str = "admin") -> S3:
         """A client for that account."""
-        return connect(self.endpoint, *self.accounts[account], region=self.region)
+        return connect(S3Settings(self.endpoint, self.accounts[account], self.region))
 
     def environment(self, account: str) -> dict[str, str]:
         """The environment for restic and aws: ours, with the keys of that account."""
-        access_key, secret_key = self.accounts[account]
+        keys = self.accounts[account]
         return {
             **os.environ,
-            "AWS_ACCESS_KEY_ID": access_key,
-            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
             "AWS_DEFAULT_REGION": self.region,
         }
 

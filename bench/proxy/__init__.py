@@ -2,7 +2,7 @@
 
     with Proxy(endpoint, latency=0.08, rate=12e6) as proxy:
         proxy.add(Rule(Status(503, "SlowDown"), matching("GET", "^/bucket1/data/"), count=2))
-        s3 = connect(proxy.url, …)
+        s3 = connect(S3Settings(proxy.url, …))
 
 Requests are forwarded unchanged, so clients sign for the address of the proxy and the server checks that signature.
 """

@@ -20,6 +20,7 @@ from bench.proxy.message import BadMessage, Head, answer_frame, request_frame
 from bench.proxy.signing import signed
 from bench.proxy.traffic import RequestRecord, Traffic
 from bench.proxy.wire import Bytes, Ended, Stop, Watch, Wire
+from rwm.config import Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Link:
     port: int
     latency: float = 0.0
     rate: float | None = None
-    keys: tuple[str, str] | None = None
+    keys: Credentials | None = None
     region: str = "us-east-1"
 
 

@@ -13,6 +13,7 @@ from bench.proxy.exchange import Exchange, Link
 from bench.proxy.faults import ANY, Predicate, Rule, Rules
 from bench.proxy.traffic import RequestRecord, Traffic, TrafficTotal
 from bench.proxy.wire import Stop
+from rwm.config import Credentials
 
 BACKLOG = 1024
 
@@ -35,7 +36,7 @@ class Proxy:
         latency: float = 0.0,
         rate: float | None = None,
         port: int = 0,
-        keys: tuple[str, str] | None = None,
+        keys: Credentials | None = None,
         region: str = "us-east-1",
     ) -> None:
         server = urlsplit(upstream)

@@ -6,15 +6,16 @@ from urllib.parse import urlsplit
 
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
+from botocore.credentials import Credentials as SdkCredentials
 
 from bench.proxy.message import Head
+from rwm.config import Credentials
 
 _SIGNED_HEADERS = ("Authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-checksum-mode")
 VALID_SECONDS = 300
 
 
-def signed(head: Head, keys: tuple[str, str], region: str) -> Head:
+def signed(head: Head, keys: Credentials, region: str) -> Head:
     """Sign a request without a body by query parameters, which cover method, path, query and host.
 
     Raises BadMessage.
@@ -24,6 +25,6 @@ def signed(head: Head, keys: tuple[str, str], region: str) -> Head:
         head = head.replaced(name, None)
     host = head.get("Host") or ""
     request = AWSRequest(method, f"http://{host}{target}", headers={"Host": host})
-    S3SigV4QueryAuth(Credentials(*keys), "s3", region, expires=VALID_SECONDS).add_auth(request)
+    S3SigV4QueryAuth(SdkCredentials(*keys), "s3", region, expires=VALID_SECONDS).add_auth(request)
     url = urlsplit(str(request.url))
     return head.renamed(f"{url.path}?{url.query}")

@@ -42,15 +42,24 @@ def load_config(explicit: str | os.PathLike[str] | None = None, environment: Map
     warnings: tuple[str, ...] = ()
     if path is not None:
         values, warnings = _read(path, named=named)
-    for key in ENVIRONMENT:
-        if variable := environment.get(f"RWM_{key.upper()}"):
-            values[key] = variable
-    directory = path.absolute().parent if path else None
+    variables = _variables(environment)
+    if "s3_access_key" in variables:
+        values.pop("s3_session_token", None)  # the token of another key
+    values |= variables
+    context = {"directory": path.absolute().parent if path else None, "variables": frozenset(variables)}
     try:
-        return Config.model_validate(values | {"path": path, "warnings": warnings}, context={"directory": directory})
+        return Config.model_validate(values | {"path": path, "warnings": warnings}, context=context)
     except ValidationError as error:
         where = str(path) if path else "the environment"
         raise ConfigError(f"{where}: {'; '.join(_format_problem(item) for item in error.errors())}") from None
+
+
+def _variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """The values of the ``RWM_…`` variables, by key. A path is relative to where the command is run."""
+    found = {key: value for key in ENVIRONMENT if (value := environment.get(f"RWM_{key.upper()}"))}
+    if "s3_ca_file" in found and not found["s3_ca_file"].startswith("~"):
+        found["s3_ca_file"] = str(Path(found["s3_ca_file"]).absolute())
+    return found
 
 
 def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import (
@@ -17,13 +19,26 @@ from pydantic import (
     model_validator,
 )
 
+from rwm.config.ca_file import check_ca_file, choose_ca_file
 from rwm.config.endpoint import normalise_endpoint
+from rwm.config.proxy import ProxyVariables
+from rwm.config.s3_settings import Credentials, InstanceRole, Profile, S3Settings, resolve_addressing
 from rwm.errors import ConfigError
 
-ENVIRONMENT = ("s3_endpoint_url", "s3_access_key", "s3_secret_key", "s3_region")
+ENVIRONMENT = (
+    "s3_endpoint_url",
+    "s3_access_key",
+    "s3_secret_key",
+    "s3_session_token",
+    "s3_profile",
+    "s3_instance_role",
+    "s3_region",
+    "s3_addressing",
+    "s3_ca_file",
+)
 """Keys that ``RWM_…`` variables override."""
 
-SECRETS = ("s3_access_key", "s3_secret_key", "restic_password")
+SECRETS = ("s3_access_key", "s3_secret_key", "s3_session_token", "restic_password")
 """Keys whose values are taken to the letter, or not at all."""
 
 _PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
@@ -46,6 +61,9 @@ def _as_text(value: Any) -> Any:
 
 PASSWORD_KEYS = ("restic_password", "restic_password_file", "restic_password_command")
 """Where restic's password comes from: one of them."""
+
+_KEYS = ("s3_access_key", "s3_secret_key", "s3_session_token")
+"""One source of credentials; the others are ``s3_profile`` and ``s3_instance_role``."""
 
 
 def resolve_path(path: Path, directory: Path | None) -> Path:
@@ -122,7 +140,12 @@ class Config(_Strict):
     s3_endpoint_url: str | None = None
     s3_access_key: str | None = None
     s3_secret_key: SecretStr | None = None
+    s3_session_token: SecretStr | None = None
+    s3_profile: str | None = None
+    s3_instance_role: bool = False
     s3_region: str = "us-east-1"
+    s3_addressing: Literal["path", "virtual", "auto"] = "path"
+    s3_ca_file: Path | None = None
     restic_bucket: str | None = None
     restic_password: SecretStr | None = None
     restic_password_file: Path | None = None
@@ -141,7 +164,7 @@ class Config(_Strict):
     path: Path | None = Field(default=None, exclude=True)
     warnings: tuple[str, ...] = Field(default=(), exclude=True)
 
-    @field_validator("restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
+    @field_validator("s3_ca_file", "restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
     @classmethod
     def _resolve(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return value and resolve_path(value, (info.context or {}).get("directory"))
@@ -171,6 +194,16 @@ class Config(_Strict):
             raise ValueError(f"{' and '.join(given)} are both set: keep the one that is meant")
         return self
 
+    @model_validator(mode="after")
+    def _one_source_of_credentials(self, info: ValidationInfo) -> Self:
+        keys = next((key for key in _KEYS if getattr(self, key)), None)
+        given = [key for key in (keys, "s3_profile", "s3_instance_role") if key and getattr(self, key)]
+        if len(given) > 1:
+            variables = (info.context or {}).get("variables", ())
+            named = [f"{key} (RWM_{key.upper()})" if key in variables else key for key in given]
+            raise ValueError(f"{' and '.join(named)} are sources of credentials: keep the one that is meant")
+        return self
+
     @field_validator("retention", mode="before")
     @classmethod
     def _check_retention(cls, value: Any) -> Any:
@@ -186,13 +219,33 @@ class Config(_Strict):
             raise ValueError(f"{', '.join(empty)} needs a number or a duration as its value")
         return {key: str(count) for key, count in value.items()}
 
-    def s3_settings(self) -> tuple[str, str, str, str]:
-        """(endpoint URL, access key, secret key, region). Raises ConfigError for a missing one."""
-        endpoint, access = self.required("s3_endpoint_url"), self.required("s3_access_key")
+    def s3_settings(self, environment: Mapping[str, str] = os.environ) -> S3Settings:
+        """Server and account, with the proxy and the CA file of the environment. Raises ConfigError."""
+        endpoint, credentials = self.required("s3_endpoint_url"), self._credentials()
+        needs_tls = endpoint.startswith("https:") or not isinstance(credentials, Credentials)
+        ca_file = choose_ca_file(self.s3_ca_file, environment) if needs_tls else None
+        if ca_file:
+            check_ca_file(ca_file)
+        return S3Settings(
+            endpoint,
+            credentials,
+            self.s3_region,
+            resolve_addressing(self.s3_addressing, endpoint),
+            ca_file,
+            ProxyVariables.read(environment),
+        )
+
+    def _credentials(self) -> Credentials | Profile | InstanceRole:
+        if self.s3_profile:
+            return Profile(self.s3_profile)
+        if self.s3_instance_role:
+            return InstanceRole()
+        access_key = self.required("s3_access_key")
         secret = self.s3_secret_key.get_secret_value() if self.s3_secret_key else ""
         if not secret:
             raise self._missing("s3_secret_key")
-        return endpoint, access, secret, self.s3_region
+        token = self.s3_session_token.get_secret_value() if self.s3_session_token else ""
+        return Credentials(access_key, secret, token or None)
 
     @property
     def restic_cache_dir(self) -> Path:
@@ -211,4 +264,5 @@ class Config(_Strict):
             f"the configuration {self.path}" if self.path else "no configuration file was found, and the environment"
         )
         also = f", or RWM_{key.upper()} in the environment" if key in ENVIRONMENT else ""
-        return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}")
+        instead = "; or set s3_profile or s3_instance_role" if key == "s3_access_key" else ""
+        return ConfigError(f"{where} does not set {key}", hint=f"set {key} in the file (see examples/){also}{instead}")

@@ -38,7 +38,7 @@ class App:
         """A client for the account of the configuration."""
         from rwm.s3 import connect
 
-        return connect(*self.config.s3_settings())
+        return connect(self.config.s3_settings())
 
     @cached_property
     def index(self) -> Index:

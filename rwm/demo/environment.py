@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 
 BUCKET = "bucket1"
 PASSWORD = "correct-horse-battery-staple"  # noqa: S105 - of the demo's own repository

@@ -8,8 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from rwm.config import Credentials
 from rwm.errors import RwmError, UsageError
-from rwm.s3 import Credentials
 
 ACCOUNTS_FILE = "s3.json"
 

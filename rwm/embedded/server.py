@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Self
 
 from rwm import process
+from rwm.config import S3Settings
 from rwm.embedded.accounts import ACCOUNTS_FILE, load_accounts, prepare_directory
 from rwm.embedded.certificate import ensure_certificate
 from rwm.embedded.ports import all_ports, choose_port, is_listening
@@ -98,7 +99,7 @@ class EmbeddedS3:
 
     def connect(self, account: str = "admin") -> S3:
         """A client for the account."""
-        return connect(self.endpoint, *self.credentials[account], region=self.region)
+        return connect(S3Settings(self.endpoint, self.credentials[account], self.region))
 
     def start(self) -> None:
         """Start a stopped or killed server, on the same ports if they are free. Does nothing if it is running."""

@@ -9,6 +9,7 @@ Secrets are passed in the environment, never as arguments.
 
 from rwm.process.commands import Completed, defer_signals, exec_program, run, run_shell, stream
 from rwm.process.daemon import Daemon, spawn
+from rwm.process.memory_file import inherited_file
 from rwm.process.programs import find_beside_python, find_program
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "exec_program",
     "find_beside_python",
     "find_program",
+    "inherited_file",
     "run",
     "run_shell",
     "spawn",

@@ -1,13 +1,19 @@
-"""The environment of restic and aws: server, account, repository and password. Secrets are passed there only."""
+"""The environment and the options of restic and aws: server, account, repository and password.
+
+Secrets are passed in the environment only. docs/configuration.md has the table of what goes where.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from rwm.config import Config
+from rwm import process
+from rwm.config import Config, Credentials, S3Settings, prefers_virtual_hosts, without_proxy_variables
 from rwm.errors import ConfigError
+from rwm.restic.aws_config import config_with_addressing
 
 _OTHER_ACCOUNT = (
     "AWS_CREDENTIAL_EXPIRATION",
@@ -26,14 +32,61 @@ _PASSWORDS = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAN
 
 
 def s3_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """``base`` with the account of the configuration, without variables of any other account."""
-    _, access_key, secret_key, region = config.s3_settings()
-    inherited = {name: value for name, value in base.items() if name not in _OTHER_ACCOUNT}
-    return inherited | {
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
-        "AWS_DEFAULT_REGION": region,
-    }
+    """``base`` with the settings of the configuration, without variables of any other account.
+
+    Temporary credentials are valid now; the program does not renew them.
+    """
+    settings = config.s3_settings(base)
+    keys = _current_credentials(settings)
+    inherited = {name: value for name, value in without_proxy_variables(base).items() if name not in _OTHER_ACCOUNT}
+    return (
+        inherited
+        | settings.proxies.for_programs(settings.endpoint_url)
+        | {
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_DEFAULT_REGION": settings.region,
+        }
+        | ({"AWS_SESSION_TOKEN": keys.session_token} if keys.session_token else {})
+        | ({"AWS_CA_BUNDLE": str(settings.ca_file.path)} if settings.ca_file else {})
+    )
+
+
+def _current_credentials(settings: S3Settings) -> Credentials:
+    if isinstance(settings.credentials, Credentials):
+        return settings.credentials
+    from rwm.s3 import current_credentials  # here, because importing boto3 takes longer than all else
+
+    return current_credentials(settings)
+
+
+def aws_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for the aws command, which this process then becomes.
+
+    Where aws would address buckets otherwise than the settings, it gets its configuration file with the difference.
+    """
+    variables = s3_environment(config, base)
+    path = Path(base.get("AWS_CONFIG_FILE") or "~/.aws/config")
+    try:
+        text = path.expanduser().read_text()
+    except (OSError, ValueError, RuntimeError):  # no file, no text, no home directory
+        text = ""
+    changed = config_with_addressing(text, config.s3_settings(base).addressing)
+    return variables if changed is None else variables | {"AWS_CONFIG_FILE": process.inherited_file("config", changed)}
+
+
+def restic_options(config: Config, given: Sequence[str] = (), base: Mapping[str, str] = os.environ) -> list[str]:
+    """Options of the settings for restic, before the command: where it would choose otherwise by itself, and where
+    ``given``, its other arguments, have none of the kind.
+    """
+    settings = config.s3_settings(base)
+    options = []
+    if settings.ca_file and not settings.ca_file.is_system:
+        options.append(f"--cacert={settings.ca_file.path}")
+    own_choice = "virtual" if prefers_virtual_hosts(settings.endpoint_url) else "path"
+    if settings.addressing != own_choice and not any("s3.bucket-lookup=" in argument for argument in given):
+        options.append(f"--option=s3.bucket-lookup={'dns' if settings.addressing == 'virtual' else 'path'}")
+    return options
 
 
 def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:

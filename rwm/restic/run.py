@@ -8,7 +8,7 @@ from typing import NamedTuple, NoReturn
 from rwm import process
 from rwm.config import BackupConfig, Config
 from rwm.model import Outcome
-from rwm.restic.environment import restic_environment, s3_environment
+from rwm.restic.environment import aws_environment, restic_environment, restic_options
 from rwm.restic.summary import processed_files
 from rwm.restic.version import knows_retry_lock
 
@@ -39,15 +39,15 @@ class Result(NamedTuple):
 
 def exec_restic(config: Config, arguments: list[str]) -> NoReturn:
     """Replace this process by restic, so that output, signals and the terminal are restic's own."""
-    process.exec_program(
-        [process.find_program("restic"), *config.restic_extras, *arguments], restic_environment(config)
-    )
+    program = process.find_program("restic")
+    given = [*config.restic_extras, *arguments]
+    process.exec_program([program, *restic_options(config, given), *given], restic_environment(config))
 
 
 def exec_aws(config: Config, arguments: list[str]) -> NoReturn:
     """Replace this process by the aws command, with the endpoint of the configuration."""
     endpoint = config.required("s3_endpoint_url")
-    process.exec_program([process.find_program("aws"), "--endpoint-url", endpoint, *arguments], s3_environment(config))
+    process.exec_program([process.find_program("aws"), "--endpoint-url", endpoint, *arguments], aws_environment(config))
 
 
 def backup_arguments(name: str, backup: BackupConfig, config: Config) -> list[str]:
@@ -89,7 +89,8 @@ def run_backup(config: Config, arguments: list[str], on_line: OnLine | None = No
 def _run(config: Config, arguments: list[str], on_line: OnLine | None) -> tuple[Result, str]:
     """The result, and the end of stdout as far as it is not a terminal."""
     program = process.find_program("restic")
-    options = [*config.restic_extras, *_lock_options(program, [*config.restic_extras, *arguments])]
+    given = [*config.restic_extras, *arguments]
+    options = [*restic_options(config, given), *config.restic_extras, *_lock_options(program, given)]
     completed = process.stream([program, *options, *arguments], env=restic_environment(config), on_line=on_line)
     return interpret_exit_code(completed.returncode, arguments[0]), completed.stdout
 

@@ -1,17 +1,22 @@
-"""An S3 account: its client, configured by nothing in the environment but proxies and the CA bundle."""
+"""An S3 account: its client, configured by the settings alone and by nothing in the environment."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import Credentials as SdkCredentials
 
 from rwm import __version__
+from rwm.config import S3Settings
 from rwm.errors import S3Error
 from rwm.s3.buckets import Buckets
+from rwm.s3.credentials import load_credentials
+from rwm.s3.error_hints import register_hints
 from rwm.s3.error_mapping import mapped
 from rwm.s3.objects import Objects
 from rwm.s3.reader import ATTEMPTS as READER_ATTEMPTS
@@ -29,7 +34,6 @@ READ_TIMEOUT = 60  # seconds without a byte of the response
 ATTEMPTS = 4  # of each request, by the SDK
 POOL_SIZE = 32
 S3_SETTINGS: Any = {
-    "addressing_style": "path",
     # Defaults, set here because botocore would read them from the environment otherwise.
     "s3_disable_multiregion_access_points": False,
     "us_east_1_regional_endpoint": "regional",
@@ -37,23 +41,13 @@ S3_SETTINGS: Any = {
 }
 
 
-class Credentials(NamedTuple):
-    """The keys of one S3 account. ``repr`` omits the secret."""
-
-    access_key: str
-    secret_key: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.access_key!r}, …)"
-
-
 class S3(Objects, Versions, Buckets):
     """One account on one server. Safe to share between threads."""
 
-    def __init__(self, endpoint_url: str, credentials: Credentials, region: str, client: S3Client) -> None:
-        self.endpoint_url = endpoint_url
-        self.credentials = credentials
-        self.region = region
+    def __init__(self, settings: S3Settings, client: S3Client) -> None:
+        self.settings = settings
+        self.endpoint_url = settings.endpoint_url
+        self.region = settings.region
         self.client = client
 
     def reader(
@@ -64,8 +58,7 @@ class S3(Objects, Versions, Buckets):
 
     def caller_arn(self) -> str | None:
         """The ARN of this account from STS, or None where the server has no STS (Ceph RGW)."""
-        endpoint = None if ".amazonaws.com" in self.endpoint_url else self.endpoint_url
-        sts = _client("sts", endpoint, self.credentials, self.region)
+        sts = _client("sts", sts_endpoint(self.settings), self.settings)
         try:
             with mapped("GetCallerIdentity", self.endpoint_url):
                 return str(sts.get_caller_identity()["Arn"])
@@ -74,56 +67,51 @@ class S3(Objects, Versions, Buckets):
 
 
 def connect(
-    endpoint_url: str,
-    access_key: str,
-    secret_key: str,
-    region: str = "us-east-1",
+    settings: S3Settings,
     *,
     attempts: int = ATTEMPTS,
     read_timeout: float = READ_TIMEOUT,
     pool_size: int = POOL_SIZE,
 ) -> S3:
-    """A client for the account. Sends nothing. Raises UsageError for an invalid endpoint.
+    """A client for the account. Sends nothing to the server, but gets the credentials of a profile or role.
 
     ``attempts`` is the SDK's limit for each request, ``read_timeout`` the longest wait for the next bytes of a response
-    in seconds, and ``pool_size`` the number of connections kept open.
+    in seconds, and ``pool_size`` the number of connections kept open. Raises UsageError for an invalid endpoint, and
+    ConfigError or AccessDenied for a profile or role without credentials.
     """
-    credentials = Credentials(access_key, secret_key)
-    with mapped("connect to", endpoint_url):
-        client = _client("s3", endpoint_url, credentials, region, attempts, read_timeout, pool_size)
+    with mapped("connect to", settings.endpoint_url):
+        client = _client("s3", settings.endpoint_url, settings, attempts, read_timeout, pool_size)
     keep_raw_listings(client)
-    return S3(endpoint_url, credentials, region, client)
+    register_hints(client, settings)
+    return S3(settings, client)
+
+
+def sts_endpoint(settings: S3Settings) -> str:
+    """The URL of STS: that of the region on AWS, elsewhere the server itself."""
+    host, found, end = (urlsplit(settings.endpoint_url).hostname or "").rpartition(".amazonaws.com")
+    return f"https://sts.{settings.region}.amazonaws.com{end}" if found and host else settings.endpoint_url
 
 
 def _client(
     service: str,
-    endpoint_url: str | None,
-    credentials: Credentials,
-    region: str,
+    endpoint_url: str,
+    settings: S3Settings,
     attempts: int = 1,
     read_timeout: float = READ_TIMEOUT,
     pool_size: int = POOL_SIZE,
 ) -> Any:
     """Make a client. Profiles, files and variables of the aws command are ignored: they may be of another account."""
-    settings = botocore.session.Session.SESSION_VARIABLES
-    variables = {
-        name: (None, None, default, None) for name, (_, _, default, _) in settings.items() if name != "ca_bundle"
-    }
-    no_file = (None, None, os.devnull, None)
-    files = {"config_file": no_file, "credentials_file": no_file}
-    endpoints = {"ignore_configured_endpoint_urls": (None, None, True, None)}  # AWS_ENDPOINT_URL_STS and the like
-    session = botocore.session.Session(session_vars={**variables, **files, **endpoints})
-    return boto3.Session(
-        aws_access_key_id=credentials.access_key,
-        aws_secret_access_key=credentials.secret_key,
-        region_name=region,
-        botocore_session=session,
-    ).client(
+    proxy = settings.proxies.choose(endpoint_url)
+    ca_file = str(settings.ca_file.path) if settings.ca_file else None
+    return boto3.Session(region_name=settings.region, botocore_session=_session(settings)).client(
         service,  # type: ignore[call-overload]
         endpoint_url=endpoint_url,
+        verify=ca_file or True,
         config=Config(
             signature_version="s3v4" if service == "s3" else None,
-            s3=S3_SETTINGS,
+            s3={**S3_SETTINGS, "addressing_style": settings.addressing},  # type: ignore[arg-type]  # a TypedDict
+            proxies={urlsplit(endpoint_url).scheme: proxy} if proxy else {},
+            proxies_config={"proxy_ca_bundle": ca_file} if ca_file else None,
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=read_timeout,
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -134,3 +122,27 @@ def _client(
             user_agent_extra=f"rwm/{__version__}",
         ),
     )
+
+
+def _session(settings: S3Settings) -> botocore.session.Session:
+    """A session that reads no file and no variable, with the credentials of the settings."""
+    variables = {
+        name: (None, None, default, None)
+        for name, (_, _, default, _) in botocore.session.Session.SESSION_VARIABLES.items()
+    }
+    no_file = (None, None, os.devnull, None)
+    files = {"config_file": no_file, "credentials_file": no_file}
+    endpoints = {"ignore_configured_endpoint_urls": (None, None, True, None)}  # AWS_ENDPOINT_URL_STS and the like
+    session = botocore.session.Session(session_vars={**variables, **files, **endpoints})
+    session.register_component("credential_provider", _Loaded(load_credentials(settings)))
+    return session
+
+
+class _Loaded:
+    """What a session asks for credentials; they may renew themselves."""
+
+    def __init__(self, credentials: SdkCredentials) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> SdkCredentials:
+        return self._credentials

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import s3transfer.exceptions
 from boto3.exceptions import Boto3Error
@@ -14,9 +16,21 @@ from urllib3.exceptions import HTTPError
 
 from rwm.errors import AccessDenied, BadResponse, NotFound, NotSupported, RwmError, S3Error, Unreachable, UsageError
 
+HINT = "RwmHint"
+"""Key of the metadata of a response, where a client leaves a hint that depends on its settings."""
+
+_EXPIRED = "the temporary credentials have expired: set new ones; s3_profile and s3_instance_role renew them"
+_VIRTUAL = "the server takes no bucket names in paths: set s3_addressing: virtual"
+
 _HINTS = {
     "InvalidAccessKeyId": "the server does not know this access key: check s3_access_key",
     "SignatureDoesNotMatch": "the secret key does not fit the access key: check s3_secret_key",
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "InvalidToken": "the session token does not fit the access key: check s3_session_token",
+    "SecondLevelDomainForbidden": _VIRTUAL,
+    "PathStyleDomainForbidden": _VIRTUAL,
+    "VirtualHostDomainRequired": _VIRTUAL,
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it and try again",
     "AuthorizationHeaderMalformed": "the bucket lives in another region: check s3_region",
     "PermanentRedirect": "the bucket lives elsewhere: check s3_endpoint_url and s3_region",
@@ -27,6 +41,9 @@ _HINTS = {
     "QuotaExceeded": "the account's quota is used up",
     "MethodNotAllowed": "the version is a delete marker",
 }
+
+_ASKS_FOR_VIRTUAL = re.compile(r"virtual[ -]?host|path[ -]?style", re.IGNORECASE)
+"""Words of a message with status 400 or 403 by which a server refuses a bucket in the path."""
 
 _OF_MARKERS = ("GetObject", "HeadObject")
 """Operations that every server has, and answers with 405 for a delete marker."""
@@ -41,6 +58,8 @@ _CONSEQUENCES = {
     "GetBucketLifecycleConfiguration": "RWM cannot tell whether lifecycle rules remove versions",
     "ListMultipartUploads": "RWM cannot find unfinished uploads",
 }
+
+_OF_CREDENTIALS = (sdk.CredentialRetrievalError, sdk.MetadataRetrievalError)
 
 _TRANSPORT: tuple[type[Exception], ...] = (
     sdk.HTTPClientError,  # read timeout, connection closed, body cut off
@@ -71,7 +90,7 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
     except _TRANSPORT as error:
         raise Unreachable(
             f"{operation} {subject}: no usable answer ({one_line(error)})",
-            hint="check s3_endpoint_url, the network and the server",
+            hint="; ".join(getattr(error, "__notes__", ())) or "check s3_endpoint_url, the network and the server",
         ) from error
     except (sdk.ParamValidationError, sdk.InvalidEndpointDiscoveryConfigurationError) as error:
         if "Invalid bucket name" in str(error):
@@ -96,7 +115,8 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
 
 def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Error:
     """The error for a response with a status. RGW sends a code and rarely a message; a HEAD has neither."""
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    metadata: dict[str, Any] = dict(error.response.get("ResponseMetadata", {}))
+    status = int(metadata.get("HTTPStatusCode", 0))
     fault = error.response.get("Error", {})
     code = " ".join(str(fault.get("Code", "")).split())[:100] or str(status)
     text = f"{operation} {subject}: {code}" + (f" (HTTP {status})" if code != str(status) else "")
@@ -106,7 +126,7 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     if status == 501 or (status == 405 and operation not in _OF_MARKERS):
         found: S3Error = NotSupported(text, hint=_lack_of(operation))
     else:
-        found = _error_class(status)(text, hint=_HINTS.get(code) or _hint(status))
+        found = _error_class(status)(text, hint=metadata.get(HINT) or _HINTS.get(code) or _hint(status, message))
     found.code = code
     return found
 
@@ -127,7 +147,9 @@ def _lack_of(operation: str) -> str:
     return f"the server does not have {operation}" + (f": {consequence}" if consequence else "")
 
 
-def _hint(status: int) -> str:
+def _hint(status: int, message: str) -> str:
+    if status in (400, 403) and _ASKS_FOR_VIRTUAL.search(message):
+        return _VIRTUAL
     if status in (401, 403):
         return "check s3_access_key and s3_secret_key, and what the bucket's policy allows this account"
     if status >= 500 or status == 429:
@@ -137,4 +159,6 @@ def _hint(status: int) -> str:
 
 def one_line(error: BaseException) -> str:
     """An exception's text on one line, or its type when it has none."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    text = " ".join(str(error).split())[:300] or type(error).__name__
+    # The answer of a metadata service, which follows, may hold keys.
+    return text.partition("{")[0] if isinstance(error, _OF_CREDENTIALS) else text

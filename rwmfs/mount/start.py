@@ -44,7 +44,7 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
     logs.configure(request.log_file, stderr=request.foreground, verbose=request.verbose)
     with Index.open(request.config.index_path, readonly=True) as index:
         settings = request.config.s3_settings()
-        s3 = connect(*settings, attempts=1, read_timeout=request.read_timeout, pool_size=request.connections)
+        s3 = connect(settings, attempts=1, read_timeout=request.read_timeout, pool_size=request.connections)
         if request.at is None:
             contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)
         else:

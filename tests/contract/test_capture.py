@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rwm.config import S3Settings
 from rwm.errors import Refused, UsageError
 from rwm.index import Index
 from rwm.model import ObjectVersion, StateInfo
@@ -273,9 +274,9 @@ def test_a_bucket_without_versioning_is_refused(s3: S3, index: Index) -> None:
     assert [version.key for version in s3.versions(bucket)] == ["key"]
 
 
-def _capture_and_hang(arguments: tuple[str, str, str], bucket: str, path: Path, stage: str, ready: Path) -> None:
+def _capture_and_hang(settings: S3Settings, bucket: str, path: Path, stage: str, ready: Path) -> None:
     """In a child: a capture that hangs during its listing or recording."""
-    s3 = connect(*arguments)
+    s3 = connect(settings)
 
     def hang(*_: object) -> None:
         ready.touch()
@@ -296,9 +297,9 @@ def test_kill_9_leaves_the_last_good_index(s3: S3, server: Server, tmp_path: Pat
         kept = content(index, before)
     model.put("data/00/new", b"1")
     model.delete("config")
-    arguments = (server.endpoint, *server.accounts["admin"])
+    settings = S3Settings(server.endpoint, server.accounts["admin"])
     child = multiprocessing.get_context("spawn").Process(
-        target=_capture_and_hang, args=(arguments, model.bucket, path, stage, ready)
+        target=_capture_and_hang, args=(settings, model.bucket, path, stage, ready)
     )
     child.start()
     while not ready.exists():
@@ -316,16 +317,16 @@ def test_kill_9_leaves_the_last_good_index(s3: S3, server: Server, tmp_path: Pat
         assert index.states() == [before, after]
 
 
-def _capture(arguments: tuple[str, str, str], bucket: str, path: Path) -> None:
+def _capture(settings: S3Settings, bucket: str, path: Path) -> None:
     with Index.open(path) as index:
-        capture_state(connect(*arguments), index, bucket)
+        capture_state(connect(settings), index, bucket)
 
 
 def test_concurrent_captures(s3: S3, server: Server, tmp_path: Path) -> None:
     model, path = some_history(s3), tmp_path / "index.sqlite"
-    arguments = (server.endpoint, *server.accounts["admin"])
+    settings = S3Settings(server.endpoint, server.accounts["admin"])
     context = multiprocessing.get_context("spawn")
-    children = [context.Process(target=_capture, args=(arguments, model.bucket, path)) for _ in range(2)]
+    children = [context.Process(target=_capture, args=(settings, model.bucket, path)) for _ in range(2)]
     for child in children:
         child.start()
     for child in children:

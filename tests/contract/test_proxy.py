@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.proxy import IgnoreRange, Proxy, Reset, Rule, Status, WrongRange, WrongVersion, matching
+from rwm.config import S3Settings
 from rwm.errors import AccessDenied, BadResponse, S3Error
 from rwm.s3 import S3, connect
 from tests.contract.buckets import versioned
@@ -29,7 +30,7 @@ def proxy(seaweedfs: Server, request: pytest.FixtureRequest) -> Iterator[Proxy]:
 @pytest.fixture
 def s3(seaweedfs: Server, proxy: Proxy) -> S3:
     """The admin's client, through the proxy."""
-    return connect(proxy.url, *seaweedfs.accounts["admin"], region=seaweedfs.region)
+    return connect(S3Settings(proxy.url, seaweedfs.accounts["admin"], seaweedfs.region))
 
 
 def test_an_account_works_through_the_proxy(s3: S3, proxy: Proxy) -> None:
@@ -48,9 +49,9 @@ def test_an_account_works_through_the_proxy(s3: S3, proxy: Proxy) -> None:
 
 
 def test_a_wrong_signature_is_refused_through_the_proxy(seaweedfs: Server, proxy: Proxy) -> None:
-    access_key, _ = seaweedfs.accounts["admin"]
+    wrong = seaweedfs.accounts["admin"]._replace(secret_key="wrong")
     with pytest.raises(AccessDenied):
-        connect(proxy.url, access_key, "wrong", region=seaweedfs.region).list_buckets()
+        connect(S3Settings(proxy.url, wrong, seaweedfs.region)).list_buckets()
 
 
 def test_requests_changed_by_a_fault_are_signed_again(s3: S3, proxy: Proxy) -> None:

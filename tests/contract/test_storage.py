@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from rwm import process
+from rwm.config import Credentials, S3Settings
 from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, UsageError
 from rwm.s3 import S3, connect
 from rwm.storage import check_storage, create_storage, delete_storage, storage_info
@@ -69,12 +70,13 @@ def _protected(request: pytest.FixtureRequest) -> Protected:
 
 
 def test_restic_works_with_the_keys_of_the_user(protected: Protected, request: pytest.FixtureRequest) -> None:
-    user = protected.user
+    keys = protected.user.settings.credentials
+    assert isinstance(keys, Credentials)
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "RESTIC_PASSWORD": "x",
-        "AWS_ACCESS_KEY_ID": user.credentials.access_key,
-        "AWS_SECRET_ACCESS_KEY": user.credentials.secret_key,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "HOME": str(request.getfixturevalue("home")),
     }
     for arguments in (
@@ -84,7 +86,7 @@ def test_restic_works_with_the_keys_of_the_user(protected: Protected, request: p
         ["forget", "--keep-last", "1", "--group-by", "", "--prune"],
         ["check", "--read-data"],
     ):
-        run = ["restic", "-q", "-r", f"s3:{user.endpoint_url}/{protected.bucket}/repo", *arguments]
+        run = ["restic", "-q", "-r", f"s3:{protected.user.endpoint_url}/{protected.bucket}/repo", *arguments]
         done = process.run(run, env=environment)
         assert done.returncode == 0, (arguments, done.stderr)
     entries = [*protected.admin.versions(protected.bucket, "repo/")]
@@ -184,7 +186,7 @@ def test_versions_in_a_batch_are_refused_one_by_one(shared: Protected) -> None:
 def test_public_acls_in_put_headers_are_refused(shared: Protected, header: str) -> None:
     before = shared.everything()
     value = "public-read" if header == "x-amz-acl" else f'uri="{PUBLIC}"'
-    client = connect(shared.user.endpoint_url, *shared.user.credentials).client
+    client = connect(shared.user.settings).client
 
     def add_header(request: AWSRequest, **_: object) -> None:
         request.headers[header] = value
@@ -472,9 +474,9 @@ def test_delete_keeps_locked_versions(server: Server) -> None:
 
 def test_errors_have_their_class_and_one_line(server: Server) -> None:
     admin, bucket = server.connect(), versioned(server.connect(), "errors")
-    wrong = connect(server.endpoint, admin.credentials.access_key, "x" * 40)
-    unknown = connect(server.endpoint, "NOSUCHKEY0000000", "x" * 40)
-    closed = connect("http://127.0.0.1:1", *admin.credentials)
+    wrong = connect(S3Settings(server.endpoint, Credentials(server.accounts["admin"].access_key, "x" * 40)))
+    unknown = connect(S3Settings(server.endpoint, Credentials("NOSUCHKEY0000000", "x" * 40)))
+    closed = connect(S3Settings("http://127.0.0.1:1", server.accounts["admin"]))
     for client, kind in ((wrong, AccessDenied), (unknown, AccessDenied), (closed, Unreachable)):
         for call in _calls(client, bucket):
             with pytest.raises(kind) as error:
@@ -501,4 +503,4 @@ def assert_one_line(error: RwmError) -> None:
 
 def test_an_impossible_endpoint() -> None:
     with pytest.raises(UsageError):
-        connect("not a url", "a", "b")
+        connect(S3Settings("http://not a url", Credentials("a", "b")))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rwm import process
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 from tests import programs
 
 BIN = Path(sys.executable).parent

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rwm.backup.run_lock import hold_lock
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 from tests.contract.buckets import at_once
 from tests.e2e.cli import Shell
 from tests.servers import Server

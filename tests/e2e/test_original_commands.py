@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rwm import process
-from rwm.s3 import Credentials
+from rwm.config import Credentials
 from rwm.storage import delete_storage
 from tests import ROOT
 from tests.e2e.cli import BIN, Shell

@@ -101,7 +101,7 @@ def mounted(
     """A mount for the block, which must end with exit code 0."""
     path, log, config = directory / "mnt", directory / "log", directory / "rwm.conf"
     path.mkdir(exist_ok=True)
-    access_key, secret_key = keys or recorded.server.accounts["admin"]
+    access_key, secret_key = keys or recorded.server.accounts["admin"][:2]
     config.touch(mode=0o600)
     config.write_text(
         f"s3_endpoint_url: {proxy.url}\ns3_access_key: {access_key}\ns3_secret_key: {secret_key}\n"

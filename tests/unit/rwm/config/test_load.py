@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.config import Config, find_config, load_config, search_path
+from rwm.config import Config, Credentials, S3Settings, find_config, load_config, search_path
 from rwm.errors import ConfigError
 from tests import ROOT
 
@@ -78,7 +79,7 @@ def refused(path: Path, text: str | bytes) -> str:
 
 def test_a_configuration_of_the_original_tool_loads_unchanged(file: Path) -> None:
     config = read(file, ORIGINAL)
-    assert config.s3_settings() == ("http://localhost:7480", "user1", "secret1", "us-east-1")
+    assert config.s3_settings({}) == S3Settings("http://localhost:7480", Credentials("user1", "secret1"))
     assert config.restic_bucket == "rwmbackup1"
     assert config.restic_password
     assert config.restic_password.get_secret_value() == "secret2"
@@ -97,7 +98,7 @@ def test_a_configuration_of_the_original_tool_loads_unchanged(file: Path) -> Non
 @pytest.mark.parametrize("name", ["rwm-admin.conf", "rwm-backups.conf", "rwm-restic.conf"])
 def test_examples_load(name: str) -> None:
     config = load_config(ROOT / "examples" / name, {})
-    assert config.s3_settings()
+    assert config.s3_settings().endpoint_url
     assert (name == "rwm-admin.conf") == (config.restic_bucket is None)
 
 
@@ -283,10 +284,11 @@ def test_the_search_path(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyP
 
 def test_variables_override_the_s3_values_of_the_file(file: Path) -> None:
     changed = {"RWM_S3_ENDPOINT_URL": "http://other", "RWM_S3_ACCESS_KEY": "a", "RWM_S3_SECRET_KEY": "b"}
-    assert read(file, ORIGINAL, **changed, RWM_S3_REGION="eu").s3_settings() == ("http://other", "a", "b", "eu")
-    assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="b").s3_settings()[1:3] == ("user1", "b")
+    found = S3Settings("http://other", Credentials("a", "b"), "eu")
+    assert read(file, ORIGINAL, **changed, RWM_S3_REGION="eu").s3_settings({}) == found
+    assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="b").s3_settings({}).credentials == Credentials("user1", "b")
     assert read(file, ORIGINAL, RWM_S3_SECRET_KEY="", RWM_RESTIC_BUCKET="x").restic_bucket == "rwmbackup1"
-    assert load_config(None, changed).s3_settings() == ("http://other", "a", "b", "us-east-1")
+    assert load_config(None, changed).s3_settings({}) == replace(found, region="us-east-1")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from rwm.config import Config, load_config
 from rwm.errors import ConfigError
 
-SECRET_KEYS = ("s3_access_key", "s3_secret_key", "restic_password")
+SECRET_KEYS = ("s3_access_key", "s3_secret_key", "s3_session_token", "restic_password")
 
 
 def load(directory: Path, text: str, **environment: str) -> Config:
@@ -51,7 +51,7 @@ def test_two_sources_of_the_password_are_refused(tmp_path: Path, text: str) -> N
         load(tmp_path, text)
 
 
-PATH_KEYS = ("restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
+PATH_KEYS = ("s3_ca_file", "restic_password_file", "lock_path", "index_path", "log_path", "cache_dir")
 
 
 @pytest.mark.parametrize("key", PATH_KEYS)

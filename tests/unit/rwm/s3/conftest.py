@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 
+from rwm.config import Credentials, S3Settings
 from rwm.s3 import S3, connect
 from tests.unit.rwm.s3.responses import Response, Serve
 
@@ -45,7 +46,7 @@ def serve() -> Iterator[Serve]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return connect(f"http://127.0.0.1:{server.server_port}", "key", "secret")
+        return connect(S3Settings(f"http://127.0.0.1:{server.server_port}", Credentials("key", "secret")))
 
     yield start
     for server in servers:

@@ -1,12 +1,23 @@
-"""The client ignores the environment, but for proxies and the CA bundle."""
+"""The client follows its settings and ignores the environment."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import botocore.session
 import pytest
 
-from rwm.s3 import Credentials, connect
-from rwm.s3.client import _client
+from rwm.config import Credentials, S3Settings
+from rwm.config.ca_file import CaFile
+from rwm.config.proxy import ProxyVariables
+from rwm.config.s3_settings import Addressing
+from rwm.s3 import connect
+from rwm.s3.client import _client, sts_endpoint
+
+SETTINGS = S3Settings("http://s3.test", Credentials("key", "secret"))
+AWS = S3Settings("https://s3.eu-west-1.amazonaws.com", Credentials("key", "secret"), "eu-west-1")
 
 VARIABLES = sorted(
     {
@@ -33,7 +44,7 @@ def test_variables_of_botocore_are_found() -> None:
 @pytest.mark.parametrize(
     "variables",
     [
-        [name for name in VARIABLES if name != "AWS_CA_BUNDLE"],
+        [*VARIABLES, "HTTP_PROXY", "HTTPS_PROXY"],
         ["AWS_ENDPOINT_URL"],  # others of the first set override this one and the next
         ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_STS"],
         ["AWS_DEFAULT_PROFILE"],
@@ -46,9 +57,11 @@ def test_variables_of_the_aws_command_are_ignored(
     with monkeypatch.context() as patch:
         for variable in variables:
             patch.setenv(variable, value)
-        client = connect("http://s3.test", "key", "secret").client
-        sts = _client("sts", None, Credentials("key", "secret"), "eu-west-1")
-    plain = connect("http://s3.test", "key", "secret").client
+        client = connect(SETTINGS).client
+        sts = _client("sts", sts_endpoint(AWS), AWS)
+        assert not client._endpoint.http_session._proxy_config.proxy_url_for("http://s3.test/")  # type: ignore[attr-defined]
+        assert client._endpoint.http_session._verify is True  # type: ignore[attr-defined]
+    plain = connect(SETTINGS).client
     assert client.meta.endpoint_url == "http://s3.test"
     assert client.meta.region_name == "us-east-1"
     assert sts.meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"
@@ -60,9 +73,50 @@ def settings(client: object) -> dict[str, object]:
     return found | {name: vars(client.meta.config)[name] for name in ("retries", "s3", "signature_version")}  # type: ignore[attr-defined]
 
 
-def test_proxies_and_the_ca_bundle_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
-    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/company.pem")
-    session = connect("https://s3.test", "key", "secret").client._endpoint.http_session  # type: ignore[attr-defined]
+SYSTEM = CaFile(Path("/etc/company.pem"), "the system's store", is_system=True)
+EVERYTHING = S3Settings(
+    "https://s3.eu-west-1.amazonaws.com",
+    Credentials("key", "secret", "token"),
+    "eu-west-1",
+    "virtual",
+    SYSTEM,
+    ProxyVariables(https="http://proxy.test:3128"),
+)
+
+
+@pytest.mark.parametrize("service", ["s3", "sts"])
+def test_each_client_follows_all_settings(service: str) -> None:
+    url = EVERYTHING.endpoint_url if service == "s3" else sts_endpoint(EVERYTHING)
+    client = _client(service, url, EVERYTHING)
+    session = client._endpoint.http_session
     assert session._verify == "/etc/company.pem"
-    assert session._proxy_config.proxy_url_for("https://s3.test/bucket1") == "http://proxy.test:3128"
+    assert session._proxy_config.settings == {"proxy_ca_bundle": "/etc/company.pem"}
+    assert session._proxy_config.proxy_url_for(f"{url}/bucket1") == "http://proxy.test:3128"
+    assert client.meta.region_name == "eu-west-1"
+    assert client.meta.config.s3["addressing_style"] == "virtual"
+    assert client._request_signer._credentials.get_frozen_credentials() == ("key", "secret", "token", None)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "sts"),
+    [
+        ("https://s3.eu-west-1.amazonaws.com", "https://sts.eu-west-1.amazonaws.com"),
+        ("https://s3.eu-west-1.amazonaws.com.cn", "https://sts.eu-west-1.amazonaws.com.cn"),
+        ("http://s3.test:8333", "http://s3.test:8333"),
+        ("https://amazonaws.com", "https://amazonaws.com"),
+    ],
+)
+def test_sts_is_that_of_the_region_or_the_server(endpoint: str, sts: str) -> None:
+    assert sts_endpoint(replace(EVERYTHING, endpoint_url=endpoint)) == sts
+
+
+@pytest.mark.parametrize(
+    ("addressing", "host", "path"), [("path", "s3.test", "/bucket1/key"), ("virtual", "bucket1.s3.test", "/key")]
+)
+def test_buckets_are_addressed_by_path_or_host(addressing: Addressing, host: str, path: str) -> None:
+    url = urlsplit(
+        connect(replace(SETTINGS, addressing=addressing)).client.generate_presigned_url(
+            "get_object", Params={"Bucket": "bucket1", "Key": "key"}
+        )
+    )
+    assert (url.hostname, url.path) == (host, path)

@@ -206,6 +206,12 @@ def test_a_delete_marker_is_not_a_missing_operation(operation: str) -> None:
         (403, "InvalidAccessKeyId", "s3_access_key"),
         (403, "SignatureDoesNotMatch", "s3_secret_key"),
         (403, "RequestTimeTooSkewed", "clock"),
+        (400, "ExpiredToken", "s3_profile and s3_instance_role renew them"),
+        (403, "ExpiredTokenException", "temporary credentials have expired"),
+        (403, "InvalidToken", "s3_session_token"),
+        (403, "SecondLevelDomainForbidden", "set s3_addressing: virtual"),
+        (400, "PathStyleDomainForbidden", "set s3_addressing: virtual"),
+        (400, "VirtualHostDomainRequired", "set s3_addressing: virtual"),
         (400, "AuthorizationHeaderMalformed", "s3_region"),
         (301, "PermanentRedirect", "s3_endpoint_url"),
         (404, "NoSuchBucket", "rwm storage list"),
@@ -217,6 +223,26 @@ def test_a_delete_marker_is_not_a_missing_operation(operation: str) -> None:
 )
 def test_hints(status: int, code: str, hint: str) -> None:
     assert hint in map_error(answer(status, code)).hint
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "virtual"),
+    [
+        (403, "Please use virtual hosted style to access.", True),
+        (400, "Path-style requests are not supported", True),
+        (403, "Access Denied", False),
+        (404, "no path style", False),
+    ],
+)
+def test_a_server_without_paths_is_known_by_its_words(status: int, message: str, virtual: bool) -> None:
+    hint = map_error(answer(status, "InvalidRequest", message)).hint
+    assert ("s3_addressing: virtual" in hint) == virtual
+
+
+def test_an_answer_with_keys_is_not_quoted() -> None:
+    text = f'non 200 response 500: {{"Key": "{SECRET}"}}'
+    error = botocore.exceptions.MetadataRetrievalError(error_msg=text)
+    assert SECRET not in map_error(error).message
 
 
 def test_the_message_has_operation_subject_code_and_status() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from rwm.config import Credentials, S3Settings
 from rwm.errors import AccessDenied, BadResponse, Cancelled, RwmError, S3Error, Unreachable
-from rwm.s3 import S3, Credentials
+from rwm.s3 import S3
 from rwm.s3.reader import CHUNK, BucketReader
 
 DATA = bytes(range(256)) * 10
@@ -84,7 +85,7 @@ def test_data_is_read_into_the_allocated_buffer() -> None:
         buffers.append(bytearray(size))
         return buffers[-1]
 
-    s3 = S3("http://127.0.0.1:1", Credentials("key", "secret"), "us-east-1", client)
+    s3 = S3(S3Settings("http://127.0.0.1:1", Credentials("key", "secret")), client)
     data = s3.reader("bucket1", allocate=allocate).read_range("key", "v1", 10, 20)
     assert isinstance(data, memoryview)
     assert data.obj is buffers.pop()

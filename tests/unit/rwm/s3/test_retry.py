@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from rwm.cli.main import cli
+from rwm.config import Credentials, S3Settings
 from rwm.console.error_boundary import run_program
 from rwm.errors import AccessDenied, BadResponse, NotFound, Unreachable
 from rwm.index import Index
@@ -108,7 +109,7 @@ def server() -> Iterator[PageServer]:
 @pytest.fixture
 def s3(server: PageServer) -> S3:
     """A client whose pauses take no time, without retries of botocore, so that requests can be counted."""
-    s3 = connect(f"http://127.0.0.1:{server.port}", "key", "secret", attempts=1)
+    s3 = connect(S3Settings(f"http://127.0.0.1:{server.port}", Credentials("key", "secret")), attempts=1)
     s3.sleep = lambda seconds: None
     return s3
 
