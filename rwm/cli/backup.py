@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rwm.backup import Report
 
 
-@click.command()
+@click.command(short_help="Run backups, apply retention, capture the state.")
 @common_options
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "all_backups", is_flag=True, help="Run all backups of the configuration.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rwm.retention import PrunePlan, PruneResult
 
 
-@click.command()
+@click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
 @common_options
 @click.argument("bucket", type=BUCKET)
 @click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states.")

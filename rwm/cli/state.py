@@ -23,7 +23,7 @@ MAX_NAMED = 10
 @click.group()
 @common_options
 def state() -> None:
-    """Record which version of every object is current, and show what was recorded."""
+    """Record states, list, compare, export and restore them."""
 
 
 @state.command()
@@ -78,7 +78,7 @@ def describe_contents(info: StateInfo) -> str:
 @click.option("--since", metavar="TIME", help="Only states of that UTC time and later; 30d: of the last 30 days.")
 @pass_app
 def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | None) -> None:
-    """List the recorded states, of BUCKET or of all buckets, oldest first."""
+    """List the recorded states of BUCKET or of all, oldest first."""
     if None not in (bucket, bucket_option) and bucket != bucket_option:
         raise UsageError(f"two buckets are named: {bucket} and {bucket_option}")
     bucket = bucket_option if bucket is None else bucket
@@ -161,7 +161,7 @@ def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
 @BUCKET_OPTION
 @pass_app
 def diff(app: App, old: str, new: str, bucket: str | None) -> None:
-    """Show the keys that differ between two states: + added, - removed, M another version."""
+    """Show the keys that differ between two states. + is added, - removed, M another version."""
     from rwm.states import change_kind, diff_states
 
     before, after = app.readonly_index.resolve(old, bucket), app.readonly_index.resolve(new, bucket)

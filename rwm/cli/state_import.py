@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @pass_app
 def import_(app: App, files: Sequence[Path]) -> None:
-    """Record the states in FILEs: state files of RWM (also deltas whose base is recorded), and of the original tool.
+    """Record the states in FILEs.
 
-    The bucket is not accessed: `rwm state sync BUCKET` compares the states with its history.
+    A FILE is a state file of RWM, also a delta whose base is recorded, or one of the original tool. The bucket is not
+    accessed: `rwm state sync BUCKET` compares the states with its history.
     """
     from rwm.states import StateImporter
 

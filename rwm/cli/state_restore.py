@@ -21,7 +21,7 @@ from rwm.model import StateInfo
 @BUCKET_OPTION
 @pass_app
 def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bucket: str | None) -> None:
-    """Restore STATE, as files in a directory or as objects in another bucket."""
+    """Restore STATE to a directory or to another bucket."""
     if bool(to_dir) == bool(to_bucket):
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
     restore_and_print(app, app.readonly_index.resolve(state, bucket), to_dir, to_bucket or "")

@@ -26,7 +26,7 @@ MAX_CONTRADICTIONS = 10
 @click.option("--again", is_flag=True, help="Also read forgotten states and rejected files, and compare all states.")
 @pass_app
 def sync(app: App, bucket: str, again: bool) -> None:
-    """Read the state files of BUCKET, and compare the states with the bucket's own history.
+    """Fetch the states in BUCKET and compare them with its history.
 
     Only the first version of a state file counts. A damaged index is moved aside and rebuilt. Exit code 4 if
     a new file is not a state or a new state is contradicted, 3 if files could not be read.

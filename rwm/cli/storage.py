@@ -17,7 +17,7 @@ YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for conf
 @click.group()
 @common_options
 def storage() -> None:
-    """Create, check, describe and delete protected buckets (with the account of the admin)."""
+    """Create, check, describe and delete protected buckets. Most commands need the admin's account."""
 
 
 @storage.command()
@@ -26,7 +26,7 @@ def storage() -> None:
 @click.argument("user")
 @pass_app
 def create(app: App, bucket: str, user: str) -> None:
-    """Create a versioned BUCKET in which USER may write, but not remove versions."""
+    """Create BUCKET, in which USER may write but not remove versions."""
     from rwm.storage import create_storage
 
     principal = create_storage(app.s3, bucket, user)
@@ -41,7 +41,7 @@ def create(app: App, bucket: str, user: str) -> None:
 @BUCKET_ARGUMENT
 @pass_app
 def check(app: App, bucket: str) -> None:
-    """List all settings of BUCKET that leave it unprotected (exit code 4 if any)."""
+    """List all settings of BUCKET that leave it unprotected. Exit code 4 if there is one."""
     from rwm.storage import check_storage
 
     drift = check_storage(app.s3, bucket)
@@ -77,7 +77,7 @@ def list_(app: App) -> None:
 @BUCKET_ARGUMENT
 @pass_app
 def info(app: App, bucket: str) -> None:
-    """Count what BUCKET holds: objects, noncurrent versions, markers, unfinished uploads, states."""
+    """Count objects, noncurrent versions and delete markers in BUCKET. Also unfinished uploads and state files."""
     from rwm.storage import storage_info
 
     with console.show_progress(f"listing {bucket}") as progress:

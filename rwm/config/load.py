@@ -71,7 +71,9 @@ def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
                 _check_owner(path, status)
             data = file.read()
     except OSError as error:
-        raise ConfigError(f"configuration {path}: {error.strerror}", hint="name another file with --config") from error
+        raise ConfigError(
+            f"configuration {path}: {error.strerror}", hint="check the path in --config, RWM_CONFIG or config="
+        ) from error
     values = parse_yaml(path, data, SECRETS)
     for key in values:
         if not isinstance(key, str) or key in ("path", "warnings"):
@@ -102,9 +104,21 @@ def _format_problem(item: Any) -> str:
         return f"{key}: unknown key (a typo?)"
     if item["type"] == "string_type" and (kind := _KINDS.get(type(item["input"]))):
         return f"{key}: YAML reads this as {kind}, not as text: put it in quotes"
+    if expected := _EXPECTED.get(item["type"]):
+        return f"{key}: {expected}"
     return f"{key}: {item['msg'].removeprefix('Value error, ')}"
 
 
+_EXPECTED = {
+    "string_type": "expected a text",
+    "missing": "is required",
+    "dict_type": "expected `key: value` lines",
+    "model_type": "expected `key: value` lines",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+}
 _KINDS: dict[type, str] = {
     bool: "true or false",
     int: "a number",

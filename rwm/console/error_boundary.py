@@ -47,6 +47,7 @@ def run_command(command: click.Command, program: str, arguments: list[str]) -> i
         print_error(program, error)
         return error.exit_code
     except click.ClickException as error:
+        _drop_hidden_suggestions(error)
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
@@ -67,6 +68,14 @@ def print_error(program: str, error: RwmError) -> None:
     print(f"{program}: {escape(error.message)}", file=sys.stderr)
     if error.hint:
         print(f"  {escape(error.hint)}", file=sys.stderr)
+
+
+def _drop_hidden_suggestions(error: click.ClickException) -> None:
+    """Suggest for a misspelled command or option only what the help shows, not the original tool's spellings."""
+    suggestions = getattr(error, "possibilities", None)
+    if suggestions and isinstance(error, click.UsageError) and error.ctx:
+        shown = error.ctx.get_help()
+        suggestions[:] = [name for name in suggestions if name in shown]
 
 
 def _print_traceback_if_verbose(arguments: list[str]) -> None:

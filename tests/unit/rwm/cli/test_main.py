@@ -94,6 +94,20 @@ def test_every_command_and_option_has_help(rwm_: Terminal, path: tuple[str, ...]
         assert option in rwm_.out
 
 
+@pytest.mark.parametrize("path", [(), ("state",), ("storage",)], ids=" ".join)
+def test_a_list_of_commands_cuts_no_sentence_off(rwm_: Terminal, path: tuple[str, ...]) -> None:
+    assert rwm_(*path, "--help") == 0
+    listed = rwm_.out.partition("Commands:")[2].splitlines()
+    assert not [line for line in listed if line.endswith("...")]
+
+
+@pytest.mark.parametrize("words", [("bakup",), ("--confi",), ("storage", "--confi"), ("storag_list",)])
+def test_suggestions_are_names_that_the_help_shows(rwm_: Terminal, words: tuple[str, ...]) -> None:
+    assert rwm_(*words) == 2
+    hidden = [*ALIASES, "--confg"]
+    assert not [name for name in hidden if name in rwm_.err]
+
+
 def test_help_is_shown_without_arguments(rwm_: Terminal) -> None:
     rwm_()
     assert "Commands:" in rwm_.out + rwm_.err

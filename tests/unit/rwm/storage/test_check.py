@@ -44,6 +44,18 @@ def test_a_setting_that_may_not_be_read_is_drift(
     assert check_storage(s3, BUCKET) == [("unreadable", f"the {name} cannot be checked: denied")]
 
 
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])
+def test_wrong_keys_are_an_error_and_no_drift(s3: MemoryS3, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(bucket: str) -> NoReturn:
+        error = AccessDenied("wrong keys")
+        error.code = code
+        raise error
+
+    monkeypatch.setattr(s3, "versioning", deny)
+    with pytest.raises(AccessDenied):
+        check_storage(s3, BUCKET)
+
+
 @pytest.mark.parametrize("reader", ["versioning", "acl", "policy", "lifecycle_rules"])
 def test_a_setting_that_the_server_does_not_have_is_drift_and_the_others_are_checked(
     s3: MemoryS3, reader: str, monkeypatch: pytest.MonkeyPatch
