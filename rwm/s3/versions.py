@@ -90,7 +90,7 @@ class Versions(RetryMixin):
         seen: set[tuple[str, str]] = set()
         while True:
             with _errors_naming(bucket):
-                check.entries(page.versions)
+                check.check(page.versions)
             yield page
             if page.next_key is None:
                 return
@@ -143,7 +143,7 @@ class Versions(RetryMixin):
                 yield page.versions
             return
         with _errors_naming(bucket):
-            yield from self._directory_lister(bucket, page_size).everything(prefix, first)
+            yield from self._directory_lister(bucket, page_size).list_all(prefix, first)
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
         """One directory, page by page: entries of the keys in it, and the prefixes (``data/`` …) of all others."""

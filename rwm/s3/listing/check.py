@@ -13,7 +13,7 @@ from rwm.model import ObjectVersion, VersionBatch
 
 @dataclass
 class ListingCheck:
-    """Checks the entries of one listing in their order, and refuses a listing that is not consistent.
+    """Refuses a listing that is not consistent. Gets its entries in order.
 
     Servers sort keys by byte (S3, Ceph RGW) or by path component (SeaweedFS); a listing must keep to either order
     from its first entry to its last. ``prefix`` is what was asked for.
@@ -25,17 +25,17 @@ class ListingCheck:
     _by_byte: bool = True
     _by_component: bool = True
 
-    def entries(self, versions: Sequence[ObjectVersion]) -> None:
-        """Raises BadResponse on a key outside the prefix, a repeated entry, or a key that goes backwards."""
+    def check(self, versions: Sequence[ObjectVersion]) -> None:
+        """Check the next entries. Raises BadResponse for one outside the prefix, out of order or repeated."""
         if not versions:
             return
         batch = VersionBatch.of(versions)
         if not self._is_rising(batch):
-            self._compare_each(versions)
+            self._check_each(versions)
         self._key, self._version_id = batch.keys[-1], batch.version_ids[-1]
 
     def _is_rising(self, batch: VersionBatch) -> bool:
-        """Whether each key sorts behind the one before by byte: the usual page, checked at a fraction of the cost."""
+        """Whether each key is greater by byte than the one before: the usual page, cheap to check."""
         first, last = batch.keys[0], batch.keys[-1]
         if not (self._by_byte and first.startswith(self.prefix) and last.startswith(self.prefix)):
             return False
@@ -45,7 +45,7 @@ class ListingCheck:
         self._by_component = self._by_component and _is_sorted([key.replace("/", "\0") for key in keys])
         return True
 
-    def _compare_each(self, versions: Sequence[ObjectVersion]) -> None:
+    def _check_each(self, versions: Sequence[ObjectVersion]) -> None:
         last_key, last_version_id = self._key, self._version_id
         for version in versions:
             key = version.key
@@ -53,14 +53,14 @@ class ListingCheck:
                 raise BadResponse(f"the listing of {self.prefix!r} answered with the key {key!r}")
             if last_key is not None:
                 if key != last_key:
-                    self._ordered(last_key, key)
+                    self._check_order(last_key, key)
                 elif version.version_id == last_version_id:
                     raise BadResponse(f"the listing repeats version {version.version_id} of {key!r}")
                 elif version.is_latest:
                     raise BadResponse(f"the listing names a second latest version of {key!r}")
             last_key, last_version_id = key, version.version_id
 
-    def _ordered(self, before: str, after: str) -> None:
+    def _check_order(self, before: str, after: str) -> None:
         self._by_byte = self._by_byte and before < after
         self._by_component = self._by_component and before.replace("/", "\0") < after.replace("/", "\0")
         if not (self._by_byte or self._by_component):
@@ -68,14 +68,14 @@ class ListingCheck:
 
 
 def _is_sorted(keys: Sequence[str]) -> bool:
-    """Whether each is greater than the one before."""
+    """Whether each key is greater than the one before."""
     return all(map(lt, keys, islice(keys, 1, None)))
 
 
 def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
-    """Whether a page has a latest version behind another version of its key: the server did not read it at one moment.
+    """Whether a page has a latest version after another version of its key, which was written while the page was made.
 
-    ``after`` is the key of the version marker of the page, if it has one.
+    ``after`` is the key of the page's version marker, if it has one.
     """
     batch = VersionBatch.of(page)
     is_repeated = map(eq, batch.keys, chain([after], batch.keys))

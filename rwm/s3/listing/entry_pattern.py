@@ -2,8 +2,7 @@
 
 A server writes all entries of a page in one form: the same elements in the same order. So a pattern is made from the
 first ``<Version>`` and the first ``<DeleteMarker>`` of a page. If it matches all entries without a gap, its groups are
-what an XML parser would find. If it does not, or a text needs an XML parser, nothing is read here, and the parser is
-used (:mod:`rwm.s3.listing.pages`).
+what an XML parser would find. Otherwise, or if a text needs an XML parser, :mod:`rwm.s3.listing.pages` uses one.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 from rwm.errors import BadResponse
 from rwm.model import VersionBatch
 
-PLACE = b"<Version/>"
-"""Replaces the run of entries in the rest of a page."""
+PLACEHOLDER = b"<Version/>"
+"""Stands for the run of entries in the rest of a page."""
 
 _KINDS = ("Version", "DeleteMarker")
 _LAYOUT_LIMIT = 4096  # characters of a first entry, which an untrusted server writes
@@ -50,33 +49,33 @@ class NotPlain(Exception):
 
 
 class Split(NamedTuple):
-    """A page: ``run`` from its first entry to the end of its last, and the ``rest`` with :data:`PLACE` in its place."""
+    """A page: ``run`` from its first entry to the end of its last, and the ``rest`` with a :data:`PLACEHOLDER`."""
 
     run: str
     rest: bytes
 
 
 def split(body: bytes) -> Split:
-    """Cut the entries out of a page. Raises NotPlain where there are none, UnicodeDecodeError if they are not UTF-8."""
+    """Cut the entries out of a page. Raises NotPlain if there are none, UnicodeDecodeError if they are not UTF-8."""
     starts = {kind: at for kind in _KINDS if (at := body.find(f"<{kind}>".encode())) >= 0}
     stops = [at + len(kind) + 3 for kind in starts if (at := body.rfind(f"</{kind}>".encode())) >= 0]
     if not (stops and min(starts.values()) < max(stops)):
         raise NotPlain
     start, stop = min(starts.values()), max(stops)
-    return Split(str(memoryview(body)[start:stop], "utf-8"), body[:start] + PLACE + body[stop:])
+    return Split(str(memoryview(body)[start:stop], "utf-8"), body[:start] + PLACEHOLDER + body[stop:])
 
 
 def read_run(run: str, *, encoded: bool) -> VersionBatch:
     """The entries, names percent-decoded if they are ``encoded``.
 
-    Raises NotPlain, KeyError or ValueError whenever an XML parser could see anything else.
+    Raises NotPlain, KeyError or ValueError whenever an XML parser could have another result.
     """
     if ("]" in run and "]]>" in run) or (not run.isascii() and ("\ufffe" in run or "\uffff" in run)):
         raise NotPlain
     layouts = [layout for kind in _KINDS if (layout := _layout(run, kind))]
     if not layouts:
         raise NotPlain
-    # The last group matches whatever is not an entry, to the end: only the last match can have it.
+    # The last group matches from the first text that is not an entry to the end, so only the last match can have it.
     rows = re.findall("|".join([*(layout.pattern for layout in layouts), r"([\s\S]+)"]), run)
     if rows[-1][-1]:
         raise NotPlain
@@ -117,7 +116,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(text: str, kind: str) -> _Layout | None:
-    """Made from the first entry of that kind; None if there is none."""
+    """The layout of the first entry of that kind; None if there is none."""
     start = text.find(f"<{kind}>")
     if start < 0:
         return None
@@ -151,7 +150,7 @@ def _element(element: ET.Element, fields: dict[str, tuple[int, str]], groups: li
 
 
 def _fields(columns: Sequence[tuple[str, ...]], layouts: Sequence[_Layout]) -> list[Sequence[str]]:
-    """One column for each field, whichever kind an entry is of."""
+    """One column for each field, with the entries of both kinds."""
     fields: list[Sequence[str]] = [[""] * len(columns[0])] * 6
     at = 0
     for number, layout in enumerate(layouts):
@@ -172,7 +171,7 @@ def _names(texts: Sequence[str], encoded: bool) -> Sequence[str]:
         raise NotPlain
     joined = "\0".join(texts)
     if "&" in joined:
-        joined = _dereferenced(joined)
+        joined = _resolve_references(joined)
     if encoded:
         joined = decode_url(joined.replace("%2F", "/"))
     names = joined.split("\0")
@@ -181,8 +180,8 @@ def _names(texts: Sequence[str], encoded: bool) -> Sequence[str]:
     return names
 
 
-def _dereferenced(text: str) -> str:
-    def meant(found: re.Match[str]) -> str:
+def _resolve_references(text: str) -> str:
+    def replace(found: re.Match[str]) -> str:
         name, digits, decimal = found.groups()
         if name:
             return _PREDEFINED[name]
@@ -193,11 +192,11 @@ def _dereferenced(text: str) -> str:
 
     if text.count("&") != len(_REFERENCE.findall(text)):
         raise NotPlain
-    return _REFERENCE.sub(meant, text)
+    return _REFERENCE.sub(replace, text)
 
 
 def decode_url(text: str) -> str:
-    """Percent-decoded; ``+`` is a space, for servers that encode keys as forms (they send ``+`` as %2B)."""
+    """Percent-decode; ``+`` is a space, for servers that encode keys as forms (they send ``+`` as %2B)."""
     if "+" in text:
         text = text.replace("+", " ")
     if "%" not in text:
@@ -212,7 +211,7 @@ _EPOCH = date(1970, 1, 1).toordinal()
 
 
 class _Days(dict[str, int]):
-    """Milliseconds at the start of a day, by its date. Raises ValueError for what is none."""
+    """Milliseconds at the start of a day, by its date. Raises ValueError for another text."""
 
     def __missing__(self, text: str) -> int:
         if len(self) > 100_000:
@@ -223,7 +222,7 @@ class _Days(dict[str, int]):
 
 
 class _Clocks(dict[str, int]):
-    """Milliseconds since midnight, by the time of day after a T: at most 86,400 of them."""
+    """Milliseconds since midnight, by T and the time of day; at most 86,400 items."""
 
     def __missing__(self, text: str) -> int:
         hours, minutes, seconds = map(int, text[1:].split(":"))
@@ -234,7 +233,7 @@ class _Clocks(dict[str, int]):
 
 
 class _Fractions(dict[str, int]):
-    """Milliseconds by the end of a time: ``Z``, or a point, digits of which three count, and ``Z``."""
+    """Milliseconds, by the end of a time: ``Z``, or a point, digits of which three count, and ``Z``."""
 
     def __missing__(self, text: str) -> int:
         if len(self) > 100_000:

@@ -15,15 +15,15 @@ from rwm.s3.listing.parallel import Read, list_in_parallel
 T = TypeVar("T")
 _FIRST = ("snapshots/", "index/")
 _LAST = "data/"
-_KEYS = 1000  # that are handed on at once
+_BATCH = 1000  # keys
 
 
 def list_histories(
     s3: Lister, bucket: str, *, own: bool = False, concurrency: int | None = 1
 ) -> Iterator[Iterator[list[ObjectVersion]]]:
-    """The keys without a prefix, then one iterator for each top-level prefix; RWM's ``own`` only if asked for.
+    """One iterator for the keys without a prefix, then one for each top-level prefix; with ``own``, also RWM's.
 
-    Each gives the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
+    Each yields the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
     """
     parts = list_by_prefix(s3, bucket, _group, own=own, concurrency=concurrency)
     return (chain.from_iterable(part) for part in parts)
@@ -32,7 +32,7 @@ def list_histories(
 def _group(listed: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[list[ObjectVersion]]]:
     """The entries key by key, in lists of many keys."""
     keys = group_by_key(chain.from_iterable(listed))
-    while batch := list(islice(keys, _KEYS)):
+    while batch := list(islice(keys, _BATCH)):
         yield batch
 
 
@@ -44,10 +44,10 @@ def list_by_prefix(
     own: bool = False,
     concurrency: int | None = 1,
 ) -> Iterator[Iterator[T]]:
-    """Apply ``read`` to the listing of each part of the bucket, which comes in batches; in constant memory.
+    """Apply ``read`` to the batches of each part of the bucket: keys without a prefix, then each top-level prefix.
 
-    All entries of a key are in one part, consecutive, newest first. ``data/`` is listed last, by ``concurrency``
-    connections (None: as many as make the server faster); ``read`` is called in their threads.
+    Memory is constant. All entries of a key are in one part, consecutive, newest first. ``data/`` is listed last, by
+    ``concurrency`` connections (None: measure which number is fastest); ``read`` is called in their threads.
     """
     prefixes: set[str] = set()
 
@@ -58,7 +58,7 @@ def list_by_prefix(
 
     listing = roots()
     yield read(listing)
-    deque(listing, maxlen=0)  # the prefixes are needed, also if the caller did not read these keys
+    deque(listing, maxlen=0)  # collects all prefixes, even if the caller stopped reading
     for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
         if prefix == _LAST:
             yield list_in_parallel(s3, bucket, prefix, read, concurrency)
@@ -69,7 +69,7 @@ def list_by_prefix(
 def listing_order(prefixes: Iterable[str]) -> list[str]:
     """Top-level prefixes in the order to list them: snapshots, indexes, the rest, data last.
 
-    So the index and packs of a snapshot that is listed exist when they are listed.
+    So when a snapshot is listed, its index and packs exist before their own prefixes are.
     """
     rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
     others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)

@@ -1,7 +1,7 @@
 """One page of a listing, parsed from its raw XML. Pure.
 
 Formats: the ListObjectVersions and ListMultipartUploads pages of the Amazon S3 API reference. The entries of a page
-are read by :mod:`rwm.s3.listing.entry_pattern` where possible, otherwise by the XML parser: both give the same.
+are read by :mod:`rwm.s3.listing.entry_pattern` where possible, otherwise by an XML parser, with the same result.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from rwm.s3.listing.entry_pattern import NotPlain, decode_url, parse_timestamp, 
 T = TypeVar("T")
 _VERSIONS = ("ListVersionsResult", "ListObjectVersionsResult")
 _UPLOADS = ("ListMultipartUploadsResult",)
-_UNKNOWN = "\ufffd"
-# Every character reference, and what XML cannot carry. Ceph RGW sends it all the same, in markers and names of uploads.
+_REPLACEMENT = "\ufffd"
+# Character references, and characters that XML does not allow: Ceph RGW sends them in markers and keys of uploads.
 _REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,6})|([0-9]{1,7}));|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _MARK = "\ue000"
 _MARKED = re.compile(f"{_MARK}([0-9a-f]+);")
-_SIZES = 1 << 63  # no server has objects of that size, and the index has no room for such a number
+_SIZE_LIMIT = 1 << 63  # bytes; no object is as large, and the index cannot store such a number
 
 
 class Page(NamedTuple):
-    """One page: entries in the server's order (per key newest first), common prefixes, and where it goes on.
+    """One page: entries in the server's order (per key newest first), common prefixes, and the next page's markers.
 
-    ``next_key`` and ``next_version`` are the markers to send for the page after it; both None on the last one.
-    ``encoded``: the server says that names are percent-encoded.
+    ``next_key`` and ``next_version`` are both None on the last page. ``encoded``: the server says that names are
+    percent-encoded.
     """
 
     versions: Sequence[ObjectVersion]
@@ -41,9 +41,9 @@ class Page(NamedTuple):
 
 
 class UploadPage(NamedTuple):
-    """One page of unfinished uploads: (key, upload id, time begun), and where it goes on.
+    """One page of unfinished uploads, (key, upload id, start in milliseconds), and the next page's markers.
 
-    ``next_key`` and ``next_upload`` are the markers to send for the page after it; both empty on the last one.
+    ``next_key`` and ``next_upload`` are both empty on the last page.
     """
 
     uploads: list[tuple[str, str, int]]
@@ -52,18 +52,18 @@ class UploadPage(NamedTuple):
 
 
 def parse_page(body: bytes) -> Page:
-    """Parse a ListObjectVersions answer. Raises BadResponse when it is not a whole, well-formed one."""
+    """Parse a ListObjectVersions answer. Raises BadResponse unless it is complete and well-formed."""
     return parse_by_pattern(body) or parse_by_xml(body)
 
 
 def parse_by_pattern(body: bytes) -> Page | None:
-    """The page if its entries can be read without an XML parser: what :func:`parse_by_xml` gives, or None."""
+    """The result of :func:`parse_by_xml` without an XML parser for the entries; None if that is not possible."""
     try:
         run, rest = split(body)
         root, space = _root(rest, "version listing", _VERSIONS)
-        places = [child for child in root if child.tag in (space + "Version", space + "DeleteMarker")]
-        # One place, a child of the root: so the entries stood neither in a comment nor inside of something else.
-        if len(places) != 1 or len(places[0]):
+        placeholders = [child for child in root if child.tag in (space + "Version", space + "DeleteMarker")]
+        # Exactly one, a child of the root: the entries were neither in a comment nor in another element.
+        if len(placeholders) != 1 or len(placeholders[0]):
             return None
         return _read(root, space, read_run(run, encoded=_is_encoded(root, space)))
     except (NotPlain, BadResponse, KeyError, ValueError):
@@ -71,23 +71,23 @@ def parse_by_pattern(body: bytes) -> Page | None:
 
 
 def parse_by_xml(body: bytes) -> Page:
-    """The page as an XML parser sees it. Raises BadResponse."""
+    """Parse a page by an XML parser alone. Raises BadResponse."""
     what = "version listing"
     root, space = _root(body, what, _VERSIONS)
-    return _whole(what, lambda: _read(root, space, None))
+    return _checked(what, lambda: _read(root, space, None))
 
 
 def parse_uploads(body: bytes) -> UploadPage:
-    """Parse a ListMultipartUploads answer for which no encoding was asked. Raises BadResponse.
+    """Parse a ListMultipartUploads answer to a request without encoding. Raises BadResponse.
 
-    With one, Ceph RGW encodes the keys and does not say so, and SeaweedFS says so and does not encode them.
+    With encoding, Ceph RGW encodes the keys and does not say so, and SeaweedFS says so and does not encode them.
     """
     what = "listing of uploads"
     root, space = _root(body, what, _UPLOADS)
-    return _whole(what, lambda: _read_uploads(root, space))
+    return _checked(what, lambda: _read_uploads(root, space))
 
 
-def _whole(what: str, read: Callable[[], T]) -> T:
+def _checked(what: str, read: Callable[[], T]) -> T:
     try:
         return read()
     except (KeyError, ValueError, TypeError) as error:
@@ -98,14 +98,14 @@ def _whole(what: str, read: Callable[[], T]) -> T:
 
 
 def _root(body: bytes, what: str, tags: tuple[str, ...]) -> tuple[ET.Element, str]:
-    """The root element and its namespace, as it stands before the tags in it."""
-    # Every document type that the parser would see is seen here, because UTF-8 is all that it may be.
+    """The root element, and its namespace as the prefix of its tags."""
+    # Only UTF-8 is accepted, so the search below finds every document type that the parser would.
     if not _is_utf8(body):
         raise BadResponse(f"the {what} is not UTF-8")
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise BadResponse(f"the {what} carries a document type, which no S3 server sends")
     try:
-        root = _parsed(body)
+        root = _parse(body)
     except ET.ParseError as error:
         raise BadResponse(f"the {what} is not well-formed XML ({error})") from error
     except ValueError as error:
@@ -117,28 +117,28 @@ def _root(body: bytes, what: str, tags: tuple[str, ...]) -> tuple[ET.Element, st
     return root, space
 
 
-def _parsed(body: bytes) -> ET.Element:
-    """The document; one that XML cannot carry is parsed with a mark and a number for every such character.
+def _parse(body: bytes) -> ET.Element:
+    """Parse the document. Characters that XML does not allow are replaced before it, and restored after it.
 
-    Raises ParseError, and ValueError for what is no character at all.
+    Raises ParseError, and ValueError for a number that is not a character.
     """
     try:
-        return _utf8(body)
+        return _parse_utf8(body)
     except ET.ParseError:
         if not _REFERENCE.search(body):
             raise
 
-    def marked(found: re.Match[bytes]) -> bytes:
+    def replace(found: re.Match[bytes]) -> bytes:
         digits, decimal = found.group(1), found.group(2)
         code = int(digits, 16) if digits else int(decimal) if decimal else ord(found.group().decode())
         return f"{_MARK}{code:x};".encode()
 
     body = body.replace(_MARK.encode(), f"&#x{ord(_MARK):x};".encode())
-    root = _utf8(_REFERENCE.sub(marked, body))
+    root = _parse_utf8(_REFERENCE.sub(replace, body))
     for element in root.iter():
         if element.text and _MARK in element.text:
             element.text = _MARKED.sub(lambda found: chr(int(found.group(1), 16)), element.text)
-            element.text.encode()  # a surrogate is no character
+            element.text.encode()  # raises for a surrogate
     return root
 
 
@@ -147,11 +147,11 @@ def _is_utf8(body: bytes) -> bool:
         body.decode()
     except UnicodeDecodeError:
         return False
-    return b"\0" not in body[:2]  # UTF-16 without a mark
+    return b"\0" not in body[:2]  # UTF-16 without a byte order mark
 
 
-def _utf8(body: bytes) -> ET.Element:
-    """Parsed, whatever encoding it says it is in."""
+def _parse_utf8(body: bytes) -> ET.Element:
+    """Parse as UTF-8, whatever encoding the document declares."""
     return ET.fromstring(body, ET.XMLParser(encoding="utf-8"))  # noqa: S314 - no document type, so no entities
 
 
@@ -163,12 +163,12 @@ def _head(root: ET.Element, space: str) -> dict[str, str]:
 
 
 def _is_encoded(root: ET.Element, space: str) -> bool:
-    """Whether names are percent-encoded is said by the answer, not by the request."""
+    """Whether names are percent-encoded: the answer decides, not the request."""
     return (root.findtext(f"{space}EncodingType") or "").lower() == "url"
 
 
 def _read(root: ET.Element, space: str, entries: Sequence[ObjectVersion] | None) -> Page:
-    """The page under ``root``; its ``entries``, if they are read already."""
+    """The page under ``root``, with the ``entries`` if they were read already."""
     head, encoded = _head(root, space), _is_encoded(root, space)
     decode = decode_url if encoded else str
     common = space + "CommonPrefixes"
@@ -177,25 +177,25 @@ def _read(root: ET.Element, space: str, entries: Sequence[ObjectVersion] | None)
     if head["IsTruncated"].strip().lower() != "true":
         return Page(versions, prefixes, None, None, encoded)
     if not head.get("NextKeyMarker"):
-        raise BadResponse("the version listing is truncated but does not say where it goes on")
+        raise BadResponse("the version listing is truncated but has no next marker")
     listed = [*prefixes[-1:], *VersionBatch.of(versions).keys[-1:]]
     next_key = _next_key(head["NextKeyMarker"], listed, decode)
     return Page(versions, prefixes, next_key, head.get("NextVersionIdMarker", ""), encoded)
 
 
 def _next_key(text: str, listed: list[str], decode: Callable[[str], str]) -> str:
-    """The marker to go on from: what was ``listed`` last, in whichever form the server says it.
+    """Decode the marker of the next page, which should be the name that was ``listed`` last.
 
-    Ceph RGW encodes names but not this marker, other servers both or neither. A marker that is read wrongly skips
-    keys or goes back, so one that could be read in two ways and is not what was listed last is an error.
+    Ceph RGW encodes names but not this marker, other servers encode both or neither. A wrongly decoded marker would
+    skip or repeat keys, so an ambiguous one that is not the last name is an error.
     """
-    if _UNKNOWN in text and decode is not decode_url:
-        raise BadResponse(f"the listing cannot go on after {text!r}: the server does not say the key's exact name")
+    if _REPLACEMENT in text and decode is not decode_url:
+        raise BadResponse(f"the listing cannot continue after {text!r}: the server does not send the key's exact name")
     if text in listed:
         return text
     decoded = decode(text)
     if decoded != text and decoded not in listed:
-        raise BadResponse(f"the listing goes on after {text!r}, which it did not list")
+        raise BadResponse(f"the listing continues after {text!r}, which it did not list")
     return decoded
 
 
@@ -225,7 +225,7 @@ def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[st
 
 def _size(text: str) -> int:
     size = int(text)
-    if not 0 <= size < _SIZES:
+    if not 0 <= size < _SIZE_LIMIT:
         raise ValueError(f"a size of {size} bytes")
     return size
 
@@ -244,5 +244,5 @@ def _read_uploads(root: ET.Element, space: str) -> UploadPage:
     if head["IsTruncated"].strip().lower() != "true":
         return UploadPage(uploads, "", "")
     if not (head.get("NextKeyMarker") or head.get("NextUploadIdMarker")):
-        raise BadResponse("the listing of uploads is truncated but does not say where it goes on")
+        raise BadResponse("the listing of uploads is truncated but has no next marker")
     return UploadPage(uploads, head.get("NextKeyMarker", ""), head.get("NextUploadIdMarker", ""))

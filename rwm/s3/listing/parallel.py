@@ -16,8 +16,8 @@ from rwm.s3.listing.speed import best_width, next_width
 T = TypeVar("T")
 Read = Callable[[Iterable[Sequence[ObjectVersion]]], Iterator[T]]
 _PROBE = 4000  # entries that one connection lists before several are tried
-_LEVELS = 10  # pages of names in the prefix itself, which are all in memory
-_INSTANT = 1e-6
+_LEVELS = 10  # pages of names directly in the prefix, all held in memory
+_MIN_SECONDS = 1e-6
 
 
 def list_in_parallel(
@@ -40,9 +40,9 @@ def list_in_parallel(
     yield from read(start)
     if start.ended:
         return
-    speeds = {1: start.count / max(time.monotonic() - begun, _INSTANT)}
+    speeds = {1: start.count / max(time.monotonic() - begun, _MIN_SECONDS)}
     parts = list(islice(s3.level(bucket, prefix), _LEVELS + 1))
-    if len(parts) > _LEVELS:  # too many names for memory, and too few entries in each to gain
+    if len(parts) > _LEVELS:  # too many names to hold, with too few entries each to gain by it
         yield from read(start.rest())
         return
     children = [name for part in parts for name in part.prefixes if name not in start.seen]
@@ -54,7 +54,7 @@ def list_in_parallel(
         began, before = time.monotonic(), sum(counted.counts)
         yield from merge_in_threads(tasks[done : done + 2 * width], width)
         done += 2 * width
-        speeds[width] = (sum(counted.counts) - before) / max(time.monotonic() - began, _INSTANT)
+        speeds[width] = (sum(counted.counts) - before) / max(time.monotonic() - began, _MIN_SECONDS)
     width = concurrency or best_width(speeds)
     if width == 1 and concurrency is None:  # go on with the flat listing, which takes fewer requests
         yield from read(start.rest(without=set(children[:done])))
@@ -64,7 +64,7 @@ def list_in_parallel(
 
 
 class _Start:
-    """The beginning of a listing: at least ``_PROBE`` entries, up to the end of a directory."""
+    """The start of a listing: at least ``_PROBE`` entries, up to the end of a directory."""
 
     def __init__(self, listing: Iterator[Sequence[ObjectVersion]], prefix: str) -> None:
         self._listing = listing
@@ -73,7 +73,7 @@ class _Start:
         self._here = ""
         self.count = 0
         self.seen: set[str] = set()
-        """The directories and keys that are listed completely."""
+        """The directories and keys that were listed completely."""
         self.ended = True
 
     def __iter__(self) -> Iterator[Sequence[ObjectVersion]]:
@@ -86,7 +86,7 @@ class _Start:
             yield batch
 
     def _stop(self, batch: Sequence[ObjectVersion]) -> int:
-        """The place in the batch where, after enough entries, another directory begins; its length if there is none."""
+        """Where in the batch the first directory after enough entries begins; the batch's length if nowhere."""
         for place, entry in enumerate(batch):
             name = self.name(entry.key)
             if name != self._here:
@@ -98,7 +98,7 @@ class _Start:
         return len(batch)
 
     def name(self, key: str) -> str:
-        """The directory or key of the prefix that a key belongs to."""
+        """The directory directly below the prefix that contains the key, or the key itself."""
         first, slash, _ = key[len(self._prefix) :].partition("/")
         return self._prefix + first + slash
 
@@ -109,7 +109,7 @@ class _Start:
                 yield batch
             elif (name := self.name(batch[0].key)) != self.name(batch[-1].key):
                 yield [entry for entry in batch if self.name(entry.key) not in without]
-            elif name not in without:  # all of the batch belongs to it, because listings are sorted
+            elif name not in without:  # the whole batch is in it, because listings are sorted
                 yield batch
 
 

@@ -9,7 +9,7 @@ from queue import Full, Queue
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-_POLL = 0.1  # seconds after which a thread that waits for the queue checks whether to stop
+_POLL = 0.1  # seconds between checks of a waiting thread whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -
 
     An item costs some microseconds in the queue, so tasks should yield batches.
 
-    The first exception of a task is raised here. A caller that stops reading, by an exception or Ctrl-C, does not wait:
-    the threads end by themselves, as daemons.
+    The first exception of a task is raised here. A caller that stops reading, by an exception or Ctrl-C, does not wait
+    for the threads: they are daemons and end by themselves.
     """
     left = iter(tasks)
     taking = threading.Lock()

@@ -14,7 +14,7 @@ import pytest
 
 from rwm.cli.main import cli
 from rwm.config import Credentials, S3Settings
-from rwm.console.error_boundary import run_program
+from rwm.console.error_boundary import run_command
 from rwm.errors import AccessDenied, BadResponse, NotFound, Unreachable
 from rwm.index import Index
 from rwm.s3 import S3, connect
@@ -205,7 +205,7 @@ GOOD = entry("k1a") + entry("k1b")
         "another document": (b"<html><body>ListVersionsResult</body></html>", "got <html>"),
         "a document type": (b"<!DOCTYPE x>" + body(GOOD), "document type"),
         "no IsTruncated": (body(GOOD).replace(b"IsTruncated", b"Truncated"), "IsTruncated"),
-        "no marker": (body(GOOD).replace(b"false", b"true"), "where it goes on"),
+        "no marker": (body(GOOD).replace(b"false", b"true"), "no next marker"),
         "a key that is not UTF-8": (body(GOOD + entry("k1%FF")), "the key k1%FF is not UTF-8"),
         "bytes that are not UTF-8": (body(GOOD).replace(b"k1b", b"k\xff"), "not UTF-8"),
     }.items(),
@@ -229,9 +229,7 @@ def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
         f"index_path: {tmp_path / 'index.sqlite'}\n"
     )
     path.chmod(0o600)
-    with pytest.raises(SystemExit) as ended:
-        run_program(cli, "rwm", ["state", "capture", "bucket1", "-c", str(path)])
-    assert ended.value.code == 1
+    assert run_command(cli, "rwm", ["state", "capture", "bucket1", "-c", str(path)]) == 1
     message = capsys.readouterr().err.splitlines()[0]
     assert "bucket1" in message and expected in message
     with Index.open(tmp_path / "index.sqlite") as index:

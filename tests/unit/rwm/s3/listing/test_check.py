@@ -22,7 +22,7 @@ def check(*pages: Sequence[ObjectVersion], prefix: str = "") -> None:
     """Let a listing of these pages go by."""
     watch = ListingCheck(prefix)
     for versions in pages:
-        watch.entries(versions)
+        watch.check(versions)
 
 
 def refused(words: str, *pages: Sequence[ObjectVersion], prefix: str = "") -> None:

@@ -158,7 +158,7 @@ def test_it_goes_on_after_what_was_listed_last_in_whichever_form_the_marker_come
 
 def test_a_marker_whose_exact_name_is_unknown_is_an_error() -> None:
     """Where nothing is encoded, a key that XML cannot carry is lost on the way."""
-    with pytest.raises(BadResponse, match="does not say the key's exact name"):
+    with pytest.raises(BadResponse, match="does not send the key's exact name"):
         parse_page(
             b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a\xef\xbf\xbdb</NextKeyMarker>"
             b"</ListVersionsResult>"
@@ -268,8 +268,8 @@ ENTITY = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY 
         (b"<Error><Code>SlowDown</Code></Error>", "got <Error>"),
         (b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>", "got <ListBucketResult>"),
         (b"<ListVersionsResult></ListVersionsResult>", "IsTruncated"),
-        (b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>", "where it goes on"),
-        (AWS.replace(b"<NextKeyMarker>my+second+image.jpg</NextKeyMarker>", b""), "where it goes on"),
+        (b"<ListVersionsResult><IsTruncated>true</IsTruncated></ListVersionsResult>", "no next marker"),
+        (AWS.replace(b"<NextKeyMarker>my+second+image.jpg</NextKeyMarker>", b""), "no next marker"),
         (AWS.replace(b"<NextKeyMarker>my+second+image.jpg<", b"<NextKeyMarker>my+other+image.jpg<"), "did not list"),
         (RGW.replace(b"<Key>a%2Bb%20%25</Key>", b"<Key></Key>"), "without a key"),
         (RGW.replace(b"<Key>a%2Bb%20%25</Key>", b""), "Key"),
@@ -393,7 +393,7 @@ def test_any_key_of_an_upload_is_read_as_it_is(keys: list[str], decimal: bool) -
         (RGW, "got <ListVersionsResult>"),
         (ENTITY, "document type"),
         (RGW_UPLOADS.replace(b"<IsTruncated>true</IsTruncated>", b""), "IsTruncated"),
-        (SEAWEEDFS_UPLOADS.replace(b"<NextUploadIdMarker>7dbd_cc33<", b"<NextUploadIdMarker><"), "where it goes on"),
+        (SEAWEEDFS_UPLOADS.replace(b"<NextUploadIdMarker>7dbd_cc33<", b"<NextUploadIdMarker><"), "no next marker"),
         (RGW_UPLOADS.replace(b"<UploadId>2~6nFZ_</UploadId>", b""), "UploadId"),
         (RGW_UPLOADS.replace(b"<Key>&#x01;up<", b"<Key><"), "without a key"),
         (RGW_UPLOADS.replace(b"&#x01;", b"&#xd800;"), "malformed entry"),

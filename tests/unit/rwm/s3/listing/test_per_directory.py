@@ -95,10 +95,10 @@ class Seaweed:
                 names.add(prefix + first + slash)
         return sorted(name for name in names if name > after)
 
-    def everything(self, prefix: str = "", size: int = 1000) -> dict[str, list[ObjectVersion]]:
+    def list_all(self, prefix: str = "", size: int = 1000) -> dict[str, list[ObjectVersion]]:
         walk = DirectoryLister(self.fetch, self.present, size)
         found: dict[str, list[ObjectVersion]] = {}
-        for history in group_by_key(entry for part in walk.everything(prefix) for entry in part):
+        for history in group_by_key(entry for part in walk.list_all(prefix) for entry in part):
             assert history[0].key not in found, "a key came twice"
             found[history[0].key] = history
         return found
@@ -118,7 +118,7 @@ paths = st.lists(segments, min_size=1, max_size=3).map("/".join)
 @example(keys={"k": 1, **{f"k-{n}": 1 for n in range(9)}, "k/x": 1}, size=3, prefix="")
 def test_whatever_the_names_and_the_page_size_nothing_is_lost(keys: dict[str, int], size: int, prefix: str) -> None:
     server = Seaweed(keys)
-    assert server.everything(prefix, size) == {key: e for key, e in server.entries.items() if key.startswith(prefix)}
+    assert server.list_all(prefix, size) == {key: e for key, e in server.entries.items() if key.startswith(prefix)}
 
 
 @given(
@@ -131,7 +131,7 @@ def test_with_keys_from_before_versioning_nothing_is_lost_in_silence(
 ) -> None:
     server = Seaweed({key: count for key, count in keys.items() if count or key in old}, old=old)
     try:
-        found = server.everything("", size)
+        found = server.list_all("", size)
     except BadResponse:
         return
     assert found == server.entries
@@ -139,13 +139,13 @@ def test_with_keys_from_before_versioning_nothing_is_lost_in_silence(
 
 def test_a_listing_that_fits_one_page_is_one_request() -> None:
     server = Seaweed({"k": 2, "k-a": 1, "k/x": 1})
-    assert len(server.everything("", 4)) == 3
+    assert len(server.list_all("", 4)) == 3
     assert server.asked == 1
 
 
 def test_a_directory_of_files_alone_is_not_asked_for_twice() -> None:
     server = Seaweed({f"data/{n:04}": 1 for n in range(95)})
-    assert len(server.everything("data/", 10)) == 95
+    assert len(server.list_all("data/", 10)) == 95
     assert server.asked == 10
 
 
@@ -156,57 +156,57 @@ def test_a_key_written_after_the_first_page_was_asked_for_is_no_error(delimiter:
     first = server.fetch("", delimiter, 10, "", "")
     server.entries["f05-new"] = [ObjectVersion("f05-new", "v0", True, False, 1, "e", 9)]
     walk = DirectoryLister(server.fetch, server.present, 10)
-    parts = walk.everything("", first) if not delimiter else (level.versions for level in walk.level("", first))
+    parts = walk.list_all("", first) if not delimiter else (level.versions for level in walk.level("", first))
     assert sorted(entry.key for part in parts for entry in part) == sorted(server.entries)
 
 
 def test_directories_without_siblings_that_extend_their_names_are_listed_together() -> None:
     server = Seaweed({f"data/{n % 16:x}/{n:04}": 1 for n in range(95)})
-    assert len(server.everything("data/", 16)) == 95
+    assert len(server.list_all("data/", 16)) == 95
     assert server.asked == 7 + 1  # a page or two, and the names of the directories
 
 
 def test_each_directory_that_a_sibling_extends_is_listed_by_itself() -> None:
     server = Seaweed({f"data/{name}/{n:04}": 1 for name in ("a", "a-b", "c", "c-d") for n in range(15)})
-    assert len(server.everything("data/", 16)) == 60
+    assert len(server.list_all("data/", 16)) == 60
     assert server.asked == 1 + 1 + 4
 
 
 @pytest.mark.parametrize("name", ["{:04}-x", "{:04}/x"])
 def test_where_no_page_has_a_harmless_end_the_rest_goes_directory_by_directory(name: str) -> None:
     server = Seaweed({f"data/{n % 4}/{name.format(n)}": 2 for n in range(60)})
-    assert server.everything("data/", 16) == server.entries
+    assert server.list_all("data/", 16) == server.entries
 
 
 @pytest.mark.parametrize("others", [[], ["k"], ["k/x"], ["k", "k/x"], ["k", "k.a", "k a", "ka"]])
 def test_more_siblings_than_a_page(others: list[str]) -> None:
     server = Seaweed({**{f"k-{n:04}": 1 for n in range(2100)}, **dict.fromkeys(others, 2)})
-    assert server.everything("") == server.entries
+    assert server.list_all("") == server.entries
 
 
 def test_what_cannot_be_listed_is_an_error_that_names_it() -> None:
     server = Seaweed({"k": 1001, **{f"k-{n:04}": 1 for n in range(1100)}})
-    with pytest.raises(BadResponse, match="entries of 'k' are more than a page"):
-        server.everything("")
+    with pytest.raises(BadResponse, match="'k' has more than a page of entries"):
+        server.list_all("")
 
 
 def test_two_latest_versions_of_a_key_that_is_listed_alone_are_an_error() -> None:
     server = Seaweed({"k": 2, **{f"k-{n:04}": 1 for n in range(1100)}})
-    assert server.everything("") == server.entries
+    assert server.list_all("") == server.entries
     server.entries["k"][1] = server.entries["k"][1]._replace(is_latest=True)
     with pytest.raises(BadResponse, match="second latest version of 'k'"):
-        server.everything("")
+        server.list_all("")
 
 
 def test_a_key_that_the_plain_listing_shows_and_this_one_lacks_is_an_error() -> None:
     server = Seaweed({f"k{n}": 1 for n in range(10)})
     server.hidden = {"k5"}
     with pytest.raises(BadResponse, match="lacks 'k5'"):
-        server.everything("", 4)
+        server.list_all("", 4)
 
 
 def test_a_server_that_always_has_two_latest_versions_of_a_key_is_not_believed() -> None:
     server = Seaweed({"a": 2})
     server.entries["a"][1] = server.entries["a"][1]._replace(is_latest=True)
     with pytest.raises(BadResponse, match="second latest version of 'a'"):
-        list(DirectoryLister(server.fetch, lambda prefix, after: []).everything(""))
+        list(DirectoryLister(server.fetch, lambda prefix, after: []).list_all(""))
