@@ -35,6 +35,7 @@ EXIT_CODES = {
     "MountError": 1,
     "S3Error": 1,
     "NotFound": 1,
+    "NotSupported": 1,
     "Unreachable": 1,
     "BadResponse": 1,
     "Cancelled": 1,
