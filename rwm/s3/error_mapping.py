@@ -120,7 +120,7 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     fault = error.response.get("Error", {})
     code = " ".join(str(fault.get("Code", "")).split())[:100] or str(status)
     text = f"{operation} {subject}: {code}" + (f" (HTTP {status})" if code != str(status) else "")
-    message = fault.get("Message", "")
+    message = fault.get("Message") or ""  # RGW sends an empty element
     if message and message not in (code, "Unknown", "None"):
         text += f": {' '.join(message.split())[:200]}"
     if status == 501 or (status == 405 and operation not in _OF_MARKERS):

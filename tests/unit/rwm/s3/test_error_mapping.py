@@ -239,6 +239,12 @@ def test_a_server_without_paths_is_known_by_its_words(status: int, message: str,
     assert ("s3_addressing: virtual" in hint) == virtual
 
 
+def test_a_code_without_a_message() -> None:
+    error = answer(403, "AccessDenied")
+    error.response["Error"]["Message"] = None  # type: ignore[typeddict-item]  # an empty element, as RGW sends
+    assert map_error(error).message == "GetObject bucket1/key: AccessDenied (HTTP 403)"
+
+
 def test_an_answer_with_keys_is_not_quoted() -> None:
     text = f'non 200 response 500: {{"Key": "{SECRET}"}}'
     error = botocore.exceptions.MetadataRetrievalError(error_msg=text)
