@@ -214,7 +214,7 @@ GOOD = entry("k1a") + entry("k1b")
 def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
     server: PageServer,
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     _name: str,
     page: tuple[bytes, str],
