@@ -55,11 +55,17 @@ def _open_in_place(path: Path) -> sqlite3.Connection:
 
 def _open_copy(path: Path) -> sqlite3.Connection:
     """A copy of the index with its log, in a temporary file that ends with the connection."""
-    with tempfile.TemporaryDirectory(prefix="rwm-index-") as name:
-        copy = _copy(path, Path(name))
-        connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False, cached_statements=256)
-        connection.execute("PRAGMA journal_mode = MEMORY")  # merges the log into the file, which is then deleted
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    try:
+        with tempfile.TemporaryDirectory(prefix="rwm-index-") as name:
+            copy = _copy(path, Path(name))
+            connection = sqlite3.connect(copy, isolation_level=None, check_same_thread=False, cached_statements=256)
+            connection.execute("PRAGMA journal_mode = MEMORY")  # merges the log into the file, which is then deleted
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except OSError as error:
+        raise IndexUnusable(
+            f"index {path}: it cannot be written, and reading a temporary copy of it failed: {error.strerror}",
+            hint="set TMPDIR to a directory with room for the index",
+        ) from error
     return connection
 
 

@@ -186,3 +186,14 @@ def test_a_log_that_is_removed_meanwhile(
     monkeypatch.setattr(sqlite3, "connect", fail_in_place)
     with Index.open(path, readonly=True) as index:
         assert index.states() == [info]
+
+
+def test_without_room_for_a_copy(
+    path: Path, tmp_path: Path, unwritable: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.open(path).close()
+    unwritable(path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    with pytest.raises(IndexUnusable, match="a temporary copy of it failed: No such file") as error:
+        Index.open(path, readonly=True)
+    assert "TMPDIR" in error.value.hint
