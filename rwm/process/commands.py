@@ -17,6 +17,7 @@ from typing import NoReturn
 from rwm.errors import RwmError
 from rwm.process.output import OnLine, read_outputs
 from rwm.process.programs import start_errors
+from rwm.process.pseudo_terminal import in_foreground, open_pseudo_terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +69,44 @@ def stream(
     env: Mapping[str, str] | None = None,
     on_line: OnLine | None = None,
     forward_signals: bool = True,
+    keep_stdout: bool = False,
 ) -> Completed:
     """Run a program to its end and pass its output on while it runs.
 
     With ``on_line`` it is called for each line of both outputs (a carriage return ends a line too, as in progress
     displays); the result has the last million characters of each, and stdin is empty. Without ``on_line`` the
     child inherits stdin and each output that is a terminal. An output that is none is copied to our own, line by
-    line, so that a reader that ends, or a full disk, ends no child.
+    line, so that a reader that ends, or a full disk, ends no child. With ``keep_stdout`` a stdout that is a terminal
+    is replaced by a pseudo-terminal (in the background by a pipe), so that the result has its end.
 
     SIGINT, SIGTERM and SIGHUP are forwarded to the child. After it has ended, KeyboardInterrupt or
     SystemExit(128 + signal) is raised. Without ``forward_signals`` they act on this process as always.
     Raises CommandMissing, or RwmError if the program cannot be started.
     """
     inherit_stdin = on_line is None
-    outputs = [None if on_line is None and file.isatty() else subprocess.PIPE for file in (sys.stdout, sys.stderr)]
-    with start_errors(argv[0]):
-        process = subprocess.Popen(
-            argv,
-            env=env,
-            stdin=None if inherit_stdin else subprocess.DEVNULL,
-            stdout=outputs[0],
-            stderr=outputs[1],
-        )
-    out = err = ""
-    with process, _forward_signals(process) if forward_signals else contextlib.nullcontext():
+    outputs: list[int | None] = [
+        None if on_line is None and file.isatty() else subprocess.PIPE for file in (sys.stdout, sys.stderr)
+    ]
+    with contextlib.ExitStack() as stack:
+        terminal = None
+        if keep_stdout and outputs[0] is None:
+            terminal = stack.enter_context(open_pseudo_terminal()) if in_foreground() else None
+            outputs[0] = terminal.child_end if terminal else subprocess.PIPE
+        with start_errors(argv[0]):
+            process = subprocess.Popen(
+                argv,
+                env=env,
+                stdin=None if inherit_stdin else subprocess.DEVNULL,
+                stdout=outputs[0],
+                stderr=outputs[1],
+            )
+        if terminal:
+            terminal.close_child_end()
+        stack.enter_context(process)
+        stack.enter_context(_forward_signals(process) if forward_signals else contextlib.nullcontext())
+        stdout, on_stdout = (terminal.output, terminal.show) if terminal else (process.stdout, None)
         try:
-            out, err = read_outputs(process.pid, process.stdout, process.stderr, on_line or _copy_line)
+            out, err = read_outputs(process.pid, stdout, process.stderr, on_line or _copy_line, on_stdout)
             process.wait()
         except BaseException:
             process.terminate()  # on_line failed: the child would block on a full pipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import selectors
 import time
@@ -11,6 +12,9 @@ from typing import IO
 
 OnLine = Callable[[str, str], object]
 """Called in the reading thread with ``"stdout"`` or ``"stderr"`` and one line without its end."""
+
+OnBytes = Callable[[bytes], object]
+"""Called in the reading thread with the next bytes of an output."""
 
 TAIL_LENGTH = 1 << 20
 """Characters kept from the end of each output."""
@@ -22,22 +26,48 @@ DRAIN_SECONDS = 0.5
 """How long to read on after the end of the child: its own children may keep the pipes open for ever."""
 
 
-class LineSplitter:
-    """Splits one output into lines and keeps its tail."""
+class TailKeeper:
+    """Keeps the tail of one output, and passes the output on as bytes."""
 
-    def __init__(self, name: str, on_line: OnLine) -> None:
-        self._name = name
-        self._on_line = on_line
+    def __init__(self, on_bytes: OnBytes | None = None) -> None:
+        self._on_bytes = on_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._line = ""
-        self._after_return = False
         self._tail: list[str] = []
         self._tail_length = 0
 
     def feed(self, data: bytes, *, final: bool = False) -> None:
         """Add the next bytes; they may end anywhere, even within a character."""
+        self._decode(data, final=final)
+        if self._on_bytes is not None:
+            self._on_bytes(data)
+
+    def tail(self) -> str:
+        """The tail of the output, with its line ends unchanged."""
+        return "".join(self._tail)[-TAIL_LENGTH:]
+
+    def _decode(self, data: bytes, *, final: bool) -> str:
         text = self._decoder.decode(data, final)
-        self._append_to_tail(text)
+        self._tail.append(text)
+        self._tail_length += len(text)
+        if self._tail_length > 2 * TAIL_LENGTH:  # trimming on each call would copy a megabyte per line
+            self._tail = [self.tail()]
+            self._tail_length = TAIL_LENGTH
+        return text
+
+
+class LineSplitter(TailKeeper):
+    """Splits one output into lines and keeps its tail."""
+
+    def __init__(self, name: str, on_line: OnLine) -> None:
+        super().__init__()
+        self._name = name
+        self._on_line = on_line
+        self._line = ""
+        self._after_return = False
+
+    def feed(self, data: bytes, *, final: bool = False) -> None:
+        """Add the next bytes; they may end anywhere, even within a character."""
+        text = self._decode(data, final=final)
         if self._after_return and text:  # "\r\n" ends one line, even if split between two reads
             text = text.removeprefix("\n")
             self._after_return = False
@@ -49,24 +79,23 @@ class LineSplitter:
         for line in lines:
             self._on_line(self._name, line)
 
-    def tail(self) -> str:
-        """The tail of the output, with its line ends unchanged."""
-        return "".join(self._tail)[-TAIL_LENGTH:]
 
-    def _append_to_tail(self, text: str) -> None:
-        self._tail.append(text)
-        self._tail_length += len(text)
-        if self._tail_length > 2 * TAIL_LENGTH:  # trimming on each call would copy a megabyte per line
-            self._tail = [self.tail()]
-            self._tail_length = TAIL_LENGTH
-
-
-def read_outputs(pid: int, stdout: IO[bytes] | None, stderr: IO[bytes] | None, on_line: OnLine) -> tuple[str, str]:
+def read_outputs(
+    pid: int,
+    stdout: IO[bytes] | None,
+    stderr: IO[bytes] | None,
+    on_line: OnLine,
+    on_stdout: OnBytes | None = None,
+) -> tuple[str, str]:
     """Read both outputs until they end, or until shortly after the child ends. Returns the tail of each.
 
-    One loop reads both pipes: neither can fill up and block the child, and ``on_line`` needs no lock.
+    With ``on_stdout`` it gets stdout as bytes, in place of ``on_line``. One loop reads both pipes: neither can fill up
+    and block the child, and ``on_line`` needs no lock.
     """
-    splitters = LineSplitter("stdout", on_line), LineSplitter("stderr", on_line)
+    splitters: tuple[TailKeeper, TailKeeper] = (
+        TailKeeper(on_stdout) if on_stdout else LineSplitter("stdout", on_line),
+        LineSplitter("stderr", on_line),
+    )
     ended = os.pidfd_open(pid)
     deadline: float | None = None
     try:
@@ -81,7 +110,7 @@ def read_outputs(pid: int, stdout: IO[bytes] | None, stderr: IO[bytes] | None, o
                     if key.data is None:
                         selector.unregister(ended)
                         deadline = time.monotonic() + DRAIN_SECONDS
-                    elif data := os.read(key.fd, 1 << 16):
+                    elif data := _read(key.fd):
                         key.data.feed(data)
                     else:
                         selector.unregister(key.fileobj)
@@ -93,3 +122,13 @@ def read_outputs(pid: int, stdout: IO[bytes] | None, stderr: IO[bytes] | None, o
     for splitter in splitters:
         splitter.feed(b"", final=True)
     return splitters[0].tail(), splitters[1].tail()
+
+
+def _read(descriptor: int) -> bytes:
+    """The next bytes, empty at the end."""
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return b""  # a pseudo-terminal that no child has open any more

@@ -80,18 +80,22 @@ def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = No
 def run_backup(config: Config, arguments: list[str], on_line: OnLine | None = None) -> tuple[Result, int | None]:
     """:func:`run_restic` for ``restic backup``: also the files that it processed, None where it does not say.
 
-    It does not with ``--quiet``, nor when its output goes to a terminal.
+    It does not with ``--quiet``.
     """
-    result, output = _run(config, arguments, on_line)
+    result, output = _run(config, arguments, on_line, keep_stdout=True)
     return result, processed_files(output)
 
 
-def _run(config: Config, arguments: list[str], on_line: OnLine | None) -> tuple[Result, str]:
-    """The result, and the end of stdout as far as it is not a terminal."""
+def _run(
+    config: Config, arguments: list[str], on_line: OnLine | None, *, keep_stdout: bool = False
+) -> tuple[Result, str]:
+    """The result, and the end of stdout; without ``keep_stdout`` not of one that is a terminal."""
     program = process.find_program("restic")
     given = [*config.restic_extras, *arguments]
     options = [*restic_options(config, given), *config.restic_extras, *_lock_options(program, given)]
-    completed = process.stream([program, *options, *arguments], env=restic_environment(config), on_line=on_line)
+    completed = process.stream(
+        [program, *options, *arguments], env=restic_environment(config), on_line=on_line, keep_stdout=keep_stdout
+    )
     return interpret_exit_code(completed.returncode, arguments[0]), completed.stdout
 
 

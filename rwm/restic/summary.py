@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-_TEXT = re.compile(r"processed (\d+) files, ")  # printed by restic 0.14 and 0.18 alike
+# Printed by restic 0.14 and 0.18 alike; on a terminal after a sequence that clears the line.
+_TEXT = re.compile(r"(?:\x1b\[[0-9;]*[A-Za-z])*processed (\d+) files, ")
 
 
 def processed_files(output: str) -> int | None:

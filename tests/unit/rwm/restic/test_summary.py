@@ -46,6 +46,19 @@ Added to the repository: 0 B   (0 B   stored)
 processed 3 files, 6 B in 5124095573468383:13:00
 skipped creating snapshot
 """
+TERMINAL_OF_014 = (
+    "\r\x1b[2K[0:00] 0 files 0 B, total 0 files 0 B, 0 errors\r\r\x1b[2K\r\r\x1b[2K\n\r\x1b[2K\r\r\x1b[2KFiles:  "
+    "         0 new,     0 changed,     0 unmodified\n\r\x1b[2K\r\r\x1b[2KDirs:            0 new,     5 changed,     0 "
+    "unmodified\n\r\x1b[2K\r\r\x1b[2KAdded to the repository: 1.740 KiB (1.514 KiB stored)\n\r\x1b[2K\r\r\x1b[2K\n\r"
+    "\x1b[2K\r\r\x1b[2Kprocessed 0 files, 0 B in 0:00\n\r\x1b[2K\r\r\x1b[2Ksnapshot 15da620c saved\n\r\x1b[2K\r\r"
+    "\x1b[2K\n\r\x1b[1A"
+)
+TERMINAL_OF_018 = (
+    "[0:00] 150 files 14.305 MiB, total 150 files 14.305 MiB, 0 errors\r\r\x1b[2K\r\r\x1b[2K\n\r\x1b[2KFiles:       "
+    "  150 new,     0 changed,     0 unmodified\n\r\x1b[2KDirs:            5 new,     0 changed,  "
+    "   0 unmodified\n\r\x1b[2KAdded to the repository: 14.356 MiB (14.326 MiB stored)\n\r\x1b[2K\n"
+    "\r\x1b[2Kprocessed 150 files, 14.305 MiB in 0:01\n\r\x1b[2Ksnapshot 0440cc3e saved\n"
+)
 JSON_OF_014 = """{"message_type":"status","percent_done":0,"files_done":1}
 {"message_type":"summary","files_new":0,"files_changed":0,"files_unmodified":3,"dirs_new":0,"dirs_changed":0,\
 "dirs_unmodified":2,"data_blobs":0,"tree_blobs":0,"data_added":0,"total_files_processed":3,"total_bytes_processed":6,\
@@ -67,6 +80,8 @@ JSON_OF_018 = """{"message_type":"summary","files_new":0,"files_changed":0,"file
         (EMPTY, 0),
         (VERBOSE, 4213),
         (SKIPPED, 3),
+        (TERMINAL_OF_014, 0),
+        (TERMINAL_OF_018, 150),
         (JSON_OF_014, 3),
         (JSON_OF_018, 0),
         (TEXT + EMPTY, 0),
