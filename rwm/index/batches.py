@@ -15,7 +15,7 @@ from rwm.model import Change, Entry, EntryBatch
 T = TypeVar("T")
 
 BATCH = 1000
-"""Items in a batch, at most."""
+"""The largest number of items in a batch."""
 
 
 def batched(items: Iterable[T]) -> Iterator[list[T]]:
@@ -38,11 +38,11 @@ class EntrySource(Protocol):
         """All entries, sorted by key."""
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:
-        """What makes them out of the state ``before``, sorted by key."""
+        """The changes from the state ``before``, sorted by key."""
 
 
 class ObservedEntries:
-    """The entries of another source; ``observe`` is called with each batch when they are read for the first time."""
+    """The entries of another source; ``observe`` is called with each batch of the first read."""
 
     def __init__(self, source: EntrySource, observe: Callable[[EntryBatch], None]) -> None:
         self._source = source
@@ -77,10 +77,10 @@ class EntryList:
 
 
 def diff_batches(before: Iterable[EntryBatch], after: Iterable[EntryBatch]) -> Iterator[Change]:
-    """What makes ``after`` out of ``before``, sorted by key. Reads each once, in constant memory."""
+    """The changes from ``before`` to ``after``, sorted by key. Reads each once, in constant memory."""
     olds, news = iter(before), iter(after)
     old, new = next(olds, None), next(news, None)
-    i = j = 0  # all before these places has been compared
+    i = j = 0  # positions up to which both are compared
     while old and new:
         old_key, new_key = old.keys[i], new.keys[j]
         if old_key == new_key:
@@ -106,16 +106,16 @@ def diff_batches(before: Iterable[EntryBatch], after: Iterable[EntryBatch]) -> I
 
 
 def _equal_keys(old: EntryBatch, i: int, new: EntryBatch, j: int) -> int:
-    """How many keys from the two places on are the same in both."""
+    """The number of equal keys from the two positions on."""
     differ = map(ne, old.keys[i:], new.keys[j:])
     return next(compress(count(), differ), min(len(old.keys) - i, len(new.keys) - j))
 
 
 def _changed(old: EntryBatch, i: int, new: EntryBatch, j: int, number: int) -> Iterator[Change]:
-    """The changes of so many keys that are in both."""
+    """The changes among ``number`` keys that are in both."""
     columns = zip(old[1:], new[1:], strict=True)
     if all(list(before[i : i + number]) == list(after[j : j + number]) for before, after in columns):
         return
-    for place in range(number):
-        if (entry := new.entry(j + place)) != old.entry(i + place):
+    for position in range(number):
+        if (entry := new.entry(j + position)) != old.entry(i + position):
             yield Change(entry.key, entry)

@@ -20,7 +20,7 @@ _SCHEMA = """
     DROP TABLE IF EXISTS temp.single;
     -- Entries sorted by key, as marshalled columns. The key ranges of two blocks never overlap.
     CREATE TEMP TABLE block (first TEXT PRIMARY KEY, last TEXT, columns BLOB) STRICT;
-    -- Entries that fit into no such range.
+    -- All other entries, one by one.
     CREATE TEMP TABLE single (
         key TEXT PRIMARY KEY, version_id TEXT, size INTEGER, etag TEXT, last_modified INTEGER
     ) STRICT, WITHOUT ROWID;
@@ -28,7 +28,7 @@ _SCHEMA = """
 
 
 class CaptureSpool:
-    """Takes entries in any order, gives them sorted by key. The index shows nothing of it until it is recorded.
+    """Takes entries in any order, returns them sorted by key. No reader of the index sees its temporary tables.
 
     A listing is sorted over long stretches, so most entries are kept as blocks, at a fifth of the cost of rows. SQLite
     sorts the others.
@@ -50,10 +50,10 @@ class CaptureSpool:
         if not _is_sorted(batch.keys):
             batch = EntryBatch.of(sorted(batch.entries()))
             if not _is_sorted(batch.keys):
-                raise _twice()
+                raise _listed_twice()
         first, last = batch.keys[0], batch.keys[-1]
-        while (overlapping := self._block_within(first, last)) is not None:
-            self._split_up(overlapping)
+        while (overlapping := self._find_overlap(first, last)) is not None:
+            self._replace_block(overlapping)
         within = "SELECT 1 FROM temp.single WHERE key BETWEEN ? AND ? LIMIT 1"
         if self._connection.execute(within, (first, last)).fetchone():
             self._add_singles(batch)
@@ -63,15 +63,15 @@ class CaptureSpool:
         self._objects += len(batch.keys)
         self._bytes += sum(batch.sizes)
 
-    def _block_within(self, first: str, last: str) -> int | None:
-        """The row of a block with a key range that overlaps the one given."""
+    def _find_overlap(self, first: str, last: str) -> int | None:
+        """The row id of a block whose key range overlaps the given one."""
         block = self._connection.execute(
             "SELECT rowid, last FROM temp.block WHERE first <= ? ORDER BY first DESC LIMIT 1", (last,)
         ).fetchone()
         return None if block is None or block[1] < first else int(block[0])
 
-    def _split_up(self, block: int) -> None:
-        """Keep a block's entries one by one."""
+    def _replace_block(self, block: int) -> None:
+        """Replace a block by single entries."""
         (columns,) = self._connection.execute("SELECT columns FROM temp.block WHERE rowid = ?", (block,)).fetchone()
         self._connection.execute("DELETE FROM temp.block WHERE rowid = ?", (block,))
         self._add_singles(_load(columns))
@@ -80,7 +80,7 @@ class CaptureSpool:
         try:
             self._connection.executemany("INSERT INTO temp.single VALUES (?, ?, ?, ?, ?)", batch.entries())
         except sqlite3.IntegrityError as error:
-            raise _twice() from error
+            raise _listed_twice() from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -90,7 +90,7 @@ class CaptureSpool:
             yield
         except BaseException:
             self._objects, self._bytes = before
-            if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+            if self._connection.in_transaction:  # SQLite ends it by itself if the disk is full
                 self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
@@ -119,7 +119,7 @@ class CaptureSpool:
         return map(Entry._make, rows)
 
     def entries(self) -> Iterator[Entry]:
-        """The same, one by one."""
+        """All entries one by one, sorted by key."""
         for batch in self.batches():
             yield from batch.entries()
 
@@ -143,5 +143,5 @@ def _load(columns: bytes) -> EntryBatch:
     return EntryBatch(*marshal.loads(columns))  # noqa: S302 - written by this object
 
 
-def _twice() -> BadResponse:
+def _listed_twice() -> BadResponse:
     return BadResponse("a key was listed twice, in two places of the version listing")

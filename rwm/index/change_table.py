@@ -15,20 +15,20 @@ from rwm.names import component_hidden_reason, split_key
 _SCHEMA = (
     "DROP TABLE IF EXISTS temp.changed",
     "DROP TABLE IF EXISTS temp.changed_path",
-    # A directory of changed keys, with its slash; another row each time that the sorted keys come to it.
+    # A directory of changed keys, with its slash; it has a row for each run of sorted keys in it.
     "CREATE TEMP TABLE changed_path (id INTEGER PRIMARY KEY, path TEXT, directory INTEGER) STRICT",
-    # Sorted by key. version_id and what follows is NULL where the key vanished; values are as in the table version.
+    # Sorted by key. Values are as in the table version; of a removed key, version_id and what follows are NULL.
     "CREATE TEMP TABLE changed (path INTEGER, name ANY, hidden INTEGER, version_id ANY, size INTEGER, etag ANY, "
     "last_modified INTEGER) STRICT",
 )
 _INSERT = "INSERT INTO temp.changed VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SHORT_NAME = 127  # bytes of a packed name, whose text is twice as long: no file system hides it
+_SHORT_NAME = 127  # bytes; the text is twice as long, so no packed name up to here is hidden
 
 Row = tuple[object, ...]
 
 
 class ChangeTable:
-    """One at a time. ``count`` is the number of changes."""
+    """``count`` changes. Only one such table can exist at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -98,7 +98,7 @@ class ChangeTable:
 
 
 def _by_directory(batch: EntryBatch) -> Iterator[tuple[str, EntryBatch]]:
-    """Divide sorted entries into (directory, what is in it or below it)."""
+    """Split sorted entries by directory: (path, entries in it or below it)."""
     start = 0
     while start < len(batch.keys):
         path, _ = split_key(batch.keys[start])
@@ -109,7 +109,7 @@ def _by_directory(batch: EntryBatch) -> Iterator[tuple[str, EntryBatch]]:
 
 
 def _is_hidden(name: Packed) -> bool:
-    """Whether no file system can show the name."""
+    """Whether no filesystem can show the name."""
     if type(name) is bytes and len(name) <= _SHORT_NAME:
         return False
     return component_hidden_reason(unpack(name)) is not None

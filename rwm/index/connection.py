@@ -23,8 +23,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """Open the index at ``path``, in autocommit mode; create it if it does not exist. Raises IndexUnusable.
 
     ``readonly`` forbids this connection to change it, and creates nothing: an index that is not there is empty. Where
-    this process may write, the file is still opened for writing, because a reader of a write-ahead log takes part in
-    its locks.
+    this process may write, the file is still opened for writing, because a reader of a write-ahead log also locks it.
     """
     if readonly:
         return _connect_readonly(path)
@@ -42,7 +41,7 @@ def _connect(path: Path, create: int) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")  # with WAL: a power cut may lose the last commit, no more
         connection.execute("PRAGMA cache_size = -16384")  # KiB
-        connection.execute("PRAGMA journal_size_limit = 16777216")  # bytes; a first state's log is as large as it
+        connection.execute("PRAGMA journal_size_limit = 16777216")  # bytes; a first state's log is larger
         _migrate(connection, path)
     return connection
 
@@ -64,7 +63,7 @@ def _connect_readonly(path: Path) -> sqlite3.Connection:
 
 
 def _migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """A temporary copy in the present form, of an index of an older version that cannot be written, or an empty one."""
+    """A migrated temporary copy: of an index of an older version that cannot be written, or of an empty one."""
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False, cached_statements=256)
     connection.backup(copy)
     connection.close()
@@ -73,7 +72,7 @@ def _migrated_copy(connection: sqlite3.Connection, path: Path) -> sqlite3.Connec
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged index, with its log; returns its new path. Processes that have it open keep it."""
+    """Rename a damaged index and its log; returns the new path. Processes that have it open keep using it."""
     stem = aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
     number = 1
     while aside.exists():
@@ -88,12 +87,12 @@ def move_aside(path: Path) -> Path:
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if _is_outdated(connection, path):
-        with transaction(connection):  # of two first runs at once the second waits, and has nothing left to apply
+        with transaction(connection):  # a process that waits for another one to migrate has nothing left to apply
             migrations.apply(Database(connection))
 
 
 def _is_outdated(connection: sqlite3.Connection, path: Path) -> bool:
-    """Whether migrations are missing. Raises IndexUnusable if there are some that this version does not know."""
+    """Whether migrations are missing. Raises IndexUnusable if the file has one that this version does not know."""
     database = Database(connection)
     newer = {str(step.name) for step in migrations.applied(database)} - STEPS
     if newer:
@@ -123,23 +122,23 @@ def errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _kind(error, path)(f"index {path}: {error}", hint=_hint(error)) from error
+        raise _error_class(error, path)(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
 
 
-def _kind(error: sqlite3.Error, path: Path | str) -> type[IndexUnusable]:
+def _error_class(error: sqlite3.Error, path: Path | str) -> type[IndexUnusable]:
     if _is_damage(error):
         return IndexDamaged
     return SpoolFull if path == TEMPORARY and _primary(error) in _NO_ROOM else IndexUnusable
 
 
 TEMPORARY = "(temporary)"
-"""Stands for the path of temporary tables."""
+"""Takes the place of the path in errors of temporary tables."""
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-REBUILD = "`rwm state sync BUCKET` moves the damaged file away and makes the index anew from the bucket"
+REBUILD = "`rwm state sync BUCKET` moves the damaged file away and rebuilds the index from the bucket"
 
 
 def _primary(error: sqlite3.Error) -> int:
@@ -147,7 +146,7 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Text that is not UTF-8 is damage too; Python raises its error without a code."""
+    """Whether the file is damaged. Python raises the error for text that is not UTF-8 without a code."""
     return _primary(error) in _DAMAGED or str(error).startswith("Could not decode to UTF-8")
 
 
@@ -159,4 +158,4 @@ def _hint(error: sqlite3.Error) -> str:
         return "another process has been writing to it for a long time: try again"
     if primary in _NO_ROOM:
         return "the disk is full or failing: make room and try again; the index is as it was"
-    return "check index_path and its rights"
+    return "check index_path and its permissions"

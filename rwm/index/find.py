@@ -16,7 +16,7 @@ _SELECT = (
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
-# An unchecked state is found by time only if there is no better one.
+# Preferred first: an unchecked state is found by time only if there is no better one.
 _CREDIBLE = ("s.trust IN ('own', 'verified')", "s.trust = 'unchecked'")
 
 
@@ -37,9 +37,7 @@ class Finder:
         """See :meth:`rwm.index.Index.resolve`."""
         if text == "latest" or looks_like_time(text):
             if bucket is None:
-                raise UsageError(
-                    f"{text} says no state without a bucket", hint="name the bucket with -b BUCKET, or give an id"
-                )
+                raise UsageError(f"{text} needs a bucket", hint="name the bucket with -b BUCKET, or give an id")
             return self._by_time(text, bucket)
         return self._by_id(text, bucket)
 
@@ -69,7 +67,7 @@ class Finder:
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")
 
     def _by_time(self, text: str, bucket: str) -> StateInfo:
-        """The last credible state by a time. Others, which may be forged or incomplete, are found by their id only."""
+        """The last credible state at or before a time. Others may be forged or incomplete, and need their id."""
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
         condition = "b.name = ? AND s.captured_at <= ?"
         for credible in _CREDIBLE:
@@ -79,8 +77,8 @@ class Finder:
         when = "" if text == "latest" else f" at or before {iso(until)}"
         if self.where(f"{condition} LIMIT 1", (bucket, until)):
             raise StateNotFound(
-                f"the bucket's history confirms no state of bucket {bucket} that is recorded{when}",
-                hint="`rwm state list` shows them; one that is wanted all the same is named by its id",
+                f"the bucket's history confirms no recorded state of bucket {bucket}{when}",
+                hint="`rwm state list` shows them; to use one of them, give its id",
             )
         if missing := missing_index(self._path, bucket):
             raise missing
@@ -97,7 +95,7 @@ def missing_index(path: Path, bucket: str | None) -> StateNotFound | None:
         path.lstat()
     except FileNotFoundError:
         pass
-    except OSError:  # opening it says what is wrong
+    except OSError:  # opening it raises a better error
         return None
     else:
         return None

@@ -18,7 +18,7 @@ _BATCH = 1000
 
 
 class ImportSpool:
-    """Takes entries in any order, gives them sorted by key. The index shows nothing of it until it is recorded.
+    """Takes entries in any order, returns them sorted by key. No reader of the index sees its temporary tables.
 
     An entry is stored as its line of the canonical form: the id of the state is computed after each delta.
     """
@@ -32,13 +32,13 @@ class ImportSpool:
             )
 
     def add(self, entries: Iterable[Entry]) -> None:
-        """Spool entries. Raises BadResponse when a key comes twice: the listing was not one."""
+        """Spool entries. Raises BadResponse if a key comes twice."""
         self._insert((entry[0], entry[2], entry_text(entry)) for entry in entries)
 
     def add_latest(self, latest: Iterable[Change]) -> None:
         """Spool the latest version of each key; deleted keys are dropped at the end.
 
-        Raises BadResponse when a key comes twice, also once deleted and once not, before it takes the next one.
+        Raises BadResponse at a repeated key, deleted or not, before it reads the next change.
         """
         self._insert((key, 0, None) if entry is None else (key, entry.size, entry_text(entry)) for key, entry in latest)
         with errors(TEMPORARY):
@@ -52,7 +52,7 @@ class ImportSpool:
             except sqlite3.IntegrityError as error:
                 raise BadResponse("a key was listed twice, in two places of the version listing") from error
             finally:
-                self._end()
+                self._commit()
 
     def clear(self) -> None:
         """Remove all entries."""
@@ -71,16 +71,16 @@ class ImportSpool:
                     elif not self._connection.execute("DELETE FROM temp.incoming WHERE key = ?", (key,)).rowcount:
                         raise BadState(f"the key {key!r} is removed, but the state before does not have it")
             finally:
-                self._end()
+                self._commit()
 
-    def _end(self) -> None:
-        if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+    def _commit(self) -> None:
+        if self._connection.in_transaction:  # SQLite ends it by itself if the disk is full
             self._connection.execute("COMMIT")
 
     def totals(self) -> tuple[int, int]:
         """(number of objects, sum of their bytes)."""
         with errors(TEMPORARY):
-            # In two halves: the sizes in a file of someone else may have a sum that is more than SQLite can hold.
+            # Summed in two halves: the sizes in a forged file may add up to more than an integer of SQLite.
             objects, high, low = self._connection.execute(
                 "SELECT count(*), coalesce(sum(size >> 32), 0), coalesce(sum(size & 0xffffffff), 0) FROM temp.incoming"
             ).fetchone()
@@ -95,11 +95,11 @@ class ImportSpool:
                     yield line
 
     def entries(self) -> Iterator[Entry]:
-        """All of them, sorted by key (by byte)."""
+        """All entries, sorted by key (by byte)."""
         return map(_entry, self.lines())
 
     def batches(self) -> Iterator[EntryBatch]:
-        """The same in batches."""
+        """All entries in batches, sorted by key."""
         return entry_batches(self.entries())
 
     def differences(self, before: Iterable[EntryBatch]) -> Iterator[Change]:

@@ -1,4 +1,4 @@
-"""What the index records of states beside their entries: trust, files in the bucket, files that sync ignores."""
+"""The ledger: trust of states, their files in the bucket, and files that sync ignores."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Ledger:
             )
 
     def reset_trust(self, bucket: str) -> None:
-        """Have sync read ignored files again, and compare all states of the bucket again but those captured here."""
+        """Make sync read ignored files again, and compare all states of the bucket again except those captured here."""
         with errors(self._path), transaction(self._connection):
             number = bucket_id(self._connection, bucket)
             self._connection.execute("DELETE FROM passed_over WHERE bucket = ?", (number,))
@@ -52,10 +52,10 @@ class Ledger:
         return None if row is None or row[0] is None else StoredFile(*row)
 
     def chain_sizes(self, state_id: str) -> tuple[int, list[int]] | None:
-        """(size of the full file, sizes of the deltas upon it) that the state is read from in its bucket.
+        """Sizes of the files from which the state is read in its bucket: (full file, deltas upon it).
 
-        None when one of them is not known to be there, or the bucket's history contradicts one of the states. Files in
-        a bucket may build upon each other in a circle, where somebody put them: nothing can be read from those alone.
+        None if one of them is not known to be in the bucket, if a state of the chain is contradicted, or if the chain
+        is a circle, which forged files can form.
         """
         sizes: list[int] = []
         seen: set[str] = set()
@@ -77,7 +77,7 @@ class Ledger:
         return sizes.pop(), sizes[::-1]
 
     def ignore(self, bucket: str, file: str, why: str) -> None:
-        """Have sync ignore a file (key and version id) or a state (id) from now on."""
+        """Make sync ignore a file (key and version id) or a state (id) from now on."""
         with errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO passed_over VALUES (?, ?, ?)",
@@ -92,14 +92,14 @@ class Ledger:
             )
 
     def state_in_file(self, bucket: str, key: str) -> str | None:
-        """Id of the state that sync imported from the file of that key, if its name has no state id; otherwise None."""
+        """Id of the state that sync imported from a file without a state id in its name; None if it imported none."""
         for file, why in self.ignored(bucket).items():
             if file.rpartition("@")[0] == key and why.startswith(RECORDED_AS):
                 return why.removeprefix(RECORDED_AS)
         return None
 
     def ignored(self, bucket: str) -> dict[str, str]:
-        """What sync ignores, with the reason."""
+        """The files and states that sync ignores, with the reasons."""
         with errors(self._path):
             return dict(
                 self._connection.execute(

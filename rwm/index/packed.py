@@ -1,7 +1,7 @@
-"""Hexadecimal text as bytes: names of packs, ETags and many version ids take half the room. Pure.
+"""Hexadecimal text as bytes: names of packs, ETags and many version ids take half the space. Pure.
 
-SQLite sorts all TEXT before all BLOBs, and packed values among themselves as their text sorts. So names that are
-sorted by text are two ranges of one index, to be merged.
+SQLite sorts all TEXT before all BLOBs, and BLOBs in the order of their text. So a listing sorted by text merges two
+ranges of one index.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from typing import cast
 Packed = str | bytes
 
 _HEX = re.compile(r"(?:[0-9a-f]{2}){8,}")
-_LEAST = 16  # digits
-_DIGITS_ONLY = re.compile(r"[0-9a-f]*")
-_PREFIX = re.compile(r"[0-9a-f]*")
+_MIN_DIGITS = 16  # digits
+_HEX_PREFIX = re.compile(r"[0-9a-f]*")
 _DIGITS = "0123456789abcdef"
 
 
 def pack(text: str) -> Packed:
-    """Bytes for lower-case hexadecimal of 16 digits and more, in pairs; any other text as it is."""
+    """Bytes for an even number of at least 16 lower-case hexadecimal digits; any other text unchanged."""
     return bytes.fromhex(text) if _HEX.fullmatch(text) else text
 
 
 def pack_all(column: Sequence[str]) -> Sequence[Packed]:
     """:func:`pack` of each."""
     lengths = set(map(len, column))
-    if all(length >= _LEAST and length % 2 == 0 for length in lengths) and _DIGITS_ONLY.fullmatch("".join(column)):
+    if all(length >= _MIN_DIGITS and length % 2 == 0 for length in lengths) and _HEX_PREFIX.fullmatch("".join(column)):
         return list(map(bytes.fromhex, column))
     return list(map(pack, column))
 
@@ -49,14 +48,14 @@ def unpack_all(column: Sequence[Packed]) -> Sequence[str]:
 
 
 def least_after(text: str) -> bytes | None:
-    """The least bytes whose text can sort after ``text``, or at it; None when none can."""
-    match = _PREFIX.match(text)
+    """The smallest packed value whose text sorts at or after ``text``; None if there is none."""
+    match = _HEX_PREFIX.match(text)
     assert match
     prefix, rest = match.group(), text[match.end() :]
     if rest:
-        place = bisect_right(_DIGITS, rest[0])  # the next digit has to be greater than what is no digit
-        if place < len(_DIGITS):
-            prefix += _DIGITS[place]
+        position = bisect_right(_DIGITS, rest[0])  # of the first digit that sorts after the other character
+        if position < len(_DIGITS):
+            prefix += _DIGITS[position]
         else:
             prefix = prefix.rstrip("f")
             if not prefix:

@@ -1,4 +1,4 @@
-"""A state that is about to be recorded: its changes from the state before it."""
+"""A state that is ready to be recorded: its changes from the state before it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from rwm.index.record import bucket_id, free_moment, is_recorded, previous_state
 from rwm.model import Change, StateInfo, StoredFile, Trust
 
 Compare = Callable[[str | None, ChangeTable], None]
-"""Adds to the table the changes from the state of that id; all entries if it is None, without a state before."""
+"""Adds to the table the changes from the state of that id; all entries for None, if there is no state before."""
 
 
 class PendingState:
-    """One at a time, because its changes are in temporary tables.
+    """Compares a state with the state before it, and records it. One at a time: its changes are in temporary tables.
 
-    When another process records a state in between, the comparison is repeated.
+    If another process records a state in between, the comparison is repeated.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, compare: Compare) -> None:
@@ -39,12 +39,12 @@ class PendingState:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """A read transaction: what other processes write meanwhile is not seen."""
+        """Hold a read transaction, so that writes of other processes are not seen."""
         self._connection.execute("BEGIN")
         try:
             yield
         finally:
-            if self._connection.in_transaction:  # SQLite ends it by itself when a disk is full
+            if self._connection.in_transaction:  # SQLite ends it by itself if the disk is full
                 self._connection.execute("COMMIT")
 
     def changes(self) -> Iterator[Change]:
@@ -54,7 +54,7 @@ class PendingState:
 
     def record(self, trust: Trust, stored: StoredFile | None) -> bool:
         """Record the state, in one short transaction. False if it is recorded already."""
-        while not self._is_there():
+        while not self._is_recorded():
             if self.try_to_record(trust, stored):
                 return True
             self._find_changes()
@@ -63,7 +63,7 @@ class PendingState:
     def try_to_record(self, trust: Trust, stored: StoredFile | None) -> bool:
         """Record the state, unless another process has recorded it, or a state in between."""
         with errors(self._path), transaction(self._connection):
-            if self._is_there() or self._previous() != self.before:
+            if self._is_recorded() or self._previous() != self.before:
                 return False
             bucket = bucket_id(self._connection, self.info.bucket, create=True)
             record(
@@ -72,7 +72,7 @@ class PendingState:
             Ledger(self._connection, self._path).note_new(self.info, trust, stored)
             return True
 
-    def _is_there(self) -> bool:
+    def _is_recorded(self) -> bool:
         with errors(self._path):
             return is_recorded(self._connection, self.info)
 

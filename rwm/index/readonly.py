@@ -1,4 +1,4 @@
-"""Opening the index only to read it: nothing is created, and neither the file nor its directory need be writable."""
+"""Open the index for reading only: nothing is created, and neither the file nor its directory need be writable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from rwm.errors import IndexUnusable
 
 COPY_ATTEMPTS = 5
-"""How often a file is copied that is written to meanwhile."""
+"""Copies that are tried while another process writes to the file."""
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -24,8 +24,8 @@ def can_write(path: Path) -> bool:
 def open_unwritable(path: Path) -> sqlite3.Connection:
     """A connection to an index that this process cannot write.
 
-    While another process has it open, its log is there and SQLite reads both. Otherwise SQLite would have to create the
-    log, so a copy is read. ``immutable=1`` is no substitute: an index that we cannot write may change all the same.
+    While another process has it open, its log exists and SQLite reads both. Otherwise SQLite would have to create the
+    log, so a copy is read. ``immutable=1`` is no substitute, because the owner of the index may still change it.
     """
     return _open_in_place(path) if _beside(path, "-shm").exists() else _open_copy(path)
 
@@ -70,7 +70,7 @@ def _open_copy(path: Path) -> sqlite3.Connection:
 
 
 def _copy(path: Path, directory: Path) -> Path:
-    """Copy file and log as they were at one moment. Raises IndexUnusable if they change all the time."""
+    """Copy the file and its log as of one moment. Raises IndexUnusable if they change during each copy."""
     target = directory / "index.sqlite"
     for _ in range(COPY_ATTEMPTS):
         before = _stamp(path)
@@ -84,7 +84,7 @@ def _copy(path: Path, directory: Path) -> Path:
 
 
 def _stamp(path: Path) -> Stamp:
-    """Inode, size and time of the file and its log, None for one that is not there."""
+    """Inode, size and time of the file and its log; None for one that does not exist."""
 
     def of(file: Path) -> tuple[int, int, int] | None:
         try:

@@ -1,6 +1,6 @@
-"""Recording a state in the table of versions, between the states that are recorded already.
+"""Record and forget states: insert, split and join the intervals of the table ``version``.
 
-A state is given as its changes from the state before it, so the work grows with the changes.
+A state is given by its changes from the state before it, so the cost grows with the changes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     changes.find_directories(_Directories(connection, bucket).id)
     at = {"T": moment, "N": after}
     if after != FOREVER:
-        connection.execute(_GO_ON_AFTER, at)
+        connection.execute(_CONTINUE_AFTER, at)
     if previous_state(connection, bucket, moment) is not None:
         connection.executemany(_END, connection.execute(_END_FOR, at))
     if after != FOREVER:
@@ -43,17 +43,17 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     )
 
 
-# CROSS JOIN makes SQLite scan the changes and look each one up; it would scan all versions for an UPDATE … FROM.
+# CROSS JOIN makes SQLite scan the changes and look up each key; for an UPDATE … FROM it would scan all versions.
 _CHANGED = "temp.changed c CROSS JOIN temp.changed_path p ON p.id = c.path"
 _OF_CHANGED = "version.directory = p.directory AND version.name = c.name"
-# Rows that go across T and are current at N go on there in a row of their own.
-_GO_ON_AFTER = f"""INSERT INTO version ({_ROW})
+# Rows that span T and are current at N continue there in a new row.
+_CONTINUE_AFTER = f"""INSERT INTO version ({_ROW})
     SELECT version.directory, version.name, :N, until, version.version_id, version.size, version.etag,
         version.last_modified, version.hidden
     FROM {_CHANGED} CROSS JOIN version WHERE {_OF_CHANGED} AND since < :T AND until > :N"""
 _END = "UPDATE version SET until = ?1 WHERE directory = ?2 AND name = ?3 AND since < ?1 AND until > ?1"
 _END_FOR = f"SELECT :T, directory, name FROM {_CHANGED}"
-# A `null` version that was overwritten in place keeps its id and is another one all the same.
+# All columns are compared, because a `null` version that was overwritten in place keeps its id.
 _BEGIN_EARLIER = """UPDATE version SET since = ?1 WHERE directory = ?3 AND name = ?4 AND since = ?2
     AND version_id = ?5 AND size = ?6 AND etag = ?7 AND last_modified = ?8"""
 _BEGIN_EARLIER_FOR = f"""SELECT :T, :N, directory, name, version_id, size, etag, last_modified
@@ -69,8 +69,8 @@ _AT = "directory = :directory AND name = :name"
 def forget(connection: sqlite3.Connection, info: StateInfo) -> None:
     """Remove a state. The caller holds the transaction. Every other state stays as it is.
 
-    What was current at the state's moment T alone goes; what began at T begins at N, what ended at T ends at N, or
-    goes on there when the same version begins at N.
+    T is its moment, N the next later state's. Rows that are current at T alone are deleted. Other rows that begin at T
+    begin at N. Rows that end at T end at N, or are joined with the row of the same version that begins there.
     """
     bucket = bucket_id(connection, info.bucket)
     row = connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
@@ -88,7 +88,7 @@ _OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
 
 
 def _join(connection: sqlite3.Connection, scope: dict[str, int]) -> None:
-    """Join two rows of one version that are adjacent without the removed state."""
+    """Join two rows of one version that become adjacent by the removal."""
     pairs = connection.execute(
         """SELECT a.directory, a.name, a.since, b.until FROM version a JOIN version b
             ON b.directory = a.directory AND b.name = a.name AND b.since = :N AND b.version_id = a.version_id

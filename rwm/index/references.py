@@ -13,7 +13,7 @@ from rwm.names import split_key
 
 
 class References:
-    """For the states of one bucket, numbered from 0 in order of time. Fastest when asked in key order."""
+    """The versions of keys in the states of one bucket, numbered from 0, oldest first. Fastest in key order."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, root: int, moments: list[int]) -> None:
         self._connection = connection
@@ -23,7 +23,7 @@ class References:
         self._directory: tuple[str, int] = ("", root)
 
     def of(self, key: str) -> list[tuple[Entry, range]]:
-        """(entry, numbers of the states that have it), for every version of ``key`` in any state."""
+        """(entry, numbers of the states that have it) for every version of ``key`` in any state."""
         path, name = split_key(key)
         with errors(self._path):
             rows = self._connection.execute(

@@ -1,7 +1,7 @@
-"""The index on disk, and how it came to be: migrations, each applied once and recorded.
+"""The tables of the index, created by migrations; each is applied once and recorded in the file.
 
 An object version is a row with the half-open interval of *moments* during which it was current, so rows grow with
-what changes and not with states times objects. A moment is a place on a bucket's time line, one for each state:
+what changes and not with states times objects. A moment is a position on a bucket's timeline, one for each state:
 the state's time in milliseconds, plus one for each other state of the same second. A state at moment T consists
 of the rows with ``since <= T < until``; both ends are always moments of states, or FOREVER.
 """
@@ -80,7 +80,7 @@ def m001_states_and_versions(db: Database) -> None:
 
 @migrations()
 def m002_packed_columns_and_trust(db: Database) -> None:
-    """Hexadecimal text as bytes (see rwm.index.packed); what is known of a state's truth and of its file."""
+    """Pack hexadecimal text (see rwm.index.packed); add to each state its trust, and its file in the bucket."""
     db.conn.create_function("pack", 1, pack, deterministic=True)
     for table, columns in (("directory", _PACKED_DIRECTORY), ("version", _PACKED_VERSION)):
         db.execute(f"ALTER TABLE {table} RENAME TO {table}_text")

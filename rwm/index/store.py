@@ -42,7 +42,7 @@ class Index:
     def open(cls, path: Path, *, readonly: bool = False) -> Self:
         """Open the file; create it if it does not exist.
 
-        Raises IndexDamaged, and IndexUnusable without the right to it or if a newer version wrote it.
+        Raises IndexDamaged, and IndexUnusable without permission or if a newer version wrote it.
 
         ``readonly`` creates nothing, and neither the file nor its directory need be writable. An index that does not
         exist is empty then. One that this process cannot write may be read as it is now, without later changes.
@@ -79,7 +79,7 @@ class Index:
         return ImportSpool(self._connection)
 
     def prepare(self, info: StateInfo, entries: Iterable[Entry] | EntrySource) -> PendingState:
-        """Compare a state, its entries sorted by key, with the state before it; it is recorded by the result."""
+        """Compare a state with the state before it; the result records it. ``entries`` are sorted by key."""
         source = entries if isinstance(entries, EntrySource) else EntryList(entries)
 
         def compare(before: str | None, changes: ChangeTable) -> None:
@@ -98,7 +98,7 @@ class Index:
         trust: Trust = "own",
         stored: StoredFile | None = None,
     ) -> bool:
-        """Record a state, its entries sorted by key, in one transaction. False if it is recorded already."""
+        """Record a state in one transaction; False if it is recorded already. ``entries`` are sorted by key."""
         return not self.has(info) and self.prepare(info, entries).record(trust, stored)
 
     def record_changes(
@@ -110,7 +110,7 @@ class Index:
         trust: Trust = "own",
         stored: StoredFile | None = None,
     ) -> bool:
-        """Record a state by its changes from ``base``, sorted by key; costs as much as there are changes.
+        """Record a state by its changes from ``base``, sorted by key. The cost grows with the changes only.
 
         False, and nothing is recorded, if ``base`` is not the state before it or the state is recorded already.
         """
@@ -119,11 +119,11 @@ class Index:
             if before == base.id:
                 table.add(changes)
 
-        arrival = PendingState(self._connection, self.path, info, compare)
-        return arrival.before == base.id and arrival.try_to_record(trust, stored)
+        pending = PendingState(self._connection, self.path, info, compare)
+        return pending.before == base.id and pending.try_to_record(trust, stored)
 
     def forget(self, states: Iterable[StateInfo]) -> None:
-        """Remove states, each in one transaction, and have sync ignore them.
+        """Remove states, each in one transaction, and make sync ignore them.
 
         States that are not recorded are skipped.
         """
@@ -166,8 +166,8 @@ class Index:
     def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
         """Find one state by a full id, a unique prefix, ``latest``, or a UTC time (the last one by then).
 
-        ``latest`` and times need a bucket, and pass over states that the bucket's history does not confirm. Raises
-        StateNotFound (none, or several) and UsageError.
+        ``latest`` and times need a bucket. They find no state that a comparison with the bucket's history did not
+        verify, and an unchecked one only if there is no better. Raises StateNotFound (none, or several) and UsageError.
         """
         return self._finder.resolve(text, bucket)
 
@@ -208,22 +208,22 @@ class Index:
         return chain.from_iterable(batch.entries() for batch in self.batches(info))
 
     def batches(self, info: StateInfo) -> Iterator[EntryBatch]:
-        """The same in batches.
+        """The state's entries in batches, sorted by key.
 
-        Raises IndexDamaged in the end when they are not as many as the state had when it was captured, StateNotFound
-        when another process has forgotten it meanwhile.
+        Raises IndexDamaged at the end if their number is not the recorded one, StateNotFound if another process forgot
+        the state meanwhile.
         """
         moment, count = self.moment(info), 0
         with errors(self.path):
             for batch in walk.batches(self._connection, self._root(info.bucket), moment):
                 count += len(batch.keys)
                 yield batch
-        if self.moment(info) != moment:  # it was forgotten and came back: what was read may be of another one
+        if self.moment(info) != moment:  # recorded again meanwhile: the rows read may be another state's
             raise StateNotFound(f"state {info.id[:12]} was forgotten while it was read")
         if count != info.objects:
             raise IndexDamaged(
-                f"index {self.path}: state {info.id[:12]} has {info.objects} objects, {count} are there",
-                hint="move the index away, then `rwm state sync BUCKET` makes it anew from the bucket",
+                f"index {self.path}: state {info.id[:12]} was recorded with {info.objects} objects, but has {count}",
+                hint="move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket",
             )
 
     def differences(self, before: StateInfo, after: StateInfo) -> list[Difference]:
@@ -241,9 +241,9 @@ class Index:
         return int(row[0]) if row else 0
 
     def references(self, bucket: str, states: Sequence[StateInfo] | None = None) -> References:
-        """Which states of the bucket reference which versions; ask key by key.
+        """Which states of the bucket reference which versions, key by key.
 
-        ``states`` are all of them as :meth:`states` gave them a moment ago: numbers are places in it.
+        States are numbered by their positions in ``states``, the result of :meth:`states` for the bucket.
         """
         moments = [self.moment(info) for info in (self.states(bucket) if states is None else states)]
         return References(self._connection, self.path, self._root(bucket), moments)

@@ -28,16 +28,16 @@ def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
 
 
 class IndexTree:
-    """Implements :class:`rwm.model.StateTree`. A directory is there when a key that can be shown lies below it.
+    """Implements :class:`rwm.model.StateTree`. A directory exists if a key that can be shown is below it.
 
-    Raises StateNotFound once the state is not in the index any more: its names are not absent, they are unknown.
+    Methods raise StateNotFound once the state is no longer in the index: its names are unknown then, not absent.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int) -> None:
         self._connection = connection
         self._path = path
         self._moment = moment
-        self._alive: dict[int, bool] = {}
+        self._shown: dict[int, bool] = {}
         self._prefixes: dict[int, str] = {root: ""}
         self.root = root
         self.info = info
@@ -46,14 +46,14 @@ class IndexTree:
         """The file or directory of that name, or None. A directory shadows a file."""
         with errors(self._path):
             found = self._child(directory, name)
-            self._still_there()
+            self._check_recorded()
         return found
 
     def _child(self, directory: int, name: str) -> TreeNode | None:
         row = self._connection.execute(
             "SELECT id FROM directory WHERE parent = ? AND name = ? AND NOT hidden", (directory, pack(name))
         ).fetchone()
-        if row and self._is_alive(row[0]):
+        if row and self._is_shown(row[0]):
             return TreeNode(name, row[0], None)
         file = self._connection.execute(
             f"SELECT {_FILE} FROM version WHERE directory = :d AND name = :n AND {_CURRENT} AND NOT hidden",
@@ -67,17 +67,17 @@ class IndexTree:
             found = {node.name: node for node in self._files(directory, after, limit)}
             for node in self._directories(directory, after, limit):
                 found[node.name] = node
-            self._still_there()
+            self._check_recorded()
         return [found[name] for name in sorted(found)][:limit]
 
-    def _still_there(self) -> None:
-        """Check, after a read, that the state was still recorded during it.
+    def _check_recorded(self) -> None:
+        """Raise StateNotFound if the state was forgotten during the read.
 
-        A state that was forgotten and came back may have another moment.
+        The moment is compared too, because a state that is recorded again may have another one.
         """
         query = "SELECT 1 FROM state WHERE id = ? AND moment = ?"
         if not self._connection.execute(query, (self.info.id, self._moment)).fetchone():
-            self._alive.clear()
+            self._shown.clear()
             raise StateNotFound(f"state {self.info.id[:12]} is not in the index any more")
 
     def _files(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
@@ -96,7 +96,7 @@ class IndexTree:
                 {"d": directory, "after": bound},
             )
             yield from islice(
-                (TreeNode(unpack(name), number, None) for name, number in rows if self._is_alive(number)), limit
+                (TreeNode(unpack(name), number, None) for name, number in rows if self._is_shown(number)), limit
             )
 
     def _file(self, directory: int, row: tuple[Packed, Packed, int, Packed, int]) -> TreeNode:
@@ -114,10 +114,10 @@ class IndexTree:
             self._prefixes[directory] = self._prefixes[here] + "".join(f"{name}/" for name in reversed(names))
         return self._prefixes[directory]
 
-    def _is_alive(self, directory: int) -> bool:
-        """Whether the state has a key below that can be shown."""
-        alive = self._alive.get(directory)
-        if alive is None:
+    def _is_shown(self, directory: int) -> bool:
+        """Whether the state has a key below the directory that can be shown."""
+        shown = self._shown.get(directory)
+        if shown is None:
             row = self._connection.execute(
                 f"""WITH RECURSIVE below (id) AS (
                         VALUES (:d)
@@ -126,29 +126,29 @@ class IndexTree:
                                    WHERE {_CURRENT} AND NOT v.hidden)""",
                 {"d": directory, "T": self._moment},
             ).fetchone()
-            alive = self._alive[directory] = bool(row[0])
-        return alive
+            shown = self._shown[directory] = bool(row[0])
+        return shown
 
     def upload_order(self) -> PackOrder:
         """The state's packs in the order of their upload. Thread-safe; takes about a second for a million packs."""
         return PackOrder(self._path, self.info)
 
     def hidden_count(self) -> int:
-        """How many keys of the state have no path. Costs as much as there are hidden keys, not as the state."""
+        """The number of hidden keys. The cost grows with their number, not with the state."""
         with errors(self._path):
             count = sum(1 for _ in self._hidden())
-            self._still_there()
+            self._check_recorded()
         return count
 
     def hidden_keys(self) -> Iterator[str]:
-        """Those keys, in no order."""
+        """The hidden keys, in no order."""
         with errors(self._path):
             for directory, name in self._hidden():
                 yield self._prefix(directory) + unpack(name)
-            self._still_there()
+            self._check_recorded()
 
     def _hidden(self) -> Iterator[tuple[int, Packed]]:
-        """(directory, name) of: what lies in hidden directories, has a hidden name, or shares it with a directory."""
+        """(directory, name) of each key in a hidden directory, with a hidden name, or with the name of a directory."""
         bucket = self._connection.execute("SELECT bucket FROM directory WHERE id = ?", (self.root,)).fetchone()
         if bucket is None:
             return
@@ -169,5 +169,5 @@ class IndexTree:
             at,
         ).fetchall()
         for directory, name, number in shared:
-            if self._is_alive(number):
+            if self._is_shown(number):
                 yield directory, name

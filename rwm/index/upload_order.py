@@ -1,4 +1,4 @@
-"""The packs of a state in the order of their upload, in which restic reads them mostly.
+"""The packs of a state in the order of their upload, in which restic mostly reads them.
 
 The index has no such order, and a state may have millions of packs. So a temporary table of a separate connection holds
 it; SQLite keeps it on disk if it is large. The order of packs with equal times is arbitrary but constant.
@@ -15,7 +15,7 @@ from rwm.index.connection import TEMPORARY, connect, errors
 from rwm.index.packed import Packed, pack, unpack
 from rwm.model import Entry, StateInfo
 
-_MAKE = """
+_CREATE = """
     CREATE TEMP TABLE upload AS
     SELECT v.directory, v.name, v.version_id, v.size, v.etag, v.last_modified
     FROM directory above
@@ -31,36 +31,36 @@ class PackOrder:
     """Implements :class:`rwm.model.UploadOrder`."""
 
     def __init__(self, path: Path, info: StateInfo) -> None:
-        """Raises StateNotFound, and IndexUnusable also if the disk has no space for the table."""
+        """Create the table. Raises StateNotFound, and IndexUnusable also if the disk is full."""
         self._connection = connect(path, readonly=True)
         try:
             with errors(TEMPORARY):
-                self._make(info)
+                self._create(info)
                 self._times = _Times(self._connection)
         except BaseException:
             self.close()
             raise
 
-    def _make(self, info: StateInfo) -> None:
+    def _create(self, info: StateInfo) -> None:
         row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
         if row is None:
             raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
         self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
-        self._connection.execute(_MAKE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
+        self._connection.execute(_CREATE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
 
     def rank(self, entry: Entry) -> int | None:
-        """The place of a pack, counted from 0; None for what is none."""
+        """The position of a pack, counted from 0; None if the entry is not a pack."""
         name = entry.key.rpartition("/")[2]
         with errors(TEMPORARY):
             first, after = (bisect(self._times, entry.last_modified) for bisect in (bisect_left, bisect_right))
-            # Whole seconds are all that some servers know, and a copied bucket may have one time for all.
+            # Many packs may have one time: some servers know only whole seconds, and a bucket may be a copy.
             same = self._connection.execute(
                 "SELECT rowid FROM upload WHERE rowid > ? AND rowid <= ? AND name = ?", (first, after, pack(name))
             ).fetchall()
         return next((row - 1 for (row,) in same if self.entry(row - 1) == entry), None)
 
     def entry(self, rank: int) -> Entry | None:
-        """The pack of a place, or None after the last one."""
+        """The pack at a position, or None after the last one."""
         with errors(TEMPORARY):
             row = self._connection.execute(
                 "SELECT directory, name, version_id, size, etag, last_modified FROM upload WHERE rowid = ?", (rank + 1,)

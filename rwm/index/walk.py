@@ -39,7 +39,7 @@ def batches(connection: sqlite3.Connection, root: int, moment: int) -> Iterator[
 
 
 class _Subdirectory(NamedTuple):
-    """It sorts among entries by its path, which ends in a slash."""
+    """A directory among entries; its path, which sorts among their keys, ends in a slash."""
 
     path: str
     id: int
@@ -48,11 +48,11 @@ class _Subdirectory(NamedTuple):
 def _level(
     connection: sqlite3.Connection, directory: int, path: str, moment: int
 ) -> Iterator[EntryBatch | _Subdirectory]:
-    """A directory's files, in batches, and its subdirectories, in the order of whole keys."""
+    """The files of a directory, in batches, and its subdirectories, sorted as whole keys."""
     at = (directory, moment, moment)
     children = connection.execute("SELECT name, id FROM directory WHERE parent = ?", (directory,))
     below = sorted(_Subdirectory(f"{path}{unpack(name)}/", number) for name, number in children)
-    parts = [part for query in (_TEXT, _PACKED) if (part := _started(_files(connection.execute(query, at), path)))]
+    parts = [part for query in (_TEXT, _PACKED) if (part := _unless_empty(_files(connection.execute(query, at), path)))]
     if not below and len(parts) == 1:
         yield from parts[0]
         return
@@ -81,8 +81,8 @@ def _entries(batches: Iterable[EntryBatch]) -> Iterator[Entry]:
     return chain.from_iterable(batch.entries() for batch in batches)
 
 
-def _started(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
-    """The same batches, None if there is none."""
+def _unless_empty(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
+    """The same batches; None if there are none."""
     first = next(batches, None)
     return None if first is None else chain([first], batches)
 
@@ -90,7 +90,7 @@ def _started(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
 def differences(connection: sqlite3.Connection, bucket: int, before: int, after: int) -> list[Difference]:
     """The differences of the states at two moments, sorted by key.
 
-    One pass over the bucket's rows in SQLite; memory grows with what changed.
+    One pass over the bucket's rows in SQLite; memory grows with the differences.
     """
     rows = connection.execute(
         """SELECT directory, name, version_id, size, etag, last_modified, since <= :after AND until > :after

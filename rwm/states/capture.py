@@ -125,11 +125,11 @@ def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> State
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
         is_first = not index.states(info.bucket)
         digest = StateDigest(info, file if is_first else None)
-        arrival = index.prepare(info, ObservedEntries(spool, digest.add))
-        arrival.info = info = digest.close()
+        pending = index.prepare(info, ObservedEntries(spool, digest.add))
+        pending.info = info = digest.close()
         if index.has(info) and index.ledger.stored_file(info):
             return info
         file.flush()
         full = Path(file.name) if is_first else None
-        arrival.record("own", publish_state(s3, index, spool, arrival, full))
+        pending.record("own", publish_state(s3, index, spool, pending, full))
     return info

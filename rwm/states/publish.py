@@ -14,18 +14,18 @@ from rwm.statefile import canonical_pieces, delta_key, file_key, gzip_writer, is
 
 
 def publish_state(
-    s3: S3, index: Index, spool: CaptureSpool, arrival: PendingState, full: Path | None = None
+    s3: S3, index: Index, spool: CaptureSpool, pending: PendingState, full: Path | None = None
 ) -> StoredFile:
     """Write the state's file to the bucket, a delta or a full file, as their sizes demand (``is_full_due``).
 
     A delta needs a state before it whose file, with all files that it builds upon, is known to be in the bucket.
     ``full`` is the full file, if it is written already.
     """
-    info, before = arrival.info, arrival.before
+    info, before = pending.info, pending.before
     chain = index.ledger.chain_sizes(before) if before else None
     if chain and before:
         with _temporary_file() as file:
-            write_delta(info, before, arrival.changes(), arrival.count, file)
+            write_delta(info, before, pending.changes(), pending.count, file)
             file.flush()
             size = os.fstat(file.fileno()).st_size
             if not is_full_due(*chain, size):

@@ -194,7 +194,7 @@ def test_invalid_options(shell: Shell, bucket: str) -> None:
     refused(shell, 2, "invalid time 'yesterday'", *ADMIN, "state", "capture", bucket, "--at", "yesterday")
     refused(shell, 2, "is not over", *ADMIN, "state", "capture", bucket, "--at", "2999-01-01")
     refused(shell, 2, "exactly one target is needed", *ADMIN, "state", "restore", "latest", "-b", bucket)
-    refused(shell, 2, "latest says no state without a bucket", *ADMIN, "state", "show", "latest")
+    refused(shell, 2, "latest needs a bucket", *ADMIN, "state", "show", "latest")
     refused(shell, 5, "not empty", *ADMIN, "state", "restore", "latest", "-b", bucket, "--to-dir", ".")
 
 

@@ -78,7 +78,7 @@ class TestResolve:
 
     def test_latest_and_times_need_a_bucket(self, index: Index) -> None:
         for text in ("latest", "1970-01-01"):
-            with pytest.raises(UsageError, match="without a bucket"):
+            with pytest.raises(UsageError, match="needs a bucket"):
                 index.resolve(text)
 
 
@@ -109,9 +109,9 @@ class TestTrust:
         info = put(index, 10, {"k": "v1"})
         index.ledger.set_trust({info.id: "contradicted"}, 5000)
         for text in ("latest", "1970-01-02"):
-            with pytest.raises(StateNotFound, match="history confirms no state") as error:
+            with pytest.raises(StateNotFound, match="history confirms no recorded state") as error:
                 index.resolve(text, BUCKET)
-            assert "by its id" in error.value.hint
+            assert "give its id" in error.value.hint
         with pytest.raises(StateNotFound, match="is recorded at or before"):
             index.resolve("1970-01-01T00:00:09Z", BUCKET)
 

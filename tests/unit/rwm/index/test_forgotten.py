@@ -121,10 +121,10 @@ def test_a_state_that_arrives_upon_it_is_compared_anew(path: Path, other: Index)
     before, info = put(other, 1, BEFORE), state(3, listed(CONTENTS))
     between = put(other, 2, AFTER)
     with Index.open(path) as index:
-        arrival = index.prepare(info, listed(CONTENTS))
-        assert arrival.before == between.id
+        pending = index.prepare(info, listed(CONTENTS))
+        assert pending.before == between.id
         other.forget([between])
-        assert not arrival.try_to_record("own", None)
-        assert arrival.record("own", None)
-        assert arrival.before == before.id
+        assert not pending.try_to_record("own", None)
+        assert pending.record("own", None)
+        assert pending.before == before.id
         assert list(index.entries(info)) == listed(CONTENTS)

@@ -39,7 +39,7 @@ def test_a_key_with_a_thousand_slashes(index: Index) -> None:
 def test_rows_that_are_missing_are_noticed(index: Index) -> None:
     info = put(index, 1, {"a": "v1", "b": "v1"})
     index._connection.execute("DELETE FROM version WHERE name = 'b'")
-    with pytest.raises(IndexUnusable, match="has 2 objects, 1 are there"):
+    with pytest.raises(IndexUnusable, match="recorded with 2 objects, but has 1"):
         list(index.entries(info))
 
 

@@ -97,17 +97,17 @@ class IndexMachine(RuleBasedStateMachine):
         info = state(second, entries, bucket)
         if info in self.entries:
             return
-        arrival = self.index.prepare(info, entries)
+        pending = self.index.prepare(info, entries)
         before = self._before(info)
-        assert arrival.before == (before.id if before else None)
-        assert list(arrival.changes()) == list(delta.changes(self.entries[before] if before else [], entries))
+        assert pending.before == (before.id if before else None)
+        assert list(pending.changes()) == list(delta.changes(self.entries[before] if before else [], entries))
         for moment, others in between:
             added = state(moment, others, bucket)
             if self.other.record(added, others):
                 self._remember(added, others)
         if self.entries and gone % 2:
             self._forget(self._pick(gone), self.other)
-        assert arrival.record("own", None) == (info not in self.entries)
+        assert pending.record("own", None) == (info not in self.entries)
         if info not in self.entries:
             self._remember(info, entries)
 
@@ -235,5 +235,5 @@ def test_the_changes_of_a_pending_state_are_its_differences(tmp_path: Path) -> N
     kept, gone, new = Entry("a", "v1", 1, "e", 0), Entry("b", "v1", 1, "e", 0), Entry("c/d", "v2", 1, "e", 0)
     with Index.open(tmp_path / "index.sqlite") as index:
         index.record(state(1, [kept, gone]), [kept, gone])
-        arrival = index.prepare(state(2, [kept, new]), [kept, new])
-        assert (arrival.count, list(arrival.changes())) == (2, [Change("b", None), Change("c/d", new)])
+        pending = index.prepare(state(2, [kept, new]), [kept, new])
+        assert (pending.count, list(pending.changes())) == (2, [Change("b", None), Change("c/d", new)])
