@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from rwm.errors import ConfigError, IndexUnusable, StateNotFound
 from rwm.index import Index, missing_index
 from rwm.model import StateInfo
-from tests.unit.rwm.index.test_file import old_index
+from tests.unit.rwm.index.test_file import in_child, old_index
 from tests.unit.states import BUCKET, listed, put
 
 
@@ -197,3 +198,28 @@ def test_without_room_for_a_copy(
     with pytest.raises(IndexUnusable, match="a temporary copy of it failed: No such file") as error:
         Index.open(path, readonly=True)
     assert "TMPDIR" in error.value.hint
+
+
+def read_in(place: Path) -> str:
+    with Index.open(place / "index.sqlite", readonly=True) as index:
+        (info,) = index.states()
+        order = index.upload_order(info)  # a connection of its own, with a temporary table
+        first = order.entry(0)
+        order.close()
+    return first.key if first else "none"
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_user_without_the_right_to_write_reads_it(is_open: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="rwm-index-") as name:  # another user may enter it
+        place = Path(name)
+        place.chmod(0o755)
+        with Index.open(place / "index.sqlite") as index:
+            put(index, 1, {"data/aa/a": "v1"})
+            for file in place.iterdir():
+                file.chmod(0o444)
+            answer = in_child(read_in, place, nobody=True) if is_open else ""
+        if not is_open:
+            answer = in_child(read_in, place, nobody=True)
+        assert answer == "data/aa/a"
+        assert [file.name for file in place.iterdir()] == ["index.sqlite"]
