@@ -7,10 +7,11 @@ Output is decoded as UTF-8 with replacement characters: it is for people, and ba
 Secrets are passed in the environment, never as arguments.
 """
 
-from rwm.process.commands import Completed, defer_signals, exec_program, run, run_shell, stream
+from rwm.process.commands import Completed, exec_program, run, run_shell, stream
 from rwm.process.daemon import Daemon, spawn
 from rwm.process.memory_file import inherited_file
 from rwm.process.programs import find_beside_python, find_program
+from rwm.process.signals import defer_signals
 
 __all__ = [
     "Completed",

@@ -7,17 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from rwm.errors import RwmError
 from rwm.process.output import OnLine, read_outputs
 from rwm.process.programs import start_errors
 from rwm.process.pseudo_terminal import in_foreground, open_pseudo_terminal
+from rwm.process.signals import SignalForwarding, wake_on_signals
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +91,7 @@ def stream(
         if keep_stdout and outputs[0] is None:
             terminal = stack.enter_context(open_pseudo_terminal()) if in_foreground() else None
             outputs[0] = terminal.child_end if terminal else subprocess.PIPE
+        forwarding = stack.enter_context(SignalForwarding()) if forward_signals else None
         with start_errors(argv[0]):
             process = subprocess.Popen(
                 argv,
@@ -103,10 +103,12 @@ def stream(
         if terminal:
             terminal.close_child_end()
         stack.enter_context(process)
-        stack.enter_context(_forward_signals(process) if forward_signals else contextlib.nullcontext())
+        if forwarding:
+            forwarding.start(process)
+        wakeup = stack.enter_context(wake_on_signals())
         stdout, on_stdout = (terminal.output, terminal.show) if terminal else (process.stdout, None)
         try:
-            out, err = read_outputs(process.pid, stdout, process.stderr, on_line or _copy_line, on_stdout)
+            out, err = read_outputs(process.pid, stdout, process.stderr, on_line or _copy_line, on_stdout, wakeup)
             process.wait()
         except BaseException:
             process.terminate()  # on_line failed: the child would block on a full pipe
@@ -129,24 +131,6 @@ def run_shell(
     return stream(["/bin/sh", "-c", command], env=env, on_line=on_line, forward_signals=forward_signals)
 
 
-@contextlib.contextmanager
-def defer_signals() -> Iterator[Callable[[], None]]:
-    """Hold SIGINT, SIGTERM and SIGHUP back during the block, and raise for the first one at its end.
-
-    Yields a function that raises for one that came, to be called where the block may be left. A child of
-    :func:`stream` still gets those that come while it runs.
-    """
-    received: list[int] = []
-
-    def raise_received() -> None:
-        if received:
-            _raise_for(received[0])
-
-    with _handle_signals(lambda number: received.append(number)):
-        yield raise_received
-    raise_received()
-
-
 def exec_program(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     """Replace this process by ``argv`` (exec). Raises CommandMissing, or RwmError if it cannot be started."""
     sys.stdout.flush()
@@ -159,51 +143,3 @@ def exec_program(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
     finally:  # exec failed
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _forward_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Forward SIGINT, SIGTERM and SIGHUP to the child during the block; then raise for the first one received.
-
-    On Ctrl-C the child gets SIGINT twice, from the terminal and from here. That is harmless, and `kill -INT` of
-    this process reaches it only from here.
-    """
-    received: list[int] = []
-
-    def forward(number: int) -> None:
-        received.append(number)
-        process.send_signal(number)
-
-    with _handle_signals(forward):
-        yield
-    if received:
-        _raise_for(received[0])
-
-
-@contextlib.contextmanager
-def _handle_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """Call ``handle`` for SIGINT, SIGTERM and SIGHUP during the block. Only the main thread can set handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    # An ignored signal (nohup) stays ignored; a handler that Python did not set (None) could not be restored.
-    before = {
-        number: earlier
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        if (earlier := signal.getsignal(number)) not in (signal.SIG_IGN, None)
-    }
-
-    def handler(number: int, _frame: FrameType | None) -> None:
-        handle(number)
-
-    for number in before:
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
-
-
-def _raise_for(number: int) -> NoReturn:
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)

@@ -86,11 +86,13 @@ def read_outputs(
     stderr: IO[bytes] | None,
     on_line: OnLine,
     on_stdout: OnBytes | None = None,
+    wakeup: int | None = None,
 ) -> tuple[str, str]:
-    """Read both outputs until they end, or until shortly after the child ends. Returns the tail of each.
+    """Read both outputs until they and the child end, or until shortly after the child ends. Returns both tails.
 
     With ``on_stdout`` it gets stdout as bytes, in place of ``on_line``. One loop reads both pipes: neither can fill up
-    and block the child, and ``on_line`` needs no lock.
+    and block the child, and ``on_line`` needs no lock. ``wakeup`` is a descriptor that ends a wait, so that Python runs
+    the handlers of signals.
     """
     splitters: tuple[TailKeeper, TailKeeper] = (
         TailKeeper(on_stdout) if on_stdout else LineSplitter("stdout", on_line),
@@ -101,15 +103,19 @@ def read_outputs(
     try:
         with selectors.DefaultSelector() as selector:
             selector.register(ended, selectors.EVENT_READ)
+            if wakeup is not None:
+                selector.register(wakeup, selectors.EVENT_READ)
             for pipe, splitter in zip((stdout, stderr), splitters, strict=True):
                 if pipe is not None:
                     selector.register(pipe, selectors.EVENT_READ, splitter)
-            while any(key.data for key in selector.get_map().values()):
+            while deadline is None or any(key.data for key in selector.get_map().values()):
                 wait = None if deadline is None else max(0.0, deadline - time.monotonic())
                 for key, _ in selector.select(wait):
-                    if key.data is None:
+                    if key.fileobj == ended:
                         selector.unregister(ended)
                         deadline = time.monotonic() + DRAIN_SECONDS
+                    elif key.fileobj == wakeup:
+                        os.read(key.fd, 1 << 16)
                     elif data := _read(key.fd):
                         key.data.feed(data)
                     else:

@@ -75,7 +75,7 @@ class TestHooks:
         self, host: BackupHost, during: str, number: str, end: type[BaseException]
     ) -> None:
         """The child sends it to its parent, which passes it on to the child."""
-        interrupted = f"sleep 0.3; kill -{number} $PPID; exec sleep 60"
+        interrupted = f"kill -{number} $PPID; exec sleep 60"
         if during == "restic":
             (host.directory / "bin" / "restic").write_text(f'#!/bin/sh\n[ "$1" = version ] || {{ {interrupted}; }}\n')
         prerun = [interrupted] if during == "prerun" else []

@@ -1,0 +1,100 @@
+"""No signal is lost between the steps of a run: it reaches the child, or ends the run after the step."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+
+import pytest
+
+from rwm import process
+from rwm.process.signals import SIGNALS, SignalForwarding, wake_on_signals
+
+NUMBERS = pytest.mark.parametrize("number", SIGNALS)
+
+
+def expected(number: signal.Signals) -> type[BaseException]:
+    return KeyboardInterrupt if number == signal.SIGINT else SystemExit
+
+
+@NUMBERS
+def test_a_signal_before_the_child_is_started_reaches_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = SignalForwarding.start
+
+    def late_start(forwarding: SignalForwarding, child: object) -> None:
+        os.kill(os.getpid(), number)
+        start(forwarding, child)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SignalForwarding, "start", late_start)
+    with pytest.raises(expected(number)):
+        process.run_shell("exec sleep 600")
+
+
+@NUMBERS
+def test_a_child_that_prints_nothing_is_interrupted_at_once(number: signal.Signals) -> None:
+    """Many times: the signal must not wait for the return of a blocking call."""
+    for _ in range(20):
+        with pytest.raises(expected(number)):
+            process.run_shell(f"kill -{number} $PPID; exec sleep 600", on_line=lambda _, line: None)
+
+
+@NUMBERS
+def test_a_deferred_signal_is_raised_at_the_end_of_the_block(number: signal.Signals) -> None:
+    before, done = signal.getsignal(number), []
+    with pytest.raises(expected(number)), process.defer_signals():
+        os.kill(os.getpid(), number)
+        done.append("the step")
+    assert done
+    assert signal.getsignal(number) == before
+
+
+@NUMBERS
+def test_no_child_is_started_after_a_deferred_signal_but_one_without_forwarding(number: signal.Signals) -> None:
+    lines: list[str] = []
+    with pytest.raises(expected(number)), process.defer_signals():
+        os.kill(os.getpid(), number)
+        process.run_shell("echo cleanup", on_line=lambda _, line: lines.append(line), forward_signals=False)
+        process.run_shell("echo never", on_line=lambda _, line: lines.append(line))
+    assert lines == ["cleanup"]
+
+
+def test_a_block_may_be_left_where_it_says_so() -> None:
+    with pytest.raises(SystemExit), process.defer_signals() as raise_deferred:
+        raise_deferred()
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise_deferred()
+        pytest.fail("the signal was not raised")
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with process.defer_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_makes_a_descriptor_readable() -> None:
+    with pytest.raises(SystemExit), process.defer_signals(), wake_on_signals() as wakeup:
+        assert wakeup is not None
+        assert select.select([wakeup], [], [], 0)[0] == []
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert select.select([wakeup], [], [], 60)[0] == [wakeup]
+
+
+def test_other_threads_have_no_handlers() -> None:
+    found: list[object] = []
+
+    def run() -> None:
+        with process.defer_signals(), wake_on_signals() as wakeup:
+            found.append(wakeup)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [None]
