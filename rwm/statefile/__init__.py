@@ -12,16 +12,14 @@ from rwm.statefile.canonical import (
     canonical_form,
     canonical_pieces,
     delta_key,
-    encode_lines,
     entry_json,
     entry_text,
     file_key,
     gzip_writer,
-    header_text,
     identified_by_lines,
     parse_file_key,
 )
-from rwm.statefile.delta import change_text, changes, is_full_due, write_delta
+from rwm.statefile.delta import change_text, is_full_due, write_delta
 from rwm.statefile.original import OriginalState, is_original_key
 from rwm.statefile.reader import DeltaState, FullState, open_state_file
 
@@ -36,14 +34,11 @@ __all__ = [
     "canonical_form",
     "canonical_pieces",
     "change_text",
-    "changes",
     "delta_key",
-    "encode_lines",
     "entry_json",
     "entry_text",
     "file_key",
     "gzip_writer",
-    "header_text",
     "identified_by_lines",
     "is_full_due",
     "is_original_key",

@@ -7,8 +7,8 @@ order below, a line feed after every line. The state id is the SHA-256 of exactl
     {"format":"rwm-state-1","bucket":…,"captured_at":…,"origin":…,"outcome":…,"objects":…,"bytes":…}
     {"key":…,"version_id":…,"size":…,"etag":…,"last_modified":…}
 
-Times are ISO 8601 in UTC. The file is kept in the bucket as ``rwm/states/<captured_at>-<id>.jsonl.gz``, or as what
-differs from another state (``rwm.statefile.delta``) as ``rwm/states/<captured_at>-<id>.delta.jsonl.gz``.
+Times are ISO 8601 in UTC. In the bucket the file is ``rwm/states/<captured_at>-<id>.jsonl.gz``; a delta file
+(``rwm.statefile.delta``) is ``rwm/states/<captured_at>-<id>.delta.jsonl.gz``.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ FORMAT = "rwm-state-1"
 STATES_PREFIX = OWN_PREFIX + "states/"
 
 INTEGER_LIMIT = 1 << 63
-"""Sizes and counts in a state are below: the index has no room for more."""
+"""Sizes and counts in a state are smaller, so that the index can store them."""
 
 TIME_LIMIT = parse_iso("6000-01-01")
-"""Times in a state are below, and not before 1970."""
+"""Times in a state are earlier, and not before 1970."""
 
-# Of names, version ids and etags, which are hashes and random, level 6 makes 97 bytes an entry at 5.2 µs, level 3
-# makes 101 at 2.5 µs, level 1 makes 103 at 1.9 µs.
+# Names, version ids and ETags are random, so level 6 makes 97 bytes per entry in 5.2 µs, level 3 101 in 2.5 µs, level 1
+# 103 in 1.9 µs.
 _LEVEL = 1
-_BATCH = 1000  # lines that are encoded, hashed and compressed at once
+_BATCH = 1000  # lines encoded, hashed and compressed at once
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _KEY = re.compile(rf"{re.escape(STATES_PREFIX)}({_TIME})-([0-9a-f]{{64}})(\.delta)?\.jsonl\.gz", re.ASCII)
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _ESCAPED = bytes(range(0x20)) + b'"\\'
-"""Characters that JSON escapes in a text, and the line feed."""
+"""Characters that JSON escapes in strings, the line feed among them."""
 _PLAIN_LINE = 18 + 1
-"""How many of them a line has if none of its texts needs an escape: quotation marks, and its line feed."""
+"""Their number in a line without escapes: the quotation marks and the line feed."""
 
 
 def canonical_form(info: StateInfo, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The canonical form, in pieces of whole lines. ``info.id`` is not part of it; ``entries`` come sorted by key."""
+    """The canonical form in pieces of whole lines. ``info.id`` is not part of it; ``entries`` are sorted by key."""
     return canonical_pieces(info, _batches(entries))
 
 
 def canonical_pieces(info: StateInfo, batches: Iterable[EntryBatch]) -> Iterator[bytes]:
-    """The canonical form of entries that come in batches: the header, then a piece for each batch."""
+    """The canonical form of batches of entries: the header, then a piece for each batch."""
     yield header_text(info).encode()
     yield from map(entry_lines, batches)
 
@@ -85,7 +85,7 @@ def header_text(info: StateInfo) -> str:
 
 
 def header_json(info: StateInfo) -> dict[str, object]:
-    """What the header of a state file says of the state, in its order."""
+    """The fields that the headers of full files and deltas share, in their order."""
     return {
         "bucket": info.bucket,
         "captured_at": iso(info.captured_at),
@@ -101,20 +101,15 @@ def line_text(value: Mapping[str, object]) -> str:
     return _encode(value) + "\n"
 
 
-def entry_line(entry: Entry) -> bytes:
-    """The line of one entry, with its line feed. Raises UnicodeEncodeError for a lone surrogate."""
-    return entry_text(entry).encode()
-
-
 def entry_text(entry: Entry) -> str:
-    """The line of one entry as text: equal to ``line_text(entry_json(entry))``, and faster."""
+    """The line of one entry, with its line feed: equal to ``line_text(entry_json(entry))``, and faster."""
     key, version_id, etag = map(encode_basestring, (entry.key, entry.version_id, entry.etag))
     time = iso(entry.last_modified)
     return f'{{"key":{key},"version_id":{version_id},"size":{entry.size},"etag":{etag},"last_modified":"{time}"}}\n'
 
 
 def entry_json(entry: Entry) -> dict[str, str | int]:
-    """One entry as files and ``state show --json`` have it."""
+    """One entry as in state files and ``state show --json``."""
     return {
         "key": entry.key,
         "version_id": entry.version_id,
@@ -125,7 +120,7 @@ def entry_json(entry: Entry) -> dict[str, str | int]:
 
 
 class StateDigest:
-    """Computes the id of the state ``info`` as its entries are added; writes its file to ``copy`` on the way."""
+    """Computes the id of the state ``info`` as its entries are added, and writes its full file to ``copy``."""
 
     def __init__(self, info: StateInfo, copy: IO[bytes] | None = None) -> None:
         self._info = info
@@ -134,7 +129,7 @@ class StateDigest:
         self._update(header_text(info).encode())
 
     def add(self, batch: EntryBatch) -> None:
-        """Add entries; all of them come sorted by key."""
+        """Add entries; all batches together are sorted by key."""
         self._update(entry_lines(batch))
 
     def _update(self, lines: bytes) -> None:
@@ -143,14 +138,14 @@ class StateDigest:
             self._copy.write(lines)
 
     def close(self) -> StateInfo:
-        """``info`` with its id, when all entries are added; the copy is complete then."""
+        """Finish the copy, and return ``info`` with its id."""
         if self._copy is not None:
             self._copy.close()
         return replace(self._info, id=self._digest.hexdigest())
 
 
 def identified(info: StateInfo, entries: Iterable[Entry], copy: IO[bytes] | None = None) -> StateInfo:
-    """``info`` with its id; on the way the compressed file is written to ``copy``."""
+    """``info`` with its id; also writes the full file, compressed, to ``copy``."""
     digest = StateDigest(info, copy)
     for batch in _batches(entries):
         digest.add(batch)
@@ -164,7 +159,7 @@ def _batches(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
 
 
 def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:
-    """``info`` with its id, from its entries as lines."""
+    """``info`` with its id, computed from the lines of its entries."""
     digest = hashlib.sha256()
     for piece in encode_lines(header_text(info), lines):
         digest.update(piece)
@@ -172,12 +167,12 @@ def identified_by_lines(info: StateInfo, lines: Iterable[str]) -> StateInfo:
 
 
 def gzip_writer(file: IO[bytes]) -> gzip.GzipFile:
-    """A file to write to that is compressed into ``file``, the same each time: without name and time."""
+    """A gzip writer with reproducible output: its header has no name and no time."""
     return gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0)
 
 
 class FileName(NamedTuple):
-    """What the key of a state file in a bucket says. ``captured_at`` is a whole second."""
+    """The parts of a state file's key in a bucket. ``captured_at`` is a whole second."""
 
     captured_at: int
     id: str
@@ -185,17 +180,17 @@ class FileName(NamedTuple):
 
 
 def file_key(info: StateInfo) -> str:
-    """Where the state is kept in its bucket, as a whole."""
+    """The key of the state's full file in its bucket."""
     return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.jsonl.gz"
 
 
 def delta_key(info: StateInfo) -> str:
-    """Where the state is kept in its bucket, as what differs from another."""
+    """The key of the state's delta file in its bucket."""
     return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.delta.jsonl.gz"
 
 
 def parse_file_key(key: str) -> FileName | None:
-    """What :func:`file_key` or :func:`delta_key` made the key of; None for any other key."""
+    """Parse the result of :func:`file_key` or :func:`delta_key`; None for any other key."""
     match = _KEY.fullmatch(key)
     if not match:
         return None

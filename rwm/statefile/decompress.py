@@ -1,4 +1,4 @@
-"""Reading the bytes of a state file, compressed or not, in bounded memory. Pure."""
+"""Decompress a state file in bounded memory. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import IO
 from rwm.errors import BadState
 
 PIECE = 1 << 18
-"""Bytes that are read at once, and the largest piece that is yielded."""
+"""Bytes read at once, and the largest piece yielded."""
 
 _GZIP = b"\x1f\x8b"
 _WITH_HEADER = 16 + zlib.MAX_WBITS
@@ -20,10 +20,10 @@ class CutOff(BadState):
 
 
 def pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """The content of a file, in pieces that are never empty; unpacked when it begins as gzip does.
+    """The content of a file in pieces, none of them empty; decompressed if it is gzip.
 
-    Raises CutOff for gzip that ends early, BadState for gzip that is damaged or has something after its end (several
-    members in one file too: RWM writes one).
+    Raises CutOff for gzip that ends early, BadState for gzip that is damaged or followed by other data, such as a
+    second member.
     """
     head = _first(file)
     if head.startswith(_GZIP):
@@ -37,7 +37,7 @@ def pieces(file: IO[bytes]) -> Iterator[bytes]:
 def _first(file: IO[bytes]) -> bytes:
     head = file.read(PIECE)
     if len(head) < len(_GZIP):
-        head += file.read(PIECE)  # a stream may give less than there is
+        head += file.read(PIECE)  # a stream may return less than it has
     return head
 
 

@@ -1,7 +1,7 @@
-"""One JSON object read as a stream: its members one by one, large arrays element by element. Pure.
+"""Read one JSON object as a stream: member by member, and large arrays element by element. Pure.
 
-Memory does not grow with the document, whatever is in it: a part has a bound, and is decoded by itself from a window
-that slides over the text. Every fault is a BadState that says where.
+Memory does not grow with the document: each part has a size limit, and is decoded from a window that slides over the
+text. Every fault raises a BadState that says where it is.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from typing import Any, NamedTuple
 from rwm.errors import BadState
 
 ELEMENT_MAX = 64 << 10
-"""Characters that an element of an array may have."""
+"""Maximum length of an array element, in characters."""
 
 MEMBER_MAX = 1 << 20
-"""Characters that any other value may have."""
+"""Maximum length of any other value, in characters."""
 
 NAME_MAX = 1 << 10
-"""Characters that the name of a member may have, as it is written with its quotes."""
+"""Maximum length of a member's name, in characters, with its quotes and escapes."""
 
 MEMBERS_MAX = 1000
-"""Members that the object may have: their names are kept, because none may come twice."""
+"""Maximum number of members. Their names are kept in memory, to detect a repeated one."""
 
-_CUT = 16  # characters before the end of a text within which a fault may come from there being no more
+_END_MARGIN = 16  # characters: a fault so close to the end of a text may mean that the text is incomplete
 _spaces = re.compile(r"[ \t\n\r]*").match
 
 
 class Member(NamedTuple):
-    """A member of the object, or, with a ``number``, one element of an array that it is."""
+    """A member of the object; with a ``number``, one element of a member that is an array."""
 
     name: str
     number: int | None
@@ -39,10 +39,10 @@ class Member(NamedTuple):
 
 
 def members(content: Iterable[bytes], arrays: Collection[str]) -> Iterator[Member]:
-    """The members of the object that ``content`` is, in its order; those in ``arrays``, if they are arrays, by element.
+    """The members of the JSON object ``content``, in its order. Arrays named in ``arrays`` come element by element.
 
-    Nothing comes of an empty array. The last has come when nothing follows the object: what was given before a fault
-    is to be forgotten. A member or field twice, NaN and Infinity are faults.
+    An empty array yields nothing. After a fault, the results before it must be discarded; repeated members or fields,
+    NaN, Infinity and data after the object are faults too.
     """
     window = _Window(content)
     first = window.next()
@@ -50,7 +50,7 @@ def members(content: Iterable[bytes], arrays: Collection[str]) -> Iterator[Membe
         raise BadState("not a JSON object") if first or not window.broken else window.fault("")
     names: set[str] = set()
     window.step()
-    while window.goes_on("}", is_first=not names):
+    while window.has_another("}", is_first=not names):
         name = _name(window, names)
         if name in arrays and window.next() == "[":
             yield from _elements(window, name)
@@ -67,7 +67,7 @@ def _name(window: _Window, names: set[str]) -> str:
         raise window.fault("a name is missing")
     name: str = window.value(NAME_MAX)
     if name in names:
-        raise window.fault(f"{_label(name)} is there twice")
+        raise window.fault(f"{_label(name)} is repeated")
     if len(names) == MEMBERS_MAX:
         raise BadState(f"more than {MEMBERS_MAX} fields")
     names.add(name)
@@ -79,14 +79,14 @@ def _name(window: _Window, names: set[str]) -> str:
 
 
 def _label(name: str) -> str:
-    """A name as messages have it, in one line."""
+    """A name for messages, in one line."""
     return name if name.isidentifier() and len(name) <= 40 else repr(name[:40])
 
 
 def _elements(window: _Window, name: str) -> Iterator[Member]:
     window.step()
     number = 0
-    while window.goes_on("]", is_first=not number):
+    while window.has_another("]", is_first=not number):
         window.number = number
         yield Member(name, number, window.value(ELEMENT_MAX))
         number += 1
@@ -97,10 +97,10 @@ def _elements(window: _Window, name: str) -> Iterator[Member]:
 
 
 class _Window:
-    """Some of the text, of which all before ``_place`` is done. ``at`` and ``number`` say where that is.
+    """A part of the text and the position in it. ``at`` and ``number`` name that position in messages.
 
-    ``broken`` says why the text ends before the content does. It is a fault when the place comes there, not before, so
-    that the fault which is named does not depend on the pieces that the content comes in.
+    ``broken`` says why the rest of the content cannot be decoded. It is raised only when the position gets there, so
+    that the reported fault does not depend on how the content is divided into pieces.
     """
 
     def __init__(self, content: Iterable[bytes]) -> None:
@@ -111,29 +111,29 @@ class _Window:
         self._decode = codecs.getincrementaldecoder("utf-8")("strict").decode
         self._bytes = 0
         self._text = ""
-        self._place = 0
+        self._position = 0
         self._ended = False
 
     def fault(self, why: str) -> BadState:
-        """An error at the place."""
+        """An error at the position."""
         return self._fault(why, 0)
 
     def next(self) -> str:
-        """The next character that is no white space, which the place moves to; "" at the end."""
+        """Skip white space and return the next character, "" at the end."""
         while True:
             self._fill(0)
-            self._place = _spaces(self._text, self._place).end()  # type: ignore[union-attr]  # it always matches
-            if self._place < len(self._text):
-                return self._text[self._place]
+            self._position = _spaces(self._text, self._position).end()  # type: ignore[union-attr]  # it always matches
+            if self._position < len(self._text):
+                return self._text[self._position]
             if self._ended:
                 return ""
 
     def step(self) -> None:
-        """Pass the character that :meth:`next` gave."""
-        self._place += 1
+        """Skip the character that :meth:`next` returned."""
+        self._position += 1
 
-    def goes_on(self, close: str, *, is_first: bool) -> bool:
-        """Whether another part comes, or else ``close``, which is passed; parts are divided by commas."""
+    def has_another(self, close: str, *, is_first: bool) -> bool:
+        """Skip the comma before another part, or ``close``; returns whether there is another part."""
         character = self.next()
         if character == close:
             self.step()
@@ -147,27 +147,27 @@ class _Window:
         return True
 
     def value(self, limit: int) -> Any:
-        """The JSON value here, which is passed; of up to ``limit`` characters."""
+        """Read the JSON value at the position, of up to ``limit`` characters."""
         self.next()
         self._fill(limit)
         try:
-            value, end = _decode(self._text, self._place)
+            value, end = _decode(self._text, self._position)
         except (ValueError, RecursionError) as error:
             raise self._undecodable(limit) from error
-        if end - self._place > limit:
+        if end - self._position > limit:
             raise self._undecodable(limit)
-        self._place = end
+        self._position = end
         return value
 
     def _undecodable(self, limit: int) -> BadState:
-        """Why there is no value here, by what may belong to it alone."""
-        text = self._text[self._place : self._place + limit + 1]
+        """The error for an invalid value. Depends only on the characters that can belong to it."""
+        text = self._text[self._position : self._position + limit + 1]
         is_long = len(text) > limit
         why = ""
         try:
             _decode(text, 0)
         except json.JSONDecodeError as error:
-            is_long = is_long and (error.msg.startswith("Unterminated") or error.pos > limit - _CUT)
+            is_long = is_long and (error.msg.startswith("Unterminated") or error.pos > limit - _END_MARGIN)
             why = error.msg
         except RecursionError:
             is_long, why = False, "nested too deeply"
@@ -178,10 +178,10 @@ class _Window:
         return self._fault(why, limit)
 
     def _fault(self, why: str, ahead: int) -> BadState:
-        """An error at the place, or within so many characters from it."""
-        if self.broken and len(self._text) - self._place <= ahead:
+        """An error at the position, or up to ``ahead`` characters after it."""
+        if self.broken and len(self._text) - self._position <= ahead:
             why = self.broken
-        elif self._place >= len(self._text):
+        elif self._position >= len(self._text):
             why = "it ends too early"
         where = self._where()
         return BadState("not a JSON document: " + (f"{where}: {why}" if where else why))
@@ -190,17 +190,17 @@ class _Window:
         return self.at if self.number is None else f"{self.at}[{self.number}]"
 
     def _fill(self, count: int) -> None:
-        """Have more than ``count`` characters before the place, or all that are left."""
-        ahead = len(self._text) - self._place
+        """Read until more than ``count`` characters follow the position, or the content ends."""
+        ahead = len(self._text) - self._position
         if ahead > count or self._ended:
             return
-        parts = [self._text[self._place :]]
+        parts = [self._text[self._position :]]
         while ahead <= count and not self._ended:
-            parts.append(self._more())
+            parts.append(self._decode_piece())
             ahead += len(parts[-1])
-        self._text, self._place = "".join(parts), 0
+        self._text, self._position = "".join(parts), 0
 
-    def _more(self) -> str:
+    def _decode_piece(self) -> str:
         piece = next(self._pieces, None)
         self._bytes += len(piece or b"")
         self._ended = piece is None
@@ -215,12 +215,12 @@ class _Window:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        raise ValueError("a field is there twice")
+        raise ValueError("a field is repeated")
     return value
 
 
-def _refused(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a number")
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refused).raw_decode
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant).raw_decode

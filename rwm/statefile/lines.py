@@ -1,7 +1,7 @@
-"""The lines of state files, read as strictly as one id with one meaning needs. Pure.
+"""Strict parsing of the lines of state files, so that one id has one meaning. Pure.
 
-A line is right when it is, byte for byte, the line that would be written for what it says. So whatever JSON allows
-besides (spaces, other orders, fields twice, other numbers for the same) is refused without a rule of its own.
+A line is accepted only if writing its content gives the same bytes. This refuses other forms that JSON allows (spaces,
+another order, repeated fields, other spellings of a number) without a rule for each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rwm.statefile.decompress import CutOff
 from rwm.times import DAY, SECOND
 
 LINE_MAX = 64 << 10
-"""Bytes a line may have. S3 has keys of up to 1024, which JSON makes six times as long at most."""
+"""Maximum length of a line in bytes. A key in S3 has up to 1,024 bytes, and up to six times as many in JSON."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _MINUTES = {f"T{minute // 60:02d}:{minute % 60:02d}:": minute * 60 * SECOND for minute in range(24 * 60)}
@@ -56,16 +56,16 @@ class Lines(Iterator[str]):
             rest = lines.pop()
             yield from lines
             if len(rest) > LINE_MAX:
-                yield rest  # which is refused
+                yield rest  # refused by __next__
         if rest:
             raise CutOff("the file is cut off")
 
     def fault(self, text: str) -> BadState:
-        """An error in the line that was read last."""
+        """An error in the last line read."""
         return BadState(f"line {self.number}: {text}")
 
     def value(self, line: str) -> dict[str, Any]:
-        """What a line says. Raises BadState if it is no JSON object."""
+        """The content of a line. Raises BadState unless it is a JSON object."""
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -76,16 +76,16 @@ class Lines(Iterator[str]):
 
 
 def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Record]) -> Iterator[Record]:
-    """The ``count`` records of a file, sorted by key, and nothing after them."""
+    """The ``count`` records of a file, sorted by key. Raises BadState for another number, order or content."""
     done, last = 0, ""
     try:
         for line in lines:
             if done == count:
-                raise lines.fault(f"the header says {count} {what}, and there are more")
+                raise lines.fault(f"the header says {count} {what}, but there are more")
             record = read(lines, line)
             key = record[0]
             if key <= last:
-                raise lines.fault("keys are not sorted" if key < last else "a key is there twice")
+                raise lines.fault("keys are not sorted" if key < last else "a key is repeated")
             done, last = done + 1, key
             yield record
     except CutOff as error:
@@ -94,7 +94,7 @@ def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Re
         raise BadState(f"the file is cut off: {done} of {count} {what}")
 
 
-# --- what a line says --------------------------------------------------------------------------------
+# --- records -----------------------------------------------------------------------------------------
 
 
 def read_entry(lines: Lines, line: str) -> Entry:
@@ -104,7 +104,7 @@ def read_entry(lines: Lines, line: str) -> Entry:
 def _as_entry(lines: Lines, value: dict[str, Any], line: str) -> Entry:
     size = value.get("size")
     if type(size) is not int or not 0 <= size < canonical.INTEGER_LIMIT:
-        raise lines.fault("size is no size")
+        raise lines.fault("size is not a size")
     entry = Entry(
         _key_in(lines, value),
         text_in(lines, value, "version_id"),
@@ -112,7 +112,7 @@ def _as_entry(lines: Lines, value: dict[str, Any], line: str) -> Entry:
         text_in(lines, value, "etag", empty=True),
         time_in(lines, value, "last_modified"),
     )
-    same(lines, line, canonical.entry_text(entry))
+    check_canonical(lines, line, canonical.entry_text(entry))
     return entry
 
 
@@ -122,11 +122,11 @@ def read_change(lines: Lines, line: str) -> Change:
         entry = _as_entry(lines, value, line)
         return Change(entry.key, entry)
     change = Change(_key_in(lines, value), None)
-    same(lines, line, delta.change_text(change))
+    check_canonical(lines, line, delta.change_text(change))
     return change
 
 
-def same(lines: Lines, line: str, canonical: str) -> None:
+def check_canonical(lines: Lines, line: str, canonical: str) -> None:
     if line + "\n" != canonical:
         raise lines.fault("not in the canonical form")
 
@@ -144,7 +144,7 @@ def _key_in(lines: Lines, value: dict[str, Any]) -> str:
 def text_in(lines: Lines, value: dict[str, Any], name: str, *, empty: bool = False) -> str:
     text = value.get(name)
     if type(text) is not str:
-        raise lines.fault(f"{name} is no text")
+        raise lines.fault(f"{name} is not text")
     if not (text or empty):
         raise lines.fault(f"{name} is empty")
     return text
@@ -153,26 +153,26 @@ def text_in(lines: Lines, value: dict[str, Any], name: str, *, empty: bool = Fal
 def number_in(lines: Lines, value: dict[str, Any], name: str) -> int:
     number = value.get(name)
     if type(number) is not int or not 0 <= number < canonical.INTEGER_LIMIT:
-        raise lines.fault(f"{name} is no count")
+        raise lines.fault(f"{name} is not a count")
     return number
 
 
 def id_in(lines: Lines, value: dict[str, Any], name: str) -> str:
     text = text_in(lines, value, name)
     if not _ID.fullmatch(text):
-        raise lines.fault(f"{name} is no state id")
+        raise lines.fault(f"{name} is not a state id")
     return text
 
 
 def time_in(lines: Lines, value: dict[str, Any], name: str) -> int:
-    """A time as ``iso`` writes it. A text that is no such time may pass, for it is not canonical then."""
+    """A time as ``iso`` writes it. Some other forms pass, and are refused by the check of the whole line."""
     text = text_in(lines, value, name)
     try:
         time = _day(text[:10]) + _MINUTES[text[10:17]] + int(text[17:19]) * SECOND
         if text[19:] != "Z":
             time += int(text[20:23])
     except (KeyError, ValueError) as error:
-        raise lines.fault(f"{name} is no time") from error
+        raise lines.fault(f"{name} is not a time") from error
     if not 0 <= time < canonical.TIME_LIMIT:
         raise lines.fault(f"{name} is not between 1970 and 6000")
     return time
@@ -180,5 +180,5 @@ def time_in(lines: Lines, value: dict[str, Any], name: str) -> int:
 
 @lru_cache(maxsize=1 << 14)
 def _day(text: str) -> int:
-    """The beginning of a day, in milliseconds."""
+    """The start of a day in milliseconds."""
     return (date.fromisoformat(text).toordinal() - _EPOCH) * DAY

@@ -1,23 +1,22 @@
-"""State files of the original tool: ``rwm/state_<time>.json.gz`` in the bucket. Pure; they are only read.
+"""State files of the original tool: ``rwm/state_<time>.json.gz`` in the bucket. They are only read. Pure.
 
 One JSON object, compressed: ``bucket_name``, ``bucket_acl``, ``bucket_policy``, ``time_start``, ``time_end``, and
-``versions`` and ``delete_markers`` as boto3 lists them, with times as text. A state made of it holds the versions that
-were the latest, and is as of the second of ``time_start``.
+``versions`` and ``delete_markers`` as boto3 lists them, with times as text. Its state consists of the latest versions,
+as of the second of ``time_start``.
 
-The original wrote ``time_start`` in local time without a zone, and the zone only in the name of the file. So who knows
-the name says it; without a zone in either, the time is taken as UTC.
+The original wrote ``time_start`` in local time without a zone, and the zone only in the file name. So the reader needs
+the name; without a zone in either, the time is taken as UTC.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 from rwm.errors import BadState
 from rwm.model import OWN_PREFIX, Change, Entry, StateInfo
-from rwm.statefile.canonical import INTEGER_LIMIT, TIME_LIMIT, identified
-from rwm.statefile.decompress import pieces
+from rwm.statefile.canonical import INTEGER_LIMIT, TIME_LIMIT
 from rwm.statefile.json_stream import members
 from rwm.times import SECOND, parse_iso
 
@@ -29,9 +28,9 @@ _ZONE = re.compile(r"(?:Z|UTC|[+-]\d\d:?\d\d)$", re.ASCII)
 
 
 class OriginalState:
-    """A state of the original tool, read once, in memory that does not grow with it. It has no id until all is read.
+    """A state of the original tool, read once, as a stream in constant memory.
 
-    ``bucket`` and ``captured_at`` are known when :meth:`latest` is at its end: the file may say them last.
+    ``bucket`` and ``captured_at`` are set at the end of :meth:`latest`, because they may be last in the file.
     """
 
     def __init__(self, content: Iterable[bytes], name: str = "") -> None:
@@ -43,69 +42,53 @@ class OriginalState:
         self._last = ("", 0, "")
 
     def latest(self) -> Iterator[Change]:
-        """What is the latest of its key, in no order: a version's entry, or None for a delete marker.
+        """The latest of each key, in no order: a version's entry, or None for a delete marker.
 
-        Can be asked for once. RWM's own objects are left out. Raises BadState at the first fault; what was given
-        before is to be forgotten then. No key may come twice, which the caller has to see to: see :meth:`twice`.
+        Can be read once. RWM's own objects are left out. Raises BadState at the first fault; the results before it must
+        be discarded then. The caller must check that no key is repeated, and raise :meth:`twice`.
         """
         for name, number, value in members(self._content, _LISTS):
             if number is None:
-                self._note(name, value)
+                self._keep_header(name, value)
             elif _is_latest(name, number, value):
                 key = value["Key"]
                 self._last = (name, number, key)
                 yield Change(key, _entry(value, number) if name == _VERSIONS else None)
-        self._conclude()
+        self._read_header()
 
     def info(self, objects: int, size: int) -> StateInfo:
-        """The header of the state, still without its id, when it has so many entries of so many bytes."""
+        """The header of the state with these totals, without its id."""
         if size >= INTEGER_LIMIT:
-            raise BadState("the sum of all sizes is no size")
+            raise BadState("the sum of all sizes is too large")
         return StateInfo("", self.bucket, self.captured_at, "original", objects, size)
 
     def twice(self) -> BadState:
-        """The error for a key that had come before, to be asked for before :meth:`latest` goes on."""
+        """The error for a repeated key, made before :meth:`latest` continues."""
         name, number, key = self._last
         return BadState(f"{name}[{number}]: a second latest version of {key!r}")
 
-    def _note(self, name: str, value: object) -> None:
+    def _keep_header(self, name: str, value: object) -> None:
         if name in _LISTS and value is not None:
-            raise BadState(f"{name} is no list")
+            raise BadState(f"{name} is not a list")
         if name in _HEADER:
             self._header[name] = value
 
-    def _conclude(self) -> None:
+    def _read_header(self) -> None:
         bucket = self._header.get("bucket_name")
         if type(bucket) is not str or not bucket:
             raise BadState("not a state file of the original tool: it has no bucket_name")
-        _unicode(bucket, "bucket_name")
+        _check_unicode(bucket, "bucket_name")
         self.captured_at = _start(self._header.get("time_start"), self._name)
         self.bucket = bucket
 
 
 def is_original_key(key: str) -> bool:
-    """Whether an object of that key is a state file of the original tool, by its name."""
+    """Whether the key has the form of a state file of the original tool."""
     return key.startswith(OWN_PREFIX) and "/" not in key[len(OWN_PREFIX) :] and _time_in(key) is not None
 
 
-def read_original(file: IO[bytes], name: str = "") -> tuple[StateInfo, list[Entry]]:
-    """The state, with its id, and its entries sorted by key; all in memory.
-
-    ``name`` is the key or the path of the file. The same file of the same name always gives the same state. Raises
-    BadState for anything that is not such a file.
-    """
-    state = OriginalState(pieces(file), name)
-    latest: dict[str, Entry | None] = {}
-    for key, entry in state.latest():
-        if key in latest:
-            raise state.twice()
-        latest[key] = entry
-    entries = [entry for _, entry in sorted(latest.items()) if entry is not None]
-    return identified(state.info(len(entries), sum(entry.size for entry in entries)), entries), entries
-
-
 def _start(text: object, name: str) -> int:
-    """The second in which the listing began."""
+    """The second in which the listing started."""
     if type(text) is not str:
         raise BadState("not a state file of the original tool: it has no time_start")
     zone = _ZONE.search(_time_in(name) or "")
@@ -115,7 +98,7 @@ def _start(text: object, name: str) -> int:
 
 
 def _time_in(name: str) -> str | None:
-    """The time in the name of such a file."""
+    """The time in the name of a state file; None if it has none."""
     match = _NAME.fullmatch(name)
     if not match:
         return None
@@ -128,25 +111,25 @@ def _time_in(name: str) -> str | None:
 
 def _time(text: object, what: str) -> int:
     if type(text) is not str:
-        raise BadState(f"{what} is no time")
+        raise BadState(f"{what} is not a time")
     try:
         time = parse_iso(text)
     except ValueError as error:
-        raise BadState(f"{what} is no time: {text[:40]!r}") from error
+        raise BadState(f"{what} is not a time: {text[:40]!r}") from error
     if not 0 <= time < TIME_LIMIT:
         raise BadState(f"{what} is not between 1970 and 6000: {text[:40]!r}")
     return time
 
 
 def _is_latest(name: str, number: int, value: Any) -> bool:
-    """Whether an element of a list is the latest of a key that states have."""
+    """Whether an element of a list is the latest of its key, and the key can be in a state."""
     if type(value) is not dict or type(value.get("Key")) is not str or not value["Key"]:
         raise BadState(f"{name}[{number}] has no Key")
     if type(value.get("IsLatest")) is not bool:
         raise BadState(f"{name}[{number}] does not say whether it IsLatest")
     if not value["IsLatest"] or value["Key"].startswith(OWN_PREFIX):
         return False
-    _unicode(value["Key"], f"{name}[{number}]: Key")
+    _check_unicode(value["Key"], f"{name}[{number}]: Key")
     return True
 
 
@@ -154,20 +137,20 @@ def _entry(version: dict[str, Any], number: int) -> Entry:
     where = f"{_VERSIONS}[{number}]"
     version_id, size, etag = version.get("VersionId"), version.get("Size"), version.get("ETag")
     if version_id is not None and (type(version_id) is not str or not version_id):
-        raise BadState(f"{where}: VersionId is no version id")
+        raise BadState(f"{where}: VersionId is not a version id")
     if type(size) is not int or not 0 <= size < INTEGER_LIMIT:
-        raise BadState(f"{where}: Size is no size")
+        raise BadState(f"{where}: Size is not a size")
     if etag is not None and type(etag) is not str:
-        raise BadState(f"{where}: ETag is no text")
-    _unicode(version_id or "", f"{where}: VersionId")
-    _unicode(etag or "", f"{where}: ETag")
+        raise BadState(f"{where}: ETag is not text")
+    _check_unicode(version_id or "", f"{where}: VersionId")
+    _check_unicode(etag or "", f"{where}: ETag")
     modified = _time(version.get("LastModified"), f"{where}: LastModified")
     return Entry(version["Key"], version_id or "null", size, (etag or "").strip('"'), modified)
 
 
-def _unicode(text: str, what: str) -> None:
-    """Half of a surrogate pair can be written in JSON, but neither hashed nor kept."""
+def _check_unicode(text: str, what: str) -> None:
+    """Refuse a lone surrogate, which JSON can express but UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadState(f"{what} is no Unicode") from error
+        raise BadState(f"{what} is not Unicode") from error

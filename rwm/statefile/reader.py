@@ -1,6 +1,6 @@
-"""Reading state files, of RWM and of the original tool, once and from start to end. Pure.
+"""Read state files, of RWM and of the original tool, as streams. Pure.
 
-Memory does not grow with a file. Every fault is a BadState that says where.
+Memory does not grow with the file. Every fault raises a BadState that says where it is.
 """
 
 from __future__ import annotations
@@ -14,18 +14,28 @@ from rwm.errors import BadState
 from rwm.model import Change, Entry, Origin, Outcome, StateInfo
 from rwm.statefile import canonical, delta
 from rwm.statefile.decompress import CutOff, pieces
-from rwm.statefile.lines import Lines, id_in, number_in, read_change, read_entry, records, same, text_in, time_in
+from rwm.statefile.lines import (
+    Lines,
+    check_canonical,
+    id_in,
+    number_in,
+    read_change,
+    read_entry,
+    records,
+    text_in,
+    time_in,
+)
 from rwm.statefile.original import OriginalState
 from rwm.times import SECOND
 
 _ORIGINS: tuple[str, ...] = get_args(Origin)
 _OUTCOMES: tuple[str | None, ...] = (None, *get_args(Outcome))
-_OURS = b'{"format":'
+_FORMAT_FIELD = b'{"format":'
 _NO_HEADER = "the file is cut off before the end of its header"
 
 
 class FullState:
-    """A state file that holds all of the state. ``info.id`` is empty until the entries are read to their end."""
+    """A full state file. ``info.id`` is empty until all entries are read."""
 
     def __init__(self, info: StateInfo, lines: Lines) -> None:
         self.info = info
@@ -33,13 +43,13 @@ class FullState:
 
     @property
     def id(self) -> str:
-        """The state id: the hash of what was read. Empty before the end."""
+        """The state id, the hash of the content; empty until all entries are read."""
         return self.info.id
 
     def entries(self) -> Iterator[Entry]:
-        """The entries, sorted by key; can be asked for once. Raises BadState at the first fault.
+        """The entries, sorted by key; can be read once.
 
-        What was given before is to be forgotten then.
+        Raises BadState at the first fault; the entries before it must be discarded then.
         """
         size = 0
         for entry in records(self._lines, self.info.objects, "entries", read_entry):
@@ -52,7 +62,7 @@ class FullState:
 
 @dataclass(frozen=True)
 class DeltaState:
-    """A state file that holds what differs from the state ``base``. ``info.id`` is what the file claims to make."""
+    """A delta file: ``count`` changes from the state ``base``. ``info.id`` is the claimed id of the resulting state."""
 
     info: StateInfo
     base: str
@@ -60,56 +70,45 @@ class DeltaState:
     _lines: Lines
 
     def changes(self) -> Iterator[Change]:
-        """The changes, sorted by key; can be asked for once. Raises BadState at the first fault."""
+        """The changes, sorted by key; can be read once. Raises BadState at the first fault."""
         return records(self._lines, self.count, "changes", read_change)
 
 
-def open_state(file: IO[bytes]) -> FullState | DeltaState:
-    """Read the header of a state file, compressed or not; the entries are read when they are asked for.
-
-    Raises BadState for anything else, a file of the original tool too.
-    """
-    head, rest = _peeked(file)
-    if not head.startswith(_OURS):
-        raise BadState(_not_json(head) or "not a state file of RWM; one of the original tool, perhaps")
-    return _opened(chain([head], rest))
-
-
 def open_state_file(file: IO[bytes], name: str = "") -> FullState | DeltaState | OriginalState:
-    """As :func:`open_state`, and files of the original tool too.
+    """Read the header of a state file, compressed or not; its entries are read later, on demand.
 
-    ``name`` is the key or the path of the file (see ``rwm.statefile.original``).
+    ``name`` is the key or the path of the file (see ``rwm.statefile.original``). Raises BadState for any other file.
     """
-    head, rest = _peeked(file)
-    if head.startswith(_OURS):
-        return _opened(chain([head], rest))
-    if fault := _not_json(head):
+    head, rest = _peek(file)
+    if head.startswith(_FORMAT_FIELD):
+        return _open(chain([head], rest))
+    if fault := _why_not_json(head):
         raise BadState(fault)
     return OriginalState(chain([head], rest), name)
 
 
-def _peeked(file: IO[bytes]) -> tuple[bytes, Iterator[bytes]]:
-    """Enough of the file to tell what it is, and the rest of it."""
+def _peek(file: IO[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The start of the file, enough to recognise its format, and the rest."""
     content = pieces(file)
     head = b""
     try:
         for piece in content:
             head += piece
-            if len(head) >= len(_OURS):
+            if len(head) >= len(_FORMAT_FIELD):
                 break
     except CutOff as error:
         raise BadState(_NO_HEADER) from error
     return head, content
 
 
-def _not_json(head: bytes) -> str:
-    """What is wrong with a file that begins so, or "" where it may be a JSON object."""
+def _why_not_json(head: bytes) -> str:
+    """Why a file with this start cannot be a JSON object; "" if it can."""
     if not head:
         return "the file is empty"
     return "" if head.lstrip().startswith(b"{") else "not gzip and not JSON"
 
 
-def _opened(content: Iterable[bytes]) -> FullState | DeltaState:
+def _open(content: Iterable[bytes]) -> FullState | DeltaState:
     lines = Lines(content)
     try:
         line = next(lines, None)
@@ -127,14 +126,14 @@ def _header(lines: Lines, line: str) -> FullState | DeltaState:
         raise BadState(f"format {str(form)[:40]!r} is not known: written by a newer version of RWM, or not by RWM")
     info = _info(lines, value)
     if form == canonical.FORMAT:
-        same(lines, line, canonical.header_text(info))
+        check_canonical(lines, line, canonical.header_text(info))
         return FullState(info, lines)
     state_id, base = id_in(lines, value, "id"), id_in(lines, value, "base")
     if state_id == base:
         raise lines.fault("a delta that is based on itself")
     count = number_in(lines, value, "changes")
     info = replace(info, id=state_id)
-    same(lines, line, delta.delta_header_text(info, base, count))
+    check_canonical(lines, line, delta.delta_header_text(info, base, count))
     return DeltaState(info, base, count, lines)
 
 
@@ -146,6 +145,6 @@ def _info(lines: Lines, value: dict[str, Any]) -> StateInfo:
     if outcome not in _OUTCOMES:
         raise lines.fault("outcome is not known")
     if captured_at % SECOND:
-        raise lines.fault("captured_at is no whole second")
+        raise lines.fault("captured_at is not a whole second")
     objects, size = number_in(lines, value, "objects"), number_in(lines, value, "bytes")
     return StateInfo("", text_in(lines, value, "bucket"), captured_at, origin, objects, size, outcome)

@@ -39,21 +39,19 @@ def capture_state(
 ) -> StateInfo:
     """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
-    ``concurrency`` connections list ``data/``; None means as many as the server is faster with.
+    ``concurrency`` connections list ``data/``; None means to measure which number is fastest.
 
     The copy in the bucket is written first, because a lost index can be rebuilt from it. ``progress`` is called with
     the number of versions listed since the last call and their bytes, ``warn`` with warnings for the user.
-    Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for sizes that
-    cannot be, and the errors of S3 and of the index; nothing is recorded then.
+    Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for impossible
+    sizes, and the errors of S3 and of the index; nothing is recorded then.
     """
     versioning = s3.versioning(bucket)
     if versioning == "Suspended":
-        warn(
-            f"versioning of bucket {bucket} is suspended: what is overwritten now is gone, and no state brings it back"
-        )
+        warn(f"versioning of bucket {bucket} is suspended: overwritten objects are lost, and no state can restore them")
     elif not versioning:
         raise Refused(
-            f"bucket {bucket} has no versioning: what is overwritten is gone, and no state could bring it back",
+            f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
         )
     second = _second(s3, bucket, at)
@@ -65,16 +63,16 @@ def capture_state(
             spool.add(part)
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
-            raise BadResponse(f"bucket {bucket}: {objects} objects have {size} bytes, says the server, which cannot be")
+            raise BadResponse(f"bucket {bucket}: {objects} objects of {size} bytes are listed, which is impossible")
         return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
     finally:
         spool.close()
 
 
 def _second(s3: S3, bucket: str, at: int | None) -> int:
-    """The second of the state: the newest that is over by the server's clock, or the one that ``at`` is in.
+    """The second of the state: the newest one that is over by the server's clock, or the one that contains ``at``.
 
-    Some servers have times of whole seconds only, so the current second is waited out.
+    Waits for the end of the current second, because some servers have times of whole seconds only.
     """
     now = s3.server_time(bucket)
     if at is not None:
@@ -85,16 +83,16 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
     deadline, waited = time.monotonic() + _TICK_LIMIT, False
     while s3.server_time(bucket) <= now:
         if time.monotonic() > deadline:
-            raise BadResponse(f"the clock of the server stands still at {iso(now)}: no second ends")
+            raise BadResponse(f"the clock of the server stands still at {iso(now)}")
         time.sleep(0.05)
         waited = True
-    if waited:  # Ceph RGW was seen to list an entry some milliseconds after its time
+    if waited:  # Ceph RGW may list an entry some milliseconds after its time
         time.sleep(_SETTLE)
     return now
 
 
 def _serialized(progress: Progress) -> Progress:
-    """Serialize the calls of a listing's threads."""
+    """A thread-safe ``progress``, for the threads of a listing."""
     lock = Lock()
 
     def report(count: int, size: int) -> None:

@@ -1,11 +1,11 @@
-"""Compare recorded states with the bucket's version history: which of them are what the history says. Pure.
+"""Compare recorded states with the bucket's version history. Pure.
 
-A state file in a bucket may be forged, with a correct id. What the machine's account cannot change is the history of a
-key: so a state is verified only when each of its entries is the version that was current at the state's time.
+A state file in a bucket may be forged, with a correct id. The machine's account cannot change the history of a key. So
+a state is verified only if each of its entries is the version that was current at the state's time.
 
-An object version is current in a *range* of states. What the states claim about a key and what its history says are two
-sequences of ranges, and comparing them costs their lengths, however many states there are. Only two kinds of claims are
-checked state by state: keys created after the state's second, and states of the original tool.
+An object version is current in a *range* of states. The claims of the states about a key and the history of the key are
+two sequences of ranges. The cost of comparing them is their length, whatever the number of states. Only two kinds of
+claims are checked state by state: keys created after the state's second, and states of the original tool.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from rwm.states.key_history import ALWAYS, KeyHistory
 from rwm.times import DAY, SECOND, iso
 
 Verdict = Literal["verified", "contradicted", "unknown"]
-"""Every entry is as in the history; something is not; or nothing contradicts, but versions are gone."""
+"""All entries agree with the history; some do not; or none contradicts it, but some versions are gone."""
 
 MAX_CONTRADICTIONS = 100
-"""Contradictions that are reported for one state; all are counted."""
+"""Contradictions reported for one state; all are counted."""
 
 MAX_LISTING = DAY // 4
-"""Milliseconds that a listing may take after the second of its state. A forged state may claim a time long ago."""
+"""Maximum duration of a listing, in milliseconds. Limits what a forged state with a time long ago may contain."""
 
 
 class Contradiction(NamedTuple):
@@ -67,7 +67,7 @@ class Comparison:
         ids = set(wanted)
         self._states = states
         self._wanted = [number for number, info in enumerate(states) if info.id in ids]
-        # The second of a state counts as a whole: what was written before its end is in the state.
+        # What was written before the end of its second is in the state.
         self._ends = [info.captured_at + SECOND for info in states]
         self._listing_ends = [
             min(uploaded[info.id] + SECOND, info.captured_at + MAX_LISTING) if info.id in uploaded else ALWAYS
@@ -76,9 +76,9 @@ class Comparison:
         self._lenient = [number for number in self._wanted if self._is_lenient(number)]
         self._verified = [0] * (len(states) + 1)
         self._contradicted = [0] * (len(states) + 1)
-        self._other_faults = [0] * (len(states) + 1)  # contradictions that are no entry of the state
+        self._other_faults = [0] * (len(states) + 1)  # contradictions that are not about an entry of the state
         self._reported: list[list[Contradiction]] = [[] for _ in states]
-        # Union-find: a state that takes more contradictions points to itself, another one to a later state.
+        # Union-find: a state below its limit of contradictions points to itself, another one to a later state.
         self._next_open = [number if info.id in ids else number + 1 for number, info in enumerate(states)]
         self._next_open.append(len(states))
         for number in self._wanted:
@@ -97,8 +97,8 @@ class Comparison:
     def compare_key(self, entries: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]]) -> None:
         """Compare one key: all its ``entries`` in the bucket, newest first, with what the states claim about it.
 
-        The ranges of ``claims`` do not overlap. Entries of keys that are never compared, because the bucket has
-        nothing of them any more, are unknown.
+        The ranges of ``claims`` do not overlap. Entries of keys that are never compared, because the bucket has none of
+        their versions any more, are unknown.
         """
         if not entries or entries[0].key.startswith(OWN_PREFIX):
             return
@@ -167,7 +167,7 @@ class Comparison:
                 _add(self._verified, number, number + 1)
 
     def _why_not_captured(self, history: KeyHistory, version: ObjectVersion, number: int) -> str:
-        """Why a capture cannot have the version, or ""; it takes a key created meanwhile at its oldest version."""
+        """Why a capture cannot have the version, or "": it takes keys created meanwhile at their oldest version."""
         if self._states[number].origin == "past":
             return "the bucket's history says it was written later"
         if version.last_modified > self._listing_ends[number]:
@@ -208,7 +208,7 @@ class Comparison:
     # --- contradictions ------------------------------------------------------------------------------
 
     def _contradict(self, counts: list[int], start: int, stop: int, fault: Contradiction) -> None:
-        """Count the fault in all states of the range, and report it in those below their limit."""
+        """Count the fault in all states of the range, and report it for those below their limit."""
         if start >= stop:
             return
         _add(counts, start, stop)

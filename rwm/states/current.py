@@ -15,14 +15,15 @@ from rwm.times import SECOND
 
 
 def current_at(history: Iterable[ObjectVersion], second: int, *, born_later: bool) -> Entry | None:
-    """The version of one key that was current at the end of ``second``, or None when the key was absent.
+    """The version of one key that was current at the end of ``second``; None if the key was absent.
 
-    ``history`` gives the key's entries as listed, newest first, and is read no further than needed. ``second`` is a
-    whole second in milliseconds; it counts as a whole, because some servers know no finer times.
+    This is the rule for one key; :func:`current_entries` applies it to a listing. ``history`` has the key's entries as
+    listed, newest first, and is read no further than needed. ``second`` is a whole second in milliseconds, and counts
+    to its end, because some servers have no finer times.
 
-    The first entry written by the end of that second decides; a delete marker means absent. A key without such
-    an entry was born later: with ``born_later`` its oldest version is taken (a capture that runs while objects
-    are written loses nothing), otherwise it is absent (a state of the past).
+    The first listed entry written by the end of that second decides; a delete marker means absent. A key without such
+    an entry was created later. With ``born_later`` its oldest version is taken, so that a capture loses nothing that
+    is written meanwhile; otherwise it is absent, as in a state of the past.
     """
     end = second + SECOND
     oldest: ObjectVersion | None = None
@@ -40,9 +41,9 @@ def as_entry(version: ObjectVersion) -> Entry:
 
 
 def current_entries(batches: Iterable[VersionBatch], second: int, *, born_later: bool) -> Iterator[EntryBatch]:
-    """Apply the rule of :func:`current_at` to each key of a listing that comes in batches; entries come in no order.
+    """Apply the rule of :func:`current_at` to each key of a listing. The resulting entries have no order.
 
-    The versions of a key come one after the other, in one batch or in several.
+    The versions of a key are consecutive, in one batch or in several.
     """
     end = second + SECOND
     decided = ""  # key of the last version so far that was written by the end
@@ -66,7 +67,7 @@ def current_entries(batches: Iterable[VersionBatch], second: int, *, born_later:
 
 
 def _first_of_each(batch: VersionBatch, previous: str) -> Iterator[EntryBatch]:
-    """The first version of each key but the ``previous`` one, unless it is a delete marker."""
+    """The first version of each key except ``previous``, without delete markers."""
     is_first = map(ne, batch.keys, chain([previous], batch.keys))
     is_current = list(map(gt, is_first, batch.is_marker))
     if all(is_current):
@@ -82,7 +83,7 @@ def _first_of_each(batch: VersionBatch, previous: str) -> Iterator[EntryBatch]:
 
 
 def _batch(entries: Iterable[Entry]) -> Iterator[EntryBatch]:
-    """One batch, or none of no entries."""
+    """One batch; none without entries."""
     found = list(entries)
     if found:
         yield EntryBatch.of(found)

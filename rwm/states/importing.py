@@ -1,4 +1,4 @@
-"""Import state files into the index: from their bucket, or from anywhere else."""
+"""Import state files into the index, from their bucket or from local files."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class ImportSource(NamedTuple):
 
 
 class _ChainTooLong(BadState):
-    """A chain of deltas that is too long now; it is shorter once more of its states are recorded."""
+    """A chain of deltas is too long. It becomes shorter when more of its states are recorded."""
 
 
 class StateImporter:
-    """Imports state files. Keeps the last state spooled in a temporary table: it mostly is the base of the next one.
+    """Imports state files. The last state stays spooled, because it usually is the base of the next one.
 
     ``find`` returns the file of a state that is not in the index, or None. ``bucket`` is the required bucket of the
     states; None accepts any.
@@ -97,7 +97,7 @@ class StateImporter:
             return self._index.record_changes(info, base, changes, trust="unchecked", stored=stored)
 
     def _check_same_changes(self, changes: Iterable[Change]) -> Iterator[Change]:
-        """Pass the changes on, and raise at the end unless they are those that were verified."""
+        """Yield the changes, and raise at the end unless they are those that were verified."""
         digest = hashlib.sha256()
         yield from _hash_changes(changes, digest)
         if digest.hexdigest() != self._changes_digest:
@@ -207,7 +207,7 @@ class StateImporter:
         self._spool.add(entries)
 
     def _check_spooled(self, info: StateInfo, claimed: str | None = None) -> None:
-        """Accept the spool as ``info``, if it has as many entries and bytes, and the id that the file claims."""
+        """Accept the spool as ``info`` if its totals match, and the id is the claimed one."""
         if claimed not in (None, info.id):
             raise BadState(f"the state has the id {info.id}, not {claimed}")
         if self._spool.totals() != (info.objects, info.bytes):
@@ -219,7 +219,7 @@ class StateImporter:
 
 
 def _hash_changes(changes: Iterable[Change], digest: hashlib._Hash) -> Iterator[Change]:
-    """Pass the changes on and add them to the digest, which is complete at the end."""
+    """Yield the changes and add them to the digest."""
     for change in changes:
         digest.update(change_text(change).encode())
         yield change

@@ -15,7 +15,7 @@ ALWAYS = 1 << 63
 
 
 class Span(NamedTuple):
-    """``version`` is the current one for whoever asks what was written before a time with ``after < time <= until``."""
+    """The times at which ``version`` is current: it is the last one written before ``t``, if ``after < t <= until``."""
 
     after: int
     until: int
@@ -37,7 +37,7 @@ class KeyHistory:
 
     @cached_property
     def oldest(self) -> ObjectVersion:
-        """The first version of the key, which must have one: delete markers do not count."""
+        """The first version of the key, without delete markers. The key must have one."""
         return next(version for version in reversed(self._entries) if not version.is_marker)
 
     @cached_property

@@ -16,10 +16,10 @@ from rwm.statefile import canonical_pieces, delta_key, file_key, gzip_writer, is
 def publish_state(
     s3: S3, index: Index, spool: CaptureSpool, pending: PendingState, full: Path | None = None
 ) -> StoredFile:
-    """Write the state's file to the bucket, a delta or a full file, as their sizes demand (``is_full_due``).
+    """Write the state's file to the bucket: a delta, unless a full file is due (:func:`is_full_due`).
 
-    A delta needs a state before it whose file, with all files that it builds upon, is known to be in the bucket.
-    ``full`` is the full file, if it is written already.
+    A delta requires that the file of the state before it, and all files upon which that builds, are known to be in the
+    bucket. ``full`` is the full file, if it was written locally already.
     """
     info, before = pending.info, pending.before
     chain = index.ledger.chain_sizes(before) if before else None

@@ -1,7 +1,7 @@
 """Sync: import the state files of a bucket into the index, and compare their states with the bucket's history.
 
-The machine's account may write below ``rwm/`` too. So only the first version of each file counts, the id must be that
-of the content, and a state is verified only when each of its entries is what the history says.
+The machine's account may write below ``rwm/`` too. So the first version of a file takes precedence, its content must
+have the id in its name, and a state is verified only if the history confirms each of its entries.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class SkippedFile(NamedTuple):
 
 @dataclass
 class SyncResult:
-    """The outcome for new files. ``rejected`` are no states of the bucket; ``unread`` could not be read this time."""
+    """The outcome for new files. ``rejected`` files are not states of the bucket; ``unread`` ones could not be read."""
 
     recorded: list[StateInfo] = field(default_factory=list)
     rejected: list[SkippedFile] = field(default_factory=list)
@@ -66,10 +66,10 @@ class SyncResult:
 
 
 def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
-    """The first versions of each key that is, or claims to be, a state file; deleted and overwritten ones too.
+    """The first versions of each key that has the name of a state file, including deleted and overwritten ones.
 
-    The first one counts. Later ones are used when its content does not have the id in its name: somebody may have
-    written another file under that name first. Sorted by the time of the state, so that a delta comes after its base.
+    Later versions are used only if the first one's content does not have the id in its name: somebody may have written
+    another file under that name first. Sorted by the time of the state, so that a delta comes after its base.
     """
     found = []
     for history in group_by_key(s3.versions(bucket, OWN_PREFIX)):
@@ -85,7 +85,7 @@ def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
 
 
 def new_state_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
-    """The files whose state is not recorded and that were not passed over before."""
+    """The files whose state is not recorded and that sync does not ignore."""
     known = {info.id for info in index.states(bucket)} | index.ledger.ignored(bucket).keys()
     return [file for file in files if file.ledger_key not in known and not (file.name and file.name.id in known)]
 
@@ -98,12 +98,12 @@ def sync_states(
     new: Sequence[StateFile],
     progress: Progress = lambda count: None,
 ) -> SyncResult:
-    """Record the states of the ``new`` files, one by one. A file that is no state is rejected once, and remembered.
+    """Record the states of the ``new`` files, one by one. A file that is not a state is rejected and then ignored.
 
     ``files`` are all state files of the bucket, because the base of a new one may not be recorded. A file that the
     server denies, or that does not fit on the disk, is skipped this time: an attacker can write such files, and they
-    must not hide the others. Raises AccessDenied when no file can be read, Unreachable, and errors of the index; states
-    recorded until then stay.
+    must not block the others. Raises AccessDenied if no file can be read, Unreachable, and errors of the index; states
+    recorded before remain.
     """
     result, denied = SyncResult(), 0
     done: set[str] = set()
@@ -185,15 +185,15 @@ def compare_with_history(
 
 def _upload_times(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, int]:
     """When the file of each state was written, in milliseconds by state id."""
-    passed_over = index.ledger.ignored(bucket)
+    ignored = index.ledger.ignored(bucket)
     times: dict[str, int] = {}
     for file in files:
-        why = passed_over.get(file.ledger_key, "")
+        why = ignored.get(file.ledger_key, "")
         if why.startswith(RECORDED_AS):
             times[why.removeprefix(RECORDED_AS)] = file.uploaded
         elif file.name and not why:
             before = times.get(file.name.id)
-            # A file written before the state's second is no copy of the state: somebody knew the name.
+            # A file written before the state's second cannot be a copy of it: somebody guessed the name.
             if before is None or before + SECOND < file.name.captured_at:
                 times[file.name.id] = file.uploaded
             elif file.uploaded + SECOND >= file.name.captured_at:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO
 
 from rwm.index import Index
-from rwm.model import Entry, Origin, StateInfo, StateTree
+from rwm.index.batches import diff_batches, entry_batches
+from rwm.model import Change, Entry, Origin, StateInfo, StateTree
+from rwm.statefile import OriginalState
 from rwm.statefile.canonical import identified
+from rwm.statefile.decompress import pieces
 
 BUCKET = "bucket1"
 
@@ -24,6 +28,23 @@ def state(second: int, entries: Iterable[Entry], bucket: str = BUCKET, origin: O
     """With its true id."""
     found = list(entries)
     return identified(StateInfo("", bucket, second * 1000, origin, len(found), sum(e.size for e in found)), found)
+
+
+def changes(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Change]:
+    """The changes between two states, whose entries are sorted by key."""
+    return diff_batches(entry_batches(before), entry_batches(after))
+
+
+def read_original(file: IO[bytes], name: str = "") -> tuple[StateInfo, list[Entry]]:
+    """The state of a file of the original tool, with its id, and its entries sorted by key."""
+    state = OriginalState(pieces(file), name)
+    latest: dict[str, Entry | None] = {}
+    for key, entry in state.latest():
+        if key in latest:
+            raise state.twice()
+        latest[key] = entry
+    entries = [entry for _, entry in sorted(latest.items()) if entry is not None]
+    return identified(state.info(len(entries), sum(entry.size for entry in entries)), entries), entries
 
 
 def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BUCKET) -> StateInfo:

@@ -6,7 +6,7 @@ import io
 
 from bench import year
 from bench.simulated_repository import SimulatedRepository
-from rwm.statefile.original import read_original
+from tests.unit.states import read_original
 
 OBJECTS = 2000
 

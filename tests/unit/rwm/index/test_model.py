@@ -14,8 +14,7 @@ from rwm.index import Index
 from rwm.index.schema import FOREVER
 from rwm.model import Change, Difference, Entry, EntryBatch, StateInfo
 from rwm.names import hidden_keys
-from rwm.statefile import delta
-from tests.unit.states import shown, state, walk
+from tests.unit.states import changes, shown, state, walk
 
 BUCKETS = ["one", "two"]
 # Packed names beside each other, what is nearly packed, hidden names, and text that sorts between all of them.
@@ -76,9 +75,9 @@ class IndexMachine(RuleBasedStateMachine):
     def record_changes(self, bucket: str, second: int, entries: list[Entry], base: int) -> None:
         """Upon any state, which is the one before or is not."""
         info, upon = state(second, entries, bucket), self._pick(base)
-        changes = list(delta.changes(self.entries[upon], entries))
+        found = list(changes(self.entries[upon], entries))
         can_be = info not in self.entries and self._before(info) == upon
-        assert self.index.record_changes(info, upon, changes) == can_be
+        assert self.index.record_changes(info, upon, found) == can_be
         if can_be:
             self._remember(info, entries)
 
@@ -87,7 +86,7 @@ class IndexMachine(RuleBasedStateMachine):
         info = state(second, entries, bucket)
         upon = self._before(info)
         if upon and info not in self.entries:
-            assert self.index.record_changes(info, upon, list(delta.changes(self.entries[upon], entries)))
+            assert self.index.record_changes(info, upon, list(changes(self.entries[upon], entries)))
             self._remember(info, entries)
 
     @rule(bucket=buckets, second=seconds, entries=contents, between=st.lists(st.tuples(seconds, contents)), gone=picks)
@@ -100,7 +99,7 @@ class IndexMachine(RuleBasedStateMachine):
         pending = self.index.prepare(info, entries)
         before = self._before(info)
         assert pending.before == (before.id if before else None)
-        assert list(pending.changes()) == list(delta.changes(self.entries[before] if before else [], entries))
+        assert list(pending.changes()) == list(changes(self.entries[before] if before else [], entries))
         for moment, others in between:
             added = state(moment, others, bucket)
             if self.other.record(added, others):

@@ -17,7 +17,7 @@ from rwm.statefile.canonical import (
     canonical_form,
     delta_key,
     entry_json,
-    entry_line,
+    entry_text,
     file_key,
     header_text,
     identified,
@@ -128,17 +128,17 @@ def test_a_line_is_what_the_json_encoder_makes_of_it(
     """Of all times that a date can say, and all of Unicode."""
     entry = Entry(key, version_id, size, etag, time)
     expected = json.dumps(entry_json(entry), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-    assert entry_line(entry) == line_text(entry_json(entry)).encode() == expected
+    assert entry_text(entry).encode() == line_text(entry_json(entry)).encode() == expected
     plain = ENTRIES[0]
     assert b"".join(canonical_form(INFO, [entry, plain, entry])) == b"".join(
-        [header_text(INFO).encode(), expected, entry_line(plain), expected]
+        [header_text(INFO).encode(), expected, entry_text(plain).encode(), expected]
     )
 
 
 def test_a_lone_surrogate_is_no_text() -> None:
     for entry in (Entry("\ud800", "v", 0, "", 0), Entry("k", "\udfff", 0, "", 0), Entry("k\n", "v", 0, "\ud800", 0)):
         with pytest.raises(UnicodeEncodeError):
-            entry_line(entry)
+            entry_text(entry).encode()
         with pytest.raises(UnicodeEncodeError):
             identified(INFO, [entry])
 

@@ -1,19 +1,16 @@
-"""Deltas between states: their form never changes, and base and changes give the other state."""
+"""Delta files: their form never changes; when a full file is due."""
 
 from __future__ import annotations
 
 import gzip
 import io
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
-from rwm.statefile.canonical import identified
-from rwm.statefile.delta import apply, changes, delta_header_text, is_full_due, proven, write_delta
+from rwm.statefile.delta import delta_header_text, is_full_due, write_delta
 from tests.unit.rwm.statefile.test_canonical import GOLDEN_ID
 
 # If this differs, deltas that are kept in buckets cannot be read any more. Do not adapt it.
@@ -53,57 +50,6 @@ def test_two_deltas_are_the_same_byte_for_byte() -> None:
 def test_the_number_of_changes_is_checked(count: int) -> None:
     with pytest.raises(ValueError, match=f"3 changes, and {count} announced"):
         written(count)
-
-
-keys = st.sampled_from(["a", "a-b", "a/", "a/b", "b", "é", "\uffff", "\U00010000"])
-states = st.lists(
-    st.builds(Entry, keys, st.sampled_from(["v1", "v2"]), st.integers(0, 1), st.just("e"), st.integers(0, 1)),
-    max_size=6,
-    unique_by=lambda entry: entry.key,
-).map(sorted)
-
-
-@given(before=states, after=states)
-def test_what_changed_makes_the_one_out_of_the_other(before: list[Entry], after: list[Entry]) -> None:
-    found = list(changes(before, after))
-    assert list(apply(iter(before), iter(found))) == after
-    old, new = ({entry.key: entry for entry in state} for state in (before, after))
-    assert found == [Change(key, new.get(key)) for key in sorted(old.keys() | new) if old.get(key) != new.get(key)]
-
-
-@given(before=states, after=states, other=states)
-def test_changes_of_another_state_are_refused_or_prove_nothing(
-    before: list[Entry], after: list[Entry], other: list[Entry]
-) -> None:
-    info = identified(StateInfo("", "b", 0, "past", len(after), sum(entry.size for entry in after)), after)
-    try:
-        result = list(proven(info, apply(other, changes(before, after))))
-    except BadState:
-        assert list(changes(before, after)) != list(changes(other, after))
-    else:
-        assert result == after
-
-
-def test_a_removed_key_must_be_there() -> None:
-    for base in ([], [Entry("a", "v", 0, "", 0)], [Entry("c", "v", 0, "", 0)]):
-        with pytest.raises(BadState, match="the delta removes the key 'b', which its base does not have"):
-            list(apply(base, [Change("b", None)]))
-
-
-def test_entries_prove_the_state_that_they_are() -> None:
-    entries = [Entry("a", "v", 1, "", 0), Entry("b", "v", 2, "", 0)]
-    info = identified(StateInfo("", "b", 0, "past", 2, 3), entries)
-    assert list(proven(info, iter(entries))) == entries
-    short = info.id[:8]
-    for wrong, said, why in (
-        (entries[:1], info, f"state {short} should have 2 entries and has 1"),
-        ([*entries, entries[0]], info, f"state {short} should have 2 entries and has more"),
-        ([entries[0], entries[0]], info, f"state {short} should have 3 bytes and has 2"),
-        ([entries[0], entries[1]._replace(etag="x")], info, f"what should be state {short} is state "),
-        (entries, replace(info, bucket="c"), f"what should be state {short} is state "),
-    ):
-        with pytest.raises(BadState, match=why):
-            list(proven(said, wrong))
 
 
 # --- when to write which -----------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from rwm.errors import BadState
 from rwm.model import Entry, StateInfo
 from rwm.statefile.canonical import identified
 from rwm.statefile.json_stream import ELEMENT_MAX, MEMBER_MAX
-from rwm.statefile.original import OriginalState, is_original_key, read_original
+from rwm.statefile.original import OriginalState, is_original_key
 from rwm.times import parse_iso
+from tests.unit.states import read_original
 
 CET = timezone(timedelta(hours=1))
 START = datetime(2023, 11, 20, 2, 19, 41, 123000, UTC)
@@ -138,34 +139,34 @@ def test_a_local_time_has_the_zone_of_the_name(start: datetime, name: str, secon
         ({"bucket_name": None}, "not a state file of the original tool: it has no bucket_name"),
         ({"bucket_name": ""}, "not a state file of the original tool: it has no bucket_name"),
         ({"time_start": None}, "not a state file of the original tool: it has no time_start"),
-        ({"time_start": "noon"}, "time_start is no time: 'noon'"),
+        ({"time_start": "noon"}, "time_start is not a time: 'noon'"),
         ({"time_start": "1969-12-31"}, "time_start is not between 1970 and 6000: '1969-12-31'"),
         ({"time_start": "6000-01-01"}, "time_start is not between 1970 and 6000: '6000-01-01'"),
-        ({"versions": {}}, "versions is no list"),
+        ({"versions": {}}, "versions is not a list"),
         ({"versions": [1]}, "versions[0] has no Key"),
         ({"versions": [version("")]}, "versions[0] has no Key"),
         ({"versions": [version("a"), version("b", IsLatest=None)]}, "versions[1] does not say whether it IsLatest"),
         ({"versions": [version("a", IsLatest="true")]}, "versions[0] does not say whether it IsLatest"),
         ({"versions": [version("a"), version("a")]}, "versions[1]: a second latest version of 'a'"),
         ({"versions": [version("c")]}, "delete_markers[0]: a second latest version of 'c'"),
-        ({"versions": [version("a", VersionId="")]}, "versions[0]: VersionId is no version id"),
-        ({"versions": [version("a", VersionId=7)]}, "versions[0]: VersionId is no version id"),
-        ({"versions": [version("a", Size=-1)]}, "versions[0]: Size is no size"),
-        ({"versions": [version("a", Size=True)]}, "versions[0]: Size is no size"),
-        ({"versions": [version("a", Size=1 << 63)]}, "versions[0]: Size is no size"),
-        ({"versions": [version("a", ETag=1)]}, "versions[0]: ETag is no text"),
-        ({"versions": [version("a", LastModified=None)]}, "versions[0]: LastModified is no time"),
-        ({"versions": [version("a", LastModified="x")]}, "versions[0]: LastModified is no time: 'x'"),
-        ({"versions": [version("a", Size=(1 << 63) - 1), version("b")]}, "the sum of all sizes is no size"),
-        ({"versions": [version("\ud800")]}, "versions[0]: Key is no Unicode"),
-        ({"versions": [version("a", VersionId="\ud800")]}, "versions[0]: VersionId is no Unicode"),
-        ({"versions": [version("a", ETag="\udfff")]}, "versions[0]: ETag is no Unicode"),
-        ({"delete_markers": [marker("\ud800", latest=True)]}, "delete_markers[0]: Key is no Unicode"),
+        ({"versions": [version("a", VersionId="")]}, "versions[0]: VersionId is not a version id"),
+        ({"versions": [version("a", VersionId=7)]}, "versions[0]: VersionId is not a version id"),
+        ({"versions": [version("a", Size=-1)]}, "versions[0]: Size is not a size"),
+        ({"versions": [version("a", Size=True)]}, "versions[0]: Size is not a size"),
+        ({"versions": [version("a", Size=1 << 63)]}, "versions[0]: Size is not a size"),
+        ({"versions": [version("a", ETag=1)]}, "versions[0]: ETag is not text"),
+        ({"versions": [version("a", LastModified=None)]}, "versions[0]: LastModified is not a time"),
+        ({"versions": [version("a", LastModified="x")]}, "versions[0]: LastModified is not a time: 'x'"),
+        ({"versions": [version("a", Size=(1 << 63) - 1), version("b")]}, "the sum of all sizes is too large"),
+        ({"versions": [version("\ud800")]}, "versions[0]: Key is not Unicode"),
+        ({"versions": [version("a", VersionId="\ud800")]}, "versions[0]: VersionId is not Unicode"),
+        ({"versions": [version("a", ETag="\udfff")]}, "versions[0]: ETag is not Unicode"),
+        ({"delete_markers": [marker("\ud800", latest=True)]}, "delete_markers[0]: Key is not Unicode"),
         ({"delete_markers": [marker("c", latest=True)] * 2}, "delete_markers[1]: a second latest version of 'c'"),
-        ({"bucket_name": "\ud800"}, "bucket_name is no Unicode"),
+        ({"bucket_name": "\ud800"}, "bucket_name is not Unicode"),
         ({"delete_markers": [marker("", latest=True)]}, "delete_markers[0] has no Key"),
-        ({"bucket_acl": float("nan")}, "not a JSON document: bucket_acl: NaN is no number"),
-        ({"versions": [version("a", Size=float("nan"))]}, "not a JSON document: versions[0]: NaN is no number"),
+        ({"bucket_acl": float("nan")}, "not a JSON document: bucket_acl: NaN is not a number"),
+        ({"versions": [version("a", Size=float("nan"))]}, "not a JSON document: versions[0]: NaN is not a number"),
         ({"versions": [version("a" * ELEMENT_MAX)]}, f"versions[0]: longer than {ELEMENT_MAX} characters"),
         ({"bucket_policy": "a" * MEMBER_MAX}, f"bucket_policy: longer than {MEMBER_MAX} characters"),
     ],

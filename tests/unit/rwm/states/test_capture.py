@@ -161,7 +161,7 @@ def test_sizes_that_no_index_has_room_for_are_refused_before_anything_is_written
     assert capture_state(s3, index, "bucket1").bytes == (1 << 63) - 1
     recorded, present = index.states(), s3.present("bucket1")
     s3.put("bucket1", "c", b"1")
-    with pytest.raises(BadResponse, match=f"3 objects have {1 << 63} bytes"):
+    with pytest.raises(BadResponse, match=f"3 objects of {1 << 63} bytes"):
         capture_state(s3, index, "bucket1")
     assert index.states() == recorded
     assert s3.present("bucket1").keys() == {*present, "c"}

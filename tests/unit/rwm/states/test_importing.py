@@ -21,9 +21,9 @@ from rwm.errors import AccessDenied, BadState, Unreachable
 from rwm.index import Index
 from rwm.model import Change, Entry, StateInfo, StoredFile
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, parse_file_key
-from rwm.statefile.delta import changes, write_delta
+from rwm.statefile.delta import write_delta
 from rwm.states.importing import ImportSource, StateImporter
-from tests.unit.states import BUCKET, entry, listed, state
+from tests.unit.states import BUCKET, changes, entry, listed, state
 
 StateWithEntries = tuple[StateInfo, list[Entry]]
 
@@ -242,7 +242,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "two files in one": ("something follows", lambda files: files.add(file_key(TWO[0]), full_file(TWO) * 2)),
     "a key below rwm/": ("key below rwm/", lambda files: files.full(make_state(2, {"rwm/states/x": "v1"}))),
     "not sorted": ("not sorted", lambda files: files.add(file_key(TWO[0]), full_file((TWO[0], TWO[1][::-1])))),
-    "a key twice": ("twice", lambda files: files.full((TWO[0], [*TWO[1][:1], *TWO[1][:3]]))),
+    "a key twice": ("repeated", lambda files: files.full((TWO[0], [*TWO[1][:1], *TWO[1][:3]]))),
     "a delta of another id": ("not " + "f" * 64, _delta_header(id="f" * 64)),
     "a delta of another outcome": ("the state has the id", _delta_header(outcome="ok")),
     "a delta of another bucket": ("another bucket: other", _delta_header(bucket="other")),

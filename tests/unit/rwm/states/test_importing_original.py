@@ -15,10 +15,9 @@ from rwm.errors import BadState
 from rwm.index import Index
 from rwm.model import Entry
 from rwm.statefile.canonical import file_key, parse_file_key
-from rwm.statefile.original import read_original
 from rwm.states.importing import ImportSource, StateImporter
 from tests.unit.rwm.statefile.test_original import NAME, document, marker, version
-from tests.unit.states import state
+from tests.unit.states import read_original, state
 
 MAX = (1 << 63) - 1
 
@@ -67,11 +66,15 @@ def test_the_state_is_that_of_a_reader_in_memory(index: Index, form: Callable[..
         ),
         (compressed, {"versions": [version("c")]}, "delete_markers[0]: a second latest version of 'c'"),
         (compressed_reversed, {"versions": [version("c")]}, "versions[0]: a second latest version of 'c'"),
-        (compressed, {"versions": [version("a", Size=MAX), version("b", Size=MAX)]}, "the sum of all sizes is no size"),
-        (compressed, {"versions": [version("a"), version("\ud800")]}, "versions[1]: Key is no Unicode"),
+        (
+            compressed,
+            {"versions": [version("a", Size=MAX), version("b", Size=MAX)]},
+            "the sum of all sizes is too large",
+        ),
+        (compressed, {"versions": [version("a"), version("\ud800")]}, "versions[1]: Key is not Unicode"),
         (compressed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
         (compressed_reversed, {"bucket_name": "bucket2"}, "it is of another bucket: bucket2"),
-        (compressed, {"time_start": "noon"}, "time_start is no time: 'noon+01:00'"),
+        (compressed, {"time_start": "noon"}, "time_start is not a time: 'noon+01:00'"),
     ],
 )
 def test_an_invalid_file_records_nothing(

@@ -18,12 +18,13 @@ from rwm.index import Index
 from rwm.model import Entry, StateInfo
 from rwm.retention import execute_prune, plan_prune, select_kept_states
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
-from rwm.statefile.delta import changes, write_delta
+from rwm.statefile.delta import write_delta
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
 from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
 from rwm.times import DAY, iso
 from tests.unit.memory import MemoryS3
+from tests.unit.states import changes
 
 BUCKET = "bucket1"
 
