@@ -45,9 +45,14 @@ def test_a_child_that_prints_nothing_is_interrupted_at_once(number: signal.Signa
 @NUMBERS
 def test_a_deferred_signal_is_raised_at_the_end_of_the_block(number: signal.Signals) -> None:
     before, done = signal.getsignal(number), []
-    with pytest.raises(expected(number)), process.defer_signals():
-        os.kill(os.getpid(), number)
-        done.append("the step")
+
+    def run() -> None:
+        with process.defer_signals():
+            os.kill(os.getpid(), number)
+            done.append("the step")
+
+    with pytest.raises(expected(number)):
+        run()
     assert done
     assert signal.getsignal(number) == before
 
@@ -55,19 +60,32 @@ def test_a_deferred_signal_is_raised_at_the_end_of_the_block(number: signal.Sign
 @NUMBERS
 def test_no_child_is_started_after_a_deferred_signal_but_one_without_forwarding(number: signal.Signals) -> None:
     lines: list[str] = []
-    with pytest.raises(expected(number)), process.defer_signals():
-        os.kill(os.getpid(), number)
-        process.run_shell("echo cleanup", on_line=lambda _, line: lines.append(line), forward_signals=False)
-        process.run_shell("echo never", on_line=lambda _, line: lines.append(line))
+
+    def run() -> None:
+        with process.defer_signals():
+            os.kill(os.getpid(), number)
+            process.run_shell("echo cleanup", on_line=lambda _, line: lines.append(line), forward_signals=False)
+            process.run_shell("echo never", on_line=lambda _, line: lines.append(line))
+
+    with pytest.raises(expected(number)):
+        run()
     assert lines == ["cleanup"]
 
 
 def test_a_block_may_be_left_where_it_says_so() -> None:
-    with pytest.raises(SystemExit), process.defer_signals() as raise_deferred:
-        raise_deferred()
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise_deferred()
-        pytest.fail("the signal was not raised")
+    steps: list[int] = []
+
+    def run() -> None:
+        with process.defer_signals() as raise_deferred:
+            for step in range(3):
+                raise_deferred()
+                steps.append(step)
+                if step == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        run()
+    assert steps == [0, 1]
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
@@ -80,11 +98,17 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 
 def test_a_signal_makes_a_descriptor_readable() -> None:
-    with pytest.raises(SystemExit), process.defer_signals(), wake_on_signals() as wakeup:
-        assert wakeup is not None
-        assert select.select([wakeup], [], [], 0)[0] == []
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert select.select([wakeup], [], [], 60)[0] == [wakeup]
+    readable: list[bool] = []
+
+    def run() -> None:
+        with process.defer_signals(), wake_on_signals() as wakeup:
+            readable.append(bool(select.select([wakeup], [], [], 0)[0]))
+            os.kill(os.getpid(), signal.SIGTERM)
+            readable.append(bool(select.select([wakeup], [], [], 60)[0]))
+
+    with pytest.raises(SystemExit):
+        run()
+    assert readable == [False, True]
 
 
 def test_other_threads_have_no_handlers() -> None:
