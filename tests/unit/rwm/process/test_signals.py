@@ -102,6 +102,7 @@ def test_a_signal_makes_a_descriptor_readable() -> None:
 
     def run() -> None:
         with process.defer_signals(), wake_on_signals() as wakeup:
+            assert wakeup is not None
             readable.append(bool(select.select([wakeup], [], [], 0)[0]))
             os.kill(os.getpid(), signal.SIGTERM)
             readable.append(bool(select.select([wakeup], [], [], 60)[0]))
