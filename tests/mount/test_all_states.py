@@ -131,6 +131,10 @@ def test_an_unproven_state_is_a_warning(place: Place) -> None:
 
 def test_without_states_the_mount_is_refused(place: Place) -> None:
     done = place.shell("rwmfs", "mount", place.bucket, "mnt", code=1)
+    assert f"there is no index at {place.index} yet" in done.stderr
+    assert not place.index.parent.exists()
+    Index.open(place.index).close()
+    done = place.shell("rwmfs", "mount", place.bucket, "mnt", code=1)
     assert re.search(f"no state of bucket {place.bucket} is recorded\n.*rwm state sync {place.bucket}", done.stderr)
     assert mounted_at(place.mountpoint) is None
 
