@@ -5,8 +5,8 @@ Times are integers, milliseconds since 1970-01-01 UTC (the precision of S3 listi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Literal, NamedTuple, Protocol, overload
 
@@ -19,12 +19,15 @@ Outcome = Literal["ok", "partial", "failed"]
 OWN_PREFIX = "rwm/"
 """The prefix of RWM's own objects in a bucket; they are never part of a state."""
 
+ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes whose objects cannot be read before RestoreObject has brought them back, as Amazon S3 names them."""
+
 
 class ObjectVersion(NamedTuple):
     """One entry of a bucket's version listing: an object version or a delete marker.
 
     ``version_id`` is ``"null"`` for an object written without versioning. ``etag`` is without quotes. A delete marker
-    has size 0 and an empty ``etag``.
+    has size 0 and an empty ``etag``. ``storage_class`` is None for STANDARD, and where the server names none.
     """
 
     key: str
@@ -34,13 +37,14 @@ class ObjectVersion(NamedTuple):
     size: int
     etag: str
     last_modified: int
+    storage_class: str | None = None
 
 
 class VersionBatch(Sequence[ObjectVersion]):
     """Some entries of a version listing as columns, in the order of the fields of ObjectVersion, and as a sequence.
 
     What is done column by column costs a fraction of what it costs entry by entry; the entries are made when the first
-    of them is asked for.
+    of them is asked for. ``storage_classes`` is None when all are None.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class VersionBatch(Sequence[ObjectVersion]):
         sizes: Sequence[int],
         etags: Sequence[str],
         last_modified: Sequence[int],
+        storage_classes: Sequence[str | None] | None = None,
     ) -> None:
         self.keys = keys
         self.version_ids = version_ids
@@ -60,6 +65,7 @@ class VersionBatch(Sequence[ObjectVersion]):
         self.sizes = sizes
         self.etags = etags
         self.last_modified = last_modified
+        self.storage_classes = storage_classes if storage_classes and any(storage_classes) else None
 
     @classmethod
     def of(cls, versions: Sequence[ObjectVersion]) -> VersionBatch:
@@ -71,7 +77,8 @@ class VersionBatch(Sequence[ObjectVersion]):
     @cached_property
     def _versions(self) -> list[ObjectVersion]:
         columns = (self.keys, self.version_ids, self.is_latest, self.is_marker, self.sizes, self.etags)
-        rows = zip(*columns, self.last_modified, strict=True)
+        classes = self.storage_classes or [None] * len(self.keys)
+        rows = zip(*columns, self.last_modified, classes, strict=True)
         return list(map(partial(tuple.__new__, ObjectVersion), rows))  # what _make does, without looking at the length
 
     def __len__(self) -> int:
@@ -91,6 +98,47 @@ class VersionBatch(Sequence[ObjectVersion]):
         return isinstance(other, Sequence) and self._versions == list(other)
 
     __hash__ = None  # type: ignore[assignment]  # as a list has none
+
+
+class ListedClasses(NamedTuple):
+    """Columns of versions that a listing shows in another storage class than STANDARD, at least one."""
+
+    keys: Sequence[str]
+    version_ids: Sequence[str]
+    storage_classes: Sequence[str]
+
+    @classmethod
+    def of(cls, batch: VersionBatch) -> ListedClasses | None:
+        """Those of the batch; None without any, which costs nothing."""
+        if batch.storage_classes is None:
+            return None
+        rows = zip(batch.keys, batch.version_ids, batch.storage_classes, strict=True)
+        return cls(*zip(*((key, version_id, name) for key, version_id, name in rows if name), strict=True))
+
+
+class ClassCount(NamedTuple):
+    """How many objects, or object versions, are in a storage class, and their size in bytes."""
+
+    objects: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageClasses:
+    """What is in storage classes other than STANDARD, by class.
+
+    ``listed_at`` is the server's time of the listing that showed it, None when no listing has shown all of it: then
+    there may be more. A lifecycle rule may have moved more since.
+    """
+
+    listed_at: int | None
+    counts: Mapping[str, ClassCount] = field(default_factory=dict)
+
+    @property
+    def archived(self) -> ClassCount:
+        """What must be brought back before it can be read."""
+        found = [count for name, count in self.counts.items() if name in ARCHIVE_CLASSES]
+        return ClassCount(sum(count.objects for count in found), sum(count.bytes for count in found))
 
 
 class Entry(NamedTuple):

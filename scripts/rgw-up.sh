@@ -200,9 +200,17 @@ mkuser() { # [tenant$]uid:access:secret
   timeout 60 "${RGWADMIN[@]}" user create --uid="$uid" --display-name="$uid" --access-key="$ak" --secret-key="$sk" \
     >"$DIR/log/user-$uid.out" 2>&1 9>&- || { cat "$DIR/log/user-$uid.out" >&2; return 1; }
 }
+addclass() { # zonegroup|zone option...
+  local of=$1; shift
+  timeout 60 "${RGWADMIN[@]}" "$of" placement add --placement-id=default-placement --storage-class=COLD "$@" \
+    >"$DIR/log/class-$of.out" 2>&1 9>&- || { cat "$DIR/log/class-$of.out" >&2; die "could not add a storage class"; }
+}
 if [ $NEW = 1 ]; then   # the first call also makes the default zone and its pools
   for u in "${USERS[@]}"; do mkuser "$u" || die "could not create user ${u%%:*}"; done
   say "users made"
+  # A storage class of our own, in the usual pool: RGW has only STANDARD by default.
+  addclass zonegroup --rgw-zonegroup=default
+  addclass zone --rgw-zone=default --data-pool=default.rgw.buckets.data
 fi
 radosgw -c "$DIR/ceph.conf" -n client.rgw >"$DIR/log/rgw-start.out" 2>&1 9>&- \
   || { cat "$DIR/log/rgw-start.out" >&2; logtail; die "rgw did not start"; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,7 +11,7 @@ import click
 from rwm import console
 from rwm.console import BUCKET, STATE, App, common_options, pass_app
 from rwm.errors import UsageError
-from rwm.model import StateInfo
+from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
 
 BUCKET_OPTION = click.option("-b", "--bucket", type=BUCKET, help="The bucket of `latest` or of a time.")
@@ -136,22 +136,76 @@ def parse_time_or_age(text: str) -> int:
 @click.argument("state", metavar="STATE", type=STATE)
 @BUCKET_OPTION
 @click.option("--hidden", is_flag=True, help="Only the keys that a filesystem cannot show.")
+@click.option("--archived", is_flag=True, help="Only the versions that must be brought back before they can be read.")
+@click.option(
+    "--commands", is_flag=True, help="Print for each entry the command that brings it back (with --archived)."
+)
 @pass_app
-def show(app: App, state: str, bucket: str | None, hidden: bool) -> None:
-    """Show STATE and its entries."""
+def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool, commands: bool) -> None:
+    """Show STATE and its entries.
+
+    What is archived is known as of the last listing of the bucket, by `rwm state capture` or `rwm state sync`.
+    """
     from rwm.statefile import entry_json
 
+    if (commands and not archived) or (hidden and archived):
+        raise UsageError("--commands needs --archived, which does not go together with --hidden")
     info = app.readonly_index.resolve(state, bucket)
+    classes = app.readonly_index.storage_classes(info)
+    if not app.json:
+        contents = describe_contents(info)
+        console.print_note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents}")
+        console.print_note(*_describe_classes(info, classes))
+    if archived:
+        _show_archived(app, info, classes, commands=commands)
+        return
     selected = set(app.readonly_index.tree(info).hidden_keys()) if hidden else None
     entries = (entry for entry in app.readonly_index.entries(info) if selected is None or entry.key in selected)
     if app.json:
-        console.print_json({**console.state_json(info), "entries": [entry_json(entry) for entry in entries]})
+        document = {**console.state_json(info), **console.classes_json(classes)}
+        console.print_json({**document, "entries": [entry_json(entry) for entry in entries]})
         return
-    console.print_note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {describe_contents(info)}")
     console.print_lines(
         f"{iso(entry.last_modified)} {entry.size:>12} {console.escape(entry.version_id)} {console.escape(entry.key)}"
         for entry in entries
     )
+
+
+def _show_archived(app: App, info: StateInfo, classes: StorageClasses, *, commands: bool) -> None:
+    """Print what must be brought back before it can be read; with ``commands`` how, one line for each version."""
+    from rwm.statefile import entry_json
+
+    if classes.listed_at is None:
+        console.warn(
+            f"no listing has shown all of state {info.id[: console.SHORT_ID]}, so more may be archived: "
+            f"`rwm state sync --again {info.bucket}` lists the bucket"
+        )
+    found = ((entry, name) for entry, name in app.readonly_index.classified(info) if name in ARCHIVE_CLASSES)
+    if app.json:
+        entries = [
+            {**entry_json(entry), "storage_class": name, "command": console.restore_command(info.bucket, entry)}
+            for entry, name in found
+        ]
+        console.print_json({**console.state_json(info), **console.classes_json(classes), "entries": entries})
+    elif commands:
+        console.print_lines(console.restore_command(info.bucket, entry) for entry, _ in found)
+    else:
+        console.print_lines(
+            f"{iso(entry.last_modified)} {entry.size:>12} {name} {console.escape(entry.version_id)} "
+            f"{console.escape(entry.key)}"
+            for entry, name in found
+        )
+
+
+def _describe_classes(info: StateInfo, classes: StorageClasses) -> Iterator[str]:
+    """Notes on what is not STANDARD, and on what is to be done about it."""
+    if text := console.describe_archived(classes):
+        show = f"rwm state show {info.id[: console.SHORT_ID]} --archived"
+        yield f"{text}, {console.describe_listing(classes)}"
+        yield f"  `{show}` lists them, `{show} --commands | sh` asks the server to bring them back"
+    for name, (objects, size) in classes.counts.items():
+        if name not in ARCHIVE_CLASSES:
+            yield f"storage class {name}: {console.format_count(objects, 'object')}, {console.format_size(size)}"
 
 
 @state.command()

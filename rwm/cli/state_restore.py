@@ -32,6 +32,7 @@ def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket:
     from rwm.restore import restore_to_bucket, restore_to_directory
 
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
+    console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
     with console.show_progress("restoring", info.objects) as progress:
         if to_dir:
             result = restore_to_directory(app.s3, app.readonly_index, info, to_dir, progress)

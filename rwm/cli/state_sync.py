@@ -42,7 +42,7 @@ def sync(app: App, bucket: str, again: bool) -> None:
     with console.show_progress("reading state files", len(new)) as progress:
         result = sync_states(app.s3, index, bucket, files, new, progress)
     with console.show_progress(f"comparing with the history of {bucket}") as progress:
-        judged = compare_with_history(app.s3, index, bucket, files, progress)
+        judged = compare_with_history(app.s3, index, bucket, files, progress, always=again)
     file_count = len({file.key for file in files})
     if app.json:
         console.print_json(_result_json(bucket, file_count, result, judged))

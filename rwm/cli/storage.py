@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rwm import console
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, CheckFailed, NotFound, PartlyDone
+from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone
+from rwm.model import ARCHIVE_CLASSES, StorageClasses
+
+if TYPE_CHECKING:
+    from rwm.storage import Drift
 
 BUCKET_ARGUMENT = click.argument("bucket", type=console.BUCKET)
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -39,20 +44,45 @@ def create(app: App, bucket: str, user: str) -> None:
 @storage.command()
 @common_options
 @BUCKET_ARGUMENT
+@click.option("--no-listing", is_flag=True, help="Do not list the versions to count those in archive classes.")
 @pass_app
-def check(app: App, bucket: str) -> None:
-    """List all settings of BUCKET that leave it unprotected. Exit code 4 if there is one."""
+def check(app: App, bucket: str, no_listing: bool) -> None:
+    """List all settings of BUCKET that leave it unprotected. Exit code 4 if there is one.
+
+    Versions in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are
+    protected, but cannot be read before they are brought back.
+    """
     from rwm.storage import check_storage
 
     drift = check_storage(app.s3, bucket)
+    classes = None if no_listing else _count_classes(app, bucket)
+    if text := console.describe_archived(classes) if classes else "":
+        console.warn(f"bucket {bucket}: {text}: a restore has to wait until they were brought back")
     if app.json:
-        console.print_json({"ok": not drift, "drift": [item._asdict() for item in drift]})
+        console.print_json(_check_json(drift, classes))
     elif drift:
         console.print_table(["code", "detail"], drift)
     else:
         click.echo(f"bucket {bucket} is protected")
     if drift:
         raise CheckFailed(f"bucket {bucket}: {console.format_count(len(drift), 'problem')} found")
+
+
+def _check_json(drift: Sequence[Drift], classes: StorageClasses | None) -> dict[str, Any]:
+    archived = classes.archived._asdict() if classes else None
+    return {"ok": not drift, "drift": [item._asdict() for item in drift], "archived": archived}
+
+
+def _count_classes(app: App, bucket: str) -> StorageClasses | None:
+    """The storage classes of the bucket's versions; None with a warning where they cannot be listed."""
+    from rwm.storage import count_classes
+
+    try:
+        with console.show_progress(f"listing {bucket}") as progress:
+            return count_classes(app.s3, bucket, progress)
+    except (AccessDenied, NotSupported) as error:
+        console.warn(f"archived versions are not counted: {error.message}")
+        return None
 
 
 @storage.command("list")
@@ -77,13 +107,16 @@ def list_(app: App) -> None:
 @BUCKET_ARGUMENT
 @pass_app
 def info(app: App, bucket: str) -> None:
-    """Count objects, noncurrent versions and delete markers in BUCKET. Also unfinished uploads and state files."""
+    """Count objects, noncurrent versions and delete markers in BUCKET.
+
+    Also unfinished uploads, state files, and versions by storage class.
+    """
     from rwm.storage import storage_info
 
     with console.show_progress(f"listing {bucket}") as progress:
         summary = storage_info(app.s3, bucket, progress)
     if app.json:
-        console.print_json(asdict(summary))
+        console.print_json(summary.as_json())
         return
     console.print_table(
         ["", "count", "size"],
@@ -93,6 +126,10 @@ def info(app: App, bucket: str) -> None:
             ("delete markers", summary.delete_markers, ""),
             ("unfinished uploads", _or_unsupported(summary.unfinished_uploads), ""),
             ("state files", summary.states, ""),
+            *(
+                (f"{'archived: ' if name in ARCHIVE_CLASSES else ''}{name}", objects, console.format_size(size))
+                for name, (objects, size) in sorted(summary.storage_classes.items())
+            ),
         ],
         right=(1, 2),
     )

@@ -5,6 +5,14 @@ Begin reading at ``app.py``: what a command works with; ``error_boundary.py``: h
 """
 
 from rwm.console.app import App, current_app, pass_app
+from rwm.console.archived import (
+    classes_from_json,
+    classes_json,
+    describe_archived,
+    describe_listing,
+    restore_command,
+    warn_if_archived,
+)
 from rwm.console.error_boundary import exit_code_of_output, run_program
 from rwm.console.formatting import SHORT_ID, escape, format_count, format_size, recorded_state_json, state_json
 from rwm.console.options import common_options
@@ -19,10 +27,14 @@ __all__ = [
     "SHORT_ID",
     "STATE",
     "App",
+    "classes_from_json",
+    "classes_json",
     "common_options",
     "completion",
     "confirm",
     "current_app",
+    "describe_archived",
+    "describe_listing",
     "escape",
     "exit_code_of_output",
     "format_count",
@@ -34,10 +46,12 @@ __all__ = [
     "print_note",
     "print_table",
     "recorded_state_json",
+    "restore_command",
     "run_program",
     "show_progress",
     "state_json",
     "strict_output",
     "warn",
+    "warn_if_archived",
     "warn_if_untrusted",
 ]

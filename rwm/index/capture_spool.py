@@ -12,8 +12,9 @@ from operator import lt
 
 from rwm.errors import BadResponse
 from rwm.index.batches import diff_batches, entry_batches
+from rwm.index.class_table import ClassTable
 from rwm.index.connection import TEMPORARY, errors
-from rwm.model import Change, Entry, EntryBatch
+from rwm.model import Change, Entry, EntryBatch, ListedClasses
 
 _SCHEMA = """
     DROP TABLE IF EXISTS temp.block;
@@ -37,14 +38,19 @@ class CaptureSpool:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._objects = self._bytes = 0
+        self.classes = ClassTable(connection)
+        """The storage classes that the listing shows, of noncurrent versions too."""
         with errors(TEMPORARY):
             connection.executescript(_SCHEMA)
 
-    def add(self, batches: Iterable[EntryBatch]) -> None:
+    def add(self, batches: Iterable[EntryBatch | ListedClasses]) -> None:
         """Spool entries, all or none. Raises BadResponse if a key comes twice, which no consistent listing has."""
         with errors(TEMPORARY), self._transaction():
             for batch in batches:
-                self._add(batch)
+                if isinstance(batch, ListedClasses):
+                    self.classes.add(batch)
+                else:
+                    self._add(batch)
 
     def _add(self, batch: EntryBatch) -> None:
         if not _is_sorted(batch.keys):
@@ -132,6 +138,7 @@ class CaptureSpool:
         with errors(TEMPORARY):
             self._connection.execute("DROP TABLE IF EXISTS temp.block")
             self._connection.execute("DROP TABLE IF EXISTS temp.single")
+        self.classes.close()
 
 
 def _is_sorted(keys: Sequence[str]) -> bool:

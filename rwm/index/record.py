@@ -47,9 +47,9 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
 _CHANGED = "temp.changed c CROSS JOIN temp.changed_path p ON p.id = c.path"
 _OF_CHANGED = "version.directory = p.directory AND version.name = c.name"
 # Rows that span T and are current at N continue there in a new row.
-_CONTINUE_AFTER = f"""INSERT INTO version ({_ROW})
+_CONTINUE_AFTER = f"""INSERT INTO version ({_ROW}, storage_class)
     SELECT version.directory, version.name, :N, until, version.version_id, version.size, version.etag,
-        version.last_modified, version.hidden
+        version.last_modified, version.hidden, version.storage_class
     FROM {_CHANGED} CROSS JOIN version WHERE {_OF_CHANGED} AND since < :T AND until > :N"""
 _END = "UPDATE version SET until = ?1 WHERE directory = ?2 AND name = ?3 AND since < ?1 AND until > ?1"
 _END_FOR = f"SELECT :T, directory, name FROM {_CHANGED}"

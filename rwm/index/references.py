@@ -45,11 +45,16 @@ class References:
     def _find(self, path: str) -> int:
         """The id of the directory's row, 0 if it has none. The last one is cached."""
         if path != self._directory[0]:
-            found = self._root
-            for name in path.split("/")[:-1]:
-                row = self._connection.execute(
-                    "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, pack(name))
-                ).fetchone()
-                found = int(row[0]) if row else 0
-            self._directory = (path, found)
+            self._directory = (path, find_directory(self._connection, self._root, path))
         return self._directory[1]
+
+
+def find_directory(connection: sqlite3.Connection, root: int, path: str) -> int:
+    """The row of a directory below ``root``, 0 for none. ``path`` is empty or ends in a slash."""
+    found = root
+    for name in path.split("/")[:-1]:
+        row = connection.execute(
+            "SELECT id FROM directory WHERE parent = ? AND name = ? AND parent != 0", (found, pack(name))
+        ).fetchone()
+        found = int(row[0]) if row else 0
+    return found

@@ -133,6 +133,15 @@ def m003_backup_files(db: Database) -> None:
     )
 
 
+@migrations()
+def m004_storage_classes(db: Database) -> None:
+    """What the last listing of the bucket showed of the storage classes of versions."""
+    db.execute("ALTER TABLE version ADD COLUMN storage_class TEXT")  # NULL: STANDARD, or not known
+    db.execute("CREATE INDEX version_class ON version (directory) WHERE storage_class IS NOT NULL")
+    # Server's time of the last listing that showed the classes of the state's versions, in milliseconds; NULL: none.
+    db.execute("ALTER TABLE state ADD COLUMN listed_at INTEGER")
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

@@ -14,6 +14,7 @@ from rwm.index import walk
 from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
+from rwm.index.class_table import ClassTable, bucket_classes, classified, state_classes
 from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
@@ -22,10 +23,20 @@ from rwm.index.ledger import Ledger
 from rwm.index.packed import pack
 from rwm.index.pending import PendingState
 from rwm.index.record import bucket_id, forget, is_recorded
-from rwm.index.references import References
+from rwm.index.references import References, find_directory
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
-from rwm.model import Change, Difference, Entry, EntryBatch, RecordedState, StateInfo, StoredFile, Trust
+from rwm.model import (
+    Change,
+    Difference,
+    Entry,
+    EntryBatch,
+    RecordedState,
+    StateInfo,
+    StorageClasses,
+    StoredFile,
+    Trust,
+)
 
 
 class Index:
@@ -121,6 +132,16 @@ class Index:
 
         pending = PendingState(self._connection, self.path, info, compare)
         return pending.before == base.id and pending.try_to_record(trust, stored)
+
+    def class_table(self) -> ClassTable:
+        """A spool for the storage classes of a listing that is no capture. One at a time."""
+        return ClassTable(self._connection)
+
+    def record_classes(self, bucket: str, classes: ClassTable, listed_at: int) -> None:
+        """Note what a whole listing of the bucket, begun at ``listed_at``, shows of all recorded versions."""
+        root = self._root(bucket)
+        with errors(self.path), transaction(self._connection):
+            classes.store(bucket, listed_at, lambda path: find_directory(self._connection, root, path))
 
     def forget(self, states: Iterable[StateInfo]) -> None:
         """Remove states, each in one transaction, and make sync ignore them.
@@ -231,6 +252,21 @@ class Index:
         with errors(self.path):
             bucket = bucket_id(self._connection, after.bucket)
             return walk.differences(self._connection, bucket, self.moment(before), self.moment(after))
+
+    def storage_classes(self, info: StateInfo) -> StorageClasses:
+        """The storage classes of the state's versions, as the last listing of the bucket showed them."""
+        with errors(self.path):
+            return state_classes(self._connection, info.id)
+
+    def bucket_classes(self, bucket: str) -> StorageClasses:
+        """The same of every version that any state of the bucket has."""
+        with errors(self.path):
+            return bucket_classes(self._connection, bucket)
+
+    def classified(self, info: StateInfo) -> Iterator[tuple[Entry, str]]:
+        """The state's entries in another storage class than STANDARD, and their class, directory by directory."""
+        with errors(self.path):
+            yield from classified(self._connection, info.id, walk.DirectoryPaths(self._connection).of)
 
     def _root(self, bucket: str) -> int:
         with errors(self.path):

@@ -98,7 +98,7 @@ def differences(connection: sqlite3.Connection, bucket: int, before: int, after:
            AND (since <= :before AND until > :before) != (since <= :after AND until > :after)""",
         {"bucket": bucket, "before": before, "after": after},
     )
-    path = _Paths(connection).of
+    path = DirectoryPaths(connection).of
     found: dict[str, tuple[Entry | None, Entry | None]] = {}
     for directory, name, version_id, size, etag, last_modified, is_after in rows:
         key = path(directory) + unpack(name)
@@ -108,7 +108,7 @@ def differences(connection: sqlite3.Connection, bucket: int, before: int, after:
     return [Difference(key, old, new) for key, (old, new) in sorted(found.items()) if old != new]
 
 
-class _Paths:
+class DirectoryPaths:
     """Paths of directories by id, each with its slash; cached."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

@@ -14,7 +14,22 @@ from botocore import exceptions as sdk
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from rwm.errors import AccessDenied, BadResponse, NotFound, NotSupported, RwmError, S3Error, Unreachable, UsageError
+from rwm.errors import (
+    AccessDenied,
+    Archived,
+    BadResponse,
+    NotFound,
+    NotSupported,
+    RwmError,
+    S3Error,
+    Unreachable,
+    UsageError,
+)
+
+_ARCHIVED = (
+    "the object is archived: `rwm state show STATE --archived` lists what must be brought back first, and how; "
+    "it takes minutes to days"
+)
 
 HINT = "RwmHint"
 """Key of the metadata of a response, where a client leaves a hint that depends on its settings."""
@@ -40,10 +55,15 @@ _HINTS = {
     "NoSuchUpload": "the upload was ended by somebody else",
     "QuotaExceeded": "the account's quota is used up",
     "MethodNotAllowed": "the version is a delete marker",
+    "InvalidObjectState": _ARCHIVED,
+    "ObjectNotInActiveTierError": _ARCHIVED,
 }
 
 _ASKS_FOR_VIRTUAL = re.compile(r"virtual[ -]?host|path[ -]?style", re.IGNORECASE)
 """Words of a message with status 400 or 403 by which a server refuses a bucket in the path."""
+
+_ARCHIVE_CODES = ("InvalidObjectState", "ObjectNotInActiveTierError")
+"""Refusals (403) of GetObject and of CopyObject that are no matter of permissions."""
 
 _OF_MARKERS = ("GetObject", "HeadObject")
 """Operations that every server has, and answers with 405 for a delete marker."""
@@ -126,12 +146,15 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     if status == 501 or (status == 405 and operation not in _OF_MARKERS):
         found: S3Error = NotSupported(text, hint=_lack_of(operation))
     else:
-        found = _error_class(status)(text, hint=metadata.get(HINT) or _HINTS.get(code) or _hint(status, message))
+        hint = metadata.get(HINT) or _HINTS.get(code) or _hint(status, message)
+        found = _error_class(status, code)(text, hint=hint)
     found.code = code
     return found
 
 
-def _error_class(status: int) -> type[S3Error]:
+def _error_class(status: int, code: str) -> type[S3Error]:
+    if code in _ARCHIVE_CODES:
+        return Archived
     if status == 404:
         return NotFound
     if status in (401, 403):

@@ -11,7 +11,7 @@ from threading import Lock
 
 from rwm.errors import BadResponse, Refused, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
-from rwm.model import EntryBatch, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
+from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix
 from rwm.statefile import INTEGER_LIMIT, StateDigest
@@ -55,6 +55,7 @@ def capture_state(
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
         )
     second = _second(s3, bucket, at)
+    listed_at = second if at is None else s3.server_time(bucket)
     spool = index.capture_spool()
     try:
         report = _serialized(progress)
@@ -64,7 +65,9 @@ def capture_state(
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"bucket {bucket}: {objects} objects of {size} bytes are listed, which is impossible")
-        return _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
+        info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
+        index.record_classes(bucket, spool.classes, listed_at)
+        return info
     finally:
         spool.close()
 
@@ -104,7 +107,7 @@ def _serialized(progress: Progress) -> Progress:
 
 def _current(
     listed: Iterable[Sequence[ObjectVersion]], second: int, born_later: bool, progress: Progress
-) -> Iterator[EntryBatch]:
+) -> Iterator[EntryBatch | ListedClasses]:
     """The current entries; memory does not grow with the number of versions of a key."""
     return current_entries(_counted(listed, progress), second, born_later=born_later)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, compress
 from operator import gt, ne
 
-from rwm.model import Entry, EntryBatch, ObjectVersion, VersionBatch
+from rwm.model import Entry, EntryBatch, ListedClasses, ObjectVersion, VersionBatch
 from rwm.times import SECOND
 
 
@@ -40,15 +40,20 @@ def as_entry(version: ObjectVersion) -> Entry:
     return Entry(version.key, version.version_id, version.size, version.etag, version.last_modified)
 
 
-def current_entries(batches: Iterable[VersionBatch], second: int, *, born_later: bool) -> Iterator[EntryBatch]:
+def current_entries(
+    batches: Iterable[VersionBatch], second: int, *, born_later: bool
+) -> Iterator[EntryBatch | ListedClasses]:
     """Apply the rule of :func:`current_at` to each key of a listing. The resulting entries have no order.
 
-    The versions of a key are consecutive, in one batch or in several.
+    The versions of a key are consecutive, in one batch or in several. The storage classes of all versions, current or
+    not, are passed on batch by batch, to bound memory.
     """
     end = second + SECOND
     decided = ""  # key of the last version so far that was written by the end
     unborn: dict[str, ObjectVersion] = {}  # of keys without such a version so far: the oldest version
     for batch in batches:
+        if classes := ListedClasses.of(batch):
+            yield classes
         written, previous = batch, decided
         if max(batch.last_modified) >= end:
             written = VersionBatch.of([version for version in batch if version.last_modified < end])

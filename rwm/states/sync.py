@@ -163,23 +163,38 @@ def _source(s3: S3, bucket: str, file: StateFile) -> ImportSource:
 
 
 def compare_with_history(
-    s3: S3, index: Index, bucket: str, files: Sequence[StateFile], progress: Progress = lambda count: None
+    s3: S3,
+    index: Index,
+    bucket: str,
+    files: Sequence[StateFile],
+    progress: Progress = lambda count: None,
+    *,
+    always: bool = False,
 ) -> list[ComparisonResult]:
-    """Compare all unchecked states with the bucket's history, in one listing, and record the verdicts."""
+    """Compare all unchecked states with the bucket's history, in one listing, and record the verdicts.
+
+    The storage classes that the listing shows are recorded too; ``always`` lists for them alone.
+    """
     recorded = index.recorded(bucket)
     states = [state.info for state in recorded]
     wanted = [state.info.id for state in recorded if state.trust == "unchecked"]
-    if not wanted:
+    if not wanted and not (always and states):
         return []
     now = s3.server_time(bucket)
     comparison = Comparison(states, wanted, _upload_times(index, bucket, files))
     references = index.references(bucket, states)
-    for part in list_histories(s3, bucket):
-        for history in part:
-            comparison.compare_key(history, references.of(history[0].key))
-            progress(len(history))
-    results = comparison.results()
-    index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
+    classes = index.class_table()
+    try:
+        for part in list_histories(s3, bucket):
+            for history in part:
+                comparison.compare_key(history, references.of(history[0].key))
+                classes.add_versions(history)
+                progress(len(history))
+        results = comparison.results()
+        index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
+        index.record_classes(bucket, classes, now)
+    finally:
+        classes.close()
     return results
 
 

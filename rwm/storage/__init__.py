@@ -9,12 +9,13 @@ from rwm.storage.check import check_storage
 from rwm.storage.create import create_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
-from rwm.storage.info import StorageInfo, storage_info, versioning_state
+from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
 
 __all__ = [
     "Drift",
     "StorageInfo",
     "check_storage",
+    "count_classes",
     "create_storage",
     "delete_storage",
     "storage_info",

@@ -70,7 +70,8 @@ def print_report(app: App, report: dict[str, Any]) -> None:
 
 
 def print_warnings(report: dict[str, Any]) -> None:
-    """Warn of keys that the mount does not show, and of states that are not trusted."""
+    """Warn of keys that the mount does not show, of states that are not trusted, and of what is archived."""
+    console.warn_if_archived(report.get("id", ""), console.classes_from_json(report))
     if "id" not in report:
         if contradicted := report["trust"].get("contradicted"):
             states = console.format_count(contradicted, "state")

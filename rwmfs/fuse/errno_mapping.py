@@ -1,8 +1,8 @@
 """Errors of FUSE handlers as errnos.
 
 A name that does not exist is ENOENT, a write outside ``locks/`` is EROFS, and any failure of S3 is EIO: restic takes
-ENOENT and EACCES as final and never retries. An unexpected exception is EIO as well, with a traceback in the log; it
-would end the mount if it left the handler.
+ENOENT and EACCES as final and never retries. An archived object is EACCES, because it stays so for hours. An unexpected
+exception is EIO as well, with a traceback in the log; it would end the mount if it left the handler.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import pyfuse3
 
-from rwm.errors import RwmError, S3Error, StateNotFound
+from rwm.errors import Archived, RwmError, S3Error, StateNotFound
 from rwmfs.tree import LocksError, UnknownInode
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,8 @@ def handler(method: Handler[Self, Arguments, Result]) -> Handler[Self, Arguments
             code = error.errno
         except UnknownInode:
             code = errno.ESTALE
+        except Archived:  # the reader has logged it
+            code = errno.EACCES
         except S3Error:  # the reader has logged it
             code = errno.EIO
         except StateNotFound as error:  # forgotten: its names are unknown, not absent

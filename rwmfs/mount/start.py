@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rwm.console import state_json
+from rwm.console import classes_json, state_json
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
 
@@ -94,7 +94,7 @@ def _single_state(index: Index, source: ObjectReader, bucket: str, at: str) -> t
     state = index.tree(info)
     check_readable(state, source)
     report = state_json(info) | {"hidden_keys": state.hidden_count(), "trust": index.trust(info)}
-    return SingleState(state, index.trust), report
+    return SingleState(state, index.trust), report | classes_json(index.storage_classes(info))
 
 
 def _all_states(index: Index, source: ObjectReader, bucket: str) -> tuple[Contents, dict[str, Any]]:
@@ -109,4 +109,5 @@ def _all_states(index: Index, source: ObjectReader, bucket: str) -> tuple[Conten
     if catalog.latest is not None:
         check_readable(index.tree(catalog.latest), source)
     trust = Counter(state.trust for state in index.recorded(bucket))
-    return contents, {"bucket": bucket, "states": len(catalog.ids), "trust": dict(trust)}
+    report = {"bucket": bucket, "states": len(catalog.ids), "trust": dict(trust)}
+    return contents, report | classes_json(index.bucket_classes(bucket))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import trio
 
-from rwm.errors import RwmError, S3Error
+from rwm.errors import Archived, RwmError, S3Error
 from rwmfs.cache import BLOCK
 from rwmfs.object_id import ObjectId
 from rwmfs.read.content_hash import ContentHash
@@ -224,9 +224,10 @@ def join_range(pieces: list[Piece], start: int, stop: int) -> bytes | memoryview
 
 
 async def wait_done(pieces: list[Piece]) -> None:
-    """Wait until all fetches have ended; raise the error of the first piece that failed, as an S3Error."""
+    """Wait until all fetches have ended; raise the error of the first piece that failed, as Archived or an S3Error."""
     for piece in pieces:
         if not piece.done.is_set():  # waiting for an event that is set would still yield to other tasks
             await piece.done.wait()
         if piece.error is not None:
-            raise S3Error(piece.error.message, hint=piece.error.hint) from piece.error
+            kind = Archived if isinstance(piece.error, Archived) else S3Error
+            raise kind(piece.error.message, hint=piece.error.hint) from piece.error

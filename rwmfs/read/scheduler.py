@@ -18,7 +18,7 @@ import logging
 
 import trio
 
-from rwm.errors import RwmError, S3Error, Unreachable
+from rwm.errors import Archived, RwmError, S3Error, Unreachable
 from rwmfs.object_id import ObjectId
 from rwmfs.read.buffer import Buffer
 from rwmfs.read.fetcher import Fetcher
@@ -173,6 +173,7 @@ class Scheduler:
             return
         key, version_id, *_ = piece.object.id
         if piece.pins:
-            log_once(piece.object, f"cannot read {key} (version {version_id}): {error.message}")
+            hint = f" ({error.hint})" if isinstance(error, Archived) else ""
+            log_once(piece.object, f"cannot read {key} (version {version_id}): {error.message}{hint}")
         else:
             log.debug("cannot read %s (version %s): %s", key, version_id, error.message)

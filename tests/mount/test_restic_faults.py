@@ -125,3 +125,15 @@ def test_restore_fails_with_eio_during_a_lasting_fault(
         proxy.clear()
         shutil.rmtree(tmp_path / "restored", ignore_errors=True)
         restored(restic, mount, source, tmp_path / "restored")
+
+
+def test_current_restic_does_not_retry_archived_packs(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    """It takes EACCES for a final answer; other errors it would retry for 15 minutes each."""
+    restic, output = Restic(restics.program("restic-current"), tmp_path / "cache"), tmp_path / "restic"
+    with mounted(recorded, proxy, tmp_path) as mount:
+        mount.fault(PACKS, Status(403, "InvalidObjectState"))
+        command = ("restore", "latest", "--target", str(tmp_path / "restored"))
+        with restic.started(mount.path, *command, output=output) as process:
+            wait_until(lambda: process.poll() is not None, "the end of restic")
+        assert process.returncode == 1, output.read_text()
+        assert "permission denied" in output.read_text() and "retrying" not in output.read_text()

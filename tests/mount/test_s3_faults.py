@@ -64,12 +64,20 @@ class Row:
     keys: tuple[str, ...] = BOTH
     unnoticed: tuple[str, ...] = BOTH
     fetch_timeout: float = LONG
+    errno: int = errno.EIO
 
 
 ROWS = [
     Row("404: the version is gone", Status(404, "NoSuchVersion"), r"NoSuchVersion \(HTTP 404\)", unnoticed=()),
     Row("403: access denied", Status(403, "AccessDenied"), r"AccessDenied \(HTTP 403\)", unnoticed=()),
     Row("403: the keys have expired", Status(403, "ExpiredToken"), r"ExpiredToken \(HTTP 403\)", unnoticed=()),
+    Row(
+        "403: the object is archived",
+        Status(403, "InvalidObjectState"),
+        r"InvalidObjectState \(HTTP 403\).*`rwm state show STATE --archived`",
+        unnoticed=(),
+        errno=errno.EACCES,
+    ),
     Row("400: the request is refused", Status(400, "ExpiredToken"), r"ExpiredToken \(HTTP 400\)", unnoticed=()),
     Row("a redirect", Status(301, "PermanentRedirect"), r"PermanentRedirect \(HTTP 301\)", unnoticed=()),
     Row("5xx, 429", Status(503, "SlowDown"), r"no usable answer within 3 s; the last one: .*", fetch_timeout=3),
@@ -132,7 +140,7 @@ def test_a_lasting_fault_is_eio_and_the_mount_continues(
     with mounted(recorded, proxy, tmp_path, read_timeout=0.3, fetch_timeout=row.fetch_timeout) as mount:
         for key in row.keys:
             mount.fault(key, row.action)
-        assert at_once(partial(errno_of, mount), row.keys) == [errno.EIO] * len(row.keys)
+        assert at_once(partial(errno_of, mount), row.keys) == [row.errno] * len(row.keys)
         assert mount.read(OTHER) == OTHER_DATA
         errors = mount.errors()
         for key in row.keys:

@@ -106,6 +106,15 @@ class MemoryS3(S3):
             if history and not history[0].is_marker
         }
 
+    def archive(self, bucket: str, key: str, storage_class: str = "GLACIER") -> None:
+        """Move all versions of a key to a storage class, as a lifecycle rule does: STANDARD is None."""
+        self._of(bucket)[key] = [
+            entry
+            if entry.is_marker
+            else entry._replace(storage_class=None if storage_class == "STANDARD" else storage_class)
+            for entry in self._of(bucket)[key]
+        ]
+
     # --- listings
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:

@@ -9,7 +9,6 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,10 @@ from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
 from rwm.cli import state_sync as sync_command
-from rwm.console import error_boundary, recorded_state_json, state_json
+from rwm.cli import storage as storage_command
+from rwm.console import classes_json, error_boundary, recorded_state_json, state_json
 from rwm.embedded.accounts import USER_ACTIONS
-from rwm.model import Entry, RecordedState, StateInfo
+from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses
 from rwm.restic.run import Result
 from rwm.retention.plan import PrunePlan
 from rwm.statefile.canonical import entry_json
@@ -220,7 +220,7 @@ def test_trouble_with_s3_is_what_the_tests_show() -> None:
     """Each row of the tables is a test, and says of a trouble that passes what the test sees."""
     text = section("Trouble with S3", SEMANTICS)
     rows = re.findall(r"^\| ([^|]+?) \| ([^|]+?) \| ([^|]+?) \|$", text, re.MULTILINE)
-    passing = {title: cell for title, cell, lasting in rows if lasting.startswith("EIO")}
+    passing = {title: cell for title, cell, lasting in rows if lasting.startswith(("EIO", "EACCES"))}
     assert list(passing) == [row.title for row in test_s3_faults.ROWS]
     for row in test_s3_faults.ROWS:
         assert passing[row.title].startswith("right bytes") == bool(row.unnoticed), row.title
@@ -279,6 +279,7 @@ def shape(value: Any) -> Any:
     return None
 
 
+CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
@@ -294,9 +295,9 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm state capture BUCKET", state_json(INFO)),
         ("rwm state list", recorded_state_json(RecordedState(INFO, "verified", 0))),
         ("rwm state sync BUCKET", sync_command._result_json("bucket1", 31, CAME, JUDGED)),
-        ("rwm state show STATE", {**state_json(INFO), "entries": [entry_json(ENTRY)]}),
-        ("rwm storage check BUCKET", {"ok": False, "drift": [Drift("a", "b")._asdict()]}),
-        ("rwm storage info BUCKET", asdict(StorageInfo("bucket1", "Enabled"))),
+        ("rwm state show STATE", {**state_json(INFO), **classes_json(CLASSES), "entries": [entry_json(ENTRY)]}),
+        ("rwm storage check BUCKET", storage_command._check_json([Drift("a", "b")], CLASSES)),
+        ("rwm storage info BUCKET", StorageInfo("bucket1", "Enabled", storage_classes=dict(CLASSES.counts)).as_json()),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),

@@ -27,7 +27,7 @@ _ELEMENTS_LIMIT = 40
 _CONTROLS = bytes(range(0x09)) + bytes(range(0x0B, 0x20))
 _TEXT = r"[^<&\x00-\x08\x0b-\x1f]*"
 
-_KEY, _ID, _LATEST, _MODIFIED, _ETAG, _SIZE = range(6)
+_KEY, _ID, _LATEST, _MODIFIED, _ETAG, _SIZE, _CLASS = range(7)
 _QUOTE = '(?:&quot;|&#34;|")?'
 _MARKER_FIELDS = {
     "Key": (_KEY, "([^<]+)"),
@@ -39,6 +39,7 @@ _VERSION_FIELDS = {
     **_MARKER_FIELDS,
     "ETag": (_ETAG, rf'{_QUOTE}([^<&"\x00-\x08\x0b-\x1f]*){_QUOTE}'),
     "Size": (_SIZE, "([0-9]{1,18})"),
+    "StorageClass": (_CLASS, f"(?:STANDARD|({_TEXT}))"),
 }
 _REFERENCE = re.compile("&(?:(amp|lt|gt|quot|apos)|#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7})));")
 _PREDEFINED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -96,6 +97,7 @@ def read_run(run: str, *, encoded: bool) -> VersionBatch:
         list(map(int, _filled(fields[_SIZE], "0"))),
         fields[_ETAG],
         parse_timestamps(fields[_MODIFIED]),
+        [name or None for name in classes] if any(classes := fields[_CLASS]) else None,
     )
 
 
@@ -132,8 +134,8 @@ def _layout(text: str, kind: str) -> _Layout | None:
     fields = _VERSION_FIELDS if kind == "Version" else _MARKER_FIELDS
     groups: list[int] = []
     pattern = "".join(_element(child, fields, groups) for child in first)
-    needed = range(6) if kind == "Version" else range(4)
-    if sorted(groups) != [*needed]:
+    needed = range(_CLASS) if kind == "Version" else range(_ETAG)
+    if sorted(groups) not in ([*needed], [*needed, _CLASS]):
         raise NotPlain
     return _Layout(kind, f"<{kind}>{pattern}</{kind}>", groups)
 
@@ -151,7 +153,7 @@ def _element(element: ET.Element, fields: dict[str, tuple[int, str]], groups: li
 
 def _fields(columns: Sequence[tuple[str, ...]], layouts: Sequence[_Layout]) -> list[Sequence[str]]:
     """One column for each field, with the entries of both kinds."""
-    fields: list[Sequence[str]] = [[""] * len(columns[0])] * 6
+    fields: list[Sequence[str]] = [[""] * len(columns[0])] * 7
     at = 0
     for number, layout in enumerate(layouts):
         for field in layout.groups:

@@ -220,7 +220,12 @@ def _version(field: dict[str, str | None], is_marker: bool, decode: Callable[[st
         0 if is_marker else _size(field["Size"] or ""),
         "" if is_marker else (field.get("ETag") or "").strip('"'),
         parse_timestamp(field["LastModified"] or ""),
+        None if is_marker else _storage_class(field.get("StorageClass")),
     )
+
+
+def _storage_class(text: str | None) -> str | None:
+    return text if text and text != "STANDARD" else None
 
 
 def _size(text: str) -> int:

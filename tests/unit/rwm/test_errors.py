@@ -34,6 +34,7 @@ EXIT_CODES = {
     "CommandMissing": 1,
     "MountError": 1,
     "S3Error": 1,
+    "Archived": 1,
     "NotFound": 1,
     "NotSupported": 1,
     "Unreachable": 1,

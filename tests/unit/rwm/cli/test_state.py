@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -172,3 +173,61 @@ def state_file_count(rwm_: Terminal) -> int:
     assert rwm_(*ADMIN, "sync", "bucket1", "--json") == 0
     count: int = json.loads(rwm_.out)["files"]
     return count
+
+
+def test_show_says_what_is_archived_and_how_to_bring_it_back(rwm_: Terminal, s3: MemoryS3) -> None:
+    key = "data/it's; \x1b[31m`x`"
+    s3.put("bucket1", key, b"old")
+    version = s3.put("bucket1", key, b"12345")
+    s3.put("bucket1", "index/a", b"1")
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "bucket1", "--json") == 0
+    state_id = json.loads(rwm_.out)["id"]
+    assert rwm_(*HERE, "show", state_id) == 0
+    assert "archived" not in rwm_.err
+    s3.archive("bucket1", key)
+    s3.archive("bucket1", "index/a", "MINE")
+    assert rwm_(*HERE, "show", state_id) == 0
+    assert "archived" not in rwm_.err, "no listing has shown it"
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "bucket1") == 0, "the listing for another state"
+    assert rwm_(*HERE, "show", state_id) == 0
+    assert "1 object, 5 B, is archived (GLACIER 1), as of the listing at 2023-" in rwm_.err
+    assert "storage class MINE: 1 object, 1 B" in rwm_.err
+    assert f"`rwm state show {state_id[:12]} --archived --commands | sh`" in rwm_.err
+    assert rwm_(*HERE, "show", state_id, "--archived") == 0
+    (line,) = rwm_.out.splitlines()
+    assert line.endswith(f"5 GLACIER {version} data/it's; \\x1b[31m`x`")
+    assert rwm_(*HERE, "show", state_id, "--archived", "--commands") == 0
+    words = shlex.split(rwm_.out)
+    assert json.loads(words[-1])["Key"] == key
+    assert json.loads(words[-1])["VersionId"] == version
+    assert rwm_(*HERE, "show", state_id, "--archived", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert document["archived"]["objects"] == 1
+    assert document["storage_classes"]["MINE"] == {"objects": 1, "bytes": 1}
+    assert [(entry["storage_class"], entry["version_id"]) for entry in document["entries"]] == [("GLACIER", version)]
+    assert shlex.split(document["entries"][0]["command"]) == words
+    assert rwm_(*HERE, "show", state_id, "--commands") == 2
+
+
+def test_sync_learns_what_is_archived(rwm_: Terminal, s3: MemoryS3, synced: list[str]) -> None:
+    assert rwm_(*ADMIN, "show", synced[-1], "--json") == 0
+    assert json.loads(rwm_.out)["archived"]["listed_at"] is not None
+    s3.archive("bucket1", "data/2", "DEEP_ARCHIVE")
+    assert rwm_(*ADMIN, "sync", "bucket1", "--again") == 0
+    assert rwm_(*ADMIN, "show", synced[-1], "--archived", "--json") == 0
+    assert json.loads(rwm_.out)["archived"]["objects"] == 1
+    assert rwm_(*HERE, "sync", "bucket1", "--again") == 0, "its states are its own, and nothing is compared"
+    assert rwm_(*HERE, "show", synced[-1], "--archived", "--json") == 0
+    assert json.loads(rwm_.out)["archived"]["objects"] == 1
+
+
+def test_a_state_that_was_only_imported_may_have_more_archived(
+    rwm_: Terminal, s3: MemoryS3, captured: list[str], tmp_path: Path
+) -> None:
+    path = str(tmp_path / "state.jsonl")
+    assert rwm_(*HERE, "export", captured[-1], path) == 0
+    assert rwm_(*ADMIN, "import", path) == 0
+    assert rwm_(*ADMIN, "show", captured[-1], "--archived") == 0
+    assert "so more may be archived: `rwm state sync --again bucket1` lists the bucket" in rwm_.err

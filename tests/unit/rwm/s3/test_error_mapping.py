@@ -17,7 +17,17 @@ from botocore.exceptions import ClientError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rwm.errors import AccessDenied, BadResponse, NotFound, NotSupported, RwmError, S3Error, Unreachable, UsageError
+from rwm.errors import (
+    AccessDenied,
+    Archived,
+    BadResponse,
+    NotFound,
+    NotSupported,
+    RwmError,
+    S3Error,
+    Unreachable,
+    UsageError,
+)
 from rwm.s3.error_mapping import mapped
 
 SECRET = "wJalrXUtnFEMI-SECRET"
@@ -117,6 +127,14 @@ def test_invalid_parameters_are_a_usage_error() -> None:
 def test_a_parse_error_is_a_bad_response() -> None:
     assert isinstance(map_error(botocore.parsers.ResponseParserError("no\nXML")), BadResponse)
     assert isinstance(map_error(make_error(botocore.exceptions.FlexibleChecksumError)), BadResponse)
+
+
+@pytest.mark.parametrize("code", ["InvalidObjectState", "ObjectNotInActiveTierError"])
+def test_a_refusal_for_an_archive_class_is_no_lack_of_rights(code: str) -> None:
+    error = map_error(answer(403, code, "The operation is not valid for the object's storage class"))
+    assert isinstance(error, Archived) and not isinstance(error, AccessDenied)
+    assert "`rwm state show STATE --archived`" in error.hint
+    assert error.exit_code == 1
 
 
 def test_an_endless_redirect_is_a_bad_response() -> None:

@@ -7,7 +7,7 @@ from typing import NoReturn
 import pytest
 
 from rwm.errors import NotSupported
-from rwm.storage import StorageInfo, storage_info
+from rwm.storage import StorageInfo, count_classes, storage_info
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -33,6 +33,25 @@ def test_versions_markers_and_state_files_are_counted() -> None:
         states=1,
     )
     assert sum(counted) == 5
+
+
+def test_versions_are_counted_by_storage_class() -> None:
+    s3 = MemoryS3(BUCKET)
+    for body in (b"1", b"22"):
+        s3.put(BUCKET, "data/00/a", body)
+    s3.put(BUCKET, "config", b"333")
+    s3.put(BUCKET, "rwm/states/x.jsonl.gz", b"4444")
+    s3.put(BUCKET, "index/a", b"55555")
+    s3.archive(BUCKET, "data/00/a")
+    s3.archive(BUCKET, "rwm/states/x.jsonl.gz", "DEEP_ARCHIVE")
+    s3.archive(BUCKET, "index/a", "MINE")
+    expected = {"GLACIER": (2, 3), "DEEP_ARCHIVE": (1, 4), "MINE": (1, 5)}
+    counted: list[int] = []
+    assert storage_info(s3, BUCKET).storage_classes == expected
+    assert count_classes(s3, BUCKET, counted.append).counts == expected
+    assert sum(counted) == 5
+    assert storage_info(s3, BUCKET).as_json()["archived"] == {"objects": 3, "bytes": 7}
+    assert storage_info(s3, BUCKET).as_json()["storage_classes"]["MINE"] == {"objects": 1, "bytes": 5}
 
 
 def test_versioning_that_was_never_enabled_is_off() -> None:

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rwm.errors import BadResponse
-from rwm.model import ObjectVersion
+from rwm.model import ObjectVersion, VersionBatch
 from rwm.s3.listing.entry_pattern import NotPlain, read_run, split
 from rwm.s3.listing.pages import Page, parse_by_pattern, parse_by_xml, parse_page
 
@@ -81,6 +81,40 @@ def test_the_pages_of_real_servers_are_read_by_a_pattern(style: str, kinds: str)
         for n, kind in enumerate(kinds)
     ]
     assert found.prefixes == ["p/"]
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_every_storage_class_but_standard_is_kept(style: str) -> None:
+    version, marker, head, etag, time = STYLES[style]
+    classes = ["STANDARD", "GLACIER", "", "STANDARD_IA", "STANDARD", "x y"]
+    entries = [
+        render(version, key=str(n), etag=etag, time=time).replace(">STANDARD<", f">{name}<")
+        for n, name in enumerate(classes)
+    ]
+    body = page("".join([*entries[:3], render(marker, key="m", time=time), *entries[3:]]), head)
+    found = parse_by_pattern(body)
+    assert found is not None and found == parse_by_xml(body)
+    assert [entry.storage_class for entry in found.versions] == [
+        None,
+        "GLACIER",
+        *[None] * 2,
+        "STANDARD_IA",
+        None,
+        "x y",
+    ]
+
+
+def test_a_server_may_name_no_storage_class() -> None:
+    body = page(render(RGW_VERSION).replace("<StorageClass>STANDARD</StorageClass>", ""))
+    found = parse_by_pattern(body)
+    assert found is not None and found == parse_by_xml(body)
+    assert [entry.storage_class for entry in found.versions] == [None]
+
+
+def test_a_page_of_standard_entries_has_no_column_of_classes() -> None:
+    found = parse_by_pattern(page(render(RGW_VERSION) * 3))
+    assert found is not None and isinstance(found.versions, VersionBatch)
+    assert found.versions.storage_classes is None
 
 
 @pytest.mark.parametrize("head", ["", URL])

@@ -1,0 +1,149 @@
+"""Storage classes that a listing shows, in temporary tables, and their way into the index.
+
+A class is a property of an object version at the time of a listing. It is no part of a state: a lifecycle rule changes
+it later, and neither the state's id nor its file says it. Only what is not STANDARD is kept.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+
+from rwm.index.connection import TEMPORARY, errors
+from rwm.index.packed import pack_all, unpack
+from rwm.index.record import bucket_id
+from rwm.model import ClassCount, Entry, ListedClasses, ObjectVersion, StorageClasses
+from rwm.names import split_key
+
+_BATCH = 1000
+_SCHEMA = """
+    DROP TABLE IF EXISTS temp.listed_class;
+    DROP TABLE IF EXISTS temp.class_path;
+    -- Directories of listed keys, with their slash; ``directory`` is their row in the index, NULL without one.
+    CREATE TEMP TABLE class_path (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, directory INTEGER) STRICT;
+    -- Values are as in the table version.
+    CREATE TEMP TABLE listed_class (
+        path INTEGER, name ANY, version_id ANY, storage_class TEXT, PRIMARY KEY (path, name, version_id)
+    ) STRICT, WITHOUT ROWID;
+"""
+_OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
+# Listed classes are looked up by version, and versions with a class are found by the partial index.
+_LISTED = """SELECT l.storage_class FROM temp.class_path p CROSS JOIN temp.listed_class l
+    ON l.path = p.id AND l.name = version.name AND l.version_id = version.version_id
+    WHERE p.directory = version.directory"""
+_GONE = f"""UPDATE version INDEXED BY version_class SET storage_class = NULL
+    WHERE storage_class IS NOT NULL AND {_OURS} AND NOT EXISTS ({_LISTED})"""
+_NEW = f"""UPDATE version SET storage_class = ({_LISTED}) WHERE (directory, name, since) IN (
+    SELECT v.directory, v.name, v.since FROM temp.listed_class l CROSS JOIN temp.class_path p ON p.id = l.path
+    CROSS JOIN version v ON v.directory = p.directory AND v.name = l.name AND v.version_id = l.version_id
+    WHERE v.storage_class IS NOT l.storage_class)"""
+_CLASSED = f"FROM version INDEXED BY version_class WHERE storage_class IS NOT NULL AND {_OURS}"
+_CURRENT = "since <= :T AND until > :T"
+_COUNT = "SELECT storage_class, count(*), CAST(total(size) AS INTEGER)"
+_COUNT_STATE = f"{_COUNT} {_CLASSED} AND {_CURRENT} GROUP BY storage_class ORDER BY storage_class"
+_COUNT_BUCKET = f"{_COUNT} {_CLASSED} GROUP BY storage_class ORDER BY storage_class"
+_CLASSIFIED = f"""SELECT directory, name, version_id, size, etag, last_modified, storage_class
+    {_CLASSED} AND {_CURRENT} ORDER BY directory, name"""
+
+
+class ClassTable:
+    """The storage classes of one whole listing. One at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._versions: list[ObjectVersion] = []
+        with errors(TEMPORARY):
+            connection.executescript(_SCHEMA)
+
+    def add(self, listed: ListedClasses) -> None:
+        """Add versions of a listing, in any order."""
+        paths, names = zip(*map(split_key, listed.keys), strict=True)
+        path_ids = {path: self._path_id(path) for path in set(paths)}
+        columns = (
+            map(path_ids.__getitem__, paths),
+            pack_all(names),
+            pack_all(listed.version_ids),
+            listed.storage_classes,
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO temp.listed_class VALUES (?, ?, ?, ?)", zip(*columns, strict=True)
+        )
+
+    def add_versions(self, versions: Iterable[ObjectVersion]) -> None:
+        """Add those of the versions that have another class than STANDARD."""
+        self._versions += [version for version in versions if version.storage_class]
+        if len(self._versions) >= _BATCH:
+            with errors(TEMPORARY):
+                self._flush()
+
+    def _flush(self) -> None:
+        rows = [(version.key, version.version_id, version.storage_class or "") for version in self._versions]
+        self._versions.clear()
+        if rows:
+            self.add(ListedClasses(*zip(*rows, strict=True)))
+
+    def _path_id(self, path: str) -> int:
+        self._connection.execute("INSERT OR IGNORE INTO temp.class_path (path) VALUES (?)", (path,))
+        row = self._connection.execute("SELECT id FROM temp.class_path WHERE path = ?", (path,)).fetchone()
+        return int(row[0])
+
+    def store(self, bucket: str, listed_at: int, find: Callable[[str], int]) -> None:
+        """Make the index show what the listing shows. The caller holds the transaction.
+
+        ``find`` returns the row of a directory of the bucket, 0 for none.
+        """
+        self._flush()
+        number = bucket_id(self._connection, bucket)
+        paths = self._connection.execute("SELECT path, id FROM temp.class_path").fetchall()
+        self._connection.executemany(
+            "UPDATE temp.class_path SET directory = ? WHERE id = ?", ((find(path), row) for path, row in paths)
+        )
+        self._connection.execute("CREATE INDEX temp.class_directory ON class_path (directory)")
+        self._connection.execute(_GONE, {"bucket": number})
+        self._connection.execute(_NEW)
+        self._connection.execute("UPDATE state SET listed_at = ? WHERE bucket = ?", (listed_at, number))
+
+    def close(self) -> None:
+        """Free the space."""
+        with errors(TEMPORARY):
+            self._connection.execute("DROP TABLE IF EXISTS temp.listed_class")
+            self._connection.execute("DROP TABLE IF EXISTS temp.class_path")
+
+
+def state_classes(connection: sqlite3.Connection, state_id: str) -> StorageClasses:
+    """The classes of a state's versions; none of an unknown state."""
+    row = connection.execute("SELECT bucket, moment, listed_at FROM state WHERE id = ?", (state_id,)).fetchone()
+    if row is None:
+        return StorageClasses(None)
+    bucket, moment, listed_at = row
+    return StorageClasses(listed_at, _counts(connection.execute(_COUNT_STATE, {"bucket": bucket, "T": moment})))
+
+
+def bucket_classes(connection: sqlite3.Connection, bucket: str) -> StorageClasses:
+    """The classes of all versions of any state of the bucket, as of the oldest listing that showed one of them."""
+    at = {"bucket": bucket_id(connection, bucket)}
+    known, listed_at = connection.execute(
+        "SELECT count(*) = count(listed_at), min(listed_at) FROM state WHERE bucket = :bucket", at
+    ).fetchone()
+    counts = _counts(connection.execute(_COUNT_BUCKET, at))
+    return StorageClasses(listed_at if known else None, counts)
+
+
+def _counts(rows: Iterable[tuple[str, int, int]]) -> dict[str, ClassCount]:
+    return {name: ClassCount(objects, size) for name, objects, size in rows}
+
+
+def classified(
+    connection: sqlite3.Connection, state_id: str, path_of: Callable[[int], str]
+) -> Iterator[tuple[Entry, str]]:
+    """The state's entries with another class than STANDARD, and their class; directory by directory.
+
+    ``path_of`` returns a directory as the part of a key up to and with the slash.
+    """
+    row = connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (state_id,)).fetchone()
+    if row is None:
+        return
+    rows = connection.execute(_CLASSIFIED, {"bucket": row[0], "T": row[1]})
+    for directory, name, version_id, size, etag, last_modified, storage_class in rows:
+        key = path_of(directory) + unpack(name)
+        yield Entry(key, unpack(version_id), size, unpack(etag), last_modified), storage_class

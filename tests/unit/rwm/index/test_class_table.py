@@ -1,0 +1,136 @@
+"""Storage classes of versions in the index: as the last listing showed them, and no part of any state."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from rwm.index import Index
+from rwm.index.schema import migrations
+from rwm.model import ClassCount, ObjectVersion, StateInfo
+from tests.unit.states import BUCKET, listed, put, state
+
+NAME = "5" * 64
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+def record(index: Index, classes: Mapping[tuple[str, str], str], at: int = 5000, bucket: str = BUCKET) -> None:
+    """Record what a listing showed: class by (key, version id)."""
+    table = index.class_table()
+    for (key, version), name in classes.items():
+        table.add_versions([ObjectVersion(key, version, True, False, 1, "e", 1000, name)])
+    index.record_classes(bucket, table, at)
+    table.close()
+
+
+def classes_of(index: Index, info: StateInfo) -> dict[tuple[str, str], str]:
+    """Class by (key, version id), which the counts must agree with."""
+    found = {(entry.key, entry.version_id): name for entry, name in index.classified(info)}
+    names = [*found.values()]
+    counts = index.storage_classes(info).counts
+    assert counts == {name: ClassCount(names.count(name), names.count(name)) for name in {*names}}
+    return found
+
+
+def test_a_listing_replaces_what_the_one_before_showed(index: Index) -> None:
+    info = put(index, 1, {"config": "v1", f"data/55/{NAME}": "v2", "data/55/x": "v3"})
+    assert index.storage_classes(info).listed_at is None
+    record(index, {("config", "v1"): "GLACIER", (f"data/55/{NAME}", "v2"): "GLACIER"})
+    assert classes_of(index, info) == {("config", "v1"): "GLACIER", (f"data/55/{NAME}", "v2"): "GLACIER"}
+    again = {(f"data/55/{NAME}", "v2"): "DEEP_ARCHIVE", ("data/55/x", "v3"): "MINE"}
+    record(index, again, at=9000)
+    assert classes_of(index, info) == again
+    assert index.storage_classes(info).listed_at == 9000
+    assert index.storage_classes(info).archived == (1, 1)
+    record(index, {})
+    assert classes_of(index, info) == {}
+
+
+def test_what_no_state_has_is_not_kept(index: Index) -> None:
+    info = put(index, 1, {"a": "v1"})
+    record(index, {("a", "v0"): "GLACIER", ("b", "v1"): "GLACIER", ("no/such/directory", "v1"): "GLACIER"})
+    assert classes_of(index, info) == {}
+
+
+def test_each_bucket_has_its_own(index: Index) -> None:
+    mine, other = put(index, 1, {"a": "v1"}), put(index, 1, {"a": "v1"}, bucket="bucket2")
+    record(index, {("a", "v1"): "GLACIER"})
+    assert (len(classes_of(index, mine)), len(classes_of(index, other))) == (1, 0)
+    record(index, {}, bucket="bucket2")
+    assert len(classes_of(index, mine)) == 1
+    assert index.bucket_classes(BUCKET).archived == (1, 1)
+    assert index.bucket_classes("bucket2").archived == (0, 0)
+
+
+def test_neither_entries_nor_ids_nor_differences_know_of_classes(index: Index) -> None:
+    contents = {"a": "v1", "b": "v1"}
+    first, second = put(index, 1, contents), put(index, 2, contents)
+    record(index, {("a", "v1"): "GLACIER"})
+    assert list(index.entries(first)) == listed(contents)
+    assert index.differences(first, second) == []
+    assert not index.record(first, listed(contents)), "it is the same state"
+
+
+def test_a_state_recorded_after_the_listing_is_not_known_of(index: Index) -> None:
+    put(index, 1, {"a": "v1"})
+    record(index, {("a", "v1"): "GLACIER"})
+    later = put(index, 2, {"a": "v1", "b": "v1"})
+    assert index.storage_classes(later).listed_at is None
+    assert classes_of(index, later) == {("a", "v1"): "GLACIER"}, "what is known of its versions all the same"
+    assert index.bucket_classes(BUCKET).listed_at is None
+
+
+changes = st.lists(st.dictionaries(st.sampled_from(["a", "a/b", "c"]), st.sampled_from(["v1", "v2"])), max_size=5)
+shown = st.dictionaries(
+    st.tuples(st.sampled_from(["a", "a/b", "c"]), st.sampled_from(["v1", "v2"])), st.sampled_from(["GLACIER", "MINE"])
+)
+
+
+@given(states=changes, classes=shown, between=st.integers(1, 9), forgotten=st.integers(0, 4))
+def test_classes_stay_with_their_versions_whatever_states_come_and_go(
+    states: list[dict[str, str]], classes: dict[tuple[str, str], str], between: int, forgotten: int
+) -> None:
+    with Index(_memory(), Path("memory")) as index:
+        infos = {2 * n: contents for n, contents in enumerate(states, 1)}
+        recorded = {put(index, second, contents): contents for second, contents in infos.items()}
+        record(index, classes)
+        if states and forgotten < len(states):
+            gone = [*recorded][forgotten]
+            index.forget([gone])
+            del recorded[gone]
+        inserted = state(between, listed({"a": "v2"}))
+        index.record(inserted, listed({"a": "v2"}))
+        for info, contents in recorded.items():
+            expected = {
+                (key, version): classes[key, version] for key, version in contents.items() if (key, version) in classes
+            }
+            assert classes_of(index, info) == expected
+
+
+def _memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(connection))
+    return connection
+
+
+def test_an_index_without_classes_is_migrated(tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    database = Database(path)
+    migrations.apply(database, stop_before="m004_storage_classes")
+    database.conn.close()
+    with Index.open(path) as index:
+        info = put(index, 1, {"a": "v1"})
+        assert index.storage_classes(info).listed_at is None
+        record(index, {("a", "v1"): "GLACIER"})
+        assert len(classes_of(index, info)) == 1
