@@ -36,15 +36,15 @@ def idle_limit(memory: int) -> int:
 class BufferPool:
     """Reuses large buffers; at most ``idle`` bytes of them are idle. Any thread may allocate.
 
-    The kernel clears every page that it hands out, and takes five times as long for 16 MiB in pages of 4096 bytes as in
-    large ones, which it uses only where it is asked to, unless its administrator has configured otherwise. A virtual
-    machine may have to get the page from its host first.
+    The kernel clears every page before a process gets it. For 16 MiB that takes five times as long in pages of 4096
+    bytes as in large ones. By default it uses large pages only for memory with MADV_HUGEPAGE. A virtual machine may
+    have to get the page from its host first.
     """
 
     def __init__(self, idle: int) -> None:
         self.idle = idle
         """Bytes of idle buffers at most."""
-        # Idle areas, the one idle for longest first. There is no lock, because each step is a single operation of the
+        # Idle areas, the longest idle first. There is no lock, because each step is a single operation of the
         # deque: a finalizer may return an area at any moment, in any thread, even in the middle of a method here.
         self._areas: deque[mmap.mmap] = deque()
 

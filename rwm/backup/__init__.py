@@ -1,6 +1,6 @@
 """Backups: the configured entries with their hooks, retention, the state captured after them, and the run lock.
 
-May import the shared words, ``s3``, ``index``, ``process``, ``restic``, ``storage``, ``states``.
+May import the shared modules, ``s3``, ``index``, ``process``, ``restic``, ``storage``, ``states``.
 Begin reading at ``run.py``: one run from prerun to the state.
 """
 

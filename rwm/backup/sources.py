@@ -1,4 +1,4 @@
-"""What an entry backs up, looked at before restic starts: restic skips what is not there and reports success."""
+"""Check the sources of an entry before restic starts: restic skips missing ones and reports success."""
 
 from __future__ import annotations
 

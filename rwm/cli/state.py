@@ -88,6 +88,7 @@ def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | 
         _print_why_none(app.config.index_path, bucket, "" if since is None else f" since {iso(start)}")
     if app.json:
         console.print_json([console.recorded_state_json(state) for state in states])
+    if app.json or not states:
         return
     rows = [
         (

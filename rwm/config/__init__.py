@@ -1,6 +1,6 @@
 """The configuration: a YAML file, a superset of that of the original tool, and ``RWM_…`` variables for the S3 values.
 
-May import the shared words.
+May import the shared modules.
 Begin reading at ``model.py``: the keys; ``load.py``: which file is read, and how;
 ``s3_settings.py``: the one value that boto3, restic and aws are configured with.
 """

@@ -1,4 +1,4 @@
-"""The text of a configuration file: strict YAML, in which no line is dropped or shortened in silence."""
+"""The text of a configuration file: strict YAML, in which no line is silently dropped or shortened."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_yaml(path: Path, data: bytes, secrets: Iterable[str]) -> dict[Any, Any
 
 
 def _check_duplicates(path: Path, root: Node) -> None:
-    """YAML forbids two equal keys in a mapping; PyYAML takes the last one without a word."""
+    """YAML forbids two equal keys in a mapping; PyYAML silently takes the last one."""
     for mapping in _mappings(root):
         first: dict[tuple[str, str], int] = {}
         for key, _ in mapping.value:

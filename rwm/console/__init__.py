@@ -1,6 +1,6 @@
 """What the command lines of both programs share: common options, output, progress, error boundary, shell completion.
 
-May import the shared words; ``s3`` and ``index`` only to open them for a command.
+May import the shared modules; ``s3`` and ``index`` only to open them for a command.
 Begin reading at ``app.py``: what a command works with; ``error_boundary.py``: how a run ends.
 """
 

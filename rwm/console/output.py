@@ -20,7 +20,7 @@ def print_json(document: Any) -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines to stdout, until nobody reads them any more."""
+    """Print lines to stdout until the reader has closed it."""
     for line in lines:
         if stream_error(sys.stdout):
             return

@@ -1,4 +1,4 @@
-"""Standard streams of a process: there in any case, and never a reason to stop the work.
+"""Standard streams of a process: always open, and a failed write never stops the work.
 
 What a program reports may get lost: the reader of a pipe ends (``| head``), the disk below a log is full, journald is
 restarted. The work goes on then, and the exit code says at the end that a part of the report was lost.

@@ -1,6 +1,6 @@
 """A demonstration on an embedded S3 server: back up, lose everything, mount a past state, restore.
 
-May import the shared words, ``s3``, ``process``, ``embedded``.
+May import the shared modules, ``s3``, ``process``, ``embedded``.
 Begin reading at ``steps.py``: what is demonstrated; ``run.py``: the server and directory around it.
 """
 

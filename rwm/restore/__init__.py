@@ -1,6 +1,6 @@
 """Restore: download a state into a directory, or copy it into another bucket.
 
-May import the shared words, ``s3``, ``index``, ``restic``.
+May import the shared modules, ``s3``, ``index``, ``restic``.
 Begin reading at ``directory.py``; ``bucket.py`` does the same on the server, ``transfer.py`` is what both share.
 """
 

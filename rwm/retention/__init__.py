@@ -1,6 +1,6 @@
 """Retention: which versions no kept state needs, and how they are deleted.
 
-May import the shared words, ``s3``, ``index``, ``trust``.
+May import the shared modules, ``s3``, ``index``, ``trust``.
 Begin reading at ``plan.py``: a plan is a value; ``execute.py`` deletes exactly what it names.
 """
 

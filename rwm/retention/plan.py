@@ -1,7 +1,7 @@
 """Plan a prune: which versions no kept state needs. Reads the bucket and the index, changes nothing.
 
-Kept are all versions of the kept states and of the present listing, what was replaced or deleted less than the minimum
-age ago, and locked versions. RWM's own objects are not touched.
+All versions of the kept states and of the present listing are kept, also locked versions, and those that were replaced
+or deleted less than the minimum age ago. RWM's own objects are not touched.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Protected buckets: create one, check it, describe it, delete it.
 
-May import the shared words, ``s3``, ``statefile``.
+May import the shared modules, ``s3``, ``statefile``.
 Begin reading at ``policy.py``: the policy of a protected bucket; ``create.py``: from an account to such a bucket;
 ``drift.py``: what ``check.py`` compares.
 """

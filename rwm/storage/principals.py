@@ -1,4 +1,4 @@
-"""Who is who in a policy: principal ARNs, ids in ACLs, and the forms that servers accept. Pure."""
+"""Principals of a policy: their ARNs, their ids in ACLs, and the forms that servers accept. Pure."""
 
 from __future__ import annotations
 

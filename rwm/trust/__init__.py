@@ -1,6 +1,6 @@
 """Trust: the rules that tell an attack from what restic does. Pure.
 
-May import the shared words and ``restic``.
+May import the shared modules and ``restic``.
 Begin reading at ``interface.py``: what a rule is; ``rules.py``: the rules; ``detector.py``: all of them in one pass.
 """
 

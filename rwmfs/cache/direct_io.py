@@ -1,8 +1,8 @@
 """Reads and writes of large ranges that bypass the kernel's page cache (O_DIRECT) while the disk is fast.
 
 The page cache costs a copy, and a page of memory for each 4 KiB, though the data is in memory twice already: in the
-buffer of the mount, and in the page cache of the files that it shows. On a slow disk it is worth that: writes return
-before they reach the disk, and recently written data is read from memory.
+buffer of the mount, and in the page cache of the files that it shows. On a slow disk the page cache is worth
+its cost: writes return before they reach the disk, and recently written data is read from memory.
 """
 
 from __future__ import annotations

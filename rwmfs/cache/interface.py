@@ -1,4 +1,4 @@
-"""What a store of blocks owes its caller.
+"""The contract of a block store.
 
 An object version never changes, so a stored block never becomes stale. A store may lose any block at any time; it must
 never return wrong bytes.

@@ -49,7 +49,7 @@ class SpaceLimit:
         """Raise OSError if writing ``size`` bytes would use space that has to stay free."""
         system = os.statvfs(self._blocks)
         if system.f_bavail * system.f_frsize - size < reserved_space(system.f_blocks * system.f_frsize):
-            raise OSError(errno.ENOSPC, "hardly any room is left on the file system")
+            raise OSError(errno.ENOSPC, "the file system is almost full")
 
     def make_room(self, size: int) -> None:
         """Count ``size`` bytes that are about to be written; scan and evict when a step is used up. Raises OSError."""

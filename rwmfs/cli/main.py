@@ -1,4 +1,4 @@
-"""``rwmfs``: mount, umount, version. Commands import what they need when they run, so that ``--help`` is quick."""
+"""``rwmfs``: the group of all commands. Commands import what they need when they run, so that ``--help`` is quick."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from rwmfs.cli import fstab_options, mount_options
 from rwmfs.cli import main as commands
 
 PROGRAM = "mount.rwmfs"
-USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options]; SOURCE is bucket or bucket@state"
+USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options]; SOURCE is [rwmfs:]BUCKET[@STATE]"
 PREFIX = "rwmfs:"
 
 USAGE_ERROR = 1

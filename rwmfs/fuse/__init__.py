@@ -1,6 +1,6 @@
 """The FUSE adapter, the only owner of pyfuse3: handlers, attributes, errnos, dentry invalidation, the session loop.
 
-May import the shared words, ``tree``, ``read``. It decides nothing about content.
+May import the shared modules, ``tree``, ``read``. It decides nothing about content.
 Begin reading at ``operations.py``: the handlers that read; ``write_handlers.py`` has the others.
 """
 

@@ -1,7 +1,7 @@
 """The life of a mount: the request, the background process, the session, and the end of a mount.
 
-May import the shared words, ``rwm.console``, ``rwm.process``, ``rwm.index``, ``rwm.s3``, ``cache``, ``fuse``, ``read``,
-``tree``; what is heavy within functions, so that ``rwmfs umount`` is quick.
+May import the shared modules, ``rwm.console``, ``rwm.process``, ``rwm.index``, ``rwm.s3``, ``cache``, ``fuse``,
+``read``, ``tree``; heavy ones within functions, so that ``rwmfs umount`` is quick.
 Begin reading at ``start.py``: from a request to a running mount; then ``session.py``.
 """
 

@@ -1,6 +1,7 @@
 """Reading object versions: scheduling of fetches, the buffer in memory, and verification of content.
 
-May import the shared words, ``prefetch``, ``cache``, ``rwm.restic`` for hashes; it gets an ``ObjectReader``, never S3.
+May import the shared modules, ``prefetch``, ``cache``, ``rwm.restic`` for hashes; it gets an ``ObjectReader``, never
+S3.
 Begin reading at ``reader.py``: a read from open to close; ``scheduler.py``: which fetches start; ``fetcher.py``: one
 fetch with its retries.
 """

@@ -30,7 +30,7 @@ FINISHED_SHARE = 8
 class Buffer:
     """Objects with their pieces. Used in the trio thread only.
 
-    No call depends in cost on the number of pieces, except for those of one object when it is opened, closed or
+    The cost of a call does not depend on the number of pieces, except those of one object when it is opened, closed or
     dropped.
     """
 

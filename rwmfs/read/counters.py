@@ -22,7 +22,7 @@ class Counters:
     """Read from the disk cache."""
 
     missed: int = 0
-    """The part of ``served`` that a read had to wait for S3 for: not in memory, not on disk and not in flight."""
+    """The part of ``served`` for which a read waited for S3: not in memory, not on disk and not in flight."""
 
     wasted: int = 0
     """The part of ``fetched`` that was evicted before it was read."""
@@ -35,7 +35,7 @@ class Counters:
 
     @property
     def hit_rate(self) -> float:
-        """The part of ``served`` that no read had to wait for S3 for, 0 to 1; 1 before the first read."""
+        """The part of ``served`` for which no read waited for S3, 0 to 1; 1 before the first read."""
         return 1 - self.missed / self.served if self.served else 1.0
 
     def line(self) -> str:

@@ -114,7 +114,7 @@ class Fetcher:
         data = self._source.read_range(key, version_id, piece.start, piece.stop, lambda: not piece.cancelled, etag)
         self.sizer.record_response(len(data), time.monotonic() - begun)
         if len(data) != len(piece):
-            raise BadResponse(f"{len(data)} bytes came where {len(piece)} were asked for")
+            raise BadResponse(f"the response has {len(data)} bytes instead of {len(piece)}")
         return memoryview(data)
 
 

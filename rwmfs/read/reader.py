@@ -150,7 +150,7 @@ class Reader:
         return until
 
     async def _read_twice_if_wrong(self, file: OpenObject, start: int, stop: int, until: int) -> bytes | memoryview:
-        """Read a range; fetch wrong content a second time, unless bytes of it were returned: it may be the network."""
+        """Read a range. Retry wrong content once, unless bytes of it were returned: the network may have caused it."""
         try:
             return await self._read_range(file, start, stop, until)
         except WrongContent:

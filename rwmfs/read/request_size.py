@@ -12,7 +12,7 @@ DEFAULT_REQUEST_SIZE = 4 * 1024 * 1024
 MAX_REQUEST_SIZE = 16 * 1024 * 1024
 
 TARGET_SECONDS = 0.15
-"""What a request should take, with its time to first byte."""
+"""Intended duration of a request, including its time to first byte."""
 
 MIN_SAMPLE = 1024 * 1024
 """Bytes of a response from which it counts: the time of a smaller one is mostly its time to first byte."""

@@ -1,12 +1,12 @@
 """Starts and cancels fetches: for reads, for read-ahead, for prefetches of whole objects.
 
-**Priority.** What a read waits for starts at once, and queues for a connection in the fetcher if all are in use.
-Read-ahead and prefetches start only while all connections but one are not in use, and while they fit into memory.
+**Priority.** A fetch that a read waits for starts at once, and queues for a connection in the fetcher if all are in
+use. Read-ahead and prefetches start only while more than one connection is free, and while they fit into memory.
 
 **Tasks.** A fetch is a task of the nursery, not of the read that needs it: cancelling a read does not cancel its
 fetches, which other reads may wait for. When the last handle of an object is closed, fetches that no read waits for are
-cancelled. Everything here runs in the trio thread, and finding out what is missing and starting its fetch happens
-without an await in between: no byte is fetched twice at a time.
+cancelled. Everything here runs in the trio thread. There is no await between the look-up of missing ranges and the
+start of their fetches, so no byte is fetched twice at a time.
 
 **Failure.** A failed fetch fails the reads that wait for it, and its piece is dropped: a later read tries again. A
 failed read-ahead fails no read. An error is logged once for all pieces of an object.
@@ -112,7 +112,7 @@ class Scheduler:
         return self._fetcher.sizer.request_size(self.running, self._fetcher.connections)
 
     def _is_busy(self) -> bool:
-        """Whether all connections are in use but one, which is left for reads."""
+        """Whether at most one connection is free, which is reserved for reads."""
         return self.running >= self._fetcher.connections - 1
 
     def _start_prefetches(self) -> None:

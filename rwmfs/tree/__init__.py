@@ -1,6 +1,6 @@
 """The tree that a mount shows: inodes, the contents of one state or of all states, and ``locks/`` in memory. Pure.
 
-May import the shared words, ``rwm.index`` for types, ``rwm.console`` for text output.
+May import the shared modules, ``rwm.index`` for types, ``rwm.console`` for text output.
 Begin reading at ``contents.py``: what a directory contains; then ``inodes.py``: inodes and lookup counts.
 """
 

@@ -1,8 +1,8 @@
 """The inode table: inodes and lookup counts of the files and directories that a mount shows. Pure.
 
 An inode is computed from the directory and the name with a hash whose key is drawn for each mount. So a name always
-gets the same inode, without a table of all names, and whoever chooses the keys cannot choose the inodes. The table
-holds only nodes with a lookup count: a node enters with its first lookup and leaves when the kernel has forgotten all
+gets the same inode without a table of all names, and an attacker who chooses keys cannot choose inodes. The table holds
+only nodes with a lookup count: a node enters with its first lookup and leaves when the kernel has forgotten all
 of them. If two names in the table hash alike (the chance among ten million is 1 in 100,000), the later one gets another
 inode for as long as it is in the table.
 
@@ -55,7 +55,7 @@ class InodeTree:
     """Nodes over a Contents, without ``locks`` in the root of a state, which is served from memory.
 
     ``bits`` is the width of the hash; tests make it small to force collisions. ``dentry_limit`` is how many files the
-    kernel should hold at most; open files and directories do not obey it.
+    kernel should hold at most; open files and directories may exceed it.
     """
 
     def __init__(self, contents: Contents, bits: int = 62, dentry_limit: int = DENTRY_LIMIT) -> None:

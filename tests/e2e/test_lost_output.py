@@ -1,4 +1,4 @@
-"""A report that nobody reads, or that a full disk swallows, keeps no command from its work."""
+"""Lost output (a closed pipe, a full disk) does not stop a command."""
 
 from __future__ import annotations
 

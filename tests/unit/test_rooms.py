@@ -165,7 +165,7 @@ def imported_rooms(room: str) -> set[str]:
         for imported in PROGRAMS.find_modules_directly_imported_by(module):
             if imported in ROOM_NAMES and imported != room:
                 names.add(imported.removeprefix(room.split(".")[0] + "."))
-    return names - {"s3.listing", "config", "rwm.config"}  # its names are those of s3; shared words
+    return names - {"s3.listing", "config", "rwm.config"}  # its names are those of s3; shared modules
 
 
 # --- the contract of the rooms -----------------------------------------------------------------------
@@ -184,7 +184,7 @@ def graph() -> ImportGraph:
     ("importer", "imported"),
     [
         ("a.two.x", "a.one"),  # the public names
-        ("a.two.x", "a.words"),  # the shared words
+        ("a.two.x", "a.words"),  # the shared modules
         ("a.one.x", "a.one.y"),
         ("a.one", "a.one.x"),
         ("a.one.x", "a.one.deep"),

@@ -104,7 +104,7 @@ def test_a_part_of_the_file_system_stays_free(tmpfs: Mount, warnings: Callable[[
     system = os.statvfs(mountpoint)
     assert 256 * MIB <= system.f_bavail * system.f_frsize < 257 * MIB
     assert holds(cache, version(0)) and not holds(cache, version(79))
-    assert len(warnings()) == 1 and "hardly any room" in warnings()[0]
+    assert len(warnings()) == 1 and "almost full" in warnings()[0]
 
 
 def test_a_full_disk_does_not_fail_the_mount(tmpfs: Mount, warnings: Callable[[], list[str]]) -> None:
