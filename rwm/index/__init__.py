@@ -1,6 +1,6 @@
 """The local index of states: the only owner of sqlite3 and sqlite_utils.
 
-May import the shared words, ``statefile``.
+May import the shared modules, ``statefile``.
 Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables.
 """
 

@@ -1,6 +1,6 @@
 """The S3 adapter: the only owner of boto3 and botocore.
 
-May import the shared words, ``s3.listing``.
+May import the shared modules, ``s3.listing``.
 Begin reading at ``reader.py``: what a reader owes its caller; ``client.py``: an account, with its operations in base
 classes.
 

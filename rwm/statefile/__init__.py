@@ -1,6 +1,6 @@
 """State files: the canonical form and its id, full and delta files, strict reading, files of the original tool. Pure.
 
-May import the shared words.
+May import the shared modules.
 Begin reading at ``canonical.py``: the form, and the id that is its hash.
 """
 

@@ -1,6 +1,6 @@
 """States: what was current, capture, publishing, importing, sync, comparison with history, diff, export.
 
-May import the shared words, ``s3``, ``index``, ``statefile``.
+May import the shared modules, ``s3``, ``index``, ``statefile``.
 Begin reading at ``current.py``: which version was current at a time; ``capture.py``: from a bucket to a state.
 """
 

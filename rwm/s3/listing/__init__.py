@@ -1,6 +1,6 @@
 """Complete version listings: page parsers, the listing check, workarounds for servers that lose keys, parallel listing.
 
-May import the shared words; it gets an account as a ``Lister``.
+May import the shared modules; it gets an account as a ``Lister``.
 Begin reading at ``interface.py``, then ``history.py``: every key of a bucket with its versions.
 """
 
