@@ -124,6 +124,8 @@ def errors(path: Path | str) -> Iterator[None]:
     except sqlite3.Error as error:
         raise _error_class(error, path)(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
+        if path == TEMPORARY:
+            raise SpoolFull(f"index {path}: {error.strerror}", hint=_MAKE_ROOM) from error
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
 
 
@@ -138,6 +140,7 @@ TEMPORARY = "(temporary)"
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_MAKE_ROOM = "the disk is full or failing: make room and try again; the index is as it was"
 REBUILD = "`rwm state sync BUCKET` moves the damaged file away and rebuilds the index from the bucket"
 
 
@@ -157,5 +160,5 @@ def _hint(error: sqlite3.Error) -> str:
     if primary == sqlite3.SQLITE_BUSY:
         return "another process has been writing to it for a long time: try again"
     if primary in _NO_ROOM:
-        return "the disk is full or failing: make room and try again; the index is as it was"
+        return _MAKE_ROOM
     return "check index_path and its permissions"

@@ -27,6 +27,8 @@ def pack(text: str) -> Packed:
 def pack_all(column: Sequence[str]) -> Sequence[Packed]:
     """:func:`pack` of each."""
     lengths = set(map(len, column))
+    if all(length < _MIN_DIGITS or length % 2 for length in lengths):
+        return column
     if all(length >= _MIN_DIGITS and length % 2 == 0 for length in lengths) and _HEX_PREFIX.fullmatch("".join(column)):
         return list(map(bytes.fromhex, column))
     return list(map(pack, column))

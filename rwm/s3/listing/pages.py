@@ -59,13 +59,13 @@ def parse_page(body: bytes) -> Page:
 def parse_by_pattern(body: bytes) -> Page | None:
     """The result of :func:`parse_by_xml` without an XML parser for the entries; None if that is not possible."""
     try:
-        run, rest = split(body)
+        run, rest, kinds = split(body)
         root, space = _root(rest, "version listing", _VERSIONS)
         placeholders = [child for child in root if child.tag in (space + "Version", space + "DeleteMarker")]
         # Exactly one, a child of the root: the entries were neither in a comment nor in another element.
         if len(placeholders) != 1 or len(placeholders[0]):
             return None
-        return _read(root, space, read_run(run, encoded=_is_encoded(root, space)))
+        return _read(root, space, read_run(run, kinds, encoded=_is_encoded(root, space)))
     except (NotPlain, BadResponse, KeyError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ import resource
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -262,9 +263,9 @@ def fill(path: Path, room: int, spooled: bool) -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
         try:
             if spooled:
-                spool = index.capture_spool()
-                spool.add([EntryBatch.of(contents)])
-                index.record(info, spool)
+                with closing(index.capture_spool()) as spool:
+                    spool.add([EntryBatch.of(contents)])
+                    index.record(info, spool)
             else:
                 index.record(info, contents)
         except RwmError as error:

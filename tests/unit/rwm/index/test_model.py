@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -61,10 +62,9 @@ class IndexMachine(RuleBasedStateMachine):
         info = state(second, entries, bucket)
         is_new = info not in self.entries
         if spooled:
-            spool = self.index.capture_spool()
-            spool.add(EntryBatch.of([entry]) for entry in reversed(entries))
-            assert self.index.record(info, spool) == is_new
-            spool.close()
+            with closing(self.index.capture_spool()) as spool:
+                spool.add(EntryBatch.of([entry]) for entry in reversed(entries))
+                assert self.index.record(info, spool) == is_new
         else:
             assert self.index.record(info, entries) == is_new
         if is_new:
