@@ -21,7 +21,7 @@ from rwm.model import Change, Entry, EntryBatch, ListedClasses
 _SCHEMA = """
     DROP TABLE IF EXISTS temp.block;
     DROP TABLE IF EXISTS temp.single;
-    -- Entries sorted by key: where their marshalled columns are in the file, at a fifth of the CPU time of BLOBs.
+    -- Entries sorted by key: where their marshalled columns are in the file, in half the CPU time of BLOBs.
     -- The key ranges of two blocks never overlap.
     CREATE TEMP TABLE block (first TEXT PRIMARY KEY, last TEXT, position INTEGER, length INTEGER) STRICT;
     -- All other entries, one by one.
@@ -35,7 +35,7 @@ _VAR_TMP = "/var/tmp"  # noqa: S108 - the file has no name
 class CaptureSpool:
     """Takes entries in any order, returns them sorted by key. No reader of the index sees its temporary tables.
 
-    A listing is sorted over long stretches, so most entries are kept as blocks, at a tenth of the cost of rows. SQLite
+    A listing is sorted over long stretches, so most entries are kept as blocks, at a fraction of the cost of rows. SQLite
     sorts the others. To be closed.
     """
 
