@@ -35,8 +35,8 @@ _VAR_TMP = "/var/tmp"  # noqa: S108 - the file has no name
 class CaptureSpool:
     """Takes entries in any order, returns them sorted by key. No reader of the index sees its temporary tables.
 
-    A listing is sorted over long stretches, so most entries are kept as blocks, at a fraction of the cost of rows. SQLite
-    sorts the others. To be closed.
+    A listing is sorted over long stretches, so most entries are kept as blocks, at a fraction of the cost of rows.
+    SQLite sorts the others. To be closed.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:

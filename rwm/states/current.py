@@ -17,9 +17,9 @@ from rwm.times import SECOND
 def current_at(history: Iterable[ObjectVersion], second: int, *, born_later: bool) -> Entry | None:
     """The version of one key that was current at the end of ``second``; None if the key was absent.
 
-    This is the rule for one key; :func:`current_entries` applies it to a listing. ``history`` has the key's entries as
-    listed, newest first, and is read no further than needed. ``second`` is a whole second in milliseconds, and counts
-    to its end, because some servers have no finer times.
+    The specification of :func:`current_entries`, which applies it to a listing: tests compare the two. ``history`` has
+    the key's entries as listed, newest first, and is read no further than needed. ``second`` is a whole second in
+    milliseconds, and counts to its end, because some servers have no finer times.
 
     The first listed entry written by the end of that second decides; a delete marker means absent. A key without such
     an entry was created later. With ``born_later`` its oldest version is taken, so that a capture loses nothing that
