@@ -155,7 +155,7 @@ def _layout(text: str, kind: str) -> _Layout | None:
 
 
 def _version_fields(first: str) -> dict[str, tuple[int, str]]:
-    """With the quotes that the ETag of the first entry has: alternatives take longer to match."""
+    """The fields of versions; ETags in the quotes of the first one, because alternatives take longer to match."""
     found = _QUOTE.search(first)
     quote = found[1] if found else ""
     return {**_VERSION_FIELDS, "ETag": (_ETAG, quote + _CAPTURED + quote)}
