@@ -14,13 +14,13 @@ from tests import restics, sdk, servers
 from tests.servers import Server
 
 sdk.parse_once()
-# How fast the machine is proves nothing.
+# A slow machine is no failure.
 hypothesis.settings.register_profile("rwm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("rwm")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take signals as a terminal gives them: a child of a script or of nohup ignores some."""
+    """Restore default signal handlers: a child of a script or of nohup inherits ignored signals."""
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
@@ -39,7 +39,7 @@ def pytest_report_header() -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A skipped test is a failed one: nobody looks at what did not run."""
+    """Count a skipped test as failed."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -51,7 +51,7 @@ def pytest_runtest_makereport(
 def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """The same for modules that skip themselves."""
+    """Count a module that skips itself as failed."""
     report = yield
     if report.skipped:
         report.outcome = "failed"
@@ -61,7 +61,7 @@ def pytest_make_collect_report(
 
 @pytest.fixture(scope="session", autouse=True)
 def _clean_environment() -> Iterator[None]:
-    """No keys, configuration, proxies or authorities of the person who runs the tests; nothing of theirs is used."""
+    """Remove the keys, configuration, proxies and CA files of the caller from the environment."""
     theirs = ("AWS_", "RESTIC_", "RWM_", "RGW_", "CEPH_", "REQUESTS_CA_BUNDLE", "SSL_CERT_")
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):

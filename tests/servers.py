@@ -60,7 +60,7 @@ def seaweedfs() -> Iterator[Server]:
 
 @contextlib.contextmanager
 def rgw() -> Iterator[Server]:
-    """Ceph RGW with its data in memory. Stopped and removed at the end; a port that is taken means another try."""
+    """Ceph RGW with its data in memory. Stopped and removed at the end; a taken port is retried with another one."""
     directory = Path(tempfile.mkdtemp(prefix="rwm-rgw-"))
     try:
         for attempt in range(3):
@@ -104,7 +104,7 @@ def moto() -> Iterator[Server]:
 
 
 def _path() -> str:
-    """Some of Ceph's programs are where only root's PATH leads."""
+    """The PATH with the directories of root, where some of Ceph's programs are."""
     return f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin:/sbin"
 
 

@@ -39,7 +39,7 @@ ENVIRONMENT = (
 """Keys that ``RWM_…`` variables override."""
 
 SECRETS = ("s3_access_key", "s3_secret_key", "s3_session_token", "restic_password")
-"""Keys whose values are taken to the letter, or not at all."""
+"""Keys whose values are taken literally, or refused."""
 
 _PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
 _RETENTION_KEYS = tuple(

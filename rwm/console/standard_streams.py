@@ -1,7 +1,7 @@
 """Standard streams of a process: always open, and a failed write never stops the work.
 
-What a program reports may get lost: the reader of a pipe ends (``| head``), the disk below a log is full, journald is
-restarted. The work goes on then, and the exit code says at the end that a part of the report was lost.
+Output may get lost: the reader of a pipe ends (``| head``), the disk of a log is full, journald is restarted. The work
+continues, and the exit code says at the end that a part of the output was lost.
 """
 
 from __future__ import annotations

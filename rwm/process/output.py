@@ -23,7 +23,7 @@ MAX_LINE = 1 << 16
 """Characters; a longer line is passed on in pieces."""
 
 DRAIN_SECONDS = 0.5
-"""How long to read on after the end of the child: its own children may keep the pipes open for ever."""
+"""How long to read on after the end of the child: its own children may keep the pipes open."""
 
 
 class TailKeeper:

@@ -84,7 +84,7 @@ class PrunePlan:
     """What to delete and what to keep.
 
     ``refused`` says why the plan must not be executed; it is empty when it may. ``findings`` are signs of an attack,
-    which whoever executes the plan has to override. ``lost_states`` are recorded states that are incomplete
+    which the caller has to override to execute the plan. ``lost_states`` are recorded states that are incomplete
     afterwards.
     """
 

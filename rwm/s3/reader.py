@@ -99,7 +99,7 @@ def _read_into(data: memoryview, body: Any, wanted: Callable[[], bool], subject:
     end = 0
     while end < len(data):
         if not wanted():
-            raise Cancelled(f"GetObject {subject}: cancelled, nobody wants it any more")
+            raise Cancelled(f"GetObject {subject}: cancelled by the caller")
         chunk = body.read(min(CHUNK, len(data) - end))
         if not chunk:
             break

@@ -44,7 +44,7 @@ class Access:
 
     @property
     def locks(self) -> int:
-        """The mode of ``locks/``. Where modes are enforced, whoever may read may also lock, as restic does to read."""
+        """The mode of ``locks/``. Where modes are enforced, users who may read may also lock: restic locks to read."""
         mode = LOCKS
         if self.enforced:
             for readers, writers in ((0o050, 0o070), (0o005, 0o007)):

@@ -4,7 +4,7 @@ readdirplus delivers the attributes of all names that it lists. But if any dentr
 considers them outdated (seen with Linux 6.18) and calls getattr for each name, which took three times as long. So
 dentries are invalidated before a directory is opened, and opendir waits for that.
 
-A thread does it, one at a time: the kernel locks the directory for an invalidation, and whoever holds that lock may be
+A thread does it, one at a time: the kernel locks the directory for an invalidation, and the holder of that lock may be
 waiting for an answer from this process. For the same reason the mount must answer requests until the thread has ended.
 """
 
@@ -20,7 +20,7 @@ import trio
 from rwmfs.tree import InodeTree
 
 MAX_WAIT = 1.0
-"""Seconds that opendir, and the end of a mount, wait at most for an invalidation; it then goes on by itself."""
+"""Seconds that opendir, and the end of a mount, wait at most for an invalidation; it then continues by itself."""
 
 
 class DentryInvalidation:

@@ -15,7 +15,7 @@ from rwmfs.tree.contents import LOCKS, Contents, DirEntry
 class Listing:
     """A directory of a state, read in pages.
 
-    The directory is immutable, so a rank means the same name for ever. Seeking back reads one page, from the nearest
+    The directory is immutable, so the name at a rank never changes. Seeking back reads one page, from the nearest
     page start seen so far. ``first`` is the rank of the first name; lower ranks are free for entries that the caller
     puts before the names.
     """

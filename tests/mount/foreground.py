@@ -73,7 +73,7 @@ def started(
 
 
 def is_free(lock: Path) -> bool:
-    """Whether nobody holds the lock."""
+    """Whether the lock is free."""
     descriptor = os.open(lock, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The end of mounts: immediate, whatever hangs and whoever uses them, and without leftovers."""
+"""The end of mounts: immediate, also while S3 hangs or a program uses them, and without leftovers."""
 
 from __future__ import annotations
 

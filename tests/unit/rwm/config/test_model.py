@@ -1,4 +1,4 @@
-"""Values of a configuration: secrets to the letter, one password, paths beside the file that names them."""
+"""Values of a configuration: literal secrets, one password, paths beside the file that names them."""
 
 from __future__ import annotations
 

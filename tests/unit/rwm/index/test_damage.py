@@ -1,4 +1,4 @@
-"""An index whose file is damaged: whatever is done with it, an error says so, and what to do."""
+"""A damaged index file: every operation raises an error with a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child whose stdout is our terminal, and is kept all the same."""
+"""A child whose stdout is a terminal, with its output captured too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletion of a bucket ends, whatever the server answers and whoever writes meanwhile."""
+"""Deletion of a bucket ends, whatever the server answers and even if others write meanwhile."""
 
 from __future__ import annotations
 

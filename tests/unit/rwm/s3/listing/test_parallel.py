@@ -94,7 +94,7 @@ def test_the_error_of_a_task_comes_out() -> None:
         list(merge_in_threads([bad, lambda: iter(range(10**9))], 2))
 
 
-def test_whoever_stops_reading_waits_for_nobody() -> None:
+def test_a_caller_that_stops_reading_does_not_wait() -> None:
     stuck = threading.Event()
 
     def task() -> Iterator[int]:
