@@ -43,8 +43,8 @@ class ObjectVersion(NamedTuple):
 class VersionBatch(Sequence[ObjectVersion]):
     """Some entries of a version listing as columns, in the order of the fields of ObjectVersion, and as a sequence.
 
-    What is done column by column costs a fraction of what it costs entry by entry; the entries are made when the first
-    of them is asked for. ``storage_classes`` is None when all are None.
+    Work column by column costs a fraction of the same work entry by entry. The ObjectVersions are created on first
+    access. ``storage_classes`` is None when all are None.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class VersionBatch(Sequence[ObjectVersion]):
         columns = (self.keys, self.version_ids, self.is_latest, self.is_marker, self.sizes, self.etags)
         classes = self.storage_classes or [None] * len(self.keys)
         rows = zip(*columns, self.last_modified, classes, strict=True)
-        return list(map(partial(tuple.__new__, ObjectVersion), rows))  # what _make does, without looking at the length
+        return list(map(partial(tuple.__new__, ObjectVersion), rows))  # as _make, without its check of the length
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -88,11 +88,11 @@ class VersionBatch(Sequence[ObjectVersion]):
         return iter(self._versions)
 
     @overload
-    def __getitem__(self, place: int) -> ObjectVersion: ...
+    def __getitem__(self, position: int) -> ObjectVersion: ...
     @overload
-    def __getitem__(self, place: slice) -> list[ObjectVersion]: ...
-    def __getitem__(self, place: int | slice) -> ObjectVersion | list[ObjectVersion]:
-        return self._versions[place]
+    def __getitem__(self, position: slice) -> list[ObjectVersion]: ...
+    def __getitem__(self, position: int | slice) -> ObjectVersion | list[ObjectVersion]:
+        return self._versions[position]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self._versions == list(other)
@@ -152,9 +152,9 @@ class Entry(NamedTuple):
 
 
 class EntryBatch(NamedTuple):
-    """Some entries, at least one, as columns: what is done column by column costs a fraction of what it costs by entry.
+    """One or more entries as columns: work column by column costs a fraction of the same work entry by entry.
 
-    The values at one place in all columns are one entry.
+    The values at one position in all columns are one entry.
     """
 
     keys: Sequence[str]
@@ -169,19 +169,19 @@ class EntryBatch(NamedTuple):
         return cls(*zip(*entries, strict=True))
 
     def entries(self) -> Iterator[Entry]:
-        """The entries one by one: what calling Entry for each gives, in an eighth of the time."""
+        """The entries one by one, in an eighth of the time of calling Entry for each."""
         return map(partial(tuple.__new__, Entry), zip(*self, strict=True))
 
     def part(self, start: int, stop: int) -> EntryBatch:
-        """The entries from one place up to another."""
+        """The entries from position ``start`` to before ``stop``."""
         keys, version_ids, sizes, etags, last_modified = self
         part = slice(start, stop)
         return EntryBatch(keys[part], version_ids[part], sizes[part], etags[part], last_modified[part])
 
-    def entry(self, place: int) -> Entry:
-        """One of the entries."""
+    def entry(self, position: int) -> Entry:
+        """The entry at a position."""
         keys, version_ids, sizes, etags, last_modified = self
-        return Entry(keys[place], version_ids[place], sizes[place], etags[place], last_modified[place])
+        return Entry(keys[position], version_ids[position], sizes[position], etags[position], last_modified[position])
 
 
 class Change(NamedTuple):

@@ -25,7 +25,7 @@ def make_private_directory(path: Path, *, hint: str) -> Path:
 
 
 def check_private_directory(path: Path, *, hint: str) -> None:
-    """Raise ConfigError if ``path`` is a symbolic link, belongs to another user, or cannot be looked at."""
+    """Raise ConfigError if ``path`` is a symbolic link, belongs to another user, or cannot be examined."""
     try:
         found = path.lstat()
     except OSError as error:

@@ -1,6 +1,6 @@
 """The number of files that restic processed, compared with the run before.
 
-restic reports success for a directory that is there and empty, as an unmounted file system leaves it.
+restic reports success for an empty directory, which is what remains of a file system that is not mounted.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from rwm.errors import RwmError
 from rwm.index import Index
 
 MANY_FILES = 100
-"""A backup that had as many files is not expected to have none."""
+"""After a run with at least as many files, a run without any is reported."""
 
 
 def describe_loss(files: int | None, before: int | None) -> str:
@@ -22,14 +22,14 @@ def describe_loss(files: int | None, before: int | None) -> str:
 
 
 class FileCountHistory:
-    """The numbers of earlier runs, in the index. Without an index none is known: the capture reports what is wrong."""
+    """The numbers of earlier runs, in the index. An unusable index has none; the capture reports its error."""
 
     def __init__(self, open_index: Callable[[], Index], bucket: str) -> None:
         self._open_index = open_index
         self._bucket = bucket
 
     def compare(self, name: str, files: int | None) -> str:
-        """What to report of an entry's number, empty for nothing; record it for the next run.
+        """Record an entry's number for the next run. Returns what to report, empty for nothing.
 
         0 is not recorded, so the loss is reported in each run until there are files again.
         """

@@ -16,7 +16,7 @@ _OCTAL = re.compile(r"\\([0-7]{3})")  # how mountinfo writes blanks and backslas
 
 
 def missing_sources(sources: Iterable[str]) -> list[str]:
-    """One text for each source that is not there, or cannot be looked at, with the reason."""
+    """One text for each source that does not exist or cannot be examined, with the reason."""
     return [f"{source}: {why}" for source in sources if (why := _why_missing(source))]
 
 

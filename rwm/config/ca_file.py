@@ -1,4 +1,4 @@
-"""The file of certificate authorities that a server's certificate is checked with."""
+"""The file of certificate authorities (PEM) for verifying a server's certificate."""
 
 from __future__ import annotations
 

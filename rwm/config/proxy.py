@@ -1,4 +1,4 @@
-"""Which proxy leads to a server, decided once for boto3, restic and aws, which read the proxy variables differently."""
+"""The choice of the proxy for a server, made once for boto3, restic and aws, which read the variables differently."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class ProxyVariables(NamedTuple):
         return "ProxyVariables(…)"
 
     def choose(self, url: str) -> str | None:
-        """The URL of the proxy for requests to ``url``; None: directly.
+        """The URL of the proxy for requests to ``url``; None for a direct connection.
 
-        Loopback is always direct, because restic cannot be told otherwise.
+        Loopback is always direct, because restic has no option to change that.
         """
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
@@ -42,9 +42,10 @@ class ProxyVariables(NamedTuple):
         return proxy if "://" in proxy else f"http://{proxy}"
 
     def for_programs(self, url: str) -> dict[str, str]:
-        """Variables that lead any program to the decision for ``url``; to other servers they lead as before.
+        """Proxy variables with which any program makes the choice of :meth:`choose` for ``url``.
 
-        A direct server is named in ``no_proxy``, for programs that do not understand the entry that excludes it.
+        A direct server is added to ``no_proxy``, for programs that do not understand the entry that excludes it. The
+        choice for other servers does not change.
         """
         values = {"http_proxy": self.http, "https_proxy": self.https, "no_proxy": self.no_proxy}
         if (self.http or self.https) and self.choose(url) is None:
@@ -64,9 +65,11 @@ _NAMES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 def is_excluded(host: str, port: int, no_proxy: str) -> bool:
-    """Whether an entry of ``no_proxy`` names the host. Entries are separated by commas or blanks, each with ``:PORT``
-    or without: ``*``, a domain with its subdomains (``example.com``, ``.example.com``, ``*.example.com``), an address,
-    or a network (``10.0.0.0/8``). A name is not resolved to compare its address with a network.
+    """Whether an entry of ``no_proxy`` names the host.
+
+    Entries are separated by commas or blanks, each with ``:PORT`` or without: ``*``, a domain with its subdomains
+    (``example.com``, ``.example.com``, ``*.example.com``), an address, or a network (``10.0.0.0/8``). Names are not
+    resolved to compare them with networks.
     """
     return any(_matches(host.lower(), port, entry) for entry in no_proxy.lower().replace(",", " ").split())
 
@@ -78,7 +81,7 @@ def _matches(host: str, port: int, entry: str) -> bool:
     try:
         if address is not None and address in ipaddress.ip_network(entry, strict=False):
             return True
-    except ValueError:  # a name, or something with a port
+    except ValueError:  # a name, or an entry with a port
         pass
     name, colon, end = entry.rpartition(":")
     if colon and end.isdecimal() and (":" not in name or name.startswith("[")):

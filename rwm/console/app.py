@@ -42,14 +42,14 @@ class App:
 
     @cached_property
     def index(self) -> Index:
-        """The local index, for a command that writes to it; made when it does not exist."""
+        """The local index, for a command that writes to it; created if it does not exist."""
         from rwm.index import Index
 
         return Index.open(self.config.index_path)
 
     @cached_property
     def readonly_index(self) -> Index:
-        """The local index, for a command that only reads: nothing is created, and it need not be writable."""
+        """The local index, for a command that only reads: it is not created, and need not be writable."""
         from rwm.index import Index
 
         return Index.open(self.config.index_path, readonly=True)

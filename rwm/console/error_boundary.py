@@ -28,7 +28,7 @@ def run_program(command: click.Command, program: str, arguments: Sequence[str] |
 
 
 def exit_code_of_output(program: str) -> int:
-    """0 if all output was written, else 3; stderr says why, unless a reader of stdout just had enough."""
+    """0 if all output was written, else 3; stderr says why, unless a reader of stdout ended early."""
     error = lost_output()
     if error is None:
         return 0
@@ -53,7 +53,7 @@ def run_command(command: click.Command, program: str, arguments: list[str]) -> i
     except (KeyboardInterrupt, click.Abort):
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # of strict output: the reader had enough of what it asked for
+    except BrokenPipeError:  # from strict output: its reader ended early
         return 1
     except Exception as error:  # noqa: BLE001 - the boundary
         _print_traceback_if_verbose(arguments)

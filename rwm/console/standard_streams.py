@@ -89,14 +89,14 @@ def lost_output() -> OSError | None:
 
 
 def stream_error(stream: object) -> OSError | None:
-    """The error after which the stream drops all output, None before that. What is still buffered is not tried."""
+    """The error since which the stream drops all output; None without one. Does not flush."""
     file = _best_effort_file(stream)
     return None if file is None else file.error
 
 
 @contextlib.contextmanager
 def strict_output() -> Iterator[None]:
-    """In the block, a failed write to stdout raises OSError: the output is what was asked for."""
+    """In the block, a failed write to stdout raises OSError: the output is the purpose of the command."""
     file = _best_effort_file(sys.stdout)
     if file is None:
         yield

@@ -1,4 +1,4 @@
-"""A file in memory for a program that takes the place of this process."""
+"""A file in memory for the program that replaces this process by exec."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 
 
 def inherited_file(name: str, text: str) -> str:
-    """The path of a file with the text, for this process and the program that it becomes by exec. No other process can
-    open it, and it ends with the program. ``name`` is shown by tools that list open files.
+    """Create a file in memory with the text and return its path, for this process and the program that replaces it.
+
+    The path leads to it in that process only, and it is gone when the program ends. Tools that list open files show
+    ``name``.
     """
     descriptor = os.memfd_create(name, 0)  # without MFD_CLOEXEC
     with open(descriptor, "w", closefd=False) as file:

@@ -1,4 +1,4 @@
-"""The configuration file of the aws command, which alone says how aws addresses buckets."""
+"""The configuration file of the aws command, the only place for its addressing style."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ _STYLE = re.compile(r"^\s*addressing_style\s*=\s*(\S*)\s*$", re.MULTILINE)
 def config_with_addressing(text: str, style: str) -> str | None:
     """The file ``text`` with another addressing style for the default profile; None if aws has the style already.
 
-    At an endpoint of its own, aws addresses by path unless the file says ``virtual``. A file that aws could not read
-    counts as empty.
+    With a custom endpoint, aws uses the path style unless the file says ``virtual``. An invalid file counts as empty.
     """
     parser = configparser.RawConfigParser(default_section="")
     try:

@@ -63,7 +63,7 @@ def _current_credentials(settings: S3Settings) -> Credentials:
 def aws_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for the aws command, which this process then becomes.
 
-    Where aws would address buckets otherwise than the settings, it gets its configuration file with the difference.
+    If aws would use another addressing style than the settings, it gets a changed copy of its configuration file.
     """
     variables = s3_environment(config, base)
     path = Path(base.get("AWS_CONFIG_FILE") or "~/.aws/config")
@@ -76,8 +76,9 @@ def aws_environment(config: Config, base: Mapping[str, str] = os.environ) -> dic
 
 
 def restic_options(config: Config, given: Sequence[str] = (), base: Mapping[str, str] = os.environ) -> list[str]:
-    """Options of the settings for restic, before the command: where it would choose otherwise by itself, and where
-    ``given``, its other arguments, have none of the kind.
+    """Options with which restic follows the settings, to be placed before its command.
+
+    Only those where restic's own choice differs, and that ``given``, its other arguments, do not contain already.
     """
     settings = config.s3_settings(base)
     options = []
@@ -92,8 +93,8 @@ def restic_options(config: Config, given: Sequence[str] = (), base: Mapping[str,
 def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for restic, with the repository and password of the configuration. Raises ConfigError.
 
-    restic gets a cache directory for each bucket. It tells repositories apart by their ids, which a mounted state or a
-    restored bucket shares with the attacked bucket, and would believe there what it cached of the attack.
+    restic gets one cache directory for each bucket. It identifies a repository by its id, which a mounted state or a
+    restored bucket shares with the attacked bucket, and would use there what it cached of the attack.
     """
     variables = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
     endpoint, bucket = config.required("s3_endpoint_url").rstrip("/"), config.required("restic_bucket")

@@ -72,15 +72,15 @@ def forget_arguments(config: Config) -> list[str]:
 def run_restic(config: Config, arguments: list[str], on_line: OnLine | None = None) -> Result:
     """Run restic and wait. Its output goes to the terminal, or line by line to ``on_line``.
 
-    A lock of another host is waited for, where restic can and nothing else is configured.
+    It waits for a lock of another host, if this restic can wait and no other time is configured.
     """
     return _run(config, arguments, on_line)[0]
 
 
 def run_backup(config: Config, arguments: list[str], on_line: OnLine | None = None) -> tuple[Result, int | None]:
-    """:func:`run_restic` for ``restic backup``: also the files that it processed, None where it does not say.
+    """Run ``restic backup`` as :func:`run_restic` does. Also returns the number of files processed.
 
-    It does not with ``--quiet``.
+    None if restic does not print it (``--quiet``).
     """
     result, output = _run(config, arguments, on_line, keep_stdout=True)
     return result, processed_files(output)

@@ -10,10 +10,10 @@ _TEXT = re.compile(r"(?:\x1b\[[0-9;]*[A-Za-z])*processed (\d+) files, ")
 
 
 def processed_files(output: str) -> int | None:
-    """The files that restic processed, from its text or its JSON output; None if it does not say (``--quiet``).
+    """The number of files that restic processed, from its text or JSON output; None without one (``--quiet``).
 
-    The last summary counts: with ``--verbose`` names of files stand before it. In JSON it is ``total_files_processed``
-    of the message ``summary`` (restic's documentation, "Scripting").
+    The last summary counts, because ``--verbose`` prints file names before it. In JSON it is the field
+    ``total_files_processed`` of the message ``summary`` (restic's documentation, "Scripting").
     """
     for line in reversed(re.split(r"[\r\n]+", output)):
         if found := _TEXT.match(line):

@@ -1,4 +1,4 @@
-"""What the installed restic can do, by its version."""
+"""Features of the installed restic, by its version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RETRY_LOCK_SINCE = (0, 16)  # restic's changelog, 0.16.0
 
 @cache
 def knows_retry_lock(program: str) -> bool:
-    """Whether this restic has the option ``--retry-lock``; an unknown version has not."""
+    """Whether this restic has the option ``--retry-lock``; False for an unknown version."""
     try:
         text = process.run([program, "version"], timeout=60).stdout
     except RwmError:

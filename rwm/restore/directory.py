@@ -38,7 +38,7 @@ def restore_to_directory(
 
     Files have mode 0600, directories 0700. Nothing is written outside, whatever the keys are: the directory must be
     our own and not writable by others, and it is held open, so that no symbolic link can replace it or anything below.
-    An object that cannot be read or whose bytes are wrong becomes a failure, and leaves no file. Raises Refused for an
+    An object that cannot be read or has wrong content becomes a failure, and leaves no file. Raises Refused for an
     unsuitable directory, and errors of S3 or of the filesystem that concern every object.
     """
     tree = index.tree(info)

@@ -15,10 +15,10 @@ from rwm.model import Entry
 THREADS = 8
 
 MAX_FAILURES_AT_START = 16
-"""Consecutive denied or unreachable objects, none restored before, after which the fault is taken for a general one."""
+"""Consecutive denied or unreachable objects at the start, after which the fault is considered a general one."""
 
 MAX_FAILURES_IN_A_ROW = 100
-"""The same once an object was restored: the server has gone, or the account's right to read."""
+"""The same after an object was restored: the server is down, or the account lost its permission."""
 
 _NAME_ERRORS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 """Errors of one file name: too long, not encodable, or equal to another one on a case-insensitive filesystem."""

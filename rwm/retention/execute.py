@@ -9,9 +9,8 @@ from itertools import islice
 
 from rwm.index import Index
 from rwm.retention.plan import Deletion, PrunePlan
-from rwm.s3 import S3, DeleteFailure
+from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
-BATCH = 250  # versions in one request: Ceph RGW takes 15 s for 1,000
 THREADS = 4  # few: many simultaneous deletes have made bucket indexes of Ceph RGW hang
 
 Progress = Callable[[int], None]
@@ -66,7 +65,7 @@ def _delete(s3: S3, bucket: str, deletions: Sequence[Deletion], progress: Progre
     failures: list[DeleteFailure] = []
     ordered = iter(interleave_keys(deletions))
     with ThreadPoolExecutor(THREADS) as pool:
-        while batches := [batch for batch in (list(islice(ordered, BATCH)) for _ in range(THREADS)) if batch]:
+        while batches := [batch for batch in (list(islice(ordered, DELETE_BATCH)) for _ in range(THREADS)) if batch]:
             for batch, failed in zip(batches, pool.map(delete_batch, batches), strict=True):
                 failures += failed
                 progress(len(batch))

@@ -10,6 +10,6 @@ Every error of the SDK becomes an error of RWM (``error_mapping.py``); only a 40
 from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
 from rwm.s3.credentials import current_credentials
-from rwm.s3.objects import DeleteFailure
+from rwm.s3.objects import DELETE_BATCH, DeleteFailure
 
-__all__ = ["S3", "DeleteFailure", "Policy", "connect", "current_credentials"]
+__all__ = ["DELETE_BATCH", "S3", "DeleteFailure", "Policy", "connect", "current_credentials"]

@@ -115,7 +115,7 @@ def mapped(operation: str, subject: str) -> Iterator[None]:
     except (sdk.ParamValidationError, sdk.InvalidEndpointDiscoveryConfigurationError) as error:
         if "Invalid bucket name" in str(error):
             raise UsageError(
-                f"{operation} {subject}: this is no bucket name", hint=_HINTS["InvalidBucketName"]
+                f"{operation} {subject}: not a valid bucket name", hint=_HINTS["InvalidBucketName"]
             ) from error
         raise UsageError(f"{operation} {subject}: {one_line(error)}") from error
     except (ResponseParserError, sdk.ChecksumError, sdk.FlexibleChecksumError) as error:
@@ -144,7 +144,7 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     if message and message not in (code, "Unknown", "None"):
         text += f": {' '.join(message.split())[:200]}"
     if status == 501 or (status == 405 and operation not in _OF_MARKERS):
-        found: S3Error = NotSupported(text, hint=_lack_of(operation))
+        found: S3Error = NotSupported(text, hint=_hint_for_missing(operation))
     else:
         hint = metadata.get(HINT) or _HINTS.get(code) or _hint(status, message)
         found = _error_class(status, code)(text, hint=hint)
@@ -164,8 +164,8 @@ def _error_class(status: int, code: str) -> type[S3Error]:
     return S3Error
 
 
-def _lack_of(operation: str) -> str:
-    """What it means that a server does not have the operation."""
+def _hint_for_missing(operation: str) -> str:
+    """The hint for an operation that the server does not have."""
     consequence = _CONSEQUENCES.get(operation)
     return f"the server does not have {operation}" + (f": {consequence}" if consequence else "")
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHUNK = 1 << 20
+DELETE_BATCH = 250
+"""Versions to delete in one request: Ceph RGW takes 15 s for 1,000."""
 SINGLE_REQUEST_LIMIT = 1 << 29  # bytes; restic's packs are far smaller
 _SINGLE_REQUEST = TransferConfig(multipart_threshold=SINGLE_REQUEST_LIMIT, multipart_chunksize=SINGLE_REQUEST_LIMIT)
 NOT_CONFIRMED = "NotConfirmed"

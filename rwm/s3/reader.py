@@ -3,13 +3,13 @@
 What a reader (:class:`rwm.model.ObjectReader`) owes its caller:
 
 - **Exact bytes or an error.** A body that is too short, another range or another version raises BadResponse; no byte of
-  it is handed out. A body that is cut off raises Unreachable.
+  it is returned. A body that is cut off raises Unreachable.
 - **Only a 404 is NotFound**: the version is gone. 401 and 403 are AccessDenied, other refusals S3Error.
 - **Retries** repeat the whole range, after BadResponse and Unreachable only, up to ``attempts`` requests, with jittered
   pauses of 0.1 to 0.2 s that double each time. The SDK has its own retries, which end at the response headers.
 - **The version** ``null`` may be overwritten in place: its ETag is compared with the recorded one where both are MD5
   sums, and a mismatch raises BadResponse.
-- **Cancellation.** ``wanted`` is asked before each MiB of the body; False closes the connection and raises Cancelled.
+- **Cancellation.** ``wanted`` is called before each MiB of the body; False closes the connection and raises Cancelled.
 - **Read-only**, and safe to call from any thread.
 """
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 ATTEMPTS = 4
-CHUNK = 1 << 20  # bytes between two questions whether the read is still wanted
+CHUNK = 1 << 20  # bytes between checks whether the read is still wanted
 
 
 class BucketReader:
     """Reads versions of one bucket, as the module's contract says. Has no way to write.
 
-    ``attempts`` is the number of requests for a range before its error is raised. ``allocate`` makes a buffer of so
-    many bytes, which is returned filled.
+    ``attempts`` is the number of requests for a range before its error is raised. ``allocate`` makes a buffer of the
+    given size, which is filled and returned.
     """
 
     def __init__(

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rwm.errors import BadResponse, NotFound, NotSupported
-from rwm.s3 import S3, DeleteFailure
-
-BATCH = 250  # versions in one request: Ceph RGW takes 15 s for 1,000
+from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
 Progress = Callable[[int], None]
 
@@ -16,19 +14,19 @@ Progress = Callable[[int], None]
 def delete_storage(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list[DeleteFailure]:
     """Delete a bucket with every version in it. Returns the first versions that the server does not delete.
 
-    Those are locked ones, for example; the bucket stays then. Unfinished uploads are aborted first. A failure counts
-    only when the next listing still has the version: in a bucket without versioning SeaweedFS confirms no deletion.
+    Those are locked ones, for example; the bucket then remains. Unfinished uploads are aborted first. A failure counts
+    only if the next listing still has the version: in a bucket without versioning SeaweedFS confirms no deletion.
     Raises NotFound for an unknown bucket, and BadResponse when versions that the server says are deleted stay listed.
     """
     uploads = []
-    with suppress(NotSupported):  # what cannot be listed does not keep the bucket from being deleted
+    with suppress(NotSupported):  # the bucket can be deleted without it
         uploads = list(s3.unfinished_uploads(bucket))
     for key, upload, _ in uploads:
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot express
             s3.abort_upload(bucket, key, upload)
     before: list[tuple[str, str]] = []
     failures: list[DeleteFailure] = []
-    while page := next(s3.list_pages(bucket, page_size=BATCH)).versions:
+    while page := next(s3.list_pages(bucket, page_size=DELETE_BATCH)).versions:
         listed = [(version.key, version.version_id) for version in page]
         if kept := [failure for failure in failures if failure[:2] in listed]:
             return kept

@@ -269,7 +269,7 @@ class CutOffError(Exception):
 def test_an_interrupted_prune_is_finished_by_the_next(
     s3: S3, index: Index, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
-    monkeypatch.setattr("rwm.retention.execute.BATCH", 4)
+    monkeypatch.setattr("rwm.retention.execute.DELETE_BATCH", 4)
     monkeypatch.setattr("rwm.retention.execute.THREADS", 1)
     model, info = hidden_history(s3, index)
     todo = retention.plan_prune(s3, index, model.bucket, [info])

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from rwm.errors import Unreachable
 from rwm.index import Index
-from rwm.retention.execute import BATCH, execute_prune, interleave_keys
+from rwm.retention.execute import execute_prune, interleave_keys
 from rwm.retention.plan import Deletion, PrunePlan, plan_prune, select_kept_states
-from rwm.s3 import DeleteFailure
+from rwm.s3 import DELETE_BATCH, DeleteFailure
 from rwm.states.capture import capture_state
 from tests.unit.memory import MemoryS3
 
@@ -66,12 +66,12 @@ class TestExecute:
 
     def test_versions_are_deleted_before_markers(self) -> None:
         s3 = MemoryS3(BUCKET)
-        plan = delete_keys(s3, BATCH + 10, 5)
+        plan = delete_keys(s3, DELETE_BATCH + 10, 5)
         execute_prune(s3, plan)
         markers = {(marker.key, marker.version_id) for marker in plan.markers}
         kinds = [pair in markers for pair in s3.deleted]
         assert kinds == sorted(kinds)
-        assert sum(kinds) == BATCH + 10
+        assert sum(kinds) == DELETE_BATCH + 10
 
     def test_a_marker_stays_when_a_version_of_its_key_fails(self) -> None:
         s3 = MemoryS3(BUCKET)
@@ -95,7 +95,7 @@ class TestExecute:
     @pytest.mark.parametrize("request_number", range(1, 8))
     def test_interruption_makes_no_version_current_and_the_rest_can_be_executed(self, request_number: int) -> None:
         s3 = FailingS3(BUCKET)
-        plan = delete_keys(s3, BATCH + 10, 5)
+        plan = delete_keys(s3, DELETE_BATCH + 10, 5)
         s3.fails_at = request_number
         with pytest.raises(Unreachable):
             execute_prune(s3, plan)

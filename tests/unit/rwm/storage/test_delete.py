@@ -59,7 +59,7 @@ def test_only_a_missing_upload_is_ignored() -> None:
 
 
 def test_a_version_reported_deleted_but_still_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.storage.delete.BATCH", 2)
+    monkeypatch.setattr("rwm.storage.delete.DELETE_BATCH", 2)
     s3 = RecordingS3()
     for key in "abcdef":
         s3.put(BUCKET, key, b"1")
@@ -80,7 +80,7 @@ class UnconfirmingS3(RecordingS3):
 
 
 def test_an_unconfirmed_deletion_counts_when_no_longer_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.storage.delete.BATCH", 2)
+    monkeypatch.setattr("rwm.storage.delete.DELETE_BATCH", 2)
     s3 = UnconfirmingS3()
     for key in "abcde":
         s3.put(BUCKET, key, b"1")
@@ -90,7 +90,7 @@ def test_an_unconfirmed_deletion_counts_when_no_longer_listed(monkeypatch: pytes
 
 @pytest.mark.parametrize("batch", [2, 3, 100])
 def test_an_unconfirmed_deletion_that_is_still_listed_is_a_failure(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.storage.delete.BATCH", batch)
+    monkeypatch.setattr("rwm.storage.delete.DELETE_BATCH", batch)
     s3 = UnconfirmingS3()
     for key in "abcdef":
         s3.put(BUCKET, key, b"1")
