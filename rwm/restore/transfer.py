@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from rwm.errors import AccessDenied, RwmError, Unreachable
+from rwm.errors import AccessDenied, Archived, RwmError, Unreachable
 from rwm.model import Entry
 
 THREADS = 8
@@ -30,13 +30,15 @@ Progress = Callable[[int], None]
 class RestoreResult:
     """What was restored; ``failures`` are (key, reason). ``bytes`` and ``objects`` include hidden keys.
 
-    Hidden keys are in the directory ``hidden_directory``, below the target; ``hidden`` counts them.
+    Hidden keys are in the directory ``hidden_directory``, below the target; ``hidden`` counts them. ``archived`` counts
+    the failures of objects in an archive class.
     """
 
     objects: int = 0
     bytes: int = 0
     hidden: int = 0
     hidden_directory: str = ""
+    archived: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -62,6 +64,7 @@ def transfer_entries(
                     future.result()
                 except RwmError as error:
                     result.failures.append((entry.key, error.message))
+                    result.archived += isinstance(error, Archived)
                     if not isinstance(error, AccessDenied | Unreachable):
                         consecutive.clear()
                         continue

@@ -102,6 +102,28 @@ def test_hidden_keys_are_counted_in_one_line(moto: Server, tmp_path: Path) -> No
     place.shell("rwmfs", "umount", "mnt")
 
 
+def test_archived_objects_are_counted_and_refused(moto: Server, tmp_path: Path) -> None:
+    place = Place(moto, tmp_path)
+    place.put({"config": b"configuration", "snapshots/one": b"first"})
+    place.s3.client.put_object(Bucket=place.bucket, Key="data/ab/abcd", Body=b"12345", StorageClass="GLACIER")
+    first = place.capture()
+    text = "1 object, 5 B, is archived (GLACIER 1), as of the listing at "
+    listing = f"`rwm state show {first[:12]} --archived` lists what to bring back first"
+    done = place.shell("rwmfs", "mount", place.bucket, "mnt", "--at", first)
+    assert done.stderr.startswith(f"warning: state {first[:12]}: {text}") and listing in done.stderr
+    with pytest.raises(PermissionError):
+        (place.mountpoint / "data" / "ab" / "abcd").read_bytes()
+    assert (place.mountpoint / "snapshots" / "one").read_bytes() == b"first"
+    place.shell("rwmfs", "umount", "mnt")
+    done = place.shell("rwmfs", "mount", place.bucket, "mnt", "--json")
+    assert json.loads(done.stdout)["archived"]["objects"] == 1
+    assert done.stderr.startswith(f"warning: all states: {text}")
+    place.shell("rwmfs", "umount", "mnt")
+    place.s3.client.put_object(Bucket=place.bucket, Key="config", Body=b"1", StorageClass="DEEP_ARCHIVE")
+    done = place.shell("rwmfs", "mount", place.bucket, "mnt", "--at", place.capture(), code=1)
+    assert "InvalidObjectState" in done.stderr and "`rwm state show STATE --archived`" in done.stderr
+
+
 def test_options_before_and_after_the_command_and_json(place: Place) -> None:
     place.put(FILES)
     state = place.capture()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
+import pytest
+
+from rwm.errors import Archived
 from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
@@ -31,3 +35,25 @@ def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> Non
     assert rwm_(*restore, "--to-dir", "out") == 0
     assert "1 keys have no path" in rwm_.err
     assert (rwm_.directory / "out" / "config").read_bytes() == b"{}"
+
+
+def test_restore_says_first_what_is_archived(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "data/00/x", b"abc")
+    s3.archive("bucket1", "data/00/x")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out")
+    assert rwm_(*restore) == 0, "it may have been brought back, which no listing says"
+    assert "1 object, 3 B, is archived (GLACIER 1), as of the listing at " in rwm_.err
+
+
+def test_objects_that_are_still_archived_have_a_hint(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stream(*_: object) -> Iterator[bytes]:
+        raise Archived("GetObject config: InvalidObjectState (HTTP 403)")
+
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    monkeypatch.setattr(s3, "stream", stream)
+    assert rwm_("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out") == 3
+    assert "config is not restored: GetObject config: InvalidObjectState" in rwm_.err
+    assert "--archived` lists what must be brought back first" in rwm_.err

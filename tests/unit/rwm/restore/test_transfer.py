@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.errors import AccessDenied, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
+from rwm.errors import AccessDenied, Archived, BadResponse, NotFound, RwmError, S3Error, Unreachable, UsageError
 from tests.unit.rwm.restore.restore_setup import RestoreSetup
 
 
@@ -17,6 +17,14 @@ def test_an_error_of_one_object_does_not_stop_the_others(setup: RestoreSetup, er
     assert setup.restore(info).failures == [("config", "no")]
     assert setup.files() == {key: key.encode() for key in ("data/00/a", "data/00/b")}
     assert read.count("config") == 1
+
+
+def test_archived_objects_are_counted_and_do_not_end_a_restore(setup: RestoreSetup) -> None:
+    names = [f"k{n:04}" for n in range(200)]
+    info = setup.capture(*names)
+    setup.fail_reads({name: [Archived("InvalidObjectState")] for name in names[:-1]})
+    result = setup.restore(info)
+    assert (result.objects, len(result.failures), result.archived) == (1, 199, 199)
 
 
 def test_an_error_of_one_copy_does_not_stop_the_others(setup: RestoreSetup) -> None:
