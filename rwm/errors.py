@@ -18,7 +18,7 @@
     ├── MountError        1  mounting or unmounting failed
     └── S3Error           1  an S3 operation failed
         ├── AccessDenied  6  wrong keys, or a missing permission
-        ├── Archived      1  the object is in an archive class and must be brought back first
+        ├── Archived      1  the object is in an archive class and must be retrieved first
         ├── NotFound      1  404 only: bucket, key or version does not exist
         ├── NotSupported  1  the server does not have the operation (501, or 405 for a setting)
         ├── Unreachable   1  no usable answer after all retries: name, route, TLS, timeout, 5xx
@@ -117,7 +117,7 @@ class AccessDenied(S3Error):
 
 
 class Archived(S3Error):
-    """The object is in an archive class of storage, and cannot be read before it was brought back."""
+    """The object is in an archive class of storage, and cannot be read before it is retrieved."""
 
 
 class NotFound(S3Error):

@@ -20,7 +20,7 @@ OWN_PREFIX = "rwm/"
 """The prefix of RWM's own objects in a bucket; they are never part of a state."""
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""Storage classes whose objects cannot be read before RestoreObject has brought them back, as Amazon S3 names them."""
+"""Storage classes whose objects cannot be read before RestoreObject has retrieved them, as Amazon S3 names them."""
 
 
 class ObjectVersion(NamedTuple):
@@ -136,7 +136,7 @@ class StorageClasses:
 
     @property
     def archived(self) -> ClassCount:
-        """What must be brought back before it can be read."""
+        """What must be retrieved from the archive before it can be read."""
         found = [count for name, count in self.counts.items() if name in ARCHIVE_CLASSES]
         return ClassCount(sum(count.objects for count in found), sum(count.bytes for count in found))
 

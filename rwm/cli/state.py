@@ -137,10 +137,8 @@ def parse_time_or_age(text: str) -> int:
 @click.argument("state", metavar="STATE", type=STATE)
 @BUCKET_OPTION
 @click.option("--hidden", is_flag=True, help="Only the keys that a filesystem cannot show.")
-@click.option("--archived", is_flag=True, help="Only the versions that must be brought back before they can be read.")
-@click.option(
-    "--commands", is_flag=True, help="Print for each entry the command that brings it back (with --archived)."
-)
+@click.option("--archived", is_flag=True, help="Only versions that must be retrieved from the archive first.")
+@click.option("--commands", is_flag=True, help="Print for each entry the command that retrieves it (with --archived).")
 @pass_app
 def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool, commands: bool) -> None:
     """Show STATE and its entries.
@@ -173,7 +171,7 @@ def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool,
 
 
 def _show_archived(app: App, info: StateInfo, classes: StorageClasses, *, commands: bool) -> None:
-    """Print what must be brought back before it can be read; with ``commands`` how, one line for each version."""
+    """Print what must be retrieved before it can be read; with ``commands`` how, one line for each version."""
     from rwm.statefile import entry_json
 
     if classes.listed_at is None:
@@ -203,7 +201,7 @@ def _describe_classes(info: StateInfo, classes: StorageClasses) -> Iterator[str]
     if text := console.describe_archived(classes):
         show = f"rwm state show {info.id[: console.SHORT_ID]} --archived"
         yield f"{text}, {console.describe_listing(classes)}"
-        yield f"  `{show}` lists them, `{show} --commands | sh` asks the server to bring them back"
+        yield f"  `{show}` lists them, `{show} --commands | sh` asks the server to retrieve them"
     for name, (objects, size) in classes.counts.items():
         if name not in ARCHIVE_CLASSES:
             yield f"storage class {name}: {console.format_count(objects, 'object')}, {console.format_size(size)}"

@@ -50,14 +50,14 @@ def check(app: App, bucket: str, no_listing: bool) -> None:
     """List all settings of BUCKET that leave it unprotected. Exit code 4 if there is one.
 
     Versions in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are
-    protected, but cannot be read before they are brought back.
+    protected, but cannot be read before they are retrieved.
     """
     from rwm.storage import check_storage
 
     drift = check_storage(app.s3, bucket)
     classes = None if no_listing else _count_classes(app, bucket)
     if text := console.describe_archived(classes) if classes else "":
-        console.warn(f"bucket {bucket}: {text}: a restore has to wait until they were brought back")
+        console.warn(f"bucket {bucket}: {text}: a restore has to wait until they are retrieved from the archive")
     if app.json:
         console.print_json(_check_json(drift, classes))
     elif drift:

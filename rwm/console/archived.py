@@ -71,5 +71,5 @@ def warn_if_archived(state_id: str, classes: StorageClasses) -> None:
         short = state_id[:SHORT_ID]
         warn(
             f"{f'state {short}' if short else 'all states'}: {text}, {describe_listing(classes)}; "
-            f"`rwm state show {short or 'STATE'} --archived` lists what to bring back first, and how"
+            f"`rwm state show {short or 'STATE'} --archived` lists what to retrieve first, and how"
         )

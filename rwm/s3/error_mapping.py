@@ -27,7 +27,7 @@ from rwm.errors import (
 )
 
 _ARCHIVED = (
-    "the object is archived: `rwm state show STATE --archived` lists what must be brought back first, and how; "
+    "the object is archived: `rwm state show STATE --archived` lists what must be retrieved first, and how; "
     "it takes minutes to days"
 )
 

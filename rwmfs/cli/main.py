@@ -65,7 +65,7 @@ def print_report(app: App, report: dict[str, Any]) -> None:
         click.echo(console.escape(f"log: {report['log_file']}"))
     repository = shlex.quote(where if "id" in report else f"{where}/times/TIME")
     click.echo(console.escape(f"look at it with: restic -r {repository} --no-cache snapshots"))
-    click.echo("  (a state opens with the restic password of its time: an older one may need an older password)")
+    click.echo("  (with the restic password that was valid when the state was recorded)")
     click.echo(console.escape(f"unmount it with: rwmfs umount {shlex.quote(where)}"))
 
 

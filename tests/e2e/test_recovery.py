@@ -129,7 +129,7 @@ def shell_lines(text: str) -> list[str]:
 
 
 def readme_commands() -> list[str]:
-    """The three commands of README's recovery."""
+    """The commands of README's recovery."""
     text = (ROOT / "README.md").read_text()
     return shell_lines(text[text.index("## Recovery in a hurry") : text.index("## Commands")])
 
@@ -188,13 +188,13 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, bucket: str, tmp_path: Pat
         line("rwmfs umount /mnt/repo")
 
 
-def test_recovery_by_the_three_commands_of_the_readme(fresh: Shell, bucket: str) -> None:
+def test_recovery_by_the_commands_of_the_readme(fresh: Shell, bucket: str) -> None:
     repo = fresh.directory / "repo"
-    repo.mkdir()
     # restic takes a relative path with a colon in it for the URL of a backend.
     lines = [line.replace("/mnt/repo", str(repo)) for line in readme_commands()]
-    sync, mount, restore = (local_line(line, bucket) for line in lines)
+    sync, make_mountpoint, mount, restore = (local_line(line, bucket) for line in lines)
     fresh(*shlex.split(sync), code=4)
+    fresh(*shlex.split(make_mountpoint))
     fresh(*shlex.split(mount))
     try:
         newest = max((repo / "times").iterdir())
@@ -227,7 +227,7 @@ def test_an_older_state_needs_the_password_of_its_time(seaweedfs: Server, tmp_pa
     repo = tmp_path / "repo"
     repo.mkdir()
     mounted = machine("rwmfs", "mount", name, repo).stdout
-    assert "an older one may need an older password" in mounted
+    assert "the restic password that was valid when the state was recorded" in mounted
     try:
         for state, right, wrong in ((older, "older", "newer"), (newer, "newer", "older")):
             command = ("restic", "-r", repo / "ids" / state, "--no-cache", "snapshots")
