@@ -58,5 +58,5 @@ def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket:
         click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {target}"))
     if failures:
         short = info.id[: console.SHORT_ID]
-        hint = f"`rwm state show {short} --archived` lists what must be brought back first" if result.archived else ""
+        hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
         raise PartlyDone(f"{len(failures)} of {info.objects} objects of state {short} are not restored", hint=hint)

@@ -108,7 +108,7 @@ def test_archived_objects_are_counted_and_refused(moto: Server, tmp_path: Path) 
     place.s3.client.put_object(Bucket=place.bucket, Key="data/ab/abcd", Body=b"12345", StorageClass="GLACIER")
     first = place.capture()
     text = "1 object, 5 B, is archived (GLACIER 1), as of the listing at "
-    listing = f"`rwm state show {first[:12]} --archived` lists what to bring back first"
+    listing = f"`rwm state show {first[:12]} --archived` lists what to retrieve first"
     done = place.shell("rwmfs", "mount", place.bucket, "mnt", "--at", first)
     assert done.stderr.startswith(f"warning: state {first[:12]}: {text}") and listing in done.stderr
     with pytest.raises(PermissionError):

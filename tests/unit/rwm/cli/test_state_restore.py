@@ -42,7 +42,7 @@ def test_restore_says_first_what_is_archived(rwm_: Terminal, s3: MemoryS3) -> No
     s3.archive("bucket1", "data/00/x")
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out")
-    assert rwm_(*restore) == 0, "it may have been brought back, which no listing says"
+    assert rwm_(*restore) == 0, "it may have been retrieved, which no listing says"
     assert "1 object, 3 B, is archived (GLACIER 1), as of the listing at " in rwm_.err
 
 
@@ -56,4 +56,4 @@ def test_objects_that_are_still_archived_have_a_hint(
     monkeypatch.setattr(s3, "stream", stream)
     assert rwm_("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out") == 3
     assert "config is not restored: GetObject config: InvalidObjectState" in rwm_.err
-    assert "--archived` lists what must be brought back first" in rwm_.err
+    assert "--archived` lists what must be retrieved first" in rwm_.err
