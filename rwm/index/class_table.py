@@ -1,7 +1,7 @@
-"""Storage classes that a listing shows, in temporary tables, and their way into the index.
+"""Storage classes of a listing in temporary tables, and how they are stored in the index and read from it.
 
-A class is a property of an object version at the time of a listing. It is no part of a state: a lifecycle rule changes
-it later, and neither the state's id nor its file says it. Only what is not STANDARD is kept.
+A class is a property of an object version at the time of a listing. It is not part of a state or its file, because a
+lifecycle rule may change it later. STANDARD is not stored.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _CLASSIFIED = f"""SELECT directory, name, version_id, size, etag, last_modified,
 
 
 class ClassTable:
-    """The storage classes of one whole listing. One at a time."""
+    """The storage classes of one whole listing. Only one such table can exist at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -70,7 +70,7 @@ class ClassTable:
         )
 
     def add_versions(self, versions: Iterable[ObjectVersion]) -> None:
-        """Add those of the versions that have another class than STANDARD."""
+        """Add the versions whose class is not STANDARD."""
         self._versions += [version for version in versions if version.storage_class]
         if len(self._versions) >= _BATCH:
             with errors(TEMPORARY):
@@ -88,7 +88,7 @@ class ClassTable:
         return int(row[0])
 
     def store(self, bucket: str, listed_at: int, find: Callable[[str], int]) -> None:
-        """Make the index show what the listing shows. The caller holds the transaction.
+        """Replace the bucket's classes in the index by those of the listing. The caller holds the transaction.
 
         ``find`` returns the row of a directory of the bucket, 0 for none.
         """
@@ -111,7 +111,7 @@ class ClassTable:
 
 
 def state_classes(connection: sqlite3.Connection, state_id: str) -> StorageClasses:
-    """The classes of a state's versions; none of an unknown state."""
+    """The classes of a state's versions; empty for an unknown state."""
     row = connection.execute("SELECT bucket, moment, listed_at FROM state WHERE id = ?", (state_id,)).fetchone()
     if row is None:
         return StorageClasses(None)
@@ -136,9 +136,9 @@ def _counts(rows: Iterable[tuple[str, int, int]]) -> dict[str, ClassCount]:
 def classified(
     connection: sqlite3.Connection, state_id: str, path_of: Callable[[int], str]
 ) -> Iterator[tuple[Entry, str]]:
-    """The state's entries with another class than STANDARD, and their class; directory by directory.
+    """The state's entries whose class is not STANDARD, with the class, directory by directory.
 
-    ``path_of`` returns a directory as the part of a key up to and with the slash.
+    ``path_of`` returns the prefix of a directory's keys, with its slash.
     """
     row = connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (state_id,)).fetchone()
     if row is None:

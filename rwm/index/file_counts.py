@@ -26,7 +26,7 @@ class FileCounts:
         return None if row is None else int(row[0])
 
     def record(self, bucket: str, entry: str, files: int) -> None:
-        """Replace the number."""
+        """Record the number of the last run."""
         with errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO backup_files VALUES (?, ?, ?)",

@@ -26,7 +26,7 @@ _OF_PROFILE = (
     "custom-process",
     "config-file",
 )
-"""Methods of botocore's chain; the rest of it would find another account than the one that is meant."""
+"""Methods of botocore's chain. The others could find credentials of another account."""
 
 _METADATA_ATTEMPTS = 3
 
@@ -71,7 +71,7 @@ def _load_from_chain(source: Profile | InstanceRole, region: str, ca_file: str |
 
 
 def _chain_session(source: Profile | InstanceRole) -> tuple[botocore.session.Session, Collection[str]]:
-    """A session that reads the files of the aws command for a profile only, and the methods that are tried."""
+    """A session and the methods to try; it reads the files of the aws command for a profile only."""
     if isinstance(source, Profile):
         return botocore.session.Session(profile=source.name), _OF_PROFILE
     no_file = (None, None, os.devnull, None)
@@ -80,7 +80,7 @@ def _chain_session(source: Profile | InstanceRole) -> tuple[botocore.session.Ses
 
 
 def _load(session: botocore.session.Session, methods: Collection[str]) -> SdkCredentials | None:
-    """The first credentials of the methods, tried once, so that a role that is not allowed is noticed now."""
+    """The first credentials that the methods find. Loads them once, to detect a denied role now."""
     resolver: Any = create_credential_resolver(session, region_name=session.get_config_variable("region"))
     resolver.providers = [provider for provider in resolver.providers if provider.METHOD in methods]
     credentials: SdkCredentials | None = resolver.load_credentials()
