@@ -9,15 +9,20 @@ from pathlib import Path
 from rwm.errors import ConfigError
 
 
+def make_directory(path: Path) -> None:
+    """Create ``path`` and its missing parents with mode 0700. Raises OSError."""
+    for missing in [parent for parent in reversed(path.parents) if not parent.exists()]:
+        missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would give parents the default mode
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def make_private_directory(path: Path, *, hint: str) -> Path:
     """Create ``path`` and its missing parents with mode 0700, and return it. ``hint`` names the setting to change.
 
     Raises ConfigError if that fails, or if ``path`` is a symbolic link or belongs to another user.
     """
     try:
-        for missing in [parent for parent in reversed(path.parents) if not parent.exists()]:
-            missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) ignores the mode for parents
-        path.mkdir(mode=0o700, exist_ok=True)
+        make_directory(path)
     except OSError as error:
         raise ConfigError(f"directory {path}: {error.strerror}", hint=hint) from error
     check_private_directory(path, hint=hint)

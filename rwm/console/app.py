@@ -55,10 +55,10 @@ class App:
         return Index.open(self.config.index_path, readonly=True)
 
     def close_index(self) -> None:
-        """Close the index; the next use opens it again."""
-        index = self.__dict__.pop("index", None)
-        if index:
-            index.close()
+        """Close the index, however it was opened; the next use opens it again."""
+        for name in ("index", "readonly_index"):
+            if index := self.__dict__.pop(name, None):
+                index.close()
 
 
 def current_app(context: click.Context) -> App:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from rwm.errors import Refused, UsageError
+from rwm.private import make_directory
 
 _USE_ANOTHER = "name a new one, which is made"
 
@@ -22,9 +23,7 @@ def open_private(directory: Path) -> Iterator[Path]:
     for one that cannot be made or opened.
     """
     try:
-        for missing in [path for path in reversed(directory.parents) if not path.exists()]:
-            missing.mkdir(mode=0o700, exist_ok=True)  # mkdir(parents=True) would apply the umask instead
-        directory.mkdir(mode=0o700, exist_ok=True)
+        make_directory(directory)
         if directory.is_symlink():
             raise Refused(f"directory {directory} is a symbolic link", hint="name the directory itself, or a new one")
         number = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
