@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,8 @@ def load_config(explicit: str | os.PathLike[str] | None = None, environment: Map
         return Config.model_validate(values | {"path": path, "warnings": warnings}, context=context)
     except ValidationError as error:
         where = str(path) if path else "the environment"
-        raise ConfigError(f"{where}: {'; '.join(_format_problem(item) for item in error.errors())}") from None
+        problems = [_format_problem(item, variables) for item in error.errors()]
+        raise ConfigError(f"{where}: {'; '.join(problems)}") from None
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
@@ -97,9 +98,11 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
     )
 
 
-def _format_problem(item: Any) -> str:
-    """Format a pydantic error as ``key: cause``, without the value."""
+def _format_problem(item: Any, variables: Container[str]) -> str:
+    """Format a pydantic error as ``key: cause``, without the value; a key of ``variables`` with its variable."""
     key = ".".join(str(part) for part in item["loc"]) or "configuration"
+    if key in variables:
+        key = f"{key} (RWM_{key.upper()})"
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key (a typo?)"
     if item["type"] == "string_type" and (kind := _KINDS.get(type(item["input"]))):

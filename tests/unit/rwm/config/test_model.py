@@ -28,7 +28,7 @@ def test_a_secret_with_white_space_at_an_end_is_refused(tmp_path: Path, key: str
 
 
 def test_the_same_goes_for_the_environment(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="s3_secret_key: has white space"):
+    with pytest.raises(ConfigError, match=r"s3_secret_key \(RWM_S3_SECRET_KEY\): has white space"):
         load(tmp_path, "", RWM_S3_SECRET_KEY="hunter2\n")
 
 
@@ -87,5 +87,5 @@ def test_the_endpoint_is_normalised(tmp_path: Path) -> None:
     assert load(tmp_path, "s3_endpoint_url: ' HTTP://Host:80/'\n").s3_endpoint_url == "http://host:80"
     with pytest.raises(ConfigError, match="s3_endpoint_url: has no scheme: write https://host"):
         load(tmp_path, "s3_endpoint_url: host\n")
-    with pytest.raises(ConfigError, match="s3_endpoint_url: has no scheme"):
+    with pytest.raises(ConfigError, match=r"s3_endpoint_url \(RWM_S3_ENDPOINT_URL\): has no scheme"):
         load(tmp_path, "", RWM_S3_ENDPOINT_URL="host")
