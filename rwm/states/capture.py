@@ -74,7 +74,7 @@ def capture_state(
 
 @contextmanager
 def _rare_garbage_collection() -> Iterator[None]:
-    """Let a page of entries not start the garbage collector, which takes a tenth of a capture: it finds no cycles."""
+    """Let a page of entries not start the garbage collector, which took up to a tenth of the CPU time."""
     thresholds = gc.get_threshold()
     gc.set_threshold(_COLLECT_AFTER, *thresholds[1:])
     try:
