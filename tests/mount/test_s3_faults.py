@@ -79,6 +79,7 @@ ROWS = [
         errno=errno.EACCES,
     ),
     Row("400: the request is refused", Status(400, "ExpiredToken"), r"ExpiredToken \(HTTP 400\)", unnoticed=()),
+    Row("501: not supported", Status(501, "NotImplemented"), r"NotImplemented \(HTTP 501\)", unnoticed=()),
     Row("a redirect", Status(301, "PermanentRedirect"), r"PermanentRedirect \(HTTP 301\)", unnoticed=()),
     Row("5xx, 429", Status(503, "SlowDown"), r"no usable answer within 3 s; the last one: .*", fetch_timeout=3),
     Row("reset before the answer", Reset(), r"no usable answer within 3 s; the last one: .*", fetch_timeout=3),
