@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rwm.s3 import Policy
@@ -119,6 +119,14 @@ principal_values = st.sampled_from(
 )
 
 
+@example(
+    principal={"AWS": USER},
+    inverse=(False, False, False),
+    action=["s3:PutBucketPolicy"],
+    resource=ON_BUCKET,
+    effect="Deny",
+    condition=None,
+)
 @given(
     principal=principal_values,
     inverse=st.tuples(st.booleans(), st.booleans(), st.booleans()),
@@ -143,6 +151,9 @@ def test_an_added_grant_is_reported(
     if condition is not None:
         added["Condition"] = condition
     policy = plus(added)
+    if grants(policy) == grants(good()):  # the protected policy has this grant already
+        assert drift(policy) == []
+        return
     assert codes(policy) == EXTRA
     ((_, detail),) = drift(policy)
     assert effect in detail
