@@ -150,7 +150,7 @@ def build_request(context: click.Context, *, label: str | None = None) -> MountR
     Prepares the mountpoint. Raises click.UsageError, ConfigError, or MountError.
     """
     from rwm.index import missing_index
-    from rwmfs.fuse import Access
+    from rwmfs.access import Access
     from rwmfs.mount import MountRequest, prepare_log_path, prepare_mountpoint
 
     given = context.params

@@ -4,8 +4,7 @@ May import the shared modules, ``tree``, ``read``. It decides nothing about cont
 Begin reading at ``operations.py``: the handlers that read; ``write_handlers.py`` has the others.
 """
 
-from rwmfs.fuse.access import Access
 from rwmfs.fuse.operations import Operations
 from rwmfs.fuse.session_loop import answer_requests, mount, unmount
 
-__all__ = ["Access", "Operations", "answer_requests", "mount", "unmount"]
+__all__ = ["Operations", "answer_requests", "mount", "unmount"]

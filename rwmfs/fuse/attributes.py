@@ -6,7 +6,7 @@ import stat
 
 import pyfuse3
 
-from rwmfs.fuse.access import Access
+from rwmfs.access import Access
 from rwmfs.read import DEFAULT_REQUEST_SIZE
 from rwmfs.tree import DirEntry, GeneratedFile, LockFile, LocksDir, Symlink
 

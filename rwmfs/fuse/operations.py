@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import pyfuse3
 
 from rwm.model import TreeNode
-from rwmfs.fuse.access import Access
+from rwmfs.access import Access
 from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT, LIVE_TIMEOUT, Attributes, negative_entry
 from rwmfs.fuse.errno_mapping import handler
 from rwmfs.fuse.invalidation import DentryInvalidation

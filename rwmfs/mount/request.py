@@ -10,7 +10,7 @@ from rwmfs.defaults import FETCH_TIMEOUT
 
 if TYPE_CHECKING:
     from rwm.config import Config
-    from rwmfs.fuse import Access
+    from rwmfs.access import Access
 
 READ_TIMEOUT = 20.0
 """Seconds without a byte within a response, after which the request is retried on another connection."""

@@ -18,9 +18,10 @@ import trio
 
 from rwm.model import ObjectReader
 from rwmfs import buffer_pool, fuse
+from rwmfs.access import Access
 from rwmfs.cache import BlockStore
 from rwmfs.defaults import CONNECTIONS, FETCH_TIMEOUT
-from rwmfs.fuse import Access, Operations
+from rwmfs.fuse import Operations
 from rwmfs.mount.mountpoint import raise_read_ahead
 from rwmfs.read import Counters, Fetcher, Reader
 from rwmfs.tree import DENTRY_LIMIT, Contents, InodeTree, LocksDirs

@@ -20,7 +20,7 @@ from typing import Any
 
 from rwm.console.error_boundary import print_error
 from rwm.errors import RwmError, S3Error
-from rwmfs.fuse.access import Access
+from rwmfs.access import Access
 from rwmfs.mount import daemon, logs, mountpoint, start
 from rwmfs.mount.readable import check_readable
 from rwmfs.tree.contents import SingleState

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rwmfs.fuse import Access
+from rwmfs.access import Access
 from rwmfs.mount.session import Mount
 from rwmfs.tree import SingleState
 from tests.unit.fakes import fake_state

@@ -7,7 +7,7 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.fuse.access import Access
+from rwmfs.access import Access
 
 UMASK = st.integers(0, 0o777)
 READ, WRITE, SEARCH = 4, 2, 1
