@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import select
+import selectors
 import signal
 import threading
+from typing import Any
 
 import pytest
 
 from rwm import process
+from rwm.process.output import read_outputs
 from rwm.process.signals import SIGNALS, SignalForwarding, wake_on_signals
 
 NUMBERS = pytest.mark.parametrize("number", SIGNALS)
@@ -110,6 +113,31 @@ def test_a_signal_makes_a_descriptor_readable() -> None:
     with pytest.raises(SystemExit):
         run()
     assert readable == [False, True]
+
+
+def test_a_wait_for_output_ends_when_the_descriptor_is_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or Python would run the handler of a signal that came just before the wait when the child prints or ends."""
+    selects: list[set[object]] = []
+    select_ready = selectors.DefaultSelector.select
+
+    def select(selector: selectors.DefaultSelector, timeout: float | None = None) -> object:
+        ready = select_ready(selector, timeout)
+        selects.append({key.fileobj for key, _ in ready})
+        return ready
+
+    wakeups: list[int] = []
+    wait = read_outputs
+
+    def signal_first(*arguments: Any) -> tuple[str, str]:
+        wakeups.append(arguments[-1])
+        signal.raise_signal(signal.SIGTERM)
+        return wait(*arguments)
+
+    monkeypatch.setattr(selectors.DefaultSelector, "select", select)
+    monkeypatch.setattr("rwm.process.commands.read_outputs", signal_first)
+    with pytest.raises(SystemExit):
+        process.run_shell("exec sleep 600", on_line=lambda _, line: None)
+    assert wakeups[0] in set().union(*selects)
 
 
 def test_other_threads_have_no_handlers() -> None:
