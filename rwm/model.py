@@ -1,4 +1,4 @@
-"""The values and interfaces that all rooms share. Pure: no I/O, no imports from the rest of RWM.
+"""The values and interfaces that all rooms share. Pure: no I/O.
 
 Times are integers, milliseconds since 1970-01-01 UTC (the precision of S3 listings). Sizes are bytes.
 """
@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Literal, NamedTuple, Protocol, overload
 
+from rwm.location import Location
+
 Origin = Literal["backup", "capture", "past", "original"]
 """What made a state: ``rwm backup``, ``rwm state capture``, the same from history (``--at``), or the original tool."""
 
 Outcome = Literal["ok", "partial", "failed"]
 """The outcome of the backup after which a state was captured."""
-
-OWN_PREFIX = "rwm/"
-"""The prefix of RWM's own objects in a bucket; they are never part of a state."""
 
 ARCHIVE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects cannot be read before RestoreObject has retrieved them, as Amazon S3 names them."""
@@ -201,7 +200,10 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StateInfo:
-    """A state without its entries. ``captured_at`` is a whole second; ``outcome`` is None without a backup."""
+    """A state without its entries, which are all below ``prefix`` (:class:`rwm.location.Location`).
+
+    ``captured_at`` is a whole second; ``outcome`` is None without a backup.
+    """
 
     id: str
     bucket: str
@@ -210,6 +212,12 @@ class StateInfo:
     objects: int
     bytes: int
     outcome: Outcome | None = None
+    prefix: str = ""
+
+    @property
+    def location(self) -> Location:
+        """What the state is of."""
+        return Location(self.bucket, self.prefix)
 
 
 Trust = Literal["own", "unchecked", "verified", "unknown", "contradicted"]

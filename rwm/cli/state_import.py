@@ -56,7 +56,8 @@ def import_(app: App, files: Sequence[Path]) -> None:
 
 
 def _local_source(path: Path) -> ImportSource:
-    from rwm.statefile import STATES_PREFIX, parse_file_key
+    from rwm.layout import STATES_PREFIX
+    from rwm.statefile import parse_file_key
     from rwm.states import ImportSource
 
     @contextmanager

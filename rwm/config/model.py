@@ -23,7 +23,8 @@ from rwm.config.ca_file import check_ca_file, choose_ca_file
 from rwm.config.endpoint import normalise_endpoint
 from rwm.config.proxy import ProxyVariables
 from rwm.config.s3_settings import Credentials, InstanceRole, Profile, S3Settings, resolve_addressing
-from rwm.errors import ConfigError
+from rwm.errors import ConfigError, UsageError
+from rwm.location import Location
 
 ENVIRONMENT = (
     "s3_endpoint_url",
@@ -169,6 +170,15 @@ class Config(_Strict):
     def _resolve(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         return value and resolve_path(value, (info.context or {}).get("directory"))
 
+    @field_validator("restic_bucket")
+    @classmethod
+    def _check_location(cls, value: str | None) -> str | None:
+        """Normalise ``bucket`` or ``bucket/prefix``."""
+        try:
+            return value and str(Location.parse(value))
+        except UsageError as error:
+            raise ValueError(f"{error.message}; {error.hint}") from error
+
     @field_validator("backup_extras", "restic_extras", "retention_extras")
     @classmethod
     def _check_options(cls, values: list[str]) -> list[str]:
@@ -246,6 +256,11 @@ class Config(_Strict):
             raise self._missing("s3_secret_key")
         token = self.s3_session_token.get_secret_value() if self.s3_session_token else ""
         return Credentials(access_key, secret, token or None)
+
+    @property
+    def location(self) -> Location:
+        """Where the repository is, from ``restic_bucket``. Raises ConfigError if it is not set."""
+        return Location.parse(self.required("restic_bucket"))
 
     @property
     def restic_cache_dir(self) -> Path:

@@ -40,6 +40,7 @@ def state_json(info: StateInfo) -> dict[str, Any]:
     return {
         "id": info.id,
         "bucket": info.bucket,
+        "prefix": info.prefix,
         "captured_at": iso(info.captured_at),
         "origin": info.origin,
         "outcome": info.outcome,

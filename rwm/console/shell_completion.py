@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem, get_completion_class
@@ -14,11 +15,12 @@ from click.shell_completion import CompletionItem, get_completion_class
 from rwm.console.app import current_app
 from rwm.console.formatting import SHORT_ID
 from rwm.console.options import common_options
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.times import iso
 
 SHELLS = ("bash", "zsh", "fish")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._/-]+", re.ASCII)
 
 
 def _recorded_states(context: click.Context) -> list[StateInfo]:
@@ -31,13 +33,13 @@ def _recorded_states(context: click.Context) -> list[StateInfo]:
         if not path.exists():  # do not create an index
             return []
         with Index.open(path, readonly=True) as index:
-            return [info for info in index.states() if _PLAIN_NAME.fullmatch(info.bucket)]
+            return [info for info in index.states() if _PLAIN_NAME.fullmatch(str(info.location))]
     except Exception:  # noqa: BLE001 - an error would be printed into the command line that is being typed
         return []
 
 
-class _CompletedText(click.types.StringParamType):
-    """A text argument with suggestions; subclasses say which."""
+class _Completed(click.ParamType[Any]):
+    """An argument with suggestions; subclasses say which."""
 
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
         """Suggested words and their descriptions."""
@@ -49,7 +51,7 @@ class _CompletedText(click.types.StringParamType):
         return [CompletionItem(word, help=text) for word, text in suggestions.items() if word.startswith(incomplete)]
 
 
-class BucketName(_CompletedText):
+class BucketName(_Completed, click.types.StringParamType):
     """A bucket name, completed to those of recorded states."""
 
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
@@ -58,7 +60,21 @@ class BucketName(_CompletedText):
         return dict.fromkeys(names, "")
 
 
-class StateName(_CompletedText):
+class LocationName(_Completed):
+    """A bucket or a prefix in it, converted to a Location and completed to those of recorded states."""
+
+    name = "BUCKET[/PREFIX]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Location:
+        """Read the text. Raises UsageError."""
+        return value if isinstance(value, Location) else Location.parse(str(value))
+
+    def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
+        """Locations, sorted."""
+        return dict.fromkeys(sorted({str(info.location) for info in states}), "")
+
+
+class StateName(_Completed, click.types.StringParamType):
     """A state, completed to short ids, of the bucket if one is given, newest first."""
 
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
@@ -74,6 +90,7 @@ class StateName(_CompletedText):
 
 
 BUCKET = BucketName()
+LOCATION = LocationName()
 STATE = StateName()
 
 

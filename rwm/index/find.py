@@ -12,7 +12,7 @@ from rwm.model import RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
 _SELECT = (
-    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.trust, s.checked_at "
+    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.prefix, s.trust, s.checked_at "
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
@@ -31,7 +31,7 @@ class Finder:
         """The states that meet an SQL condition on ``s`` (state) and ``b`` (bucket); it may end in ORDER BY."""
         with errors(self._path):
             rows = self._connection.execute(f"{_SELECT} WHERE {condition}", values)
-            return [RecordedState(StateInfo(*row[:7]), *row[7:]) for row in rows]
+            return [RecordedState(StateInfo(*row[:8]), *row[8:]) for row in rows]
 
     def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
         """See :meth:`rwm.index.Index.resolve`."""

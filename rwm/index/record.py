@@ -37,9 +37,9 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     connection.execute(_BEGIN, at)
     changes.close()
     connection.execute(
-        "INSERT INTO state (id, bucket, moment, captured_at, origin, outcome, objects, bytes) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (info.id, bucket, moment, info.captured_at, info.origin, info.outcome, info.objects, info.bytes),
+        "INSERT INTO state (id, bucket, prefix, moment, captured_at, origin, outcome, objects, bytes) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (info.id, bucket, info.prefix, moment, info.captured_at, info.origin, info.outcome, info.objects, info.bytes),
     )
 
 

@@ -142,6 +142,12 @@ def m004_storage_classes(db: Database) -> None:
     db.execute("ALTER TABLE state ADD COLUMN listed_at INTEGER")
 
 
+@migrations()
+def m005_prefixes(db: Database) -> None:
+    """The prefix of each state, empty for a whole bucket: it says nothing of the rows outside of it."""
+    db.execute("ALTER TABLE state ADD COLUMN prefix TEXT NOT NULL DEFAULT ''")
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

@@ -6,7 +6,6 @@ Begin reading at ``canonical.py``: the form, and the id that is its hash.
 
 from rwm.statefile.canonical import (
     INTEGER_LIMIT,
-    STATES_PREFIX,
     FileName,
     StateDigest,
     canonical_form,
@@ -25,7 +24,6 @@ from rwm.statefile.reader import DeltaState, FullState, open_state_file
 
 __all__ = [
     "INTEGER_LIMIT",
-    "STATES_PREFIX",
     "DeltaState",
     "FileName",
     "FullState",

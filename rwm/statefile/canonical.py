@@ -7,8 +7,9 @@ order below, a line feed after every line. The state id is the SHA-256 of exactl
     {"format":"rwm-state-1","bucket":…,"captured_at":…,"origin":…,"outcome":…,"objects":…,"bytes":…}
     {"key":…,"version_id":…,"size":…,"etag":…,"last_modified":…}
 
-Times are ISO 8601 in UTC. In the bucket the file is ``rwm/states/<captured_at>-<id>.jsonl.gz``; a delta file
-(``rwm.statefile.delta``) is ``rwm/states/<captured_at>-<id>.delta.jsonl.gz``.
+Times are ISO 8601 in UTC. A state of a prefix (:mod:`rwm.location`) has ``"prefix":…`` after the bucket; its keys begin
+with the prefix. In the bucket the file is ``rwm/states/<captured_at>-<id>.jsonl.gz`` below the prefix; a delta file
+(``rwm.statefile.delta``) is ``rwm/states/<captured_at>-<id>.delta.jsonl.gz`` there.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from itertools import chain, islice
 from json.encoder import encode_basestring
 from typing import IO, NamedTuple
 
-from rwm.model import OWN_PREFIX, Entry, EntryBatch, StateInfo
+from rwm.layout import STATES_PREFIX
+from rwm.model import Entry, EntryBatch, StateInfo
 from rwm.times import iso, iso_all, parse_iso
 
 FORMAT = "rwm-state-1"
-STATES_PREFIX = OWN_PREFIX + "states/"
 
 INTEGER_LIMIT = 1 << 63
 """Sizes and counts in a state are smaller, so that the index can store them."""
@@ -40,7 +41,7 @@ TIME_LIMIT = parse_iso("6000-01-01")
 _LEVEL = 1
 _BATCH = 1000  # lines encoded, hashed and compressed at once
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
-_KEY = re.compile(rf"{re.escape(STATES_PREFIX)}({_TIME})-([0-9a-f]{{64}})(\.delta)?\.jsonl\.gz", re.ASCII)
+_KEY = re.compile(rf"(?s:(.+/)?){STATES_PREFIX}({_TIME})-([0-9a-f]{{64}})(\.delta)?\.jsonl\.gz", re.ASCII)
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _ESCAPED = bytes(range(0x20)) + b'"\\'
@@ -88,6 +89,7 @@ def header_json(info: StateInfo) -> dict[str, object]:
     """The fields that the headers of full files and deltas share, in their order."""
     return {
         "bucket": info.bucket,
+        **({"prefix": info.prefix} if info.prefix else {}),
         "captured_at": iso(info.captured_at),
         "origin": info.origin,
         "outcome": info.outcome,
@@ -172,8 +174,9 @@ def gzip_writer(file: IO[bytes]) -> gzip.GzipFile:
 
 
 class FileName(NamedTuple):
-    """The parts of a state file's key in a bucket. ``captured_at`` is a whole second."""
+    """The parts of a state file's key in a bucket, with its prefix; ``captured_at`` is a whole second."""
 
+    prefix: str
     captured_at: int
     id: str
     is_delta: bool
@@ -181,12 +184,12 @@ class FileName(NamedTuple):
 
 def file_key(info: StateInfo) -> str:
     """The key of the state's full file in its bucket."""
-    return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.jsonl.gz"
+    return f"{info.prefix}{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.jsonl.gz"
 
 
 def delta_key(info: StateInfo) -> str:
     """The key of the state's delta file in its bucket."""
-    return f"{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.delta.jsonl.gz"
+    return f"{info.prefix}{STATES_PREFIX}{iso(info.captured_at)}-{info.id}.delta.jsonl.gz"
 
 
 def parse_file_key(key: str) -> FileName | None:
@@ -194,8 +197,9 @@ def parse_file_key(key: str) -> FileName | None:
     match = _KEY.fullmatch(key)
     if not match:
         return None
+    prefix, time, state_id, delta = match.groups()
     try:
-        captured_at = parse_iso(match[1])
+        captured_at = parse_iso(time)
     except ValueError:
         return None
-    return FileName(captured_at, match[2], match[3] is not None) if 0 <= captured_at < TIME_LIMIT else None
+    return FileName(prefix or "", captured_at, state_id, delta is not None) if 0 <= captured_at < TIME_LIMIT else None

@@ -3,7 +3,7 @@
 JSON Lines in UTF-8, as in ``rwm.statefile.canonical``: a header line, then one line for each key that differs,
 sorted by key (by byte)::
 
-    {"format":"rwm-state-delta-1","id":…,"base":…,"bucket":…,"captured_at":…,"origin":…,"outcome":…,"objects":…,
+    {"format":"rwm-state-delta-1","id":…,"base":…,"bucket":…,"prefix":…,"captured_at":…,"origin":…,"outcome":…,"objects":…,
      "bytes":…,"changes":…}
     {"key":…,"version_id":…,"size":…,"etag":…,"last_modified":…}
     {"key":…,"removed":true}

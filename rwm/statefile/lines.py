@@ -15,7 +15,8 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from rwm.errors import BadState
-from rwm.model import OWN_PREFIX, Change, Entry
+from rwm.layout import OWN_PREFIX
+from rwm.model import Change, Entry
 from rwm.statefile import canonical, delta
 from rwm.statefile.decompress import CutOff
 from rwm.times import DAY, SECOND
@@ -75,8 +76,11 @@ class Lines(Iterator[str]):
         return value
 
 
-def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Record]) -> Iterator[Record]:
-    """The ``count`` records of a file, sorted by key. Raises BadState for another number, order or content."""
+def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Record], prefix: str) -> Iterator[Record]:
+    """The ``count`` records of a file, sorted by key, all below ``prefix``.
+
+    Raises BadState for another number, order, key or content.
+    """
     done, last = 0, ""
     try:
         for line in lines:
@@ -86,6 +90,8 @@ def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Re
             key = record[0]
             if key <= last:
                 raise lines.fault("keys are not sorted" if key < last else "a key is repeated")
+            if not key.startswith(prefix):
+                raise lines.fault(f"a key that is not below {prefix}")
             done, last = done + 1, key
             yield record
     except CutOff as error:

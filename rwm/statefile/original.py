@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rwm.errors import BadState
-from rwm.model import OWN_PREFIX, Change, Entry, StateInfo
+from rwm.layout import OWN_PREFIX
+from rwm.model import Change, Entry, StateInfo
 from rwm.statefile.canonical import INTEGER_LIMIT, TIME_LIMIT
 from rwm.statefile.json_stream import members
 from rwm.times import SECOND, parse_iso

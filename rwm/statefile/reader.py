@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import IO, Any, get_args
 
-from rwm.errors import BadState
+from rwm.errors import BadState, UsageError
+from rwm.location import parse_prefix
 from rwm.model import Change, Entry, Origin, Outcome, StateInfo
 from rwm.statefile import canonical, delta
 from rwm.statefile.decompress import CutOff, pieces
@@ -52,7 +53,7 @@ class FullState:
         Raises BadState at the first fault; the entries before it must be discarded then.
         """
         size = 0
-        for entry in records(self._lines, self.info.objects, "entries", read_entry):
+        for entry in records(self._lines, self.info.objects, "entries", read_entry, self.info.prefix):
             size += entry.size
             yield entry
         if size != self.info.bytes:
@@ -71,7 +72,7 @@ class DeltaState:
 
     def changes(self) -> Iterator[Change]:
         """The changes, sorted by key; can be read once. Raises BadState at the first fault."""
-        return records(self._lines, self.count, "changes", read_change)
+        return records(self._lines, self.count, "changes", read_change, self.info.prefix)
 
 
 def open_state_file(file: IO[bytes], name: str = "") -> FullState | DeltaState | OriginalState:
@@ -147,4 +148,19 @@ def _info(lines: Lines, value: dict[str, Any]) -> StateInfo:
     if captured_at % SECOND:
         raise lines.fault("captured_at is not a whole second")
     objects, size = number_in(lines, value, "objects"), number_in(lines, value, "bytes")
-    return StateInfo("", text_in(lines, value, "bucket"), captured_at, origin, objects, size, outcome)
+    bucket, prefix = text_in(lines, value, "bucket"), _prefix(lines, value)
+    return StateInfo("", bucket, captured_at, origin, objects, size, outcome, prefix)
+
+
+def _prefix(lines: Lines, value: dict[str, Any]) -> str:
+    """The prefix of the state, which is left out for a whole bucket."""
+    if "prefix" not in value:
+        return ""
+    text = text_in(lines, value, "prefix")
+    try:
+        prefix = parse_prefix(text)
+    except UsageError as error:
+        raise lines.fault("prefix is not a prefix") from error
+    if prefix != text:
+        raise lines.fault("prefix is not in the canonical form")
+    return prefix

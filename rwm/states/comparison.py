@@ -17,7 +17,8 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
-from rwm.model import OWN_PREFIX, Entry, ObjectVersion, StateInfo
+from rwm.layout import OWN_PREFIX
+from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.states.key_history import ALWAYS, KeyHistory
 from rwm.times import DAY, SECOND, iso
 

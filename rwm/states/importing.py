@@ -145,6 +145,8 @@ class StateImporter:
     def _check_header(self, source: ImportSource, info: StateInfo) -> None:
         if self._bucket is not None and info.bucket != self._bucket:
             raise BadState(f"it is of another bucket: {info.bucket}")
+        if source.is_stored and source.name and source.name.prefix != info.prefix:
+            raise BadState(f"it is of {info.location}, which keeps its states elsewhere")
         if source.is_stored and source.name and info.origin == "original":
             raise BadState("RWM keeps no states of the original tool there")
         if source.name and source.name.captured_at != info.captured_at:
@@ -152,8 +154,8 @@ class StateImporter:
 
     def _spooled_base(self, file: DeltaState) -> StateInfo:
         assert self._spooled
-        if self._spooled.bucket != file.info.bucket:
-            raise BadState(f"it builds upon a state of another bucket: {self._spooled.bucket}")
+        if self._spooled.location != file.info.location:
+            raise BadState(f"it builds upon a state of {self._spooled.location}")
         return self._spooled
 
     def _find_base(self, state_id: str, stack: list[ImportSource]) -> ImportSource:

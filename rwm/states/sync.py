@@ -15,10 +15,11 @@ from typing import IO, NamedTuple
 
 from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
 from rwm.index import RECORDED_AS, Index
-from rwm.model import OWN_PREFIX, StateInfo
+from rwm.layout import OWN_PREFIX, STATES_PREFIX
+from rwm.model import StateInfo
 from rwm.s3 import S3
 from rwm.s3.listing import group_by_key, list_histories
-from rwm.statefile import STATES_PREFIX, FileName, is_original_key, parse_file_key
+from rwm.statefile import FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
 from rwm.times import SECOND

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rwm.errors import NotSupported
+from rwm.layout import STATES_PREFIX
 from rwm.model import ClassCount, ObjectVersion, StorageClasses, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix, list_histories
-from rwm.statefile import STATES_PREFIX
 
 Progress = Callable[[int], None]
 

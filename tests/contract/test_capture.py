@@ -18,10 +18,11 @@ import pytest
 from rwm.config import S3Settings
 from rwm.errors import Refused, UsageError
 from rwm.index import Index
+from rwm.layout import STATES_PREFIX
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, connect
 from rwm.s3.listing.history import list_histories
-from rwm.statefile.canonical import STATES_PREFIX, delta_key, file_key
+from rwm.statefile.canonical import delta_key, file_key
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
 from tests.contract.buckets import Model, next_second, unique, versioned

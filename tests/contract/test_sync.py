@@ -15,9 +15,10 @@ import pytest
 from rwm import retention
 from rwm.errors import IndexDamaged
 from rwm.index import Index, move_aside
+from rwm.layout import STATES_PREFIX
 from rwm.model import Entry, StateInfo
 from rwm.s3 import S3
-from rwm.statefile.canonical import STATES_PREFIX, canonical_form, file_key, identified
+from rwm.statefile.canonical import canonical_form, file_key, identified
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
 from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states

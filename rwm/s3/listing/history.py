@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
-from rwm.model import OWN_PREFIX, ObjectVersion
+from rwm.layout import OWN_PREFIX
+from rwm.model import ObjectVersion
 from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.parallel import Read, list_in_parallel

@@ -53,6 +53,7 @@ def test_a_state_as_json() -> None:
     assert formatting.state_json(info) == {
         "id": "ab" * 32,
         "bucket": "bucket1",
+        "prefix": "",
         "captured_at": "2026-11-20T12:00:00Z",
         "origin": "backup",
         "outcome": "partial",

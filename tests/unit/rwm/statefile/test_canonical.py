@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rwm.model import Entry, StateInfo
 from rwm.statefile.canonical import (
+    FileName,
     canonical_form,
     delta_key,
     entry_json,
@@ -164,13 +165,26 @@ def test_where_a_state_is_kept() -> None:
     info = replace(INFO, id=GOLDEN_ID)
     assert file_key(info) == f"rwm/states/2026-11-20T12:00:00Z-{GOLDEN_ID}.jsonl.gz"
     assert iso(info.captured_at) in file_key(info)
+    of_prefix = replace(info, prefix="host1/")
+    assert file_key(of_prefix) == f"host1/{file_key(info)}"
 
 
-@given(second=st.integers(0, 4_000_000_000), digest=st.binary(min_size=32, max_size=32))
-def test_names_of_state_files_are_read_back(second: int, digest: bytes) -> None:
-    info = replace(INFO, id=digest.hex(), captured_at=second * 1000)
-    assert parse_file_key(file_key(info)) == (info.captured_at, info.id, False)
-    assert parse_file_key(delta_key(info)) == (info.captured_at, info.id, True)
+def test_the_header_names_a_prefix_only_where_there_is_one() -> None:
+    header = header_text(INFO)
+    assert "prefix" not in header
+    of_prefix = header_text(replace(INFO, prefix="host1/"))
+    assert of_prefix == header.replace('"captured_at"', '"prefix":"host1/","captured_at"')
+
+
+@given(
+    prefix=st.sampled_from(["", "host1/", "sites/a\n b/host1/", "x/rwm/"]),
+    second=st.integers(0, 4_000_000_000),
+    digest=st.binary(min_size=32, max_size=32),
+)
+def test_names_of_state_files_are_read_back(prefix: str, second: int, digest: bytes) -> None:
+    info = replace(INFO, id=digest.hex(), captured_at=second * 1000, prefix=prefix)
+    assert parse_file_key(file_key(info)) == FileName(prefix, info.captured_at, info.id, is_delta=False)
+    assert parse_file_key(delta_key(info)) == FileName(prefix, info.captured_at, info.id, is_delta=True)
     assert delta_key(info) == file_key(info).replace(".jsonl.gz", ".delta.jsonl.gz")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import tracemalloc
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import BadState
 from rwm.model import Change, Entry, StateInfo
-from rwm.statefile.canonical import TIME_LIMIT, identified
+from rwm.statefile.canonical import TIME_LIMIT, canonical_form, identified
 from rwm.statefile.delta import write_delta
 from rwm.statefile.lines import LINE_MAX
 from rwm.statefile.original import OriginalState
@@ -48,6 +49,21 @@ def read(data: bytes) -> tuple[StateInfo, list[Any]]:
 
 
 # --- what was written comes back ---------------------------------------------------------------------
+
+
+def test_a_state_of_a_prefix() -> None:
+    info = replace(INFO, prefix="host1/")
+    entries = [entry._replace(key=f"host1/{entry.key}") for entry in ENTRIES]
+    data = b"".join(canonical_form(info, entries))
+    assert read(data) == (replace(info, id=hashlib.sha256(data).hexdigest()), entries)
+
+
+@pytest.mark.parametrize("key", ["host2/config", "host1", "host10/config", "config"])
+def test_a_key_outside_of_the_prefix(key: str) -> None:
+    info = replace(INFO, prefix="host1/", objects=1, bytes=0)
+    entry = ENTRIES[0]._replace(key=key)
+    with pytest.raises(BadState, match="line 2: a key that is not below host1/"):
+        read(b"".join(canonical_form(info, [entry])))
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
@@ -236,6 +252,12 @@ def test_an_entry_that_is_none(old: str, new: str, why: str) -> None:
     [
         ('"bucket1"', '""', "bucket is empty"),
         ('"bucket1"', "1", "bucket is not text"),
+        ('"bucket1"', '"bucket1","prefix":1', "prefix is not text"),
+        ('"bucket1"', '"bucket1","prefix":""', "prefix is empty"),
+        ('"bucket1"', '"bucket1","prefix":"host1"', "prefix is not in the canonical form"),
+        ('"bucket1"', '"bucket1","prefix":"a//b/"', "prefix is not a prefix"),
+        ('"bucket1"', '"bucket1","prefix":"../"', "prefix is not a prefix"),
+        ('"bucket1"', '"bucket1","prefix":"rwm/"', "prefix is not a prefix"),
         ("12:00:00Z", "12:00:00.500Z", "captured_at is not a whole second"),
         ("12:00:00Z", "noon", "captured_at is not a time"),
         ('"backup"', '"guess"', "origin is not known"),

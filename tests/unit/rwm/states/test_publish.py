@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import rwm.statefile.delta
 from rwm.index import Index
+from rwm.layout import STATES_PREFIX
 from rwm.model import Entry, StateInfo, StoredFile
-from rwm.statefile.canonical import STATES_PREFIX, delta_key, file_key, parse_file_key
+from rwm.statefile.canonical import delta_key, file_key, parse_file_key
 from rwm.statefile.delta import is_full_due
 from rwm.states.capture import capture_state
 from rwm.states.sync import list_state_files, new_state_files, sync_states
