@@ -11,6 +11,7 @@ from bench import processes
 from bench.page_server import BUCKET, KEYS
 from rwm.config import Credentials, S3Settings
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3, connect
 from rwm.states.capture import capture_state
 
@@ -38,7 +39,7 @@ def main(url: str, index_path: str) -> None:
 
     wall, begun = time.perf_counter(), time.process_time()
     with Index.open(Path(index_path)) as index:
-        info = capture_state(s3, index, BUCKET, concurrency=1, progress=progress)
+        info = capture_state(s3, index, Location(BUCKET), concurrency=1, progress=progress)
     ended = time.process_time()
     peak = processes.memory()[1]
     phases = {"listed": listed - begun, "identified": s3.uploaded - listed, "recorded": ended - s3.uploaded}

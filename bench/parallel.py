@@ -9,6 +9,7 @@ from bench.options import Options
 from bench.page_server import BUCKET, KEYS, serve_pages
 from bench.table import count, median, ratio, show
 from rwm.config import Credentials, S3Settings
+from rwm.location import Location
 from rwm.s3 import connect
 from rwm.s3.listing import list_histories
 
@@ -46,7 +47,7 @@ def _measure_listing(url: str, concurrency: int, versions: int) -> tuple[float, 
 
     def count_versions() -> int:
         s3 = connect(S3Settings(url, Credentials(*KEYS)))
-        batches = list_histories(s3, BUCKET, concurrency=concurrency)
+        batches = list_histories(s3, Location(BUCKET), concurrency=concurrency)
         return sum(len(history) for batch in batches for history in batch)
 
     (found, cpu), wall = wall_of(partial(cpu_of, count_versions))

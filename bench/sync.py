@@ -20,6 +20,7 @@ from bench.options import Options
 from bench.simulated_repository import SimulatedRepository
 from bench.year import write_original
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Change, Entry, ObjectVersion, StateInfo
 from rwm.s3 import S3
 from rwm.statefile import canonical as statefile
@@ -106,7 +107,7 @@ def main(options: Options) -> None:
 
 
 def _read(bucket: StoredStates, index: Index) -> SyncResult:
-    return sync_states(cast("S3", bucket), index, bucket.name, bucket.files, bucket.files)
+    return sync_states(cast("S3", bucket), index, Location(bucket.name), bucket.files, bucket.files)
 
 
 def _compare(bucket: StoredStates, index: Index, result: SyncResult) -> list[ComparisonResult]:

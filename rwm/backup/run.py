@@ -14,6 +14,7 @@ from rwm.backup.sources import missing_sources, unmet_requirement
 from rwm.config import BackupConfig, Config
 from rwm.errors import Refused, RwmError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Outcome
 from rwm.s3 import S3
 from rwm.states import capture_state
@@ -138,7 +139,7 @@ def _apply_retention(config: Config, report: Report, notify: Notify, on_line: re
 def _capture(s3: S3, bucket: str, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:
     notify(f"capture the state of {bucket}")
     try:
-        report.state = capture_state(s3, open_index(), bucket, origin="backup", outcome=report.outcome)
+        report.state = capture_state(s3, open_index(), Location(bucket), origin="backup", outcome=report.outcome)
     except Refused as error:  # a bucket without versioning: the backup itself is complete
         report.warnings.append(f"no state was captured: {error.message}")
         notify(f"warning: {report.warnings[-1]}")

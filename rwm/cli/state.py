@@ -11,6 +11,7 @@ import click
 from rwm import console
 from rwm.console import BUCKET, STATE, App, common_options, pass_app
 from rwm.errors import UsageError
+from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
 
@@ -46,7 +47,7 @@ def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> N
         info = capture_state(
             app.s3,
             app.index,
-            bucket,
+            Location(bucket),
             at=past,
             concurrency=concurrency,
             origin="past" if past is not None else "capture",

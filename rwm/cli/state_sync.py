@@ -10,6 +10,7 @@ import click
 from rwm import console
 from rwm.console import BUCKET, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexDamaged, PartlyDone
+from rwm.location import Location
 from rwm.times import iso
 
 if TYPE_CHECKING:
@@ -34,15 +35,15 @@ def sync(app: App, bucket: str, again: bool) -> None:
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
     with console.show_progress(f"listing state files of {bucket}"):
-        files = list_state_files(app.s3, bucket)
+        files = list_state_files(app.s3, Location(bucket))
     index = _usable_index(app)
     if again:
         index.ledger.reset_trust(bucket)
-    new = new_state_files(index, bucket, files)
+    new = new_state_files(index, Location(bucket), files)
     with console.show_progress("reading state files", len(new)) as progress:
-        result = sync_states(app.s3, index, bucket, files, new, progress)
+        result = sync_states(app.s3, index, Location(bucket), files, new, progress)
     with console.show_progress(f"comparing with the history of {bucket}") as progress:
-        judged = compare_with_history(app.s3, index, bucket, files, progress, always=again)
+        judged = compare_with_history(app.s3, index, Location(bucket), files, progress, always=again)
     file_count = len({file.key for file in files})
     if app.json:
         console.print_json(_result_json(bucket, file_count, result, judged))

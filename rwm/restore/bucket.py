@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rwm.errors import Refused, UsageError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
 from rwm.s3 import S3
@@ -39,7 +40,7 @@ def _current_sizes(s3: S3, bucket: str) -> dict[str, int]:
     """Size in bytes of every current object, by key."""
     return {
         version.key: version.size
-        for part in list_histories(s3, bucket)
+        for part in list_histories(s3, Location(bucket))
         for history in part
         for version in history[:1]
         if not version.is_marker

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from rwm.errors import NotFound, S3Error, UsageError
 from rwm.index import Index, missing_index
+from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.retention.completeness import Completeness
 from rwm.s3 import S3
@@ -141,7 +142,7 @@ def plan_prune(
     versions: list[Deletion] = []
     markers: list[Deletion] = []
     kept = too_young = 0
-    for part in list_histories(s3, bucket):
+    for part in list_histories(s3, Location(bucket)):
         for history in part:
             progress(len(history))
             needs = references.of(history[0].key)

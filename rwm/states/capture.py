@@ -13,6 +13,7 @@ from threading import Lock
 
 from rwm.errors import BadResponse, Refused, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
+from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix
@@ -31,7 +32,7 @@ Progress = Callable[[int, int], None]
 def capture_state(
     s3: S3,
     index: Index,
-    bucket: str,
+    location: Location,
     *,
     at: int | None = None,
     origin: Origin = "capture",
@@ -40,7 +41,7 @@ def capture_state(
     progress: Progress = lambda count, size: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> StateInfo:
-    """Record the bucket's state now, or as it was at the time ``at`` (milliseconds), in bucket and index.
+    """Record the state of the location now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
     ``concurrency`` connections list ``data/``; None means to measure which number is fastest.
 
@@ -49,6 +50,7 @@ def capture_state(
     Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for impossible
     sizes, and the errors of S3 and of the index; nothing is recorded then.
     """
+    bucket = location.bucket
     versioning = s3.versioning(bucket)
     if versioning == "Suspended":
         warn(f"versioning of bucket {bucket} is suspended: overwritten objects are lost, and no state can restore them")
@@ -62,12 +64,12 @@ def capture_state(
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report = _serialized(progress)
         read = partial(_current, second=second, born_later=at is None, progress=report)
-        for part in list_by_prefix(s3, bucket, read, concurrency=concurrency):
+        for part in list_by_prefix(s3, location, read, concurrency=concurrency):
             spool.add(part)
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"bucket {bucket}: {objects} objects of {size} bytes are listed, which is impossible")
-        info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome))
+        info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix))
         index.record_classes(bucket, spool.classes, listed_at)
         return info
 

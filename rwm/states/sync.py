@@ -16,6 +16,7 @@ from typing import IO, NamedTuple
 from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
 from rwm.index import RECORDED_AS, Index
 from rwm.layout import OWN_PREFIX, STATES_PREFIX
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.s3 import S3
 from rwm.s3.listing import group_by_key, list_histories
@@ -66,14 +67,14 @@ class SyncResult:
     unread: list[SkippedFile] = field(default_factory=list)
 
 
-def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
+def list_state_files(s3: S3, location: Location) -> list[StateFile]:
     """The first versions of each key that has the name of a state file, including deleted and overwritten ones.
 
     Later versions are used only if the first one's content does not have the id in its name: somebody may have written
     another file under that name first. Sorted by the time of the state, so that a delta comes after its base.
     """
     found = []
-    for history in group_by_key(s3.versions(bucket, OWN_PREFIX)):
+    for history in group_by_key(s3.versions(location.bucket, location.key(OWN_PREFIX))):
         written = [version for version in history if not version.is_marker]
         key = history[0].key
         if written and (key.startswith(STATES_PREFIX) or is_original_key(key)):
@@ -85,16 +86,16 @@ def list_state_files(s3: S3, bucket: str) -> list[StateFile]:
     return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
 
 
-def new_state_files(index: Index, bucket: str, files: Sequence[StateFile]) -> list[StateFile]:
+def new_state_files(index: Index, location: Location, files: Sequence[StateFile]) -> list[StateFile]:
     """The files whose state is not recorded and that sync does not ignore."""
-    known = {info.id for info in index.states(bucket)} | index.ledger.ignored(bucket).keys()
+    known = {info.id for info in index.states(location.bucket)} | index.ledger.ignored(location.bucket).keys()
     return [file for file in files if file.ledger_key not in known and not (file.name and file.name.id in known)]
 
 
 def sync_states(
     s3: S3,
     index: Index,
-    bucket: str,
+    location: Location,
     files: Sequence[StateFile],
     new: Sequence[StateFile],
     progress: Progress = lambda count: None,
@@ -106,6 +107,7 @@ def sync_states(
     must not block the others. Raises AccessDenied if no file can be read, Unreachable, and errors of the index; states
     recorded before remain.
     """
+    bucket = location.bucket
     result, denied = SyncResult(), 0
     done: set[str] = set()
     with StateImporter(index, bucket, _sources_by_id(s3, index, bucket, files).get) as importer:
@@ -166,7 +168,7 @@ def _source(s3: S3, bucket: str, file: StateFile) -> ImportSource:
 def compare_with_history(
     s3: S3,
     index: Index,
-    bucket: str,
+    location: Location,
     files: Sequence[StateFile],
     progress: Progress = lambda count: None,
     *,
@@ -176,6 +178,7 @@ def compare_with_history(
 
     The storage classes that the listing shows are recorded too; ``always`` lists for them alone.
     """
+    bucket = location.bucket
     recorded = index.recorded(bucket)
     states = [state.info for state in recorded]
     wanted = [state.info.id for state in recorded if state.trust == "unchecked"]
@@ -186,7 +189,7 @@ def compare_with_history(
     references = index.references(bucket, states)
     classes = index.class_table()
     try:
-        for part in list_histories(s3, bucket):
+        for part in list_histories(s3, location):
             for history in part:
                 comparison.compare_key(history, references.of(history[0].key))
                 classes.add_versions(history)

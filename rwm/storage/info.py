@@ -8,6 +8,7 @@ from typing import Any
 
 from rwm.errors import NotSupported
 from rwm.layout import STATES_PREFIX
+from rwm.location import Location
 from rwm.model import ClassCount, ObjectVersion, StorageClasses, VersionBatch
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix, list_histories
@@ -48,7 +49,7 @@ class StorageInfo:
 def storage_info(s3: S3, bucket: str, progress: Progress = lambda count: None) -> StorageInfo:
     """Count a bucket's contents in one listing, in constant memory."""
     info = StorageInfo(bucket, versioning_state(s3, bucket))
-    for part in list_histories(s3, bucket, own=True):
+    for part in list_histories(s3, Location(bucket), own=True):
         for history in part:
             progress(len(history))
             for version in history:
@@ -80,7 +81,7 @@ def count_classes(s3: S3, bucket: str, progress: Progress = lambda count: None) 
             batch = VersionBatch.of(versions)
             yield len(batch), [version for version in batch if version.storage_class] if batch.storage_classes else []
 
-    for part in list_by_prefix(s3, bucket, read, own=True, concurrency=None):
+    for part in list_by_prefix(s3, Location(bucket), read, own=True, concurrency=None):
         for count, versions in part:
             progress(count)
             for version in versions:

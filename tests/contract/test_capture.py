@@ -19,6 +19,7 @@ from rwm.config import S3Settings
 from rwm.errors import Refused, UsageError
 from rwm.index import Index
 from rwm.layout import STATES_PREFIX
+from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, connect
 from rwm.s3.listing.history import list_histories
@@ -62,7 +63,7 @@ def test_a_state_equals_the_plain_listing(s3: S3, index: Index) -> None:
     model = some_history(s3)
     counted: list[tuple[int, int]] = []
     before = s3.server_time(model.bucket)
-    info = capture_state(s3, index, model.bucket, progress=lambda *counts: counted.append(counts))
+    info = capture_state(s3, index, Location(model.bucket), progress=lambda *counts: counted.append(counts))
     assert before <= info.captured_at < s3.server_time(model.bucket)
     assert content(index, info) == model.current()
     sizes = {key: len(history[0][1] or b"") for key, history in model.histories.items() if key in model.current()}
@@ -75,7 +76,7 @@ def test_a_state_equals_the_plain_listing(s3: S3, index: Index) -> None:
 
 def test_entries_equal_head_object(s3: S3, index: Index) -> None:
     model = some_history(s3)
-    for entry in index.entries(capture_state(s3, index, model.bucket)):
+    for entry in index.entries(capture_state(s3, index, Location(model.bucket))):
         head = s3.client.head_object(Bucket=model.bucket, Key=entry.key, VersionId=entry.version_id)
         assert (entry.size, entry.etag) == (head["ContentLength"], head["ETag"].strip('"'))
         assert entry.last_modified // SECOND == int(head["LastModified"].timestamp())
@@ -83,7 +84,7 @@ def test_entries_equal_head_object(s3: S3, index: Index) -> None:
 
 def test_an_empty_bucket_has_an_empty_state(s3: S3, index: Index) -> None:
     bucket = versioned(s3, "capture")
-    info = capture_state(s3, index, bucket)
+    info = capture_state(s3, index, Location(bucket))
     assert (info.objects, info.bytes, content(index, info)) == (0, 0, {})
 
 
@@ -94,16 +95,16 @@ def test_null_versions_belong_to_a_state(s3: S3, index: Index) -> None:
     s3.put(bucket, "replaced", b"1")
     s3.enable_versioning(bucket)
     version = s3.put(bucket, "replaced", b"2")
-    assert content(index, capture_state(s3, index, bucket)) == {"stays": "null", "replaced": version}
+    assert content(index, capture_state(s3, index, Location(bucket))) == {"stays": "null", "replaced": version}
 
 
 def test_deleting_a_marker_restores_the_key(s3: S3, index: Index) -> None:
     model = Model(s3, versioned(s3, "capture"))
     version = model.put("key", b"1")
     marker = model.delete("key")
-    assert content(index, capture_state(s3, index, model.bucket)) == {}
+    assert content(index, capture_state(s3, index, Location(model.bucket))) == {}
     assert not s3.delete_versions(model.bucket, [("key", marker)])
-    assert content(index, capture_state(s3, index, model.bucket)) == {"key": version}
+    assert content(index, capture_state(s3, index, Location(model.bucket))) == {"key": version}
 
 
 # --- the past ------------------------------------------------------------------------------------------------
@@ -126,22 +127,22 @@ def test_every_second_of_the_past(s3: S3, index: Index) -> None:
         then[next_second(s3, model.bucket)] = current
     assert len({tuple(sorted(current.items())) for current in then.values()}) == len(steps) + 1
     captured = {
-        second: capture_state(s3, index, model.bucket, at=second + 999 * (number % 2), origin="past")
+        second: capture_state(s3, index, Location(model.bucket), at=second + 999 * (number % 2), origin="past")
         for number, second in enumerate(reversed(list(then)))
     }
     for second, info in captured.items():
         assert (info.captured_at, info.origin) == (second, "past")
         assert content(index, info) == then[second]
-    now = capture_state(s3, index, model.bucket)
+    now = capture_state(s3, index, Location(model.bucket))
     assert content(index, now) == then[max(then)]
 
 
 def test_the_same_second_again_is_the_same_state(s3: S3, index: Index) -> None:
     model = some_history(s3)
     second = next_second(s3, model.bucket)
-    first = capture_state(s3, index, model.bucket, at=second, origin="past")
+    first = capture_state(s3, index, Location(model.bucket), at=second, origin="past")
     model.put("config", b"later")
-    assert capture_state(s3, index, model.bucket, at=second, origin="past") == first
+    assert capture_state(s3, index, Location(model.bucket), at=second, origin="past") == first
     assert index.states() == [first]
 
 
@@ -149,11 +150,11 @@ def test_the_future_and_the_running_second_are_refused(s3: S3, index: Index) -> 
     bucket = versioned(s3, "capture")
     for ahead in (3600 * SECOND, 2 * SECOND):
         with pytest.raises(UsageError, match="not over"):
-            capture_state(s3, index, bucket, at=s3.server_time(bucket) + ahead)
+            capture_state(s3, index, Location(bucket), at=s3.server_time(bucket) + ahead)
     while True:  # the server's second may end between the two requests
         now = s3.server_time(bucket)
         try:
-            capture_state(s3, index, bucket, at=now)
+            capture_state(s3, index, Location(bucket), at=now)
         except UsageError:
             break
         assert s3.server_time(bucket) > now
@@ -198,7 +199,7 @@ def test_writes_during_a_capture_change_no_entry_and_lose_no_key(
         model.put("index/too late", b"its prefix is listed already")
 
     write_meanwhile(s3, monkeypatch, "data/", write)
-    info = capture_state(s3, index, model.bucket)
+    info = capture_state(s3, index, Location(model.bucket))
     assert born and content(index, info) == there | born
 
 
@@ -209,7 +210,7 @@ def test_keys_created_later_are_not_in_a_past_state(
     model = some_history(server.connect())
     there, second = model.current(), next_second(s3, model.bucket)
     write_meanwhile(s3, monkeypatch, "data/", lambda: model.put("data/00/born", b"1"))
-    assert content(index, capture_state(s3, index, model.bucket, at=second, origin="past")) == there
+    assert content(index, capture_state(s3, index, Location(model.bucket), at=second, origin="past")) == there
     assert "data/00/born" in model.histories
 
 
@@ -219,13 +220,13 @@ def test_writes_before_the_call_are_in_the_state(s3: S3, index: Index) -> None:
     for number in range(3):
         time.sleep(0.3)
         model.put("config", b"x" * number)
-        assert content(index, capture_state(s3, index, model.bucket)) == model.current()
+        assert content(index, capture_state(s3, index, Location(model.bucket))) == model.current()
 
 
 def test_snapshots_come_first_and_data_last(s3: S3) -> None:
     model = some_history(s3)
     model.put("rwm/states/forged", b"1")
-    prefixes = [key.rpartition("/")[0] for part in list_histories(s3, model.bucket) for (key, *_), *_ in part]
+    prefixes = [key.rpartition("/")[0] for part in list_histories(s3, Location(model.bucket)) for (key, *_), *_ in part]
     assert prefixes == ["", "snapshots", "index", "keys", "locks", "резерв", "data/00", "data/00", "data/ff"]
 
 
@@ -234,7 +235,7 @@ def test_snapshots_come_first_and_data_last(s3: S3) -> None:
 
 def test_the_state_file_hashes_to_its_id(s3: S3, index: Index, tmp_path: Path) -> None:
     model = some_history(s3)
-    info = capture_state(s3, index, model.bucket, outcome="partial")
+    info = capture_state(s3, index, Location(model.bucket), outcome="partial")
     (version,) = s3.versions(model.bucket, "rwm/")
     assert version.key == file_key(info)
     assert re.fullmatch(STATES_PREFIX + r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ-[0-9a-f]{64}\.jsonl\.gz", version.key)
@@ -258,7 +259,7 @@ def test_own_objects_are_not_in_a_state(s3: S3, index: Index) -> None:
     model.put("rwm", b"a file of that name is somebody's")
     model.put("rwmfs/x", b"1")
     for _ in range(2):
-        assert content(index, capture_state(s3, index, model.bucket)) == model.current()
+        assert content(index, capture_state(s3, index, Location(model.bucket))) == model.current()
     assert len([*s3.versions(model.bucket, STATES_PREFIX)]) == 3
 
 
@@ -270,7 +271,7 @@ def test_a_bucket_without_versioning_is_refused(s3: S3, index: Index) -> None:
     s3.create_bucket(bucket)
     s3.put(bucket, "key", b"1")
     with pytest.raises(Refused, match="no versioning"):
-        capture_state(s3, index, bucket)
+        capture_state(s3, index, Location(bucket))
     assert index.states() == []
     assert [version.key for version in s3.versions(bucket)] == ["key"]
 
@@ -287,14 +288,14 @@ def _capture_and_hang(settings: S3Settings, bucket: str, path: Path, stage: str,
     if stage == "recording":
         index._connection.create_function("hang", 0, hang)
         index._connection.execute("CREATE TEMP TRIGGER stop BEFORE INSERT ON main.state BEGIN SELECT hang(); END")
-    capture_state(s3, index, bucket, progress=hang if stage == "listing" else lambda *_: None)
+    capture_state(s3, index, Location(bucket), progress=hang if stage == "listing" else lambda *_: None)
 
 
 @pytest.mark.parametrize("stage", ["listing", "recording"])
 def test_kill_9_leaves_the_last_good_index(s3: S3, server: Server, tmp_path: Path, stage: str) -> None:
     model, path, ready = some_history(s3), tmp_path / "index.sqlite", tmp_path / "ready"
     with Index.open(path) as index:
-        before = capture_state(s3, index, model.bucket)
+        before = capture_state(s3, index, Location(model.bucket))
         kept = content(index, before)
     model.put("data/00/new", b"1")
     model.delete("config")
@@ -313,14 +314,14 @@ def test_kill_9_leaves_the_last_good_index(s3: S3, server: Server, tmp_path: Pat
     with Index.open(path) as index:
         assert index.states() == [before]
         assert content(index, before) == kept
-        after = capture_state(s3, index, model.bucket)
+        after = capture_state(s3, index, Location(model.bucket))
         assert content(index, after) == model.current()
         assert index.states() == [before, after]
 
 
 def _capture(settings: S3Settings, bucket: str, path: Path) -> None:
     with Index.open(path) as index:
-        capture_state(connect(settings), index, bucket)
+        capture_state(connect(settings), index, Location(bucket))
 
 
 def test_concurrent_captures(s3: S3, server: Server, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from rwm import process, retention
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.restore import restore_to_directory
 from rwm.s3 import S3, DeleteFailure
@@ -39,7 +40,7 @@ def s3(server: Server) -> S3:
 
 def everything(s3: S3, bucket: str) -> list[ObjectVersion]:
     """All entries but RWM's own."""
-    return [version for part in list_histories(s3, bucket) for history in part for version in history]
+    return [version for part in list_histories(s3, Location(bucket)) for history in part for version in history]
 
 
 def present(s3: S3, bucket: str) -> dict[str, str]:
@@ -79,7 +80,7 @@ def history(server: Server, s3: S3, index: Index, tmp_path: Path) -> History:
         (data / "file").write_bytes(random.Random(number).randbytes(200_000))
         restic("backup", str(data))
         restic("forget", "--keep-last", "1", "--prune", "--max-unused", "0")
-        states.append(capture_state(s3, index, bucket))
+        states.append(capture_state(s3, index, Location(bucket)))
     return History(s3, bucket, states)
 
 
@@ -116,7 +117,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
 
 def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    bucket, states = model.bucket, [info, capture_state(s3, index, model.bucket)]
+    bucket, states = model.bucket, [info, capture_state(s3, index, Location(model.bucket))]
     foreign = StateInfo("f" * 64, bucket, info.captured_at, "capture", 1, 1)
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
     keep = retention.select_kept_states(index, bucket, last=3, named=[])
@@ -130,7 +131,7 @@ def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3,
 
 def test_an_incomplete_newest_state_is_refused(s3: S3, index: Index) -> None:
     model, first = hidden_history(s3, index)
-    newest = capture_state(s3, index, model.bucket)
+    newest = capture_state(s3, index, Location(model.bucket))
     assert retention.plan_prune(s3, index, model.bucket, [first, newest]).refused == ()
     version = model.current()["kept/replaced"]
     assert not s3.delete_versions(model.bucket, [("kept/replaced", version)])
@@ -143,7 +144,7 @@ def test_a_suspended_bucket_and_a_bucket_without_states_are_refused(s3: S3, inde
     bucket = versioned(s3, "prune")
     s3.put(bucket, "key", b"1")
     assert any("no state" in reason for reason in retention.plan_prune(s3, index, bucket, []).refused)
-    info = capture_state(s3, index, bucket)
+    info = capture_state(s3, index, Location(bucket))
     assert retention.plan_prune(s3, index, bucket, [info]).refused == ()
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
     assert any("Suspended" in reason for reason in retention.plan_prune(s3, index, bucket, [info]).refused)
@@ -162,7 +163,7 @@ def hidden_history(s3: S3, index: Index) -> tuple[Model, StateInfo]:
         model.put("gone/replaced", b"x" * number)
         model.delete("gone/replaced")
     model.delete("never")
-    info = capture_state(s3, index, model.bucket)
+    info = capture_state(s3, index, Location(model.bucket))
     model.put("gone/after", b"1")
     model.delete("gone/after")
     model.delete("kept/below")
@@ -178,15 +179,15 @@ def entries_of(index: Index, info: StateInfo) -> list[Entry]:
 def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
     second = next_second(s3, model.bucket)
-    past = entries_of(index, capture_state(s3, index, model.bucket, at=info.captured_at, origin="past"))
+    past = entries_of(index, capture_state(s3, index, Location(model.bucket), at=info.captured_at, origin="past"))
     assert past == entries_of(index, info)
     todo = retention.plan_prune(s3, index, model.bucket, [info])
     retention.execute_prune(s3, todo)
     assert present(s3, model.bucket) == model.current()
     assert {v.key for v in everything(s3, model.bucket) if v.is_marker} == {"kept/below"}
-    again = capture_state(s3, index, model.bucket, at=second, origin="past")
+    again = capture_state(s3, index, Location(model.bucket), at=second, origin="past")
     assert {entry.key: entry.version_id for entry in index.entries(again)} == model.current()
-    again = capture_state(s3, index, model.bucket, at=info.captured_at, origin="past")
+    again = capture_state(s3, index, Location(model.bucket), at=info.captured_at, origin="past")
     assert entries_of(index, again) == entries_of(index, info)
 
 
@@ -230,7 +231,7 @@ def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
         )
     s3.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=locked["held"], LegalHold={"Status": "ON"})
     model.delete("held")
-    info = capture_state(s3, index, bucket)
+    info = capture_state(s3, index, Location(bucket))
     todo = retention.plan_prune(s3, index, bucket, [info])
     assert todo.refused == () and todo.locked == 3
     assert {(doomed.key, doomed.version_id) for doomed in todo.versions}.isdisjoint(locked.items())
@@ -249,7 +250,7 @@ def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, in
     model.put("stays", b"1")
     version = model.put("deleted", b"1")
     model.delete("deleted")
-    todo = retention.plan_prune(s3, index, bucket, [capture_state(s3, index, bucket)])
+    todo = retention.plan_prune(s3, index, bucket, [capture_state(s3, index, Location(bucket))])
     assert [doomed.key for doomed in (*todo.versions, *todo.markers)] == ["deleted", "deleted"]
     s3.client.put_object_legal_hold(Bucket=bucket, Key="deleted", VersionId=version, LegalHold={"Status": "ON"})
     result = retention.execute_prune(s3, todo)

@@ -11,6 +11,7 @@ import pytest
 
 from rwm import retention
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
@@ -57,12 +58,12 @@ def test_prune_is_refused(
     for content in contents:
         user.put(bucket, pack(content), content)
     with Index.open(tmp_path / "index.sqlite") as index:
-        capture_state(admin, index, bucket)
+        capture_state(admin, index, Location(bucket))
         keep = retention.select_kept_states(index, bucket, last=1, named=[])
         assert retention.plan_prune(admin, index, bucket, keep).findings == ()
         attack(user, bucket, keys)
-        capture_state(admin, index, bucket)
-        capture_state(admin, index, bucket)  # time alone makes nothing better
+        capture_state(admin, index, Location(bucket))
+        capture_state(admin, index, Location(bucket))  # time alone makes nothing better
         plan = retention.plan_prune(admin, index, bucket, retention.select_kept_states(index, bucket, last=1, named=[]))
         assert plan.refused == ()
         assert any(sign in finding for finding in plan.findings), plan.findings

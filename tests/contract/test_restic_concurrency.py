@@ -15,6 +15,7 @@ import pytest
 from rwm import process
 from rwm.errors import RwmError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.restore import restore_to_directory
 from rwm.s3 import S3
@@ -113,7 +114,7 @@ def check_captures(restic: str, server: Server, directory: Path, monkeypatch: py
         with Loop(restic, server, bucket, directory) as loop:
             for prefix, page in PLACES:
                 listing = waiting(server.connect(), monkeypatch, loop, prefix, page)
-                taken.append((capture_state(listing, index, bucket), listing.server_time(bucket)))
+                taken.append((capture_state(listing, index, Location(bucket)), listing.server_time(bucket)))
         assert not loop.failure
         assert loop.waits == len(PLACES)
         assert_written_meanwhile(admin, bucket, taken)
@@ -136,7 +137,7 @@ def test_they_pass_with_each_restic_on_each_server(
 
 def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, int]]) -> None:
     """restic wrote and deleted packs, indexes and snapshots during captures, or the test would show nothing."""
-    entries = [entry for part in list_histories(s3, bucket) for history in part for entry in history]
+    entries = [entry for part in list_histories(s3, Location(bucket)) for history in part for entry in history]
     for kind in ("data/", "index/", "snapshots/"):
         for is_marker in (False, True):
             times = [e.last_modified for e in entries if e.key.startswith(kind) and e.is_marker == is_marker]

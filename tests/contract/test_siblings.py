@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
@@ -46,10 +47,10 @@ def complete(s3: S3, model: Model, sizes: tuple[int, ...], prefix: str = "") -> 
 
 
 def captured(s3: S3, model: Model, tmp_path: Path) -> None:
-    found = [entry for part in list_histories(s3, model.bucket) for history in part for entry in history]
+    found = [entry for part in list_histories(s3, Location(model.bucket)) for history in part for entry in history]
     assert by_key_order(found) == model.expected()
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture_state(s3, index, model.bucket)
+        info = capture_state(s3, index, Location(model.bucket))
         assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
 
 
@@ -110,10 +111,15 @@ def test_parallel_listing_is_complete(
     s3 = server.connect()
     keys = [f"data/{number % 24:02x}/{number:04}" for number in range(240)]
     model = fill(s3, [*keys, "data/05", "data/05-e", "data/05-e/x", "data/1", "data/zz"], several=5, deleted=7)
-    found = [entry for part in list_histories(s3, model.bucket, concurrency=concurrency) for h in part for entry in h]
+    found = [
+        entry
+        for part in list_histories(s3, Location(model.bucket), concurrency=concurrency)
+        for h in part
+        for entry in h
+    ]
     assert by_key_order(found) == model.expected()
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture_state(s3, index, model.bucket, concurrency=concurrency)
+        info = capture_state(s3, index, Location(model.bucket), concurrency=concurrency)
         assert {entry.key: entry.version_id for entry in index.entries(info)} == model.current()
 
 

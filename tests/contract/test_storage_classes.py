@@ -8,6 +8,7 @@ import pytest
 
 from rwm.errors import Archived
 from rwm.index import Index
+from rwm.location import Location
 from rwm.states import capture_state
 from rwm.storage import count_classes
 from tests.contract.buckets import versioned
@@ -28,7 +29,7 @@ def test_a_listing_and_the_index_show_the_class_of_each_version(any_server: Serv
     }
     assert count_classes(s3, bucket).counts == {name: (1, 5)}
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture_state(s3, index, bucket)
+        info = capture_state(s3, index, Location(bucket))
         assert index.storage_classes(info).counts == {name: (1, 5)}
         assert index.storage_classes(info).listed_at == info.captured_at
         assert [(entry.key, found) for entry, found in index.classified(info)] == [("data/00/a", name)]

@@ -16,6 +16,7 @@ from rwm import retention
 from rwm.errors import IndexDamaged
 from rwm.index import Index, move_aside
 from rwm.layout import STATES_PREFIX
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.s3 import S3
 from rwm.statefile.canonical import canonical_form, file_key, identified
@@ -45,15 +46,17 @@ class Place:
         """Change the bucket and capture a state, in a second of its own."""
         self.user.put(self.bucket, f"data/00/{len(index.states())}", b"1")
         next_second(self.user, self.bucket)
-        info = capture_state(account, index, self.bucket)
+        info = capture_state(account, index, Location(self.bucket))
         next_second(self.user, self.bucket)
         return info
 
     def sync(self, index: Index) -> tuple[SyncResult, list[ComparisonResult]]:
         """Synchronise as ``rwm state sync`` does, with the admin's keys."""
-        files = list_state_files(self.admin, self.bucket)
-        came = sync_states(self.admin, index, self.bucket, files, new_state_files(index, self.bucket, files))
-        return came, compare_with_history(self.admin, index, self.bucket, files)
+        files = list_state_files(self.admin, Location(self.bucket))
+        came = sync_states(
+            self.admin, index, Location(self.bucket), files, new_state_files(index, Location(self.bucket), files)
+        )
+        return came, compare_with_history(self.admin, index, Location(self.bucket), files)
 
     def files(self) -> list[str]:
         return sorted({version.key for version in self.admin.versions(self.bucket, STATES_PREFIX)})
@@ -157,7 +160,7 @@ def test_states_captured_during_writes_are_verified(place: Place, index: Index) 
     writer.start()
     try:
         with place.index("machine") as machine:
-            infos = [capture_state(place.user, machine, place.bucket) for _ in range(3)]
+            infos = [capture_state(place.user, machine, Location(place.bucket)) for _ in range(3)]
     finally:
         stop.set()
         writer.join()

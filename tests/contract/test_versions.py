@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rwm.errors import BadResponse, NotFound, S3Error
+from rwm.location import Location
 from rwm.model import Entry, ObjectVersion
 from rwm.s3 import S3
 from rwm.s3.listing.check import group_by_key
@@ -271,7 +272,9 @@ def test_sibling_prefixes_are_complete_each_by_itself(s3: S3) -> None:
     for prefix in ("repo/", "repo-2/", "repo.old/", "repo/data/"):
         for size in (1, 7, 1000):
             assert written(s3.versions(model.bucket, prefix, page_size=size)) == model.expected(prefix), (prefix, size)
-    found = [entry for part in list_histories(s3, model.bucket) for history in part for entry in written(history)]
+    found = [
+        entry for part in list_histories(s3, Location(model.bucket)) for history in part for entry in written(history)
+    ]
     assert sorted(found) == sorted(model.expected())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.proxy import Action, Proxy, Rule, matching
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwmfs.mount.mountpoint import mounted_at
@@ -47,7 +48,7 @@ class Recorded:
         self.index = directory / "index.sqlite"
         at_once(lambda item: self.s3.put(self.bucket, *item), files.items())
         with Index.open(self.index) as index:
-            self.state = capture_state(self.s3, index, self.bucket).id
+            self.state = capture_state(self.s3, index, Location(self.bucket)).id
 
     def version(self, key: str) -> str:
         """The version of a key in the state."""

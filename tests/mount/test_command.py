@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwmfs.mount.mountpoint import is_dead, mounted_at
@@ -53,7 +54,7 @@ class Place:
 
     def capture(self) -> str:
         with Index.open(self.index) as index:
-            return capture_state(self.s3, index, self.bucket).id
+            return capture_state(self.s3, index, Location(self.bucket)).id
 
     def content(self) -> dict[str, bytes]:
         root = self.mountpoint

@@ -18,6 +18,7 @@ import pytest
 
 from bench.proxy import Proxy, Stall
 from rwm.index import Index
+from rwm.location import Location
 from rwm.states.capture import capture_state
 from tests.mount.conftest import wait_until
 from tests.mount.faulty import Mounted, Recorded, below, content, mounted, named
@@ -112,7 +113,7 @@ def test_an_overwritten_null_version_is_eio(recorded: Recorded, proxy: Proxy, tm
     recorded.s3.client.put_bucket_versioning(**suspended)  # type: ignore[arg-type]
     recorded.s3.put(recorded.bucket, "old", b"before")
     with Index.open(recorded.index) as index:
-        recorded.state = capture_state(recorded.s3, index, recorded.bucket).id
+        recorded.state = capture_state(recorded.s3, index, Location(recorded.bucket)).id
     assert recorded.version("old") == "null"
     with mounted(recorded, proxy, tmp_path) as mount:
         recorded.s3.put(recorded.bucket, "old", b"after!")
@@ -132,7 +133,7 @@ def moved_away(recorded: Recorded) -> None:
         recorded.index.with_name(recorded.index.name + end).unlink(missing_ok=True)
     with Index.open(recorded.index) as index:
         recorded.s3.put(recorded.bucket, "config", b"another")
-        capture_state(recorded.s3, index, recorded.bucket)
+        capture_state(recorded.s3, index, Location(recorded.bucket))
 
 
 def overwritten(recorded: Recorded) -> None:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from rwm.layout import OWN_PREFIX
+from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.interface import Lister
@@ -20,13 +21,13 @@ _BATCH = 1000  # keys
 
 
 def list_histories(
-    s3: Lister, bucket: str, *, own: bool = False, concurrency: int | None = 1
+    s3: Lister, location: Location, *, own: bool = False, concurrency: int | None = 1
 ) -> Iterator[Iterator[list[ObjectVersion]]]:
     """One iterator for the keys without a prefix, then one for each top-level prefix; with ``own``, also RWM's.
 
     Each yields the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
     """
-    parts = list_by_prefix(s3, bucket, _group, own=own, concurrency=concurrency)
+    parts = list_by_prefix(s3, location, _group, own=own, concurrency=concurrency)
     return (chain.from_iterable(part) for part in parts)
 
 
@@ -39,7 +40,7 @@ def _group(listed: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[list[Obje
 
 def list_by_prefix(
     s3: Lister,
-    bucket: str,
+    location: Location,
     read: Read[T],
     *,
     own: bool = False,
@@ -53,25 +54,25 @@ def list_by_prefix(
     prefixes: set[str] = set()
 
     def roots() -> Iterator[Sequence[ObjectVersion]]:
-        for level in s3.level(bucket):
+        for level in s3.level(location.bucket, location.prefix):
             prefixes.update(level.prefixes)
             yield level.versions
 
     listing = roots()
     yield read(listing)
     deque(listing, maxlen=0)  # collects all prefixes, even if the caller stopped reading
-    for prefix in [*listing_order(prefixes), *([OWN_PREFIX] if own else [])]:
-        if prefix == _LAST:
-            yield list_in_parallel(s3, bucket, prefix, read, concurrency)
+    for prefix in [*listing_order(prefixes, location.prefix), *([location.key(OWN_PREFIX)] if own else [])]:
+        if prefix == location.key(_LAST):
+            yield list_in_parallel(s3, location.bucket, prefix, read, concurrency)
         else:
-            yield read(s3.version_batches(bucket, prefix))
+            yield read(s3.version_batches(location.bucket, prefix))
 
 
-def listing_order(prefixes: Iterable[str]) -> list[str]:
-    """Top-level prefixes in the order to list them: snapshots, indexes, the rest, data last.
+def listing_order(prefixes: Iterable[str], root: str = "") -> list[str]:
+    """Prefixes directly below ``root`` in the order to list them: snapshots, indexes, the rest, data last.
 
     So when a snapshot is listed, its index and packs exist before their own prefixes are.
     """
-    rank = {prefix: n for n, prefix in enumerate(_FIRST)} | {_LAST: len(_FIRST) + 1}
-    others = (prefix for prefix in prefixes if prefix != OWN_PREFIX)
+    rank = {root + prefix: n for n, prefix in enumerate(_FIRST)} | {root + _LAST: len(_FIRST) + 1}
+    others = (prefix for prefix in prefixes if prefix != root + OWN_PREFIX)
     return sorted(others, key=lambda prefix: (rank.get(prefix, len(_FIRST)), prefix))

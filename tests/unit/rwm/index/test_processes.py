@@ -17,6 +17,7 @@ import pytest
 
 from rwm.errors import StateNotFound
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.statefile.canonical import canonical_form
 from rwm.states.capture import capture_state
@@ -233,10 +234,10 @@ def steps(everything: int = 10_000) -> Iterator[int]:
 def test_a_capture_that_is_killed_anywhere_is_lost_and_nothing_else(path: Path, where: str) -> None:
     s3 = bucket_of_two_states()
     with Index.open(path) as index:
-        before = [capture_state(s3, index, BUCKET)]
+        before = [capture_state(s3, index, Location(BUCKET))]
         s3.put(BUCKET, "config", b"22")
         s3.now += 10_000
-        before.append(capture_state(s3, index, BUCKET))
+        before.append(capture_state(s3, index, Location(BUCKET)))
         known = {info: [*index.entries(info)] for info in before}
     s3.put(BUCKET, "data/00/c", b"1")
     s3.delete(BUCKET, "data/00/a")
@@ -249,7 +250,7 @@ def test_a_capture_that_is_killed_anywhere_is_lost_and_nothing_else(path: Path, 
                 s3.left = number
             else:
                 killed_at_statement(index, number)
-            capture_state(s3, index, BUCKET)
+            capture_state(s3, index, Location(BUCKET))
 
     kills = 0
     for number in steps():
@@ -267,7 +268,7 @@ def test_a_capture_that_is_killed_anywhere_is_lost_and_nothing_else(path: Path, 
     with Index.open(path) as index:
         assert len(index.states()) == 3
         s3.now += 10_000
-        after = capture_state(s3, index, BUCKET)
+        after = capture_state(s3, index, Location(BUCKET))
         present = {key: version for key, version in s3.present(BUCKET).items() if not key.startswith("rwm/")}
         assert {entry.key: entry.version_id for entry in index.entries(after)} == present
         assert {info: [*index.entries(info)] for info in index.states()[:2]} == known
@@ -280,16 +281,16 @@ def test_a_sync_that_is_killed_anywhere_goes_on(tmp_path: Path) -> None:
         for number in range(3):
             s3.put(BUCKET, f"data/{number}", b"1")
             s3.now += 10_000
-            infos.append(capture_state(s3, index, BUCKET))
+            infos.append(capture_state(s3, index, Location(BUCKET)))
             s3.now += 10_000
         known = {info: [*index.entries(info)] for info in infos}
 
     def work(path: Path, number: int) -> None:
         with Index.open(path) as index:
             killed_at_statement(index, number)
-            files = list_state_files(s3, BUCKET)
-            sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
-            compare_with_history(s3, index, BUCKET, files)
+            files = list_state_files(s3, Location(BUCKET))
+            sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files))
+            compare_with_history(s3, index, Location(BUCKET), files)
 
     never, found = 1 << 40, set()
     for number in steps():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rwm.errors import RwmError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.restore import RestoreResult, restore_to_bucket, restore_to_directory
 from rwm.states.capture import capture_state
@@ -48,7 +49,7 @@ class RestoreSetup:
         """Put these keys, each with its own name as content, and capture the bucket."""
         for key in keys:
             self.s3.put(BUCKET, key, key.encode())
-        return capture_state(self.s3, self.index, BUCKET)
+        return capture_state(self.s3, self.index, Location(BUCKET))
 
     def restore(self, info: StateInfo) -> RestoreResult:
         return restore_to_directory(self.s3, self.index, info, self.target)

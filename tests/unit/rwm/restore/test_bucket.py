@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rwm.errors import Refused, UsageError
+from rwm.location import Location
 from rwm.states.capture import capture_state
 from tests.unit.rwm.restore.restore_setup import BUCKET, HOSTILE, RestoreSetup
 
@@ -27,7 +28,7 @@ def test_own_objects_are_not_copied(setup: RestoreSetup) -> None:
 def test_a_state_of_the_copy_has_the_same_content(setup: RestoreSetup) -> None:
     info = setup.capture("config", "data/00/a")
     setup.copy(info)
-    copied = capture_state(setup.s3, setup.index, "new")
+    copied = capture_state(setup.s3, setup.index, Location("new"))
     assert [(e.key, e.size) for e in setup.index.entries(copied)] == [
         (e.key, e.size) for e in setup.index.entries(info)
     ]

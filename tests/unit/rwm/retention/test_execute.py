@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import Unreachable
 from rwm.index import Index
+from rwm.location import Location
 from rwm.retention.execute import execute_prune, interleave_keys
 from rwm.retention.plan import Deletion, PrunePlan, plan_prune, select_kept_states
 from rwm.s3 import DELETE_BATCH, DeleteFailure
@@ -144,8 +145,8 @@ def test_kept_states_stay_complete_and_the_present_listing_unchanged(
             elif action == "delete":
                 s3.delete(BUCKET, key)
             else:
-                capture_state(s3, index, BUCKET)
-        capture_state(s3, index, BUCKET)
+                capture_state(s3, index, Location(BUCKET))
+        capture_state(s3, index, Location(BUCKET))
         keep = select_kept_states(index, BUCKET, last=last, named=[])
         present = s3.present(BUCKET)
         execute_prune(s3, plan_prune(s3, index, BUCKET, keep))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import StateNotFound, UsageError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.retention.plan import Deletion, plan_key, plan_prune, select_kept_states
 from rwm.states.capture import capture_state
@@ -182,8 +183,8 @@ class TestSelectKeptStates:
     @pytest.fixture
     def infos(self, index: Index) -> list[StateInfo]:
         s3 = MemoryS3(BUCKET, "other")
-        capture_state(s3, index, "other")
-        return [capture_state(s3, index, BUCKET) for _ in range(4)]
+        capture_state(s3, index, Location("other"))
+        return [capture_state(s3, index, Location(BUCKET)) for _ in range(4)]
 
     def test_newest_and_named_states_oldest_first(self, index: Index, infos: list[StateInfo]) -> None:
         assert select_kept_states(index, BUCKET, last=2, named=[]) == infos[2:]
@@ -207,10 +208,10 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         a = [s3.put(BUCKET, "data/a", b"1")]
         s3.put(BUCKET, "data/b", b"22")
-        capture_state(s3, index, BUCKET)
+        capture_state(s3, index, Location(BUCKET))
         a.append(s3.put(BUCKET, "data/a", b"333"))
         s3.delete(BUCKET, "data/b")
-        capture_state(s3, index, BUCKET)
+        capture_state(s3, index, Location(BUCKET))
         a.append(s3.put(BUCKET, "data/a", b"4444"))
         found = plan_prune(s3, index, BUCKET, select_kept_states(index, BUCKET, last=1, named=[]))
         assert found.refused == ()
@@ -224,18 +225,18 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         needed = s3.put(BUCKET, "data/a", b"1")
         s3.now += 10 * SECOND
-        kept = capture_state(s3, index, BUCKET)
+        kept = capture_state(s3, index, Location(BUCKET))
         s3.now += 10 * SECOND
         s3.put(BUCKET, "data/a", b"2")
         s3.now += 10 * SECOND
-        capture_state(s3, index, BUCKET)
+        capture_state(s3, index, Location(BUCKET))
         s3.now += 10 * SECOND
         references = Index.references
 
         def record_another(self: Index, *arguments: Any) -> Any:
             found = references(self, *arguments)
             with Index.open(index.path) as other:
-                capture_state(s3, other, BUCKET, at=kept.captured_at - 5 * SECOND, origin="past")
+                capture_state(s3, other, Location(BUCKET), at=kept.captured_at - 5 * SECOND, origin="past")
             return found
 
         monkeypatch.setattr(Index, "references", record_another)
@@ -245,7 +246,7 @@ class TestPlanPrune:
     def test_own_objects_are_not_deleted(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         s3.put(BUCKET, "rwm/states/x", b"forged")
         s3.put(BUCKET, "rwm/states/x", b"forged again")
         found = plan_prune(s3, index, BUCKET, [info])
@@ -256,7 +257,7 @@ class TestPlanPrune:
         s3.put(BUCKET, "config", b"1")
         s3.now += 100 * SECOND
         s3.put(BUCKET, "config", b"2")
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         s3.now += 50 * SECOND
         replaced = s3.now - s3.buckets[BUCKET]["config"][0].last_modified
         assert plan_prune(s3, index, BUCKET, [info], min_age=replaced + 10 * SECOND).too_young == 1
@@ -265,7 +266,7 @@ class TestPlanPrune:
     def test_locked_versions_are_counted_and_kept(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         versions = [s3.put(BUCKET, "config", b"1") for _ in range(4)]
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         s3.locked["config", versions[1]] = "COMPLIANCE until 2030-01-01T00:00:00Z"
         assert len(plan_prune(s3, index, BUCKET, [info]).versions) == 3
         assert s3.asked_about_locks == []
@@ -278,7 +279,7 @@ class TestPlanPrune:
     def test_refused_without_versioning(self, index: Index, status: str) -> None:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         s3.states[BUCKET] = status
         (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
         assert reason == f"versioning of the bucket is {status or 'off'}"
@@ -289,7 +290,7 @@ class TestPlanPrune:
 
     def test_refused_when_the_newest_kept_state_is_empty(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
         assert "is empty" in reason
 
@@ -297,7 +298,7 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         for key in ("config", "data/a", "data/b"):
             s3.put(BUCKET, key, b"1")
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         assert plan_prune(s3, index, BUCKET, [info]).refused == ()
         s3.remove(BUCKET, "data/a", s3.present(BUCKET)["data/a"])
         (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
@@ -307,7 +308,7 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
         s3.put(BUCKET, "config", b"2")
-        info = capture_state(s3, index, BUCKET)
+        info = capture_state(s3, index, Location(BUCKET))
         before = list(s3.versions(BUCKET))
         plan_prune(s3, index, BUCKET, [info])
         assert list(s3.versions(BUCKET)) == before

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import rwm.states.capture
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3.listing.sibling_order import Level
 from rwm.statefile.canonical import file_key
 from rwm.states.capture import capture_state
@@ -32,7 +33,7 @@ def test_the_state_is_in_the_index_and_in_the_bucket(index: Index) -> None:
     s3 = MemoryS3(BUCKET)
     for key in ("config", "data/00/a", "snapshots/s"):
         s3.put(BUCKET, key, b"abc")
-    info = capture_state(s3, index, BUCKET, outcome="partial", origin="backup")
+    info = capture_state(s3, index, Location(BUCKET), outcome="partial", origin="backup")
     assert index.states(BUCKET) == [info]
     assert (info.objects, info.bytes, info.origin, info.outcome) == (3, 9, "backup", "partial")
     assert [entry.key for entry in index.entries(info)] == ["config", "data/00/a", "snapshots/s"]
@@ -43,7 +44,7 @@ def test_the_state_is_in_the_index_and_in_the_bucket(index: Index) -> None:
 def test_it_is_of_a_whole_second_that_is_over_by_the_clock_of_the_server(index: Index) -> None:
     s3 = MemoryS3(BUCKET)
     s3.now = START + 300
-    info = capture_state(s3, index, BUCKET)
+    info = capture_state(s3, index, Location(BUCKET))
     assert info.captured_at == START
     assert s3.now > info.captured_at + SECOND
 
@@ -52,9 +53,9 @@ def test_our_own_objects_are_never_part_of_it(index: Index) -> None:
     s3 = MemoryS3(BUCKET)
     s3.put(BUCKET, "config", b"1")
     s3.put(BUCKET, "rwm/states/forged", b"1")
-    capture_state(s3, index, BUCKET)
+    capture_state(s3, index, Location(BUCKET))
     s3.now += 5000
-    assert [entry.key for entry in index.entries(capture_state(s3, index, BUCKET))] == ["config"]
+    assert [entry.key for entry in index.entries(capture_state(s3, index, Location(BUCKET)))] == ["config"]
 
 
 class Busy(MemoryS3):
@@ -73,7 +74,9 @@ def test_what_changes_during_a_capture_is_as_it_was_and_what_is_born_is_kept(ind
     s3 = Busy(BUCKET)
     s3.put(BUCKET, "data/00/deleted", b"d")
     s3.put(BUCKET, "data/00/overwritten", b"o")
-    found = {entry.key: s3.bodies[entry.version_id] for entry in index.entries(capture_state(s3, index, BUCKET))}
+    found = {
+        entry.key: s3.bodies[entry.version_id] for entry in index.entries(capture_state(s3, index, Location(BUCKET)))
+    }
     assert found == {"data/00/deleted": b"d", "data/00/overwritten": b"o", "data/00/born": b"b"}
 
 
@@ -95,7 +98,7 @@ def test_the_past_is_what_a_plain_listing_showed_then(
         s3.now += pause * SECOND
     s3.now += 20 * SECOND
     with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index:
-        info = capture_state(s3, index, BUCKET, at=START + second * SECOND + 999, origin="past")
+        info = capture_state(s3, index, Location(BUCKET), at=START + second * SECOND + 999, origin="past")
         then = max((moment for moment in shown if moment <= second), default=None)
         expected = {} if then is None else shown[then]
         assert {entry.key: entry.version_id for entry in index.entries(info)} == expected
@@ -107,24 +110,24 @@ class TestNothingIsRecorded:
         s3 = MemoryS3(BUCKET)
         s3.states[BUCKET] = ""
         with pytest.raises(Refused, match="no versioning") as error:
-            capture_state(s3, index, BUCKET)
+            capture_state(s3, index, Location(BUCKET))
         assert "rwm storage check bucket1" in error.value.hint
 
     @pytest.mark.parametrize("later", [0, 999, 3_600_000])
     def test_of_a_second_that_is_not_over(self, index: Index, later: int) -> None:
         with pytest.raises(UsageError, match="is not over on the server"):
-            capture_state(MemoryS3(BUCKET), index, BUCKET, at=START + later)
+            capture_state(MemoryS3(BUCKET), index, Location(BUCKET), at=START + later)
 
     def test_of_an_unknown_bucket(self, index: Index) -> None:
         with pytest.raises(NotFound):
-            capture_state(MemoryS3(), index, BUCKET)
+            capture_state(MemoryS3(), index, Location(BUCKET))
 
     def test_when_the_clock_of_the_server_stands_still(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         s3 = MemoryS3(BUCKET)
         monkeypatch.setattr(rwm.states.capture, "_TICK_LIMIT", 0.01)
         monkeypatch.setattr(s3, "server_time", lambda bucket: START)
         with pytest.raises(BadResponse, match="stands still"):
-            capture_state(s3, index, BUCKET)
+            capture_state(s3, index, Location(BUCKET))
 
     def test_when_the_listing_breaks_off(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         s3 = MemoryS3(BUCKET)
@@ -135,7 +138,7 @@ class TestNothingIsRecorded:
 
         monkeypatch.setattr(s3, "versions", broken)
         with pytest.raises(BadResponse):
-            capture_state(s3, index, BUCKET)
+            capture_state(s3, index, Location(BUCKET))
 
     def test_when_the_bucket_takes_no_copy(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         s3 = MemoryS3(BUCKET)
@@ -145,7 +148,7 @@ class TestNothingIsRecorded:
 
         monkeypatch.setattr(s3, "put", denied)
         with pytest.raises(AccessDenied):
-            capture_state(s3, index, BUCKET)
+            capture_state(s3, index, Location(BUCKET))
 
     @pytest.fixture(autouse=True)
     def _afterwards(self, index: Index) -> object:
@@ -158,11 +161,11 @@ def test_sizes_that_no_index_has_room_for_are_refused_before_anything_is_written
     for key, size in (("a", 1 << 62), ("b", (1 << 62) - 1)):
         s3.put("bucket1", key, b"1")
         s3.buckets["bucket1"][key] = [s3.buckets["bucket1"][key][0]._replace(size=size)]
-    assert capture_state(s3, index, "bucket1").bytes == (1 << 63) - 1
+    assert capture_state(s3, index, Location("bucket1")).bytes == (1 << 63) - 1
     recorded, present = index.states(), s3.present("bucket1")
     s3.put("bucket1", "c", b"1")
     with pytest.raises(BadResponse, match=f"3 objects of {1 << 63} bytes"):
-        capture_state(s3, index, "bucket1")
+        capture_state(s3, index, Location("bucket1"))
     assert index.states() == recorded
     assert s3.present("bucket1").keys() == {*present, "c"}
 
@@ -173,5 +176,5 @@ def test_progress_counts_every_version(index: Index) -> None:
         s3.put(BUCKET, "config", b"1")
     s3.delete(BUCKET, "data/x")
     counted: list[tuple[int, int]] = []
-    capture_state(s3, index, BUCKET, progress=lambda count, size: counted.append((count, size)))
+    capture_state(s3, index, Location(BUCKET), progress=lambda count, size: counted.append((count, size)))
     assert [sum(column) for column in zip(*counted, strict=True)] == [4, 3]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import rwm.statefile.delta
 from rwm.index import Index
 from rwm.layout import STATES_PREFIX
+from rwm.location import Location
 from rwm.model import Entry, StateInfo, StoredFile
 from rwm.statefile.canonical import delta_key, file_key, parse_file_key
 from rwm.statefile.delta import is_full_due
@@ -42,7 +43,7 @@ def captured(s3: MemoryS3, index: Index, key: str = "new") -> StateInfo:
     """A state that has one change more than the one before."""
     s3.put(BUCKET, key, b"x")
     s3.now += 10_000
-    info = capture_state(s3, index, BUCKET)
+    info = capture_state(s3, index, Location(BUCKET))
     s3.now += 10_000
     return info
 
@@ -91,8 +92,8 @@ class TestWhichKind:
 
     def test_a_state_of_the_past_builds_upon_the_one_before_it(self, s3: MemoryS3, index: Index) -> None:
         one, two = captured(s3, index), captured(s3, index)
-        between = capture_state(s3, index, BUCKET, at=two.captured_at - 5000, origin="past")
-        before = capture_state(s3, index, BUCKET, at=one.captured_at - 5000, origin="past")
+        between = capture_state(s3, index, Location(BUCKET), at=two.captured_at - 5000, origin="past")
+        before = capture_state(s3, index, Location(BUCKET), at=one.captured_at - 5000, origin="past")
         assert kinds(s3, one, two, between, before) == "FDDF"
         stored = index.ledger.stored_file(between)
         assert stored and stored.base == one.id
@@ -129,7 +130,7 @@ class TestNoDeltaUpon:
     def test_a_state_of_another_bucket(self, s3: MemoryS3, index: Index) -> None:
         captured(s3, index)
         s3.put("other", "a", b"1")
-        there = capture_state(s3, index, "other")
+        there = capture_state(s3, index, Location("other"))
         assert file_key(there) in s3.present("other")
 
 
@@ -141,7 +142,7 @@ def test_a_state_that_another_process_puts_between_changes_nothing_in_the_file(s
         def upload(self, bucket: str, key: str, path: Path) -> None:
             s3.upload(bucket, key, path)
             if not between:
-                between.append(capture_state(s3, other, BUCKET, at=first.captured_at + 2000, origin="past"))
+                between.append(capture_state(s3, other, Location(BUCKET), at=first.captured_at + 2000, origin="past"))
 
     between: list[StateInfo] = []
     busy = Meanwhile(BUCKET)
@@ -149,7 +150,7 @@ def test_a_state_that_another_process_puts_between_changes_nothing_in_the_file(s
     busy.now = s3.now + 20_000
     s3.now += 40_000
     with Index.open(index.path) as other:
-        last = capture_state(busy, index, BUCKET)
+        last = capture_state(busy, index, Location(BUCKET))
     assert index.states() == [first, *between, last]
     stored = index.ledger.stored_file(last)
     assert stored and stored.base == first.id
@@ -174,9 +175,9 @@ steps = st.lists(
 
 def taken(s3: MemoryS3, index: Index, order: list[str]) -> None:
     """Every state file of the bucket, given to an importer in an order of their keys."""
-    files = {file.key: file for file in list_state_files(s3, BUCKET)}
+    files = {file.key: file for file in list_state_files(s3, Location(BUCKET))}
     assert sorted(files) == sorted(order)
-    sync_states(s3, index, BUCKET, list(files.values()), [files[key] for key in order])
+    sync_states(s3, index, Location(BUCKET), list(files.values()), [files[key] for key in order])
 
 
 @settings(max_examples=40, deadline=None)
@@ -201,7 +202,7 @@ def test_the_files_give_back_every_state(
                 index.forget(index.states()[second % 3 :][:1])
             elif what != "nothing":
                 at = s3.now - second * 1000 - 2000 if what == "past" else None
-                info = capture_state(s3, index, BUCKET, at=at, origin="capture" if at is None else "past")
+                info = capture_state(s3, index, Location(BUCKET), at=at, origin="capture" if at is None else "past")
                 expected[info] = [*index.entries(info)]
     keys = [key for key in s3.present(BUCKET) if key.startswith(STATES_PREFIX)]
     names = [parse_file_key(key) for key in keys]
@@ -211,4 +212,4 @@ def test_the_files_give_back_every_state(
         with Index.open(place / f"new{number}.sqlite") as fresh:
             taken(s3, fresh, keys)
             assert {info: [*fresh.entries(info)] for info in fresh.states()} == expected
-            assert new_state_files(fresh, BUCKET, list_state_files(s3, BUCKET)) == []
+            assert new_state_files(fresh, Location(BUCKET), list_state_files(s3, Location(BUCKET))) == []

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import AccessDenied, S3Error, Unreachable
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.retention import execute_prune, plan_prune, select_kept_states
 from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
@@ -81,11 +82,11 @@ class SyncRun(NamedTuple):
 
 def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> SyncRun:
     """The steps of ``rwm state sync``."""
-    files = list_state_files(s3, BUCKET)
+    files = list_state_files(s3, Location(BUCKET))
     if again:
         index.ledger.reset_trust(BUCKET)
-    imported = sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
-    return SyncRun(imported, compare_with_history(s3, index, BUCKET, files))
+    imported = sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files))
+    return SyncRun(imported, compare_with_history(s3, index, Location(BUCKET), files))
 
 
 def capture_states(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo]:
@@ -96,7 +97,7 @@ def capture_states(s3: MemoryS3, index: Index, count: int = 3) -> list[StateInfo
         if number == 1:
             s3.delete(BUCKET, "data/00/a")
         s3.now += 10_000
-        found.append(capture_state(s3, index, BUCKET))
+        found.append(capture_state(s3, index, Location(BUCKET)))
         s3.now += 10_000
     return found
 
@@ -132,7 +133,7 @@ def test_the_next_capture_after_a_sync_is_a_delta(s3: RecordingS3, machine: Inde
     sync(s3, index)
     s3.put(BUCKET, "data/00/c", b"1")
     s3.now += 10_000
-    info = capture_state(s3, index, BUCKET)
+    info = capture_state(s3, index, Location(BUCKET))
     stored = index.ledger.stored_file(info)
     assert stored and stored.base == infos[-1].id
     assert [one.trust for one in index.recorded()] == ["verified"] * 3 + ["own"]
@@ -186,11 +187,11 @@ def test_a_forgotten_state_is_skipped_until_verdicts_are_forgotten(
 
 def test_progress_counts_every_new_file_and_every_version(s3: RecordingS3, machine: Index, index: Index) -> None:
     capture_states(s3, machine)
-    files = list_state_files(s3, BUCKET)
+    files = list_state_files(s3, Location(BUCKET))
     read: list[int] = []
     compared: list[int] = []
-    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files), read.append)
-    compare_with_history(s3, index, BUCKET, files, compared.append)
+    sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files), read.append)
+    compare_with_history(s3, index, Location(BUCKET), files, compared.append)
     assert sum(read) == 3
     assert sum(compared) == len([one for one in s3.versions(BUCKET) if not one.key.startswith("rwm/")])
 
@@ -312,7 +313,7 @@ def test_other_own_objects_are_ignored(s3: RecordingS3, index: Index) -> None:
     for key in ("rwm/evidence/x", "rwm/state_x.json.gz", "rwm/x/state_2026-01-01T00:00:00.json.gz", "rwm"):
         s3.put(BUCKET, key, b"1")
     s3.delete(BUCKET, "rwm/states/never written")
-    assert list_state_files(s3, BUCKET) == []
+    assert list_state_files(s3, Location(BUCKET)) == []
 
 
 def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine: Index, index: Index) -> None:
@@ -334,7 +335,7 @@ def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine:
     result = sync(bucket, index)
     assert result.verdicts == {one.id: "verified", two.id: "verified"}
     bucket.now += 10_000
-    last = capture_state(bucket, index, BUCKET)
+    last = capture_state(bucket, index, Location(BUCKET))
     stored = index.ledger.stored_file(last)
     assert stored and stored.base is None
 
@@ -359,7 +360,7 @@ def test_a_backdated_capture_cannot_have_later_versions(s3: RecordingS3, index: 
     s3.put(BUCKET, "index/poison", b"a valid name")
     with Index.open(index.path.with_name("machine.sqlite")) as own:
         s3.now += 10_000
-        entries = [*own.entries(capture_state(s3, own, BUCKET))]
+        entries = [*own.entries(capture_state(s3, own, Location(BUCKET)))]
     forged = put_forged_state(s3, entries, clean // 1000 * 1000 + 3_600_000)
     assert sync(s3, index).verdicts[forged.id] == "contradicted"
 
@@ -367,16 +368,16 @@ def test_a_backdated_capture_cannot_have_later_versions(s3: RecordingS3, index: 
 def test_capturing_the_same_past_again_writes_nothing(s3: RecordingS3, index: Index) -> None:
     at = s3.now
     s3.now += 10_000
-    info = capture_state(s3, index, BUCKET, at=at, origin="past")
+    info = capture_state(s3, index, Location(BUCKET), at=at, origin="past")
     before = s3.present(BUCKET)
-    assert capture_state(s3, index, BUCKET, at=at, origin="past") == info
+    assert capture_state(s3, index, Location(BUCKET), at=at, origin="past") == info
     assert s3.present(BUCKET) == before
 
 
 def test_killed_between_import_and_comparison(s3: RecordingS3, machine: Index, index: Index) -> None:
     infos = capture_states(s3, machine)
-    files = list_state_files(s3, BUCKET)
-    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files)[:2])
+    files = list_state_files(s3, Location(BUCKET))
+    sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files)[:2])
     assert [one.trust for one in index.recorded()] == ["unchecked"] * 2
     result = sync(s3, index)
     assert result.imported.recorded == infos[2:]
@@ -467,17 +468,19 @@ def test_a_state_recorded_by_another_process_during_the_comparison(
         if self is index and not between and len(found) == 3:
             between.append(infos[0])
             with Index.open(index.path) as other:
-                between.append(capture_state(s3, other, BUCKET, at=infos[0].captured_at - 5000, origin="past"))
+                between.append(
+                    capture_state(s3, other, Location(BUCKET), at=infos[0].captured_at - 5000, origin="past")
+                )
                 other.forget([infos[1]])
         return found
 
-    files = list_state_files(s3, BUCKET)
-    sync_states(s3, index, BUCKET, files, new_state_files(index, BUCKET, files))
+    files = list_state_files(s3, Location(BUCKET))
+    sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files))
     monkeypatch.setattr(Index, "recorded", recorded)
     with pytest.raises(Exception, match="is not in the index") as error:
-        compare_with_history(s3, index, BUCKET, files)
+        compare_with_history(s3, index, Location(BUCKET), files)
     assert type(error.value).__name__ == "StateNotFound"
-    results = compare_with_history(s3, index, BUCKET, files)
+    results = compare_with_history(s3, index, Location(BUCKET), files)
     assert {result.info: result.verdict for result in results} == {infos[0]: "verified", infos[2]: "verified"}
     assert index.trust(between[1]) == "own"
 
@@ -512,7 +515,7 @@ class BackupS3(MemoryS3):
 def test_a_state_captured_during_a_backup_is_verified(s3: RecordingS3, machine: Index, index: Index) -> None:
     s3_in_use = BackupS3(BUCKET)
     s3_in_use.buckets, s3_in_use.bodies, s3_in_use.now = s3.buckets, s3.bodies, s3.now
-    infos = [capture_state(s3_in_use, machine, BUCKET) for _ in range(3)]
+    infos = [capture_state(s3_in_use, machine, Location(BUCKET)) for _ in range(3)]
     keys = [{entry.key for entry in machine.entries(info)} for info in infos]
     assert "data/00/created" in keys[0]
     s3.now = s3_in_use.now + 10_000
@@ -604,7 +607,7 @@ def test_genuine_states_are_verified_and_forged_ones_never(
             if what in ("machine", "admin", "past"):
                 index = admin if what == "admin" else machine
                 at = s3.now - number * 1000 - 2000 if what == "past" else None
-                info = capture_state(s3, index, BUCKET, at=at, origin="capture" if at is None else "past")
+                info = capture_state(s3, index, Location(BUCKET), at=at, origin="capture" if at is None else "past")
                 genuine[info.id] = [*index.entries(info)]
             elif what == "sync":
                 sync(s3, admin)

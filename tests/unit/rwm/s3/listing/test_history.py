@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwm.location import Location
 from rwm.s3.listing.history import list_histories, listing_order
 from tests.unit.memory import MemoryS3
 
@@ -27,7 +28,7 @@ def test_every_key_comes_once_with_its_whole_history() -> None:
         s3.put("bucket1", key, b"1")
         s3.put("bucket1", key, b"22")
     s3.delete("bucket1", "config")
-    found = [history for part in list_histories(s3, "bucket1") for history in part]
+    found = [history for part in list_histories(s3, Location("bucket1")) for history in part]
     assert [history[0].key for history in found] == ["config", "snapshots/s", "index/i", "data-2/x", "data/00/a"]
     assert [[entry.size for entry in history] for history in found] == [[0, 2, 1]] + [[2, 1]] * 4
 
@@ -37,7 +38,7 @@ def test_data_is_not_looked_at_before_all_else_is_done() -> None:
     s3 = MemoryS3("bucket1")
     s3.put("bucket1", "snapshots/old", b"s")
     s3.put("bucket1", "data/00/old", b"p")
-    parts = list_histories(s3, "bucket1")
+    parts = list_histories(s3, Location("bucket1"))
     assert not [*next(parts)]
     seen = [history[0].key for history in next(parts)]
     s3.put("bucket1", "data/01/new", b"p")
