@@ -14,6 +14,8 @@ from rwm.layout import is_own_key
 from rwm.names import component_hidden_reason
 
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)  # as lenient as botocore and old buckets need
+_URL = re.compile(r"(?:(?:s3:)?https?://[^/]*/?|s3://|s3:)(?P<path>.*)", re.DOTALL)  # of restic, aws and browsers
+_FORM = "write BUCKET or BUCKET/PREFIX, as bucket1/host1"
 _KEY_MAX = 1024  # bytes of a key in S3
 _LONGEST_KEY = 128  # bytes that RWM and restic may add to a prefix: a state file's name is the longest
 
@@ -28,6 +30,8 @@ class Location:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``bucket`` or ``bucket/prefix``, with or without a last slash. Raises UsageError."""
+        if url := _URL.fullmatch(text):
+            raise UsageError("a URL is no location: the server is s3_endpoint_url", hint=_hint_for_url(url["path"]))
         bucket, slash, rest = text.partition("/")
         if not _BUCKET.fullmatch(bucket):
             raise _bad(text, f"{bucket!r} is no bucket name" if bucket else "it begins without a bucket name")
@@ -70,4 +74,12 @@ def parse_prefix(text: str, whole: str | None = None) -> str:
 
 
 def _bad(text: str, why: str) -> UsageError:
-    return UsageError(f"{text!r} is no location: {why}", hint="write BUCKET or BUCKET/PREFIX, as bucket1/host1")
+    return UsageError(f"{text!r} is no location: {why}", hint=_FORM)
+
+
+def _hint_for_url(path: str) -> str:
+    """What to write instead of a URL with this path."""
+    try:
+        return f"write {Location.parse(path)}"
+    except UsageError:
+        return _FORM

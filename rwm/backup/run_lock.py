@@ -11,6 +11,8 @@ from pathlib import Path
 from rwm.errors import ConfigError, LockHeld
 from rwm.private import make_private_directory
 
+_HINT = "wait until it has ended, or set another lock_path for a backup that may run at the same time"
+
 
 @contextmanager
 def hold_lock(path: Path) -> Iterator[None]:
@@ -25,7 +27,7 @@ def hold_lock(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise LockHeld(f"another run holds the lock {path}", hint="wait until it has ended") from error
+            raise LockHeld(f"another run holds the lock {path}", hint=_HINT) from error
         yield
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ Secrets are passed in the environment only. docs/configuration.md has the table 
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from urllib.parse import quote, urlsplit
 from rwm import process
 from rwm.config import Config, Credentials, S3Settings, prefers_virtual_hosts, without_proxy_variables
 from rwm.errors import ConfigError
+from rwm.location import Location
+from rwm.names import NAME_MAX
 from rwm.restic.aws_config import config_with_addressing
 
 _OTHER_ACCOUNT = (
@@ -28,6 +31,8 @@ _OTHER_ACCOUNT = (
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "RESTIC_AWS_ASSUME_ROLE_ARN",
 )
+
+_READABLE = 160  # bytes of a longer name that are kept
 _PASSWORDS = ("RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_PASSWORD_COMMAND", "RESTIC_REPOSITORY_FILE")
 
 
@@ -93,14 +98,13 @@ def restic_options(config: Config, given: Sequence[str] = (), base: Mapping[str,
 def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment for restic, with the repository and password of the configuration. Raises ConfigError.
 
-    restic gets one cache directory for each bucket. It identifies a repository by its id, which a mounted state or a
+    restic gets one cache directory for each location. It identifies a repository by its id, which a mounted state or a
     restored bucket shares with the attacked bucket, and would use there what it cached of the attack.
     """
     variables = {name: value for name, value in s3_environment(config, base).items() if name not in _PASSWORDS}
-    endpoint, bucket = config.required("s3_endpoint_url").rstrip("/"), config.required("restic_bucket")
-    cache = config.restic_cache_dir / quote(f"{urlsplit(endpoint).netloc}_{bucket}", safe=":")
-    variables.setdefault("RESTIC_CACHE_DIR", str(cache))
-    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{bucket}"
+    endpoint, location = config.required("s3_endpoint_url"), config.location
+    variables.setdefault("RESTIC_CACHE_DIR", str(config.restic_cache_dir / cache_name(endpoint, location)))
+    variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{quote(str(location))}"  # restic decodes it, as any URL
     if config.restic_password:
         variables["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
     elif config.restic_password_file:
@@ -113,6 +117,14 @@ def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> 
             hint="set restic_password, restic_password_file or restic_password_command",
         )
     return variables
+
+
+def cache_name(endpoint: str, location: Location) -> str:
+    """The name of the cache directory of a repository: readable, different for each, and short enough for a file."""
+    name = quote(f"{urlsplit(endpoint).netloc}_{location}", safe=":")
+    if len(name) <= NAME_MAX:
+        return name
+    return f"{name[:_READABLE]}%-{hashlib.sha256(name.encode()).hexdigest()}"  # no quoted text has "%-" in it
 
 
 def password_length(config: Config) -> int | None:

@@ -38,7 +38,6 @@ def test_parse(text: str, location: Location) -> None:
         ("", "without a bucket name"),
         ("/host1", "without a bucket name"),
         ("bucket 1/host1", "'bucket 1' is no bucket name"),
-        ("s3:http://host/bucket1", "'s3:http:' is no bucket name"),
         ("bucket1//host1", "empty name"),
         ("bucket1/host1//", "empty name"),
         ("bucket1/../host1", "name is . or .."),
@@ -57,6 +56,25 @@ def test_parse_refuses_what_is_no_place(text: str, why: str) -> None:
         Location.parse(text)
     assert why in caught.value.message
     assert caught.value.hint == "write BUCKET or BUCKET/PREFIX, as bucket1/host1"
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("s3:http://host:8333/bucket1/host1", "write bucket1/host1"),
+        ("s3:https://user:secret@host/bucket1/", "write bucket1"),
+        ("http://host/bucket1", "write bucket1"),
+        ("s3://bucket1/host1/", "write bucket1/host1"),
+        ("s3:bucket1", "write bucket1"),
+        ("s3:http://host", "write BUCKET or BUCKET/PREFIX, as bucket1/host1"),
+        ("s3://bucket1//host1", "write BUCKET or BUCKET/PREFIX, as bucket1/host1"),
+    ],
+)
+def test_parse_says_what_to_write_for_a_url(url: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Location.parse(url)
+    assert caught.value.message == "a URL is no location: the server is s3_endpoint_url"
+    assert caught.value.hint == hint
 
 
 @given(LOCATIONS)

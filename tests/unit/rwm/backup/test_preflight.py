@@ -39,9 +39,9 @@ class TestBucketWarnings:
 
     def test_a_failed_check_is_a_warning(self, host: BackupHost, monkeypatch: pytest.MonkeyPatch) -> None:
         def unreachable(bucket: str) -> bool:
-            raise Unreachable("HeadBucket bucket1: no usable answer")
+            raise Unreachable("GetBucketPolicy bucket1: no usable answer")
 
-        monkeypatch.setattr(host.s3, "bucket_exists", unreachable)
+        monkeypatch.setattr(host.s3, "policy", unreachable)
         report = host.run({"etc": {}})
-        assert report.warnings == [f"bucket {BUCKET} could not be checked: HeadBucket bucket1: no usable answer"]
+        assert report.warnings == [f"bucket {BUCKET} could not be checked: GetBucketPolicy bucket1: no usable answer"]
         assert outcomes(report) == {"etc": "ok"}

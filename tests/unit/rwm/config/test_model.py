@@ -89,3 +89,29 @@ def test_the_endpoint_is_normalised(tmp_path: Path) -> None:
         load(tmp_path, "s3_endpoint_url: host\n")
     with pytest.raises(ConfigError, match=r"s3_endpoint_url \(RWM_S3_ENDPOINT_URL\): has no scheme"):
         load(tmp_path, "", RWM_S3_ENDPOINT_URL="host")
+
+
+@pytest.mark.parametrize(
+    ("text", "location"),
+    [("bucket1", "bucket1"), ("bucket1/", "bucket1"), ("bucket1/host1/", "bucket1/host1"), ("b.1/a b/c", "b.1/a b/c")],
+)
+def test_the_bucket_is_a_location(tmp_path: Path, text: str, location: str) -> None:
+    config = load(tmp_path, f"restic_bucket: {text}\n")
+    assert (config.restic_bucket, str(config.location)) == (location, location)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("bucket1//host1", "'bucket1//host1' is no location: empty name in its prefix; write BUCKET or BUCKET/PREFIX"),
+        ("bucket1/../host1", "'bucket1/../host1' is no location: name is . or .. in its prefix; write BUCKET or"),
+        ("bucket1/rwm", "'bucket1/rwm' is no location: RWM keeps its own objects there; write BUCKET or"),
+        ("s3:http://user:hunter2@host/bucket1/host1", "a URL is no location: the server is s3_endpoint_url; write buc"),
+        ("s3://bucket1", "a URL is no location: the server is s3_endpoint_url; write bucket1"),
+    ],
+)
+def test_a_bucket_that_is_no_location(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, f"restic_bucket: {text}\n")
+    assert error.value.message.startswith(f"{tmp_path / 'rwm.conf'}: restic_bucket: {says}")
+    assert "hunter2" not in error.value.message

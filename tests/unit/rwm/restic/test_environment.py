@@ -9,6 +9,7 @@ import pytest
 
 from rwm.config import Config
 from rwm.errors import ConfigError
+from rwm.names import NAME_MAX
 from rwm.restic.environment import password_length, restic_environment, s3_environment
 from tests.unit.rwm.restic.configuration import PASSWORD, S3_SECRET, config
 
@@ -84,15 +85,35 @@ def test_a_missing_setting_is_named(missing: str) -> None:
         restic_environment(config(**{missing: None}), {})
 
 
+LONG = "/".join(["bucket1", *("x" * 200 for _ in range(4))])
+LOCATIONS = (
+    "bucket1",
+    "bucket2",
+    "bucket1/host1",
+    "bucket1/host2",
+    "bucket1_host1",
+    "bucket1-host1",
+    LONG,
+    LONG + "/y",
+)
+
+
 def test_restic_caches_apart_from_plain_restic_on_a_mount() -> None:
-    """Both see the same repository id, and the bucket may have been poisoned. So may one of two buckets."""
+    """Both see the same repository id, and the bucket may have been poisoned. So may one of two locations."""
     assert Config().restic_cache_dir.name == "rwm-restic"
-    found = {
-        Path(restic_environment(config(restic_bucket=bucket), {})["RESTIC_CACHE_DIR"])
-        for bucket in ("bucket1", "bucket2", "tenant/bucket1")
-    }
+    found = {Path(restic_environment(config(restic_bucket=bucket), {})["RESTIC_CACHE_DIR"]) for bucket in LOCATIONS}
     assert {path.parent for path in found} == {Config().restic_cache_dir}
-    assert len(found) == 3
+    assert len(found) == len(LOCATIONS)
+    assert max(len(path.name) for path in found) <= NAME_MAX
+
+
+def test_the_repository_is_below_the_prefix() -> None:
+    def url(location: str, **values: Any) -> str:
+        return restic_environment(config(restic_bucket=location, **values), {})["RESTIC_REPOSITORY"]
+
+    assert url("bucket1/host1/") == "s3:http://127.0.0.1:7480/bucket1/host1"
+    assert url("bucket1/sites/a b/50%") == "s3:http://127.0.0.1:7480/bucket1/sites/a%20b/50%25"
+    assert url("bucket1/host1", s3_addressing="virtual") == url("bucket1/host1")
 
 
 def test_the_length_of_the_password_is_what_restic_gets(tmp_path: Path) -> None:

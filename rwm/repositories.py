@@ -1,0 +1,99 @@
+"""Which restic repositories a state contains, and how large each is. Pure.
+
+A repository may be several directories down, and inside another one's tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from rwm.layout import is_repository_root
+from rwm.model import EntryBatch
+from rwm.names import component_hidden_reason
+
+
+class RepositoryCount(NamedTuple):
+    """A repository: its prefix (empty, or with a slash at its end), its objects, and their size in bytes."""
+
+    prefix: str
+    objects: int
+    bytes: int
+
+
+def count_repositories(batches: Iterable[EntryBatch]) -> list[RepositoryCount]:
+    """The repositories among the keys of a state, sorted by prefix.
+
+    An object counts for the innermost repository above it; objects outside of all repositories are not counted.
+    Hidden keys make no directory. ``batches`` are sorted by key. Memory grows with the depth of the directories and
+    the number of repositories.
+    """
+    found: list[RepositoryCount] = []
+    stack = [_Directory("")]
+    for batch in batches:
+        for key, size in zip(batch.keys, batch.sizes, strict=True):
+            _, _, name = key.rpartition("/")
+            directory = key[: len(key) - len(name)]
+            if directory != stack[-1].prefix:
+                found += _enter(stack, directory)
+            stack[-1].add(name, size)
+    while stack:
+        found += _leave(stack)
+    return sorted(found)
+
+
+@dataclass(slots=True)
+class _Directory:
+    """A directory that is being read, and the one that contains it."""
+
+    prefix: str
+    parent: _Directory | None = None
+    files: set[str] = field(default_factory=set)
+    """Only ``config``: what decides whether it is a repository."""
+    directories: set[str] = field(default_factory=set)
+    is_shown: bool = False
+    objects: int = 0
+    bytes: int = 0
+
+    def add(self, name: str, size: int) -> None:
+        """Count a file."""
+        self.objects += 1
+        self.bytes += size
+        if name == "config":
+            self.files.add(name)
+        if not self.is_shown and component_hidden_reason(name) is None:
+            self._show()
+
+    def _show(self) -> None:
+        """Note in each directory above that the one below exists, unless one of the names has no path."""
+        names = self.prefix.split("/")[:-1]
+        if any(component_hidden_reason(name) is not None for name in names):
+            return
+        directory, below = self.parent, self
+        self.is_shown = True
+        while directory is not None:
+            directory.is_shown = True
+            directory.directories.add(below.prefix[len(directory.prefix) : -1])
+            directory, below = directory.parent, directory
+
+
+def _enter(stack: list[_Directory], prefix: str) -> Iterator[RepositoryCount]:
+    """Leave the directories that do not contain ``prefix``, and enter those down to it."""
+    while not prefix.startswith(stack[-1].prefix):
+        yield from _leave(stack)
+    start = len(stack[-1].prefix)
+    while start < len(prefix):
+        start = prefix.index("/", start) + 1
+        stack.append(_Directory(prefix[:start], stack[-1]))
+
+
+def _leave(stack: list[_Directory]) -> Iterator[RepositoryCount]:
+    """Leave the last directory: a repository is yielded, of another one the directory above takes the counts."""
+    left = stack.pop()
+    shown_files = left.files - left.directories  # a directory of the same name hides a file
+    if is_repository_root(shown_files, left.directories):
+        yield RepositoryCount(left.prefix, left.objects, left.bytes)
+    elif left.parent is not None:
+        left.parent.objects += left.objects
+        left.parent.bytes += left.bytes
