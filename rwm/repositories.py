@@ -70,12 +70,12 @@ class _Directory:
         names = self.prefix.split("/")[:-1]
         if any(component_hidden_reason(name) is not None for name in names):
             return
-        directory, below = self.parent, self
-        self.is_shown = True
-        while directory is not None:
-            directory.is_shown = True
-            directory.directories.add(below.prefix[len(directory.prefix) : -1])
-            directory, below = directory.parent, directory
+        directory = self
+        directory.is_shown = True
+        while (above := directory.parent) is not None:
+            above.directories.add(directory.prefix[len(above.prefix) : -1])
+            above.is_shown = True
+            directory = above
 
 
 def _enter(stack: list[_Directory], prefix: str) -> Iterator[RepositoryCount]:

@@ -39,18 +39,18 @@ def run_backups(
     Retention is applied only if all succeeded. A state is captured whatever the outcome, and records it.
     The caller holds the lock. Raises only what makes every backup impossible (no restic, no password).
     """
-    bucket = config.required("restic_bucket")
-    report = Report(warnings=bucket_warnings(s3, bucket))
+    location = config.location
+    report = Report(warnings=bucket_warnings(s3, location.bucket))
     restic.restic_environment(config)  # raises ConfigError
     process.find_program("restic")
     for warning in report.warnings:
         notify(f"warning: {warning}")
-    history = FileCountHistory(open_index, bucket)
+    history = FileCountHistory(open_index, location.bucket)
     for name, backup in backups.items():
         report.backups.append(_run_backup(config, name, backup, history, notify, on_line))
     if config.retention:
         _apply_retention(config, report, notify, on_line)
-    _capture(s3, bucket, open_index, report, notify)
+    _capture(s3, location, open_index, report, notify)
     return report
 
 
@@ -136,10 +136,10 @@ def _apply_retention(config: Config, report: Report, notify: Notify, on_line: re
         report.forget = restic.Result("failed", NOT_STARTED, error.message)
 
 
-def _capture(s3: S3, bucket: str, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:
-    notify(f"capture the state of {bucket}")
+def _capture(s3: S3, location: Location, open_index: Callable[[], Index], report: Report, notify: Notify) -> None:
+    notify(f"capture the state of {location}")
     try:
-        report.state = capture_state(s3, open_index(), Location(bucket), origin="backup", outcome=report.outcome)
+        report.state = capture_state(s3, open_index(), location, origin="backup", outcome=report.outcome)
     except Refused as error:  # a bucket without versioning: the backup itself is complete
         report.warnings.append(f"no state was captured: {error.message}")
         notify(f"warning: {report.warnings[-1]}")
