@@ -16,6 +16,7 @@ from bench.table import count, median, mib, ratio, show
 from bench.year import Sink, Year
 from rwm.config import Credentials, S3Settings
 from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import connect
 
 SMALL = 10_000
@@ -94,7 +95,7 @@ def _print_mount_costs(small: Path, large: Path, url: str, directory: Path, opti
     rows = []
     for name, path in ((f"{count(SMALL)} objects, 2 states", small), ("the large repository, newest state", large)):
         with Index.open(path, readonly=True) as index:
-            newest = index.states(BUCKET)[-1]
+            newest = index.states(Location(BUCKET))[-1]
         runs = [mounts.measure_browsing(path, url, BUCKET, newest.id[:12], directory) for _ in range(options.rounds)]
         ready = median([run.ready for run in runs])
         files = runs[0].files

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from bench.clock import wall_of
 from bench.table import median
 from rwm.index import Index, IndexTree
+from rwm.location import Location
 from rwm.model import StateInfo
 
 DIRECTORIES = 8
@@ -40,11 +41,11 @@ def measure_queries(path: Path, bucket: str, rounds: int) -> dict[str, QueryCost
 
 def _queries(index: Index, bucket: str) -> dict[str, Callable[[], int]]:
     """The queries by name. Each returns the number of items in its result."""
-    states = index.states(bucket)
+    states = index.states(Location(bucket))
     first, before, last = states[0], states[max(0, len(states) - 2)], states[-1]
     return {
-        "all states (state list)": lambda: len(index.states(bucket)),
-        "a state by 8 digits of its id": lambda: len([index.resolve(last.id[:8], bucket)]),
+        "all states (state list)": lambda: len(index.states(Location(bucket))),
+        "a state by 8 digits of its id": lambda: len([index.resolve(last.id[:8], Location(bucket))]),
         f"{_PER_PAGE}, newest state": lambda: _directories(index, last),
         f"{_PER_PAGE}, oldest state": lambda: _directories(index, first),
         "differences of the last two states": lambda: len(index.differences(before, last)),

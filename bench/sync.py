@@ -113,8 +113,8 @@ def _read(bucket: StoredStates, index: Index) -> SyncResult:
 def _compare(bucket: StoredStates, index: Index, result: SyncResult) -> list[ComparisonResult]:
     """As :func:`rwm.states.sync.compare_with_history`, without a server."""
     uploads = {file.name.id: file.uploaded for file in bucket.files if file.name}
-    comparison = Comparison(index.states(bucket.name), [info.id for info in result.recorded], uploads)
-    references = index.references(bucket.name)
+    comparison = Comparison(index.states(Location(bucket.name)), [info.id for info in result.recorded], uploads)
+    references = index.references(Location(bucket.name))
     for history in bucket.histories():
         comparison.compare_key(history, references.of(history[0].key))
     return comparison.results()

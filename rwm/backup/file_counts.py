@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from rwm.errors import RwmError
 from rwm.index import Index
+from rwm.location import Location
 
 MANY_FILES = 100
 """After a run with at least as many files, a run without any is reported."""
@@ -38,8 +39,8 @@ class FileCountHistory:
         try:
             counts = self._open_index().file_counts
             if files:
-                counts.record(self._bucket, name, files)
+                counts.record(Location(self._bucket), name, files)
                 return ""
-            return describe_loss(files, counts.last(self._bucket, name))
+            return describe_loss(files, counts.last(Location(self._bucket), name))
         except (RwmError, OSError):
             return ""

@@ -13,6 +13,7 @@ from rwm.cli import state_restore
 from rwm.cli import storage as storage_commands
 from rwm.console import App, common_options, pass_app
 from rwm.errors import StateNotFound
+from rwm.location import Location
 
 _STATE_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -78,7 +79,7 @@ def storage_drop_versions(app: App, bucket: str) -> None:
 @pass_app
 def storage_restore_state(app: App, source: str, target: str, state: str) -> None:
     """Copy STATE (an id, or the key of its file) of bucket SOURCE to bucket TARGET (now: rwm state restore)."""
-    info = app.readonly_index.resolve(_state_id(app, source, state), source)
+    info = app.readonly_index.resolve(_state_id(app, source, state), Location(source))
     state_restore.restore_and_print(app, info, None, target)
 
 

@@ -84,7 +84,11 @@ def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | 
         raise UsageError(f"two buckets are named: {bucket} and {bucket_option}")
     bucket = bucket_option if bucket is None else bucket
     start = 0 if since is None else parse_time_or_age(since)
-    states = [state for state in app.readonly_index.recorded(bucket) if state.info.captured_at >= start]
+    states = [
+        state
+        for state in app.readonly_index.recorded(None if bucket is None else Location(bucket))
+        if state.info.captured_at >= start
+    ]
     if not states:
         _print_why_none(app.config.index_path, bucket, "" if since is None else f" since {iso(start)}")
     if app.json:
@@ -109,7 +113,7 @@ def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | 
 def _print_why_none(index: Path, bucket: str | None, when: str) -> None:
     from rwm.index import missing_index
 
-    if missing := missing_index(index, bucket):
+    if missing := missing_index(index, None if bucket is None else Location(bucket)):
         console.print_note(missing.message, f"  {missing.hint}")
         return
     where = "of any bucket" if bucket is None else f"of bucket {bucket}"
@@ -150,7 +154,7 @@ def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool,
 
     if (commands and not archived) or (hidden and archived):
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
-    info = app.readonly_index.resolve(state, bucket)
+    info = app.readonly_index.resolve(state, None if bucket is None else Location(bucket))
     classes = app.readonly_index.storage_classes(info)
     if not app.json:
         contents = describe_contents(info)
@@ -218,7 +222,10 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     """Show the keys that differ between two states. + is added, - removed, M another version."""
     from rwm.states import change_kind, diff_states
 
-    before, after = app.readonly_index.resolve(old, bucket), app.readonly_index.resolve(new, bucket)
+    before, after = (
+        app.readonly_index.resolve(old, None if bucket is None else Location(bucket)),
+        app.readonly_index.resolve(new, None if bucket is None else Location(bucket)),
+    )
     if before.bucket == after.bucket:
         changes = [
             (change_kind(difference), difference.key) for difference in app.readonly_index.differences(before, after)
@@ -244,7 +251,14 @@ def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, y
 
     `rwm state sync --again` or `rwm state import` adds a forgotten state again.
     """
-    selected = list({info.id: info for info in (app.readonly_index.resolve(name, bucket) for name in states)}.values())
+    selected = list(
+        {
+            info.id: info
+            for info in (
+                app.readonly_index.resolve(name, None if bucket is None else Location(bucket)) for name in states
+            )
+        }.values()
+    )
     if not dry_run:
         named = ", ".join(f"{info.id[: console.SHORT_ID]} ({iso(info.captured_at)})" for info in selected[:MAX_NAMED])
         more = f" and {len(selected) - MAX_NAMED} more" if len(selected) > MAX_NAMED else ""

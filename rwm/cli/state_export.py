@@ -15,6 +15,7 @@ from rwm import console
 from rwm.cli.state import BUCKET_OPTION, describe_contents
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import Refused, RwmError, UsageError
+from rwm.location import Location
 
 
 @click.command("export")
@@ -40,7 +41,7 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
         if str(file) != "-":
             raise UsageError(f"{file}: the format is unknown", hint="end the name in .jsonl or .csv, or use --format")
         form = "jsonl"
-    info = app.readonly_index.resolve(state, bucket)
+    info = app.readonly_index.resolve(state, None if bucket is None else Location(bucket))
     form_by_name, is_compressed = by_name or (form, file.name.endswith(".gz"))
     with _open_new(file) as out:
         write_state(info, app.readonly_index.entries(info), out, form or form_by_name, is_compressed=is_compressed)  # type: ignore[arg-type]

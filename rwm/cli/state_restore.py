@@ -10,6 +10,7 @@ from rwm import console
 from rwm.cli.state import BUCKET_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import PartlyDone, UsageError
+from rwm.location import Location
 from rwm.model import StateInfo
 
 
@@ -24,7 +25,9 @@ def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bu
     """Restore STATE to a directory or to another bucket."""
     if bool(to_dir) == bool(to_bucket):
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
-    restore_and_print(app, app.readonly_index.resolve(state, bucket), to_dir, to_bucket or "")
+    restore_and_print(
+        app, app.readonly_index.resolve(state, None if bucket is None else Location(bucket)), to_dir, to_bucket or ""
+    )
 
 
 def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:

@@ -38,7 +38,7 @@ def sync(app: App, bucket: str, again: bool) -> None:
         files = list_state_files(app.s3, Location(bucket))
     index = _usable_index(app)
     if again:
-        index.ledger.reset_trust(bucket)
+        index.ledger.reset_trust(Location(bucket))
     new = new_state_files(index, Location(bucket), files)
     with console.show_progress("reading state files", len(new)) as progress:
         result = sync_states(app.s3, index, Location(bucket), files, new, progress)
@@ -132,7 +132,7 @@ def _print_verdict(one: ComparisonResult) -> None:
 
 def _print_notes(index: Index, bucket: str, judged: Sequence[ComparisonResult]) -> None:
     """Notes on states that were contradicted in an earlier run, and on a bucket without states."""
-    recorded, judged_now = index.recorded(bucket), {one.info.id for one in judged}
+    recorded, judged_now = index.recorded(Location(bucket)), {one.info.id for one in judged}
     earlier = sum(state.trust == "contradicted" and state.info.id not in judged_now for state in recorded)
     if earlier:
         verb = "was" if earlier == 1 else "were"

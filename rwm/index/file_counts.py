@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rwm.index.connection import errors
 from rwm.index.record import bucket_id
+from rwm.location import Location
 
 
 class FileCounts:
@@ -16,19 +17,19 @@ class FileCounts:
         self._connection = connection
         self._path = path
 
-    def last(self, bucket: str, entry: str) -> int | None:
+    def last(self, location: Location, entry: str) -> int | None:
         """The number that was recorded last, None if there is none."""
         with errors(self._path):
             row = self._connection.execute(
                 "SELECT files FROM backup_files WHERE bucket = ? AND entry = ?",
-                (bucket_id(self._connection, bucket), entry),
+                (bucket_id(self._connection, location.bucket), entry),
             ).fetchone()
         return None if row is None else int(row[0])
 
-    def record(self, bucket: str, entry: str, files: int) -> None:
+    def record(self, location: Location, entry: str, files: int) -> None:
         """Record the number of the last run."""
         with errors(self._path):
             self._connection.execute(
                 "INSERT OR REPLACE INTO backup_files VALUES (?, ?, ?)",
-                (bucket_id(self._connection, bucket, create=True), entry, files),
+                (bucket_id(self._connection, location.bucket, create=True), entry, files),
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from rwm.errors import StateNotFound, UsageError
 from rwm.index.connection import errors
+from rwm.location import Location
 from rwm.model import RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
@@ -18,6 +19,13 @@ _SELECT = (
 
 # Preferred first: an unchecked state is found by time only if there is no better one.
 _CREDIBLE = ("s.trust IN ('own', 'verified')", "s.trust = 'unchecked'")
+
+# ?2 is a prefix.
+_COVERS = "substr(?2, 1, length(s.prefix)) = s.prefix"
+_IS_BELOW = "substr(s.prefix, 1, length(?2)) = ?2"
+OVERLAPS = f"({_COVERS} OR {_IS_BELOW})"
+_BY_THEN = "b.name = ?1 AND s.captured_at <= ?3"
+_NAMED = 5  # locations in an error
 
 
 class Finder:
@@ -33,15 +41,15 @@ class Finder:
             rows = self._connection.execute(f"{_SELECT} WHERE {condition}", values)
             return [RecordedState(StateInfo(*row[:8]), *row[8:]) for row in rows]
 
-    def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
+    def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """See :meth:`rwm.index.Index.resolve`."""
         if text == "latest" or looks_like_time(text):
-            if bucket is None:
+            if location is None:
                 raise UsageError(f"{text} needs a bucket", hint="name the bucket with -b BUCKET, or give an id")
-            return self._by_time(text, bucket)
-        return self._by_id(text, bucket)
+            return self._by_time(text, location)
+        return self._by_id(text, location)
 
-    def _by_id(self, text: str, bucket: str | None) -> StateInfo:
+    def _by_id(self, text: str, location: Location | None) -> StateInfo:
         prefix = text.strip().lower()
         if not prefix or set(prefix) - set("0123456789abcdef"):
             raise StateNotFound(
@@ -51,13 +59,13 @@ class Finder:
         found = [
             state.info
             for state in self.where("s.id >= ? AND s.id < ?", (prefix, prefix + "g"))
-            if bucket is None or state.info.bucket == bucket
+            if location is None or state.info.location.overlaps(location)
         ]
         if len(found) == 1:
             return found[0]
-        where = f" of bucket {bucket}" if bucket else ""
+        where = f" of {_named(location)}" if location else ""
         if not found:
-            if missing := missing_index(self._path, bucket):
+            if missing := missing_index(self._path, location):
                 raise missing
             raise StateNotFound(
                 f"no recorded state{where} has an id that begins with {prefix}",
@@ -66,30 +74,48 @@ class Finder:
         several = ", ".join(f"{info.id[:12]} ({iso(info.captured_at)})" for info in found[:5])
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")
 
-    def _by_time(self, text: str, bucket: str) -> StateInfo:
-        """The last credible state at or before a time. Others may be forged or incomplete, and need their id."""
+    def _by_time(self, text: str, location: Location) -> StateInfo:
+        """The last credible state that covers the location, at or before a time.
+
+        Others may be forged or incomplete, and need their id.
+        """
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
-        condition = "b.name = ? AND s.captured_at <= ?"
+        values = (location.bucket, location.prefix, until)
         for credible in _CREDIBLE:
-            found = self.where(f"{condition} AND {credible} ORDER BY s.moment DESC LIMIT 1", (bucket, until))
+            found = self.where(f"{_BY_THEN} AND {_COVERS} AND {credible} ORDER BY s.moment DESC LIMIT 1", values)
             if found:
                 return found[0].info
         when = "" if text == "latest" else f" at or before {iso(until)}"
-        if self.where(f"{condition} LIMIT 1", (bucket, until)):
+        if self.where(f"{_BY_THEN} AND {_COVERS} LIMIT 1", values):
             raise StateNotFound(
-                f"the bucket's history confirms no recorded state of bucket {bucket}{when}",
+                f"the bucket's history confirms no recorded state of {_named(location)}{when}",
                 hint="`rwm state list` shows them; to use one of them, give its id",
             )
-        if missing := missing_index(self._path, bucket):
+        if missing := missing_index(self._path, location):
             raise missing
-        raise StateNotFound(
-            f"no state of bucket {bucket} is recorded{when}",
-            hint=f"`rwm state sync {bucket}` fetches those of the bucket, `rwm state capture {bucket}` records it "
-            "as it is now, with --at TIME as it was then",
+        raise self._none_covers(location, when, self.where(f"{_BY_THEN} AND {_IS_BELOW}", values))
+
+    def _none_covers(self, location: Location, when: str, below: list[RecordedState]) -> StateNotFound:
+        """The error that says that no state covers the location; ``below`` are states of prefixes in it."""
+        if not below:
+            return StateNotFound(
+                f"no state of {_named(location)} is recorded{when}",
+                hint=f"`rwm state sync {location}` fetches those of the bucket, `rwm state capture {location}` records "
+                "it as it is now, with --at TIME as it was then",
+            )
+        found = sorted({state.info.location for state in below})
+        names = ", ".join(map(str, found[:_NAMED])) + ", ..." * (len(found) > _NAMED)
+        return StateNotFound(
+            f"no state of the whole of {_named(location)} is recorded{when}, only of {names}",
+            hint=f"name one of these locations, or record all of it: `rwm state capture {location}`",
         )
 
 
-def missing_index(path: Path, bucket: str | None) -> StateNotFound | None:
+def _named(location: Location) -> str:
+    return str(location) if location.prefix else f"bucket {location.bucket}"
+
+
+def missing_index(path: Path, location: Location | None) -> StateNotFound | None:
     """The error that says that there is no index at ``path``, and what to do; None if there is one."""
     try:
         path.lstat()
@@ -101,6 +127,6 @@ def missing_index(path: Path, bucket: str | None) -> StateNotFound | None:
         return None
     return StateNotFound(
         f"no state is recorded: there is no index at {path} yet",
-        hint=f"`rwm state sync {bucket or 'BUCKET'}` makes it from the states in the bucket; if it is elsewhere, set "
+        hint=f"`rwm state sync {location or 'BUCKET'}` makes it from the states in the bucket; if it is elsewhere, set "
         "index_path in the configuration",
     )

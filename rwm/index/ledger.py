@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rwm.index.connection import errors, transaction
 from rwm.index.record import bucket_id
+from rwm.location import Location
 from rwm.model import StateInfo, StoredFile, Trust
 
 RECORDED_AS = "recorded as "
@@ -36,10 +37,10 @@ class Ledger:
                 [(trust, at, number) for number, trust in verdicts.items()],
             )
 
-    def reset_trust(self, bucket: str) -> None:
-        """Make sync read ignored files again, and compare all states of the bucket again except those captured here."""
+    def reset_trust(self, location: Location) -> None:
+        """Make sync read ignored files again, and compare all states below the location except those captured here."""
         with errors(self._path), transaction(self._connection):
-            number = bucket_id(self._connection, bucket)
+            number = bucket_id(self._connection, location.bucket)
             self._connection.execute("DELETE FROM passed_over WHERE bucket = ?", (number,))
             self._connection.execute(
                 "UPDATE state SET trust = 'unchecked', checked_at = NULL WHERE bucket = ? AND trust != 'own'", (number,)

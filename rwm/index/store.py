@@ -17,7 +17,7 @@ from rwm.index.change_table import ChangeTable
 from rwm.index.class_table import ClassTable, bucket_classes, classified, state_classes
 from rwm.index.connection import REBUILD, connect, errors, transaction
 from rwm.index.file_counts import FileCounts
-from rwm.index.find import Finder
+from rwm.index.find import OVERLAPS, Finder
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
 from rwm.index.packed import pack
@@ -26,6 +26,7 @@ from rwm.index.record import bucket_id, forget, is_recorded
 from rwm.index.references import References, find_directory
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
+from rwm.location import Location
 from rwm.model import (
     Change,
     Difference,
@@ -137,11 +138,11 @@ class Index:
         """A spool for the storage classes of a listing that is no capture. One at a time."""
         return ClassTable(self._connection)
 
-    def record_classes(self, bucket: str, classes: ClassTable, listed_at: int) -> None:
-        """Note what a whole listing of the bucket, begun at ``listed_at``, shows of all recorded versions."""
-        root = self._root(bucket)
+    def record_classes(self, location: Location, classes: ClassTable, listed_at: int) -> None:
+        """Note what a whole listing of the location, begun at ``listed_at``, shows of all recorded versions."""
+        root = self._root(location.bucket)
         with errors(self.path), transaction(self._connection):
-            classes.store(bucket, listed_at, lambda path: find_directory(self._connection, root, path))
+            classes.store(location.bucket, listed_at, lambda path: find_directory(self._connection, root, path))
 
     def forget(self, states: Iterable[StateInfo]) -> None:
         """Remove states, each in one transaction, and make sync ignore them.
@@ -174,23 +175,28 @@ class Index:
             raise StateNotFound(f"state {info.id[:12]} is not in the index")
         return found[0].trust
 
-    def recorded(self, bucket: str | None = None) -> list[RecordedState]:
-        """All states, or one bucket's, with their trust, oldest first."""
-        if bucket is None:
+    def recorded(self, location: Location | None = None) -> list[RecordedState]:
+        """All states, or those that overlap a location, with their trust, oldest first."""
+        if location is None:
             return self._finder.where("1 ORDER BY s.moment, b.name")
-        return self._finder.where("b.name = ? ORDER BY s.moment", (bucket,))
+        return self._finder.where(f"b.name = ?1 AND {OVERLAPS} ORDER BY s.moment", (location.bucket, location.prefix))
 
-    def states(self, bucket: str | None = None) -> list[StateInfo]:
-        """All states, or one bucket's, oldest first."""
-        return [state.info for state in self.recorded(bucket)]
+    def states(self, location: Location | None = None) -> list[StateInfo]:
+        """All states, or those that overlap a location, oldest first."""
+        return [state.info for state in self.recorded(location)]
 
-    def resolve(self, text: str, bucket: str | None = None) -> StateInfo:
+    def locations(self, bucket: str) -> list[Location]:
+        """The locations of the bucket's recorded states, sorted."""
+        return sorted({info.location for info in self.states(Location(bucket))})
+
+    def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """Find one state by a full id, a unique prefix, ``latest``, or a UTC time (the last one by then).
 
-        ``latest`` and times need a bucket. They find no state that a comparison with the bucket's history did not
-        verify, and an unchecked one only if there is no better. Raises StateNotFound (none, or several) and UsageError.
+        An id is of a state that overlaps the location. ``latest`` and times need a location, and find states that cover
+        it: none that a comparison with the bucket's history did not verify, and an unchecked one only if there is no
+        better. Raises StateNotFound (none, or several) and UsageError.
         """
-        return self._finder.resolve(text, bucket)
+        return self._finder.resolve(text, location)
 
     def moment(self, info: StateInfo) -> int:
         """The state's moment (see ``rwm.index.schema``). Raises StateNotFound if it is not recorded."""
@@ -200,14 +206,15 @@ class Index:
             raise StateNotFound(f"state {info.id[:12]} is not in the index")
         return int(row[0])
 
-    def moments(self, bucket: str) -> dict[str, int]:
-        """The moments of all states of the bucket, by id."""
+    def moments(self, location: Location) -> dict[str, int]:
+        """The moments of the states that overlap a location, by id."""
+        ids = {info.id for info in self.states(location)}
         with errors(self.path):
-            return dict(
-                self._connection.execute(
-                    "SELECT s.id, s.moment FROM state s JOIN bucket b ON b.id = s.bucket WHERE b.name = ?", (bucket,)
-                )
+            rows = self._connection.execute(
+                "SELECT s.id, s.moment FROM state s JOIN bucket b ON b.id = s.bucket WHERE b.name = ?",
+                (location.bucket,),
             )
+            return {number: moment for number, moment in rows if number in ids}
 
     def data_version(self) -> int:
         """A number that differs after another connection has changed the index. Costs microseconds."""
@@ -216,12 +223,15 @@ class Index:
 
     # --- reading
 
-    def tree(self, info: StateInfo) -> IndexTree:
-        """The state as directories, for a mount."""
+    def tree(self, info: StateInfo, prefix: str | None = None) -> IndexTree:
+        """The state as directories, for a mount. Rooted at ``prefix``, which the state covers (default: its own)."""
         return IndexTree(self._connection, self.path, info, self._root(info.bucket), self.moment(info))
 
-    def upload_order(self, info: StateInfo) -> PackOrder:
-        """The state's packs in the order of their upload; see :class:`rwm.model.UploadOrder`. Thread-safe."""
+    def upload_order(self, info: StateInfo, root: str = "") -> PackOrder:
+        """The packs of the state's repository at the prefix ``root``, in the order of their upload. Thread-safe.
+
+        See :class:`rwm.model.UploadOrder`.
+        """
         return PackOrder(self.path, info)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
@@ -258,10 +268,10 @@ class Index:
         with errors(self.path):
             return state_classes(self._connection, info.id)
 
-    def bucket_classes(self, bucket: str) -> StorageClasses:
-        """The same of every version that any state of the bucket has."""
+    def location_classes(self, location: Location) -> StorageClasses:
+        """The same of every version below the location that any state has."""
         with errors(self.path):
-            return bucket_classes(self._connection, bucket)
+            return bucket_classes(self._connection, location.bucket)
 
     def classified(self, info: StateInfo) -> Iterator[tuple[Entry, str]]:
         """The state's entries in another storage class than STANDARD, and their class, directory by directory."""
@@ -276,10 +286,13 @@ class Index:
             ).fetchone()
         return int(row[0]) if row else 0
 
-    def references(self, bucket: str, states: Sequence[StateInfo] | None = None) -> References:
-        """Which states of the bucket reference which versions, key by key.
+    def references(self, location: Location, states: Sequence[StateInfo] | None = None) -> References:
+        """Which states of exactly this location reference which versions, key by key.
 
-        States are numbered by their positions in ``states``, the result of :meth:`states` for the bucket.
+        States are numbered by their positions in ``states``: all of exactly this location, oldest first.
         """
-        moments = [self.moment(info) for info in (self.states(bucket) if states is None else states)]
-        return References(self._connection, self.path, self._root(bucket), moments)
+        if states is None:
+            states = [info for info in self.states(location) if info.location == location]
+        return References(
+            self._connection, self.path, self._root(location.bucket), [self.moment(info) for info in states]
+        )

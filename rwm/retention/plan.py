@@ -112,13 +112,15 @@ def select_kept_states(index: Index, bucket: str, *, last: int, named: Iterable[
     A state that the bucket's history does not confirm is kept only by name. Raises UsageError when no state is asked
     for, StateNotFound for a name that is not the bucket's.
     """
-    recorded = index.recorded(bucket)
+    recorded = index.recorded(Location(bucket))
     confirmed = [state.info for state in recorded if state.trust in ("own", "verified")]
     candidates = confirmed or [state.info for state in recorded if state.trust == "unchecked"]
     names = list(named)
     if last < 1 and not names:
         raise UsageError("say which states to keep", hint="with --keep-last N (at least 1) or --keep-state S")
-    wanted = {index.resolve(name, bucket).id for name in names} | {info.id for info in candidates[-last:] if last > 0}
+    wanted = {index.resolve(name, Location(bucket)).id for name in names} | {
+        info.id for info in candidates[-last:] if last > 0
+    }
     return [state.info for state in recorded if state.info.id in wanted]
 
 
@@ -134,8 +136,8 @@ def plan_prune(
     """Read the history of every key and decide. ``keep`` comes oldest first, ``min_age`` is in milliseconds."""
     refused = _refusals(s3, bucket, keep, index.path)
     cutoff = s3.server_time(bucket) - min_age if min_age else _NEVER
-    states = index.states(bucket)  # read once: references are positions in this list, and others may record states
-    references = index.references(bucket, states)
+    states = index.states(Location(bucket))  # read once: others may record states, and references are positions in it
+    references = index.references(Location(bucket), states)
     completeness, newest = Completeness(states, keep), Completeness(states, keep[-1:])
     detector = AttackDetector(keep[-1]) if keep else None
     locks = _Locks(s3, bucket)
@@ -186,7 +188,7 @@ def _refusals(s3: S3, bucket: str, keep: Sequence[StateInfo], index: Path) -> li
     versioning = s3.versioning(bucket)
     if versioning != "Enabled":  # a `null` version may be overwritten between plan and deletion
         refused.append(f"versioning of the bucket is {versioning or 'off'}")
-    if not keep and (missing := missing_index(index, bucket)):
+    if not keep and (missing := missing_index(index, Location(bucket))):
         refused.append(f"{missing.message}; `rwm state sync {bucket}` or `rwm state capture {bucket}` makes it")
     elif not keep:
         refused.append(f"no state of bucket {bucket} is recorded: `rwm state capture {bucket}` records one")

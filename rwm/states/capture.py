@@ -70,7 +70,7 @@ def capture_state(
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"bucket {bucket}: {objects} objects of {size} bytes are listed, which is impossible")
         info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix))
-        index.record_classes(bucket, spool.classes, listed_at)
+        index.record_classes(location, spool.classes, listed_at)
         return info
 
 
@@ -137,7 +137,7 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
 def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
     """One pass over the spool computes the id, finds the changes, and writes the file of a first state."""
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
-        is_first = not index.states(info.bucket)
+        is_first = not index.states(info.location)
         digest = StateDigest(info, file if is_first else None)
         pending = index.prepare(info, ObservedEntries(spool, digest.add))
         pending.info = info = digest.close()

@@ -88,7 +88,7 @@ def list_state_files(s3: S3, location: Location) -> list[StateFile]:
 
 def new_state_files(index: Index, location: Location, files: Sequence[StateFile]) -> list[StateFile]:
     """The files whose state is not recorded and that sync does not ignore."""
-    known = {info.id for info in index.states(location.bucket)} | index.ledger.ignored(location.bucket).keys()
+    known = {info.id for info in index.states(location)} | index.ledger.ignored(location.bucket).keys()
     return [file for file in files if file.ledger_key not in known and not (file.name and file.name.id in known)]
 
 
@@ -179,14 +179,14 @@ def compare_with_history(
     The storage classes that the listing shows are recorded too; ``always`` lists for them alone.
     """
     bucket = location.bucket
-    recorded = index.recorded(bucket)
+    recorded = index.recorded(location)
     states = [state.info for state in recorded]
     wanted = [state.info.id for state in recorded if state.trust == "unchecked"]
     if not wanted and not (always and states):
         return []
     now = s3.server_time(bucket)
     comparison = Comparison(states, wanted, _upload_times(index, bucket, files))
-    references = index.references(bucket, states)
+    references = index.references(location, states)
     classes = index.class_table()
     try:
         for part in list_histories(s3, location):
@@ -196,7 +196,7 @@ def compare_with_history(
                 progress(len(history))
         results = comparison.results()
         index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
-        index.record_classes(bucket, classes, now)
+        index.record_classes(location, classes, now)
     finally:
         classes.close()
     return results

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rwm.console import classes_json, state_json
+from rwm.location import Location
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
 
@@ -90,7 +91,7 @@ def _single_state(index: Index, source: ObjectReader, bucket: str, at: str) -> t
     from rwmfs.mount.readable import check_readable
     from rwmfs.tree import SingleState
 
-    info = index.resolve(at, bucket)
+    info = index.resolve(at, Location(bucket))
     state = index.tree(info)
     check_readable(state, source)
     report = state_json(info) | {"hidden_keys": state.hidden_count(), "trust": index.trust(info)}
@@ -105,9 +106,9 @@ def _all_states(index: Index, source: ObjectReader, bucket: str) -> tuple[Conten
     contents = AllStates(index, bucket)
     catalog = contents.catalog()
     if catalog.newest is None:
-        index.resolve("latest", bucket)  # raises StateNotFound with a hint
+        index.resolve("latest", Location(bucket))  # raises StateNotFound with a hint
     if catalog.latest is not None:
         check_readable(index.tree(catalog.latest), source)
-    trust = Counter(state.trust for state in index.recorded(bucket))
+    trust = Counter(state.trust for state in index.recorded(Location(bucket)))
     report = {"bucket": bucket, "states": len(catalog.ids), "trust": dict(trust)}
-    return contents, report | classes_json(index.bucket_classes(bucket))
+    return contents, report | classes_json(index.location_classes(Location(bucket)))

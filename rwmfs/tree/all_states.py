@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rwm.console import SHORT_ID, escape
 from rwm.errors import StateNotFound
+from rwm.location import Location
 from rwm.model import StateInfo, TreeNode, UploadOrder
 from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, state_xattrs
 from rwmfs.tree.state_catalog import StateCatalog, is_id_prefix
@@ -97,10 +98,12 @@ class AllStates:
 
     def _read_catalog(self) -> StateCatalog:
         try:
-            latest = self._index.resolve(LATEST, self._bucket)
+            latest = self._index.resolve(LATEST, Location(self._bucket))
         except StateNotFound:
             latest = None
-        catalog = StateCatalog(self._index.recorded(self._bucket), self._index.moments(self._bucket), latest)
+        catalog = StateCatalog(
+            self._index.recorded(Location(self._bucket)), self._index.moments(Location(self._bucket)), latest
+        )
         self._next_refresh = monotonic() + self._refresh_interval
         return catalog
 

@@ -71,7 +71,7 @@ def test_a_state_equals_the_plain_listing(s3: S3, index: Index) -> None:
     assert (info.bucket, info.origin, info.outcome) == (model.bucket, "capture", None)
     assert (info.objects, info.bytes) == (len(sizes), sum(sizes.values()))
     assert sum(count for count, _ in counted) == len(model.expected())
-    assert index.states(model.bucket) == [info]
+    assert index.states(Location(model.bucket)) == [info]
 
 
 def test_entries_equal_head_object(s3: S3, index: Index) -> None:
@@ -335,7 +335,7 @@ def test_concurrent_captures(s3: S3, server: Server, tmp_path: Path) -> None:
         child.join()
     assert [child.exitcode for child in children] == [0, 0]
     with Index.open(path) as index:
-        states = index.states(model.bucket)
+        states = index.states(Location(model.bucket))
         assert 1 <= len(states) <= 2
         for info in states:
             assert content(index, info) == model.current()

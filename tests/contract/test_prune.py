@@ -111,7 +111,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert keep == [states[2]]
     assert retention.prune_and_forget(s3, index, retention.plan_prune(s3, index, bucket, keep)).versions > 0
     assert present(s3, bucket) == shown
-    assert index.states(bucket) == [states[2]]  # the others are not whole any more
+    assert index.states(Location(bucket)) == [states[2]]  # the others are not whole any more
     assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
 
 

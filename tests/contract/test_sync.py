@@ -141,7 +141,7 @@ def test_forged_states_are_contradicted_and_other_files_rejected(place: Place, i
     assert [(fault.key, fault.version_id) for fault in found[swapped].contradictions] == [entries[first][:2]]
     assert [fault.key for fault in found[future].contradictions] == [""]
     assert found[empty].contradicted == len(entries)
-    assert index.resolve("latest", place.bucket) == true
+    assert index.resolve("latest", Location(place.bucket)) == true
 
 
 def test_states_captured_during_writes_are_verified(place: Place, index: Index) -> None:

@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import BadResponse, Unreachable
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.names import hidden_keys
 from rwm.restic.content import expected_sha256
@@ -230,7 +231,7 @@ def test_the_mount_equals_the_model(
 
     async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
         with Index.open(directory / "index", readonly=True) as index:
-            info = index.resolve("latest", BUCKET)
+            info = index.resolve("latest", Location(BUCKET))
             shown = AllStates(index, BUCKET) if options.browse else SingleState(index.tree(info), index.trust)
             async with handlers(shown, bucket, options, directory) as ops:
                 client = Client(ops, patch, f"ids/{info.id}" if options.browse else "")

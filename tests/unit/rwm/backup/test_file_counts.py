@@ -9,6 +9,7 @@ import pytest
 from rwm.backup.file_counts import MANY_FILES, describe_loss
 from rwm.errors import IndexUnusable
 from rwm.index import Index
+from rwm.location import Location
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes
 
 RETENTION = {"keep-last": 1, "keep-within": "1d"}
@@ -63,9 +64,9 @@ def test_each_entry_has_its_own_number(host: BackupHost) -> None:
         "etc": "ok",
     }
     with host.open_index() as index:
-        assert index.file_counts.last(BUCKET, "home") == 4000
-        assert index.file_counts.last(BUCKET, "mail") is None
-        assert index.file_counts.last("other", "home") is None
+        assert index.file_counts.last(Location(BUCKET), "home") == 4000
+        assert index.file_counts.last(Location(BUCKET), "mail") is None
+        assert index.file_counts.last(Location("other"), "home") is None
 
 
 def test_without_a_number_nothing_is_said(host: BackupHost) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from rwm.errors import CommandMissing, ConfigError, IndexUnusable
 from rwm.index import Index
+from rwm.location import Location
 from rwm.restic.run import Result
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes, restic_exits
 
@@ -17,7 +18,7 @@ def test_all_backups_succeed(host: BackupHost) -> None:
     assert report.forget == Result("ok", 0, "")
     assert (report.outcome, report.exit_code, report.warnings, report.errors) == ("ok", 0, [], [])
     assert report.state is not None
-    assert report.state == host.open_index().resolve("latest", BUCKET)
+    assert report.state == host.open_index().resolve("latest", Location(BUCKET))
     assert (report.state.origin, report.state.outcome, report.state.objects) == ("backup", "ok", 1)
 
 
@@ -128,7 +129,7 @@ class TestState:
         host.run({"a": restic_exits(3)})
         host.s3.now += 5000
         host.run({"a": restic_exits(1)})
-        assert [info.outcome for info in host.open_index().states(BUCKET)] == ["ok", "partial", "failed"]
+        assert [info.outcome for info in host.open_index().states(Location(BUCKET))] == ["ok", "partial", "failed"]
 
 
 class TestPreconditions:

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from rwm.index import Index
 from rwm.index.schema import migrations
+from rwm.location import Location
 from rwm.model import ClassCount, ObjectVersion, StateInfo
 from tests.unit.states import BUCKET, listed, put, state
 
@@ -30,7 +31,7 @@ def record(index: Index, classes: Mapping[tuple[str, str], str], at: int = 5000,
     table = index.class_table()
     for (key, version), name in classes.items():
         table.add_versions([ObjectVersion(key, version, True, False, 1, "e", 1000, name)])
-    index.record_classes(bucket, table, at)
+    index.record_classes(Location(bucket), table, at)
     table.close()
 
 
@@ -69,8 +70,8 @@ def test_each_bucket_has_its_own(index: Index) -> None:
     assert (len(classes_of(index, mine)), len(classes_of(index, other))) == (1, 0)
     record(index, {}, bucket="bucket2")
     assert len(classes_of(index, mine)) == 1
-    assert index.bucket_classes(BUCKET).archived == (1, 1)
-    assert index.bucket_classes("bucket2").archived == (0, 0)
+    assert index.location_classes(Location(BUCKET)).archived == (1, 1)
+    assert index.location_classes(Location("bucket2")).archived == (0, 0)
 
 
 def test_neither_entries_nor_ids_nor_differences_know_of_classes(index: Index) -> None:
@@ -88,7 +89,7 @@ def test_a_state_recorded_after_the_listing_is_not_known_of(index: Index) -> Non
     later = put(index, 2, {"a": "v1", "b": "v1"})
     assert index.storage_classes(later).listed_at is None
     assert classes_of(index, later) == {("a", "v1"): "GLACIER"}, "what is known of its versions all the same"
-    assert index.bucket_classes(BUCKET).listed_at is None
+    assert index.location_classes(Location(BUCKET)).listed_at is None
 
 
 changes = st.lists(st.dictionaries(st.sampled_from(["a", "a/b", "c"]), st.sampled_from(["v1", "v2"])), max_size=5)

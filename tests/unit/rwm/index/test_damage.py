@@ -10,6 +10,7 @@ import pytest
 
 from rwm.errors import IndexDamaged, RwmError
 from rwm.index import Index, move_aside
+from rwm.location import Location
 from rwm.model import StateInfo
 from tests.unit.states import BUCKET, files_of, listed, put
 
@@ -36,12 +37,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, dict[StateIn
 def read_everything(index: Index) -> list[object]:
     """By way of every question that can be asked."""
     states = index.states()
-    found: list[object] = [states, index.recorded(BUCKET), index.ledger.ignored(BUCKET)]
-    found += [index.resolve("latest", BUCKET), index.file_counts.last(BUCKET, "etc")]
+    found: list[object] = [states, index.recorded(Location(BUCKET)), index.ledger.ignored(BUCKET)]
+    found += [index.resolve("latest", Location(BUCKET)), index.file_counts.last(Location(BUCKET), "etc")]
     for info in states:
         tree = index.tree(info)
         found += [[*index.entries(info)], files_of(tree), sorted(tree.hidden_keys()), tree.hidden_count()]
-        found += [index.ledger.chain_sizes(info.id), index.ledger.stored_file(info), index.references(BUCKET).of("a")]
+        found += [
+            index.ledger.chain_sizes(info.id),
+            index.ledger.stored_file(info),
+            index.references(Location(BUCKET)).of("a"),
+        ]
         found.append(index.differences(states[0], info))
     return found
 

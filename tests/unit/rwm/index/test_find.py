@@ -8,6 +8,7 @@ import pytest
 
 from rwm.errors import StateNotFound, UsageError
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import RecordedState, StateInfo, StoredFile, Trust
 from tests.unit.states import BUCKET, listed, put, state
 
@@ -20,8 +21,8 @@ def index(tmp_path: Path) -> Index:
 def test_moments_of_a_buckets_states(index: Index) -> None:
     one, two = put(index, 10, {"k": "v1"}), put(index, 10, {"k": "v2"})
     put(index, 10, {"k": "v1"}, "other")
-    assert index.moments(BUCKET) == {one.id: 10_000, two.id: 10_001}
-    assert index.moments("nobody's") == {}
+    assert index.moments(Location(BUCKET)) == {one.id: 10_000, two.id: 10_001}
+    assert index.moments(Location("nobody's")) == {}
 
 
 def test_data_version_changes_with_writes_of_other_connections(index: Index) -> None:
@@ -39,41 +40,45 @@ def test_data_version_changes_with_writes_of_other_connections(index: Index) -> 
 class TestResolve:
     def test_latest_time_id_and_prefix(self, index: Index) -> None:
         first, second = put(index, 10, {"k": "v1"}), put(index, 20, {"k": "v2"})
-        assert index.resolve("latest", BUCKET) == second
-        assert index.resolve("1970-01-01T00:00:19Z", BUCKET) == first
-        assert index.resolve("1970-01-01T00:00:20.900Z", BUCKET) == second
+        assert index.resolve("latest", Location(BUCKET)) == second
+        assert index.resolve("1970-01-01T00:00:19Z", Location(BUCKET)) == first
+        assert index.resolve("1970-01-01T00:00:20.900Z", Location(BUCKET)) == second
         assert index.resolve(first.id) == first
-        assert index.resolve(first.id[:10].upper(), BUCKET) == first
+        assert index.resolve(first.id[:10].upper(), Location(BUCKET)) == first
 
     def test_the_last_of_one_second_is_the_one_that_came_last(self, index: Index) -> None:
         _, second = put(index, 10, {"k": "v1"}), put(index, 10, {"k": "v2"})
-        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-01T00:00:10Z", BUCKET) == second
+        assert (
+            index.resolve("latest", Location(BUCKET))
+            == index.resolve("1970-01-01T00:00:10Z", Location(BUCKET))
+            == second
+        )
 
     def test_a_bucket_limits_what_an_id_can_mean(self, index: Index) -> None:
         info = put(index, 10, {"k": "v1"}, "other")
         with pytest.raises(StateNotFound, match=f"of bucket {BUCKET}"):
-            index.resolve(info.id, BUCKET)
+            index.resolve(info.id, Location(BUCKET))
 
     def test_nothing_found_says_what_to_do(self, index: Index) -> None:
         put(index, 10, {})
         for text in ("latest", "1970-01-01"):
             with pytest.raises(StateNotFound) as error:
-                index.resolve(text, "other")
+                index.resolve(text, Location("other"))
             assert "rwm state sync other" in error.value.hint
             assert "rwm state capture other" in error.value.hint
         with pytest.raises(StateNotFound, match=r"at or before 1970-01-01T00:00:09Z"):
-            index.resolve("1970-01-01T00:00:09Z", BUCKET)
+            index.resolve("1970-01-01T00:00:09Z", Location(BUCKET))
         with pytest.raises(StateNotFound, match="begins with 0123"):
-            index.resolve("0123", BUCKET)
+            index.resolve("0123", Location(BUCKET))
         for text in ("snapshot", "", " ", "abc%", "_"):
             with pytest.raises(StateNotFound, match="is not a state"):
-                index.resolve(text, BUCKET)
+                index.resolve(text, Location(BUCKET))
 
     def test_an_ambiguous_prefix_names_the_candidates(self, index: Index) -> None:
         infos = [put(index, second, {}) for second in range(40)]
         prefix = next(c for c in "0123456789abcdef" if sum(i.id.startswith(c) for i in infos) > 1)
         with pytest.raises(StateNotFound, match=r"states .*begin with") as error:
-            index.resolve(prefix, BUCKET)
+            index.resolve(prefix, Location(BUCKET))
         assert next(i for i in infos if i.id.startswith(prefix)).id[:12] in str(error.value)
 
     def test_latest_and_times_need_a_bucket(self, index: Index) -> None:
@@ -92,28 +97,28 @@ class TestTrust:
         second = state(20, listed({"k": "v2"}))
         index.record(second, listed({"k": "v2"}), trust=trust)
         assert index.trust(second) == trust
-        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == second
+        assert index.resolve("latest", Location(BUCKET)) == index.resolve("1970-01-02", Location(BUCKET)) == second
         index.ledger.set_trust({second.id: doubt}, 5000)
-        assert index.resolve("latest", BUCKET) == index.resolve("1970-01-02", BUCKET) == first
+        assert index.resolve("latest", Location(BUCKET)) == index.resolve("1970-01-02", Location(BUCKET)) == first
         assert index.resolve(second.id[:12]) == index.by_id(second.id) == second
-        assert index.recorded(BUCKET)[-1] == RecordedState(second, doubt, 5000)
+        assert index.recorded(Location(BUCKET))[-1] == RecordedState(second, doubt, 5000)
 
     def test_what_was_not_compared_is_meant_only_where_there_is_nothing_better(self, index: Index) -> None:
         late = state(30, listed({"k": "v3"}))
         index.record(late, listed({"k": "v3"}), trust="unchecked")
-        assert index.resolve("latest", BUCKET) == late
+        assert index.resolve("latest", Location(BUCKET)) == late
         first = put(index, 10, {"k": "v1"})
-        assert index.resolve("latest", BUCKET) == first
+        assert index.resolve("latest", Location(BUCKET)) == first
 
     def test_where_none_is_confirmed_it_says_so(self, index: Index) -> None:
         info = put(index, 10, {"k": "v1"})
         index.ledger.set_trust({info.id: "contradicted"}, 5000)
         for text in ("latest", "1970-01-02"):
             with pytest.raises(StateNotFound, match="history confirms no recorded state") as error:
-                index.resolve(text, BUCKET)
+                index.resolve(text, Location(BUCKET))
             assert "give its id" in error.value.hint
         with pytest.raises(StateNotFound, match="is recorded at or before"):
-            index.resolve("1970-01-01T00:00:09Z", BUCKET)
+            index.resolve("1970-01-01T00:00:09Z", Location(BUCKET))
 
     def test_verdicts_are_noted_with_their_time_and_of_states_that_are_there(self, index: Index) -> None:
         one, two, other = put(index, 1, {}), put(index, 2, {}), put(index, 1, {}, "other")
@@ -209,9 +214,9 @@ class TestLedger:
         index.ledger.set_trust({other.id: "contradicted", elsewhere.id: "verified"}, 9000)
         for bucket in (BUCKET, "elsewhere"):
             index.ledger.ignore(bucket, "file@v1", "cut off")
-        index.ledger.reset_trust(BUCKET)
-        index.ledger.reset_trust("never heard of")
-        assert index.recorded(BUCKET) == [RecordedState(own, "own"), RecordedState(other, "unchecked")]
+        index.ledger.reset_trust(Location(BUCKET))
+        index.ledger.reset_trust(Location("never heard of"))
+        assert index.recorded(Location(BUCKET)) == [RecordedState(own, "own"), RecordedState(other, "unchecked")]
         assert index.ledger.ignored(BUCKET) == {}
-        assert index.recorded("elsewhere") == [RecordedState(elsewhere, "verified", 9000)]
+        assert index.recorded(Location("elsewhere")) == [RecordedState(elsewhere, "verified", 9000)]
         assert index.ledger.ignored("elsewhere") == {"file@v1": "cut off"}

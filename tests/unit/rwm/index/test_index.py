@@ -9,6 +9,7 @@ import pytest
 from rwm.errors import BadResponse, BadState, IndexUnusable
 from rwm.index import Index
 from rwm.index.schema import FOREVER
+from rwm.location import Location
 from rwm.model import Change, Entry, EntryBatch
 from tests.unit.states import BUCKET, entry, listed, put, state
 
@@ -63,7 +64,7 @@ def test_buckets_do_not_mix(index: Index) -> None:
     one, two = put(index, 1, {"k": "v1"}, "one"), put(index, 1, {"k": "v2", "j": "v1"}, "two")
     assert [e.version_id for e in index.entries(one)] == ["v1"]
     assert [e.key for e in index.entries(two)] == ["j", "k"]
-    assert index.states("one") == [one]
+    assert index.states(Location("one")) == [one]
     assert index.states() == [one, two]
 
 
@@ -151,11 +152,11 @@ def test_a_thousand_states_of_one_second_and_no_more(index: Index) -> None:
 def test_the_number_of_files_of_a_backup_is_replaced_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "counts.sqlite"
     with Index.open(path) as index:
-        assert index.file_counts.last(BUCKET, "home") is None
+        assert index.file_counts.last(Location(BUCKET), "home") is None
         for number in (4213, 7):
-            index.file_counts.record(BUCKET, "home", number)
+            index.file_counts.record(Location(BUCKET), "home", number)
         assert index.states() == []
     with Index.open(path, readonly=True) as index:
-        assert index.file_counts.last(BUCKET, "home") == 7
+        assert index.file_counts.last(Location(BUCKET), "home") == 7
         with pytest.raises(IndexUnusable, match="readonly"):
-            index.file_counts.record(BUCKET, "home", 8)
+            index.file_counts.record(Location(BUCKET), "home", 8)

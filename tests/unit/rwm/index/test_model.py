@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rwm.index import Index
 from rwm.index.schema import FOREVER
+from rwm.location import Location
 from rwm.model import Change, Difference, Entry, EntryBatch, StateInfo
 from rwm.names import hidden_keys
 from tests.unit.states import changes, shown, state, walk
@@ -153,7 +154,7 @@ class IndexMachine(RuleBasedStateMachine):
     @invariant()
     def states_are_listed_oldest_first(self) -> None:
         for bucket in BUCKETS:
-            assert self.index.states(bucket) == self._of(bucket)
+            assert self.index.states(Location(bucket)) == self._of(bucket)
             assert [self.index.moment(info) for info in self._of(bucket)] == sorted(self.states[bucket])
         assert sorted(self.index.states(), key=repr) == sorted(self.entries, key=repr)
 
@@ -196,7 +197,7 @@ class IndexMachine(RuleBasedStateMachine):
     @invariant()
     def references_say_which_states_need_which_versions(self) -> None:
         for bucket in BUCKETS:
-            states, references = self._of(bucket), self.index.references(bucket)
+            states, references = self._of(bucket), self.index.references(Location(bucket))
             found: set[tuple[Entry, int]] = set()
             expected = {(one, n) for n, info in enumerate(states) for one in self.entries[info]}
             for key in sorted({one.key for one, _ in expected} | {"never/there", "a/never"}):

@@ -143,11 +143,11 @@ def test_readers_go_on_while_somebody_writes(path: Path, readonly: bool) -> None
     holding.wait()
     with Index.open(path, readonly=readonly) as index:
         assert index.states() == [info]
-        assert index.resolve("latest", BUCKET) == info
+        assert index.resolve("latest", Location(BUCKET)) == info
         assert [*index.entries(info)] == listed(contents_of(0, 0))
         tree = index.tree(info)
         assert files_of(tree) and tree.hidden_count() == 1
-        assert index.references(BUCKET).of("config")
+        assert index.references(Location(BUCKET)).of("config")
         index.check()
     assert holder.is_alive()
     release.set()

@@ -13,6 +13,7 @@ import pytest
 
 from rwm.errors import ConfigError, IndexUnusable, StateNotFound
 from rwm.index import Index, missing_index
+from rwm.location import Location
 from rwm.model import StateInfo
 from tests.unit.rwm.index.test_file import in_child, old_index
 from tests.unit.states import BUCKET, listed, put
@@ -53,7 +54,7 @@ def test_an_index_that_does_not_exist_is_empty_and_is_not_made(tmp_path: Path) -
         assert index.states() == []
         for text in ("latest", "2026-11-20", "abc"):
             with pytest.raises(StateNotFound, match=f"there is no index at {path} yet") as error:
-                index.resolve(text, "bucket1")
+                index.resolve(text, Location("bucket1"))
             assert "`rwm state sync bucket1` makes it" in error.value.hint
         with pytest.raises(StateNotFound, match="there is no index"):
             index.resolve("abc")
@@ -139,7 +140,7 @@ def test_one_that_changes_while_it_is_copied(
     monkeypatch.setattr(shutil, "copyfile", change)
     changes: range = range(1, 3)
     with Index.open(path, readonly=True) as index:
-        assert index.states(BUCKET) == [info]
+        assert index.states(Location(BUCKET)) == [info]
     changes = range(1000)
     with pytest.raises(IndexUnusable, match="changes while it is copied"):
         Index.open(path, readonly=True)

@@ -198,7 +198,7 @@ class TestSelectKeptStates:
                 select_kept_states(index, BUCKET, last=last, named=[])
 
     def test_a_state_of_another_bucket_is_not_found(self, index: Index, infos: list[StateInfo]) -> None:
-        (other,) = index.states("other")
+        (other,) = index.states(Location("other"))
         with pytest.raises(StateNotFound):
             select_kept_states(index, BUCKET, last=1, named=[other.id])
 

@@ -34,7 +34,7 @@ def test_the_state_is_in_the_index_and_in_the_bucket(index: Index) -> None:
     for key in ("config", "data/00/a", "snapshots/s"):
         s3.put(BUCKET, key, b"abc")
     info = capture_state(s3, index, Location(BUCKET), outcome="partial", origin="backup")
-    assert index.states(BUCKET) == [info]
+    assert index.states(Location(BUCKET)) == [info]
     assert (info.objects, info.bytes, info.origin, info.outcome) == (3, 9, "backup", "partial")
     assert [entry.key for entry in index.entries(info)] == ["config", "data/00/a", "snapshots/s"]
     copy = gzip.decompress(s3.get(BUCKET, file_key(info)))

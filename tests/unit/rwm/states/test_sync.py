@@ -84,7 +84,7 @@ def sync(s3: MemoryS3, index: Index, *, again: bool = False) -> SyncRun:
     """The steps of ``rwm state sync``."""
     files = list_state_files(s3, Location(BUCKET))
     if again:
-        index.ledger.reset_trust(BUCKET)
+        index.ledger.reset_trust(Location(BUCKET))
     imported = sync_states(s3, index, Location(BUCKET), files, new_state_files(index, Location(BUCKET), files))
     return SyncRun(imported, compare_with_history(s3, index, Location(BUCKET), files))
 
@@ -267,7 +267,7 @@ def test_forged_entries_are_contradicted(s3: RecordingS3, machine: Index, index:
         (fault,) = one.contradictions
         assert fault.key == cases[what].key
         assert cases[what].why in fault.why
-    assert index.resolve("latest", BUCKET) == honest
+    assert index.resolve("latest", Location(BUCKET)) == honest
 
 
 def test_a_state_of_the_future_is_contradicted(s3: RecordingS3, index: Index) -> None:
@@ -463,8 +463,8 @@ def test_a_state_recorded_by_another_process_during_the_comparison(
     original_method = Index.recorded
     between: list[StateInfo] = []
 
-    def recorded(self: Index, bucket: str | None = None) -> Any:
-        found = original_method(self, bucket)
+    def recorded(self: Index, location: Location | None = None) -> Any:
+        found = original_method(self, location)
         if self is index and not between and len(found) == 3:
             between.append(infos[0])
             with Index.open(index.path) as other:
