@@ -16,6 +16,9 @@ ACCOUNTS_FILE = "s3.json"
 USER2_BUCKETS = ("user2-*", "bucket2*")
 """Patterns of the buckets of user2. All others are those of user1."""
 
+SHARED_BUCKETS = ("shared*",)
+"""Patterns of the buckets of both users: the policy of such a bucket says which prefix each of them reaches."""
+
 USER_ACTIONS = (
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -68,7 +71,9 @@ def _new_accounts() -> dict[str, Any]:
     def policy(name: str, *statements: dict[str, Any]) -> dict[str, str]:
         return {"name": name, "content": json.dumps({"Version": "2012-10-17", "Statement": statements})}
 
-    user2 = [f"arn:aws:s3:::{pattern}" for pattern in USER2_BUCKETS]
+    user2, shared = (
+        [f"arn:aws:s3:::{pattern}" for pattern in patterns] for patterns in (USER2_BUCKETS, SHARED_BUCKETS)
+    )
     return {
         "identities": [
             identity("admin", ["Admin"], []),
@@ -81,6 +86,6 @@ def _new_accounts() -> dict[str, Any]:
                 {"Effect": "Allow", "Action": USER_ACTIONS, "Resource": ["arn:aws:s3:::*"]},
                 {"Effect": "Deny", "Action": ["s3:*"], "Resource": user2},
             ),
-            policy("rwm-user2", {"Effect": "Allow", "Action": USER_ACTIONS, "Resource": user2}),
+            policy("rwm-user2", {"Effect": "Allow", "Action": USER_ACTIONS, "Resource": [*user2, *shared]}),
         ],
     }
