@@ -8,18 +8,24 @@ import click
 
 from rwm import console
 from rwm.cli.storage import YES_OPTION
-from rwm.console import BUCKET, STATE, App, common_options, pass_app
+from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused
+from rwm.location import Location
 from rwm.times import parse_duration
 
 if TYPE_CHECKING:
-    from rwm.retention import PrunePlan, PruneResult
+    from rwm.retention import LocationPlan, PrunePlan, PruneResult
+
+MAX_NAMED = 3
+"""Commands named in one hint."""
 
 
 @click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
 @common_options
-@click.argument("bucket", type=BUCKET)
-@click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states.")
+@click.argument("location", type=LOCATION, metavar="BUCKET[/PREFIX]")
+@click.option(
+    "--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states of each location."
+)
 @click.option("--keep-state", multiple=True, metavar="STATE", type=STATE, help="Keep this state too (repeatable).")
 @click.option(
     "--min-age",
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 @pass_app
 def prune(
     app: App,
-    bucket: str,
+    location: Location,
     keep_last: int,
     keep_state: tuple[str, ...],
     min_age: str,
@@ -43,14 +49,18 @@ def prune(
 ) -> None:
     """Delete the versions in BUCKET that neither a kept state nor the current listing needs.
 
-    Refused (exit code 5) if the newest kept state is not complete, or if the bucket shows signs of an attack.
+    The states of the whole bucket and those of each prefix are kept by themselves. With a PREFIX, only what is below it
+    is deleted, and all states of other locations are kept.
+
+    Refused (exit code 5) if the newest kept state of a location is not complete, or if it shows signs of an attack.
     """
-    prune_and_print(app, bucket, keep_last, keep_state, parse_duration(min_age), dry_run=dry_run, force=force, yes=yes)
+    age = parse_duration(min_age)
+    prune_and_print(app, location, keep_last, keep_state, age, dry_run=dry_run, force=force, yes=yes)
 
 
 def prune_and_print(
     app: App,
-    bucket: str,
+    location: Location,
     keep_last: int,
     keep_state: tuple[str, ...],
     min_age: int,
@@ -62,9 +72,9 @@ def prune_and_print(
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
 
-    keep = select_kept_states(app.readonly_index, bucket, last=keep_last, named=keep_state)
-    with console.show_progress(f"listing {bucket}") as progress:
-        plan = plan_prune(app.s3, app.readonly_index, bucket, keep, min_age=min_age, progress=progress)
+    keep = select_kept_states(app.readonly_index, location, last=keep_last, named=keep_state)
+    with console.show_progress(f"listing {location}") as progress:
+        plan = plan_prune(app.s3, app.readonly_index, location, keep, min_age=min_age, progress=progress)
     if app.json and dry_run:
         console.print_json(_plan_json(plan, force))
     elif not app.json:
@@ -81,7 +91,7 @@ def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> 
     count = len(plan.versions) + len(plan.markers)
     if count:
         console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
-    with console.show_progress(f"deleting from {plan.bucket}", count) as progress:
+    with console.show_progress(f"deleting from {plan.location}", count) as progress:
         result = prune_and_forget(app.s3, index, plan, progress)
     if app.json:
         deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
@@ -100,7 +110,19 @@ def _raise_refusal(plan: PrunePlan, force: bool) -> None:
     reasons = [*plan.refused, *(() if force else plan.findings)]
     if reasons:
         advice = "" if plan.refused else "; check an earlier state, or use --force to prune anyway"
-        raise Refused(f"prune of {plan.bucket} refused: {'; '.join(reasons)}", hint=f"nothing was deleted{advice}")
+        hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
+        raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
+
+
+def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
+    """The commands for the prefixes that nothing speaks against."""
+    if plan.bucket_refused:
+        return ""
+    places = [place.location for place in plan.prunable_prefixes(force=force)]
+    commands = ", ".join(f"`rwm prune {place}`" for place in places[:MAX_NAMED])
+    more = f" and so on for {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
+    verb = "prunes" if len(places) == 1 else "prune"
+    return f"; {commands}{more} {verb} the rest" if places else ""
 
 
 def _raise_failures(result: PruneResult, count: int) -> None:
@@ -119,7 +141,8 @@ def _raise_failures(result: PruneResult, count: int) -> None:
 
 def _plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
     return {
-        "bucket": plan.bucket,
+        "bucket": plan.location.bucket,
+        "prefix": plan.location.prefix,
         "kept_states": [info.id for info in plan.kept_states],
         "lost_states": [info.id for info in plan.lost_states],
         "versions": len(plan.versions),
@@ -128,14 +151,34 @@ def _plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
         "kept_versions": plan.kept_versions,
         "locked": plan.locked,
         "too_young": plan.too_young,
+        "uncovered": plan.uncovered,
         "refused": [*plan.refused, *(() if force else plan.findings)],
         "overridden": list(plan.findings) if force else [],
+        "locations": [_location_json(place, force) for place in plan.locations],
+    }
+
+
+def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
+    return {
+        "prefix": place.location.prefix,
+        "kept_states": [info.id for info in place.kept_states],
+        "lost_states": [info.id for info in place.lost_states],
+        "versions": place.versions,
+        "markers": place.markers,
+        "bytes": place.bytes,
+        "kept_versions": place.kept_versions,
+        "too_young": place.too_young,
+        "refused": [*place.refused, *(() if force else place.findings)],
     }
 
 
 def _print_plan(plan: PrunePlan) -> None:
-    states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
-    click.echo(f"plan for {plan.bucket}; kept states: {states or 'none'}")
+    if len(plan.locations) > 1:
+        click.echo(console.escape(f"plan for {plan.location}"))
+        _print_locations(plan)
+    else:
+        states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
+        click.echo(console.escape(f"plan for {plan.location}; kept states: {states or 'none'}"))
     console.print_table(
         ["", "count", "size"],
         [
@@ -145,6 +188,24 @@ def _print_plan(plan: PrunePlan) -> None:
             ("keep: needed versions", plan.kept_versions, ""),
             ("keep: too young", plan.too_young, ""),
             ("keep: locked", plan.locked, ""),
+            *([("keep: covered by no kept state", plan.uncovered, "")] if plan.uncovered else []),
         ],
         right=(1, 2),
     )
+
+
+def _print_locations(plan: PrunePlan) -> None:
+    """One line for each location. Versions count for the innermost location that covers their key."""
+    rows = [
+        (
+            str(place.location),
+            len(place.kept_states),
+            len(place.lost_states),
+            place.versions,
+            console.format_size(place.bytes),
+            place.kept_versions,
+        )
+        for place in plan.locations
+    ]
+    columns = ["location", "kept states", "lost states", "delete: versions", "size", "keep: needed versions"]
+    console.print_table(columns, rows, right=(1, 2, 3, 4, 5))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from rwm.index import Index
-from rwm.retention.plan import Deletion, PrunePlan
+from rwm.retention.key_plan import Deletion
+from rwm.retention.plan import PrunePlan
 from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
 THREADS = 4  # few: many simultaneous deletes have made bucket indexes of Ceph RGW hang
@@ -46,13 +47,13 @@ def execute_prune(s3: S3, plan: PrunePlan, progress: Progress = lambda count: No
     """
     assert not plan.refused
     result = PruneResult()
-    failures = _delete(s3, plan.bucket, plan.versions, progress)
+    failures = _delete(s3, plan.location.bucket, plan.versions, progress)
     failed = {(failure.key, failure.version_id) for failure in failures}
     deleted = [version for version in plan.versions if (version.key, version.version_id) not in failed]
     result.versions, result.bytes = len(deleted), sum(version.size for version in deleted)
     failed_keys = {failure.key for failure in failures}
     markers = [marker for marker in plan.markers if marker.key not in failed_keys]
-    marker_failures = _delete(s3, plan.bucket, markers, progress)
+    marker_failures = _delete(s3, plan.location.bucket, markers, progress)
     result.markers = len(markers) - len(marker_failures)
     result.failures = (*failures, *marker_failures)
     return result

@@ -1,4 +1,4 @@
-"""All rules in one pass over the version history of a bucket. Pure."""
+"""All rules in one pass over the version history of a location. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from collections.abc import Iterable
 
 from rwm.model import StateInfo
 from rwm.trust.interface import KeyEvidence, Rule
+from rwm.trust.repositories import Repositories
 from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState
 
 
 class AttackDetector:
     """Applies every rule to the same evidence. ``newest`` is the newest kept state, which an attacker may have left.
 
+    The evidence is of the keys below the location of that state.
+
     Called as a rule is: ``observe`` for each key, then ``findings`` once.
     """
 
     def __init__(self, newest: StateInfo) -> None:
+        self._repositories = Repositories(newest.prefix)
         self._rules: tuple[Rule, ...] = (
-            OverwrittenContent(),
-            MissingConfig(newest),
+            OverwrittenContent(self._repositories),
+            MissingConfig(newest, self._repositories),
             FailedBackup(newest),
             ShrunkenState(newest),
         )
 
     def observe(self, key: KeyEvidence) -> None:
         """Show one key to every rule."""
+        self._repositories.observe(key.history[0].key)
         for rule in self._rules:
             rule.observe(key)
 

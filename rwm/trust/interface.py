@@ -1,4 +1,4 @@
-"""The contract of a rule: it recognises one sign of an attack in the version history of a bucket. Pure."""
+"""The contract of a rule: it recognises one sign of an attack in the version history of a location. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rwm.model import ObjectVersion, StateInfo
 
 
 class KeyEvidence(NamedTuple):
-    """One key of the bucket.
+    """One key of the location.
 
     ``history`` holds all its versions and delete markers, newest first, at least one. ``kept`` are the version ids
     that kept states reference. ``in_newest`` says whether the newest kept state has the key.
@@ -26,8 +26,8 @@ class Rule(Protocol):
     The caller calls ``observe`` once for each key, in any order and from one thread, then ``findings`` once. Keys of
     which nothing is left in the bucket are not observed, nor are RWM's own objects.
 
-    A rule does no I/O, and its memory does not grow with the number of keys. It reports nothing that restic does
-    itself: backup, forget, prune, an interrupted run or the removal of a lock.
+    A rule does no I/O, and its memory grows with the number of repositories at most, not with that of keys. It reports
+    nothing that restic does itself: backup, forget, prune, an interrupted run or the removal of a lock.
     """
 
     def observe(self, key: KeyEvidence) -> None:

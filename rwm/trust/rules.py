@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from rwm.layout import CONFIG_FILE
 from rwm.model import ObjectVersion, StateInfo
 from rwm.restic import expected_sha256
 from rwm.trust.interface import KeyEvidence
+from rwm.trust.repositories import Repositories, is_config
 
-CONFIG = "config"
+_ANY_TIME = 1 << 62  # milliseconds
 SHRINK_FACTOR = 2
 """An ended state with more than this many times the objects of the newest kept state is a sign of deleted data."""
 
@@ -19,42 +21,57 @@ _MD5 = re.compile(r"[0-9a-f]{32}")
 class OverwrittenContent:
     """An object that restic writes once was overwritten with other content."""
 
-    def __init__(self) -> None:
+    def __init__(self, repositories: Repositories) -> None:
+        self._repositories = repositories
         self._count = 0
         self._first = ""
+        self._configs: list[str] = []
 
     def observe(self, key: KeyEvidence) -> None:
         """Compare the versions that are kept or current with the first one."""
         newest = key.history[0]
-        if has_other_content(key.history, key.kept | {newest.version_id}):
-            self._first = self._first or newest.key
-            self._count += 1
+        if not has_other_content(key.history, key.kept | {newest.version_id}):
+            return
+        if expected_sha256(newest.key) is None:
+            self._configs.append(newest.key)
+            return
+        self._first = self._first or newest.key
+        self._count += 1
 
     def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
         """One line for all objects together."""
-        if self._count:
-            yield (
-                f"{self._count} objects that restic writes once were overwritten with other content "
-                f"(the first: {self._first})"
-            )
+        configs = [key for key in self._configs if self._repositories.has_config(key)]
+        if count := self._count + len(configs):
+            first = self._first or configs[0]
+            yield f"{count} objects that restic writes once were overwritten with other content (the first: {first})"
 
 
 class MissingConfig:
-    """The newest kept state has no ``config``, but the bucket has had one."""
+    """The newest kept state lacks the ``config`` of a repository that existed before it.
 
-    def __init__(self, newest: StateInfo) -> None:
+    In the root of the location, a ``config`` of any time counts: the kept state is of no use to restic.
+    """
+
+    def __init__(self, newest: StateInfo, repositories: Repositories) -> None:
         self._newest = newest
-        self._is_missing = False
+        self._repositories = repositories
+        self._missing: list[str] = []
 
     def observe(self, key: KeyEvidence) -> None:
         """Look for a ``config`` that the newest kept state lacks."""
-        if key.history[0].key == CONFIG and not key.in_newest:
-            self._is_missing |= any(not version.is_marker for version in key.history)
+        name = key.history[0].key
+        if not is_config(name) or key.in_newest:
+            return
+        until = _ANY_TIME if name == self._newest.prefix + CONFIG_FILE else self._newest.captured_at
+        if any(not version.is_marker and version.last_modified < until for version in key.history):
+            self._missing.append(name)
 
     def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
-        """One line."""
-        if self._is_missing:
-            yield f"{_name(self._newest)} has no config: restic could not open it"
+        """One line for each repository."""
+        for key in self._missing:
+            if self._repositories.has_config(key):
+                shown = key.removeprefix(self._newest.prefix)
+                yield f"{_name(self._newest)} has no {shown}: restic could not open it"
 
 
 class FailedBackup:
@@ -98,7 +115,7 @@ def has_other_content(history: Sequence[ObjectVersion], used: Iterable[str]) -> 
     content, and ``config``. Compared are sizes, and ETags where both are MD5 sums (not those of multipart uploads).
     """
     key = history[0].key
-    if key != CONFIG and expected_sha256(key) is None:
+    if not is_config(key) and expected_sha256(key) is None:
         return False
     written = [version for version in history if not version.is_marker]
     wanted = set(used)

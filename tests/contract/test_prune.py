@@ -90,7 +90,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     before = [files(s3, index, info, tmp_path / f"before-{info.id}") for info in kept]
     shown, all_before = present(s3, bucket), everything(s3, bucket)
     own = [*s3.versions(bucket, "rwm/")]
-    todo = retention.plan_prune(s3, index, bucket, kept)
+    todo = retention.plan_prune(s3, index, Location(bucket), kept)
     assert todo.refused == () and todo.versions and todo.markers
     assert todo.findings == () and todo.lost_states == (states[1],)
     assert everything(s3, bucket) == all_before  # a plan changes nothing
@@ -104,12 +104,12 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     left = everything(s3, bucket)
     assert {(v.key, v.version_id) for v in left if not v.is_marker} == needed
     assert len(left) == len(all_before) - result.versions - result.markers
-    again = retention.plan_prune(s3, index, bucket, kept)
+    again = retention.plan_prune(s3, index, Location(bucket), kept)
     assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
 
-    keep = retention.select_kept_states(index, bucket, last=1, named=[])
+    keep = retention.select_kept_states(index, Location(bucket), last=1, named=[])
     assert keep == [states[2]]
-    assert retention.prune_and_forget(s3, index, retention.plan_prune(s3, index, bucket, keep)).versions > 0
+    assert retention.prune_and_forget(s3, index, retention.plan_prune(s3, index, Location(bucket), keep)).versions > 0
     assert present(s3, bucket) == shown
     assert index.states(Location(bucket)) == [states[2]]  # the others are not whole any more
     assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
@@ -120,34 +120,34 @@ def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3,
     bucket, states = model.bucket, [info, capture_state(s3, index, Location(model.bucket))]
     foreign = StateInfo("f" * 64, bucket, info.captured_at, "capture", 1, 1)
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
-    keep = retention.select_kept_states(index, bucket, last=3, named=[])
+    keep = retention.select_kept_states(index, Location(bucket), last=3, named=[])
     assert foreign in keep
-    todo = retention.plan_prune(s3, index, bucket, keep)
+    todo = retention.plan_prune(s3, index, Location(bucket), keep)
     assert f"the kept state {foreign.id[:12]}" in todo.findings[0]
     assert "is not complete: 1 of its 1 versions" in todo.findings[0]
-    without = retention.plan_prune(s3, index, bucket, states)
+    without = retention.plan_prune(s3, index, Location(bucket), states)
     assert without.lost_states == ()  # nothing of it was ever here
 
 
 def test_an_incomplete_newest_state_is_refused(s3: S3, index: Index) -> None:
     model, first = hidden_history(s3, index)
     newest = capture_state(s3, index, Location(model.bucket))
-    assert retention.plan_prune(s3, index, model.bucket, [first, newest]).refused == ()
+    assert retention.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused == ()
     version = model.current()["kept/replaced"]
     assert not s3.delete_versions(model.bucket, [("kept/replaced", version)])
-    (reason,) = retention.plan_prune(s3, index, model.bucket, [first, newest]).refused
+    (reason,) = retention.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused
     assert "not complete: 1 of its 2 versions" in reason
-    assert retention.plan_prune(s3, index, model.bucket, [first]).refused == ()
+    assert retention.plan_prune(s3, index, Location(model.bucket), [first]).refused == ()
 
 
 def test_a_suspended_bucket_and_a_bucket_without_states_are_refused(s3: S3, index: Index) -> None:
     bucket = versioned(s3, "prune")
     s3.put(bucket, "key", b"1")
-    assert any("no state" in reason for reason in retention.plan_prune(s3, index, bucket, []).refused)
+    assert any("no state" in reason for reason in retention.plan_prune(s3, index, Location(bucket), []).refused)
     info = capture_state(s3, index, Location(bucket))
-    assert retention.plan_prune(s3, index, bucket, [info]).refused == ()
+    assert retention.plan_prune(s3, index, Location(bucket), [info]).refused == ()
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    assert any("Suspended" in reason for reason in retention.plan_prune(s3, index, bucket, [info]).refused)
+    assert any("Suspended" in reason for reason in retention.plan_prune(s3, index, Location(bucket), [info]).refused)
 
 
 # --- what was deleted stays deleted ----------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
     second = next_second(s3, model.bucket)
     past = entries_of(index, capture_state(s3, index, Location(model.bucket), at=info.captured_at, origin="past"))
     assert past == entries_of(index, info)
-    todo = retention.plan_prune(s3, index, model.bucket, [info])
+    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
     retention.execute_prune(s3, todo)
     assert present(s3, model.bucket) == model.current()
     assert {v.key for v in everything(s3, model.bucket) if v.is_marker} == {"kept/below"}
@@ -193,7 +193,7 @@ def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
 
 def test_minimum_age(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, model.bucket, [info], min_age=3600 * SECOND)
+    todo = retention.plan_prune(s3, index, Location(model.bucket), [info], min_age=3600 * SECOND)
     assert (todo.versions, todo.markers) == ((), ())
     assert todo.too_young == 7  # four of gone/replaced, one each of gone/deleted, gone/after and kept/replaced
     next_second(s3, model.bucket)
@@ -201,7 +201,7 @@ def test_minimum_age(s3: S3, index: Index) -> None:
     time.sleep(1.1)
     model.put("late", b"1")
     model.delete("late")
-    todo = retention.plan_prune(s3, index, model.bucket, [info], min_age=s3.server_time(model.bucket) - cut)
+    todo = retention.plan_prune(s3, index, Location(model.bucket), [info], min_age=s3.server_time(model.bucket) - cut)
     assert "late" not in {doomed.key for doomed in (*todo.versions, *todo.markers)}
     assert {doomed.key for doomed in todo.versions} >= {"gone/deleted", "gone/replaced", "gone/after"}
     retention.execute_prune(s3, todo)
@@ -232,7 +232,7 @@ def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
     s3.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=locked["held"], LegalHold={"Status": "ON"})
     model.delete("held")
     info = capture_state(s3, index, Location(bucket))
-    todo = retention.plan_prune(s3, index, bucket, [info])
+    todo = retention.plan_prune(s3, index, Location(bucket), [info])
     assert todo.refused == () and todo.locked == 3
     assert {(doomed.key, doomed.version_id) for doomed in todo.versions}.isdisjoint(locked.items())
     assert todo.markers == ()  # the one there hides a locked version
@@ -250,7 +250,7 @@ def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, in
     model.put("stays", b"1")
     version = model.put("deleted", b"1")
     model.delete("deleted")
-    todo = retention.plan_prune(s3, index, bucket, [capture_state(s3, index, Location(bucket))])
+    todo = retention.plan_prune(s3, index, Location(bucket), [capture_state(s3, index, Location(bucket))])
     assert [doomed.key for doomed in (*todo.versions, *todo.markers)] == ["deleted", "deleted"]
     s3.client.put_object_legal_hold(Bucket=bucket, Key="deleted", VersionId=version, LegalHold={"Status": "ON"})
     result = retention.execute_prune(s3, todo)
@@ -273,7 +273,7 @@ def test_an_interrupted_prune_is_finished_by_the_next(
     monkeypatch.setattr("rwm.retention.execute.DELETE_BATCH", 4)
     monkeypatch.setattr("rwm.retention.execute.THREADS", 1)
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, model.bucket, [info])
+    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
     assert len(todo.versions) >= 6 and len(todo.markers) >= 4
     plain, done = s3.delete_versions, list[int]()
 
@@ -289,17 +289,17 @@ def test_an_interrupted_prune_is_finished_by_the_next(
             retention.execute_prune(s3, todo)
     assert len(done) == chunks
     assert present(s3, model.bucket) == model.current()
-    assert retention.plan_prune(s3, index, model.bucket, [info]).refused == ()
+    assert retention.plan_prune(s3, index, Location(model.bucket), [info]).refused == ()
     result = retention.execute_prune(s3, todo)  # the same plan again: what is gone already is no failure
     assert result.failures == ()
     assert present(s3, model.bucket) == model.current()
-    left = retention.plan_prune(s3, index, model.bucket, [info])
+    left = retention.plan_prune(s3, index, Location(model.bucket), [info])
     assert (left.versions, left.markers) == ((), ())
 
 
 def test_writes_after_the_plan_are_not_deleted(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, model.bucket, [info])
+    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
     for key in ("gone/replaced", "kept/replaced", "new"):
         model.put(key, b"during")
     model.delete("present")

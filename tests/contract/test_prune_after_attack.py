@@ -59,11 +59,13 @@ def test_prune_is_refused(
         user.put(bucket, pack(content), content)
     with Index.open(tmp_path / "index.sqlite") as index:
         capture_state(admin, index, Location(bucket))
-        keep = retention.select_kept_states(index, bucket, last=1, named=[])
-        assert retention.plan_prune(admin, index, bucket, keep).findings == ()
+        keep = retention.select_kept_states(index, Location(bucket), last=1, named=[])
+        assert retention.plan_prune(admin, index, Location(bucket), keep).findings == ()
         attack(user, bucket, keys)
         capture_state(admin, index, Location(bucket))
         capture_state(admin, index, Location(bucket))  # time alone makes nothing better
-        plan = retention.plan_prune(admin, index, bucket, retention.select_kept_states(index, bucket, last=1, named=[]))
+        plan = retention.plan_prune(
+            admin, index, Location(bucket), retention.select_kept_states(index, Location(bucket), last=1, named=[])
+        )
         assert plan.refused == ()
         assert any(sign in finding for finding in plan.findings), plan.findings

@@ -177,7 +177,10 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
         place.user.delete(place.bucket, "index/i")
         place.capture(place.admin, admin)
         plan = retention.plan_prune(
-            place.admin, admin, place.bucket, retention.select_kept_states(admin, place.bucket, last=1, named=[])
+            place.admin,
+            admin,
+            Location(place.bucket),
+            retention.select_kept_states(admin, Location(place.bucket), last=1, named=[]),
         )
         assert plan.versions
         retention.execute_prune(place.admin, plan)

@@ -27,7 +27,7 @@ from rwm.console import classes_json, error_boundary, recorded_state_json, state
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses
 from rwm.restic.run import Result
-from rwm.retention.plan import PrunePlan
+from rwm.retention import LocationPlan, PrunePlan
 from rwm.statefile.canonical import entry_json
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
@@ -282,7 +282,7 @@ def shape(value: Any) -> Any:
 CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
-PLAN = PrunePlan("bucket1", (INFO,), (), (), 0, 0, 0, ())
+PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
 REJECTED = [SkippedFile("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]

@@ -10,12 +10,15 @@ from rwm.errors import Unreachable
 from rwm.index import Index
 from rwm.location import Location
 from rwm.retention.execute import execute_prune, interleave_keys
-from rwm.retention.plan import Deletion, PrunePlan, plan_prune, select_kept_states
+from rwm.retention.key_plan import Deletion
+from rwm.retention.plan import PrunePlan, plan_prune
+from rwm.retention.selection import select_kept_states
 from rwm.s3 import DELETE_BATCH, DeleteFailure
 from rwm.states.capture import capture_state
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
+LOCATION = Location(BUCKET)
 NEVER = 1 << 62
 
 
@@ -29,7 +32,7 @@ def test_interleave_keys_separates_versions_of_one_key_and_keeps_all(keys: list[
 
 
 def make_plan(versions: list[Deletion], markers: list[Deletion]) -> PrunePlan:
-    return PrunePlan(BUCKET, (), tuple(versions), tuple(markers), 0, 0, 0, ())
+    return PrunePlan(LOCATION, (), tuple(versions), tuple(markers))
 
 
 class FailingS3(MemoryS3):
@@ -121,7 +124,7 @@ class TestExecute:
     def test_a_refused_plan_is_not_executed(self) -> None:
         s3 = MemoryS3(BUCKET)
         version = s3.put(BUCKET, "k", b"1")
-        refused = PrunePlan(BUCKET, (), (Deletion("k", version, 1),), (), 0, 0, 0, ("no state",))
+        refused = PrunePlan(LOCATION, (), (Deletion("k", version, 1),), (), bucket_refused=("no state",))
         with pytest.raises(AssertionError):
             execute_prune(s3, refused)
         assert s3.deleted == []
@@ -145,14 +148,14 @@ def test_kept_states_stay_complete_and_the_present_listing_unchanged(
             elif action == "delete":
                 s3.delete(BUCKET, key)
             else:
-                capture_state(s3, index, Location(BUCKET))
-        capture_state(s3, index, Location(BUCKET))
-        keep = select_kept_states(index, BUCKET, last=last, named=[])
+                capture_state(s3, index, LOCATION)
+        capture_state(s3, index, LOCATION)
+        keep = select_kept_states(index, LOCATION, last=last, named=[])
         present = s3.present(BUCKET)
-        execute_prune(s3, plan_prune(s3, index, BUCKET, keep))
+        execute_prune(s3, plan_prune(s3, index, LOCATION, keep))
         assert s3.present(BUCKET) == present
         there = {(entry.key, entry.version_id) for entry in s3.versions(BUCKET)}
         needed = {(entry.key, entry.version_id) for info in keep for entry in index.entries(info)}
         assert needed <= there
-        again = plan_prune(s3, index, BUCKET, keep)
+        again = plan_prune(s3, index, LOCATION, keep)
         assert (again.versions, again.markers, again.refused) == ((), (), ())

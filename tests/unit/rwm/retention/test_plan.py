@@ -14,12 +14,15 @@ from rwm.errors import StateNotFound, UsageError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
-from rwm.retention.plan import Deletion, plan_key, plan_prune, select_kept_states
+from rwm.retention.key_plan import Deletion, plan_key
+from rwm.retention.plan import plan_prune
+from rwm.retention.selection import select_kept_states
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
+LOCATION = Location(BUCKET)
 NEVER = 1 << 62
 
 
@@ -184,23 +187,23 @@ class TestSelectKeptStates:
     def infos(self, index: Index) -> list[StateInfo]:
         s3 = MemoryS3(BUCKET, "other")
         capture_state(s3, index, Location("other"))
-        return [capture_state(s3, index, Location(BUCKET)) for _ in range(4)]
+        return [capture_state(s3, index, LOCATION) for _ in range(4)]
 
     def test_newest_and_named_states_oldest_first(self, index: Index, infos: list[StateInfo]) -> None:
-        assert select_kept_states(index, BUCKET, last=2, named=[]) == infos[2:]
-        assert select_kept_states(index, BUCKET, last=9, named=[]) == infos
-        assert select_kept_states(index, BUCKET, last=0, named=[infos[1].id]) == [infos[1]]
-        assert select_kept_states(index, BUCKET, last=1, named=["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
+        assert select_kept_states(index, LOCATION, last=2, named=[]) == infos[2:]
+        assert select_kept_states(index, LOCATION, last=9, named=[]) == infos
+        assert select_kept_states(index, LOCATION, last=0, named=[infos[1].id]) == [infos[1]]
+        assert select_kept_states(index, LOCATION, last=1, named=["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
 
     def test_keeping_nothing_is_a_usage_error(self, index: Index, infos: list[StateInfo]) -> None:
         for last in (0, -1):
             with pytest.raises(UsageError, match="say which states to keep"):
-                select_kept_states(index, BUCKET, last=last, named=[])
+                select_kept_states(index, LOCATION, last=last, named=[])
 
     def test_a_state_of_another_bucket_is_not_found(self, index: Index, infos: list[StateInfo]) -> None:
         (other,) = index.states(Location("other"))
         with pytest.raises(StateNotFound):
-            select_kept_states(index, BUCKET, last=1, named=[other.id])
+            select_kept_states(index, LOCATION, last=1, named=[other.id])
 
 
 class TestPlanPrune:
@@ -208,12 +211,12 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         a = [s3.put(BUCKET, "data/a", b"1")]
         s3.put(BUCKET, "data/b", b"22")
-        capture_state(s3, index, Location(BUCKET))
+        capture_state(s3, index, LOCATION)
         a.append(s3.put(BUCKET, "data/a", b"333"))
         s3.delete(BUCKET, "data/b")
-        capture_state(s3, index, Location(BUCKET))
+        capture_state(s3, index, LOCATION)
         a.append(s3.put(BUCKET, "data/a", b"4444"))
-        found = plan_prune(s3, index, BUCKET, select_kept_states(index, BUCKET, last=1, named=[]))
+        found = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, last=1, named=[]))
         assert found.refused == ()
         assert [(d.key, d.version_id) for d in found.versions] == [("data/a", a[0]), ("data/b", "v1")]
         assert [d.key for d in found.markers] == ["data/b"]
@@ -225,31 +228,31 @@ class TestPlanPrune:
         s3 = MemoryS3(BUCKET)
         needed = s3.put(BUCKET, "data/a", b"1")
         s3.now += 10 * SECOND
-        kept = capture_state(s3, index, Location(BUCKET))
+        kept = capture_state(s3, index, LOCATION)
         s3.now += 10 * SECOND
         s3.put(BUCKET, "data/a", b"2")
         s3.now += 10 * SECOND
-        capture_state(s3, index, Location(BUCKET))
+        capture_state(s3, index, LOCATION)
         s3.now += 10 * SECOND
         references = Index.references
 
         def record_another(self: Index, *arguments: Any) -> Any:
             found = references(self, *arguments)
             with Index.open(index.path) as other:
-                capture_state(s3, other, Location(BUCKET), at=kept.captured_at - 5 * SECOND, origin="past")
+                capture_state(s3, other, LOCATION, at=kept.captured_at - 5 * SECOND, origin="past")
             return found
 
         monkeypatch.setattr(Index, "references", record_another)
-        found = plan_prune(s3, index, BUCKET, [kept])
+        found = plan_prune(s3, index, LOCATION, [kept])
         assert ("data/a", needed) not in [(version.key, version.version_id) for version in found.versions]
 
     def test_own_objects_are_not_deleted(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
-        info = capture_state(s3, index, Location(BUCKET))
+        info = capture_state(s3, index, LOCATION)
         s3.put(BUCKET, "rwm/states/x", b"forged")
         s3.put(BUCKET, "rwm/states/x", b"forged again")
-        found = plan_prune(s3, index, BUCKET, [info])
+        found = plan_prune(s3, index, LOCATION, [info])
         assert (found.versions, found.markers) == ((), ())
 
     def test_minimum_age_uses_the_clock_of_the_server(self, index: Index) -> None:
@@ -257,21 +260,21 @@ class TestPlanPrune:
         s3.put(BUCKET, "config", b"1")
         s3.now += 100 * SECOND
         s3.put(BUCKET, "config", b"2")
-        info = capture_state(s3, index, Location(BUCKET))
+        info = capture_state(s3, index, LOCATION)
         s3.now += 50 * SECOND
         replaced = s3.now - s3.buckets[BUCKET]["config"][0].last_modified
-        assert plan_prune(s3, index, BUCKET, [info], min_age=replaced + 10 * SECOND).too_young == 1
-        assert len(plan_prune(s3, index, BUCKET, [info], min_age=replaced - 10 * SECOND).versions) == 1
+        assert plan_prune(s3, index, LOCATION, [info], min_age=replaced + 10 * SECOND).too_young == 1
+        assert len(plan_prune(s3, index, LOCATION, [info], min_age=replaced - 10 * SECOND).versions) == 1
 
     def test_locked_versions_are_counted_and_kept(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         versions = [s3.put(BUCKET, "config", b"1") for _ in range(4)]
-        info = capture_state(s3, index, Location(BUCKET))
+        info = capture_state(s3, index, LOCATION)
         s3.locked["config", versions[1]] = "COMPLIANCE until 2030-01-01T00:00:00Z"
-        assert len(plan_prune(s3, index, BUCKET, [info]).versions) == 3
+        assert len(plan_prune(s3, index, LOCATION, [info]).versions) == 3
         assert s3.asked_about_locks == []
         s3.object_lock = True
-        found = plan_prune(s3, index, BUCKET, [info])
+        found = plan_prune(s3, index, LOCATION, [info])
         assert (len(found.versions), found.locked) == (2, 1)
         assert [version for _, version in s3.asked_about_locks] == versions[:3]
 
@@ -279,36 +282,36 @@ class TestPlanPrune:
     def test_refused_without_versioning(self, index: Index, status: str) -> None:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
-        info = capture_state(s3, index, Location(BUCKET))
+        info = capture_state(s3, index, LOCATION)
         s3.states[BUCKET] = status
-        (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
+        (reason,) = plan_prune(s3, index, LOCATION, [info]).refused
         assert reason == f"versioning of the bucket is {status or 'off'}"
 
     def test_refused_without_a_state(self, index: Index) -> None:
-        (reason,) = plan_prune(MemoryS3(BUCKET), index, BUCKET, []).refused
+        (reason,) = plan_prune(MemoryS3(BUCKET), index, LOCATION, []).refused
         assert "rwm state capture bucket1" in reason
 
     def test_refused_when_the_newest_kept_state_is_empty(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
-        info = capture_state(s3, index, Location(BUCKET))
-        (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
+        info = capture_state(s3, index, LOCATION)
+        (reason,) = plan_prune(s3, index, LOCATION, [info]).refused
         assert "is empty" in reason
 
     def test_refused_when_the_newest_kept_state_is_incomplete(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         for key in ("config", "data/a", "data/b"):
             s3.put(BUCKET, key, b"1")
-        info = capture_state(s3, index, Location(BUCKET))
-        assert plan_prune(s3, index, BUCKET, [info]).refused == ()
+        info = capture_state(s3, index, LOCATION)
+        assert plan_prune(s3, index, LOCATION, [info]).refused == ()
         s3.remove(BUCKET, "data/a", s3.present(BUCKET)["data/a"])
-        (reason,) = plan_prune(s3, index, BUCKET, [info]).refused
+        (reason,) = plan_prune(s3, index, LOCATION, [info]).refused
         assert "not complete: 1 of its 3 versions" in reason
 
     def test_a_plan_changes_nothing(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         s3.put(BUCKET, "config", b"1")
         s3.put(BUCKET, "config", b"2")
-        info = capture_state(s3, index, Location(BUCKET))
+        info = capture_state(s3, index, LOCATION)
         before = list(s3.versions(BUCKET))
-        plan_prune(s3, index, BUCKET, [info])
+        plan_prune(s3, index, LOCATION, [info])
         assert list(s3.versions(BUCKET)) == before

@@ -492,8 +492,8 @@ def test_after_a_prune_kept_states_are_verified_and_others_unknown(
     s3: RecordingS3, machine: Index, index: Index
 ) -> None:
     infos = capture_states(s3, machine, 4)
-    keep = select_kept_states(machine, BUCKET, last=1, named=[])
-    execute_prune(s3, plan_prune(s3, machine, BUCKET, keep))
+    keep = select_kept_states(machine, Location(BUCKET), last=1, named=[])
+    execute_prune(s3, plan_prune(s3, machine, Location(BUCKET), keep))
     assert s3.deleted
     found = sync(s3, index).verdicts
     assert found[infos[3].id] == "verified"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rwm.trust.interface import KeyEvidence
+from rwm.trust.repositories import Repositories
 from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState, has_other_content
 from tests.unit.rwm.trust.histories import PACK, history, state
 
@@ -32,7 +33,7 @@ class TestHasOtherContent:
 
 
 def test_overwritten_content_counts_objects_and_names_the_first() -> None:
-    rule = OverwrittenContent()
+    rule = OverwrittenContent(Repositories(""))
     rule.observe(KeyEvidence(history(PACK, "x", "y"), {"v1"}, in_newest=True))
     assert list(rule.findings([])) == [
         f"1 objects that restic writes once were overwritten with other content (the first: {PACK})"
@@ -44,7 +45,7 @@ def test_overwritten_content_counts_objects_and_names_the_first() -> None:
 
 def test_missing_config_needs_one_in_the_history() -> None:
     for contents, is_missing in ((("x", None), True), ((None,), False)):
-        rule = MissingConfig(state(1))
+        rule = MissingConfig(state(1), Repositories(""))
         rule.observe(KeyEvidence(history("config", *contents), set(), in_newest=False))
         assert ["has no config" in finding for finding in rule.findings([])] == [True] * is_missing
 

@@ -1,0 +1,54 @@
+"""Which locations cover a key, and which of its versions the recorded states of each need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rwm.index import Index
+from rwm.location import Location
+from rwm.model import RecordedState, StateInfo
+from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs
+from rwm.retention.selection import candidates, follows_rule, states_by_location
+
+
+class Coverage:
+    """The locations of all recorded states that overlap a pruned location, each with its collector.
+
+    ``recorded`` are these states, oldest first, and ``keep`` those to keep where the keep rule applies. Raises
+    StateNotFound if one of ``keep`` was forgotten.
+    """
+
+    def __init__(
+        self, index: Index, location: Location, recorded: Sequence[RecordedState], keep: Sequence[StateInfo]
+    ) -> None:
+        self._trust = {info.id: index.trust(info) for info in keep}
+        self._locations = states_by_location(recorded)
+        self._collectors = []
+        self._references = []
+        for place, states in self._locations.items():
+            infos = [state.info for state in states]
+            by_rule = follows_rule(location, place)
+            kept = [info for info in infos if info.id in self._trust] if by_rule else infos
+            self._collectors.append(LocationCollector(place, infos, kept, by_rule=by_rule))
+            self._references.append(index.references(place, infos))
+        self._directory: str | None = None
+        self._covering: list[int] = []
+
+    def of(self, key: str) -> list[tuple[LocationCollector, Needs]]:
+        """The collectors of all locations that cover the key, the innermost last, and what each one's states need."""
+        return [(self._collectors[n], self._references[n].of(key)) for n in self._find(key)]
+
+    def _find(self, key: str) -> list[int]:
+        """Positions of the locations that cover the key. Those of the last directory are cached."""
+        directory = key[: key.rfind("/") + 1]
+        if directory != self._directory:
+            self._directory = directory
+            self._covering = [n for n, place in enumerate(self._locations) if directory.startswith(place.prefix)]
+        return self._covering
+
+    def finish(self) -> tuple[LocationPlan, ...]:
+        """The results of all locations, sorted."""
+        return tuple(
+            collector.finish(self._trust, can_keep=bool(candidates(self._locations[collector.location])))
+            for collector in self._collectors
+        )
