@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rwm.model import RecordedState, StateInfo
-from rwm.times import iso
+from rwm.times import SECOND, iso
 
 SHORT_ID = 12
 """Characters of a state id where it is shown to people."""
@@ -33,6 +33,15 @@ def format_size(size: int) -> str:
 def format_count(number: int, noun: str) -> str:
     """``1 state``, ``2 states``."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def format_age(milliseconds: int) -> str:
+    """The whole number of the largest unit, as durations are written: ``45s``, ``12m``, ``3h``, ``400d``."""
+    seconds = max(0, milliseconds // SECOND)
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
 
 
 def state_json(info: StateInfo) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from rwm.console.app import current_app
 from rwm.console.formatting import SHORT_ID
 from rwm.console.options import common_options
+from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.times import iso
@@ -61,7 +62,7 @@ class BucketName(_Completed, click.types.StringParamType):
 
 
 class LocationName(_Completed):
-    """A bucket or a prefix in it, converted to a Location and completed to those of recorded states."""
+    """A bucket or a prefix in it, converted to a Location and completed to those of recorded states and their buckets."""
 
     name = "BUCKET[/PREFIX]"
 
@@ -71,22 +72,33 @@ class LocationName(_Completed):
 
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
         """Locations, sorted."""
-        return dict.fromkeys(sorted({str(info.location) for info in states}), "")
+        names = {name for info in states for name in (info.bucket, str(info.location))}
+        return dict.fromkeys(sorted(names), "")
 
 
 class StateName(_Completed, click.types.StringParamType):
-    """A state, completed to short ids, of the bucket if one is given, newest first."""
+    """A state, completed to short ids, newest first: those that overlap the location if one is given."""
 
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
-        """Short ids with bucket and time."""
+        """Short ids with location and time."""
         states = list(states)
-        buckets = {info.bucket for info in states}
+        location = _given_location(states, context)
+        chosen = [info for info in states if location is None or info.location.overlaps(location)]
+        found = {info.id[:SHORT_ID]: f"{info.location} {iso(info.captured_at)}" for info in reversed(chosen)}
+        return found | ({"latest": "the newest"} if location else {})
+
+
+def _given_location(states: Iterable[StateInfo], context: click.Context) -> Location | None:
+    """The location that the command line names so far, as an argument or an option."""
+    given = context.params.get("location") or context.params.get("bucket")
+    if given is None:
         # While an option still lacks its value, click does not assign arguments: they are in context.args.
-        unassigned = (word for word in context.args if word in buckets)
-        bucket = context.params.get("bucket") or next(unassigned, None)
-        chosen = [info for info in states if bucket in (None, info.bucket)]
-        found = {info.id[:SHORT_ID]: f"{info.bucket} {iso(info.captured_at)}" for info in reversed(chosen)}
-        return found | ({"latest": "the newest"} if bucket else {})
+        known = {name for info in states for name in (info.bucket, str(info.location))}
+        given = next((word for word in context.args if word in known), None)
+    try:
+        return given if given is None or isinstance(given, Location) else Location.parse(given)
+    except UsageError:
+        return None
 
 
 BUCKET = BucketName()

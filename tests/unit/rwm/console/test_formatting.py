@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,8 +50,17 @@ def test_sizes(count: int, text: str) -> None:
     assert formatting.format_size(count) == text
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0s"), (59.9, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (86_399, "23h"), (400 * 86_400, "400d")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert formatting.format_age(int(seconds * 1000)) == text
+
+
 def test_a_state_as_json() -> None:
     info = StateInfo("ab" * 32, "bucket1", 1_795_176_000_000, "backup", 3, 42, "partial")
+    assert formatting.state_json(replace(info, prefix="host1/"))["prefix"] == "host1/"
     assert formatting.state_json(info) == {
         "id": "ab" * 32,
         "bucket": "bucket1",

@@ -16,7 +16,7 @@ from rwm.model import StateInfo
 from tests import ROOT, programs
 from tests.unit.terminal import Terminal
 
-ONE, TWO, THREE = "1" * 64, "2" * 64, "3" * 64
+ONE, TWO, THREE, FOUR, FIVE = ("1" * 64, "2" * 64, "3" * 64, "4" * 64, "5" * 64)
 
 
 @pytest.fixture
@@ -79,6 +79,25 @@ def words(directory: Path, line: str) -> list[str]:
     ],
 )
 def test_words_are_completed(here: Path, line: str, suggested: list[str]) -> None:
+    assert words(here, line) == suggested
+
+
+@pytest.mark.parametrize(
+    ("line", "suggested"),
+    [
+        ("rwm -c here.conf state capture m", ["machines", "machines/host1", "machines/host2"]),
+        ("rwm -c here.conf state list machines/host1", ["machines/host1"]),
+        ("rwm -c here.conf state show -b machines ", [FIVE[:12], FOUR[:12], "latest"]),
+        ("rwm -c here.conf state show -b machines/host1 ", [FOUR[:12], "latest"]),
+        ("rwm -c here.conf state show -b machines//host1 ", []),
+        ("rwm -c here.conf storage check m", ["machines"]),
+    ],
+)
+def test_locations_are_completed(here: Path, line: str, suggested: list[str]) -> None:
+    with Index.open(here / "here.sqlite") as index:
+        for number, (state_id, prefix) in enumerate(((FOUR, "host1/"), (FIVE, "host2/"))):
+            info = StateInfo(state_id, "machines", number * 1000, "capture", 0, 0, prefix=prefix)
+            index.record(info, [])
     assert words(here, line) == suggested
 
 
