@@ -40,6 +40,11 @@ class Location:
     def __str__(self) -> str:
         return f"{self.bucket}/{self.prefix}".rstrip("/")
 
+    @property
+    def described(self) -> str:
+        """The location within a sentence: ``bucket bucket1``, ``bucket1/host1``."""
+        return str(self) if self.prefix else f"bucket {self.bucket}"
+
     def key(self, name: str) -> str:
         """The key of ``name`` below the location."""
         return self.prefix + name

@@ -25,9 +25,9 @@ def describe_loss(files: int | None, before: int | None) -> str:
 class FileCountHistory:
     """The numbers of earlier runs, in the index. An unusable index has none; the capture reports its error."""
 
-    def __init__(self, open_index: Callable[[], Index], bucket: str) -> None:
+    def __init__(self, open_index: Callable[[], Index], location: Location) -> None:
         self._open_index = open_index
-        self._bucket = bucket
+        self._location = location
 
     def compare(self, name: str, files: int | None) -> str:
         """Record an entry's number for the next run. Returns what to report, empty for nothing.
@@ -39,8 +39,8 @@ class FileCountHistory:
         try:
             counts = self._open_index().file_counts
             if files:
-                counts.record(Location(self._bucket), name, files)
+                counts.record(self._location, name, files)
                 return ""
-            return describe_loss(files, counts.last(Location(self._bucket), name))
+            return describe_loss(files, counts.last(self._location, name))
         except (RwmError, OSError):
             return ""

@@ -45,7 +45,7 @@ def run_backups(
     process.find_program("restic")
     for warning in report.warnings:
         notify(f"warning: {warning}")
-    history = FileCountHistory(open_index, location.bucket)
+    history = FileCountHistory(open_index, location)
     for name, backup in backups.items():
         report.backups.append(_run_backup(config, name, backup, history, notify, on_line))
     if config.retention:

@@ -6,6 +6,7 @@ import re
 
 import click
 
+from rwm import console
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
@@ -60,39 +61,39 @@ def storage_delete(app: App, bucket: str, yes: bool) -> None:
 
 @click.command()
 @common_options
-@storage_commands.BUCKET_ARGUMENT
+@state_commands.LOCATION_ARGUMENT
 @pass_app
-def storage_drop_versions(app: App, bucket: str) -> None:
+def storage_drop_versions(app: App, location: Location) -> None:
     """Delete all versions except those of the newest state and of the current listing.
 
     Now: rwm prune --keep-last 1. As in the original tool there is no confirmation, but it is refused if it would lose
     data.
     """
-    prune_command.prune_and_print(app, Location(bucket), 1, (), 0, dry_run=False, force=False, yes=True)
+    prune_command.prune_and_print(app, location, 1, (), 0, dry_run=False, force=False, yes=True)
 
 
 @click.command()
 @common_options
-@click.argument("source")
+@click.argument("source", type=console.LOCATION)
 @click.argument("target")
 @click.argument("state")
 @pass_app
-def storage_restore_state(app: App, source: str, target: str, state: str) -> None:
+def storage_restore_state(app: App, source: Location, target: str, state: str) -> None:
     """Copy STATE (an id, or the key of its file) of bucket SOURCE to bucket TARGET (now: rwm state restore)."""
-    info = app.readonly_index.resolve(_state_id(app, source, state), Location(source))
+    info = app.readonly_index.resolve(_state_id(app, source, state), source)
     state_restore.restore_and_print(app, info, None, target)
 
 
-def _state_id(app: App, bucket: str, state: str) -> str:
+def _state_id(app: App, location: Location, state: str) -> str:
     """The id of the state in a state file, given its key; any other name of a state unchanged."""
     if match := _STATE_ID.search(state):
         return match[0]
     if "/" not in state:
         return state
-    found = app.readonly_index.ledger.state_in_file(bucket, state)
+    found = app.readonly_index.ledger.state_in_file(location.bucket, state)
     if found is None:
         raise StateNotFound(
-            f"no state is recorded for the file {state} of bucket {bucket}",
-            hint=f"`rwm state sync {bucket}` reads the state files of the bucket, including those of the original tool",
+            f"no state is recorded for the file {state} of bucket {location.bucket}",
+            hint=f"`rwm state sync {location}` reads the state files there, including those of the original tool",
         )
     return found

@@ -14,6 +14,7 @@ from rwm.cli.prune import prune
 from rwm.cli.state import state
 from rwm.cli.state_export import export_
 from rwm.cli.state_import import import_
+from rwm.cli.state_list import list_
 from rwm.cli.state_restore import restore
 from rwm.cli.state_sync import sync
 from rwm.cli.storage import storage
@@ -42,7 +43,7 @@ def version(context: click.Context) -> None:
 
 for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
-for _command in (export_, import_, restore, sync):
+for _command in (export_, import_, list_, restore, sync):
     state.add_command(_command)
 aliases.add_aliases(cli)
 

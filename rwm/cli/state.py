@@ -1,21 +1,29 @@
-"""``rwm state``: the group, and its commands capture, list, show, diff and forget."""
+"""``rwm state``: the group, and its commands capture, show, diff and forget."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
 import click
 
 from rwm import console
-from rwm.console import BUCKET, STATE, App, common_options, pass_app
+from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
-from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
-from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
+from rwm.model import ARCHIVE_CLASSES, Entry, StateInfo, StorageClasses
+from rwm.repositories import RepositoryCount, count_repositories
+from rwm.times import iso, parse_time
 
-BUCKET_OPTION = click.option("-b", "--bucket", type=BUCKET, help="The bucket of `latest` or of a time.")
+LOCATION_ARGUMENT = click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION)
+LOCATION_OPTION = click.option(
+    "-b",
+    "--bucket",
+    "location",
+    metavar="BUCKET[/PREFIX]",
+    type=LOCATION,
+    help="The bucket, or the prefix in it, of `latest` or of a time.",
+)
 
 MAX_NAMED = 10
 """States named in one question."""
@@ -29,7 +37,7 @@ def state() -> None:
 
 @state.command()
 @common_options
-@click.argument("bucket", type=BUCKET)
+@LOCATION_ARGUMENT
 @click.option("--at", metavar="TIME", help="The state at a past UTC time, from the bucket's history alone.")
 @click.option(
     "--concurrency",
@@ -38,16 +46,19 @@ def state() -> None:
     help="List with N connections (default: chosen by the measured speed of the server).",
 )
 @pass_app
-def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> None:
-    """Record the state of BUCKET, in the index and in the bucket."""
+def capture(app: App, location: Location, at: str | None, concurrency: int | None) -> None:
+    """Record the state of a bucket, or of a prefix in it.
+
+    It is stored in the index and in the bucket.
+    """
     from rwm.states import capture_state
 
     past = parse_time(at) if at is not None else None
-    with console.show_progress(f"listing {bucket}") as progress:
+    with console.show_progress(f"listing {location}") as progress:
         info = capture_state(
             app.s3,
             app.index,
-            Location(bucket),
+            location,
             at=past,
             concurrency=concurrency,
             origin="past" if past is not None else "capture",
@@ -55,7 +66,7 @@ def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> N
             warn=console.warn,
         )
     if not info.objects:
-        console.warn(f"bucket {bucket} was empty at {iso(info.captured_at)}: the state has no objects")
+        console.warn(f"{location.described} was empty at {iso(info.captured_at)}: the state has no objects")
     if app.json:
         console.print_json(console.state_json(info))
     else:
@@ -64,7 +75,7 @@ def capture(app: App, bucket: str, at: str | None, concurrency: int | None) -> N
 
 def describe_state(info: StateInfo) -> str:
     """``state 0123456789ab of bucket1 at 2026-11-20T10:00:00Z``."""
-    return f"state {info.id[: console.SHORT_ID]} of {info.bucket} at {iso(info.captured_at)}"
+    return f"state {info.id[: console.SHORT_ID]} of {info.location} at {iso(info.captured_at)}"
 
 
 def describe_contents(info: StateInfo) -> str:
@@ -72,80 +83,15 @@ def describe_contents(info: StateInfo) -> str:
     return f"{console.format_count(info.objects, 'object')}, {console.format_size(info.bytes)}"
 
 
-@state.command("list")
-@common_options
-@click.argument("bucket", required=False, type=BUCKET)
-@click.option("-b", "--bucket", "bucket_option", type=BUCKET, help="The same as the argument.")
-@click.option("--since", metavar="TIME", help="Only states of that UTC time and later; 30d: of the last 30 days.")
-@pass_app
-def list_(app: App, bucket: str | None, bucket_option: str | None, since: str | None) -> None:
-    """List the recorded states of BUCKET or of all, oldest first."""
-    if None not in (bucket, bucket_option) and bucket != bucket_option:
-        raise UsageError(f"two buckets are named: {bucket} and {bucket_option}")
-    bucket = bucket_option if bucket is None else bucket
-    start = 0 if since is None else parse_time_or_age(since)
-    states = [
-        state
-        for state in app.readonly_index.recorded(None if bucket is None else Location(bucket))
-        if state.info.captured_at >= start
-    ]
-    if not states:
-        _print_why_none(app.config.index_path, bucket, "" if since is None else f" since {iso(start)}")
-    if app.json:
-        console.print_json([console.recorded_state_json(state) for state in states])
-    if app.json or not states:
-        return
-    rows = [
-        (
-            state.info.id[: console.SHORT_ID],
-            state.info.bucket,
-            iso(state.info.captured_at),
-            state.info.origin + (f" ({state.info.outcome})" if state.info.outcome else ""),
-            state.trust,
-            state.info.objects,
-            console.format_size(state.info.bytes),
-        )
-        for state in states
-    ]
-    console.print_table(["id", "bucket", "captured at", "origin", "trust", "objects", "size"], rows, right=(5, 6))
-
-
-def _print_why_none(index: Path, bucket: str | None, when: str) -> None:
-    from rwm.index import missing_index
-
-    if missing := missing_index(index, None if bucket is None else Location(bucket)):
-        console.print_note(missing.message, f"  {missing.hint}")
-        return
-    where = "of any bucket" if bucket is None else f"of bucket {bucket}"
-    console.print_note(
-        f"no state {where}{when} is in the index {index}",
-        "  `rwm state sync BUCKET` reads the states that the bucket holds; `rwm state capture BUCKET` records one, "
-        "with --at TIME one of the past from the bucket's own history",
-    )
-
-
-def parse_time_or_age(text: str) -> int:
-    """``2026-11-01`` or ``30d`` (ago, by the clock of this machine) as a time in milliseconds. Raises UsageError."""
-    if looks_like_time(text):
-        return parse_time(text)
-    try:
-        age = parse_duration(text)
-    except UsageError as error:
-        raise UsageError(
-            f"{text!r} is neither a time nor an age", hint="write it as 2026-11-20T10:00:00Z, or as 30d"
-        ) from error
-    return max(0, int(time.time()) * SECOND - age)
-
-
 @state.command()
 @common_options
 @click.argument("state", metavar="STATE", type=STATE)
-@BUCKET_OPTION
+@LOCATION_OPTION
 @click.option("--hidden", is_flag=True, help="Only the keys that a filesystem cannot show.")
 @click.option("--archived", is_flag=True, help="Only versions that must be retrieved from the archive first.")
 @click.option("--commands", is_flag=True, help="Print for each entry the command that retrieves it (with --archived).")
 @pass_app
-def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool, commands: bool) -> None:
+def show(app: App, state: str, location: Location | None, hidden: bool, archived: bool, commands: bool) -> None:
     """Show STATE and its entries.
 
     What is archived is known as of the last listing of the bucket, by `rwm state capture` or `rwm state sync`.
@@ -154,19 +100,21 @@ def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool,
 
     if (commands and not archived) or (hidden and archived):
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
-    info = app.readonly_index.resolve(state, None if bucket is None else Location(bucket))
+    info = app.readonly_index.resolve(state, location)
     classes = app.readonly_index.storage_classes(info)
+    repositories = count_repositories(app.readonly_index.batches(info))
     if not app.json:
         contents = describe_contents(info)
-        console.print_note(f"state {info.id}", f"of {info.bucket} at {iso(info.captured_at)}: {contents}")
+        console.print_note(f"state {info.id}", f"of {info.location} at {iso(info.captured_at)}: {contents}")
+        console.print_note(*_describe_repositories(info, repositories))
         console.print_note(*_describe_classes(info, classes))
+    document = {**console.state_json(info), **console.classes_json(classes), **_repositories_json(repositories)}
     if archived:
-        _show_archived(app, info, classes, commands=commands)
+        _show_archived(app, info, classes, document, commands=commands)
         return
     selected = set(app.readonly_index.tree(info).hidden_keys()) if hidden else None
     entries = (entry for entry in app.readonly_index.entries(info) if selected is None or entry.key in selected)
     if app.json:
-        document = {**console.state_json(info), **console.classes_json(classes)}
         console.print_json({**document, "entries": [entry_json(entry) for entry in entries]})
         return
     console.print_lines(
@@ -175,14 +123,31 @@ def show(app: App, state: str, bucket: str | None, hidden: bool, archived: bool,
     )
 
 
-def _show_archived(app: App, info: StateInfo, classes: StorageClasses, *, commands: bool) -> None:
-    """Print what must be retrieved before it can be read; with ``commands`` how, one line for each version."""
+def _describe_repositories(info: StateInfo, repositories: Sequence[RepositoryCount]) -> Iterator[str]:
+    """Notes on the repositories in the state, unless the only one is all of it."""
+    if [each.objects for each in repositories] != [info.objects]:
+        for prefix, objects, size in repositories:
+            location = Location(info.bucket, prefix)
+            yield f"repository {location}: {console.format_count(objects, 'object')}, {console.format_size(size)}"
+
+
+def _repositories_json(repositories: Sequence[RepositoryCount]) -> dict[str, Any]:
+    return {"repositories": [each._asdict() for each in repositories]}
+
+
+def _show_archived(
+    app: App, info: StateInfo, classes: StorageClasses, document: dict[str, Any], *, commands: bool
+) -> None:
+    """Print what must be retrieved before it can be read; with ``commands`` how, one line for each version.
+
+    ``document`` is the JSON document without its entries.
+    """
     from rwm.statefile import entry_json
 
     if classes.listed_at is None:
         console.warn(
             f"no listing has shown all of state {info.id[: console.SHORT_ID]}, so more may be archived: "
-            f"`rwm state sync --again {info.bucket}` lists the bucket"
+            f"`rwm state sync --again {info.location}` lists the bucket"
         )
     found = ((entry, name) for entry, name in app.readonly_index.classified(info) if name in ARCHIVE_CLASSES)
     if app.json:
@@ -190,7 +155,7 @@ def _show_archived(app: App, info: StateInfo, classes: StorageClasses, *, comman
             {**entry_json(entry), "storage_class": name, "command": console.restore_command(info.bucket, entry)}
             for entry, name in found
         ]
-        console.print_json({**console.state_json(info), **console.classes_json(classes), "entries": entries})
+        console.print_json({**document, "entries": entries})
     elif commands:
         console.print_lines(console.restore_command(info.bucket, entry) for entry, _ in found)
     else:
@@ -216,22 +181,25 @@ def _describe_classes(info: StateInfo, classes: StorageClasses) -> Iterator[str]
 @common_options
 @click.argument("old", metavar="STATE", type=STATE)
 @click.argument("new", metavar="STATE", type=STATE)
-@BUCKET_OPTION
+@LOCATION_OPTION
 @pass_app
-def diff(app: App, old: str, new: str, bucket: str | None) -> None:
-    """Show the keys that differ between two states. + is added, - removed, M another version."""
+def diff(app: App, old: str, new: str, location: Location | None) -> None:
+    """Show the keys that differ between two states. + is added, - removed, M another version.
+
+    Of states of different prefixes, what both cover is compared.
+    """
     from rwm.states import change_kind, diff_states
 
-    before, after = (
-        app.readonly_index.resolve(old, None if bucket is None else Location(bucket)),
-        app.readonly_index.resolve(new, None if bucket is None else Location(bucket)),
-    )
+    before, after = (app.readonly_index.resolve(name, location) for name in (old, new))
+    common = _common_prefix(before, after)
+    if before.prefix != after.prefix:
+        console.print_note(f"compared: what both states cover, which is below {common}")
     if before.bucket == after.bucket:
         changes = [
             (change_kind(difference), difference.key) for difference in app.readonly_index.differences(before, after)
         ]
     else:
-        changes = list(diff_states(app.readonly_index.entries(before), app.readonly_index.entries(after)))
+        changes = list(diff_states(*(_entries_below(app, info, common) for info in (before, after))))
     if app.json:
         kinds = {"+": "added", "-": "removed", "M": "changed"}
         console.print_json({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
@@ -239,26 +207,34 @@ def diff(app: App, old: str, new: str, bucket: str | None) -> None:
     console.print_lines(f"{kind} {console.escape(key)}" for kind, key in changes)
 
 
+def _entries_below(app: App, info: StateInfo, prefix: str) -> Iterator[Entry]:
+    return (entry for entry in app.readonly_index.entries(info) if entry.key.startswith(prefix))
+
+
+def _common_prefix(before: StateInfo, after: StateInfo) -> str:
+    """The prefix below which both states say what there was. Raises UsageError without one."""
+    shorter, longer = sorted((before.prefix, after.prefix), key=len)
+    if not longer.startswith(shorter):
+        raise UsageError(
+            f"the states have nothing in common: one is of {before.location}, the other of {after.location}"
+        )
+    return longer
+
+
 @state.command()
 @common_options
 @click.argument("states", metavar="STATE...", nargs=-1, required=True, type=STATE)
-@BUCKET_OPTION
+@LOCATION_OPTION
 @click.option("--dry-run", is_flag=True, help="Only print what would be forgotten.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_app
-def forget(app: App, states: Sequence[str], bucket: str | None, dry_run: bool, yes: bool) -> None:
+def forget(app: App, states: Sequence[str], location: Location | None, dry_run: bool, yes: bool) -> None:
     """Remove STATEs from the index. Their files and versions stay in the bucket.
 
     `rwm state sync --again` or `rwm state import` adds a forgotten state again.
     """
-    selected = list(
-        {
-            info.id: info
-            for info in (
-                app.readonly_index.resolve(name, None if bucket is None else Location(bucket)) for name in states
-            )
-        }.values()
-    )
+    resolved = [app.readonly_index.resolve(name, location) for name in states]
+    selected = list({info.id: info for info in resolved}.values())
     if not dry_run:
         named = ", ".join(f"{info.id[: console.SHORT_ID]} ({iso(info.captured_at)})" for info in selected[:MAX_NAMED])
         more = f" and {len(selected) - MAX_NAMED} more" if len(selected) > MAX_NAMED else ""

@@ -12,7 +12,7 @@ from typing import IO
 import click
 
 from rwm import console
-from rwm.cli.state import BUCKET_OPTION, describe_contents
+from rwm.cli.state import LOCATION_OPTION, describe_contents
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import Refused, RwmError, UsageError
 from rwm.location import Location
@@ -25,9 +25,9 @@ from rwm.location import Location
 @click.option(
     "--format", "form", type=click.Choice(["jsonl", "csv"]), help="The format (default: by the name of FILE)."
 )
-@BUCKET_OPTION
+@LOCATION_OPTION
 @pass_app
-def export_(app: App, state: str, file: Path, form: str | None, bucket: str | None) -> None:
+def export_(app: App, state: str, file: Path, form: str | None, location: Location | None) -> None:
     """Write STATE to FILE for use by other tools.
 
     The name selects the format: .jsonl or .csv, with .gz compressed. - is standard output.
@@ -41,7 +41,7 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
         if str(file) != "-":
             raise UsageError(f"{file}: the format is unknown", hint="end the name in .jsonl or .csv, or use --format")
         form = "jsonl"
-    info = app.readonly_index.resolve(state, None if bucket is None else Location(bucket))
+    info = app.readonly_index.resolve(state, location)
     form_by_name, is_compressed = by_name or (form, file.name.endswith(".gz"))
     with _open_new(file) as out:
         write_state(info, app.readonly_index.entries(info), out, form or form_by_name, is_compressed=is_compressed)  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def export_(app: App, state: str, file: Path, form: str | None, bucket: str | No
         console.print_json({**console.state_json(info), "file": str(file)})
     else:
         short = info.id[: console.SHORT_ID]
-        click.echo(console.escape(f"state {short} of {info.bucket}: {describe_contents(info)}, in {file}"))
+        click.echo(console.escape(f"state {short} of {info.location}: {describe_contents(info)}, in {file}"))
 
 
 @contextmanager

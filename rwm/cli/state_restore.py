@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rwm import console
-from rwm.cli.state import BUCKET_OPTION
+from rwm.cli.state import LOCATION_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.location import Location
@@ -19,15 +19,13 @@ from rwm.model import StateInfo
 @click.argument("state", metavar="STATE", type=STATE)
 @click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Restore into a new or empty directory.")
 @click.option("--to-bucket", metavar="BUCKET", help="Restore into a new or empty bucket of the same server.")
-@BUCKET_OPTION
+@LOCATION_OPTION
 @pass_app
-def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, bucket: str | None) -> None:
+def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, location: Location | None) -> None:
     """Restore STATE to a directory or to another bucket."""
     if bool(to_dir) == bool(to_bucket):
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
-    restore_and_print(
-        app, app.readonly_index.resolve(state, None if bucket is None else Location(bucket)), to_dir, to_bucket or ""
-    )
+    restore_and_print(app, app.readonly_index.resolve(state, location), to_dir, to_bucket or "")
 
 
 def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:

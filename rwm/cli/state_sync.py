@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.console import BUCKET, App, common_options, pass_app
+from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexDamaged, PartlyDone
 from rwm.location import Location
 from rwm.times import iso
@@ -23,35 +24,36 @@ MAX_CONTRADICTIONS = 10
 
 @click.command()
 @common_options
-@click.argument("bucket", type=BUCKET)
+@LOCATION_ARGUMENT
 @click.option("--again", is_flag=True, help="Also read forgotten states and rejected files, and compare all states.")
 @pass_app
-def sync(app: App, bucket: str, again: bool) -> None:
-    """Fetch the states in BUCKET and compare them with its history.
+def sync(app: App, location: Location, again: bool) -> None:
+    """Fetch states from a bucket and compare them with its history.
 
-    Only the first version of a state file counts. A damaged index is moved aside and rebuilt. Exit code 4 if
-    a new file is not a state or a new state is contradicted, 3 if files could not be read.
+    With a prefix, only what is below it is read. Only the first version of a state file counts. A damaged index is
+    moved aside and rebuilt. Exit code 4 if a new file is not a state or a new state is contradicted, 3 if files could
+    not be read.
     """
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
-    with console.show_progress(f"listing state files of {bucket}"):
-        files = list_state_files(app.s3, Location(bucket))
+    with console.show_progress(f"listing state files of {location}"):
+        files = list_state_files(app.s3, location)
     index = _usable_index(app)
     if again:
-        index.ledger.reset_trust(Location(bucket))
-    new = new_state_files(index, Location(bucket), files)
+        index.ledger.reset_trust(location)
+    new = new_state_files(index, location, files)
     with console.show_progress("reading state files", len(new)) as progress:
-        result = sync_states(app.s3, index, Location(bucket), files, new, progress)
-    with console.show_progress(f"comparing with the history of {bucket}") as progress:
-        judged = compare_with_history(app.s3, index, Location(bucket), files, progress, always=again)
+        result = sync_states(app.s3, index, location, files, new, progress)
+    with console.show_progress(f"comparing with the history of {location}") as progress:
+        judged = compare_with_history(app.s3, index, location, files, progress, always=again)
     file_count = len({file.key for file in files})
     if app.json:
-        console.print_json(_result_json(bucket, file_count, result, judged))
+        console.print_json(_result_json(location, file_count, result, judged))
     else:
-        _print_result(bucket, file_count, result)
+        _print_result(location, file_count, result)
         _print_verdicts(judged, verbose=app.verbose)
-    _print_notes(index, bucket, judged)
-    _raise_problems(bucket, result, judged)
+    _print_notes(index, location, judged)
+    _raise_problems(location, result, judged)
 
 
 def _usable_index(app: App) -> Index:
@@ -72,10 +74,11 @@ def _usable_index(app: App) -> Index:
 
 
 def _result_json(
-    bucket: str, file_count: int, result: SyncResult, judged: Sequence[ComparisonResult]
+    location: Location, file_count: int, result: SyncResult, judged: Sequence[ComparisonResult]
 ) -> dict[str, Any]:
     return {
-        "bucket": bucket,
+        "bucket": location.bucket,
+        "prefix": location.prefix,
         "files": file_count,
         "recorded": [info.id for info in result.recorded],
         "rejected": [file._asdict() for file in result.rejected],
@@ -92,9 +95,9 @@ def _result_json(
     }
 
 
-def _print_result(bucket: str, file_count: int, result: SyncResult) -> None:
+def _print_result(location: Location, file_count: int, result: SyncResult) -> None:
     files = console.format_count(file_count, "state file")
-    click.echo(console.escape(f"{bucket}: {files}, {console.format_count(len(result.recorded), 'new state')}"))
+    click.echo(console.escape(f"{location}: {files}, {console.format_count(len(result.recorded), 'new state')}"))
     for verb, problems in (("rejected", result.rejected), ("could not be read:", result.unread)):
         for file in problems:
             click.echo(console.escape(f"{verb} {file.key} (version {file.version_id}): {file.why}"))
@@ -130,23 +133,26 @@ def _print_verdict(one: ComparisonResult) -> None:
         click.echo(f"  and {one.contradicted - min(MAX_CONTRADICTIONS, len(one.contradictions))} more")
 
 
-def _print_notes(index: Index, bucket: str, judged: Sequence[ComparisonResult]) -> None:
+def _print_notes(index: Index, location: Location, judged: Sequence[ComparisonResult]) -> None:
     """Notes on states that were contradicted in an earlier run, and on a bucket without states."""
-    recorded, judged_now = index.recorded(Location(bucket)), {one.info.id for one in judged}
-    earlier = sum(state.trust == "contradicted" and state.info.id not in judged_now for state in recorded)
+    recorded, judged_now = index.recorded(location), {one.info.id for one in judged}
+    earlier = sum(
+        state.trust == "contradicted" and state.info.id not in judged_now and location.covers(state.info.location)
+        for state in recorded
+    )
     if earlier:
         verb = "was" if earlier == 1 else "were"
         console.print_note(
-            f"{console.format_count(earlier, 'state')} of {bucket} {verb} contradicted in an earlier sync"
+            f"{console.format_count(earlier, 'state')} of {location} {verb} contradicted in an earlier sync"
         )
     if not recorded:
         console.print_note(
-            f"no state of bucket {bucket} is recorded",
-            f"  `rwm state capture {bucket} --at TIME` records one of a past time, from the bucket's own history",
+            f"no state of {location.described} is recorded",
+            f"  `rwm state capture {location} --at TIME` records one of a past time, from the bucket's own history",
         )
 
 
-def _raise_problems(bucket: str, result: SyncResult, judged: Sequence[ComparisonResult]) -> None:
+def _raise_problems(location: Location, result: SyncResult, judged: Sequence[ComparisonResult]) -> None:
     problems = []
     if contradicted := sum(one.verdict == "contradicted" for one in judged):
         verb = "is" if contradicted == 1 else "are"
@@ -156,12 +162,12 @@ def _raise_problems(bucket: str, result: SyncResult, judged: Sequence[Comparison
         problems.append(f"{console.format_count(rejected, 'file')} that {verb} of it")
     if problems:
         raise CheckFailed(
-            f"bucket {bucket} has {' and '.join(problems)}",
+            f"{location.described} has {' and '.join(problems)}",
             hint="an account with write access stored them, or something is broken; "
             "contradicted states are used only if named by id",
         )
     if result.unread:
         raise PartlyDone(
-            f"{console.format_count(len(result.unread), 'state file')} of bucket {bucket} could not be read",
+            f"{console.format_count(len(result.unread), 'state file')} of {location.described} could not be read",
             hint="the other states are recorded; the next sync tries again",
         )

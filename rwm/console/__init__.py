@@ -14,7 +14,15 @@ from rwm.console.archived import (
     warn_if_archived,
 )
 from rwm.console.error_boundary import exit_code_of_output, run_program
-from rwm.console.formatting import SHORT_ID, escape, format_age, format_count, format_size, recorded_state_json, state_json
+from rwm.console.formatting import (
+    SHORT_ID,
+    escape,
+    format_age,
+    format_count,
+    format_size,
+    recorded_state_json,
+    state_json,
+)
 from rwm.console.options import common_options
 from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
 from rwm.console.progress import show_progress

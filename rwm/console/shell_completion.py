@@ -62,7 +62,7 @@ class BucketName(_Completed, click.types.StringParamType):
 
 
 class LocationName(_Completed):
-    """A bucket or a prefix in it, converted to a Location and completed to those of recorded states and their buckets."""
+    """A bucket or a prefix in it, converted to a Location; completed to those of recorded states, and their buckets."""
 
     name = "BUCKET[/PREFIX]"
 

@@ -4,6 +4,7 @@ May import the shared modules, ``s3``, ``index``, ``statefile``.
 Begin reading at ``current.py``: which version was current at a time; ``capture.py``: from a bucket to a state.
 """
 
+from rwm.states.account import LocationSummary, summarize_account
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
 from rwm.states.difference import change_kind, diff_states
@@ -14,6 +15,7 @@ from rwm.states.sync import SyncResult, compare_with_history, list_state_files, 
 __all__ = [
     "ComparisonResult",
     "ImportSource",
+    "LocationSummary",
     "StateImporter",
     "SyncResult",
     "capture_state",
@@ -23,6 +25,7 @@ __all__ = [
     "format_from_name",
     "list_state_files",
     "new_state_files",
+    "summarize_account",
     "sync_states",
     "write_state",
 ]

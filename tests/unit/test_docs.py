@@ -21,14 +21,19 @@ from rwm import config, errors
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
+from rwm.cli import state as state_command
+from rwm.cli import state_list as list_command
 from rwm.cli import state_sync as sync_command
 from rwm.cli import storage as storage_command
 from rwm.console import classes_json, error_boundary, recorded_state_json, state_json
 from rwm.embedded.accounts import USER_ACTIONS
+from rwm.location import Location
 from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses
+from rwm.repositories import RepositoryCount
 from rwm.restic.run import Result
 from rwm.retention import LocationPlan, PrunePlan
 from rwm.statefile.canonical import entry_json
+from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
 from rwm.storage import StorageInfo
@@ -283,6 +288,10 @@ CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
+RECORDED = RecordedState(INFO, "verified", 0)
+SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
+REPOSITORIES = state_command._repositories_json([RepositoryCount("", 1, 155)])
+SHOWN = {**state_json(INFO), **classes_json(CLASSES), **REPOSITORIES, "entries": [entry_json(ENTRY)]}
 REJECTED = [SkippedFile("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
@@ -293,9 +302,10 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
     ("command", "value"),
     [
         ("rwm state capture BUCKET", state_json(INFO)),
-        ("rwm state list", recorded_state_json(RecordedState(INFO, "verified", 0))),
-        ("rwm state sync BUCKET", sync_command._result_json("bucket1", 31, CAME, JUDGED)),
-        ("rwm state show STATE", {**state_json(INFO), **classes_json(CLASSES), "entries": [entry_json(ENTRY)]}),
+        ("rwm state list", recorded_state_json(RECORDED)),
+        ("rwm state sync BUCKET", sync_command._result_json(Location("bucket1"), 31, CAME, JUDGED)),
+        ("rwm state list --all", list_command._summary_json(SUMMARY)),
+        ("rwm state show STATE", SHOWN),
         ("rwm storage check BUCKET", storage_command._check_json([Drift("a", "b")], CLASSES)),
         ("rwm storage info BUCKET", StorageInfo("bucket1", "Enabled", storage_classes=dict(CLASSES.counts)).as_json()),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),

@@ -8,6 +8,7 @@ from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.per_directory import DirectoryLister
+from rwm.s3.listing.queue import map_in_threads
 from rwm.s3.listing.sibling_order import Level
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "is_torn",
     "list_by_prefix",
     "list_histories",
+    "map_in_threads",
     "parse_page",
     "parse_uploads",
 ]

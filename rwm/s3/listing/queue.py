@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from queue import Full, Queue
 from typing import Generic, TypeVar
 
+from rwm.errors import S3Error
+
+K = TypeVar("K")
 T = TypeVar("T")
 _POLL = 0.1  # seconds between checks of a waiting thread whether to stop
 
@@ -70,3 +74,25 @@ def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -
                 yield item.value
     finally:
         stop.set()
+
+
+def map_in_threads(
+    function: Callable[[K], T], items: Iterable[K], at_once: int, progress: Callable[[int], None] = lambda count: None
+) -> dict[K, T | S3Error]:
+    """The results of ``function`` by item, in the order of the items; at most ``at_once`` run.
+
+    An S3Error takes the place of a result, so that one item does not hide the others. ``progress`` is called for each.
+    """
+
+    def call(item: K) -> Iterator[tuple[K, T | S3Error]]:
+        try:
+            yield item, function(item)
+        except S3Error as error:
+            yield item, error
+
+    ordered = list(items)
+    found = {}
+    for item, result in merge_in_threads((partial(call, item) for item in ordered), at_once):
+        found[item] = result
+        progress(1)
+    return {item: found[item] for item in ordered}

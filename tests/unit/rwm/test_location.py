@@ -91,6 +91,11 @@ def test_covers_is_being_the_same_or_above(one: Location, other: Location) -> No
     assert one.overlaps(other) == (expected or other.covers(one))
 
 
+def test_a_bucket_is_called_a_bucket_in_a_sentence() -> None:
+    assert Location("bucket1").described == "bucket bucket1"
+    assert Location("bucket1", "host1/").described == "bucket1/host1"
+
+
 def test_key_is_below_the_prefix() -> None:
     assert Location("bucket1").key("config") == "config"
     assert Location("bucket1", "host1/").key("config") == "host1/config"

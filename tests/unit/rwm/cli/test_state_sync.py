@@ -44,7 +44,7 @@ def test_sync_records_and_verifies_the_states_of_the_bucket(rwm_: Terminal, capt
 def test_sync_as_json(rwm_: Terminal, captured: list[str]) -> None:
     assert rwm_(*ADMIN, "sync", "bucket1", "--json") == 0
     document = json.loads(rwm_.out)
-    assert list(document) == ["bucket", "files", "recorded", "rejected", "unread", "compared"]
+    assert list(document) == ["bucket", "prefix", "files", "recorded", "rejected", "unread", "compared"]
     assert (document["bucket"], document["files"], document["recorded"]) == ("bucket1", 3, captured)
     assert document["rejected"] == document["unread"] == []
     assert [one["id"] for one in document["compared"]] == captured
