@@ -81,7 +81,7 @@ def storage_drop_versions(app: App, location: Location) -> None:
 def storage_restore_state(app: App, source: Location, target: str, state: str) -> None:
     """Copy STATE (an id, or the key of its file) of bucket SOURCE to bucket TARGET (now: rwm state restore)."""
     info = app.readonly_index.resolve(_state_id(app, source, state), source)
-    state_restore.restore_and_print(app, info, None, target)
+    state_restore.restore_and_print(app, info, Location.parse(target), source.prefix)
 
 
 def _state_id(app: App, location: Location, state: str) -> str:

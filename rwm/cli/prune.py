@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
-from rwm.console import LOCATION, STATE, App, common_options, pass_app
+from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused
 from rwm.location import Location
 from rwm.times import parse_duration
@@ -22,7 +23,7 @@ MAX_NAMED = 3
 
 @click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
 @common_options
-@click.argument("location", type=LOCATION, metavar="BUCKET[/PREFIX]")
+@LOCATION_ARGUMENT
 @click.option(
     "--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states of each location."
 )

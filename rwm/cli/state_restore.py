@@ -1,49 +1,80 @@
-"""``rwm state restore``: copy a state to a directory or to another bucket."""
+"""``rwm state restore``: copy a state, or the part of it below a prefix, to a directory or to another location."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_OPTION
-from rwm.console import STATE, App, common_options, pass_app
+from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
+
+if TYPE_CHECKING:
+    from rwm.restore import RestoreResult, StatePart
 
 
 @click.command()
 @common_options
 @click.argument("state", metavar="STATE", type=STATE)
 @click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Restore into a new or empty directory.")
-@click.option("--to-bucket", metavar="BUCKET", help="Restore into a new or empty bucket of the same server.")
-@LOCATION_OPTION
+@click.option(
+    "--to-bucket",
+    type=LOCATION,
+    metavar="BUCKET[/PREFIX]",
+    help="Restore into a new or empty bucket of the same server, or below a prefix with nothing below it.",
+)
+@click.option(
+    "-b",
+    "--bucket",
+    "location",
+    type=LOCATION,
+    metavar="BUCKET[/PREFIX]",
+    help="The bucket, or the prefix in it, of `latest` or of a time. Of a prefix only what is below it is restored.",
+)
 @pass_app
-def restore(app: App, state: str, to_dir: Path | None, to_bucket: str | None, location: Location | None) -> None:
-    """Restore STATE to a directory or to another bucket."""
-    if bool(to_dir) == bool(to_bucket):
+def restore(app: App, state: str, to_dir: Path | None, to_bucket: Location | None, location: Location | None) -> None:
+    """Restore STATE to a directory or to another bucket.
+
+    A state of a prefix is restored without that prefix, so its repository is at the root of the target. So is the part
+    of a state below the PREFIX that -b names.
+    """
+    targets = [target for target in (to_dir, to_bucket) if target is not None]
+    if len(targets) != 1:
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
-    restore_and_print(app, app.readonly_index.resolve(state, location), to_dir, to_bucket or "")
+    info = app.readonly_index.resolve(state, location)
+    restore_and_print(app, info, targets[0], location.prefix if location else "")
 
 
-def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket: str) -> None:
-    """Restore to ``to_dir``, or else to ``to_bucket``, and print the result. Shared with an alias."""
-    from rwm.restore import restore_to_bucket, restore_to_directory
+def restore_and_print(app: App, info: StateInfo, target: Path | Location, prefix: str = "") -> None:
+    """Restore what the state has below the prefix to a directory or a location, and print the result."""
+    from rwm.restore import StatePart, restore_to_bucket, restore_to_directory
 
+    part = StatePart(app.readonly_index, info, prefix)
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
-    with console.show_progress("restoring", info.objects) as progress:
-        if to_dir:
-            result = restore_to_directory(app.s3, app.readonly_index, info, to_dir, progress)
+    with console.show_progress("restoring", part.objects) as progress:
+        if isinstance(target, Location):
+            result = restore_to_bucket(app.s3, part, target, progress)
+            _note_protection(target)
         else:
-            result = restore_to_bucket(app.s3, app.readonly_index, info, to_bucket, progress)
-    target = str(to_dir) if to_dir else f"bucket {to_bucket}"
-    if to_bucket:
-        console.print_note(
-            f"bucket {to_bucket} is not protected: `rwm storage check {to_bucket}` shows what is missing"
-        )
+            result = restore_to_directory(app.s3, part, target, progress)
+    _print_result(app, part, f"bucket {target}" if isinstance(target, Location) else str(target), result)
+
+
+def _note_protection(target: Location) -> None:
+    check = f"`rwm storage check {target.bucket}`"
+    if target.prefix:
+        console.print_note(f"{check} shows whether bucket {target.bucket} is protected")
+    else:
+        console.print_note(f"bucket {target} is not protected: {check} shows what is missing")
+
+
+def _print_result(app: App, part: StatePart, target: str, result: RestoreResult) -> None:
+    """Print what was restored and what was not. Raises PartlyDone for a failure."""
     for key, why in result.failures:
         console.warn(f"{key} is not restored: {why}")
     if result.hidden:
@@ -52,12 +83,12 @@ def restore_and_print(app: App, info: StateInfo, to_dir: Path | None, to_bucket:
         )
     failures = [{"key": key, "why": why} for key, why in result.failures]
     if app.json:
-        document = {"id": info.id, "target": target, "objects": result.objects, "bytes": result.bytes}
-        console.print_json({**document, "failures": failures})
+        document = {"id": part.info.id, "bucket": part.location.bucket, "prefix": part.prefix, "target": target}
+        console.print_json({**document, "objects": result.objects, "bytes": result.bytes, "failures": failures})
     else:
         objects = console.format_count(result.objects, "object")
         click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {target}"))
     if failures:
-        short = info.id[: console.SHORT_ID]
+        short = part.info.id[: console.SHORT_ID]
         hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
-        raise PartlyDone(f"{len(failures)} of {info.objects} objects of state {short} are not restored", hint=hint)
+        raise PartlyDone(f"{len(failures)} of {part.objects} objects of state {short} are not restored", hint=hint)

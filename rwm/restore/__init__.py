@@ -1,11 +1,13 @@
 """Restore: download a state into a directory, or copy it into another bucket.
 
 May import the shared modules, ``s3``, ``index``, ``restic``.
-Begin reading at ``directory.py``; ``bucket.py`` does the same on the server, ``transfer.py`` is what both share.
+Begin reading at ``directory.py``; ``bucket.py`` does the same on the server. ``part.py`` says what is restored,
+``transfer.py`` is what both share.
 """
 
 from rwm.restore.bucket import restore_to_bucket
 from rwm.restore.directory import restore_to_directory
+from rwm.restore.part import StatePart
 from rwm.restore.transfer import RestoreResult
 
-__all__ = ["RestoreResult", "restore_to_bucket", "restore_to_directory"]
+__all__ = ["RestoreResult", "StatePart", "restore_to_bucket", "restore_to_directory"]

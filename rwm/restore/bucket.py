@@ -1,59 +1,99 @@
-"""Restore a state into another bucket of the same server, by copies on the server."""
+"""Restore a state to another location on the same server, by copies on the server."""
 
 from __future__ import annotations
 
-from rwm.errors import Refused, UsageError
-from rwm.index import Index
+from rwm.errors import Refused, RwmError, UsageError
+from rwm.layout import REPOSITORY_DIRECTORIES, is_own_key, is_repository_root
 from rwm.location import Location
-from rwm.model import Entry, StateInfo
+from rwm.model import Entry
+from rwm.restore.part import StatePart
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
 from rwm.s3 import S3
 from rwm.s3.listing import list_histories
 
 
 def restore_to_bucket(
-    s3: S3, index: Index, info: StateInfo, target: str, progress: Progress = lambda count: None
+    s3: S3, part: StatePart, target: Location, progress: Progress = lambda count: None
 ) -> RestoreResult:
-    """Copy every entry of the state into ``target``, which must be empty; a missing bucket is created (versioned).
+    """Copy every entry of the part to ``target``, which must be empty; a missing bucket is created (versioned).
 
-    The copies are compared with the state by a listing at the end. Raises Refused for a bucket that is not empty, and
-    UsageError for the state's own bucket.
+    The copies are compared with the state by a listing at the end. Raises Refused for a target that is not empty, and
+    UsageError for one that overlaps what is restored or is a directory in a repository.
     """
-    if target == info.bucket:
-        raise UsageError(f"bucket {target} is the state's own", hint="name another bucket")
-    if not s3.bucket_exists(target):
-        s3.create_bucket(target)
-        s3.enable_versioning(target)
-    elif next(s3.versions(target, page_size=1), None) is not None:
-        raise Refused(f"bucket {target} is not empty", hint="name an empty or a new bucket")
+    _check_apart(part.location, target)
+    if not s3.bucket_exists(target.bucket):
+        s3.create_bucket(target.bucket)
+        s3.enable_versioning(target.bucket)
+    else:
+        _check_not_in_repository(s3, target)
+        _check_empty(s3, target)
     result = RestoreResult()
 
     def copy(entry: Entry) -> None:
-        s3.copy(info.bucket, entry.key, entry.version_id, target)
+        key = target.key(part.relative(entry.key))
+        if is_own_key(key):
+            raise RwmError(f"its key would be {key}, where RWM keeps its own objects")
+        s3.copy(part.info.bucket, entry.key, entry.version_id, target.bucket, key)
 
-    transfer_entries(index.entries(info), copy, result, progress)
-    _check_sizes(index, info, _current_sizes(s3, target), result)
+    transfer_entries(part.entries(), copy, result, progress)
+    _check_sizes(part, target, _current_sizes(s3, target), result)
     return result
 
 
-def _current_sizes(s3: S3, bucket: str) -> dict[str, int]:
+def _check_apart(source: Location, target: Location) -> None:
+    if target.overlaps(source):
+        what = "the state's own" if target == source else f"{'above' if target.covers(source) else 'inside'} {source}"
+        raise UsageError(f"{target.described} is {what}", hint="name another bucket, or a location apart from it")
+
+
+def _check_not_in_repository(s3: S3, target: Location) -> None:
+    """Raise UsageError if the target is, or is in, a directory of a repository.
+
+    Lists only where a name in the target's path is that of such a directory.
+    """
+    path = ""
+    for name in target.prefix.split("/")[:-1]:
+        if name in REPOSITORY_DIRECTORIES and _is_repository(s3, target.bucket, path):
+            root = Location(target.bucket, path)
+            raise UsageError(f"{target} is inside the repository {root}", hint="name a location apart from it")
+        path += f"{name}/"
+
+
+def _is_repository(s3: S3, bucket: str, path: str) -> bool:
+    files: set[str] = set()
+    directories: set[str] = set()
+    for level in s3.level(bucket, path):
+        files.update(
+            version.key[len(path) :] for version in level.versions if version.is_latest and not version.is_marker
+        )
+        directories.update(prefix[len(path) : -1] for prefix in level.prefixes)
+    return is_repository_root(files, directories)
+
+
+def _check_empty(s3: S3, target: Location) -> None:
+    if next(s3.versions(target.bucket, target.prefix, page_size=1), None) is None:
+        return
+    raise Refused(f"{target.described} is not empty", hint="name an empty or a new bucket, or a prefix of its own")
+
+
+def _current_sizes(s3: S3, target: Location) -> dict[str, int]:
     """Size in bytes of every current object, by key."""
     return {
         version.key: version.size
-        for part in list_histories(s3, Location(bucket))
+        for part in list_histories(s3, target)
         for history in part
         for version in history[:1]
         if not version.is_marker
     }
 
 
-def _check_sizes(index: Index, info: StateInfo, sizes: dict[str, int], result: RestoreResult) -> None:
+def _check_sizes(part: StatePart, target: Location, sizes: dict[str, int], result: RestoreResult) -> None:
     """Turn every copy that is missing or has another size into a failure."""
     failed = {key for key, _ in result.failures}
-    for entry in index.entries(info):
-        if entry.key in failed or sizes.get(entry.key) == entry.size:
+    for entry in part.entries():
+        size = sizes.get(target.key(part.relative(entry.key)))
+        if entry.key in failed or size == entry.size:
             continue
-        size = sizes.get(entry.key)
         why = "the copy is missing" if size is None else f"the copy has {size} of {entry.size} bytes"
         result.failures.append((entry.key, why))
         result.objects -= 1

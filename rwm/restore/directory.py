@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 from rwm.errors import BadResponse, RwmError, Unreachable
-from rwm.index import Index
-from rwm.model import Entry, StateInfo, StateTree
+from rwm.model import Entry, StateTree
 from rwm.names import path_below
 from rwm.restic import expected_sha256
+from rwm.restore.part import StatePart
 from rwm.restore.private_directory import create_file, make_directories, open_private
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
 from rwm.s3 import S3
@@ -32,16 +32,16 @@ BODY_ATTEMPTS = 4
 
 
 def restore_to_directory(
-    s3: S3, index: Index, info: StateInfo, directory: Path, progress: Progress = lambda count: None
+    s3: S3, part: StatePart, directory: Path, progress: Progress = lambda count: None
 ) -> RestoreResult:
-    """Download every entry of the state below ``directory``, which must be empty or missing.
+    """Download every entry of the part below ``directory``, which must be empty or missing.
 
     Files have mode 0600, directories 0700. Nothing is written outside, whatever the keys are: the directory must be
     our own and not writable by others, and it is held open, so that no symbolic link can replace it or anything below.
     An object that cannot be read or has wrong content becomes a failure, and leaves no file. Raises Refused for an
     unsuitable directory, and errors of S3 or of the filesystem that concern every object.
     """
-    tree = index.tree(info)
+    tree = part.tree()
     hidden = set(tree.hidden_keys())
     result = RestoreResult(hidden=len(hidden), hidden_directory=_unused_name(tree))
     stop = threading.Event()
@@ -53,16 +53,16 @@ def restore_to_directory(
             if entry.key in hidden:
                 path = root / result.hidden_directory / _hidden_name(entry.key)
             else:
-                path = path_below(root, entry.key)
+                path = path_below(root, part.relative(entry.key))
                 make_directories(root, path.parent)
-            _download(s3, info.bucket, entry, path, stop)
+            _download(s3, part.info.bucket, entry, path, stop)
 
-        transfer_entries(index.entries(info), download, result, progress, stop)
+        transfer_entries(part.entries(), download, result, progress, stop)
     return result
 
 
 def _unused_name(tree: StateTree) -> str:
-    """A name for the directory of hidden keys that is not in the root of the state."""
+    """A name for the directory of hidden keys that is not in the root of what is restored."""
     names = (f"{HIDDEN}-{n}" if n else HIDDEN for n in count())
     return next(name for name in names if tree.child(tree.root, name) is None)
 

@@ -166,13 +166,12 @@ def _bucket_refusals(
     if versioning != "Enabled":  # a `null` version may be overwritten between plan and deletion
         refused.append(f"versioning of the bucket is {versioning or 'off'}")
     own = [state for state in recorded if follows_rule(location, state.info.location)]
-    name = str(location) if location.prefix else f"bucket {location}"
     if keep or candidates(own):
         return tuple(refused)
     if missing := missing_index(index, location):
         refused.append(f"{missing.message}; `rwm state sync {location}` or `rwm state capture {location}` makes it")
     elif own:
-        refused.append(f"the bucket's history confirms no recorded state of {name}")
+        refused.append(f"the bucket's history confirms no recorded state of {location.described}")
     else:
-        refused.append(f"no state of {name} is recorded: `rwm state capture {location}` records one")
+        refused.append(f"no state of {location.described} is recorded: `rwm state capture {location}` records one")
     return tuple(refused)

@@ -65,14 +65,15 @@ class Objects:
         with mapped("PutObject", f"{bucket}/{key}"):
             self.client.upload_file(str(path), bucket, key, Config=_SINGLE_REQUEST)
 
-    def copy(self, source: str, key: str, version_id: str, target: str) -> None:
-        """Copy one version of any size into another bucket of the server, under the same key.
+    def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
+        """Copy one version of any size into a bucket of the server (``target``), by default under the same key.
 
         In one request up to 512 MiB: Ceph RGW does not find keys with special characters in multipart copies.
         """
+        new_key = key if target_key is None else target_key
         with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
             version = {"Bucket": source, "Key": key, "VersionId": version_id}
-            self.client.copy(version, target, key, Config=_SINGLE_REQUEST)  # type: ignore[arg-type]
+            self.client.copy(version, target, new_key, Config=_SINGLE_REQUEST)  # type: ignore[arg-type]
 
     def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
         """Size in bytes by HEAD. NotFound when the object (or the version) is absent."""

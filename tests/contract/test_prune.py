@@ -15,7 +15,7 @@ from rwm import process, retention
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
-from rwm.restore import restore_to_directory
+from rwm.restore import StatePart, restore_to_directory
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
@@ -50,7 +50,7 @@ def present(s3: S3, bucket: str) -> dict[str, str]:
 
 def files(s3: S3, index: Index, info: StateInfo, directory: Path) -> dict[str, bytes]:
     """The state, restored."""
-    result = restore_to_directory(s3, index, info, directory)
+    result = restore_to_directory(s3, StatePart(index, info), directory)
     assert (result.failures, result.objects) == ([], info.objects)
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
 

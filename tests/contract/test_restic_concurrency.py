@@ -17,7 +17,7 @@ from rwm.errors import RwmError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
-from rwm.restore import restore_to_directory
+from rwm.restore import StatePart, restore_to_directory
 from rwm.s3 import S3
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
@@ -148,7 +148,7 @@ def assert_written_meanwhile(s3: S3, bucket: str, taken: list[tuple[StateInfo, i
 
 def checked(restic: str, s3: S3, index: Index, info: StateInfo, directory: Path) -> str:
     """What `restic check` reports for the state, "" for a sound repository with a snapshot."""
-    result = restore_to_directory(s3, index, info, directory)
+    result = restore_to_directory(s3, StatePart(index, info), directory)
     assert not result.failures and result.objects == info.objects
     for lock in (directory / "locks").glob("*"):  # a mount begins with an empty locks/ too
         lock.unlink()

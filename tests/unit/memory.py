@@ -79,8 +79,8 @@ class MemoryS3(S3):
         yield body[: len(body) // 2]
         yield body[len(body) // 2 :]
 
-    def copy(self, source: str, key: str, version_id: str, target: str) -> None:
-        self.put(target, key, b"".join(self.stream(source, key, version_id)))
+    def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
+        self.put(target, key if target_key is None else target_key, b"".join(self.stream(source, key, version_id)))
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         failures = []

@@ -9,7 +9,7 @@ from rwm.errors import RwmError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import StateInfo
-from rwm.restore import RestoreResult, restore_to_bucket, restore_to_directory
+from rwm.restore import RestoreResult, StatePart, restore_to_bucket, restore_to_directory
 from rwm.states.capture import capture_state
 from tests.unit.memory import MemoryS3
 
@@ -51,11 +51,11 @@ class RestoreSetup:
             self.s3.put(BUCKET, key, key.encode())
         return capture_state(self.s3, self.index, Location(BUCKET))
 
-    def restore(self, info: StateInfo) -> RestoreResult:
-        return restore_to_directory(self.s3, self.index, info, self.target)
+    def restore(self, info: StateInfo, prefix: str = "") -> RestoreResult:
+        return restore_to_directory(self.s3, StatePart(self.index, info, prefix), self.target)
 
-    def copy(self, info: StateInfo, target: str = "new") -> RestoreResult:
-        return restore_to_bucket(self.s3, self.index, info, target)
+    def copy(self, info: StateInfo, target: str = "new", prefix: str = "") -> RestoreResult:
+        return restore_to_bucket(self.s3, StatePart(self.index, info, prefix), Location.parse(target))
 
     def files(self, top: Path | None = None) -> dict[str, bytes]:
         """Content of every file below a directory, by relative path."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rwm.errors import AccessDenied, RwmError, Unreachable
 from rwm.names import hidden_keys
-from rwm.restore import restore_to_directory
+from rwm.restore import StatePart, restore_to_directory
 from rwm.restore.directory import HIDDEN
 from rwm.restore.private_directory import create_file
 from tests.unit.memory import START
@@ -208,5 +208,6 @@ class TestFilesystem:
 
 def test_progress_counts_every_object(setup: RestoreSetup) -> None:
     counted: list[int] = []
-    restore_to_directory(setup.s3, setup.index, setup.capture("a", "b", ".."), setup.target, counted.append)
+    part = StatePart(setup.index, setup.capture("a", "b", ".."))
+    restore_to_directory(setup.s3, part, setup.target, counted.append)
     assert sum(counted) == 3

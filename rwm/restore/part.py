@@ -1,0 +1,69 @@
+"""The part of a state that is restored: all of it, or what is below a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rwm.errors import NotFound, UsageError
+from rwm.index import Index, IndexTree
+from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES, is_repository_root
+from rwm.location import Location
+from rwm.model import Entry, StateInfo
+
+
+class StatePart:
+    """The entries of a state below its prefix, or below a longer one. Keys are restored relative to that prefix."""
+
+    def __init__(self, index: Index, info: StateInfo, prefix: str = "") -> None:
+        """``prefix`` is a location's that the state overlaps: the longer of it and the state's own counts.
+
+        Raises UsageError if it is a directory in a repository, NotFound if the state has nothing below it.
+        """
+        self._index = index
+        self.info = info
+        self.prefix = prefix if len(prefix) > len(info.prefix) else info.prefix
+        self.objects = info.objects
+        if self.prefix != info.prefix:
+            _check_not_in_repository(index.tree(info), self.location)
+            self.objects = sum(1 for _ in self.entries())
+            if not self.objects:
+                raise NotFound(
+                    f"state {info.id[:12]} of {info.location} has nothing below {self.prefix}",
+                    hint=f"`rwm state show {info.id[:12]}` shows what it has",
+                )
+
+    @property
+    def location(self) -> Location:
+        """Where the part was."""
+        return Location(self.info.bucket, self.prefix)
+
+    def entries(self) -> Iterator[Entry]:
+        """The entries, sorted by key."""
+        return (entry for entry in self._index.entries(self.info) if entry.key.startswith(self.prefix))
+
+    def tree(self) -> IndexTree:
+        """The part as directories."""
+        return self._index.tree(self.info, self.prefix)
+
+    def relative(self, key: str) -> str:
+        """A key of the part without the prefix."""
+        return key[len(self.prefix) :]
+
+
+def _check_not_in_repository(tree: IndexTree, location: Location) -> None:
+    """Raise UsageError if a location below the tree's root is, or is in, a directory of a repository."""
+    directory, path = tree.root, tree.info.prefix
+    for name in location.prefix[len(path) :].split("/")[:-1]:
+        if name in REPOSITORY_DIRECTORIES and _is_repository(tree, directory):
+            root = Location(location.bucket, path)
+            raise UsageError(f"{location} is inside the repository {root}", hint=f"name the repository: {root}")
+        node = tree.child(directory, name)
+        if node is None or node.directory is None:
+            return
+        directory, path = node.directory, f"{path}{name}/"
+
+
+def _is_repository(tree: IndexTree, directory: int) -> bool:
+    nodes = [node for name in (CONFIG_FILE, *REPOSITORY_DIRECTORIES) if (node := tree.child(directory, name))]
+    files = [node.name for node in nodes if node.entry]
+    return is_repository_root(files, [node.name for node in nodes if not node.entry])
