@@ -66,7 +66,7 @@ def generate(
     operations are killed and locks are removed beside running operations.
     """
     rng = random.Random(seed)
-    model: ClockModel = clock or rng.choice(CLOCK_MODELS)
+    model: ClockModel = rng.choice(CLOCK_MODELS) if clock is None else clock
     bucket = Bucket(model, rng.getrandbits(32), now=START + rng.randrange(DAY), repeats_markers=model == "seconds")
     count = repositories or rng.choice([1, 1, 1, 2, 3])
     prefixes = rng.sample(["", "host1/", "host2/", "backups/laptop/"], count)

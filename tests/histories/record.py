@@ -85,6 +85,7 @@ class Recorder:
             return subprocess.Popen(
                 [self.program, "-r", repository, *arguments],
                 env=environment,
+                cwd=self.directory,  # repair packs saves damaged packs there
                 stdin=subprocess.DEVNULL if stdin is None else stdin,
                 stdout=log,
                 stderr=log,
