@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from rwm.layout import is_own_key
 from rwm.model import ObjectVersion
-from rwm.retention.plan import plan_key
+from rwm.retention.key_plan import plan_key
 from rwm.times import iso
 from tests.histories.bucket import Bucket
 from tests.histories.restic import MINUTE
