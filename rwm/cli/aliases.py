@@ -10,7 +10,7 @@ from rwm import console
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
-from rwm.cli import state_restore
+from rwm.cli import state_restore, storage_access
 from rwm.cli import storage as storage_commands
 from rwm.console import App, common_options, pass_app
 from rwm.errors import StateNotFound
@@ -22,7 +22,7 @@ _STATE_ID = re.compile(r"[0-9a-f]{64}")
 def add_aliases(group: click.Group) -> None:
     """Add every original name as a hidden command, spelled with ``-`` and with ``_``."""
     for command, names in (
-        (storage_commands.create, "storage_create create_storage"),
+        (storage_access.create, "storage_create create_storage"),
         (storage_commands.check, "storage_check_policy"),
         (storage_commands.list_, "storage_list"),
         (storage_commands.info, "storage_info"),
@@ -51,12 +51,12 @@ def backup_all(app: App) -> int:
 
 @click.command()
 @common_options
-@storage_commands.BUCKET_ARGUMENT
+@state_commands.LOCATION_ARGUMENT
 @storage_commands.YES_OPTION
 @pass_app
-def storage_delete(app: App, bucket: str, yes: bool) -> None:
+def storage_delete(app: App, location: Location, yes: bool) -> None:
     """Delete BUCKET with everything in it (now: rwm storage delete)."""
-    storage_commands.delete_and_print(app, bucket, dry_run=False, yes=yes)
+    storage_commands.delete_and_print(app, location, dry_run=False, yes=yes)
 
 
 @click.command()

@@ -18,6 +18,7 @@ from rwm.cli.state_list import list_
 from rwm.cli.state_restore import restore
 from rwm.cli.state_sync import sync
 from rwm.cli.storage import storage
+from rwm.cli.storage_access import create, grant, revoke
 from rwm.cli.tools import aws, restic
 from rwm.console import App, common_options, completion, current_app
 
@@ -45,6 +46,8 @@ for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
 for _command in (export_, import_, list_, restore, sync):
     state.add_command(_command)
+for _command in (create, grant, revoke):
+    storage.add_command(_command)
 aliases.add_aliases(cli)
 
 

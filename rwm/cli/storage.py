@@ -1,21 +1,22 @@
-"""``rwm storage``: create, check, list and delete protected buckets."""
+"""``rwm storage``: the group, and its commands check, list, info and delete."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rwm import console
+from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.storage_access import print_users
 from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone
+from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StorageClasses
 
 if TYPE_CHECKING:
-    from rwm.storage import Drift
+    from rwm.storage import Inspection, StorageInfo, StorageRow
 
-BUCKET_ARGUMENT = click.argument("bucket", type=console.BUCKET)
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
@@ -27,59 +28,56 @@ def storage() -> None:
 
 @storage.command()
 @common_options
-@BUCKET_ARGUMENT
-@click.argument("user")
-@pass_app
-def create(app: App, bucket: str, user: str) -> None:
-    """Create BUCKET, in which USER may write but not remove versions."""
-    from rwm.storage import create_storage
-
-    principal = create_storage(app.s3, bucket, user)
-    if app.json:
-        console.print_json({"bucket": bucket, "user": principal})
-    else:
-        click.echo(f"bucket {bucket} is ready: versioned, {principal} may write but not remove versions")
-
-
-@storage.command()
-@common_options
-@BUCKET_ARGUMENT
+@LOCATION_ARGUMENT
 @click.option("--no-listing", is_flag=True, help="Do not list the versions to count those in archive classes.")
 @pass_app
-def check(app: App, bucket: str, no_listing: bool) -> None:
-    """List all settings of BUCKET that leave it unprotected. Exit code 4 if there is one.
+def check(app: App, location: Location, no_listing: bool) -> None:
+    """List what leaves BUCKET unprotected, and its users. Exit code 4 for a problem.
 
-    Versions in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are
-    protected, but cannot be read before they are retrieved.
+    Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions in archive classes (GLACIER, DEEP_ARCHIVE)
+    are counted, and do not change the exit code: they are protected, but cannot be read before they are retrieved.
     """
-    from rwm.storage import check_storage
+    from rwm.storage import inspect_storage
 
-    drift = check_storage(app.s3, bucket)
-    classes = None if no_listing else _count_classes(app, bucket)
+    found = inspect_storage(app.s3, location)
+    classes = None if no_listing else _count_classes(app, location)
     if text := console.describe_archived(classes) if classes else "":
-        console.warn(f"bucket {bucket}: {text}: a restore has to wait until they are retrieved from the archive")
+        console.warn(f"{_subject(location)}: {text}: a restore has to wait until they are retrieved from the archive")
     if app.json:
-        console.print_json(_check_json(drift, classes))
-    elif drift:
-        console.print_table(["code", "detail"], drift)
+        console.print_json(_check_json(found, classes))
     else:
-        click.echo(f"bucket {bucket} is protected")
-    if drift:
-        raise CheckFailed(f"bucket {bucket}: {console.format_count(len(drift), 'problem')} found")
+        if found.drift:
+            console.print_table(["code", "detail"], found.drift)
+        else:
+            click.echo(console.escape(f"{_subject(location)} is protected"))
+        if found.users:
+            click.echo()
+            print_users(found.users)
+    if found.drift:
+        raise CheckFailed(f"{_subject(location)}: {console.format_count(len(found.drift), 'problem')} found")
 
 
-def _check_json(drift: Sequence[Drift], classes: StorageClasses | None) -> dict[str, Any]:
+def _subject(location: Location) -> str:
+    return str(location) if location.prefix else f"bucket {location.bucket}"
+
+
+def _check_json(found: Inspection, classes: StorageClasses | None) -> dict[str, Any]:
     archived = classes.archived._asdict() if classes else None
-    return {"ok": not drift, "drift": [item._asdict() for item in drift], "archived": archived}
+    return {
+        "ok": not found.drift,
+        "drift": [item._asdict() for item in found.drift],
+        "archived": archived,
+        "users": [access._asdict() for access in found.users],
+    }
 
 
-def _count_classes(app: App, bucket: str) -> StorageClasses | None:
-    """The storage classes of the bucket's versions; None with a warning where they cannot be listed."""
+def _count_classes(app: App, location: Location) -> StorageClasses | None:
+    """The storage classes of the versions; None with a warning where they cannot be listed."""
     from rwm.storage import count_classes
 
     try:
-        with console.show_progress(f"listing {bucket}") as progress:
-            return count_classes(app.s3, bucket, progress)
+        with console.show_progress(f"listing {location}") as progress:
+            return count_classes(app.s3, location, progress)
     except (AccessDenied, NotSupported) as error:
         console.warn(f"archived versions are not counted: {error.message}")
         return None
@@ -89,35 +87,65 @@ def _count_classes(app: App, bucket: str) -> StorageClasses | None:
 @common_options
 @pass_app
 def list_(app: App) -> None:
-    """List the buckets of this account and whether they are protected."""
-    from rwm.storage import check_storage, versioning_state
+    """List the buckets of this account: are they protected, and their users.
 
-    rows = [(name, versioning_state(app.s3, name), len(check_storage(app.s3, name))) for name in app.s3.list_buckets()]
+    A bucket that cannot be checked is listed with its error, and the exit code is 3.
+    """
+    from rwm.storage import list_storage
+
+    buckets = app.s3.list_buckets()
+    with console.show_progress("checking buckets", len(buckets)) as progress:
+        rows = list_storage(app.s3, buckets, progress)
     if app.json:
-        console.print_json([{"bucket": name, "versioning": versioning, "drift": n} for name, versioning, n in rows])
+        console.print_json([_row_json(row) for row in rows])
     else:
-        cells = [
-            (name, versioning, console.format_count(n, "problem") if n else "protected") for name, versioning, n in rows
-        ]
-        console.print_table(["bucket", "versioning", "check"], cells)
+        console.print_table(["bucket", "versioning", "check", "users"], map(_row_cells, rows))
+    if failed := [row for row in rows if row.error]:
+        raise PartlyDone(
+            f"{console.format_count(len(failed), 'bucket')} of {len(rows)} could not be checked; "
+            f"{failed[0].bucket}: {failed[0].error}"
+        )
+
+
+def _row_json(row: StorageRow) -> dict[str, Any]:
+    found = row.inspection
+    return {
+        "bucket": row.bucket,
+        "versioning": row.versioning if found else None,
+        "drift": len(found.drift) if found else None,
+        "users": [access._asdict() for access in found.users] if found else [],
+        "error": row.error or None,
+    }
+
+
+def _row_cells(row: StorageRow) -> tuple[str, str, str, str]:
+    if row.inspection is None:
+        return row.bucket, "", f"error: {row.error}", ""
+    drift, users = row.inspection
+    reach = ", ".join(f"{access.user} ({access.reach})" for access in users)
+    return row.bucket, row.versioning, console.format_count(len(drift), "problem") if drift else "protected", reach
 
 
 @storage.command()
 @common_options
-@BUCKET_ARGUMENT
+@LOCATION_ARGUMENT
 @pass_app
-def info(app: App, bucket: str) -> None:
+def info(app: App, location: Location) -> None:
     """Count objects, noncurrent versions and delete markers in BUCKET.
 
-    Also unfinished uploads, state files, and versions by storage class.
+    With PREFIX, those below it. Also unfinished uploads, state files, and versions by storage class.
     """
     from rwm.storage import storage_info
 
-    with console.show_progress(f"listing {bucket}") as progress:
-        summary = storage_info(app.s3, bucket, progress)
+    with console.show_progress(f"listing {location}") as progress:
+        summary = storage_info(app.s3, location, progress)
     if app.json:
         console.print_json(summary.as_json())
         return
+    _print_counts(summary)
+
+
+def _print_counts(summary: StorageInfo) -> None:
     console.print_table(
         ["", "count", "size"],
         [
@@ -142,40 +170,57 @@ def _or_unsupported(count: int | None) -> int | str:
 
 @storage.command()
 @common_options
-@BUCKET_ARGUMENT
+@LOCATION_ARGUMENT
 @click.option("--dry-run", is_flag=True, help="Only print what would be deleted.")
 @YES_OPTION
 @pass_app
-def delete(app: App, bucket: str, dry_run: bool, yes: bool) -> None:
-    """Delete BUCKET with every version of every object in it."""
-    delete_and_print(app, bucket, dry_run=dry_run, yes=yes)
+def delete(app: App, location: Location, dry_run: bool, yes: bool) -> None:
+    """Delete BUCKET with every version of every object in it.
+
+    With PREFIX, everything below it; the bucket stays.
+    """
+    delete_and_print(app, location, dry_run=dry_run, yes=yes)
 
 
-def delete_and_print(app: App, bucket: str, *, dry_run: bool, yes: bool) -> None:
-    """Ask, delete the bucket and print the result. Shared with an alias."""
-    from rwm.storage import delete_storage, storage_info
+def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) -> None:
+    """Ask, delete the bucket or what is below the prefix, and print the result. Shared with an alias."""
+    from rwm.storage import storage_info
 
-    if not app.s3.bucket_exists(bucket):
-        raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage list` shows the buckets of this account")
-    with console.show_progress(f"listing {bucket}") as progress:
-        summary = storage_info(app.s3, bucket, progress)
+    if not app.s3.bucket_exists(location.bucket):
+        raise NotFound(
+            f"bucket {location.bucket} does not exist", hint="`rwm storage list` shows the buckets of this account"
+        )
+    with console.show_progress(f"listing {location}") as progress:
+        summary = storage_info(app.s3, location, progress)
     count = summary.objects + summary.noncurrent_versions + summary.delete_markers
+    if location.prefix and not count and not summary.unfinished_uploads:
+        raise NotFound(f"there is nothing below {location}")
     size = console.format_size(summary.bytes + summary.noncurrent_bytes)
-    subject = f"bucket {bucket} with {count} versions and markers, {size}"
+    what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
+    subject = f"{what} with {count} versions and markers, {size}"
     if not dry_run:
         console.confirm(f"Delete {subject}?", yes=yes)
-        with console.show_progress(f"deleting {bucket}", count) as progress:
-            failures = delete_storage(app.s3, bucket, progress)
-        if failures:
-            codes = ", ".join(sorted({failure.code for failure in failures}))
-            if codes == "AccessDenied" and not app.s3.has_object_lock(bucket):
-                raise AccessDenied(f"bucket {bucket} is not deleted: this account may not delete its versions")
-            raise PartlyDone(
-                f"bucket {bucket} is not deleted: the server refused to delete {failures[0].key} "
-                f"version {failures[0].version_id} ({codes})",
-                hint="locked versions can be deleted after their retention has ended",
-            )
+        _delete(app, location, count)
     if app.json:
-        console.print_json({"bucket": bucket, "deleted": not dry_run, "versions": count})
+        console.print_json(
+            {"bucket": location.bucket, "prefix": location.prefix, "deleted": not dry_run, "versions": count}
+        )
     else:
-        click.echo(f"{'would delete' if dry_run else 'deleted'} {subject}")
+        click.echo(console.escape(f"{'would delete' if dry_run else 'deleted'} {subject}"))
+
+
+def _delete(app: App, location: Location, count: int) -> None:
+    from rwm.storage import delete_storage
+
+    with console.show_progress(f"deleting {location}", count) as progress:
+        failures = delete_storage(app.s3, location, progress)
+    if not failures:
+        return
+    codes = ", ".join(sorted({failure.code for failure in failures}))
+    if codes == "AccessDenied" and not app.s3.has_object_lock(location.bucket):
+        raise AccessDenied(f"{_subject(location)} is not deleted: this account may not delete its versions")
+    raise PartlyDone(
+        f"{_subject(location)} is not deleted: the server refused to delete {failures[0].key} "
+        f"version {failures[0].version_id} ({codes})",
+        hint="locked versions can be deleted after their retention has ended",
+    )

@@ -3,41 +3,62 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from rwm.errors import AccessDenied, Refused, RwmError
 from rwm.s3 import S3, Policy
 from rwm.storage.check import check_storage
 from rwm.storage.grants import grants, principals
 from rwm.storage.policy import probe_policy, protected_policy
-from rwm.storage.principals import candidate_principals, user_principal
+from rwm.storage.policy_users import policy_users
+from rwm.storage.principals import admin_principal, candidate_principals, user_principal
+from rwm.storage.users import UserAccess, grant, parse_user
 
 _PROBE_SECONDS = 1.0
 _LAST_PROBE_SECONDS = 5.0
 """How long to wait until a policy takes effect, because servers cache policies; longer for the last candidate."""
 
 
-def create_storage(s3: S3, bucket: str, user: str) -> str:
-    """Create a versioned bucket that ``user`` may write to but never remove a version from; returns its principal.
+def create_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:
+    """Create a versioned bucket that users may write to but never remove a version from; returns what each may reach.
 
-    Safe to repeat after an interruption. Raises Refused when the bucket exists and is not empty or has another policy,
+    A user is ``USER`` for the whole bucket, or ``USER:PREFIX``. Safe to repeat after an interruption. Raises UsageError
+    when two users would reach the same objects, Refused when the bucket exists and is not empty or has another policy,
     and RwmError when the server does not enforce policies.
     """
+    wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
+    _granted(wanted)
     if s3.bucket_exists(bucket):
-        _check_unused(s3, bucket)
+        _check_unused(s3, bucket, wanted)
     else:
         s3.create_bucket(bucket)
     s3.enable_versioning(bucket)
     admin = _find_admin_principal(s3, bucket)
-    principal = user_principal(admin, user)
-    if principal == admin:
-        raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
-    s3.put_policy(bucket, protected_policy(bucket, admin, principal))
+    accesses = _principals(wanted, admin)
+    s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
         raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
-    return principal
+    return accesses
 
 
-def _check_unused(s3: S3, bucket: str) -> None:
+def _granted(wanted: Iterable[tuple[str, str]]) -> list[UserAccess]:
+    """Raises UsageError when two users would reach the same objects."""
+    accesses: list[UserAccess] = []
+    for user, prefix in wanted:
+        accesses = grant(accesses, user, prefix)
+    return accesses
+
+
+def _principals(wanted: Iterable[tuple[str, str]], admin: str) -> list[UserAccess]:
+    """The accesses of the users' principals. Raises Refused for the admin."""
+    named = [(user, user_principal(admin, user), prefix) for user, prefix in wanted]
+    for user, principal, _ in named:
+        if principal == admin:
+            raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
+    return _granted((principal, prefix) for _, principal, prefix in named)
+
+
+def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]]) -> None:
     policy = s3.policy(bucket)
     if policy and _is_probe(policy, bucket):  # left by an interrupted run
         s3.delete_policy(bucket)
@@ -46,6 +67,13 @@ def _check_unused(s3: S3, bucket: str) -> None:
             f"bucket {bucket} exists and has a policy of its own",
             hint=f"`rwm storage check {bucket}` shows how it differs from a protected one",
         )
+    elif policy:
+        owner, _ = s3.acl(bucket)
+        if policy_users(policy, bucket, owner) != _principals(wanted, admin_principal(policy, owner)):
+            raise Refused(
+                f"bucket {bucket} exists and has other users",
+                hint=f"`rwm storage grant {bucket} USER` adds one, `rwm storage check {bucket}` shows them",
+            )
     if next(s3.versions(bucket, page_size=1), None) is not None:
         raise Refused(
             f"bucket {bucket} exists and is not empty: its history could not be trusted",

@@ -1,4 +1,4 @@
-"""Delete a bucket with everything in it."""
+"""Delete a bucket, or a prefix of it, with everything in it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,30 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from rwm.errors import BadResponse, NotFound, NotSupported
+from rwm.location import Location
 from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
 Progress = Callable[[int], None]
 
 
-def delete_storage(s3: S3, bucket: str, progress: Progress = lambda count: None) -> list[DeleteFailure]:
-    """Delete a bucket with every version in it. Returns the first versions that the server does not delete.
+def delete_storage(s3: S3, location: Location, progress: Progress = lambda count: None) -> list[DeleteFailure]:
+    """Delete a bucket with every version in it; at a prefix, every version below it, and the bucket stays.
 
-    Those are locked ones, for example; the bucket then remains. Unfinished uploads are aborted first. A failure counts
-    only if the next listing still has the version: in a bucket without versioning SeaweedFS confirms no deletion.
-    Raises NotFound for an unknown bucket, and BadResponse when versions that the server says are deleted stay listed.
+    Returns the first versions that the server does not delete: locked ones, for example; the rest then remains.
+    Unfinished uploads are aborted first. A failure counts only if the next listing still has the version: in a bucket
+    without versioning SeaweedFS confirms no deletion. Raises NotFound for an unknown bucket, and BadResponse when
+    versions that the server says are deleted stay listed.
     """
+    bucket, prefix = location.bucket, location.prefix
     uploads = []
     with suppress(NotSupported):  # the bucket can be deleted without it
-        uploads = list(s3.unfinished_uploads(bucket))
+        uploads = [upload for upload in s3.unfinished_uploads(bucket) if upload[0].startswith(prefix)]
     for key, upload, _ in uploads:
         with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot express
             s3.abort_upload(bucket, key, upload)
     before: list[tuple[str, str]] = []
     failures: list[DeleteFailure] = []
-    while page := next(s3.list_pages(bucket, page_size=DELETE_BATCH)).versions:
+    while page := next(s3.list_pages(bucket, prefix, page_size=DELETE_BATCH)).versions:
         listed = [(version.key, version.version_id) for version in page]
         if kept := [failure for failure in failures if failure[:2] in listed]:
             return kept
@@ -35,5 +38,6 @@ def delete_storage(s3: S3, bucket: str, progress: Progress = lambda count: None)
         failures = s3.delete_versions(bucket, listed)
         progress(len(page))
         before = listed
-    s3.delete_bucket(bucket)
+    if not prefix:
+        s3.delete_bucket(bucket)
     return []

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from rwm.s3 import Policy
-from rwm.storage.grants import Grant, grants, principals
+from rwm.storage.grants import Grant, grants
 from rwm.storage.policy import protected_policy
+from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin
+from rwm.storage.users import overlaps
 
 
 class Drift(NamedTuple):
@@ -19,7 +21,7 @@ class Drift(NamedTuple):
 
 
 def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drift]:
-    """How the policy differs from :func:`protected_policy` for the user that it names beside the admin."""
+    """How the policy differs from :func:`protected_policy` for the users that it names beside the admin."""
     if actual is None:
         return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
     found = []
@@ -27,20 +29,18 @@ def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drif
         found.append(Drift("ownership", "the owner of the bucket is unknown: its admin cannot be verified"))
     admin = admin_principal(actual, owner_id) or expected_admin(actual, owner_id)
     actual_grants = grants(actual)
-    users = sorted(who for who in principals(actual) - {admin} if who.startswith("arn:"))
+    users = policy_users(actual, bucket, owner_id)
     if not users:
         extra = actual_grants - {grant for grant in actual_grants if grant.principal == admin}
         no_user = Drift("policy-no-user", "the policy names no user account beside the admin")
         return [*found, no_user, *_group_actions("policy-extra-statement", "not intended", extra)]
-    expected = grants(protected_policy(bucket, admin, _likely_user(actual_grants, users)))
+    expected = grants(protected_policy(bucket, admin, users))
     found += _group_actions("policy-missing-statement", "missing", expected - actual_grants)
-    return found + _group_actions("policy-extra-statement", "not intended", actual_grants - expected)
-
-
-def _likely_user(actual_grants: set[Grant], users: list[str]) -> str:
-    """The user with the most grants; grants of every other one are drift."""
-    named = [grant.principal for grant in actual_grants]
-    return max(users, key=lambda user: (named.count(user), user))
+    found += _group_actions("policy-extra-statement", "not intended", actual_grants - expected)
+    return found + [
+        Drift("policy-overlap", f"{one.user} ({one.reach}) and {other.user} ({other.reach}) reach the same objects")
+        for one, other in overlaps(users)
+    ]
 
 
 def _group_actions(code: str, word: str, found: set[Grant]) -> list[Drift]:

@@ -14,7 +14,8 @@ NOBODY = "(nobody)"
 class Grant(NamedTuple):
     """One combination of the lists of a statement. Sids have no meaning and are left out.
 
-    Values of the inverse elements keep their name: ``NotPrincipal:…``, ``NotAction:…``, ``NotResource:…``.
+    An inverse element keeps its name and all of its values (``NotResource:["a", "b"]``): what it excludes cannot be
+    divided among several statements.
     """
 
     effect: str
@@ -58,20 +59,29 @@ def _values(statement: dict[str, Any], name: str, *, lower: bool = False) -> lis
     """The strings of the elements ``name`` and ``Not<name>``. Action names are case-insensitive."""
     found = _as_list(statement[name]) if name in statement else []
     if f"Not{name}" in statement:
-        found += [f"Not{name}:{value}" for value in _as_list(statement[f"Not{name}"])]
+        found.append(f"Not{name}:{_joined(_as_list(statement[f'Not{name}']))}")
     return [value.lower() if lower else value for value in found] or [f"(no {name})"]
 
 
 def _principals(statement: dict[str, Any]) -> list[str]:
     found = []
-    for element, prefix in (("Principal", ""), ("NotPrincipal", "NotPrincipal:")):
-        value = statement.get(element)
-        if isinstance(value, dict):
-            for kind, names in value.items():
-                found += [prefix + (name if kind == "AWS" else f"{kind}:{name}") for name in _as_list(names)]
-        elif value is not None:
-            found += [prefix + name for name in _as_list(value)]
+    if "Principal" in statement:
+        found += _names(statement["Principal"])
+    if "NotPrincipal" in statement:
+        found.append(f"NotPrincipal:{_joined(_names(statement['NotPrincipal']))}")
     return found or [NOBODY]
+
+
+def _names(value: Any) -> list[str]:
+    """The names in the value of ``Principal``; those of other kinds than AWS keep their kind."""
+    if not isinstance(value, dict):
+        return [] if value is None else _as_list(value)
+    return [name if kind == "AWS" else f"{kind}:{name}" for kind, names in value.items() for name in _as_list(names)]
+
+
+def _joined(values: list[str]) -> str:
+    """Canonical text of a list; a single value as it is."""
+    return values[0] if len(set(values)) == 1 else json.dumps(sorted(set(values)), ensure_ascii=False)
 
 
 def _condition(statement: dict[str, Any]) -> str:

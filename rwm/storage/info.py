@@ -1,4 +1,4 @@
-"""Count what a bucket contains."""
+"""Count what a bucket, or a prefix of it, contains."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from rwm.errors import NotSupported
+from rwm.errors import AccessDenied, NotSupported
 from rwm.layout import STATES_PREFIX
 from rwm.location import Location
 from rwm.model import ClassCount, ObjectVersion, StorageClasses, VersionBatch
@@ -18,13 +18,15 @@ Progress = Callable[[int], None]
 
 @dataclass
 class StorageInfo:
-    """Counts and sizes in bytes of a bucket's contents, RWM's own objects included. ``states`` are state files.
+    """Counts and sizes in bytes of what a location contains, RWM's own objects included. ``states`` are state files.
 
-    ``versioning`` is also ``off`` or ``unsupported``; ``unfinished_uploads`` is None where the server lists none.
+    ``versioning`` is also ``off`` or ``unsupported``; ``unfinished_uploads`` is None where the server lists none, or
+    does not list them to this account.
     ``storage_classes`` counts the versions in other classes than STANDARD, noncurrent ones too.
     """
 
     bucket: str
+    prefix: str
     versioning: str
     objects: int = 0
     bytes: int = 0
@@ -46,17 +48,22 @@ class StorageInfo:
         return {**asdict(self), "storage_classes": classes, "archived": self.classes.archived._asdict()}
 
 
-def storage_info(s3: S3, bucket: str, progress: Progress = lambda count: None) -> StorageInfo:
-    """Count a bucket's contents in one listing, in constant memory."""
-    info = StorageInfo(bucket, versioning_state(s3, bucket))
-    for part in list_histories(s3, Location(bucket), own=True):
+def storage_info(s3: S3, location: Location, progress: Progress = lambda count: None) -> StorageInfo:
+    """Count the contents of a location in one listing, in constant memory."""
+    info = StorageInfo(location.bucket, location.prefix, versioning_state(s3, location.bucket))
+    for part in list_histories(s3, location, own=True):
         for history in part:
             progress(len(history))
             for version in history:
                 _count(info, version)
     try:
-        info.unfinished_uploads = sum(1 for _ in s3.unfinished_uploads(bucket))
+        uploads = s3.unfinished_uploads(location.bucket)
+        info.unfinished_uploads = sum(1 for key, _, _ in uploads if key.startswith(location.prefix))
     except NotSupported:
+        info.unfinished_uploads = None
+    except AccessDenied:
+        if not location.prefix:
+            raise
         info.unfinished_uploads = None
     return info
 
@@ -69,8 +76,8 @@ def versioning_state(s3: S3, bucket: str) -> str:
         return "unsupported"
 
 
-def count_classes(s3: S3, bucket: str, progress: Progress = lambda count: None) -> StorageClasses:
-    """Count the versions of a bucket in other storage classes than STANDARD, in one listing, as of now.
+def count_classes(s3: S3, location: Location, progress: Progress = lambda count: None) -> StorageClasses:
+    """Count the versions of a location in other storage classes than STANDARD, in one listing, as of now.
 
     Faster than :func:`storage_info`. Raises NotSupported where the server does not list versions.
     """
@@ -81,7 +88,7 @@ def count_classes(s3: S3, bucket: str, progress: Progress = lambda count: None) 
             batch = VersionBatch.of(versions)
             yield len(batch), [version for version in batch if version.storage_class] if batch.storage_classes else []
 
-    for part in list_by_prefix(s3, Location(bucket), read, own=True, concurrency=None):
+    for part in list_by_prefix(s3, location, read, own=True, concurrency=None):
         for count, versions in part:
             progress(count)
             for version in versions:
@@ -102,7 +109,7 @@ def _count(info: StorageInfo, version: ObjectVersion) -> None:
     elif version.is_latest:
         info.objects += 1
         info.bytes += version.size
-        info.states += version.key.startswith(STATES_PREFIX)
+        info.states += f"/{STATES_PREFIX}" in f"/{version.key}"
     else:
         info.noncurrent_versions += 1
         info.noncurrent_bytes += version.size

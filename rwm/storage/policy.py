@@ -1,7 +1,8 @@
 """The policy of a protected bucket. Pure.
 
-The machine's account gets an allow-list and, on top, explicit denies: on Ceph RGW an object belongs to its writer, who
-may do more to it than any grant says. The admin is named too, because RGW would deny it the objects of the machine.
+The account of a machine gets an allow-list and, on top, explicit denies: on Ceph RGW an object belongs to its writer,
+who may do more to it than any grant says. The admin is named too, because RGW would deny it the objects of the machine.
+Statements are shared by all users where they are equal, because AWS limits a policy to 20 KB.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from rwm.s3 import Policy
+from rwm.storage.users import UserAccess
+
+Statement = dict[str, Any]
 
 USER_BUCKET_ACTIONS = (
     "s3:GetBucketLocation",
@@ -25,6 +29,9 @@ USER_BUCKET_ACTIONS = (
     # RGW requires it on the bucket too for DeleteObjects.
     "s3:DeleteObject",
 )
+LIST_ACTIONS = ("s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads")
+"""Where a user of a prefix may list only below it. RGW knows no prefix of ListBucketMultipartUploads and refuses it."""
+_UNLISTED_BUCKET_ACTIONS = tuple(action for action in USER_BUCKET_ACTIONS if action not in LIST_ACTIONS)
 USER_OBJECT_ACTIONS = (
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -69,33 +76,69 @@ PUBLISHING_HEADERS = (
 )
 
 
-def protected_policy(bucket: str, admin: str, user: str) -> Policy:
-    """The policy of a protected bucket. ``admin`` and ``user`` are principal ARNs in the form of the server."""
+def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Policy:
+    """The policy of a protected bucket. ``admin`` and the users are principal ARNs in the form of the server."""
+    prefixes: dict[str, list[str]] = {}
+    revoked = []
+    for access in sorted(users):
+        if access.revoked:
+            revoked.append(access.user)
+        else:
+            prefixes.setdefault(access.user, []).append(access.prefix)
+    whole = [user for user, own in prefixes.items() if "" in own]
+    limited = {user: own for user, own in prefixes.items() if "" not in own}
     on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
 
-    def deny_header(header: str) -> dict[str, Any]:
+    def deny_header(header: str) -> Statement:
         sid = "RwmUserPublishDenied" + header.removeprefix("x-amz").title().replace("-", "")
-        denied = _statement(sid, "Deny", user, ["s3:PutObject"], [on_objects])
+        denied = _statement(sid, "Deny", [*prefixes], ["s3:PutObject"], [on_objects])
         return denied | {"Condition": {"StringLike": {f"s3:{header}": ["?*"]}}}
 
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            _statement("RwmAdmin", "Allow", admin, ["s3:*"], [on_bucket, on_objects]),
-            _statement("RwmUserBucket", "Allow", user, USER_BUCKET_ACTIONS, [on_bucket]),
-            _statement("RwmUserObjects", "Allow", user, USER_OBJECT_ACTIONS, [on_objects]),
-            _statement("RwmUserBucketDenied", "Deny", user, DENIED_BUCKET_ACTIONS, [on_bucket]),
-            _statement("RwmUserObjectsDenied", "Deny", user, DENIED_OBJECT_ACTIONS, [on_objects]),
-            *map(deny_header, PUBLISHING_HEADERS),
-        ],
-    }
+    statements = [
+        _statement("RwmAdmin", "Allow", [admin], ["s3:*"], [on_bucket, on_objects]),
+        _statement("RwmUserBucket", "Allow", whole, USER_BUCKET_ACTIONS, [on_bucket]),
+        _statement("RwmUserObjects", "Allow", whole, USER_OBJECT_ACTIONS, [on_objects]),
+        _statement("RwmPrefixBucket", "Allow", [*limited], _UNLISTED_BUCKET_ACTIONS, [on_bucket]),
+    ]
+    for number, (user, own) in enumerate(limited.items(), 1):
+        statements += _prefix_statements(f"RwmPrefix{number}", user, bucket, own)
+    statements += [
+        _statement("RwmUserBucketDenied", "Deny", [*prefixes], DENIED_BUCKET_ACTIONS, [on_bucket]),
+        _statement("RwmUserObjectsDenied", "Deny", [*prefixes], DENIED_OBJECT_ACTIONS, [on_objects]),
+        *map(deny_header, PUBLISHING_HEADERS),
+        # On RGW a writer keeps rights on its objects without any grant.
+        _statement("RwmRevoked", "Deny", revoked, ["s3:*"], [on_bucket, on_objects]),
+    ]
+    return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Principal"]["AWS"]]}
 
 
-def _statement(sid: str, effect: str, principal: str, actions: Iterable[str], resources: list[str]) -> dict[str, Any]:
+def _prefix_statements(sid: str, user: str, bucket: str, prefixes: list[str]) -> list[Statement]:
+    """What ``user`` may do below its prefixes, and denies of everything outside.
+
+    The denies matter where something else allows more: on SeaweedFS the user's identity policy, on RGW the ACL of
+    objects that it wrote.
+    """
+    on_bucket = f"arn:aws:s3:::{bucket}"
+    patterns = [f"{prefix}*" for prefix in prefixes]
+    on_objects = [f"{on_bucket}/{pattern}" for pattern in patterns]
+    outside = _statement(f"{sid}OutsideDenied", "Deny", [user], ["s3:*"], [])
+    del outside["Resource"]
+    outside["NotResource"] = [on_bucket, *on_objects]
+    return [
+        _statement(f"{sid}List", "Allow", [user], LIST_ACTIONS, [on_bucket])
+        | {"Condition": {"StringLike": {"s3:prefix": patterns}}},
+        _statement(f"{sid}Objects", "Allow", [user], USER_OBJECT_ACTIONS, on_objects),
+        _statement(f"{sid}ListDenied", "Deny", [user], LIST_ACTIONS, [on_bucket])
+        | {"Condition": {"StringNotLike": {"s3:prefix": patterns}}},
+        outside,
+    ]
+
+
+def _statement(sid: str, effect: str, principals: list[str], actions: Iterable[str], resources: list[str]) -> Statement:
     return {
         "Sid": sid,
         "Effect": effect,
-        "Principal": {"AWS": [principal]},
+        "Principal": {"AWS": principals},
         "Action": list(actions),
         "Resource": resources,
     }

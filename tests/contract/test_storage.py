@@ -15,10 +15,12 @@ from botocore.parsers import ResponseParserError
 from rwm import process
 from rwm.config import Credentials, S3Settings
 from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, UsageError
+from rwm.location import Location
 from rwm.s3 import S3, connect
 from rwm.storage import check_storage, create_storage, delete_storage, storage_info
 from rwm.storage.policy import PUBLISHING_HEADERS, probe_policy, protected_policy
 from rwm.storage.principals import user_principal
+from rwm.storage.users import UserAccess
 from tests.contract.buckets import Written, unique, versioned, written
 from tests.servers import Server
 
@@ -34,7 +36,7 @@ class Protected:
         self.admin = server.connect(admin)
         self.user = server.connect(user)
         self.bucket = unique("protected")
-        self.principal = create_storage(self.admin, self.bucket, user.rpartition("$")[2])
+        self.principal = create_storage(self.admin, self.bucket, user.rpartition("$")[2])[0].user
         self.first = self.user.put(self.bucket, "data/00/pack", BODY)
         self.user.put(self.bucket, "data/00/pack", b"overwritten")
         self.user.put(self.bucket, "config", b"config")
@@ -241,9 +243,9 @@ def test_the_admin_reads_and_copies_what_the_user_wrote(protected: Protected) ->
 
 def test_create_again_changes_nothing(server: Server) -> None:
     admin, bucket = server.connect(), unique("again")
-    principal = create_storage(admin, bucket, "user1")
+    users = create_storage(admin, bucket, "user1")
     policy = admin.policy(bucket)
-    assert create_storage(admin, bucket, "user1") == principal
+    assert create_storage(admin, bucket, "user1") == users
     assert admin.policy(bucket) == policy
     assert check_storage(admin, bucket) == []
 
@@ -276,7 +278,7 @@ def test_create_refuses_a_bucket_with_history(server: Server) -> None:
 
 def test_create_refuses_a_bucket_with_a_policy_of_its_own(server: Server) -> None:
     admin, bucket = server.connect(), unique("foreign")
-    principal = create_storage(admin, unique("model"), "user1")
+    principal = create_storage(admin, unique("model"), "user1")[0].user
     admin.create_bucket(bucket)
     policy = probe_policy(bucket, principal)
     policy["Statement"][0]["Action"] = ["s3:GetObject"]
@@ -377,21 +379,21 @@ def test_check_reports_each_change(protected: Protected, change: str) -> None:
 def test_check_of_a_bucket_for_another_user(server: Server) -> None:
     """The policy may be about any one user, except the owner of the bucket."""
     admin, bucket = server.connect(), unique("owned")
-    principal = create_storage(admin, unique("model"), "user1")
+    principal = create_storage(admin, unique("model"), "user1")[0].user
     admin.create_bucket(bucket)
     admin.enable_versioning(bucket)
     owner = user_principal(principal, "admin")
-    admin.put_policy(bucket, protected_policy(bucket, owner, user_principal(principal, "user2")))
+    admin.put_policy(bucket, protected_policy(bucket, owner, [UserAccess(user_principal(principal, "user2"))]))
     assert check_storage(admin, bucket) == []
-    admin.put_policy(bucket, protected_policy(bucket, principal, owner))
+    admin.put_policy(bucket, protected_policy(bucket, principal, [UserAccess(owner)]))
     assert check_storage(admin, bucket) != []
 
 
 def test_check_of_a_bucket_whose_user_may_do_everything(server: Server) -> None:
     """A correct policy, except that the machine's account is in the place of the owner's."""
     admin, bucket = server.connect(), versioned(server.connect(), "mighty")
-    principal = create_storage(admin, unique("model"), "user1")
-    admin.put_policy(bucket, protected_policy(bucket, principal, user_principal(principal, "user2")))
+    principal = create_storage(admin, unique("model"), "user1")[0].user
+    admin.put_policy(bucket, protected_policy(bucket, principal, [UserAccess(user_principal(principal, "user2"))]))
     details = [item.detail for item in check_storage(admin, bucket)]
     assert f"not intended: Allow s3:* on arn:aws:s3:::{bucket} to {principal}" in details
     assert f"missing: Allow s3:* on arn:aws:s3:::{bucket} to {user_principal(principal, 'admin')}" in details
@@ -410,7 +412,7 @@ def test_info_counts(protected: Protected) -> None:
     protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")
     admin.put(bucket, "rwm/states/one", b"12345")
     seen: list[int] = []
-    info = storage_info(admin, bucket, seen.append)
+    info = storage_info(admin, Location(bucket), seen.append)
     assert (info.versioning, info.objects, info.bytes) == ("Enabled", 2, len(b"overwritten") + 5)
     assert (info.noncurrent_versions, info.noncurrent_bytes) == (2, len(BODY) + len(b"config"))
     assert (info.delete_markers, info.unfinished_uploads, info.states) == (1, 1, 1)
@@ -422,10 +424,10 @@ def test_delete_removes_everything(protected: Protected) -> None:
     upload = protected.user.client.create_multipart_upload(Bucket=bucket, Key="unfinished")["UploadId"]
     protected.user.client.upload_part(Bucket=bucket, Key="unfinished", UploadId=upload, PartNumber=1, Body=b"part")
     protected.user.put(bucket, "a\nb", b"1")
-    assert delete_storage(admin, bucket) == []
+    assert delete_storage(admin, Location(bucket)) == []
     assert not admin.bucket_exists(bucket)
     with pytest.raises(NotFound):
-        delete_storage(admin, bucket)
+        delete_storage(admin, Location(bucket))
 
 
 def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
@@ -433,7 +435,7 @@ def test_delete_removes_a_bucket_without_versioning(server: Server) -> None:
     admin.create_bucket(bucket)
     for key in ("a", "b/c", "a\nb"):
         admin.put(bucket, key, b"1")
-    assert delete_storage(admin, bucket) == []
+    assert delete_storage(admin, Location(bucket)) == []
     assert not admin.bucket_exists(bucket)
 
 
@@ -444,15 +446,15 @@ def test_an_upload_with_a_hostile_key_is_counted_and_deleted(protected: Protecte
         with contextlib.suppress(ResponseParserError, ClientError):  # Ceph RGW repeats the key in its answer
             protected.user.client.create_multipart_upload(Bucket=bucket, Key=key)
     assert (
-        storage_info(admin, bucket).unfinished_uploads or 0
+        storage_info(admin, Location(bucket)).unfinished_uploads or 0
     ) >= 4  # an answer that cannot be read is asked for again
-    assert delete_storage(admin, bucket) == []
+    assert delete_storage(admin, Location(bucket)) == []
     assert not admin.bucket_exists(bucket)
 
 
 def test_delete_by_the_user_fails_and_keeps_everything(protected: Protected) -> None:
     before = protected.everything()
-    failures = delete_storage(protected.user, protected.bucket)
+    failures = delete_storage(protected.user, Location(protected.bucket))
     assert len(failures) == len(before)
     assert {fail.code for fail in failures} == {"AccessDenied"}
     assert protected.everything() == before
@@ -463,10 +465,10 @@ def test_delete_keeps_locked_versions(server: Server) -> None:
     admin.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     held, _ = admin.put(bucket, "held", b"1"), admin.put(bucket, "free", b"1")
     admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "ON"})
-    assert [(fail.key, fail.version_id) for fail in delete_storage(admin, bucket)] == [("held", held)]
+    assert [(fail.key, fail.version_id) for fail in delete_storage(admin, Location(bucket))] == [("held", held)]
     assert [version.key for version in admin.versions(bucket)] == ["held"]
     admin.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=held, LegalHold={"Status": "OFF"})
-    assert delete_storage(admin, bucket) == []
+    assert delete_storage(admin, Location(bucket)) == []
 
 
 # --- errors ------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import pytest
 
 from rwm import process
 from rwm.config import Credentials
+from rwm.location import Location
 from rwm.storage import delete_storage
 from tests import ROOT
 from tests.e2e.cli import BIN, Shell
@@ -35,7 +36,7 @@ def shell(server: Server, tmp_path: Path) -> Iterator[Shell]:
     yield shell
     admin = server.connect()
     if admin.bucket_exists("bucket1"):
-        assert delete_storage(admin, "bucket1") == []
+        assert delete_storage(admin, Location("bucket1")) == []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from rwm.backup.run import run_backups
 from rwm.config import Config, load_config
 from rwm.index import Index
 from rwm.storage.policy import protected_policy
+from rwm.storage.users import UserAccess
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -47,7 +48,9 @@ class BackupHost:
         monkeypatch.setenv("PATH", str(directory / "bin"))  # so that no real restic is found
         monkeypatch.setenv("RESTIC_LOG", str(self.log))
         self.s3 = MemoryS3(BUCKET)
-        self.s3.policies[BUCKET] = protected_policy(BUCKET, "arn:aws:iam:::user/admin", "arn:aws:iam:::user/user1")
+        self.s3.policies[BUCKET] = protected_policy(
+            BUCKET, "arn:aws:iam:::user/admin", [UserAccess("arn:aws:iam:::user/user1")]
+        )
         self.s3.put(BUCKET, "config", b"{}")
         monkeypatch.setattr("rwm.s3.connect", lambda *_: self.s3)
 

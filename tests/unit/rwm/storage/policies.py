@@ -7,6 +7,7 @@ from typing import Any
 
 from rwm.s3 import Policy
 from rwm.storage.policy import protected_policy
+from rwm.storage.users import UserAccess
 
 ADMIN = "arn:aws:iam:::user/admin"
 USER = "arn:aws:iam:::user/user1"
@@ -19,7 +20,7 @@ ON_BUCKET, ON_OBJECTS = "arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"
 
 def good() -> Policy:
     """The policy of a protected bucket, to be changed."""
-    return copy.deepcopy(protected_policy(BUCKET, ADMIN, USER))
+    return copy.deepcopy(protected_policy(BUCKET, ADMIN, [UserAccess(USER)]))
 
 
 def statement(policy: Policy, sid: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rwm.model import ObjectVersion
 from rwm.s3 import Policy
 from rwm.storage import create_storage
 from rwm.storage.policy import probe_policy
+from rwm.storage.users import UserAccess
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.storage.policies import ADMIN, BUCKET, USER, good
 
@@ -40,7 +41,7 @@ class PolicyS3(MemoryS3):
 
 def test_the_bucket_is_versioned_and_has_the_policy() -> None:
     s3 = PolicyS3()
-    assert create_storage(s3, BUCKET, "user1") == USER
+    assert create_storage(s3, BUCKET, "user1") == [UserAccess(USER)]
     assert s3.states[BUCKET] == "Enabled"
     assert s3.policies[BUCKET] == good()
 
@@ -49,8 +50,8 @@ def test_an_empty_bucket_is_accepted_with_the_probe_of_an_interrupted_run() -> N
     s3 = PolicyS3()
     s3.create_bucket(BUCKET)
     s3.put_policy(BUCKET, probe_policy(BUCKET, ADMIN))
-    assert create_storage(s3, BUCKET, "user1") == USER
-    assert create_storage(s3, BUCKET, "user1") == USER
+    assert create_storage(s3, BUCKET, "user1") == [UserAccess(USER)]
+    assert create_storage(s3, BUCKET, "user1") == [UserAccess(USER)]
 
 
 def test_a_bucket_that_is_not_empty_is_refused() -> None:

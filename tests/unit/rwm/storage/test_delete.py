@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from rwm.errors import AccessDenied, BadResponse, NotFound
+from rwm.location import Location
 from rwm.s3 import DeleteFailure
 from rwm.s3.objects import NOT_CONFIRMED
 from rwm.storage import delete_storage
@@ -43,7 +44,7 @@ class RecordingS3(MemoryS3):
 def test_uploads_are_aborted_before_versions_are_deleted() -> None:
     s3 = RecordingS3()
     s3.put(BUCKET, "key", b"1")
-    assert delete_storage(s3, BUCKET) == []
+    assert delete_storage(s3, Location(BUCKET)) == []
     assert s3.done == ["abort u1", "abort u2", "delete"]
     assert not s3.bucket_exists(BUCKET)
 
@@ -52,10 +53,10 @@ def test_only_a_missing_upload_is_ignored() -> None:
     s3 = RecordingS3()
     s3.abort_errors = {"u1": AccessDenied}
     with pytest.raises(AccessDenied):
-        delete_storage(s3, BUCKET)
+        delete_storage(s3, Location(BUCKET))
     assert s3.bucket_exists(BUCKET)
     s3.abort_errors = {"u1": NotFound}
-    assert delete_storage(s3, BUCKET) == []
+    assert delete_storage(s3, Location(BUCKET)) == []
 
 
 def test_a_version_reported_deleted_but_still_listed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +66,7 @@ def test_a_version_reported_deleted_but_still_listed_is_an_error(monkeypatch: py
         s3.put(BUCKET, key, b"1")
     s3.kept = {"c"}
     with pytest.raises(BadResponse, match="'c'"):
-        delete_storage(s3, BUCKET)
+        delete_storage(s3, Location(BUCKET))
     assert [*s3.present(BUCKET)] == ["c"]
 
 
@@ -84,7 +85,7 @@ def test_an_unconfirmed_deletion_counts_when_no_longer_listed(monkeypatch: pytes
     s3 = UnconfirmingS3()
     for key in "abcde":
         s3.put(BUCKET, key, b"1")
-    assert delete_storage(s3, BUCKET) == []
+    assert delete_storage(s3, Location(BUCKET)) == []
     assert not s3.bucket_exists(BUCKET)
 
 
@@ -95,7 +96,7 @@ def test_an_unconfirmed_deletion_that_is_still_listed_is_a_failure(batch: int, m
     for key in "abcdef":
         s3.put(BUCKET, key, b"1")
     s3.kept = {"c", "d"}
-    failures = delete_storage(s3, BUCKET)
+    failures = delete_storage(s3, Location(BUCKET))
     assert failures
     assert {failure.key for failure in failures} <= s3.kept
     assert {failure.code for failure in failures} == {NOT_CONFIRMED}
@@ -107,7 +108,7 @@ def test_a_refused_version_is_returned_at_once() -> None:
     s3.put(BUCKET, "key", b"1")
     version = s3.present(BUCKET)["key"]
     s3.stuck = {("key", version): "AccessDenied"}
-    assert delete_storage(s3, BUCKET) == [("key", version, "AccessDenied")]
+    assert delete_storage(s3, Location(BUCKET)) == [("key", version, "AccessDenied")]
     assert s3.done.count("delete") == 1
 
 
@@ -121,5 +122,5 @@ def test_deletion_continues_while_keys_are_written() -> None:
         if body := next(written, None):
             s3.put(BUCKET, "key", body)
 
-    assert delete_storage(s3, BUCKET, progress) == []
+    assert delete_storage(s3, Location(BUCKET), progress) == []
     assert not s3.bucket_exists(BUCKET)

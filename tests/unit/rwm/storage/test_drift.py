@@ -14,6 +14,7 @@ from rwm.s3 import Policy
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.grants import grants
 from rwm.storage.policy import DENIED_BUCKET_ACTIONS, DENIED_OBJECT_ACTIONS, PUBLISHING_HEADERS, protected_policy
+from rwm.storage.users import UserAccess
 from tests.unit.rwm.storage.policies import (
     ADMIN,
     BUCKET,
@@ -206,7 +207,7 @@ def test_a_user_that_is_allowed_everything() -> None:
 
 def test_the_admin_is_the_owner_not_whoever_is_allowed_everything() -> None:
     """Also when the attacker comes first in the alphabet."""
-    policy = protected_policy(BUCKET, "arn:aws:iam:::user/root", USER)
+    policy = protected_policy(BUCKET, "arn:aws:iam:::user/root", [UserAccess(USER)])
     policy["Statement"] += [{"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "s3:*", "Resource": ON_OBJECTS}]
     found = policy_drift(policy, BUCKET, "root")
     assert [item.code for item in found] == ["policy-extra-statement"]
@@ -315,7 +316,7 @@ def test_an_unknown_owner_is_drift() -> None:
 @pytest.mark.parametrize("owner", ["admin", "t1$admin", "79a59df900b949e5", "0" * 12, CANONICAL.upper()])
 def test_an_admin_that_is_not_the_owner_is_drift(owner: str) -> None:
     """Whatever else the policy says."""
-    found = policy_drift(protected_policy(BUCKET, USER, STRANGER), BUCKET, owner)
+    found = policy_drift(protected_policy(BUCKET, USER, [UserAccess(STRANGER)]), BUCKET, owner)
     assert {item.code for item in found} == MISSING | EXTRA
     for resource in (ON_BUCKET, ON_OBJECTS):
         assert f"not intended: Allow s3:* on {resource} to {USER}" in [item.detail for item in found]
@@ -325,7 +326,7 @@ def test_an_admin_that_is_not_the_owner_is_drift(owner: str) -> None:
     "who", ["admin", f"NotPrincipal:{ADMIN}", "arn:aws:iam:::role/admin", "arn:aws:iam::t1:user/admin"]
 )
 def test_a_principal_similar_to_the_owner_is_drift(who: str) -> None:
-    policy = protected_policy(BUCKET, who, USER)
+    policy = protected_policy(BUCKET, who, [UserAccess(USER)])
     allowed = statement(policy, "RwmAdmin")
     if who.startswith("Not"):
         allowed["NotPrincipal"] = {"AWS": [ADMIN]}
@@ -342,7 +343,7 @@ def test_a_principal_similar_to_the_owner_is_drift(who: str) -> None:
     ],
 )
 def test_a_missing_admin_is_named_in_the_form_of_the_server(owner: str, user: str, expected: str) -> None:
-    policy = protected_policy(BUCKET, "x", user)
+    policy = protected_policy(BUCKET, "x", [UserAccess(user)])
     policy["Statement"].remove(statement(policy, "RwmAdmin"))
     details = [item.detail for item in policy_drift(policy, BUCKET, owner)]
     assert details == [f"missing: Allow s3:* on {resource} to {expected}" for resource in (ON_BUCKET, ON_OBJECTS)]

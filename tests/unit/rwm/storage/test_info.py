@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from rwm.errors import NotSupported
+from rwm.location import Location
 from rwm.storage import StorageInfo, count_classes, storage_info
 from tests.unit.memory import MemoryS3
 
@@ -21,8 +22,9 @@ def test_versions_markers_and_state_files_are_counted() -> None:
     s3.delete(BUCKET, "data/00/a")
     s3.put(BUCKET, "rwm/states/x.jsonl.gz", b"4444")
     counted: list[int] = []
-    assert storage_info(s3, BUCKET, counted.append) == StorageInfo(
+    assert storage_info(s3, Location(BUCKET), counted.append) == StorageInfo(
         BUCKET,
+        "",
         "Enabled",
         objects=2,
         bytes=6,
@@ -47,17 +49,17 @@ def test_versions_are_counted_by_storage_class() -> None:
     s3.archive(BUCKET, "index/a", "MINE")
     expected = {"GLACIER": (2, 3), "DEEP_ARCHIVE": (1, 4), "MINE": (1, 5)}
     counted: list[int] = []
-    assert storage_info(s3, BUCKET).storage_classes == expected
-    assert count_classes(s3, BUCKET, counted.append).counts == expected
+    assert storage_info(s3, Location(BUCKET)).storage_classes == expected
+    assert count_classes(s3, Location(BUCKET), counted.append).counts == expected
     assert sum(counted) == 5
-    assert storage_info(s3, BUCKET).as_json()["archived"] == {"objects": 3, "bytes": 7}
-    assert storage_info(s3, BUCKET).as_json()["storage_classes"]["MINE"] == {"objects": 1, "bytes": 5}
+    assert storage_info(s3, Location(BUCKET)).as_json()["archived"] == {"objects": 3, "bytes": 7}
+    assert storage_info(s3, Location(BUCKET)).as_json()["storage_classes"]["MINE"] == {"objects": 1, "bytes": 5}
 
 
 def test_versioning_that_was_never_enabled_is_off() -> None:
     s3 = MemoryS3()
     s3.create_bucket(BUCKET)
-    assert storage_info(s3, BUCKET).versioning == "off"
+    assert storage_info(s3, Location(BUCKET)).versioning == "off"
 
 
 def test_what_the_server_does_not_have_is_said_and_the_rest_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,4 +70,6 @@ def test_what_the_server_does_not_have_is_said_and_the_rest_counted(monkeypatch:
     s3.put(BUCKET, "config", b"1")
     for name in ("versioning", "unfinished_uploads"):
         monkeypatch.setattr(s3, name, lack)
-    assert storage_info(s3, BUCKET) == StorageInfo(BUCKET, "unsupported", objects=1, bytes=1, unfinished_uploads=None)
+    assert storage_info(s3, Location(BUCKET)) == StorageInfo(
+        BUCKET, "", "unsupported", objects=1, bytes=1, unfinished_uploads=None
+    )

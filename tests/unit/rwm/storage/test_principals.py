@@ -8,6 +8,7 @@ from rwm.errors import UsageError
 from rwm.storage.drift import policy_drift
 from rwm.storage.policy import protected_policy
 from rwm.storage.principals import acl_id, admin_principal, candidate_principals, user_ids, user_principal
+from rwm.storage.users import UserAccess
 from tests.unit.rwm.storage.policies import ADMIN, BUCKET, CANONICAL, T1_ADMIN, USER, good, plus
 
 AWS_ADMIN = "arn:aws:iam::123456789012:user/ops/admin"
@@ -69,7 +70,7 @@ def test_principals_of_rgw_convert_back_to_its_ids(tenant: str) -> None:
     owner = f"{tenant}$admin" if tenant else "admin"
     (admin,) = candidate_principals(owner, None)
     user = user_principal(admin, "user1")
-    policy = protected_policy(BUCKET, admin, user)
+    policy = protected_policy(BUCKET, admin, [UserAccess(user)])
     assert policy_drift(policy, BUCKET, owner) == []
     assert admin_principal(policy, owner) == admin
     assert user_ids(policy, owner) == {f"{tenant}$user1" if tenant else "user1"}
@@ -80,7 +81,7 @@ def test_admin_principal() -> None:
     assert admin_principal(good(), CANONICAL) == ADMIN
     assert admin_principal(good(), "75aa57f09aa0c8ca") == ""
     twelve = "arn:aws:iam::123456789012:user/admin"  # a tenant that looks like an account
-    assert admin_principal(protected_policy(BUCKET, twelve, USER), "123456789012$admin") == twelve
+    assert admin_principal(protected_policy(BUCKET, twelve, [UserAccess(USER)]), "123456789012$admin") == twelve
     assert admin_principal({"Statement": []}, "admin") == ""
     assert admin_principal({"Statement": [{"Effect": "Deny", "Action": "s3:*"}]}, "admin") == ""
 

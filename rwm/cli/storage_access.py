@@ -1,0 +1,133 @@
+"""``rwm storage create``, ``grant`` and ``revoke``: who may reach what in a protected bucket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from rwm import console
+from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.console import App, common_options, pass_app
+from rwm.location import Location
+
+if TYPE_CHECKING:
+    from rwm.storage import PolicyChange, UserAccess
+
+_DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Only print how the policy would change.")
+_PREFIX_OPTION = click.option("--prefix", metavar="PREFIX", help="The same as BUCKET/PREFIX: a part of the bucket.")
+
+
+def print_users(users: Iterable[UserAccess]) -> None:
+    """Print who may reach what."""
+    console.print_table(["user", "reach"], [(access.user, access.reach) for access in users])
+
+
+@click.command()
+@common_options
+@LOCATION_ARGUMENT
+@click.argument("users", metavar="USER[:PREFIX]...", nargs=-1, required=True)
+@pass_app
+def create(app: App, location: Location, users: Sequence[str]) -> None:
+    """Create BUCKET, in which USERs may write but not remove versions.
+
+    USER reaches the whole bucket, USER:PREFIX only what is below PREFIX. With BUCKET/PREFIX that is the prefix of each
+    USER without one.
+    """
+    from rwm.storage import create_storage, parse_user
+
+    named = users
+    if location.prefix:
+        named = [user if parse_user(user)[1] is not None else f"{user}:{location.prefix}" for user in users]
+    accesses = create_storage(app.s3, location.bucket, *named)
+    if app.json:
+        document = {"bucket": location.bucket, "user": accesses[0].user}
+        console.print_json(document | {"users": [access._asdict() for access in accesses]})
+        return
+    ready = f"bucket {location.bucket} is ready: versioned, "
+    if len(accesses) == 1:
+        click.echo(console.escape(ready + _describe(accesses[0])))
+    else:
+        click.echo(f"{ready}its users may write but not remove versions")
+        print_users(accesses)
+
+
+def _describe(access: UserAccess) -> str:
+    where = f" below {access.prefix}" if access.prefix else ""
+    return f"{access.user} may write{where} but not remove versions"
+
+
+@click.command()
+@common_options
+@LOCATION_ARGUMENT
+@click.argument("user", metavar="USER[:PREFIX]")
+@_PREFIX_OPTION
+@_DRY_RUN_OPTION
+@pass_app
+def grant(app: App, location: Location, user: str, prefix: str | None, dry_run: bool) -> None:
+    """Let USER write in BUCKET too, or below PREFIX.
+
+    BUCKET is a protected one: USER may not remove versions. USER keeps what it could reach before. Refused if another user reaches a part of it.
+    """
+    from rwm.storage import grant_access
+
+    name, given = _one_prefix(location, user, prefix)
+    target = Location(location.bucket, given or "")
+    _print_change(app, target, grant_access(app.s3, target, name, dry_run=dry_run), dry_run=dry_run)
+
+
+@click.command()
+@common_options
+@LOCATION_ARGUMENT
+@click.argument("user", metavar="USER[:PREFIX]")
+@_PREFIX_OPTION
+@_DRY_RUN_OPTION
+@pass_app
+def revoke(app: App, location: Location, user: str, prefix: str | None, dry_run: bool) -> None:
+    """Take all access to BUCKET from USER, or one PREFIX.
+
+    What it has written stays. A user without any access left is denied everything by the policy, because on Ceph RGW
+    it could still read what it has written.
+    """
+    from rwm.storage import revoke_access
+
+    name, given = _one_prefix(location, user, prefix)
+    change = revoke_access(app.s3, location.bucket, name, given, dry_run=dry_run)
+    _print_change(app, Location(location.bucket, given or ""), change, dry_run=dry_run)
+
+
+def _one_prefix(location: Location, user: str, option: str | None) -> tuple[str, str | None]:
+    """The user's name, and the prefix of the location, the user or the option. Raises UsageError for two."""
+    from rwm.storage import parse_granted_prefix, parse_user, single_prefix
+
+    name, of_user = parse_user(user)
+    of_location = parse_granted_prefix(location.prefix) if location.prefix else None
+    of_option = None if option is None else parse_granted_prefix(option)
+    return name, single_prefix([of_location, of_user, of_option])
+
+
+def _print_change(app: App, location: Location, change: PolicyChange, *, dry_run: bool) -> None:
+    from rwm.storage import describe_change
+
+    if app.json:
+        console.print_json(
+            {
+                "bucket": location.bucket,
+                "prefix": location.prefix,
+                "changed": bool(change) and not dry_run,
+                "users": [access._asdict() for access in change.after],
+                "removed": change.removed,
+                "added": change.added,
+            }
+        )
+    elif not change:
+        click.echo(f"bucket {location.bucket}: nothing to change")
+    else:
+        verb = "would change" if dry_run else "changed"
+        lines = [f"{verb} the policy of bucket {location.bucket}:", *describe_change(change.before, change.after)]
+        if dry_run:
+            lines += [f"- {json.dumps(each, ensure_ascii=False)}" for each in change.removed]
+            lines += [f"+ {json.dumps(each, ensure_ascii=False)}" for each in change.added]
+        console.print_lines(map(console.escape, lines))

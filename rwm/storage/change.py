@@ -1,0 +1,131 @@
+"""Change who may reach what in a protected bucket: read its policy, change one user, write it, and verify it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rwm.errors import Refused, RwmError, UsageError
+from rwm.layout import REPOSITORY_DIRECTORIES, is_repository_root
+from rwm.location import Location
+from rwm.names import parent_directories
+from rwm.s3 import S3, Policy
+from rwm.storage.drift import policy_drift
+from rwm.storage.grants import grants
+from rwm.storage.policy import Statement, protected_policy
+from rwm.storage.policy_users import policy_users
+from rwm.storage.principals import admin_principal, user_principal
+from rwm.storage.users import UserAccess, grant, revoke
+
+_SETTLE_SECONDS = 1.0
+"""How long after the write the policy is read again: a program that read it before the write may write later."""
+_READ_SECONDS = 5.0
+"""How long to wait until the server returns the new policy."""
+
+
+class PolicyChange(NamedTuple):
+    """What a command changes in a policy: users before and after, statements that go and come."""
+
+    before: list[UserAccess]
+    after: list[UserAccess]
+    removed: list[Statement]
+    added: list[Statement]
+
+    def __bool__(self) -> bool:
+        return bool(self.removed or self.added)
+
+
+def grant_access(s3: S3, location: Location, user: str, *, dry_run: bool = False) -> PolicyChange:
+    """Let ``user`` reach the location too: a prefix, or the whole bucket. Safe to repeat.
+
+    Raises UsageError if another user reaches a part of it, or it is inside a repository; Refused and RwmError as
+    :func:`revoke_access`.
+    """
+    check_not_inside_repository(s3, location)
+    return _change(s3, location.bucket, user, lambda users, who: grant(users, who, location.prefix), dry_run)
+
+
+def revoke_access(s3: S3, bucket: str, user: str, prefix: str | None = None, *, dry_run: bool = False) -> PolicyChange:
+    """Take one prefix, or everything, from ``user``. Safe to repeat.
+
+    Raises NotFound for a user that the policy does not name, Refused if the policy has drift or changes meanwhile, and
+    RwmError if the server does not return the new policy afterwards.
+    """
+    return _change(s3, bucket, user, lambda users, who: revoke(users, who, prefix), dry_run)
+
+
+def check_not_inside_repository(s3: S3, location: Location) -> None:
+    """Raise UsageError if the prefix is a directory of a repository's own, as ``host1/data/``."""
+    for directory in parent_directories(location.prefix):
+        parent, _, name = directory.removesuffix("/").rpartition("/")
+        root = f"{parent}/" if parent else ""
+        if name in REPOSITORY_DIRECTORIES and _is_root(s3, Location(location.bucket, root)):
+            raise UsageError(
+                f"{location} is inside the repository at {Location(location.bucket, root)}",
+                hint="grant the location of a whole repository",
+            )
+
+
+def _is_root(s3: S3, location: Location) -> bool:
+    start = len(location.prefix)
+    levels = list(s3.level(location.bucket, location.prefix))
+    files = {entry.key[start:] for level in levels for entry in level.versions}
+    return is_repository_root(files, {name[start:-1] for level in levels for name in level.prefixes})
+
+
+def _change(
+    s3: S3, bucket: str, user: str, decide: Callable[[list[UserAccess], str], list[UserAccess]], dry_run: bool
+) -> PolicyChange:
+    owner, _ = s3.acl(bucket)
+    policy = s3.policy(bucket)
+    _check_drift(policy, bucket, owner)
+    assert policy is not None
+    admin = admin_principal(policy, owner)
+    principal = user_principal(admin, user)
+    if principal == admin:
+        raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
+    before = policy_users(policy, bucket, owner)
+    after = decide(before, principal)
+    new = protected_policy(bucket, admin, after)
+    change = PolicyChange(before, after, _missing(policy, new), _missing(new, policy))
+    if change and not dry_run:
+        _replace(s3, bucket, policy, new)
+    return change
+
+
+def _check_drift(policy: Policy | None, bucket: str, owner: str) -> None:
+    """Refuse a policy with drift, because the change would remove it. An overlap may be revoked."""
+    if drift := [item for item in policy_drift(policy, bucket, owner) if item.code != "policy-overlap"]:
+        more = f", and {len(drift) - 1} more" if len(drift) > 1 else ""
+        raise Refused(
+            f"the policy of bucket {bucket} is not that of a protected bucket ({drift[0].detail}{more})",
+            hint=f"`rwm storage check {bucket}` lists all differences; remove them first",
+        )
+
+
+def _missing(policy: Policy, other: Policy) -> list[Statement]:
+    """The statements of a policy that the other one does not have, whatever their form."""
+    known = {frozenset(grants({"Statement": [statement]})) for statement in _statements(other)}
+    return [each for each in _statements(policy) if frozenset(grants({"Statement": [each]})) not in known]
+
+
+def _statements(policy: Policy) -> list[Any]:
+    statements = policy["Statement"]
+    return statements if isinstance(statements, list) else [statements]
+
+
+def _replace(s3: S3, bucket: str, old: Policy, new: Policy) -> None:
+    """Write the policy if it still is ``old``, and read it until it is ``new``, at last after a pause."""
+    if s3.policy(bucket) != old:
+        raise Refused(f"the policy of bucket {bucket} was changed meanwhile", hint="repeat the command")
+    s3.put_policy(bucket, new)
+    deadline = time.monotonic() + _READ_SECONDS
+    while grants(s3.policy(bucket) or {}) != grants(new) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(_SETTLE_SECONDS)
+    if grants(s3.policy(bucket) or {}) != grants(new):
+        raise RwmError(
+            f"bucket {bucket} has another policy than the one that was written",
+            hint="another program may have changed it at the same time; repeat the command",
+        )

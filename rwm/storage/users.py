@@ -1,0 +1,126 @@
+"""Users of a protected bucket, and what each of them may reach: the whole bucket, prefixes, or nothing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from rwm.errors import NotFound, Refused, UsageError
+from rwm.location import parse_prefix
+
+_WILDCARDS = "*?$"
+"""Characters that a policy does not take literally."""
+
+_ARN_PARTS = 6
+"""Parts of an ARN, divided by colons: ``arn:aws:iam::account:user/name``."""
+
+
+class UserAccess(NamedTuple):
+    """What a user may reach: the prefix, or the whole bucket if it is empty. Nothing if ``revoked``.
+
+    ``user`` is a principal. A user of several prefixes has several of these.
+    """
+
+    user: str
+    prefix: str = ""
+    revoked: bool = False
+
+    @property
+    def reach(self) -> str:
+        """The reach in words."""
+        return "revoked" if self.revoked else self.prefix or "whole bucket"
+
+    def covers(self, prefix: str) -> bool:
+        """Whether the user may reach everything below the prefix."""
+        return not self.revoked and prefix.startswith(self.prefix)
+
+    def overlaps(self, other: UserAccess) -> bool:
+        """Whether both may reach the same keys."""
+        nested = self.prefix.startswith(other.prefix) or other.prefix.startswith(self.prefix)
+        return nested and not self.revoked and not other.revoked
+
+
+def parse_user(text: str) -> tuple[str, str | None]:
+    """Read ``USER`` or ``USER:PREFIX``; the prefix is None if there is none. Raises UsageError.
+
+    USER may be an ARN, which has colons of its own; a prefix after an ARN needs no other form.
+    """
+    name, colon, prefix = text.partition(":")
+    if name == "arn":
+        parts = text.split(":", _ARN_PARTS)
+        name, colon, prefix = ":".join(parts[:_ARN_PARTS]), ":" * (len(parts) > _ARN_PARTS), "".join(parts[_ARN_PARTS:])
+    if not name:
+        raise UsageError(f"{text!r} names no user", hint="write USER or USER:PREFIX, as user1:host1/")
+    if colon and not prefix:  # an empty variable of a script must not grant the whole bucket
+        raise UsageError(f"{text!r} has no prefix after the colon", hint=f"write {name} for the whole bucket")
+    return name, parse_granted_prefix(prefix) if colon else None
+
+
+def parse_granted_prefix(text: str) -> str:
+    """A prefix with its last slash that a policy can name literally. Raises UsageError."""
+    if not text:
+        raise UsageError("the prefix is empty", hint="leave it out for the whole bucket")
+    prefix = parse_prefix(text)
+    if bad := next((char for char in prefix if char in _WILDCARDS or not char.isprintable()), None):
+        raise UsageError(f"the prefix {prefix!r} has the character {bad!r}, which has a meaning of its own in policies")
+    return prefix
+
+
+def single_prefix(prefixes: Iterable[str | None]) -> str | None:
+    """The prefix that a command line gives in one or several places; None if it gives none. Raises UsageError."""
+    given = sorted({prefix for prefix in prefixes if prefix is not None})
+    if len(given) > 1:
+        raise UsageError(f"two prefixes are given: {given[0]} and {given[1]}", hint="write the prefix once")
+    return next(iter(given), None)
+
+
+def overlaps(users: Iterable[UserAccess]) -> list[tuple[UserAccess, UserAccess]]:
+    """The pairs of different users that may reach the same keys."""
+    pairs = combinations(sorted(set(users)), 2)
+    return [(one, other) for one, other in pairs if one.user != other.user and one.overlaps(other)]
+
+
+def check_overlaps(users: Iterable[UserAccess]) -> None:
+    """Raise UsageError if two users may reach the same keys."""
+    for one, other in overlaps(users):
+        raise UsageError(
+            f"{one.user} ({one.reach}) and {other.user} ({other.reach}) would reach the same objects",
+            hint="each user needs a prefix of its own",
+        )
+
+
+def grant(users: Iterable[UserAccess], user: str, prefix: str) -> list[UserAccess]:
+    """The users after ``user`` was granted a prefix beside those that it has. Raises UsageError for an overlap.
+
+    A prefix inside another one of the same user is left out.
+    """
+    users = list(users)
+    own = {access.prefix for access in users if access.user == user and not access.revoked} | {prefix}
+    outermost = [one for one in own if not any(one != other and one.startswith(other) for other in own)]
+    after = [access for access in users if access.user != user] + [UserAccess(user, one) for one in outermost]
+    check_overlaps(after)
+    return sorted(after)
+
+
+def revoke(users: Iterable[UserAccess], user: str, prefix: str | None = None) -> list[UserAccess]:
+    """The users after ``user`` lost one prefix, or everything; without any prefix left it is ``revoked``.
+
+    Raises NotFound for an unknown user, Refused for a prefix that was not granted as such.
+    """
+    users = list(users)
+    own = [access for access in users if access.user == user]
+    if not own:
+        names = ", ".join(sorted({access.user for access in users}))
+        raise NotFound(f"the policy does not name {user}", hint=f"it names {names}" if names else "")
+    rest = [access for access in own if prefix is not None and access.prefix != prefix and not access.revoked]
+    if prefix is not None and len(rest) == len(own):
+        reach = ", ".join(access.reach for access in own)
+        raise Refused(f"{user} was not granted {prefix}, but: {reach}", hint="only a whole grant can be revoked")
+    return sorted([access for access in users if access.user != user] + (rest or [UserAccess(user, revoked=True)]))
+
+
+def describe_change(before: Sequence[UserAccess], after: Sequence[UserAccess]) -> list[str]:
+    """One line for each access that goes or comes, for people."""
+    gone = [f"- {access.user}: {access.reach}" for access in before if access not in after]
+    return gone + [f"+ {access.user}: {access.reach}" for access in after if access not in before]
