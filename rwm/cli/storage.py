@@ -34,8 +34,9 @@ def storage() -> None:
 def check(app: App, location: Location, no_listing: bool) -> None:
     """List what leaves BUCKET unprotected, and its users. Exit code 4 for a problem.
 
-    Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions in archive classes (GLACIER, DEEP_ARCHIVE)
-    are counted, and do not change the exit code: they are protected, but cannot be read before they are retrieved.
+    Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions
+    in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are protected, but
+    cannot be read before they are retrieved.
     """
     from rwm.storage import inspect_storage
 
@@ -87,7 +88,7 @@ def _count_classes(app: App, location: Location) -> StorageClasses | None:
 @common_options
 @pass_app
 def list_(app: App) -> None:
-    """List the buckets of this account: are they protected, and their users.
+    """List the account's buckets, their protection and users.
 
     A bucket that cannot be checked is listed with its error, and the exit code is 3.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,8 +43,7 @@ def create(app: App, location: Location, users: Sequence[str]) -> None:
         named = [user if parse_user(user)[1] is not None else f"{user}:{location.prefix}" for user in users]
     accesses = create_storage(app.s3, location.bucket, *named)
     if app.json:
-        document = {"bucket": location.bucket, "user": accesses[0].user}
-        console.print_json(document | {"users": [access._asdict() for access in accesses]})
+        console.print_json(_create_json(location.bucket, accesses))
         return
     ready = f"bucket {location.bucket} is ready: versioned, "
     if len(accesses) == 1:
@@ -52,6 +51,10 @@ def create(app: App, location: Location, users: Sequence[str]) -> None:
     else:
         click.echo(f"{ready}its users may write but not remove versions")
         print_users(accesses)
+
+
+def _create_json(bucket: str, accesses: Sequence[UserAccess]) -> dict[str, Any]:
+    return {"bucket": bucket, "user": accesses[0].user, "users": [access._asdict() for access in accesses]}
 
 
 def _describe(access: UserAccess) -> str:
@@ -69,7 +72,8 @@ def _describe(access: UserAccess) -> str:
 def grant(app: App, location: Location, user: str, prefix: str | None, dry_run: bool) -> None:
     """Let USER write in BUCKET too, or below PREFIX.
 
-    BUCKET is a protected one: USER may not remove versions. USER keeps what it could reach before. Refused if another user reaches a part of it.
+    BUCKET is a protected one: USER may not remove versions. USER keeps what it could reach before. Refused if another
+    user reaches a part of it.
     """
     from rwm.storage import grant_access
 
@@ -108,20 +112,22 @@ def _one_prefix(location: Location, user: str, option: str | None) -> tuple[str,
     return name, single_prefix([of_location, of_user, of_option])
 
 
+def _change_json(location: Location, change: PolicyChange, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "bucket": location.bucket,
+        "prefix": location.prefix,
+        "changed": bool(change) and not dry_run,
+        "users": [access._asdict() for access in change.after],
+        "removed": change.removed,
+        "added": change.added,
+    }
+
+
 def _print_change(app: App, location: Location, change: PolicyChange, *, dry_run: bool) -> None:
     from rwm.storage import describe_change
 
     if app.json:
-        console.print_json(
-            {
-                "bucket": location.bucket,
-                "prefix": location.prefix,
-                "changed": bool(change) and not dry_run,
-                "users": [access._asdict() for access in change.after],
-                "removed": change.removed,
-                "added": change.added,
-            }
-        )
+        console.print_json(_change_json(location, change, dry_run=dry_run))
     elif not change:
         click.echo(f"bucket {location.bucket}: nothing to change")
     else:

@@ -1,25 +1,26 @@
-"""Check all buckets of an account in parallel."""
+"""Check all buckets of an account, several at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
-from rwm.errors import RwmError
+from rwm.errors import S3Error
 from rwm.location import Location
 from rwm.s3 import S3
+from rwm.s3.listing import map_in_threads
 from rwm.storage.check import Inspection, inspect_storage
 from rwm.storage.info import versioning_state
 
-THREADS = 8
-"""Buckets that are checked at the same time; within the connections of one client."""
+AT_ONCE = 16
+"""Buckets that are checked at the same time."""
 
 Progress = Callable[[int], None]
 
 
 class StorageRow(NamedTuple):
-    """One bucket of the account; if it could not be checked, only ``error``."""
+    """One bucket of an account. One that could not be checked has only an ``error``."""
 
     bucket: str
     versioning: str = ""
@@ -28,15 +29,10 @@ class StorageRow(NamedTuple):
 
 
 def list_storage(s3: S3, buckets: Iterable[str], progress: Progress = lambda count: None) -> list[StorageRow]:
-    """Check the buckets, sorted by name. A bucket that cannot be reached or read does not end the others."""
+    """Check the buckets, sorted by name. An error of one is in its row and does not hide the others."""
+    found = map_in_threads(partial(_check, s3), sorted(buckets), AT_ONCE, progress)
+    return [StorageRow(bucket, error=row.message) if isinstance(row, S3Error) else row for bucket, row in found.items()]
 
-    def check(bucket: str) -> StorageRow:
-        try:
-            row = StorageRow(bucket, versioning_state(s3, bucket), inspect_storage(s3, Location(bucket)))
-        except RwmError as error:
-            row = StorageRow(bucket, error=error.message)
-        progress(1)
-        return row
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="storage-list") as pool:
-        return list(pool.map(check, sorted(buckets)))
+def _check(s3: S3, bucket: str) -> StorageRow:
+    return StorageRow(bucket, versioning_state(s3, bucket), inspect_storage(s3, Location(bucket)))

@@ -27,7 +27,7 @@ def test_a_listing_and_the_index_show_the_class_of_each_version(any_server: Serv
         "data/00/a": name,
         "data/00/b": None,
     }
-    assert count_classes(s3, bucket).counts == {name: (1, 5)}
+    assert count_classes(s3, Location(bucket)).counts == {name: (1, 5)}
     with Index.open(tmp_path / "index.sqlite") as index:
         info = capture_state(s3, index, Location(bucket))
         assert index.storage_classes(info).counts == {name: (1, 5)}

@@ -25,6 +25,7 @@ from rwm.cli import state as state_command
 from rwm.cli import state_list as list_command
 from rwm.cli import state_sync as sync_command
 from rwm.cli import storage as storage_command
+from rwm.cli import storage_access as access_command
 from rwm.console import classes_json, error_boundary, recorded_state_json, state_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.location import Location
@@ -36,8 +37,9 @@ from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
-from rwm.storage import StorageInfo
-from rwm.storage.drift import Drift, policy_drift, settings_drift
+from rwm.storage import Drift, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
+from rwm.storage.drift import policy_drift, settings_drift
+from rwm.storage.policy import protected_policy
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -246,13 +248,18 @@ def test_named_threads_are_functions_of_the_mount() -> None:
     assert not [name for name in named if not re.search(rf"run_sync\(\s*[\w.]*\b{name},", source)]
 
 
+BOTH_USERS = [UserAccess("arn:aws:iam:::user/user1"), UserAccess("arn:aws:iam:::user/user2")]
+
+
 def test_every_drift_code_is_documented() -> None:
     wrong = settings_drift(
         versioning="", owner="user1", user_ids=["user1"], bucket_grants=[("all", "READ")], lifecycle=[{}]
     )
     for actual in (None, {}, {"Statement": {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/user1"]}}}):
         wrong += policy_drift(actual, "b", "admin")
-    codes = {drift.code for drift in wrong} | {"unreadable", "unsupported"}
+    wrong += policy_drift(protected_policy("b", "arn:aws:iam:::user/admin", BOTH_USERS), "b", "admin")
+    codes = {drift.code for drift in wrong} | {"unreadable", "unsupported", "location-no-user"}
+    assert "policy-overlap" in codes
     for text in (section("JSON for scripts", SCRIPTS), section("Checking for drift", OPERATIONS)):
         assert not codes - set(re.findall(r"`([a-z-]+)`", text))
 
@@ -288,6 +295,9 @@ CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
+INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
+COUNTED = StorageInfo("bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts))
+CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
 REPOSITORIES = state_command._repositories_json([RepositoryCount("", 1, 155)])
@@ -306,8 +316,11 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm state sync BUCKET", sync_command._result_json(Location("bucket1"), 31, CAME, JUDGED)),
         ("rwm state list --all", list_command._summary_json(SUMMARY)),
         ("rwm state show STATE", SHOWN),
-        ("rwm storage check BUCKET", storage_command._check_json([Drift("a", "b")], CLASSES)),
-        ("rwm storage info BUCKET", StorageInfo("bucket1", "Enabled", storage_classes=dict(CLASSES.counts)).as_json()),
+        ("rwm storage check BUCKET", storage_command._check_json(INSPECTION, CLASSES)),
+        ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
+        ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
+        ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
+        ("rwm storage info BUCKET", COUNTED.as_json()),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
