@@ -173,14 +173,19 @@ class Versions(RetryMixin):
         return DirectoryLister(fetch_page, list_current, page_size)
 
     def server_time(self, bucket: str) -> int:
-        """The server's clock from the Date header: a whole second, in milliseconds. Raises BadResponse without one."""
-        with mapped("HeadBucket", bucket):
-            response = self.client.head_bucket(Bucket=bucket)
+        """The server's clock from the Date header: a whole second, in milliseconds. Raises BadResponse without one.
+
+        Accounts that reach only a prefix may send this request; HeadBucket needs a listing of the whole bucket.
+        """
+        with mapped("GetBucketVersioning", bucket):
+            response = self.client.get_bucket_versioning(Bucket=bucket)
         header = response["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
             return parse_http_date(header)
         except (ValueError, TypeError) as error:
-            raise BadResponse(f"HeadBucket {bucket}: the answer has no usable Date header ({header!r})") from error
+            raise BadResponse(
+                f"GetBucketVersioning {bucket}: the answer has no usable Date header ({header!r})"
+            ) from error
 
     def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         """(key, upload id, start in milliseconds) of multipart uploads that were neither completed nor aborted."""

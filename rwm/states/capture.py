@@ -1,4 +1,4 @@
-"""Capture: list a bucket and record its state as of a past second, in the bucket and in the index."""
+"""Capture: list a location and record its state as of a past second, in the bucket and in the index."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rwm.index import CaptureSpool, Index, ObservedEntries
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
-from rwm.s3.listing import list_by_prefix
+from rwm.s3.listing import list_in_phases
 from rwm.statefile import INTEGER_LIMIT, StateDigest
 from rwm.states.current import current_entries
 from rwm.states.publish import publish_state
@@ -43,12 +43,13 @@ def capture_state(
 ) -> StateInfo:
     """Record the state of the location now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
-    ``concurrency`` connections list ``data/``; None means to measure which number is fastest.
+    ``concurrency`` connections list each ``data/``; None means to measure which number is fastest.
 
     The copy in the bucket is written first, because a lost index can be rebuilt from it. ``progress`` is called with
     the number of versions listed since the last call and their bytes, ``warn`` with warnings for the user.
-    Raises Refused for a bucket without versioning, UsageError for a time that is not over, BadResponse for impossible
-    sizes, and the errors of S3 and of the index; nothing is recorded then.
+    Raises Refused for a bucket without versioning, NotFound for a prefix below which nothing is, UsageError for a
+    directory of a repository and for a time that is not over, BadResponse for impossible sizes, and the errors of S3
+    and of the index; nothing is recorded then.
     """
     bucket = location.bucket
     versioning = s3.versioning(bucket)
@@ -63,12 +64,12 @@ def capture_state(
     listed_at = second if at is None else s3.server_time(bucket)
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report = _serialized(progress)
-        read = partial(_current, second=second, born_later=at is None, progress=report)
-        for part in list_by_prefix(s3, location, read, concurrency=concurrency):
+        read = partial(_current, second=second, is_past=at is not None, progress=report)
+        for part in list_in_phases(s3, location, read, concurrency=concurrency):
             spool.add(part)
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
-            raise BadResponse(f"bucket {bucket}: {objects} objects of {size} bytes are listed, which is impossible")
+            raise BadResponse(f"{location}: {objects} objects of {size} bytes are listed, which is impossible")
         info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix))
         index.record_classes(location, spool.classes, listed_at)
         return info
@@ -119,10 +120,13 @@ def _serialized(progress: Progress) -> Progress:
 
 
 def _current(
-    listed: Iterable[Sequence[ObjectVersion]], second: int, born_later: bool, progress: Progress
+    listed: Iterable[Sequence[ObjectVersion]], *, in_repository: bool, second: int, is_past: bool, progress: Progress
 ) -> Iterator[EntryBatch | ListedClasses]:
-    """The current entries; memory does not grow with the number of versions of a key."""
-    return current_entries(_counted(listed, progress), second, born_later=born_later)
+    """The current entries; memory does not grow with the number of versions of a key.
+
+    Keys created later are taken only from repositories, because only those are listed in an order that is safe for it.
+    """
+    return current_entries(_counted(listed, progress), second, born_later=in_repository and not is_past)
 
 
 def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> Iterator[VersionBatch]:
@@ -137,7 +141,7 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
 def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
     """One pass over the spool computes the id, finds the changes, and writes the file of a first state."""
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
-        is_first = not index.states(info.location)
+        is_first = all(state.location != info.location for state in index.states(info.location))
         digest = StateDigest(info, file if is_first else None)
         pending = index.prepare(info, ObservedEntries(spool, digest.add))
         pending.info = info = digest.close()

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from operator import and_, eq, lt
 
 from rwm.errors import BadResponse
+from rwm.layout import OWN_PREFIX, is_own_key
 from rwm.model import ObjectVersion, VersionBatch
 
 
@@ -80,6 +81,16 @@ def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
     batch = VersionBatch.of(page)
     is_repeated = map(eq, batch.keys, chain([after], batch.keys))
     return any(map(and_, batch.is_latest, is_repeated))
+
+
+def without_own_keys(batches: Iterable[Sequence[ObjectVersion]]) -> Iterator[Sequence[ObjectVersion]]:
+    """The batches without RWM's own objects. One search through the keys of a batch, if it has none."""
+    for batch in batches:
+        keys = batch.keys if isinstance(batch, VersionBatch) else [version.key for version in batch]
+        if OWN_PREFIX in "".join(keys):
+            yield [version for version in batch if not is_own_key(version.key)]
+        else:
+            yield batch
 
 
 def group_by_key(versions: Iterable[ObjectVersion]) -> Iterator[list[ObjectVersion]]:

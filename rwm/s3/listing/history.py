@@ -1,4 +1,4 @@
-"""Listing a bucket part by part, in an order that is safe while restic runs."""
+"""Listing a location part by part: every key with all its versions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import TypeVar
 
-from rwm.layout import OWN_PREFIX
+from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion
-from rwm.s3.listing.check import group_by_key
+from rwm.s3.listing.check import group_by_key, without_own_keys
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.parallel import Read, list_in_parallel
 
 T = TypeVar("T")
-_FIRST = ("snapshots/", "index/")
 _LAST = "data/"
 _BATCH = 1000  # keys
 
@@ -53,26 +52,25 @@ def list_by_prefix(
     """
     prefixes: set[str] = set()
 
-    def roots() -> Iterator[Sequence[ObjectVersion]]:
+    def top() -> Iterator[Sequence[ObjectVersion]]:
         for level in s3.level(location.bucket, location.prefix):
             prefixes.update(level.prefixes)
             yield level.versions
 
-    listing = roots()
-    yield read(listing)
+    def read_part(batches: Iterable[Sequence[ObjectVersion]]) -> Iterator[T]:
+        return read(batches if own else without_own_keys(batches))
+
+    listing = top()
+    yield read_part(listing)
     deque(listing, maxlen=0)  # collects all prefixes, even if the caller stopped reading
-    for prefix in [*listing_order(prefixes, location.prefix), *([location.key(OWN_PREFIX)] if own else [])]:
+    for prefix in listing_order(prefixes, location, own=own):
         if prefix == location.key(_LAST):
-            yield list_in_parallel(s3, location.bucket, prefix, read, concurrency)
+            yield list_in_parallel(s3, location.bucket, prefix, read_part, concurrency)
         else:
-            yield read(s3.version_batches(location.bucket, prefix))
+            yield read_part(s3.version_batches(location.bucket, prefix))
 
 
-def listing_order(prefixes: Iterable[str], root: str = "") -> list[str]:
-    """Prefixes directly below ``root`` in the order to list them: snapshots, indexes, the rest, data last.
-
-    So when a snapshot is listed, its index and packs exist before their own prefixes are.
-    """
-    rank = {root + prefix: n for n, prefix in enumerate(_FIRST)} | {root + _LAST: len(_FIRST) + 1}
-    others = (prefix for prefix in prefixes if prefix != root + OWN_PREFIX)
-    return sorted(others, key=lambda prefix: (rank.get(prefix, len(_FIRST)), prefix))
+def listing_order(prefixes: Iterable[str], location: Location, *, own: bool = False) -> list[str]:
+    """The prefixes directly below the location in the order to list them: ``data/`` last; with ``own``, also RWM's."""
+    last = location.key(_LAST)
+    return sorted((prefix for prefix in prefixes if own or not is_own_key(prefix)), key=lambda p: (p == last, p))
