@@ -10,7 +10,8 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from rwm.layout import STATES_PREFIX
 from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.s3 import S3, connect
-from rwm.s3.listing.history import list_histories
+from rwm.s3.listing.phases import list_in_phases
 from rwm.statefile.canonical import delta_key, file_key
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
@@ -226,8 +227,13 @@ def test_writes_before_the_call_are_in_the_state(s3: S3, index: Index) -> None:
 def test_snapshots_come_first_and_data_last(s3: S3) -> None:
     model = some_history(s3)
     model.put("rwm/states/forged", b"1")
-    prefixes = [key.rpartition("/")[0] for part in list_histories(s3, Location(model.bucket)) for (key, *_), *_ in part]
-    assert prefixes == ["", "snapshots", "index", "keys", "locks", "резерв", "data/00", "data/00", "data/ff"]
+
+    def read(batches: Iterable[Sequence[ObjectVersion]], *, in_repository: bool) -> Iterator[str]:
+        return (entry.key for batch in batches for entry in batch)
+
+    keys = [key for part in list_in_phases(s3, Location(model.bucket), read, concurrency=1) for key in part]
+    directories = [name for name, _ in groupby(key.rpartition("/")[0] for key in keys)]
+    assert directories == ["", "snapshots", "index", "keys", "locks", "резерв", "data/00", "data/ff"]
 
 
 # --- the file in the bucket ------------------------------------------------------------------------------
