@@ -92,7 +92,7 @@ def describe_contents(info: StateInfo) -> str:
 @click.option("--commands", is_flag=True, help="Print for each entry the command that retrieves it (with --archived).")
 @pass_app
 def show(app: App, state: str, location: Location | None, hidden: bool, archived: bool, commands: bool) -> None:
-    """Show STATE and its entries.
+    """Show STATE and its entries, with -b BUCKET/PREFIX those below the prefix.
 
     What is archived is known as of the last listing of the bucket, by `rwm state capture` or `rwm state sync`.
     """
@@ -102,7 +102,10 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
     info = app.readonly_index.resolve(state, location)
     classes = app.readonly_index.storage_classes(info)
-    repositories = count_repositories(app.readonly_index.batches(info))
+    prefix = location.prefix if location else ""
+    repositories = [
+        each for each in count_repositories(app.readonly_index.batches(info)) if each.prefix.startswith(prefix)
+    ]
     if not app.json:
         contents = describe_contents(info)
         console.print_note(f"state {info.id}", f"of {info.location} at {iso(info.captured_at)}: {contents}")
@@ -110,10 +113,10 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
         console.print_note(*_describe_classes(info, classes))
     document = {**console.state_json(info), **console.classes_json(classes), **_repositories_json(repositories)}
     if archived:
-        _show_archived(app, info, classes, document, commands=commands)
+        _show_archived(app, info, prefix, classes, document, commands=commands)
         return
     selected = set(app.readonly_index.tree(info).hidden_keys()) if hidden else None
-    entries = (entry for entry in app.readonly_index.entries(info) if selected is None or entry.key in selected)
+    entries = (entry for entry in _entries_below(app, info, prefix) if selected is None or entry.key in selected)
     if app.json:
         console.print_json({**document, "entries": [entry_json(entry) for entry in entries]})
         return
@@ -136,7 +139,7 @@ def _repositories_json(repositories: Sequence[RepositoryCount]) -> dict[str, Any
 
 
 def _show_archived(
-    app: App, info: StateInfo, classes: StorageClasses, document: dict[str, Any], *, commands: bool
+    app: App, info: StateInfo, prefix: str, classes: StorageClasses, document: dict[str, Any], *, commands: bool
 ) -> None:
     """Print what must be retrieved before it can be read; with ``commands`` how, one line for each version.
 
@@ -149,7 +152,11 @@ def _show_archived(
             f"no listing has shown all of state {info.id[: console.SHORT_ID]}, so more may be archived: "
             f"`rwm state sync --again {info.location}` lists the bucket"
         )
-    found = ((entry, name) for entry, name in app.readonly_index.classified(info) if name in ARCHIVE_CLASSES)
+    found = (
+        (entry, name)
+        for entry, name in app.readonly_index.classified(info)
+        if name in ARCHIVE_CLASSES and entry.key.startswith(prefix)
+    )
     if app.json:
         entries = [
             {**entry_json(entry), "storage_class": name, "command": console.restore_command(info.bucket, entry)}

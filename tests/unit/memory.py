@@ -152,6 +152,9 @@ class MemoryS3(S3):
 
     # --- buckets
 
+    def list_buckets(self) -> list[str]:
+        return sorted(self.buckets)
+
     def bucket_exists(self, bucket: str) -> bool:
         return bucket in self.buckets
 

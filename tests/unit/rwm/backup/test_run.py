@@ -123,6 +123,13 @@ class TestState:
         assert error == f"no state was captured: {fault}"
         assert report.exit_code == 3
 
+    def test_the_state_is_that_of_the_configured_prefix(self, host: BackupHost) -> None:
+        host.s3.put(BUCKET, "host1/config", b"{}")
+        report = host.run({"a": {}}, restic_bucket=f"{BUCKET}/host1/")
+        assert report.state
+        assert (report.state.location, report.state.objects) == (Location(BUCKET, "host1/"), 1)
+        assert f"capture the state of {BUCKET}/host1" in host.output
+
     def test_a_state_records_the_outcome_of_its_backups(self, host: BackupHost) -> None:
         host.run({"a": {}})
         host.s3.now += 5000

@@ -1,4 +1,4 @@
-"""``rwm state capture|list|show|diff|forget``."""
+"""``rwm state capture|show|diff|forget``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from rwm.cli import state as state_commands
 from rwm.times import iso
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.cli.state_helpers import ADMIN, HERE, list_states, list_trusts
+from tests.unit.rwm.cli.state_helpers import ADMIN, HERE, list_states
 from tests.unit.terminal import Terminal
 
 
@@ -35,6 +35,73 @@ def test_capture_list_show_and_diff_as_json(rwm_: Terminal, s3: MemoryS3) -> Non
     assert set(shown["entries"][0]) == {"key", "version_id", "size", "etag", "last_modified"}
     assert rwm_("-c", "here.conf", "state", "diff", first["id"], second["id"], "--json") == 0
     assert json.loads(rwm_.out) == {"added": ["new"], "removed": [], "changed": ["config"]}
+
+
+def put_repository(s3: MemoryS3, prefix: str, *more: str) -> None:
+    for name in ("config", "keys/k", "data/00/p", "index/i", "snapshots/s", *more):
+        s3.put("bucket1", prefix + name, b"12")
+
+
+def test_capture_of_a_prefix(rwm_: Terminal, s3: MemoryS3) -> None:
+    put_repository(s3, "host1/")
+    put_repository(s3, "host2/")
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "bucket1/host1", "--json") == 0
+    info = json.loads(rwm_.out)
+    assert (info["bucket"], info["prefix"], info["objects"]) == ("bucket1", "host1/", 5)
+    assert rwm_(*HERE, "capture", "bucket1/host1/") == 0
+    assert " of bucket1/host1 at " in rwm_.out
+    assert [state["prefix"] for state in list_states(rwm_, "bucket1/host1", conf=HERE)] == ["host1/"] * 2
+    assert list_states(rwm_, "bucket1/host2", conf=HERE) == []
+    assert "no state of bucket1/host2 is in the index" in rwm_.err
+    assert len(list_states(rwm_, "bucket1", conf=HERE)) == 2
+    assert rwm_(*HERE, "show", "latest", "-b", "bucket1/host1", "--json") == 0
+    assert {entry["key"].split("/")[0] for entry in json.loads(rwm_.out)["entries"]} == {"host1"}
+    assert rwm_(*HERE, "show", "latest", "-b", "bucket1") == 1
+    assert "of the whole of bucket bucket1 is recorded, only of bucket1/host1" in rwm_.err
+
+
+def test_show_lists_the_repositories_of_a_whole_bucket(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.delete("bucket1", "config")
+    put_repository(s3, "host1/")
+    assert rwm_(*HERE, "capture", "bucket1/host1") == 0
+    put_repository(s3, "sites/host2/", "data/01/q")
+    s3.put("bucket1", "notes", b"1")
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "bucket1") == 0
+    assert rwm_(*HERE, "show", "latest", "-b", "bucket1/sites/host2") == 0
+    assert len(rwm_.out.splitlines()) == 6
+    assert rwm_.err.endswith("repository bucket1/sites/host2: 6 objects, 12 B\n")
+    assert rwm_(*HERE, "show", "latest", "-b", "bucket1") == 0
+    assert "repository bucket1/host1: 5 objects, 10 B\nrepository bucket1/sites/host2: 6 objects, 12 B\n" in rwm_.err
+    assert rwm_(*HERE, "show", "latest", "-b", "bucket1", "--json") == 0
+    assert json.loads(rwm_.out)["repositories"] == [
+        {"prefix": "host1/", "objects": 5, "bytes": 10},
+        {"prefix": "sites/host2/", "objects": 6, "bytes": 12},
+    ]
+    (first, _) = list_states(rwm_, conf=HERE)
+    assert rwm_(*HERE, "show", first["id"]) == 0
+    assert "repository" not in rwm_.err, "the state is all of it"
+
+
+def test_diff_compares_what_both_states_cover(rwm_: Terminal, s3: MemoryS3) -> None:
+    put_repository(s3, "host1/")
+    put_repository(s3, "host2/")
+    s3.now += 5000
+    ids = []
+    for number, name in enumerate(("bucket1/host1", "bucket1/host2", "bucket1")):
+        s3.put("bucket1", f"host{number}/new", b"")
+        s3.now += 5000
+        assert rwm_(*HERE, "capture", name, "--json") == 0
+        ids.append(json.loads(rwm_.out)["id"])
+    one, two, whole = ids
+    assert rwm_(*HERE, "diff", one, whole) == 0
+    assert rwm_.out == "+ host1/new\n"
+    assert rwm_.err == "compared: what both states cover, which is below host1/\n"
+    assert rwm_(*HERE, "diff", whole, two, "--json") == 0
+    assert json.loads(rwm_.out) == {"added": [], "removed": ["host2/new"], "changed": []}
+    assert rwm_(*HERE, "diff", one, two) == 2
+    assert rwm_.err == "rwm: the states have nothing in common: one is of bucket1/host1, the other of bucket1/host2\n"
 
 
 def test_capture_at_a_past_time(rwm_: Terminal, s3: MemoryS3) -> None:
@@ -82,52 +149,6 @@ def test_control_characters_in_version_ids_are_escaped(
     assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
     assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1") == 0
     assert rwm_.out.endswith(" v\\x1b[2J\\x9b config\n")
-
-
-def test_list_shows_the_trust_of_each_state(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
-    assert list_trusts(rwm_, HERE) == ["own", "own", "own"]
-    assert {state["verified_at"] for state in list_states(rwm_, conf=HERE)} == {None}
-    assert rwm_(*ADMIN, "sync", "bucket1") == 0
-    states = list_states(rwm_)
-    assert [state["id"] for state in states] == captured
-    assert set(states[0]) == {
-        "id", "bucket", "prefix", "captured_at", "origin", "outcome", "objects", "bytes", "trust", "verified_at",
-    }  # fmt: skip
-    assert {state["trust"] for state in states} == {"verified"}
-    assert all(state["verified_at"].endswith("Z") for state in states)
-    assert rwm_(*ADMIN, "list") == 0
-    heading, _, *rows = rwm_.out.splitlines()
-    assert heading.split() == ["id", "location", "captured", "at", "age", "origin", "trust", "objects", "size"]
-    assert [row.split()[0] for row in rows] == [state[:12] for state in captured]
-    assert all(" verified " in row for row in rows)
-
-
-def test_list_of_a_bucket(rwm_: Terminal, synced: list[str]) -> None:
-    for words in (("bucket1",), ("-b", "bucket1"), ("--bucket", "bucket1", "bucket1")):
-        assert len(list_states(rwm_, *words)) == 3
-    assert list_states(rwm_, "other") == []
-    assert "no state of bucket other is in the index" in rwm_.err
-    assert "`rwm state sync BUCKET`" in rwm_.err
-    assert rwm_(*ADMIN, "list", "") == 2, "an empty variable in a script is no wish for all"
-    assert rwm_(*ADMIN, "list", "bucket1", "-b", "other") == 2
-    assert rwm_.err == "rwm: two buckets are named: bucket1 and other\n"
-
-
-def test_list_since(rwm_: Terminal, synced: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    times = [state["captured_at"] for state in list_states(rwm_)]
-    assert len(list_states(rwm_, "--since", times[1])) == 2
-    assert len(list_states(rwm_, "--since", "2001-01-01")) == 3
-    assert list_states(rwm_, "--since", "2100-01-01") == []
-    assert "since 2100-01-01T00:00:00Z" in rwm_.err
-    now = 1_700_000_000 + 3600
-    monkeypatch.setattr("rwm.cli.state_list.time.time", lambda: now + 0.75)
-    assert len(list_states(rwm_, "--since", "2h")) == 3
-    assert list_states(rwm_, "--since", "5m") == []
-    assert f"since {iso((now - 300) * 1000)} " in rwm_.err
-    for wrong in ("soon", "", "3", "-1d"):
-        assert rwm_(*ADMIN, "list", "--since", wrong) == 2
-        assert rwm_.err.startswith(f"rwm: {wrong!r} is neither a time nor an age\n  write it as")
-    assert rwm_(*ADMIN, "list", "--since", "2026-99-01") == 2
 
 
 def test_forget_removes_states_from_the_index_only(rwm_: Terminal, s3: MemoryS3, synced: list[str]) -> None:
