@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, Entry, StateInfo, StorageClasses
 from rwm.repositories import RepositoryCount, count_repositories
 from rwm.times import iso, parse_time
+
+if TYPE_CHECKING:
+    from rwm.restore import StatePart
 
 LOCATION_ARGUMENT = click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION)
 LOCATION_OPTION = click.option(
@@ -92,20 +95,21 @@ def describe_contents(info: StateInfo) -> str:
 @click.option("--commands", is_flag=True, help="Print for each entry the command that retrieves it (with --archived).")
 @pass_app
 def show(app: App, state: str, location: Location | None, hidden: bool, archived: bool, commands: bool) -> None:
-    """Show STATE and its entries, with -b BUCKET/PREFIX those below the prefix.
+    """Show STATE and its entries.
 
-    What is archived is known as of the last listing of the bucket, by `rwm state capture` or `rwm state sync`.
+    With -b BUCKET/PREFIX only the entries below the prefix are shown. What is archived is known as of the last listing
+    of the bucket, by `rwm state capture` or `rwm state sync`.
     """
+    from rwm.restore import StatePart
     from rwm.statefile import entry_json
 
     if (commands and not archived) or (hidden and archived):
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
     info = app.readonly_index.resolve(state, location)
     classes = app.readonly_index.storage_classes(info)
-    prefix = location.prefix if location else ""
-    repositories = [
-        each for each in count_repositories(app.readonly_index.batches(info)) if each.prefix.startswith(prefix)
-    ]
+    part = StatePart(app.readonly_index, info, location.prefix if location else "")
+    counted = count_repositories(app.readonly_index.batches(info))
+    repositories = [each for each in counted if each.prefix.startswith(part.prefix)]
     if not app.json:
         contents = describe_contents(info)
         console.print_note(f"state {info.id}", f"of {info.location} at {iso(info.captured_at)}: {contents}")
@@ -113,10 +117,10 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
         console.print_note(*_describe_classes(info, classes))
     document = {**console.state_json(info), **console.classes_json(classes), **_repositories_json(repositories)}
     if archived:
-        _show_archived(app, info, prefix, classes, document, commands=commands)
+        _show_archived(app, part, classes, document, commands=commands)
         return
     selected = set(app.readonly_index.tree(info).hidden_keys()) if hidden else None
-    entries = (entry for entry in _entries_below(app, info, prefix) if selected is None or entry.key in selected)
+    entries = (entry for entry in part.entries() if selected is None or entry.key in selected)
     if app.json:
         console.print_json({**document, "entries": [entry_json(entry) for entry in entries]})
         return
@@ -139,13 +143,15 @@ def _repositories_json(repositories: Sequence[RepositoryCount]) -> dict[str, Any
 
 
 def _show_archived(
-    app: App, info: StateInfo, prefix: str, classes: StorageClasses, document: dict[str, Any], *, commands: bool
+    app: App, part: StatePart, classes: StorageClasses, document: dict[str, Any], *, commands: bool
 ) -> None:
     """Print what must be retrieved before it can be read; with ``commands`` how, one line for each version.
 
     ``document`` is the JSON document without its entries.
     """
     from rwm.statefile import entry_json
+
+    info = part.info
 
     if classes.listed_at is None:
         console.warn(
@@ -155,7 +161,7 @@ def _show_archived(
     found = (
         (entry, name)
         for entry, name in app.readonly_index.classified(info)
-        if name in ARCHIVE_CLASSES and entry.key.startswith(prefix)
+        if name in ARCHIVE_CLASSES and entry.key.startswith(part.prefix)
     )
     if app.json:
         entries = [
@@ -193,7 +199,7 @@ def _describe_classes(info: StateInfo, classes: StorageClasses) -> Iterator[str]
 def diff(app: App, old: str, new: str, location: Location | None) -> None:
     """Show the keys that differ between two states. + is added, - removed, M another version.
 
-    Of states of different prefixes, what both cover is compared.
+    What both states cover is compared, with -b BUCKET/PREFIX what is below the prefix.
     """
     from rwm.states import change_kind, diff_states
 
@@ -201,9 +207,13 @@ def diff(app: App, old: str, new: str, location: Location | None) -> None:
     common = _common_prefix(before, after)
     if before.prefix != after.prefix:
         console.print_note(f"compared: what both states cover, which is below {common}")
+    if location and location.prefix.startswith(common):
+        common = location.prefix
     if before.bucket == after.bucket:
         changes = [
-            (change_kind(difference), difference.key) for difference in app.readonly_index.differences(before, after)
+            (change_kind(difference), difference.key)
+            for difference in app.readonly_index.differences(before, after)
+            if difference.key.startswith(common)
         ]
     else:
         changes = list(diff_states(*(_entries_below(app, info, common) for info in (before, after))))
