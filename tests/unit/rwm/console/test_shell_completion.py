@@ -89,7 +89,6 @@ def test_words_are_completed(here: Path, line: str, suggested: list[str]) -> Non
         ("rwm -c here.conf state list machines/host1", ["machines/host1"]),
         ("rwm -c here.conf state show -b machines ", [FIVE[:12], FOUR[:12], "latest"]),
         ("rwm -c here.conf state show -b machines/host1 ", [FOUR[:12], "latest"]),
-        ("rwm -c here.conf storage check m", ["machines"]),
     ],
 )
 def test_locations_are_completed(here: Path, line: str, suggested: list[str]) -> None:
