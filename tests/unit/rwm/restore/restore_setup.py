@@ -45,11 +45,11 @@ class RestoreSetup:
         self.s3 = MemoryS3(BUCKET)
         self.index = Index.open(directory / "index.sqlite")
 
-    def capture(self, *keys: str) -> StateInfo:
-        """Put these keys, each with its own name as content, and capture the bucket."""
+    def capture(self, *keys: str, prefix: str = "") -> StateInfo:
+        """Put these keys, each with its own name as content, and capture what is below a prefix of the bucket."""
         for key in keys:
             self.s3.put(BUCKET, key, key.encode())
-        return capture_state(self.s3, self.index, Location(BUCKET))
+        return capture_state(self.s3, self.index, Location(BUCKET, prefix))
 
     def restore(self, info: StateInfo, prefix: str = "") -> RestoreResult:
         return restore_to_directory(self.s3, StatePart(self.index, info, prefix), self.target)
