@@ -49,3 +49,51 @@ def test_failed_deletions_are_reported_with_exit_code_3(rwm_: Terminal, s3: Memo
     document = json.loads(rwm_.out)
     assert document["failures"] == [{"key": "notes", "version_id": replaced[0], "code": "AccessDenied"}]
     assert document["versions"] == 1
+
+
+@pytest.fixture
+def machines(rwm_: Terminal, s3: MemoryS3) -> None:
+    """Two machines with a state each and something to prune; nobody captured the whole bucket."""
+    for prefix in ("host1", "host2"):
+        s3.put("bucket1", f"{prefix}/notes", b"12")
+        s3.put("bucket1", f"{prefix}/notes", b"3")
+        assert rwm_("-c", "here.conf", "state", "capture", f"bucket1/{prefix}") == 0
+
+
+@pytest.mark.usefixtures("machines")
+def test_the_plan_shows_each_location(rwm_: Terminal) -> None:
+    prune = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--dry-run")
+    assert rwm_(*prune, "--json") == 0
+    plan = json.loads(rwm_.out)
+    assert (plan["bucket"], plan["prefix"], plan["versions"], plan["uncovered"]) == ("bucket1", "", 2, 1)
+    assert [(place["prefix"], place["versions"], place["bytes"]) for place in plan["locations"]] == [
+        ("host1/", 1, 2), ("host2/", 1, 2),
+    ]  # fmt: skip
+    assert [id_ for place in plan["locations"] for id_ in place["kept_states"]] == plan["kept_states"]
+    assert rwm_(*prune) == 0
+    assert [line.split() for line in rwm_.out.splitlines()[1:5] if "---" not in line] == [
+        ["location", "kept", "states", "lost", "states", "delete:", "versions", "size", "keep:", "needed", "versions"],
+        ["bucket1/host1", "1", "0", "1", "2", "B", "1"],
+        ["bucket1/host2", "1", "0", "1", "2", "B", "1"],
+    ]
+    assert "covered by no kept state" in rwm_.out
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_prefix_is_pruned_alone(rwm_: Terminal, s3: MemoryS3) -> None:
+    assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["prefix"], document["versions"]) == ("host1/", 1)
+    assert [key for key, _ in s3.deleted] == ["host1/notes"]
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_refusal_names_the_location_and_what_prunes_the_rest(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.remove("bucket1", "host1/notes", s3.present("bucket1")["host1/notes"])
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 5
+    assert "prune of bucket1 refused: bucket1/host1: the newest kept state " in rwm_.err
+    assert "nothing was deleted; `rwm prune bucket1/host2` prunes the rest" in rwm_.err
+    assert s3.deleted == []
+    assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes") == 5
+    assert "prune of bucket1/host1 refused: the newest kept state " in rwm_.err
+    assert "prunes the rest" not in rwm_.err

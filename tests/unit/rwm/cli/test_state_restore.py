@@ -57,3 +57,44 @@ def test_objects_that_are_still_archived_have_a_hint(
     assert rwm_("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out") == 3
     assert "config is not restored: GetObject config: InvalidObjectState" in rwm_.err
     assert "--archived` lists what must be retrieved first" in rwm_.err
+
+
+def test_the_repository_below_a_prefix_is_restored_at_the_root(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "host1/config", b"abc")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1/host1")
+    assert rwm_(*restore, "--to-dir", "out", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["bucket"], document["prefix"], document["objects"]) == ("bucket1", "host1/", 1)
+    assert (rwm_.directory / "out" / "config").read_bytes() == b"abc"
+    assert rwm_(*restore, "--to-bucket", "other/copy") == 0
+    assert rwm_.out == "restored 1 object, 3 B, to bucket other/copy\n"
+    assert "`rwm storage check other` shows whether bucket other is protected" in rwm_.err
+    assert s3.present("other").keys() == {"copy/config"}
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (("-b", "bucket1/host3", "--to-dir", "out"), 1, "has nothing below host3/"),
+        (
+            ("-b", "bucket1/host1/data", "--to-dir", "out"),
+            2,
+            "is inside the repository bucket1/host1",
+        ),
+        (("-b", "bucket1", "--to-bucket", "bucket1/copy"), 2, "bucket1/copy is inside bucket1"),
+        (("-b", "bucket1/host1", "--to-bucket", "bucket1//x"), 2, "'bucket1//x' is no location"),
+        (("-b", "bucket1/host1", "--to-bucket", "bucket1/host2"), 5, "bucket1/host2 is not empty"),
+    ],
+)
+def test_a_wrong_location_is_one_line(
+    rwm_: Terminal, s3: MemoryS3, options: tuple[str, ...], code: int, reason: str
+) -> None:
+    for name in ("config", "data/00/a", "keys/k"):
+        s3.put("bucket1", f"host1/{name}", b"abc")
+    s3.put("bucket1", "host2/x", b"")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    assert rwm_("-c", "here.conf", "state", "restore", "latest", *options) == code
+    assert reason in rwm_.err
+    assert len(rwm_.err.splitlines()) <= 2, "a line and a hint"
+    assert not (rwm_.directory / "out").exists()

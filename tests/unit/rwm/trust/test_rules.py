@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rwm.trust.interface import KeyEvidence
 from rwm.trust.repositories import Repositories
 from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState, has_other_content
@@ -60,3 +62,45 @@ def test_shrunken_state_compares_with_the_largest_ended_state() -> None:
     assert "has 49 objects" in finding
     assert f"{state(100).id[:12]}, which this would end, has 100" in finding
     assert list(ShrunkenState(state(50)).findings([state(100)])) == []
+
+
+class TestRepositoriesBelowPrefixes:
+    """A rule sees all keys of a location, and a ``config`` counts where there is a repository."""
+
+    def observe(
+        self, rule: OverwrittenContent | MissingConfig, found: Repositories, key: str, *contents: str | None
+    ) -> None:
+        found.observe(key)
+        rule.observe(KeyEvidence(history(key, *contents), set(), in_newest=False))
+
+    def test_a_config_of_a_repository_is_written_once(self) -> None:
+        found = Repositories("")
+        rule = OverwrittenContent(found)
+        self.observe(rule, found, "host1/config", "x", "y")
+        self.observe(rule, found, "host2/app/config", "x", "y")
+        assert list(rule.findings([])) == []
+        self.observe(rule, found, f"host1/{PACK}", "x")
+        (finding,) = rule.findings([])
+        assert finding.startswith("1 objects") and finding.endswith("(the first: host1/config)")
+
+    def test_a_repository_without_its_config_is_named(self) -> None:
+        found = Repositories("")
+        rule = MissingConfig(state(5000), found)
+        for key in ("host1/config", "host2/app/config", f"host1/sub/{PACK}", "host1/keys/" + "ab" * 32):
+            self.observe(rule, found, key, "x", None)
+        (finding,) = rule.findings([])
+        assert "has no host1/config" in finding
+
+    def test_a_repository_that_is_newer_than_the_state_is_ignored(self) -> None:
+        found = Repositories("")
+        rule = MissingConfig(state(1000), found)
+        self.observe(rule, found, f"host1/{PACK}", "x")
+        self.observe(rule, found, "host1/config", "x")
+        assert list(rule.findings([])) == []
+
+    def test_the_root_of_the_location_always_counts(self) -> None:
+        found = Repositories("host1/")
+        rule = MissingConfig(replace(state(1), prefix="host1/"), found)
+        self.observe(rule, found, "host1/config", "x", None)
+        (finding,) = rule.findings([])
+        assert "has no config" in finding
