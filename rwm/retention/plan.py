@@ -166,7 +166,7 @@ def _bucket_refusals(
     if versioning != "Enabled":  # a `null` version may be overwritten between plan and deletion
         refused.append(f"versioning of the bucket is {versioning or 'off'}")
     own = [state for state in recorded if follows_rule(location, state.info.location)]
-    if keep or candidates(own):
+    if candidates(own) or any(follows_rule(location, info.location) for info in keep):
         return tuple(refused)
     if missing := missing_index(index, location):
         refused.append(f"{missing.message}; `rwm state sync {location}` or `rwm state capture {location}` makes it")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from rwm.errors import NotFound, Refused, UsageError
 from rwm.location import Location
 from rwm.restore import StatePart
-from rwm.restore.directory import HIDDEN
 from tests.unit.rwm.restore.restore_setup import BUCKET, RestoreSetup
 
 REPOSITORY = ("host1/config", "host1/data/00/a", "host1/keys/k", "host1/data/sub/x", "host1/notes/n")
@@ -36,13 +33,6 @@ def test_a_part_counts_its_own_objects(setup: RestoreSetup) -> None:
     info = setup.capture(*REPOSITORY, *OTHERS)
     assert StatePart(setup.index, info).objects == len(REPOSITORY) + len(OTHERS)
     assert StatePart(setup.index, info, "host1/notes/").objects == 1
-
-
-def test_hidden_keys_of_a_part_have_its_keys_in_full(setup: RestoreSetup) -> None:
-    info = setup.capture("host1/a", "host1//b", f"host1/{HIDDEN}", "..")
-    result = setup.restore(info, "host1/")
-    assert (result.hidden, result.hidden_directory) == (1, f"{HIDDEN}-1")
-    assert json.loads((setup.target / f"{HIDDEN}-1" / "keys.jsonl").read_text())["key"] == "host1//b"
 
 
 def test_a_prefix_with_only_hidden_keys_is_not_empty(setup: RestoreSetup) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rwm.trust.interface import KeyEvidence
+from rwm.trust.interface import KeyEvidence, Rule
 from rwm.trust.repositories import Repositories
 from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState, has_other_content
 from tests.unit.rwm.trust.histories import PACK, history, state
@@ -67,9 +67,7 @@ def test_shrunken_state_compares_with_the_largest_ended_state() -> None:
 class TestRepositoriesBelowPrefixes:
     """A rule sees all keys of a location, and a ``config`` counts where there is a repository."""
 
-    def observe(
-        self, rule: OverwrittenContent | MissingConfig, found: Repositories, key: str, *contents: str | None
-    ) -> None:
+    def observe(self, rule: Rule, found: Repositories, key: str, *contents: str | None) -> None:
         found.observe(key)
         rule.observe(KeyEvidence(history(key, *contents), set(), in_newest=False))
 
