@@ -11,6 +11,7 @@ from rwm.index.find import missing_index
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.pending import PendingState
+from rwm.index.references import References
 from rwm.index.store import Index
 from rwm.index.tree import IndexTree
 
@@ -22,6 +23,7 @@ __all__ = [
     "IndexTree",
     "ObservedEntries",
     "PendingState",
+    "References",
     "missing_index",
     "move_aside",
 ]

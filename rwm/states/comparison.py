@@ -17,7 +17,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
-from rwm.layout import OWN_PREFIX
+from rwm.layout import is_own_key
 from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.states.key_history import ALWAYS, KeyHistory
 from rwm.times import DAY, SECOND, iso
@@ -57,7 +57,7 @@ class ComparisonResult:
 
 
 class Comparison:
-    """Compares the ``wanted`` ids among the states of one bucket with its history, one ``compare_key`` for each key.
+    """Compares the ``wanted`` ids among the states of one location with its history, one ``compare_key`` for each key.
 
     ``states`` come oldest first; ranges are positions in them. ``uploaded`` is when the file of a state was written, in
     milliseconds by state id, where that is known: nothing written later can be in the state. One second is added,
@@ -101,7 +101,7 @@ class Comparison:
         The ranges of ``claims`` do not overlap. Entries of keys that are never compared, because the bucket has none of
         their versions any more, are unknown.
         """
-        if not entries or entries[0].key.startswith(OWN_PREFIX):
+        if not entries or is_own_key(entries[0].key):
             return
         history = KeyHistory(entries)
         runs = self._runs(history)

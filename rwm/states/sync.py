@@ -1,25 +1,28 @@
-"""Sync: import the state files of a bucket into the index, and compare their states with the bucket's history.
+"""Sync: import the state files of a location and of those below it, and compare their states with the history.
 
-The machine's account may write below ``rwm/`` too. So the first version of a file takes precedence, its content must
-have the id in its name, and a state is verified only if the history confirms each of its entries.
+The machine's account may write its state files too. So a file says something only of the prefix it lies below, the
+first version of a file takes precedence, its content must have the id in its name, and a state is verified only if the
+history confirms each of its entries.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, NamedTuple
 
 from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
-from rwm.index import RECORDED_AS, Index
-from rwm.layout import OWN_PREFIX, STATES_PREFIX
+from rwm.index import RECORDED_AS, Index, References
+from rwm.layout import OWN_PREFIX, STATES_PREFIX, is_own_key
 from rwm.location import Location
-from rwm.model import StateInfo
+from rwm.model import ObjectVersion, RecordedState, StateInfo
+from rwm.names import parent_directories, split_key
 from rwm.s3 import S3
-from rwm.s3.listing import group_by_key, list_histories
+from rwm.s3.listing import discover, group_by_key, list_histories, merge_in_threads
 from rwm.statefile import FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
@@ -27,6 +30,7 @@ from rwm.times import SECOND
 
 _SPOOL_MEMORY = 1 << 20  # bytes; larger files are spooled to disk
 _MAX_VERSIONS = 8  # of one key, oldest first
+_CONNECTIONS = 8
 
 Progress = Callable[[int], None]
 
@@ -39,6 +43,11 @@ class StateFile(NamedTuple):
     size: int
     uploaded: int
     name: FileName | None
+
+    @property
+    def prefix(self) -> str:
+        """The only prefix that it may be about."""
+        return self.name.prefix if self.name else ""
 
     @property
     def ledger_key(self) -> str:
@@ -67,23 +76,32 @@ class SyncResult:
     unread: list[SkippedFile] = field(default_factory=list)
 
 
-def list_state_files(s3: S3, location: Location) -> list[StateFile]:
+def list_state_files(s3: S3, location: Location, prefixes: Iterable[str] = ()) -> list[StateFile]:
     """The first versions of each key that has the name of a state file, including deleted and overwritten ones.
+
+    Those of the location, of the prefixes below it that a bounded walk finds (:func:`rwm.s3.listing.discover`), and of
+    ``prefixes`` below it, which are known from elsewhere.
 
     Later versions are used only if the first one's content does not have the id in its name: somebody may have written
     another file under that name first. Sorted by the time of the state, so that a delta comes after its base.
     """
-    found = []
-    for history in group_by_key(s3.versions(location.bucket, location.key(OWN_PREFIX))):
+    known = {prefix for prefix in prefixes if prefix.startswith(location.prefix) and not is_own_key(prefix)}
+    places = sorted({location.prefix, *known, *discover(s3, location).state_prefixes})
+    tasks = [partial(_list_files_of, s3, location.bucket, prefix) for prefix in places]
+    found = tasks[0]() if len(tasks) == 1 else merge_in_threads(tasks, min(_CONNECTIONS, len(tasks)))
+    return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
+
+
+def _list_files_of(s3: S3, bucket: str, prefix: str) -> Iterator[StateFile]:
+    """The state files of one prefix; of a whole bucket also those of the original tool."""
+    states = prefix + STATES_PREFIX
+    for history in group_by_key(s3.versions(bucket, states if prefix else OWN_PREFIX)):
         written = [version for version in history if not version.is_marker]
         key = history[0].key
-        if written and (key.startswith(STATES_PREFIX) or is_original_key(key)):
+        if written and (key.startswith(states) or is_original_key(key)):
             name = parse_file_key(key)
-            found += [
-                StateFile(key, version.version_id, version.size, version.last_modified, name)
-                for version in written[: -1 - (_MAX_VERSIONS if name else 1) : -1]
-            ]
-    return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))
+            for version in written[: -1 - (_MAX_VERSIONS if name else 1) : -1]:
+                yield StateFile(key, version.version_id, version.size, version.last_modified, name)
 
 
 def new_state_files(index: Index, location: Location, files: Sequence[StateFile]) -> list[StateFile]:
@@ -102,46 +120,70 @@ def sync_states(
 ) -> SyncResult:
     """Record the states of the ``new`` files, one by one. A file that is not a state is rejected and then ignored.
 
-    ``files`` are all state files of the bucket, because the base of a new one may not be recorded. A file that the
+    ``files`` are all state files of the location, because the base of a new one may not be recorded. A file that the
     server denies, or that does not fit on the disk, is skipped this time: an attacker can write such files, and they
     must not block the others. Raises AccessDenied if no file can be read, Unreachable, and errors of the index; states
     recorded before remain.
     """
-    bucket = location.bucket
-    result, denied = SyncResult(), 0
-    done: set[str] = set()
-    with StateImporter(index, bucket, _sources_by_id(s3, index, bucket, files).get) as importer:
-        for file in new:
-            progress(1)
-            if file.name and file.name.id in done:
-                continue
-            try:
-                if not file.name and not is_original_key(file.key):
-                    raise BadState("its name is not that of a state file")
-                info, is_new = importer.import_state(_source(s3, bucket, file))
-            except (BadState, NotFound) as error:
-                index.ledger.ignore(bucket, file.ledger_key, error.message)
-                result.rejected.append(SkippedFile(file.key, file.version_id, error.message))
-            except Unreachable:
-                raise
-            except (S3Error, _DiskFull, SpoolFull) as error:
-                result.unread.append(SkippedFile(file.key, file.version_id, error.message))
-                denied += isinstance(error, AccessDenied)
-                if denied == len(files):
-                    hint = "the machine's account may not read versions by their id: use the admin's keys"
-                    raise AccessDenied(error.message, hint=hint) from error
-            else:
-                if not file.name:  # its id is not in its name
-                    index.ledger.ignore(bucket, file.ledger_key, RECORDED_AS + info.id)
-                done.add(info.id)
-                if is_new:
-                    result.recorded.append(info)
-    return result
+    sync = _Sync(s3, index, location.bucket, len(files))
+    for prefix in sorted({file.prefix for file in new}):
+        of_prefix = [file for file in files if file.prefix == prefix]
+        sync.import_files(of_prefix, [file for file in new if file.prefix == prefix], progress)
+    sync.result.recorded.sort(key=lambda info: info.captured_at)
+    return sync.result
 
 
-def _sources_by_id(s3: S3, index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, ImportSource]:
+class _Sync:
+    """Imports files, those of one prefix after those of another: a state is the base of the next one of its prefix."""
+
+    def __init__(self, s3: S3, index: Index, bucket: str, file_count: int) -> None:
+        self.result = SyncResult()
+        self._s3 = s3
+        self._index = index
+        self._bucket = bucket
+        self._file_count = file_count
+        self._denied = 0
+
+    def import_files(self, files: Sequence[StateFile], new: Sequence[StateFile], progress: Progress) -> None:
+        """Import the ``new`` ones of all ``files`` of one prefix."""
+        sources = _sources_by_id(self._s3, self._bucket, files, self._index.ledger.ignored(self._bucket).keys())
+        done: set[str] = set()
+        with StateImporter(self._index, self._bucket, sources.get) as importer:
+            for file in new:
+                progress(1)
+                if not (file.name and file.name.id in done) and (info := self._import_file(importer, file)):
+                    done.add(info.id)
+
+    def _import_file(self, importer: StateImporter, file: StateFile) -> StateInfo | None:
+        """Import one file; None if that is not possible."""
+        try:
+            if not file.name and not is_original_key(file.key):
+                raise BadState("its name is not that of a state file")
+            info, is_new = importer.import_state(_source(self._s3, self._bucket, file))
+        except (BadState, NotFound) as error:
+            self._index.ledger.ignore(self._bucket, file.ledger_key, error.message)
+            self.result.rejected.append(SkippedFile(file.key, file.version_id, error.message))
+            return None
+        except Unreachable:
+            raise
+        except (S3Error, _DiskFull, SpoolFull) as error:
+            self.result.unread.append(SkippedFile(file.key, file.version_id, error.message))
+            self._denied += isinstance(error, AccessDenied)
+            if self._denied == self._file_count:
+                hint = "the machine's account may not read versions by their id: use the admin's keys"
+                raise AccessDenied(error.message, hint=hint) from error
+            return None
+        if not file.name:  # its id is not in its name
+            self._index.ledger.ignore(self._bucket, file.ledger_key, RECORDED_AS + info.id)
+        if is_new:
+            self.result.recorded.append(info)
+        return info
+
+
+def _sources_by_id(
+    s3: S3, bucket: str, files: Sequence[StateFile], rejected: Collection[str]
+) -> dict[str, ImportSource]:
     """The file of each state, by state id: the first version that was not rejected, a full one if there is any."""
-    rejected = index.ledger.ignored(bucket).keys()
     found: dict[str, StateFile] = {}
     for file in files:
         if file.name and file.ledger_key not in rejected:
@@ -174,27 +216,24 @@ def compare_with_history(
     *,
     always: bool = False,
 ) -> list[ComparisonResult]:
-    """Compare all unchecked states with the bucket's history, in one listing, and record the verdicts.
+    """Compare all unchecked states of the location and of those below it with the history, and record the verdicts.
 
-    The storage classes that the listing shows are recorded too; ``always`` lists for them alone.
+    In one listing, which also shows storage classes: they are recorded too. ``always`` lists for them alone.
     """
-    bucket = location.bucket
-    recorded = index.recorded(location)
-    states = [state.info for state in recorded]
-    wanted = [state.info.id for state in recorded if state.trust == "unchecked"]
-    if not wanted and not (always and states):
+    recorded = [state for state in index.recorded(location) if location.covers(state.info.location)]
+    unchecked = {state.info.location for state in recorded if state.trust == "unchecked"}
+    if not unchecked and not (always and recorded):
         return []
-    now = s3.server_time(bucket)
-    comparison = Comparison(states, wanted, _upload_times(index, bucket, files))
-    references = index.references(location, states)
+    now = s3.server_time(location.bucket)
+    scopes = _Scopes(index, [state for state in recorded if state.info.location in unchecked], files)
     classes = index.class_table()
     try:
         for part in list_histories(s3, location):
             for history in part:
-                comparison.compare_key(history, references.of(history[0].key))
+                scopes.compare_key(history)
                 classes.add_versions(history)
                 progress(len(history))
-        results = comparison.results()
+        results = scopes.results()
         index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
         index.record_classes(location, classes, now)
     finally:
@@ -202,15 +241,46 @@ def compare_with_history(
     return results
 
 
-def _upload_times(index: Index, bucket: str, files: Sequence[StateFile]) -> dict[str, int]:
-    """When the file of each state was written, in milliseconds by state id."""
-    ignored = index.ledger.ignored(bucket)
+class _Scopes:
+    """One comparison for each location of the states: a key is compared with the states that cover it."""
+
+    def __init__(self, index: Index, recorded: Sequence[RecordedState], files: Sequence[StateFile]) -> None:
+        self._scopes: dict[str, tuple[Comparison, References]] = {}
+        for location in sorted({state.info.location for state in recorded}):
+            here = [state for state in recorded if state.info.location == location]
+            states = [state.info for state in here]
+            wanted = [state.info.id for state in here if state.trust == "unchecked"]
+            comparison = Comparison(states, wanted, _upload_times(index, location, files))
+            self._scopes[location.prefix] = comparison, index.references(location, states)
+        self._directory: str | None = None
+        self._covering: list[tuple[Comparison, References]] = []
+
+    def compare_key(self, history: Sequence[ObjectVersion]) -> None:
+        """Compare one key: all its versions, newest first."""
+        key = history[0].key
+        directory, _ = split_key(key)
+        if directory != self._directory:
+            above = ["", *parent_directories(key)]
+            self._directory = directory
+            self._covering = [self._scopes[prefix] for prefix in above if prefix in self._scopes]
+        for comparison, references in self._covering:
+            comparison.compare_key(history, references.of(key))
+
+    def results(self) -> list[ComparisonResult]:
+        """The results for all unchecked states, oldest first."""
+        found = [result for comparison, _ in self._scopes.values() for result in comparison.results()]
+        return sorted(found, key=lambda result: result.info.captured_at)
+
+
+def _upload_times(index: Index, location: Location, files: Sequence[StateFile]) -> dict[str, int]:
+    """When the file of each state of the location was written, in milliseconds by state id."""
+    ignored = index.ledger.ignored(location.bucket)
     times: dict[str, int] = {}
     for file in files:
         why = ignored.get(file.ledger_key, "")
         if why.startswith(RECORDED_AS):
             times[why.removeprefix(RECORDED_AS)] = file.uploaded
-        elif file.name and not why:
+        elif file.name and file.name.prefix == location.prefix and not why:
             before = times.get(file.name.id)
             # A file written before the state's second cannot be a copy of it: somebody guessed the name.
             if before is None or before + SECOND < file.name.captured_at:

@@ -11,7 +11,7 @@ from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.per_directory import DirectoryLister
 from rwm.s3.listing.phases import list_in_phases
-from rwm.s3.listing.queue import map_in_threads
+from rwm.s3.listing.queue import map_in_threads, merge_in_threads
 from rwm.s3.listing.sibling_order import Level
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "list_histories",
     "list_in_phases",
     "map_in_threads",
+    "merge_in_threads",
     "parse_page",
     "parse_uploads",
 ]

@@ -28,6 +28,8 @@ from tests.unit.memory import MemoryS3
 from tests.unit.states import changes
 
 BUCKET = "bucket1"
+LISTINGS = [("level", ""), ("level", "large/"), ("versions", "rwm/")]
+"""The requests of a sync that finds nothing new."""
 
 
 class RecordingS3(MemoryS3):
@@ -148,7 +150,7 @@ def test_a_second_sync_reads_no_file_and_lists_no_data(s3: RecordingS3, machine:
     s3.requests.clear()
     result = sync(s3, index)
     assert result == SyncRun(SyncResult(), [])
-    assert s3.requests == [("versions", "rwm/")]
+    assert s3.requests == LISTINGS
     assert index.recorded() == before
 
 
@@ -169,7 +171,7 @@ def test_own_captures_are_neither_read_nor_compared(s3: RecordingS3, index: Inde
     s3.requests.clear()
     assert sync(s3, index) == SyncRun(SyncResult(), [])
     assert [(one.info, one.trust) for one in index.recorded()] == [(info, "own") for info in infos]
-    assert s3.requests == [("versions", "rwm/")]
+    assert s3.requests == LISTINGS
 
 
 def test_a_forgotten_state_is_skipped_until_verdicts_are_forgotten(
@@ -305,7 +307,7 @@ def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index
     assert result.imported.recorded == index.states() == infos
     s3.requests.clear()
     assert sync(s3, index) == SyncRun(SyncResult(), [])
-    assert s3.requests == [("versions", "rwm/")]
+    assert s3.requests == LISTINGS
     assert [one.key for one in sync(s3, index, again=True).imported.rejected] == [key]
 
 
@@ -567,7 +569,7 @@ def test_files_of_the_original_tool(s3: RecordingS3, index: Index) -> None:
     assert result.verdicts == {genuine.id: "verified", forged.id: "contradicted"}
     s3.requests.clear()
     assert sync(s3, index) == SyncRun(SyncResult(), [])
-    assert s3.requests == [("versions", "rwm/")]
+    assert s3.requests == LISTINGS
     index.forget([genuine])
     assert sync(s3, index) == SyncRun(SyncResult(), [])
     assert index.states() == [forged]
