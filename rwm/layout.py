@@ -22,7 +22,8 @@ CONFIG_FILE = "config"
 REPOSITORY_DIRECTORIES = ("data", "index", "keys", "locks", "snapshots")
 """The directories in the root of a repository."""
 
-_REQUIRED = frozenset({"keys", "data"})
+REQUIRED_DIRECTORIES = frozenset({"keys", "data"})
+"""Those that tell a repository from other directories."""
 
 
 def is_own_key(key: str) -> bool:
@@ -35,4 +36,4 @@ def is_own_key(key: str) -> bool:
 
 def is_repository_root(files: Collection[str], directories: Collection[str]) -> bool:
     """Whether a directory with these names (without slashes) is the root of a restic repository."""
-    return CONFIG_FILE in files and _REQUIRED.issubset(directories)
+    return CONFIG_FILE in files and REQUIRED_DIRECTORIES.issubset(directories)

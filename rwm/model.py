@@ -252,7 +252,7 @@ class TreeNode(NamedTuple):
 
 
 class UploadOrder(Protocol):
-    """The packs of a state in the order of their upload. Methods may be called from one thread at a time."""
+    """The packs of a repository in the order of their upload. Methods may be called from one thread at a time."""
 
     def rank(self, entry: Entry) -> int | None:
         """The position of a pack, counted from 0; None if the entry is not a pack."""
@@ -265,13 +265,15 @@ class UploadOrder(Protocol):
 
 
 class StateTree(Protocol):
-    """A state as a directory tree, read on demand. Directory ids are valid for the same tree only.
+    """A state, or what it has below a prefix, as a directory tree. Directory ids are valid for the same tree only.
 
     Hidden keys, which a filesystem cannot show, are not in the tree; ``hidden_count`` counts them.
     All methods except ``upload_order`` must be called from one thread.
     """
 
     root: int
+    prefix: str
+    """The prefix of all keys in the tree."""
     info: StateInfo
 
     def child(self, directory: int, name: str) -> TreeNode | None:
@@ -280,11 +282,17 @@ class StateTree(Protocol):
     def children(self, directory: int, after: str = "", limit: int = 1000) -> list[TreeNode]:
         """Up to ``limit`` children with ``name > after``, sorted by name (by code point)."""
 
-    def hidden_count(self) -> int:
-        """The number of hidden keys of the state."""
+    def totals(self) -> tuple[int, int]:
+        """Objects and bytes in the tree, hidden keys included."""
 
-    def upload_order(self) -> UploadOrder:
-        """The packs in the order of their upload. Takes about a second for a million; callable from any thread."""
+    def hidden_count(self) -> int:
+        """The number of hidden keys below the prefix."""
+
+    def upload_order(self, root: str) -> UploadOrder:
+        """The packs of the repository whose prefix is ``root``, in the order of their upload.
+
+        Takes about a second for a million; callable from any thread.
+        """
 
 
 class ObjectReader(Protocol):

@@ -49,6 +49,14 @@ class References:
         return self._directory[1]
 
 
+def root_directory(connection: sqlite3.Connection, bucket: int) -> int:
+    """The row of the root of a bucket, which is given by its row; 0 for none."""
+    row = connection.execute(
+        "SELECT id FROM directory WHERE bucket = ? AND parent = 0 AND name = ?", (bucket, pack(""))
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def find_directory(connection: sqlite3.Connection, root: int, path: str) -> int:
     """The row of a directory below ``root``, 0 for none. ``path`` is empty or ends in a slash."""
     found = root

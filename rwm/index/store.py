@@ -20,10 +20,9 @@ from rwm.index.file_counts import FileCounts
 from rwm.index.find import OVERLAPS, Finder
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
-from rwm.index.packed import pack
 from rwm.index.pending import PendingState
 from rwm.index.record import bucket_id, forget, is_recorded
-from rwm.index.references import References, find_directory
+from rwm.index.references import References, find_directory, root_directory
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
 from rwm.location import Location
@@ -225,14 +224,18 @@ class Index:
 
     def tree(self, info: StateInfo, prefix: str | None = None) -> IndexTree:
         """The state as directories, for a mount. Rooted at ``prefix``, which the state covers (default: its own)."""
-        return IndexTree(self._connection, self.path, info, self._root(info.bucket), self.moment(info))
+        prefix = info.prefix if prefix is None else prefix
+        moment = self.moment(info)
+        with errors(self.path):
+            root = find_directory(self._connection, self._root(info.bucket), prefix)
+        return IndexTree(self._connection, self.path, info, root, moment, prefix)
 
     def upload_order(self, info: StateInfo, root: str = "") -> PackOrder:
         """The packs of the state's repository at the prefix ``root``, in the order of their upload. Thread-safe.
 
         See :class:`rwm.model.UploadOrder`.
         """
-        return PackOrder(self.path, info)
+        return PackOrder(self.path, info, root)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
         """The state's entries sorted by key (by byte). Raises as :meth:`batches`."""
@@ -280,11 +283,7 @@ class Index:
 
     def _root(self, bucket: str) -> int:
         with errors(self.path):
-            number = bucket_id(self._connection, bucket)
-            row = self._connection.execute(
-                "SELECT id FROM directory WHERE bucket = ? AND parent = 0 AND name = ?", (number, pack(""))
-            ).fetchone()
-        return int(row[0]) if row else 0
+            return root_directory(self._connection, bucket_id(self._connection, bucket))
 
     def references(self, location: Location, states: Sequence[StateInfo] | None = None) -> References:
         """Which states of exactly this location reference which versions, key by key.

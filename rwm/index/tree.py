@@ -17,6 +17,14 @@ _FILE = "name, version_id, size, etag, last_modified"
 _CURRENT = "since <= :T AND until > :T"
 
 
+_TOTALS = f"""
+    WITH RECURSIVE below (id) AS (
+        VALUES (:d)
+        UNION ALL SELECT d.id FROM directory d JOIN below ON d.parent = below.id)
+    SELECT count(*), coalesce(sum(v.size), 0) FROM below JOIN version v ON v.directory = below.id WHERE {_CURRENT}
+"""
+
+
 def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
     """(condition on ``name``, bound) for each range of names that sort after the text: of text, and of packed names."""
     yield "name > :after AND name < x''", after
@@ -30,16 +38,21 @@ def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
 class IndexTree:
     """Implements :class:`rwm.model.StateTree`. A directory exists if a key that can be shown is below it.
 
+    ``root`` is the row of the directory ``prefix``, 0 if there is none.
+
     Methods raise StateNotFound once the state is no longer in the index: its names are unknown then, not absent.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int, prefix: str = ""
+    ) -> None:
         self._connection = connection
         self._path = path
         self._moment = moment
         self._shown: dict[int, bool] = {}
-        self._prefixes: dict[int, str] = {root: ""}
+        self._prefixes: dict[int, str | None] = {root: prefix}  # None: the directory is not below the root
         self.root = root
+        self.prefix = prefix
         self.info = info
 
     def child(self, directory: int, name: str) -> TreeNode | None:
@@ -101,17 +114,21 @@ class IndexTree:
 
     def _file(self, directory: int, row: tuple[Packed, Packed, int, Packed, int]) -> TreeNode:
         name, version_id, size, etag, last_modified = unpack(row[0]), unpack(row[1]), row[2], unpack(row[3]), row[4]
-        return TreeNode(name, None, Entry(self._prefix(directory) + name, version_id, size, etag, last_modified))
+        prefix = self._prefix(directory)
+        assert prefix is not None
+        return TreeNode(name, None, Entry(prefix + name, version_id, size, etag, last_modified))
 
-    def _prefix(self, directory: int) -> str:
-        """The prefix of the keys in the directory, with its slash."""
+    def _prefix(self, directory: int) -> str | None:
+        """The prefix of the keys in the directory, with its slash; None if it is not below the root."""
         names: list[str] = []
         here = directory
-        while here not in self._prefixes:
+        while here and here not in self._prefixes:
             here, name = self._connection.execute("SELECT parent, name FROM directory WHERE id = ?", (here,)).fetchone()
             names.append(unpack(name))
         if names:
-            self._prefixes[directory] = self._prefixes[here] + "".join(f"{name}/" for name in reversed(names))
+            above = self._prefixes.get(here)
+            below = "".join(f"{name}/" for name in reversed(names))
+            self._prefixes[directory] = None if above is None else above + below
         return self._prefixes[directory]
 
     def _is_shown(self, directory: int) -> bool:
@@ -129,9 +146,23 @@ class IndexTree:
             shown = self._shown[directory] = bool(row[0])
         return shown
 
-    def upload_order(self) -> PackOrder:
-        """The state's packs in the order of their upload. Thread-safe; takes about a second for a million packs."""
-        return PackOrder(self._path, self.info)
+    def upload_order(self, root: str) -> PackOrder:
+        """The packs of a repository in the order of their upload. Thread-safe; takes a second for a million packs."""
+        return PackOrder(self._path, self.info, root)
+
+    def totals(self) -> tuple[int, int]:
+        """Objects and bytes below the root, hidden keys included. Takes a second for some million objects.
+
+        At once for the root of the state.
+        """
+        if self.prefix == self.info.prefix:
+            return self.info.objects, self.info.bytes
+        if not self.root:
+            return 0, 0
+        with errors(self._path):
+            objects, size = self._connection.execute(_TOTALS, {"d": self.root, "T": self._moment}).fetchone()
+            self._check_recorded()
+        return objects, size
 
     def hidden_count(self) -> int:
         """The number of hidden keys. The cost grows with their number, not with the state."""
@@ -143,11 +174,17 @@ class IndexTree:
     def hidden_keys(self) -> Iterator[str]:
         """The hidden keys, in no order."""
         with errors(self._path):
-            for directory, name in self._hidden():
-                yield self._prefix(directory) + unpack(name)
+            for prefix, name in self._hidden():
+                yield prefix + unpack(name)
             self._check_recorded()
 
-    def _hidden(self) -> Iterator[tuple[int, Packed]]:
+    def _hidden(self) -> Iterator[tuple[str, Packed]]:
+        """(prefix, name) of each hidden key below the root."""
+        for directory, name in self._hidden_in_bucket():
+            if (prefix := self._prefix(directory)) is not None:
+                yield prefix, name
+
+    def _hidden_in_bucket(self) -> Iterator[tuple[int, Packed]]:
         """(directory, name) of each key in a hidden directory, with a hidden name, or with the name of a directory."""
         bucket = self._connection.execute("SELECT bucket FROM directory WHERE id = ?", (self.root,)).fetchone()
         if bucket is None:
@@ -169,5 +206,5 @@ class IndexTree:
             at,
         ).fetchall()
         for directory, name, number in shared:
-            if self._is_shown(number):
+            if self._prefix(directory) is not None and self._is_shown(number):
                 yield directory, name

@@ -1,4 +1,4 @@
-"""The packs of a state in the order of their upload, in which restic mostly reads them.
+"""The packs of a repository in a state in the order of their upload, in which restic mostly reads them.
 
 The index has no such order, and a state may have millions of packs. So a temporary table of a separate connection holds
 it; SQLite keeps it on disk if it is large. The order of packs with equal times is arbitrary but constant.
@@ -13,40 +13,41 @@ from pathlib import Path
 from rwm.errors import StateNotFound
 from rwm.index.connection import TEMPORARY, connect, errors
 from rwm.index.packed import Packed, pack, unpack
+from rwm.index.references import find_directory, root_directory
 from rwm.model import Entry, StateInfo
 
 _CREATE = """
     CREATE TEMP TABLE upload AS
     SELECT v.directory, v.name, v.version_id, v.size, v.etag, v.last_modified
-    FROM directory above
-    JOIN directory d ON d.parent = above.id
+    FROM directory d
     JOIN version v ON v.directory = d.id
-    WHERE above.bucket = :bucket AND above.name = :data AND since <= :moment AND until > :moment
-      AND NOT d.hidden AND NOT v.hidden
+    WHERE d.parent = :data AND since <= :moment AND until > :moment AND NOT d.hidden AND NOT v.hidden
     ORDER BY v.last_modified, v.directory, v.name
 """
 
 
 class PackOrder:
-    """Implements :class:`rwm.model.UploadOrder`."""
+    """Implements :class:`rwm.model.UploadOrder` for the repository whose prefix is ``root``."""
 
-    def __init__(self, path: Path, info: StateInfo) -> None:
+    def __init__(self, path: Path, info: StateInfo, root: str = "") -> None:
         """Create the table. Raises StateNotFound, and IndexUnusable also if the disk is full."""
         self._connection = connect(path, readonly=True)
         try:
             with errors(TEMPORARY):
-                self._create(info)
+                self._create(info, root)
                 self._times = _Times(self._connection)
         except BaseException:
             self.close()
             raise
 
-    def _create(self, info: StateInfo) -> None:
+    def _create(self, info: StateInfo, root: str) -> None:
         row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
         if row is None:
             raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
+        bucket, moment = row
+        data = find_directory(self._connection, root_directory(self._connection, bucket), f"{root}data/")
         self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
-        self._connection.execute(_CREATE, {"bucket": row[0], "moment": row[1], "data": pack("data")})
+        self._connection.execute(_CREATE, {"moment": moment, "data": data or None})
 
     def rank(self, entry: Entry) -> int | None:
         """The position of a pack, counted from 0; None if the entry is not a pack."""

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from rwm import __version__, console
-from rwm.console import BUCKET, App, common_options, completion, current_app
+from rwm.console import LOCATION, App, common_options, completion, current_app
+from rwm.location import Location
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
@@ -28,14 +29,15 @@ def cli() -> None:
 
 @cli.command(context_settings=CONTEXT)  # repeated: mount.rwmfs runs this command without the group
 @common_options
-@click.argument("bucket", type=BUCKET)
+@click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION)
 @click.argument("mountpoint", type=MOUNTPOINT)
 @mount_options.options
 @click.pass_context
 def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
-    """Mount the recorded states of BUCKET, read-only, at MOUNTPOINT.
+    """Mount recorded states of a bucket or a prefix, read-only, at MOUNTPOINT.
 
-    With --at it is one state. Returns when the mount is usable. restic works on it as on any local repository:
+    With --at it is one state, of this location or of a larger part of the bucket. Returns when the mount is usable.
+    restic works on it as on any local repository, or on a directory in it where a repository is:
 
         restic -r MOUNTPOINT --no-cache restore latest --target DIR
 
@@ -63,7 +65,8 @@ def print_report(app: App, report: dict[str, Any]) -> None:
     click.echo(console.escape(f"{_content(report)} at {where}"))
     if report["log_file"]:
         click.echo(console.escape(f"log: {report['log_file']}"))
-    repository = shlex.quote(where if "id" in report else f"{where}/times/TIME")
+    directory = where if "id" in report else f"{where}/times/TIME"
+    repository = shlex.quote(directory if report.get("repository", True) else f"{directory}/PREFIX")
     click.echo(console.escape(f"look at it with: restic -r {repository} --no-cache snapshots"))
     click.echo("  (with the restic password that was valid when the state was recorded)")
     click.echo(console.escape(f"unmount it with: rwmfs umount {shlex.quote(where)}"))
@@ -84,11 +87,12 @@ def print_warnings(report: dict[str, Any]) -> None:
 
 
 def _content(report: dict[str, Any]) -> str:
+    location = Location(report["bucket"], report["prefix"])
     if "id" not in report:
-        return f"{report['bucket']}: all recorded states ({report['states']}) are"
+        return f"{location}: all recorded states ({report['states']}) are"
     short = report["id"][: console.SHORT_ID]
     content = f"{report['objects']} objects, {console.format_size(report['bytes'])}"
-    return f"{report['bucket']} as of {report['captured_at']} ({short}, {content}) is"
+    return f"{location} as of {report['captured_at']} ({short}, {content}) is"
 
 
 @cli.command()

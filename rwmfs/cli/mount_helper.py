@@ -1,8 +1,9 @@
 """``mount.rwmfs``: the mount helper that mount(8) runs for the type ``rwmfs``, also for fstab and systemd.
 
 It is called as ``mount.rwmfs SOURCE MOUNTPOINT [-sfnv] [-N namespace] [-o options] [-t type]`` and does what ``rwmfs
-mount`` does. SOURCE is ``bucket`` or ``bucket@state``, optionally after ``rwmfs:``: mount(8) resolves a SOURCE that is
-the name of an existing file to its path, and no file is named like that by accident.
+mount`` does. SOURCE is a location, ``bucket`` or ``bucket/prefix``, or ``location@state``, optionally after ``rwmfs:``:
+mount(8) resolves a SOURCE that is the name of an existing file to its path, and no file is named like that by accident.
+A location whose last name contains an ``@`` ends in a slash.
 
 mount(8) clears HOME and PATH, and keeps its own working directory. So that a line of fstab means the same for every
 caller, paths must be absolute, and the working directory is not searched for a configuration.
@@ -32,7 +33,7 @@ from rwmfs.cli import fstab_options, mount_options
 from rwmfs.cli import main as commands
 
 PROGRAM = "mount.rwmfs"
-USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options]; SOURCE is [rwmfs:]BUCKET[@STATE]"
+USAGE = f"{PROGRAM} SOURCE MOUNTPOINT [-sfnv] [-o options]; SOURCE is [rwmfs:]BUCKET[/PREFIX][@STATE]"
 PREFIX = "rwmfs:"
 
 USAGE_ERROR = 1
@@ -62,7 +63,7 @@ def parse(arguments: Sequence[str]) -> Call:
     given = {switch for switch, _ in switches}
     if "-N" in given:
         raise UsageError("-N is not supported", hint="run mount with nsenter instead")
-    bucket, state = parse_source(positional[0])
+    location, state = parse_source(positional[0])
     options = _options([value for switch, value in switches if switch == "-o"], sloppy="-s" in given)
     own = fstab_options.parse(options)
     if state and "at" in own:
@@ -71,21 +72,24 @@ def parse(arguments: Sequence[str]) -> Call:
         if name in own and not str(own[name]).startswith("/"):
             raise UsageError(f"mount option {name}={own[name]}: the path must be absolute")
     mount_arguments = [f"-o{option}" for option in options] + ([f"--at={state}"] if state else [])
-    mount_arguments += ["--", bucket, str(Path(positional[1]).absolute())]
+    mount_arguments += ["--", location, str(Path(positional[1]).absolute())]
     return Call(positional[0], tuple(mount_arguments), fake="-f" in given, verbose="-v" in given)
 
 
 def parse_source(source: str) -> tuple[str, str]:
-    """The bucket and the state (empty for none) of a SOURCE. Raises UsageError."""
-    bucket, at, state = source.removeprefix(PREFIX).partition("@")
+    """The location and the state (empty for none) of a SOURCE, both unchecked. Raises UsageError."""
+    text = source.removeprefix(PREFIX)
+    location, at, state = text.rpartition("@")
+    if not at or "/" in state:
+        location, at, state = text, "", ""
     if source.startswith("/"):
         raise UsageError(
             f"{source} is a path, not a bucket",
-            hint=f"mount(8) resolved the name of a file: write {PREFIX}{Path(source).name}",
+            hint=f"mount(8) resolved the name of a file: write {PREFIX}{Path(source).name}, or {PREFIX}BUCKET/PREFIX",
         )
-    if not bucket or (at and not state):
+    if not location or (at and not state):
         raise UsageError(f"source {source!r} has no bucket, or no state after the @", hint=USAGE)
-    return bucket, state
+    return location, state
 
 
 def _options(texts: Sequence[str], *, sloppy: bool) -> list[str]:

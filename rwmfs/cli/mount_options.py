@@ -145,7 +145,7 @@ def options(command: Command) -> Command:
 
 
 def build_request(context: click.Context, *, label: str | None = None) -> MountRequest:
-    """Build the request from a command's BUCKET, MOUNTPOINT and options; ``label`` is its name in lists of mounts.
+    """Build the request from a command's location, MOUNTPOINT and options; ``label`` is its name in lists of mounts.
 
     Prepares the mountpoint. Raises click.UsageError, ConfigError, or MountError.
     """
@@ -159,15 +159,15 @@ def build_request(context: click.Context, *, label: str | None = None) -> MountR
     app = current_app(context)
     app.config.s3_settings()
     mountpoint = prepare_mountpoint(given["mountpoint"])
-    if missing := missing_index(app.config.index_path, given["bucket"]):
+    if missing := missing_index(app.config.index_path, given["location"]):
         raise missing  # before a log is made
     log_file = given["log_file"]
     if log_file is None and not given["foreground"]:
-        log_file = prepare_log_path(app.config.log_path, given["bucket"])
+        log_file = prepare_log_path(app.config.log_path, str(given["location"]))
     cache_size = configured_size(app.config) if given["cache_size"] is None else given["cache_size"]
     return MountRequest(
         config=app.config,
-        bucket=given["bucket"],
+        location=given["location"],
         at=given["at"],
         mountpoint=mountpoint,
         buffer_size=given["buffer_size"],

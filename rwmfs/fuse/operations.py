@@ -32,6 +32,7 @@ from rwmfs.read import OpenObject, Reader
 from rwmfs.tree import (
     FIRST_HASHED_INODE,
     LOCKS,
+    LOCKS_INODE,
     ROOT_INODE,
     DirEntry,
     GeneratedFile,
@@ -50,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class Operations(WriteHandlers):
-    """A read-only filesystem of one state or several, with a writable ``locks/`` in each.
+    """A read-only filesystem of one state or several, with a writable ``locks/`` in the root of each repository.
 
     Without ``access`` everything belongs to the user of this process.
     """
@@ -63,7 +64,6 @@ class Operations(WriteHandlers):
         self._contents = tree.contents
         self.dentry_invalidation = DentryInvalidation(tree)
         self._reader = reader
-        self._locks_by_root = {self._contents.root: locks_dirs.first}  # by the directory id of a state's root
 
     # --- names and attributes ------------------------------------------------------------------------
 
@@ -74,8 +74,10 @@ class Operations(WriteHandlers):
             self._locks_dirs.add_lookup(file)
             return self._attributes.lock_file(file)
         directory = self._directory(parent_inode)
-        if name == LOCKS.encode() and self._contents.is_state_root(directory):
-            return self._attributes.locks_dir(self._locks_dir_in(directory))
+        if name == LOCKS.encode() and self._has_locks(directory):
+            locks = self._locks_dirs.directory_in(directory)
+            self._locks_dirs.add_lookup(locks)
+            return self._attributes.locks_dir(locks)
         try:
             entry = self.tree.find(directory, name.decode())
         except UnicodeDecodeError:
@@ -91,7 +93,7 @@ class Operations(WriteHandlers):
             try:
                 if inode >= FIRST_HASHED_INODE:
                     self.tree.forget(inode, nlookup)
-                elif self._is_lock_file(inode):
+                elif inode >= LOCKS_INODE:
                     self._locks_dirs.forget(inode, nlookup)
             except (UnknownInode, LocksError):
                 log.exception("forget of an unknown inode")
@@ -118,8 +120,7 @@ class Operations(WriteHandlers):
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         unit = 4096
         free = (self._locks_dirs.max_bytes - self._locks_dirs.used_bytes) // unit
-        newest = self._contents.newest_state()
-        size, objects = (newest.bytes, newest.objects) if newest else (0, 0)
+        objects, size = self._contents.totals()
         answer = pyfuse3.StatvfsData()
         answer.f_bsize = answer.f_frsize = unit
         answer.f_blocks = -(-size // unit) + self._locks_dirs.max_bytes // unit
@@ -202,7 +203,7 @@ class Operations(WriteHandlers):
         directory = self._directory(inode)
         if self._contents.state_of(directory) is None:
             return self._new_handle(LiveListing(self._contents, directory))
-        return self._new_handle(Listing(self._contents, directory, first=int(self._contents.is_state_root(directory))))
+        return self._new_handle(Listing(self._contents, directory))
 
     @handler
     async def readdir(self, fh: int, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -213,11 +214,13 @@ class Operations(WriteHandlers):
             self._list(opened, start_id, token)
 
     def _list(self, listing: Listing | LiveListing, position: int, token: pyfuse3.ReaddirToken) -> None:
-        """Reply with entries from a position on. In the root of a state the first one is ``locks``."""
+        """Reply with entries from a position on. In the root of a state or repository the first one is ``locks``."""
         if position < listing.first:
             position = listing.first
-            locks = self._attributes.locks_dir(self._locks_dir_in(listing.directory))
-            if not pyfuse3.readdir_reply(token, LOCKS.encode(), locks, position):
+            locks = self._locks_dirs.directory_in(listing.directory)
+            self._locks_dirs.add_lookup(locks)
+            if not pyfuse3.readdir_reply(token, LOCKS.encode(), self._attributes.locks_dir(locks), position):
+                self._locks_dirs.forget(locks.inode, 1)
                 return
         self.dentry_invalidation.during_listing()
         for next_position, entry in listing.read(position):
@@ -246,12 +249,9 @@ class Operations(WriteHandlers):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return directory
 
-    def _locks_dir_in(self, directory: int) -> LocksDir:
-        """The ``locks/`` directory in the root of a state, made on first use."""
-        locks = self._locks_by_root.get(directory)
-        if locks is None:
-            locks = self._locks_by_root[directory] = self._locks_dirs.make_directory()
-        return locks
+    def _has_locks(self, directory: int) -> bool:
+        """Whether ``locks`` is in memory there. One in use remains reachable when its state has been forgotten."""
+        return self._locks_dirs.is_used_in(directory) or self._contents.has_locks(directory)
 
     def _attributes_of(self, inode: int, parent: int, entry: DirEntry) -> pyfuse3.EntryAttributes:
         """Attributes of an entry in a directory."""

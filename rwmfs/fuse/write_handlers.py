@@ -131,7 +131,7 @@ class WriteHandlers(BaseHandlers):
 
     def _is_lock_file(self, inode: int) -> bool:
         """Whether the inode belongs to a file in ``locks/``, existing or not."""
-        return LOCKS_INODE < inode < FIRST_HASHED_INODE and self._locks_dirs.directory(inode) is None
+        return LOCKS_INODE <= inode < FIRST_HASHED_INODE and self._locks_dirs.directory(inode) is None
 
     def _require_locks_dir(self, inode: int) -> None:
         """Raise EROFS unless the inode is a ``locks/`` directory."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from hashlib import sha256
 from io import TextIOWrapper
 from pathlib import Path
 
 from rwm.console import escape
 from rwm.errors import MountError
 from rwm.private import make_private_directory
+
+MAX_NAME = 200
+"""Bytes of a location in the name of its log file."""
 
 HINT = "choose another file with --log-file or log_path"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -32,8 +36,8 @@ class EscapingFormatter(logging.Formatter):
         return record
 
 
-def prepare_log_path(configured: Path | None, bucket: str) -> Path:
-    """The log file for mounts of a bucket: the configured one, or one in a private directory of the user.
+def prepare_log_path(configured: Path | None, location: str) -> Path:
+    """The log file for mounts of a location: the configured one, or one in a private directory of the user.
 
     Makes the missing directories above it. Raises ConfigError.
     """
@@ -43,7 +47,15 @@ def prepare_log_path(configured: Path | None, bucket: str) -> Path:
         return configured
     from platformdirs import user_log_path
 
-    return make_private_directory(user_log_path("rwm"), hint=HINT) / f"rwmfs-{bucket.replace('/', '_')}.log"
+    return make_private_directory(user_log_path("rwm"), hint=HINT) / f"rwmfs-{_short_name(location)}.log"
+
+
+def _short_name(location: str) -> str:
+    """The location as a part of a file name; the beginning and a hash of one that is too long."""
+    name = location.replace("/", "_")
+    if len(name.encode()) <= MAX_NAME:
+        return name
+    return f"{name.encode()[:MAX_NAME].decode(errors='ignore')}-{sha256(name.encode()).hexdigest()[:16]}"
 
 
 class PrivateFileHandler(logging.FileHandler):

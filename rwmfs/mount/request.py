@@ -10,6 +10,7 @@ from rwmfs.defaults import FETCH_TIMEOUT
 
 if TYPE_CHECKING:
     from rwm.config import Config
+    from rwm.location import Location
     from rwmfs.access import Access
 
 READ_TIMEOUT = 20.0
@@ -20,14 +21,15 @@ READ_TIMEOUT = 20.0
 class MountRequest:
     """``mountpoint`` is prepared, paths are absolute, sizes are in bytes.
 
-    Without ``at`` all states are shown. ``buffer_size`` is memory; ``cache_size`` is the limit of the disk cache in
-    ``cache_dir`` (0: no disk cache); ``connections`` is the number of concurrent requests to S3; ``label`` replaces the
-    usual name in lists of mounts. ``read_timeout`` is the longest wait for the next bytes of a response, and
-    ``fetch_timeout`` the limit on a fetch with all its retries, both in seconds.
+    ``location`` is the root of what is shown: without ``at`` of all states that cover it. ``buffer_size`` is memory;
+    ``cache_size`` is the limit of the disk cache in ``cache_dir`` (0: no disk cache); ``connections`` is the number of
+    concurrent requests to S3; ``label`` replaces the usual name in lists of mounts. ``read_timeout`` is the longest
+    wait for the next bytes of a response, and ``fetch_timeout`` the limit on a fetch with all its retries, both in
+    seconds.
     """
 
     config: Config
-    bucket: str
+    location: Location
     at: str | None
     mountpoint: Path
     buffer_size: int

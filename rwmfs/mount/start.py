@@ -11,13 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rwm.console import classes_json, state_json
-from rwm.location import Location
+from rwm.errors import RwmError
+from rwm.model import ClassCount, StorageClasses
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
 
 if TYPE_CHECKING:
     from rwm.index import Index
-    from rwm.model import ObjectReader
+    from rwm.location import Location
+    from rwm.model import ObjectReader, StateInfo
     from rwm.s3 import S3
     from rwmfs.buffer_pool import BufferPool
     from rwmfs.cache import DiskCache
@@ -36,7 +38,8 @@ def ignore_counters_signal() -> None:
 def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
     """Mount, call ``ready`` with a report (a JSON object), and serve until the mount ends.
 
-    Raises StateNotFound, IndexUnusable, S3Error (the state cannot be read), or MountError.
+    Raises StateNotFound, UsageError (the state has no repository at the location), IndexUnusable, S3Error (the state
+    cannot be read), or MountError.
     """
     from rwm.index import Index
     from rwm.s3 import connect
@@ -47,9 +50,9 @@ def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) 
         settings = request.config.s3_settings()
         s3 = connect(settings, attempts=1, read_timeout=request.read_timeout, pool_size=request.connections)
         if request.at is None:
-            contents, report = _all_states(index, s3.reader(request.bucket), request.bucket)
+            contents, report = _all_states(index, s3.reader(request.location.bucket), request.location)
         else:
-            contents, report = _single_state(index, s3.reader(request.bucket), request.bucket, request.at)
+            contents, report = _single_state(index, s3.reader(request.location.bucket), request.location, request.at)
         report["mountpoint"] = str(request.mountpoint)
         report["log_file"] = str(request.log_file) if request.log_file else None
         session.serve(_mount(request, contents, s3), lambda: ready(report))
@@ -64,7 +67,7 @@ def _mount(request: MountRequest, contents: Contents, s3: S3) -> Mount:
     return Mount(
         contents,
         # One attempt: the mount's fetcher has its own retries.
-        s3.reader(request.bucket, attempts=1, allocate=pool.allocate),
+        s3.reader(request.location.bucket, attempts=1, allocate=pool.allocate),
         request.mountpoint,
         buffer_size=request.buffer_size,
         idle=pool.idle,
@@ -83,32 +86,79 @@ def _disk_cache(request: MountRequest, pool: BufferPool) -> DiskCache | None:
     from rwmfs.cache import DiskCache
 
     endpoint = request.config.required("s3_endpoint_url")
-    return DiskCache(request.cache_dir, request.cache_size, endpoint, request.bucket, pool.allocate)
+    return DiskCache(request.cache_dir, request.cache_size, endpoint, request.location.bucket, pool.allocate)
 
 
-def _single_state(index: Index, source: ObjectReader, bucket: str, at: str) -> tuple[Contents, dict[str, Any]]:
+def _single_state(index: Index, source: ObjectReader, location: Location, at: str) -> tuple[Contents, dict[str, Any]]:
     """The contents and the report of a mount of one state, which is checked to be readable."""
+    from rwmfs.mount.location_checks import check_covers, check_directory
     from rwmfs.mount.readable import check_readable
-    from rwmfs.tree import SingleState
+    from rwmfs.tree import SingleState, is_repository_root
 
-    info = index.resolve(at, Location(bucket))
-    state = index.tree(info)
+    info = index.resolve(at, location)
+    check_covers(info, location)
+    check_directory(index.tree(info), location)
+    state = index.tree(info, location.prefix)
     check_readable(state, source)
-    report = state_json(info) | {"hidden_keys": state.hidden_count(), "trust": index.trust(info)}
-    return SingleState(state, index.trust), report | classes_json(index.storage_classes(info))
+    objects, size = state.totals()
+    report = state_json(info) | {
+        "prefix": location.prefix,
+        "objects": objects,
+        "bytes": size,
+        "hidden_keys": state.hidden_count(),
+        "trust": index.trust(info),
+        "repository": is_repository_root(state, state.root),
+    }
+    return SingleState(state, index.trust), report | classes_json(_classes(index, info, location))
 
 
-def _all_states(index: Index, source: ObjectReader, bucket: str) -> tuple[Contents, dict[str, Any]]:
+def _classes(index: Index, info: StateInfo, location: Location) -> StorageClasses:
+    """The storage classes of what the state has below the location."""
+    classes = index.storage_classes(info)
+    if location == info.location or not classes.counts:
+        return classes
+    counts: dict[str, ClassCount] = {}
+    for entry, name in index.classified(info):
+        if entry.key.startswith(location.prefix):
+            objects, size = counts.get(name, (0, 0))
+            counts[name] = ClassCount(objects + 1, size + entry.size)
+    return StorageClasses(classes.listed_at, counts)
+
+
+def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple[Contents, dict[str, Any]]:
     """The contents and the report of a mount of all states; the latest one is checked to be readable."""
     from rwmfs.mount.readable import check_readable
     from rwmfs.tree import AllStates
 
-    contents = AllStates(index, bucket)
+    contents = AllStates(index, location)
     catalog = contents.catalog()
     if catalog.newest is None:
-        index.resolve("latest", Location(bucket))  # raises StateNotFound with a hint
+        index.resolve("latest", location)  # raises StateNotFound with a hint
+    states = [state for state in index.recorded(location) if state.info.location.covers(location)]
+    _check_any_directory(index, [state.info for state in states], location)
     if catalog.latest is not None:
-        check_readable(index.tree(catalog.latest), source)
-    trust = Counter(state.trust for state in index.recorded(Location(bucket)))
-    report = {"bucket": bucket, "states": len(catalog.ids), "trust": dict(trust)}
-    return contents, report | classes_json(index.location_classes(Location(bucket)))
+        check_readable(index.tree(catalog.latest, location.prefix), source)
+    trust = Counter(state.trust for state in states)
+    report = {
+        "bucket": location.bucket,
+        "prefix": location.prefix,
+        "states": len(catalog.ids),
+        "trust": dict(trust),
+    }
+    return contents, report | classes_json(index.location_classes(location))
+
+
+def _check_any_directory(index: Index, states: list[StateInfo], location: Location) -> None:
+    """Raise the newest state's error if none of the states, oldest first, can be mounted at the location."""
+    from rwmfs.mount.location_checks import check_directory
+
+    newest_error: RwmError | None = None
+    for info in reversed(states):
+        try:
+            check_directory(index.tree(info), location)
+        except RwmError as error:
+            newest_error = newest_error or error
+        else:
+            return
+    if newest_error is not None:
+        raise newest_error

@@ -41,6 +41,9 @@ MAX_RANDOM_REQUESTS = 8
 MAX_READ_AHEAD = 16 * 1024 * 1024
 """Bytes to read ahead of one handle at most."""
 
+PREFETCH_SHARE = 2 / 3
+"""The part of the buffer for packs that are not opened yet: MAX_PACKS of the usual size fit into the default buffer."""
+
 FAIL_FAST_SECONDS = 1.0
 """Seconds after a read failed for which its repetition fails at once, if the read itself took longer than that."""
 
@@ -49,8 +52,8 @@ class Reader:
     """Reads objects of one bucket. ``rwmfs.fuse`` opens, reads and closes.
 
     ``nursery`` runs the fetches and must outlive all reads. ``memory`` is in bytes; ``idle`` of them are kept free for
-    the idle areas of the buffer pool. ``order`` finds the upload order of a state's packs, in a worker thread; without
-    it no packs are prefetched.
+    the idle areas of the buffer pool. ``order`` finds the upload order of the repository with a prefix in a state, in a
+    worker thread; without it no packs are prefetched.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Reader:
         fetcher: Fetcher,
         memory: int,
         nursery: trio.Nursery,
-        order: Callable[[StateInfo], UploadOrder] | None = None,
+        order: Callable[[StateInfo, str], UploadOrder] | None = None,
         *,
         idle: int = 0,
     ) -> None:
@@ -69,7 +72,10 @@ class Reader:
         self._verifier = Verifier(self._buffer, fetcher, nursery)
         self.scheduler = Scheduler(fetcher, self._buffer, self._verifier, nursery, self._max_whole)
         self._access_pattern = AccessPattern()
-        self._prefetcher = order and Prefetcher(nursery, order, self.scheduler, fetcher.sizer.reads_from_disk)
+        prefetch_memory = int((memory - idle) * PREFETCH_SHARE)
+        self._prefetcher = order and Prefetcher(
+            nursery, order, self.scheduler, prefetch_memory, fetcher.sizer.reads_from_disk
+        )
 
     @property
     def memory(self) -> int:

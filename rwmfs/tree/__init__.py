@@ -1,11 +1,11 @@
-"""The tree that a mount shows: inodes, the contents of one state or of all states, and ``locks/`` in memory. Pure.
+"""The tree that a mount shows: inodes, the contents of one state or of all states, and the ``locks/`` in memory. Pure.
 
 May import the shared modules, ``rwm.index`` for types, ``rwm.console`` for text output.
 Begin reading at ``contents.py``: what a directory contains; then ``inodes.py``: inodes and lookup counts.
 """
 
 from rwmfs.tree.all_states import AllStates
-from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink
+from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink, is_repository_root
 from rwmfs.tree.inodes import DENTRY_LIMIT, FIRST_HASHED_INODE, ROOT_INODE, InodeTree, UnknownInode
 from rwmfs.tree.listing import Listing, LiveListing
 from rwmfs.tree.locks_dir import LOCKS_INODE, LockFile, LocksDir, LocksDirs, LocksError
@@ -30,4 +30,5 @@ __all__ = [
     "SingleState",
     "Symlink",
     "UnknownInode",
+    "is_repository_root",
 ]

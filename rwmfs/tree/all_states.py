@@ -1,6 +1,6 @@
-"""All recorded states of a bucket as directories: the contents of a mount without ``--at``.
+"""All recorded states that cover a location as directories: the contents of a mount without ``--at``.
 
-::
+Each shows what is below the location::
 
     ids/ID/            a state, by its full id; ids/PREFIX is an unlisted symbolic link to it
     times/TIME         a link to ../ids/ID; further states of the same second are TIME-ID, with a short id; trusted only
@@ -29,7 +29,7 @@ from rwm.console import SHORT_ID, escape
 from rwm.errors import StateNotFound
 from rwm.location import Location
 from rwm.model import StateInfo, TreeNode, UploadOrder
-from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, state_xattrs
+from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, is_repository_root, state_xattrs
 from rwmfs.tree.state_catalog import StateCatalog, is_id_prefix
 
 if TYPE_CHECKING:
@@ -71,20 +71,21 @@ def hidden_keys_text(keys: Iterable[str], state_id: str) -> bytes:
 
 
 class AllStates:
-    """Implements :class:`rwmfs.tree.contents.Contents` over the states of one bucket in an index.
+    """Implements :class:`rwmfs.tree.contents.Contents` over the states in an index that cover a location.
 
     ``refresh_interval``: least seconds between two readings of the catalog.
     """
 
-    def __init__(self, index: Index, bucket: str, refresh_interval: float = REFRESH_INTERVAL) -> None:
+    def __init__(self, index: Index, location: Location, refresh_interval: float = REFRESH_INTERVAL) -> None:
         self.root = ROOT
-        self.label = bucket
+        self.label = str(location)
         self._index = index
-        self._bucket = bucket
+        self._location = location
         self._numbers: dict[str, int] = {}
         self._infos: list[StateInfo] = []
         self._trees: OrderedDict[int, IndexTree] = OrderedDict()
         self._used: dict[str, StateInfo] = {}  # states that were looked into, by id and by name in times/
+        self._totals: tuple[str, tuple[int, int]] = ("", (0, 0))  # of the state with that id
         self._refresh_interval = refresh_interval
         self._changes = index.data_version()
         self._catalog = self._read_catalog()
@@ -98,12 +99,11 @@ class AllStates:
 
     def _read_catalog(self) -> StateCatalog:
         try:
-            latest = self._index.resolve(LATEST, Location(self._bucket))
+            latest = self._index.resolve(LATEST, self._location)
         except StateNotFound:
             latest = None
-        catalog = StateCatalog(
-            self._index.recorded(Location(self._bucket)), self._index.moments(Location(self._bucket)), latest
-        )
+        states = [state for state in self._index.recorded(self._location) if state.info.location.covers(self._location)]
+        catalog = StateCatalog(states, self._index.moments(self._location), latest)
         self._next_refresh = monotonic() + self._refresh_interval
         return catalog
 
@@ -162,7 +162,7 @@ class AllStates:
 
     def _hidden_keys(self, info: StateInfo) -> bytes:
         try:
-            return hidden_keys_text(self._index.tree(info).hidden_keys(), info.id)
+            return hidden_keys_text(self._tree(info).hidden_keys(), info.id)
         except StateNotFound:
             raise _forgotten(info.id) from None
 
@@ -173,6 +173,13 @@ class AllStates:
         number, inner = divmod(directory, 1 << _STATE_SHIFT)
         return number > 0 and inner == _STATE_ROOT
 
+    def has_locks(self, directory: int) -> bool:
+        """Whether it is the root of a state, or of a repository in one."""
+        number, inner = divmod(directory, 1 << _STATE_SHIFT)
+        if not number or inner == _STATE_ROOT:
+            return number > 0
+        return self._query(number, lambda tree: is_repository_root(tree, inner))
+
     def state_of(self, directory: int) -> StateInfo | None:
         """The state that a directory belongs to; None above the states."""
         number = directory >> _STATE_SHIFT
@@ -182,9 +189,18 @@ class AllStates:
         """The newest state, or None."""
         return self.catalog().newest
 
-    def upload_order(self, info: StateInfo) -> UploadOrder:
-        """The packs of a state in upload order."""
-        return self._index.upload_order(info)
+    def totals(self) -> tuple[int, int]:
+        """Objects and bytes of the newest state, below the location."""
+        info = self.newest_state()
+        if info is None:
+            return 0, 0
+        if self._totals[0] != info.id:
+            self._totals = (info.id, self._tree(info).totals())
+        return self._totals[1]
+
+    def upload_order(self, info: StateInfo, root: str) -> UploadOrder:
+        """The packs in a state of the repository whose prefix is ``root``, in upload order."""
+        return self._index.upload_order(info, root)
 
     def state_xattrs(self, info: StateInfo) -> dict[str, str]:
         """Id, time and trust."""
@@ -221,8 +237,12 @@ class AllStates:
         if cached is not None:
             with suppress(StateNotFound):
                 return cached, query(cached)
-        tree = self._index.tree(info)
+        tree = self._tree(info)
         return tree, query(tree)
+
+    def _tree(self, info: StateInfo) -> IndexTree:
+        """What a state has below the location."""
+        return self._index.tree(info, self._location.prefix)
 
 
 def _names(catalog: StateCatalog, directory: int) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What a mount shows: one state (here), or all states of a bucket (``rwmfs.tree.all_states``). Pure.
+"""What a mount shows: one state (here), or all states of a location (``rwmfs.tree.all_states``). Pure.
 
 Directories are read on demand. Those within a state never change. In those above the states names come and go.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from rwm import layout
+from rwm.location import Location
 from rwm.model import StateInfo, StateTree, TreeNode, Trust, UploadOrder
 from rwm.times import iso
 
 LOCKS = "locks"
-"""The name of the writable directory in the root of each state."""
+"""The name of the writable directory in the root of each state and of each repository."""
 
 
 class Symlink(NamedTuple):
@@ -52,7 +54,13 @@ class Contents(Protocol):
         """Up to ``limit`` children with ``name > after``, sorted by name (by code point)."""
 
     def is_state_root(self, directory: int) -> bool:
-        """Whether it is the root of a state. There ``locks/`` hides whatever the state has under that name."""
+        """Whether it is the root of a state."""
+
+    def has_locks(self, directory: int) -> bool:
+        """Whether it is the root of a state, or of a repository at any depth in one.
+
+        There ``locks/`` is in memory and hides whatever the state has under that name.
+        """
 
     def state_of(self, directory: int) -> StateInfo | None:
         """The state that a directory belongs to; None above the states."""
@@ -60,20 +68,27 @@ class Contents(Protocol):
     def newest_state(self) -> StateInfo | None:
         """The newest of the states, or None."""
 
+    def totals(self) -> tuple[int, int]:
+        """Objects and bytes of the newest state, below the location that is mounted."""
+
     def state_xattrs(self, info: StateInfo) -> dict[str, str]:
         """Extended attributes of a state's root, by name without ``user.rwm.``."""
 
-    def upload_order(self, info: StateInfo) -> UploadOrder:
-        """The packs of a state in upload order, which may take a second per million packs. Thread-safe."""
+    def upload_order(self, info: StateInfo, root: str) -> UploadOrder:
+        """The packs in a state of the repository whose prefix is ``root``, in upload order. Thread-safe.
+
+        It may take a second per million packs.
+        """
 
 
 class SingleState:
-    """Implements :class:`Contents` with one state, whose root is the root. ``trust`` returns its current trust."""
+    """Implements :class:`Contents` with the tree of one state. ``trust`` returns its current trust."""
 
     def __init__(self, tree: StateTree, trust: Callable[[StateInfo], Trust]) -> None:
         self.root = tree.root
-        self.label = f"{tree.info.bucket}@{tree.info.id[:12]}"
+        self.label = f"{Location(tree.info.bucket, tree.prefix)}@{tree.info.id[:12]}"
         self._tree = tree
+        self._totals = tree.totals()
         self._trust = trust
 
     def child(self, directory: int, name: str) -> TreeNode | None:
@@ -88,6 +103,10 @@ class SingleState:
         """Whether it is the root."""
         return directory == self.root
 
+    def has_locks(self, directory: int) -> bool:
+        """Whether it is the root, or the root of a repository."""
+        return directory == self.root or is_repository_root(self._tree, directory)
+
     def state_of(self, directory: int) -> StateInfo:
         """The state."""
         return self._tree.info
@@ -96,15 +115,28 @@ class SingleState:
         """The state."""
         return self._tree.info
 
+    def totals(self) -> tuple[int, int]:
+        """Objects and bytes in the tree."""
+        return self._totals
+
     def state_xattrs(self, info: StateInfo) -> dict[str, str]:
         """Id, time and trust."""
         return state_xattrs(info, self._trust(info))
 
-    def upload_order(self, info: StateInfo) -> UploadOrder:
-        """The state's packs in upload order."""
-        return self._tree.upload_order()
+    def upload_order(self, info: StateInfo, root: str) -> UploadOrder:
+        """The packs of a repository in upload order."""
+        return self._tree.upload_order(root)
 
 
 def state_xattrs(info: StateInfo, trust: Trust) -> dict[str, str]:
     """The result of :meth:`Contents.state_xattrs`."""
     return {"state_id": info.id, "captured_at": iso(info.captured_at), "trust": trust}
+
+
+def is_repository_root(tree: StateTree, directory: int) -> bool:
+    """Whether a directory of a state is the root of a restic repository. One query where there is no ``config``."""
+    config = tree.child(directory, layout.CONFIG_FILE)
+    if config is None or config.entry is None:
+        return False
+    nodes = [tree.child(directory, name) for name in layout.REQUIRED_DIRECTORIES]
+    return layout.is_repository_root({config.name}, {node.name for node in nodes if node and node.entry is None})

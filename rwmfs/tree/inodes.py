@@ -52,7 +52,7 @@ class Node:
 
 
 class InodeTree:
-    """Nodes over a Contents, without ``locks`` in the root of a state, which is served from memory.
+    """Nodes over a Contents, without the ``locks`` that are served from memory.
 
     ``bits`` is the width of the hash; tests make it small to force collisions. ``dentry_limit`` is how many files the
     kernel should hold at most; open files and directories may exceed it.
@@ -84,7 +84,7 @@ class InodeTree:
 
     def find(self, directory: int, name: str) -> DirEntry | None:
         """The entry of that name in a directory (by its id), or None."""
-        if name == LOCKS and self.contents.is_state_root(directory):
+        if name == LOCKS and self.contents.has_locks(directory):
             return None
         return self.contents.child(directory, name)
 

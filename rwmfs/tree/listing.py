@@ -16,28 +16,27 @@ class Listing:
     """A directory of a state, read in pages.
 
     The directory is immutable, so the name at a rank never changes. Seeking back reads one page, from the nearest
-    page start seen so far. ``first`` is the rank of the first name; lower ranks are free for entries that the caller
-    puts before the names.
+    page start seen so far. ``first`` is the rank of the first name: 1 where the caller puts the ``locks`` in memory
+    before the names, otherwise 0.
     """
 
     PAGE = 1000
 
-    def __init__(self, contents: Contents, directory: int, first: int = 0) -> None:
+    def __init__(self, contents: Contents, directory: int) -> None:
         self.directory = directory
-        self.first = first
+        self.first = int(contents.has_locks(directory))
         self._contents = contents
-        self._starts = [first]
+        self._starts = [self.first]
         self._afters = [""]
-        self._page_start = first
+        self._page_start = self.first
         self._page: Sequence[DirEntry] = ()
 
     def read(self, position: int) -> Iterator[tuple[int, DirEntry]]:
-        """Entries from a rank (``first`` or more) on, without ``locks`` in the root of the state."""
-        at_root = self._contents.is_state_root(self.directory)
+        """Entries from a rank (``first`` or more) on, without ``locks`` where that is in memory."""
         while page := self._page_at(position):
             for entry in page[position - self._page_start :]:
                 position += 1
-                if not (at_root and entry.name == LOCKS):
+                if not (self.first and entry.name == LOCKS):
                     yield position, entry
 
     def _page_at(self, position: int) -> Sequence[DirEntry]:

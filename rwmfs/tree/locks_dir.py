@@ -1,10 +1,11 @@
 """``locks/``: a directory in memory, because restic must create a lock file even to read. Pure.
 
 It starts empty and ends with the mount; nothing in it ever reaches the bucket. It holds files only, no directories.
-A mount of several states has one ``locks/`` in each. Limits on bytes and files apply to all of them together; beyond
-them the answer is ENOSPC, as on a full disk.
+A mount has one ``locks/`` in the root of each state and of each repository. Limits on bytes and files apply to all of
+them together; beyond them the answer is ENOSPC, as on a full disk.
 
 A file is freed when it has no name, no open handle and no lookup count, as POSIX demands. Its bytes count until then.
+An empty directory without a lookup count is freed too, so their number is limited by what the kernel holds.
 Every error is a LocksError with its errno. Times are nanoseconds since 1970 UTC.
 """
 
@@ -16,7 +17,7 @@ import stat
 import time
 
 LOCKS_INODE = 2
-"""The inode of the first directory. Files and other directories get the inodes after it, each used once."""
+"""The inode of the directory that is used first. Files and other directories get the next inodes, each used once."""
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FILES = 10_000
@@ -46,16 +47,23 @@ class LockFile:
 
 
 class LocksDir:
-    """One ``locks/`` directory: its files by name, and when they last changed."""
+    """One ``locks/`` directory: its files by name, and when they last changed.
 
-    def __init__(self, inode: int) -> None:
+    ``parent`` is the directory that it is in, by its id in the Contents.
+    """
+
+    __slots__ = ("files", "inode", "lookup_count", "mtime", "parent")
+
+    def __init__(self, inode: int, parent: int, mtime: int) -> None:
         self.inode = inode
-        self.mtime = time.time_ns()
+        self.parent = parent
+        self.mtime = mtime
         self.files: dict[bytes, LockFile] = {}
+        self.lookup_count = 0
 
 
 class LocksDirs:
-    """All ``locks/`` directories of a mount; the first always exists. Arguments ``directory`` are inodes.
+    """The ``locks/`` directories of a mount that are in use. Arguments ``directory`` are inodes.
 
     Not thread-safe. No method awaits, so each is atomic among tasks.
     """
@@ -64,10 +72,11 @@ class LocksDirs:
         self.max_bytes = max_bytes
         self.max_files = max_files
         self.used_bytes = 0
+        self._started = time.time_ns()
         self._directories: dict[int, LocksDir] = {}
+        self._by_parent: dict[int, LocksDir] = {}
         self._files: dict[int, LockFile] = {}
         self._next_inode = LOCKS_INODE
-        self.first = self.make_directory()
 
     def __len__(self) -> int:
         """Number of files, unlinked ones that are still in use included."""
@@ -76,10 +85,17 @@ class LocksDirs:
     def __contains__(self, inode: int) -> bool:
         return inode in self._files
 
-    def make_directory(self) -> LocksDir:
-        """Add an empty directory."""
-        directory = self._directories[self._next_inode] = LocksDir(self._next_inode)
-        self._next_inode += 1
+    def is_used_in(self, parent: int) -> bool:
+        """Whether the directory with that id in the Contents has a ``locks/`` that is in use."""
+        return parent in self._by_parent
+
+    def directory_in(self, parent: int) -> LocksDir:
+        """The ``locks/`` of the directory with that id in the Contents; an empty one is made on first use."""
+        directory = self._by_parent.get(parent)
+        if directory is None:
+            directory = LocksDir(self._next_inode, parent, self._started)
+            self._directories[directory.inode] = self._by_parent[parent] = directory
+            self._next_inode += 1
         return directory
 
     def directory(self, inode: int) -> LocksDir | None:
@@ -168,12 +184,16 @@ class LocksDirs:
         """Up to ``size`` bytes, fewer only at the end of the file."""
         return bytes(file.data[offset : offset + size])
 
-    def add_lookup(self, file: LockFile) -> None:
+    def add_lookup(self, found: LockFile | LocksDir) -> None:
         """Count one more lookup by the kernel."""
-        file.lookup_count += 1
+        found.lookup_count += 1
 
     def forget(self, inode: int, nlookup: int) -> None:
-        """Subtract ``nlookup`` from the lookup count."""
+        """Subtract ``nlookup`` from the lookup count of a file or directory."""
+        if directory := self.directory(inode):
+            directory.lookup_count -= nlookup
+            self._free_if_empty(directory)
+            return
         file = self.file(inode)
         file.lookup_count -= nlookup
         self._free_if_unused(file)
@@ -186,6 +206,10 @@ class LocksDirs:
         """Count one open handle less."""
         file.open_count -= 1
         self._free_if_unused(file)
+
+    def _free_if_empty(self, directory: LocksDir) -> None:
+        if directory.lookup_count <= 0 and not directory.files:
+            del self._directories[directory.inode], self._by_parent[directory.parent]
 
     def _free_if_unused(self, file: LockFile) -> None:
         if file.nlink or file.open_count > 0 or file.lookup_count > 0:

@@ -17,7 +17,7 @@ _ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
 class StateCatalog:
-    """The states of a bucket as of one reading of the index. Immutable."""
+    """The states that cover a location, as of one reading of the index. Immutable."""
 
     def __init__(self, states: Sequence[RecordedState], moments: Mapping[str, int], latest: StateInfo | None) -> None:
         """``states`` are sorted by moment; one without a moment was forgotten between two queries."""

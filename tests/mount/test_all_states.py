@@ -100,6 +100,7 @@ def test_json_report(place: Place) -> None:
     assert (archived.pop("listed_at") is not None, archived) == (True, {"objects": 0, "bytes": 0})
     assert report == {
         "bucket": place.bucket,
+        "prefix": "",
         "storage_classes": {},
         "states": 1,
         "trust": {"own": 1},

@@ -13,7 +13,7 @@ import random
 import stat
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -29,7 +29,6 @@ from rwm.errors import BadResponse, Unreachable
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, StateInfo
-from rwm.names import hidden_keys
 from rwm.restic.content import expected_sha256
 from rwmfs.cache import BLOCK
 from rwmfs.cache.store import DiskCache
@@ -43,7 +42,7 @@ from rwmfs.tree.contents import Contents, SingleState
 from rwmfs.tree.inodes import InodeTree
 from rwmfs.tree.locks_dir import LocksDirs
 from tests.unit.kernel import CONTEXT, Kernel
-from tests.unit.states import BUCKET, state
+from tests.unit.states import BUCKET, mounted_paths, state
 
 MIB = 1 << 20
 DATA = random.Random(3).randbytes(10 * MIB)
@@ -70,10 +69,18 @@ keys = st.lists(names, min_size=1, max_size=3).map("/".join).filter(bool)
 drawn = st.lists(st.tuples(st.one_of(keys, st.integers(1, 3)), st.sampled_from(SIZES)), max_size=12)
 """Keys with their sizes; a number stands for a pack."""
 
+PREFIXES = ["", "a/", "a/b/", "data/", "locks/", "a/data/ff/"]
+REPOSITORY = ["config", "keys/k", "data/ff/p", "locks/l"]
+repositories = st.lists(
+    st.tuples(st.sampled_from(PREFIXES), st.sets(st.sampled_from(REPOSITORY), min_size=2)), max_size=4
+)
+"""Prefixes of repositories, one within another's tree too, with what they have of REPOSITORY: not always all of it."""
 
-def made(drawn: list[tuple[str | int, int]]) -> Files:
+
+def made(drawn: list[tuple[str | int, int]], repositories: list[tuple[str, set[str]]]) -> Files:
     """The files of an example."""
     files = [pack(size, str(key)) if isinstance(key, int) else (key, content(size, key)) for key, size in drawn]
+    files += [(prefix + name, content(1, name)) for prefix, names in repositories for name in names]
     return dict(files)
 
 
@@ -155,19 +162,16 @@ def recorded(index: Index, contents: Files) -> StateInfo:
     return info
 
 
-def shown_files(contents: Files) -> Files:
-    """What a mount has to show: all keys but hidden ones and those in locks/."""
-    hidden = hidden_keys(contents)
-    return {key: data for key, data in contents.items() if key not in hidden and key.split("/")[0] != "locks"}
+def shown_files(contents: Files, prefix: str) -> Files:
+    """What a mount of a prefix has to show: all keys below it but hidden ones and those in a locks/ in memory."""
+    files, _ = mounted_paths(contents, prefix)
+    return {path: contents[prefix + path] for path in files}
 
 
-def walked(files: Mapping[str, bytes]) -> dict[str, int | None]:
+def walked(contents: Files, prefix: str) -> dict[str, int | None]:
     """Every path with its size, directories with None."""
-    found: dict[str, int | None] = {"locks": None}
-    for key, data in files.items():
-        found |= dict.fromkeys(key[:end] for end, letter in enumerate(key) if letter == "/")
-        found[key] = len(data)
-    return found
+    files, directories = mounted_paths(contents, prefix)
+    return {path: len(contents[prefix + path]) for path in files} | dict.fromkeys(directories)
 
 
 class Client(Kernel):
@@ -213,9 +217,11 @@ class Client(Kernel):
 
 
 @settings(max_examples=120, deadline=None)
-@given(drawn, mounts, plans, plans, faults, st.booleans())
+@given(drawn, repositories, st.sampled_from(PREFIXES), mounts, plans, plans, faults, st.booleans())
 def test_the_mount_equals_the_model(
     drawn: list[tuple[str | int, int]],
+    repositories: list[tuple[str, set[str]]],
+    prefix: str,
     options: Settings,
     before: list[list[Read]],
     after: list[list[Read]],
@@ -223,8 +229,8 @@ def test_the_mount_equals_the_model(
     damage: bool,
 ) -> None:
     """Two mounts use the same disk cache, which may be damaged in between."""
-    contents = made(drawn)
-    files = shown_files(contents)
+    contents = made(drawn, repositories)
+    files = shown_files(contents, prefix)
     # Only objects that are fetched whole are verified before a byte of them is returned.
     whole = min(PART, options.memory // 4)
     bucket = Bucket(contents, faults, lambda key: expected_sha256(key) is not None and len(contents[key]) <= whole)
@@ -232,13 +238,14 @@ def test_the_mount_equals_the_model(
     async def run(directory: Path, patch: pytest.MonkeyPatch, plans: list[list[Read]]) -> None:
         with Index.open(directory / "index", readonly=True) as index:
             info = index.resolve("latest", Location(BUCKET))
-            shown = AllStates(index, BUCKET) if options.browse else SingleState(index.tree(info), index.trust)
+            single = SingleState(index.tree(info, prefix), index.trust)
+            shown = AllStates(index, Location(BUCKET, prefix)) if options.browse else single
             async with handlers(shown, bucket, options, directory) as ops:
                 client = Client(ops, patch, f"ids/{info.id}" if options.browse else "")
                 async with trio.open_nursery() as nursery:
                     for plan in plans:
                         nursery.start_soon(client.reader, files, plan, len(faults))
-                assert await client.walk() == walked(files)
+                assert await client.walk() == walked(contents, prefix)
 
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr("rwmfs.read.fetcher._backoff", lambda: repeat(0.0))

@@ -22,9 +22,10 @@ STATE_ID = "1234567890abcdef" * 4
 class FakeTree:
     """A StateTree over a list of entries: what the index has to do, in the plainest way."""
 
-    def __init__(self, entries: Iterable[Entry], bucket: str = "bucket1") -> None:
-        entries = sorted(entries)
+    def __init__(self, entries: Iterable[Entry], bucket: str = "bucket1", prefix: str = "") -> None:
+        entries = sorted(entry for entry in entries if entry.key.startswith(prefix))
         self.root = 0
+        self.prefix = prefix
         self.hidden = hidden_keys(entry.key for entry in entries)
         self._directories: list[dict[str, TreeNode]] = [{}]
         self._sorted: dict[int, list[str]] = {}
@@ -35,7 +36,7 @@ class FakeTree:
         self.info = StateInfo(STATE_ID, bucket, 1_700_000_000_000, "capture", len(entries), size)
 
     def _add(self, entry: Entry) -> None:
-        *above, name = entry.key.split("/")
+        *above, name = entry.key.removeprefix(self.prefix).split("/")
         directory = self.root
         for part in above:
             node = self._directories[directory].get(part)
@@ -59,12 +60,15 @@ class FakeTree:
             self._sorted[directory] = sorted(self._directories[directory])
         return self._sorted[directory]
 
+    def totals(self) -> tuple[int, int]:
+        return self.info.objects, self.info.bytes
+
     def hidden_count(self) -> int:
         return len(self.hidden)
 
-    def upload_order(self) -> FakeOrder:
+    def upload_order(self, root: str) -> FakeOrder:
         entries = [node.entry for names in self._directories for node in names.values() if node.entry is not None]
-        return FakeOrder([entry for entry in entries if entry.key.startswith("data/")])
+        return FakeOrder([entry for entry in entries if entry.key.startswith(f"{root}data/")])
 
 
 class FakeOrder:

@@ -77,7 +77,7 @@ async def reading(
     async with trio.open_nursery() as nursery:
         counters = Counters()
         fetcher = Fetcher(bucket, counters, disk, connections, timeout)
-        order = (lambda info: state.upload_order()) if state else None
+        order = (lambda info, root: state.upload_order(root)) if state else None
         yield Opener(fetcher, limit, nursery, order)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import IO
 
 from rwm.index import Index
 from rwm.index.batches import diff_batches, entry_batches
 from rwm.model import Change, Entry, Origin, StateInfo, StateTree
+from rwm.names import hidden_keys
 from rwm.statefile import OriginalState
 from rwm.statefile.canonical import identified
 from rwm.statefile.decompress import pieces
@@ -57,10 +58,10 @@ def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BU
 def walk(tree: StateTree) -> dict[str, list[str]]:
     """Names in each directory, which has a slash after its name, in pages of two; each found by name too.
 
-    The directory itself is named as keys name it: ``""`` is the root, ``a/b/`` below it.
+    The directory itself is named as keys name it: the tree's prefix, ``""`` for a whole bucket, is the root.
     """
     found: dict[str, list[str]] = {}
-    todo = [("", tree.root)]
+    todo = [(tree.prefix, tree.root)]
     while todo:
         path, directory = todo.pop()
         found[path], after = [], ""
@@ -94,3 +95,27 @@ def shown(keys: Iterable[str]) -> dict[str, list[str]]:
             found.setdefault(path, set())
         found[path].add(name)
     return {path: sorted(names, key=lambda name: name.rstrip("/")) for path, names in found.items()}
+
+
+def repository_roots(keys: Collection[str]) -> set[str]:
+    """The prefixes of repositories among keys that all can be shown, in the plainest way."""
+    directories = {key[:end] for key in keys for end in range(len(key) + 1) if not end or key[end - 1] == "/"}
+    return {
+        path
+        for path in directories
+        if f"{path}config" in keys and all(f"{path}{name}/" in directories for name in ("keys", "data"))
+    }
+
+
+def mounted_paths(keys: Collection[str], prefix: str = "") -> tuple[set[str], set[str]]:
+    """(files, directories) that a mount at a prefix has to show of these keys, without the prefix.
+
+    The root of the mount and the root of each repository have an empty ``locks``, in place of what is there.
+    """
+    hidden = hidden_keys(keys)
+    shown = {key.removeprefix(prefix) for key in keys if key.startswith(prefix) and key not in hidden}
+    roots = repository_roots(shown) | {""}
+    files = {key for key in shown if not any(f"{key}/".startswith(f"{root}locks/") for root in roots)}
+    directories = {key[:end] for key in files for end, letter in enumerate(key) if letter == "/"}
+    visible = {root for root in roots if not root or root[:-1] in directories}
+    return files, directories | {f"{root}locks" for root in visible}

@@ -48,9 +48,18 @@ def record(index: Index, second: int, entries: list[Entry], bucket: str = BUCKET
     return info
 
 
-def packs_of(entries: list[Entry]) -> set[Entry]:
-    """What lies two levels below a directory ``data``, and can be shown."""
-    return {entry for entry in entries if (parts := entry.key.split("/"))[-3:-2] == ["data"] and _shown(parts)}
+ROOTS = ["", "host1/", "data/", "none/", "data/00/"]
+
+
+def packs_of(entries: list[Entry], root: str) -> set[Entry]:
+    """What lies two levels below ``data/`` in the root, and can be shown."""
+    return {
+        entry
+        for entry in entries
+        if entry.key.startswith(f"{root}data/")
+        and len(parts := entry.key.removeprefix(root).split("/")) == 3
+        and _shown(parts)
+    }
 
 
 def _shown(parts: list[str]) -> bool:
@@ -70,16 +79,17 @@ def test_ranks_are_the_packs_sorted_by_time(recorded: list[tuple[int, list[Entry
     with tempfile.TemporaryDirectory() as directory, Index.open(Path(directory) / "index.sqlite") as index:
         states = {record(index, second, entries, bucket): entries for second, entries, bucket in recorded}
         for info, entries in states.items():
-            order = index.upload_order(info)
-            found = in_order(order)
-            assert set(found) == packs_of(entries)
-            assert len(found) == len(set(found))
-            assert [entry.last_modified for entry in found] == sorted(entry.last_modified for entry in found)
-            assert [order.rank(entry) for entry in found] == list(range(len(found)))
-            others = {entry for contents in states.values() for entry in contents}.difference(found)
-            assert all(order.rank(entry) is None for entry in others)
-            assert order.entry(-1) is None
-            order.close()
+            for root in ROOTS:
+                order = index.upload_order(info, root)
+                found = in_order(order)
+                assert set(found) == packs_of(entries, root)
+                assert len(found) == len(set(found))
+                assert [entry.last_modified for entry in found] == sorted(entry.last_modified for entry in found)
+                assert [order.rank(entry) for entry in found] == list(range(len(found)))
+                others = {entry for contents in states.values() for entry in contents}.difference(found)
+                assert all(order.rank(entry) is None for entry in others)
+                assert order.entry(-1) is None
+                order.close()
 
 
 def test_an_order_is_the_same_each_time(index: Index) -> None:

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from rwm.errors import MountError, RwmError, UsageError
+from rwm.location import Location
 from rwmfs.cli import main as cli
 from rwmfs.cli import mount_helper
 from rwmfs.cli.mount_helper import Call, parse, parse_source, run
@@ -47,13 +48,19 @@ def test_a_relative_mountpoint_becomes_absolute(tmp_path: Path, monkeypatch: pyt
     assert parse(["b", "mnt"]).arguments[-1] == str(tmp_path / "mnt")
 
 
-def test_a_source_is_a_bucket_with_an_optional_state() -> None:
+def test_a_source_is_a_location_with_an_optional_state() -> None:
     sources = {
         "bucket1": ("bucket1", ""),
         "bucket1@latest": ("bucket1", "latest"),
         "rwmfs:bucket1": ("bucket1", ""),
         "rwmfs:bucket1@2026-11-20T02:19:41Z": ("bucket1", "2026-11-20T02:19:41Z"),
         "-bucket": ("-bucket", ""),
+        "bucket1/host1": ("bucket1/host1", ""),
+        "rwmfs:bucket1/sites/a b@3455a41a": ("bucket1/sites/a b", "3455a41a"),
+        "bucket1/me@laptop/": ("bucket1/me@laptop/", ""),
+        "bucket1/me@laptop/data": ("bucket1/me@laptop/data", ""),
+        "bucket1/me@laptop@latest": ("bucket1/me@laptop", "latest"),
+        "bucket1/me@laptop/@latest": ("bucket1/me@laptop/", "latest"),
     }
     assert {source: parse_source(source) for source in sources} == sources
 
@@ -77,6 +84,8 @@ def test_a_source_is_a_bucket_with_an_optional_state() -> None:
         (["", "/m"], "has no bucket"),
         (["@latest", "/m"], "has no bucket"),
         (["b@", "/m"], "has no bucket"),
+        (["b//x", "/m", "-f", "-o", "config=/dev/null"], "'b//x' is no location: empty name in its prefix"),
+        (["b/../x", "/m", "-f", "-o", "config=/dev/null"], "name is . or .. in its prefix"),
     ],
 )
 def test_wrong_usage_is_exit_code_1(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +173,7 @@ def test_every_error_has_an_exit_code_of_mount(
 def test_the_arguments_are_those_of_rwmfs_mount() -> None:
     call = parse(["b@latest", "/m", "-o", "allow_other,uid=1,umask=077,connections=3"])
     given = cli.mount.make_context("mount", list(call.arguments)).params
-    assert (given["bucket"], given["mountpoint"], given["at"]) == ("b", Path("/m"), "latest")
+    assert (given["location"], given["mountpoint"], given["at"]) == (Location("b"), Path("/m"), "latest")
     assert (given["allow_other"], given["uid"], given["umask"], given["connections"]) == (True, 1, 0o077, 3)
 
 
@@ -193,7 +202,7 @@ def test_the_example_mount_unit_is_a_valid_call() -> None:
     assert mount["Type"] == "rwmfs"
     call = parse([mount["What"], mount["Where"], "-o", mount["Options"]])
     given = cli.mount.make_context("mount", list(call.arguments)).params
-    assert (given["bucket"], given["mountpoint"], given["at"]) == ("bucket1", Path("/mnt/repo"), "latest")
+    assert (given["location"], given["mountpoint"], given["at"]) == (Location("bucket1"), Path("/mnt/repo"), "latest")
 
 
 def test_example_units_are_named_after_their_mountpoints() -> None:

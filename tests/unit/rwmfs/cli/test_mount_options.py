@@ -13,6 +13,7 @@ import pytest
 
 from rwm.console import current_app
 from rwm.errors import ConfigError, StateNotFound, UsageError
+from rwm.location import Location
 from rwmfs.access import Access
 from rwmfs.cli import mount_options
 from rwmfs.cli.fstab_options import FLAG_OPTIONS, VALUE_OPTIONS
@@ -46,7 +47,7 @@ def built(*words: str) -> MountRequest:
 
 def test_defaults(here: Path, home: Path) -> None:
     request = built()
-    assert (request.bucket, request.at, request.mountpoint) == ("bucket1", "latest", here / "mnt")
+    assert (request.location, request.at, request.mountpoint) == (Location("bucket1"), "latest", here / "mnt")
     assert (request.buffer_size, request.connections) == (256 << 20, 16)
     assert request.cache_dir == request.config.cache_dir == home / ".cache" / "rwm"
     assert request.cache_size == parse_size(request.config.cache_size)

@@ -60,6 +60,12 @@ def test_the_default_log_file(home: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+def test_the_log_file_of_a_long_prefix_has_a_short_name(home: Path) -> None:
+    one, two = (logs.prepare_log_path(None, "bucket1/" + "é" * 400 + end).name for end in "ab")
+    assert one != two
+    assert max(len(one.encode()), len(two.encode())) < 255
+
+
 def test_a_default_log_directory_that_is_a_symbolic_link_is_refused(home: Path) -> None:
     (home / ".local/state/rwm").mkdir(parents=True)
     (home / ".local/state/rwm/log").symlink_to(home)

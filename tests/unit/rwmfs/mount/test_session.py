@@ -10,7 +10,7 @@ import pytest
 from rwmfs.access import Access
 from rwmfs.mount.session import Mount
 from rwmfs.tree import SingleState
-from tests.unit.fakes import fake_state
+from tests.unit.fakes import FakeBucket, FakeTree, entry_for, fake_state
 
 
 @pytest.fixture
@@ -23,6 +23,12 @@ def test_the_source_is_the_state_unless_there_is_a_label(mount: Mount) -> None:
     assert mount.name == "rwmfs:bucket1@1234567890ab"
     assert "fsname=rwmfs:bucket1@1234567890ab" in mount.options
     assert "fsname=bucket1@latest" in replace(mount, label="bucket1@latest").options
+
+
+def test_the_source_of_a_prefix_has_the_prefix() -> None:
+    tree = FakeTree([entry_for("sites/a b,é/config", 7)], prefix="sites/a b,é/")
+    mount = Mount(SingleState(tree, lambda info: "own"), FakeBucket(lambda key: b""), Path("/mnt"), buffer_size=1 << 20)
+    assert "fsname=rwmfs:bucket1/sites/a_b__@1234567890ab" in mount.options
 
 
 def test_special_characters_of_a_label_are_replaced(mount: Mount) -> None:

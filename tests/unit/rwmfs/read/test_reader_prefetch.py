@@ -40,7 +40,7 @@ def packs(count: int) -> FakeTree:
 
 async def restore(reader: Reader, state: FakeTree, ranks: Iterable[int], *, settle: bool = True) -> None:
     """Open and read packs one after the other, as restic does."""
-    order = state.upload_order()
+    order = state.upload_order("")
     for rank in ranks:
         entry = order.entry(rank)
         assert entry is not None

@@ -15,6 +15,7 @@ import trio
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwmfs.fuse.attributes import IMMUTABLE_TIMEOUT, LIVE_TIMEOUT
 from rwmfs.fuse.operations import Operations
@@ -61,7 +62,7 @@ class MountOfAllStates:
         self.other = Index.open(path)
         self.index = Index.open(path, readonly=True)
         self.bucket = FakeBucket(lambda key: b"x")
-        self.browse = AllStates(self.index, BUCKET, refresh_interval=0)
+        self.browse = AllStates(self.index, Location(BUCKET), refresh_interval=0)
         self.locks_dirs = LocksDirs(max_bytes=100, max_files=5)
         reader = fake_reader(self.bucket, nursery)
         self.ops = Operations(InodeTree(self.browse), self.locks_dirs, reader)
@@ -227,7 +228,7 @@ def test_a_forgotten_state_that_was_in_use_is_an_error_not_absent(
         fs.other.forget([one, unseen])
         for directory, name in ((root, b"config"), (data, b"a"), (data, b"never")):
             await fails(errno.EIO, fs.ops.lookup(directory, name, CONTEXT))
-        await fails(errno.EIO, fs.kernel.readdir(await fs.ops.opendir(data, CONTEXT), 0))
+        await fails(errno.EIO, fs.ops.opendir(data, CONTEXT))
         await fails(errno.EIO, fs.ops.open(file, 0, CONTEXT))
         await fails(errno.EIO, fs.ops.getattr(file, CONTEXT))
         await fails(errno.EIO, fs.ops.listxattr(root, CONTEXT))
@@ -340,7 +341,7 @@ def test_the_catalog_is_read_at_most_once_per_refresh_interval(tmp_path: Path, m
     now = 100.0
     monkeypatch.setattr("rwmfs.tree.all_states.monotonic", lambda: now)
     with Index.open(tmp_path / "index") as other, Index.open(tmp_path / "index", readonly=True) as index:
-        browse = AllStates(index, BUCKET)
+        browse = AllStates(index, Location(BUCKET))
         one = put(other, 5, {"config": "v1"})
         for now, expected in ((100.9, []), (101.1, [one.id])):  # noqa: B007 - the clock
             assert browse.catalog().ids == expected

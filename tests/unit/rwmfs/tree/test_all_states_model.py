@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.names import hidden_keys
 from rwm.times import iso
@@ -21,9 +22,10 @@ from rwmfs.tree.inodes import InodeTree
 from rwmfs.tree.locks_dir import LocksDirs
 from tests.unit.fakes import fake_reader
 from tests.unit.kernel import Kernel
-from tests.unit.states import BUCKET, state
+from tests.unit.states import BUCKET, mounted_paths, state
 
 KEYS = ["config", "a", "a/b", "a/c/d", "a/..", "x//y\n", "locks", "locks/z", "ids/latest", "é\n"]
+KEYS += ["r/config", "r/keys/k", "r/data/d", "r/locks/l"]
 Contents = dict[str, str]
 
 
@@ -73,12 +75,9 @@ class Model:
             found["latest"] = f"-> ids/{info.id}"
             hidden = sorted(key.replace("\n", "\\n") for key in hidden_keys(contents))
             found[f".rwm/hidden/{info.id}"] = "".join(f"{key}\n" for key in hidden).encode()
-            found[f"ids/{info.id}"] = found[f"ids/{info.id}/locks"] = None
-            for key, version in contents.items():
-                if key not in hidden_keys(contents) and key.split("/")[0] != "locks":
-                    for end in [n for n, letter in enumerate(key) if letter == "/"]:
-                        found[f"ids/{info.id}/{key[:end]}"] = None
-                    found[f"ids/{info.id}/{key}"] = content(key, version)
+            files, directories = mounted_paths(contents)
+            found |= dict.fromkeys([f"ids/{info.id}", *(f"ids/{info.id}/{path}" for path in directories)])
+            found |= {f"ids/{info.id}/{key}": content(key, contents[key]) for key in files}
         return found
 
 
@@ -95,7 +94,7 @@ steps = st.lists(
 BEFORE = {"config": "2", "a/c/d": "2"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @example(steps=[(1, BEFORE), 0, (1, {}), (1, BEFORE)], small=False).via("a state recorded again at another moment")
 @given(steps, st.booleans())
 def test_the_mount_shows_exactly_the_recorded_states(steps: list[Step], small: bool) -> None:
@@ -107,12 +106,8 @@ def test_the_mount_shows_exactly_the_recorded_states(steps: list[Step], small: b
         with Index.open(directory / "index") as writer, Index.open(directory / "index", readonly=True) as index:
             async with trio.open_nursery() as nursery:
                 reader = fake_reader(Bucket(), nursery)
-                kernel, model = (
-                    Kernel(
-                        Operations(InodeTree(AllStates(index, BUCKET, refresh_interval=0)), LocksDirs(), reader), patch
-                    ),
-                    Model(),
-                )
+                tree = InodeTree(AllStates(index, Location(BUCKET), refresh_interval=0))
+                kernel, model = Kernel(Operations(tree, LocksDirs(), reader), patch), Model()
                 for step in steps:
                     if isinstance(step, int):
                         if info := model.forget(step):

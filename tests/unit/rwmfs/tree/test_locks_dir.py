@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.tree.locks_dir import LOCKS_INODE, LocksDirs, LocksError
+from rwmfs.tree.locks_dir import LOCKS_INODE, MAX_BYTES, MAX_FILES, LocksDirs, LocksError
 
 
 @contextmanager
@@ -20,12 +20,19 @@ def refused(code: int) -> Iterator[None]:
     assert caught.value.errno == code
 
 
+def make(max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> LocksDirs:
+    """With one directory."""
+    locks = LocksDirs(max_bytes, max_files)
+    assert locks.directory_in(0).inode == LOCKS_INODE
+    return locks
+
+
 def names(locks: LocksDirs, after: int = LOCKS_INODE) -> list[bytes]:
     return [name for name, _ in locks.list(after)]
 
 
 def test_a_lock_file_as_restic_uses_it() -> None:
-    locks = LocksDirs()
+    locks = make()
     file = locks.create(b"abc-tmp-1", 0o600)
     locks.open(file)
     assert locks.write(file, 0, b"lock") == 4
@@ -41,7 +48,7 @@ def test_a_lock_file_as_restic_uses_it() -> None:
 
 
 def test_errno_of_refused_requests() -> None:
-    locks = LocksDirs()
+    locks = make()
     locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
     with refused(errno.EEXIST):
@@ -64,7 +71,7 @@ def test_errno_of_refused_requests() -> None:
 
 
 def test_rename_replaces_an_existing_file() -> None:
-    locks = LocksDirs()
+    locks = make()
     first, second = locks.create(b"a", 0o600), locks.create(b"b", 0o600)
     locks.write(first, 0, b"first")
     locks.write(second, 0, b"second")
@@ -77,7 +84,7 @@ def test_rename_replaces_an_existing_file() -> None:
 
 
 def test_an_unlinked_file_lives_until_its_last_handle_and_lookup_are_gone() -> None:
-    locks = LocksDirs()
+    locks = make()
     file = locks.create(b"a", 0o600)
     locks.write(file, 0, b"data")
     locks.add_lookup(file)
@@ -92,15 +99,15 @@ def test_an_unlinked_file_lives_until_its_last_handle_and_lookup_are_gone() -> N
 
 
 def test_an_inode_is_never_reused() -> None:
-    locks = LocksDirs()
+    locks = make()
     first = locks.create(b"a", 0o600).inode
     locks.unlink(b"a")
     assert locks.create(b"a", 0o600).inode != first
 
 
 def test_directories_share_limits_but_not_names() -> None:
-    locks = LocksDirs(max_bytes=10, max_files=3)
-    other = locks.make_directory().inode
+    locks = make(max_bytes=10, max_files=3)
+    other = locks.directory_in(7).inode
     assert other != LOCKS_INODE
     one, two = locks.create(b"a", 0o600), locks.create(b"a", 0o600, directory=other)
     assert len({one.inode, two.inode, other}) == 3
@@ -120,8 +127,37 @@ def test_directories_share_limits_but_not_names() -> None:
     assert locks.directory(one.inode) is None
 
 
+def test_an_empty_directory_is_freed_when_the_kernel_forgets_it() -> None:
+    locks = LocksDirs()
+    for parent in range(1000):  # a listing of many repositories
+        directory = locks.directory_in(parent)
+        assert locks.directory_in(parent) is directory
+        for _ in range(2):
+            locks.add_lookup(directory)
+        locks.forget(directory.inode, 1)
+        assert locks.is_used_in(parent)
+        assert locks.directory(directory.inode) is directory
+        locks.forget(directory.inode, 1)
+        assert not locks.is_used_in(parent)
+        assert locks.directory(directory.inode) is None
+    assert locks.directory_in(0).inode == LOCKS_INODE + 1000, "each inode is used once"
+
+
+def test_a_directory_with_files_stays_when_the_kernel_forgets_it() -> None:
+    locks = LocksDirs()
+    directory = locks.directory_in(7)
+    locks.add_lookup(directory)
+    locks.create(b"a", 0o600, directory=directory.inode)
+    locks.forget(directory.inode, 1)
+    assert locks.directory_in(7) is directory
+    locks.add_lookup(directory)
+    locks.unlink(b"a", directory.inode)
+    locks.forget(directory.inode, 1)
+    assert not locks.is_used_in(7)
+
+
 def test_enospc_beyond_the_limits() -> None:
-    locks = LocksDirs(max_bytes=10, max_files=2)
+    locks = make(max_bytes=10, max_files=2)
     file = locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
     with refused(errno.ENOSPC):
@@ -138,7 +174,7 @@ def test_enospc_beyond_the_limits() -> None:
 
 
 def test_a_listing_position_survives_changes_of_the_directory() -> None:
-    locks = LocksDirs()
+    locks = make()
     files = [locks.create(name, 0o600) for name in (b"a", b"b", b"c")]
     position = locks.list(LOCKS_INODE)[1][1].inode
     locks.unlink(b"a")
@@ -152,7 +188,7 @@ def test_a_listing_position_survives_changes_of_the_directory() -> None:
     st.lists(st.tuples(st.sampled_from(["write", "resize"]), st.integers(0, 30), st.binary(max_size=8)), max_size=30)
 )
 def test_write_and_truncate_behave_like_a_regular_file(steps: list[tuple[str, int, bytes]]) -> None:
-    locks, model = LocksDirs(max_bytes=40), bytearray()
+    locks, model = make(max_bytes=40), bytearray()
     file = locks.create(b"a", 0o600)
     for step, offset, data in steps:
         if step == "write":
