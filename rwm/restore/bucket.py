@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from rwm.errors import Refused, RwmError, UsageError
-from rwm.layout import REPOSITORY_DIRECTORIES, is_own_key, is_repository_root
+from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import Entry
 from rwm.restore.part import StatePart
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
 from rwm.s3 import S3
-from rwm.s3.listing import list_histories
+from rwm.s3.listing import enclosing_repository, list_histories
 
 
 def restore_to_bucket(
@@ -47,27 +47,11 @@ def _check_apart(source: Location, target: Location) -> None:
 
 
 def _check_not_in_repository(s3: S3, target: Location) -> None:
-    """Raise UsageError if the target is, or is in, a directory of a repository.
-
-    Lists only where a name in the target's path is that of such a directory.
-    """
-    path = ""
-    for name in target.prefix.split("/")[:-1]:
-        if name in REPOSITORY_DIRECTORIES and _is_repository(s3, target.bucket, path):
-            root = Location(target.bucket, path)
-            raise UsageError(f"{target} is inside the repository {root}", hint="name a location apart from it")
-        path += f"{name}/"
-
-
-def _is_repository(s3: S3, bucket: str, path: str) -> bool:
-    files: set[str] = set()
-    directories: set[str] = set()
-    for level in s3.level(bucket, path):
-        files.update(
-            version.key[len(path) :] for version in level.versions if version.is_latest and not version.is_marker
+    if repository := enclosing_repository(s3, target):
+        raise UsageError(
+            f"{target} is a directory of the repository at {repository}, not a place for one",
+            hint="name a location apart from it",
         )
-        directories.update(prefix[len(path) : -1] for prefix in level.prefixes)
-    return is_repository_root(files, directories)
 
 
 def _check_empty(s3: S3, target: Location) -> None:

@@ -56,7 +56,10 @@ def _check_not_in_repository(tree: IndexTree, location: Location) -> None:
     for name in location.prefix[len(path) :].split("/")[:-1]:
         if name in REPOSITORY_DIRECTORIES and _is_repository(tree, directory):
             root = Location(location.bucket, path)
-            raise UsageError(f"{location} is inside the repository {root}", hint=f"name the repository: {root}")
+            raise UsageError(
+                f"{location} is a directory of the repository at {root}, not a place for one",
+                hint=f"name the repository itself: {root}",
+            )
         node = tree.child(directory, name)
         if node is None or node.directory is None:
             return

@@ -6,7 +6,7 @@ same for a capture; ``discovery.py``: where repositories are.
 """
 
 from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
-from rwm.s3.listing.discovery import Discovered, discover
+from rwm.s3.listing.discovery import Discovered, discover, enclosing_repository
 from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.per_directory import DirectoryLister
@@ -22,6 +22,7 @@ __all__ = [
     "Page",
     "UploadPage",
     "discover",
+    "enclosing_repository",
     "group_by_key",
     "is_torn",
     "list_by_prefix",

@@ -80,7 +80,7 @@ def test_the_repository_below_a_prefix_is_restored_at_the_root(rwm_: Terminal, s
         (
             ("-b", "bucket1/host1/data", "--to-dir", "out"),
             2,
-            "is inside the repository bucket1/host1",
+            "is a directory of the repository at bucket1/host1",
         ),
         (("-b", "bucket1", "--to-bucket", "bucket1/copy"), 2, "bucket1/copy is inside bucket1"),
         (("-b", "bucket1/host1", "--to-bucket", "bucket1//x"), 2, "'bucket1//x' is no location"),

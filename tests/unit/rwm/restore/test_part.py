@@ -47,7 +47,7 @@ def test_a_prefix_with_nothing_below_it_is_not_found(setup: RestoreSetup) -> Non
 @pytest.mark.parametrize("prefix", ["host1/data/", "host1/data/00/", "host1/keys/", "host1/snapshots/"])
 def test_a_directory_of_a_repository_is_refused(setup: RestoreSetup, prefix: str) -> None:
     info = setup.capture(*REPOSITORY)
-    with pytest.raises(UsageError, match="is inside the repository bucket1/host1"):
+    with pytest.raises(UsageError, match="is a directory of the repository at bucket1/host1"):
         StatePart(setup.index, info, prefix)
 
 
@@ -85,7 +85,7 @@ class TestTarget:
     def test_inside_a_repository_is_refused(self, setup: RestoreSetup, target: str) -> None:
         info = setup.capture("config", "data/y", "keys/k")
         setup.copy(info, "other")
-        with pytest.raises(UsageError, match="is inside the repository other"):
+        with pytest.raises(UsageError, match="is a directory of the repository at other"):
             setup.copy(info, target)
         assert setup.copy(info, "other/copies/data").failures == []
 
