@@ -13,41 +13,44 @@ from rwm.model import Change, Entry, EntryBatch
 from rwm.names import component_hidden_reason, split_key
 
 _SCHEMA = (
-    "DROP TABLE IF EXISTS temp.changed",
-    "DROP TABLE IF EXISTS temp.changed_path",
-    # A directory of changed keys, with its slash; it has a row for each run of sorted keys in it.
-    "CREATE TEMP TABLE changed_path (id INTEGER PRIMARY KEY, path TEXT, directory INTEGER) STRICT",
+    "DROP TABLE IF EXISTS temp.{name}",
+    "DROP TABLE IF EXISTS temp.{name}_path",
+    # A directory of changed keys, with its slash; it has a row for each run of sorted keys in it. ``after`` is the
+    # moment of the next later state that covers it.
+    "CREATE TEMP TABLE {name}_path (id INTEGER PRIMARY KEY, path TEXT, directory INTEGER, after INTEGER) STRICT",
     # Sorted by key. Values are as in the table version; of a removed key, version_id and what follows are NULL.
-    "CREATE TEMP TABLE changed (path INTEGER, name ANY, hidden INTEGER, version_id ANY, size INTEGER, etag ANY, "
+    "CREATE TEMP TABLE {name} (path INTEGER, name ANY, hidden INTEGER, version_id ANY, size INTEGER, etag ANY, "
     "last_modified INTEGER) STRICT",
 )
-_INSERT = "INSERT INTO temp.changed VALUES (?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO temp.{name} VALUES (?, ?, ?, ?, ?, ?, ?)"
 _SHORT_NAME = 127  # bytes; the text is twice as long, so no packed name up to here is hidden
 
 Row = tuple[object, ...]
 
 
 class ChangeTable:
-    """``count`` changes. Only one such table can exist at a time."""
+    """``count`` changes. Only one table of a name can exist at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, name: str = "changed") -> None:
         self._connection = connection
+        self._name = name
+        self._insert = _INSERT.format(name=name)
         self._path = ("", 0)
         self.count = 0
         for statement in _SCHEMA:
-            connection.execute(statement)
+            connection.execute(statement.format(name=name))
 
     def add(self, changes: Iterable[Change]) -> None:
         """Add changes, sorted by key."""
         for batch in batched(changes):
-            self._connection.executemany(_INSERT, map(self._row, batch))
+            self._connection.executemany(self._insert, map(self._row, batch))
             self.count += len(batch)
 
     def add_new(self, batches: Iterable[EntryBatch]) -> None:
         """Add entries, sorted by key, as changes."""
         for batch in batches:
             for path, columns in _by_directory(batch):
-                self._connection.executemany(_INSERT, self._rows(path, columns))
+                self._connection.executemany(self._insert, self._rows(path, columns))
             self.count += len(batch.keys)
 
     def _rows(self, path: str, batch: EntryBatch) -> Iterable[Row]:
@@ -70,7 +73,7 @@ class ChangeTable:
 
     def _path_id(self, path: str) -> int:
         if path != self._path[0] or not self._path[1]:
-            insert = "INSERT INTO temp.changed_path (path) VALUES (?) RETURNING id"
+            insert = f"INSERT INTO temp.{self._name}_path (path) VALUES (?) RETURNING id"
             self._path = (path, int(self._connection.execute(insert, (path,)).fetchone()[0]))
         return self._path[1]
 
@@ -78,23 +81,24 @@ class ChangeTable:
         """The changes, sorted by key."""
         for path, name, version_id, size, etag, last_modified in self._connection.execute(
             "SELECT p.path, name, version_id, size, etag, last_modified "
-            "FROM temp.changed c JOIN temp.changed_path p ON p.id = c.path ORDER BY c.rowid"
+            f"FROM temp.{self._name} c JOIN temp.{self._name}_path p ON p.id = c.path ORDER BY c.rowid"
         ):
             key = path + unpack(name)
             gone = version_id is None
             yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), last_modified))
 
-    def find_directories(self, find: Callable[[str], int]) -> None:
-        """Look up the directory of each path, before the table is joined with others."""
-        paths = self._connection.execute("SELECT path, id FROM temp.changed_path").fetchall()
+    def place(self, place: Callable[[str], tuple[int, int]]) -> None:
+        """Set (directory, after) of each path, before the table is joined with others."""
+        paths = self._connection.execute(f"SELECT path, id FROM temp.{self._name}_path").fetchall()
         self._connection.executemany(
-            "UPDATE temp.changed_path SET directory = ? WHERE id = ?", ((find(path), number) for path, number in paths)
+            f"UPDATE temp.{self._name}_path SET directory = ?, after = ? WHERE id = ?",
+            ((*place(path), number) for path, number in paths),
         )
 
     def close(self) -> None:
         """Free the space."""
-        self._connection.execute("DROP TABLE IF EXISTS temp.changed")
-        self._connection.execute("DROP TABLE IF EXISTS temp.changed_path")
+        self._connection.execute(f"DROP TABLE IF EXISTS temp.{self._name}")
+        self._connection.execute(f"DROP TABLE IF EXISTS temp.{self._name}_path")
 
 
 def _by_directory(batch: EntryBatch) -> Iterator[tuple[str, EntryBatch]]:

@@ -7,11 +7,13 @@ lifecycle rule may change it later. STANDARD is not stored.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from rwm.index.connection import TEMPORARY, errors
+from rwm.index.directories import SUBTREE, DirectoryPaths, bucket_id, find_directory
 from rwm.index.packed import pack_all, unpack
-from rwm.index.record import bucket_id
+from rwm.index.timeline import IS_BELOW, OVERLAPS
+from rwm.location import Location
 from rwm.model import ClassCount, Entry, ListedClasses, ObjectVersion, StorageClasses
 from rwm.names import split_key
 
@@ -26,7 +28,7 @@ _SCHEMA = """
         path INTEGER, name ANY, version_id ANY, storage_class TEXT, PRIMARY KEY (path, name, version_id)
     ) STRICT, WITHOUT ROWID;
 """
-_OURS = "directory IN (SELECT id FROM directory WHERE bucket = :bucket)"
+_OURS = f"directory IN {SUBTREE}"
 # Listed classes are looked up by version, and versions with a class are found by the partial index.
 _LISTED = """SELECT l.storage_class FROM temp.class_path p CROSS JOIN temp.listed_class l
     ON l.path = p.id AND l.name = version.name AND l.version_id = version.version_id
@@ -41,13 +43,13 @@ _CLASSED = f"FROM version INDEXED BY version_class WHERE storage_class IS NOT NU
 _CURRENT = "since <= :T AND until > :T"
 _COUNT = "SELECT storage_class, count(*), CAST(total(size) AS INTEGER)"
 _COUNT_STATE = f"{_COUNT} {_CLASSED} AND {_CURRENT} GROUP BY storage_class ORDER BY storage_class"
-_COUNT_BUCKET = f"{_COUNT} {_CLASSED} GROUP BY storage_class ORDER BY storage_class"
+_COUNT_ALL = f"{_COUNT} {_CLASSED} GROUP BY storage_class ORDER BY storage_class"
 _CLASSIFIED = f"""SELECT directory, name, version_id, size, etag, last_modified, storage_class
     {_CLASSED} AND {_CURRENT} ORDER BY directory, name"""
 
 
 class ClassTable:
-    """The storage classes of one whole listing. Only one such table can exist at a time."""
+    """The storage classes of one listing of a whole location. Only one such table can exist at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -87,21 +89,22 @@ class ClassTable:
         row = self._connection.execute("SELECT id FROM temp.class_path WHERE path = ?", (path,)).fetchone()
         return int(row[0])
 
-    def store(self, bucket: str, listed_at: int, find: Callable[[str], int]) -> None:
-        """Replace the bucket's classes in the index by those of the listing. The caller holds the transaction.
-
-        ``find`` returns the row of a directory of the bucket, 0 for none.
-        """
+    def store(self, location: Location, listed_at: int) -> None:
+        """Replace the classes below the location by those of its listing. The caller holds the transaction."""
         self._flush()
-        number = bucket_id(self._connection, bucket)
+        bucket = bucket_id(self._connection, location.bucket)
         paths = self._connection.execute("SELECT path, id FROM temp.class_path").fetchall()
         self._connection.executemany(
-            "UPDATE temp.class_path SET directory = ? WHERE id = ?", ((find(path), row) for path, row in paths)
+            "UPDATE temp.class_path SET directory = ? WHERE id = ?",
+            ((find_directory(self._connection, bucket, path), row) for path, row in paths),
         )
         self._connection.execute("CREATE INDEX temp.class_directory ON class_path (directory)")
-        self._connection.execute(_GONE, {"bucket": number})
+        self._connection.execute(_GONE, {"root": find_directory(self._connection, bucket, location.prefix)})
         self._connection.execute(_NEW)
-        self._connection.execute("UPDATE state SET listed_at = ? WHERE bucket = ?", (listed_at, number))
+        self._connection.execute(
+            f"UPDATE state AS s SET listed_at = ?3 WHERE bucket = ?1 AND {IS_BELOW}",
+            (bucket, location.prefix, listed_at),
+        )
 
     def close(self) -> None:
         """Free the space."""
@@ -112,20 +115,29 @@ class ClassTable:
 
 def state_classes(connection: sqlite3.Connection, state_id: str) -> StorageClasses:
     """The classes of a state's versions; empty for an unknown state."""
-    row = connection.execute("SELECT bucket, moment, listed_at FROM state WHERE id = ?", (state_id,)).fetchone()
-    if row is None:
+    if (state := _find_state(connection, state_id)) is None:
         return StorageClasses(None)
-    bucket, moment, listed_at = row
-    return StorageClasses(listed_at, _counts(connection.execute(_COUNT_STATE, {"bucket": bucket, "T": moment})))
+    root, moment, listed_at = state
+    return StorageClasses(listed_at, _counts(connection.execute(_COUNT_STATE, {"root": root, "T": moment})))
 
 
-def bucket_classes(connection: sqlite3.Connection, bucket: str) -> StorageClasses:
-    """The classes of all versions of any state of the bucket, as of the oldest listing that showed one of them."""
-    at = {"bucket": bucket_id(connection, bucket)}
+def _find_state(connection: sqlite3.Connection, state_id: str) -> tuple[int, int, int | None] | None:
+    """(directory of its prefix, moment, time of the last listing) of a state; None for an unknown one."""
+    row = connection.execute("SELECT bucket, prefix, moment, listed_at FROM state WHERE id = ?", (state_id,)).fetchone()
+    return None if row is None else (find_directory(connection, row[0], row[1]), row[2], row[3])
+
+
+def location_classes(connection: sqlite3.Connection, location: Location) -> StorageClasses:
+    """The classes of all versions below the location that any state has.
+
+    As of the oldest listing that showed one of the states that overlap it.
+    """
+    bucket = bucket_id(connection, location.bucket)
     known, listed_at = connection.execute(
-        "SELECT count(*) = count(listed_at), min(listed_at) FROM state WHERE bucket = :bucket", at
+        f"SELECT count(*) = count(listed_at), min(listed_at) FROM state s WHERE bucket = ?1 AND {OVERLAPS}",
+        (bucket, location.prefix),
     ).fetchone()
-    counts = _counts(connection.execute(_COUNT_BUCKET, at))
+    counts = _counts(connection.execute(_COUNT_ALL, {"root": find_directory(connection, bucket, location.prefix)}))
     return StorageClasses(listed_at if known else None, counts)
 
 
@@ -133,17 +145,13 @@ def _counts(rows: Iterable[tuple[str, int, int]]) -> dict[str, ClassCount]:
     return {name: ClassCount(objects, size) for name, objects, size in rows}
 
 
-def classified(
-    connection: sqlite3.Connection, state_id: str, path_of: Callable[[int], str]
-) -> Iterator[tuple[Entry, str]]:
-    """The state's entries whose class is not STANDARD, with the class, directory by directory.
-
-    ``path_of`` returns the prefix of a directory's keys, with its slash.
-    """
-    row = connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (state_id,)).fetchone()
-    if row is None:
+def classified(connection: sqlite3.Connection, state_id: str) -> Iterator[tuple[Entry, str]]:
+    """The state's entries whose class is not STANDARD, with the class, directory by directory."""
+    if (state := _find_state(connection, state_id)) is None:
         return
-    rows = connection.execute(_CLASSIFIED, {"bucket": row[0], "T": row[1]})
-    for directory, name, version_id, size, etag, last_modified, storage_class in rows:
+    path_of = DirectoryPaths(connection).of
+    for directory, name, version_id, size, etag, last_modified, storage_class in connection.execute(
+        _CLASSIFIED, {"root": state[0], "T": state[1]}
+    ):
         key = path_of(directory) + unpack(name)
         yield Entry(key, unpack(version_id), size, unpack(etag), last_modified), storage_class

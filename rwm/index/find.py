@@ -8,6 +8,7 @@ from typing import Any
 
 from rwm.errors import StateNotFound, UsageError
 from rwm.index.connection import errors
+from rwm.index.timeline import COVERS, IS_BELOW
 from rwm.location import Location
 from rwm.model import RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
@@ -20,10 +21,6 @@ _SELECT = (
 # Preferred first: an unchecked state is found by time only if there is no better one.
 _CREDIBLE = ("s.trust IN ('own', 'verified')", "s.trust = 'unchecked'")
 
-# ?2 is a prefix.
-_COVERS = "substr(?2, 1, length(s.prefix)) = s.prefix"
-_IS_BELOW = "substr(s.prefix, 1, length(?2)) = ?2"
-OVERLAPS = f"({_COVERS} OR {_IS_BELOW})"
 _BY_THEN = "b.name = ?1 AND s.captured_at <= ?3"
 _NAMED = 5  # locations in an error
 
@@ -82,18 +79,18 @@ class Finder:
         until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
         values = (location.bucket, location.prefix, until)
         for credible in _CREDIBLE:
-            found = self.where(f"{_BY_THEN} AND {_COVERS} AND {credible} ORDER BY s.moment DESC LIMIT 1", values)
+            found = self.where(f"{_BY_THEN} AND {COVERS} AND {credible} ORDER BY s.moment DESC LIMIT 1", values)
             if found:
                 return found[0].info
         when = "" if text == "latest" else f" at or before {iso(until)}"
-        if self.where(f"{_BY_THEN} AND {_COVERS} LIMIT 1", values):
+        if self.where(f"{_BY_THEN} AND {COVERS} LIMIT 1", values):
             raise StateNotFound(
                 f"the bucket's history confirms no recorded state of {_named(location)}{when}",
                 hint="`rwm state list` shows them; to use one of them, give its id",
             )
         if missing := missing_index(self._path, location):
             raise missing
-        raise self._none_covers(location, when, self.where(f"{_BY_THEN} AND {_IS_BELOW}", values))
+        raise self._none_covers(location, when, self.where(f"{_BY_THEN} AND {IS_BELOW}", values))
 
     def _none_covers(self, location: Location, when: str, below: list[RecordedState]) -> StateNotFound:
         """The error that says that no state covers the location; ``below`` are states of prefixes in it."""

@@ -7,12 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
-from rwm.index.record import bucket_id
+from rwm.index.directories import bucket_id
 from rwm.location import Location
 from rwm.model import StateInfo, StoredFile, Trust
 
 RECORDED_AS = "recorded as "
 """The reason why sync ignores a file that it has imported and whose name has no state id; the id follows."""
+
+
+def _begins(column: str) -> str:
+    """The condition that a column begins with ``:prefix``."""
+    return f"substr({column}, 1, length(:prefix)) = :prefix"
 
 
 class Ledger:
@@ -41,9 +46,14 @@ class Ledger:
         """Make sync read ignored files again, and compare all states below the location except those captured here."""
         with errors(self._path), transaction(self._connection):
             number = bucket_id(self._connection, location.bucket)
-            self._connection.execute("DELETE FROM passed_over WHERE bucket = ?", (number,))
+            at = {"bucket": number, "prefix": location.prefix}
             self._connection.execute(
-                "UPDATE state SET trust = 'unchecked', checked_at = NULL WHERE bucket = ? AND trust != 'own'", (number,)
+                f"DELETE FROM passed_over WHERE bucket = :bucket AND ({_begins('file')} OR {_begins('prefix')})", at
+            )
+            self._connection.execute(
+                "UPDATE state SET trust = 'unchecked', checked_at = NULL "
+                f"WHERE bucket = :bucket AND {_begins('prefix')} AND trust != 'own'",
+                at,
             )
 
     def stored_file(self, info: StateInfo) -> StoredFile | None:
@@ -55,8 +65,8 @@ class Ledger:
     def chain_sizes(self, state_id: str) -> tuple[int, list[int]] | None:
         """Sizes of the files from which the state is read in its bucket: (full file, deltas upon it).
 
-        None if one of them is not known to be in the bucket, if a state of the chain is contradicted, or if the chain
-        is a circle, which forged files can form.
+        None if one of them is not known to be in the bucket, if a state of the chain is contradicted or of another
+        location, or if the chain is a circle, which forged files can form.
         """
         sizes: list[int] = []
         seen: set[str] = set()
@@ -67,8 +77,9 @@ class Ledger:
             seen.add(here)
             with errors(self._path):
                 row = self._connection.execute(
-                    "SELECT file_size, base FROM state WHERE id = ? AND file_size IS NOT NULL "
-                    "AND trust != 'contradicted' AND bucket = (SELECT bucket FROM state WHERE id = ?)",
+                    "SELECT file_size, base FROM state "
+                    "WHERE id = ? AND file_size IS NOT NULL AND trust != 'contradicted' "
+                    "AND (bucket, prefix) = (SELECT bucket, prefix FROM state WHERE id = ?)",
                     (here, state_id),
                 ).fetchone()
             if row is None:
@@ -78,15 +89,22 @@ class Ledger:
         return sizes.pop(), sizes[::-1]
 
     def ignore(self, bucket: str, file: str, why: str) -> None:
-        """Make sync ignore a file (key and version id) or a state (id) from now on."""
+        """Make sync ignore a file (key and version id) from now on."""
+        self._ignore(bucket, "", file, why)
+
+    def ignore_state(self, info: StateInfo, why: str) -> None:
+        """Make sync ignore a state, whatever file it is in, from now on."""
+        self._ignore(info.bucket, info.prefix, info.id, why)
+
+    def _ignore(self, bucket: str, prefix: str, file: str, why: str) -> None:
         with errors(self._path):
             self._connection.execute(
-                "INSERT OR REPLACE INTO passed_over VALUES (?, ?, ?)",
-                (bucket_id(self._connection, bucket, create=True), file, why),
+                "INSERT OR REPLACE INTO passed_over (bucket, prefix, file, why) VALUES (?, ?, ?, ?)",
+                (bucket_id(self._connection, bucket, create=True), prefix, file, why),
             )
 
     def stop_ignoring(self, bucket: str, file: str) -> None:
-        """Undo :meth:`ignore`."""
+        """Undo :meth:`ignore` or, for the id of a state, :meth:`ignore_state`."""
         with errors(self._path):
             self._connection.execute(
                 "DELETE FROM passed_over WHERE bucket = ? AND file = ?", (bucket_id(self._connection, bucket), file)

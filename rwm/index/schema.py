@@ -2,8 +2,11 @@
 
 An object version is a row with the half-open interval of *moments* during which it was current, so rows grow with
 what changes and not with states times objects. A moment is a position on a bucket's timeline, one for each state:
-the state's time in milliseconds, plus one for each other state of the same second. A state at moment T consists
-of the rows with ``since <= T < until``; both ends are always moments of states, or FOREVER.
+the state's time in milliseconds, plus one for each other state of the same second.
+
+A state *covers* the keys below its prefix, all keys if it is of the whole bucket. A state at moment T consists of the
+rows below its prefix with ``since <= T < until``; both ends are always moments of states that cover the key, or
+FOREVER. So states of a prefix share rows with those of the whole bucket, and say nothing of the rows outside.
 """
 
 from __future__ import annotations
@@ -144,8 +147,25 @@ def m004_storage_classes(db: Database) -> None:
 
 @migrations()
 def m005_prefixes(db: Database) -> None:
-    """The prefix of each state, empty for a whole bucket: it says nothing of the rows outside of it."""
+    """The prefix of each state, of forgotten ones too, and of each backup; an index for reading a part of a bucket."""
+    # Empty for a whole bucket. The state says nothing of the rows outside of it.
     db.execute("ALTER TABLE state ADD COLUMN prefix TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE passed_over ADD COLUMN prefix TEXT NOT NULL DEFAULT ''")  # of a state; empty for a file
+    db.execute("ALTER TABLE backup_files RENAME TO backup_files_of_bucket")
+    db.execute(
+        """
+        CREATE TABLE backup_files (
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            prefix  TEXT NOT NULL,             -- of the repository
+            entry   TEXT NOT NULL,
+            files   INTEGER NOT NULL,
+            PRIMARY KEY (bucket, prefix, entry)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("INSERT INTO backup_files SELECT bucket, '', entry, files FROM backup_files_of_bucket")
+    db.execute("DROP TABLE backup_files_of_bucket")
+    db.execute("CREATE INDEX directory_parent ON directory (parent, name)")
 
 
 _PACKED_DIRECTORY = """

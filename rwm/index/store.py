@@ -14,15 +14,18 @@ from rwm.index import walk
 from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
-from rwm.index.class_table import ClassTable, bucket_classes, classified, state_classes
+from rwm.index.class_table import ClassTable, classified, location_classes, state_classes
 from rwm.index.connection import REBUILD, connect, errors, transaction
+from rwm.index.directories import bucket_id, find_directory
 from rwm.index.file_counts import FileCounts
-from rwm.index.find import OVERLAPS, Finder
+from rwm.index.find import Finder
+from rwm.index.forget import forget
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
-from rwm.index.pending import PendingState
-from rwm.index.record import bucket_id, forget, is_recorded
-from rwm.index.references import References, find_directory, root_directory
+from rwm.index.pending import Before, Comparison, PendingState
+from rwm.index.record import is_recorded
+from rwm.index.references import References
+from rwm.index.timeline import OVERLAPS
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
 from rwm.location import Location
@@ -90,16 +93,23 @@ class Index:
         return ImportSpool(self._connection)
 
     def prepare(self, info: StateInfo, entries: Iterable[Entry] | EntrySource) -> PendingState:
-        """Compare a state with the state before it; the result records it. ``entries`` are sorted by key."""
+        """Compare a state with what was current before it; the result records it. ``entries`` are sorted by key."""
         source = entries if isinstance(entries, EntrySource) else EntryList(entries)
 
-        def compare(before: str | None, changes: ChangeTable) -> None:
-            if before and (known := self.by_id(before)):
-                changes.add(source.differences(self.batches(known)))
+        def compare(before: Before, moment: int, changes: ChangeTable) -> None:
+            if before.is_base and before.base:
+                compare_base(before.base, changes)
+            elif before.states:
+                changes.add(source.differences(self._batches(info.location, moment - 1)))
             else:
                 changes.add_new(source.batches())
 
-        return PendingState(self._connection, self.path, info, compare)
+        def compare_base(base: str, changes: ChangeTable) -> None:
+            if (known := self.by_id(base)) is None:
+                raise StateNotFound(f"state {base[:12]} is not in the index any more")
+            changes.add(source.differences(self.batches(known)))
+
+        return PendingState(self._connection, self.path, info, Comparison(compare, compare_base))
 
     def record(
         self,
@@ -123,15 +133,19 @@ class Index:
     ) -> bool:
         """Record a state by its changes from ``base``, sorted by key. The cost grows with the changes only.
 
-        False, and nothing is recorded, if ``base`` is not the state before it or the state is recorded already.
+        False, and nothing is recorded, if the state is recorded already, or if ``base`` is not the last state of its
+        location before it, or a state of an overlapping location lies between them.
         """
 
-        def compare(before: str | None, table: ChangeTable) -> None:
-            if before == base.id:
+        def is_upon_base(before: Before) -> bool:
+            return before.is_base and before.base == base.id
+
+        def compare(before: Before, moment: int, table: ChangeTable) -> None:
+            if is_upon_base(before):
                 table.add(changes)
 
-        pending = PendingState(self._connection, self.path, info, compare)
-        return pending.before == base.id and pending.try_to_record(trust, stored)
+        pending = PendingState(self._connection, self.path, info, Comparison(compare))
+        return is_upon_base(pending.before) and pending.try_to_record(trust, stored)
 
     def class_table(self) -> ClassTable:
         """A spool for the storage classes of a listing that is no capture. One at a time."""
@@ -139,9 +153,8 @@ class Index:
 
     def record_classes(self, location: Location, classes: ClassTable, listed_at: int) -> None:
         """Note what a whole listing of the location, begun at ``listed_at``, shows of all recorded versions."""
-        root = self._root(location.bucket)
         with errors(self.path), transaction(self._connection):
-            classes.store(location.bucket, listed_at, lambda path: find_directory(self._connection, root, path))
+            classes.store(location, listed_at)
 
     def forget(self, states: Iterable[StateInfo]) -> None:
         """Remove states, each in one transaction, and make sync ignore them.
@@ -152,8 +165,8 @@ class Index:
             for info in states:
                 with transaction(self._connection):
                     if self.has(info):
-                        forget(self._connection, info)
-                        self.ledger.ignore(info.bucket, info.id, "forgotten")
+                        forget(self._connection, info.id)
+                        self.ledger.ignore_state(info, "forgotten")
 
     # --- finding
 
@@ -186,7 +199,12 @@ class Index:
 
     def locations(self, bucket: str) -> list[Location]:
         """The locations of the bucket's recorded states, sorted."""
-        return sorted({info.location for info in self.states(Location(bucket))})
+        with errors(self.path):
+            rows = self._connection.execute(
+                "SELECT DISTINCT prefix FROM state WHERE bucket = ? ORDER BY prefix",
+                (bucket_id(self._connection, bucket),),
+            )
+            return [Location(bucket, prefix) for (prefix,) in rows]
 
     def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """Find one state by a full id, a unique prefix, ``latest``, or a UTC time (the last one by then).
@@ -207,13 +225,13 @@ class Index:
 
     def moments(self, location: Location) -> dict[str, int]:
         """The moments of the states that overlap a location, by id."""
-        ids = {info.id for info in self.states(location)}
         with errors(self.path):
-            rows = self._connection.execute(
-                "SELECT s.id, s.moment FROM state s JOIN bucket b ON b.id = s.bucket WHERE b.name = ?",
-                (location.bucket,),
+            return dict(
+                self._connection.execute(
+                    f"SELECT s.id, s.moment FROM state s WHERE s.bucket = ?1 AND {OVERLAPS}",
+                    (bucket_id(self._connection, location.bucket), location.prefix),
+                )
             )
-            return {number: moment for number, moment in rows if number in ids}
 
     def data_version(self) -> int:
         """A number that differs after another connection has changed the index. Costs microseconds."""
@@ -223,19 +241,20 @@ class Index:
     # --- reading
 
     def tree(self, info: StateInfo, prefix: str | None = None) -> IndexTree:
-        """The state as directories, for a mount. Rooted at ``prefix``, which the state covers (default: its own)."""
-        prefix = info.prefix if prefix is None else prefix
-        moment = self.moment(info)
-        with errors(self.path):
-            root = find_directory(self._connection, self._root(info.bucket), prefix)
-        return IndexTree(self._connection, self.path, info, root, moment, prefix)
+        """The state as directories, for a mount: the part below ``prefix`` (default: all of it).
 
-    def upload_order(self, info: StateInfo, root: str = "") -> PackOrder:
-        """The packs of the state's repository at the prefix ``root``, in the order of their upload. Thread-safe.
-
-        See :class:`rwm.model.UploadOrder`.
+        Raises ValueError for a prefix that the state does not cover.
         """
-        return PackOrder(self.path, info, root)
+        location = _part_of(info, prefix)
+        root = self._directory(location)
+        return IndexTree(self._connection, self.path, info, root, location.prefix, self.moment(info))
+
+    def upload_order(self, info: StateInfo, root: str | None = None) -> PackOrder:
+        """The packs of the state's repository at the prefix ``root`` (default: at the state's), as they were uploaded.
+
+        See :class:`rwm.model.UploadOrder`. Thread-safe. Raises ValueError for a prefix that the state does not cover.
+        """
+        return PackOrder(self.path, info, _part_of(info, root).prefix)
 
     def entries(self, info: StateInfo) -> Iterator[Entry]:
         """The state's entries sorted by key (by byte). Raises as :meth:`batches`."""
@@ -249,7 +268,7 @@ class Index:
         """
         moment, count = self.moment(info), 0
         with errors(self.path):
-            for batch in walk.batches(self._connection, self._root(info.bucket), moment):
+            for batch in self._batches(info.location, moment):
                 count += len(batch.keys)
                 yield batch
         if self.moment(info) != moment:  # recorded again meanwhile: the rows read may be another state's
@@ -260,11 +279,21 @@ class Index:
                 hint="move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket",
             )
 
+    def _batches(self, location: Location, moment: int) -> Iterator[EntryBatch]:
+        """The entries below the location at a moment of its bucket, sorted by key."""
+        return walk.batches(self._connection, self._directory(location), location.prefix, moment)
+
     def differences(self, before: StateInfo, after: StateInfo) -> list[Difference]:
-        """The differences of two states of one bucket, sorted by key. Memory grows with their number."""
+        """The differences of two states of one bucket where both cover it, sorted by key.
+
+        Memory grows with their number.
+        """
+        narrow, wide = sorted((after.location, before.location), key=lambda one: len(one.prefix), reverse=True)
+        moments = self.moment(before), self.moment(after)
+        if not wide.covers(narrow):
+            return []
         with errors(self.path):
-            bucket = bucket_id(self._connection, after.bucket)
-            return walk.differences(self._connection, bucket, self.moment(before), self.moment(after))
+            return walk.differences(self._connection, self._directory(narrow), *moments)
 
     def storage_classes(self, info: StateInfo) -> StorageClasses:
         """The storage classes of the state's versions, as the last listing of the bucket showed them."""
@@ -274,16 +303,17 @@ class Index:
     def location_classes(self, location: Location) -> StorageClasses:
         """The same of every version below the location that any state has."""
         with errors(self.path):
-            return bucket_classes(self._connection, location.bucket)
+            return location_classes(self._connection, location)
 
     def classified(self, info: StateInfo) -> Iterator[tuple[Entry, str]]:
         """The state's entries in another storage class than STANDARD, and their class, directory by directory."""
         with errors(self.path):
-            yield from classified(self._connection, info.id, walk.DirectoryPaths(self._connection).of)
+            yield from classified(self._connection, info.id)
 
-    def _root(self, bucket: str) -> int:
+    def _directory(self, location: Location) -> int:
+        """The row of the location's directory, or NO_DIRECTORY."""
         with errors(self.path):
-            return root_directory(self._connection, bucket_id(self._connection, bucket))
+            return find_directory(self._connection, bucket_id(self._connection, location.bucket), location.prefix)
 
     def references(self, location: Location, states: Sequence[StateInfo] | None = None) -> References:
         """Which states of exactly this location reference which versions, key by key.
@@ -292,6 +322,15 @@ class Index:
         """
         if states is None:
             states = [info for info in self.states(location) if info.location == location]
-        return References(
-            self._connection, self.path, self._root(location.bucket), [self.moment(info) for info in states]
-        )
+        moments = [self.moment(info) for info in states]
+        with errors(self.path):
+            bucket = bucket_id(self._connection, location.bucket)
+        return References(self._connection, self.path, bucket, location.prefix, moments)
+
+
+def _part_of(info: StateInfo, prefix: str | None) -> Location:
+    """The location of a part of a state. Raises ValueError if the state does not cover it."""
+    location = info.location if prefix is None else Location(info.bucket, prefix)
+    if not info.location.covers(location):
+        raise ValueError(f"state {info.id[:12]} of {info.location} does not cover {location}")
+    return location

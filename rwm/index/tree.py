@@ -1,4 +1,4 @@
-"""A recorded state as directories, read on demand: what a mount is served from."""
+"""A recorded state, or the part of it below a prefix, as directories that are read on demand: for a mount."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ from pathlib import Path
 
 from rwm.errors import StateNotFound
 from rwm.index.connection import errors
+from rwm.index.directories import SUBTREE
 from rwm.index.packed import Packed, least_after, pack, unpack
 from rwm.index.upload_order import PackOrder
 from rwm.model import Entry, StateInfo, TreeNode
 
 _FILE = "name, version_id, size, etag, last_modified"
 _CURRENT = "since <= :T AND until > :T"
-
-
-_TOTALS = f"""
-    WITH RECURSIVE below (id) AS (
-        VALUES (:d)
-        UNION ALL SELECT d.id FROM directory d JOIN below ON d.parent = below.id)
-    SELECT count(*), coalesce(sum(v.size), 0) FROM below JOIN version v ON v.directory = below.id WHERE {_CURRENT}
-"""
+_TOTALS = f"SELECT count(*), coalesce(sum(size), 0) FROM version WHERE directory IN {SUBTREE} AND {_CURRENT}"
 
 
 def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
@@ -38,19 +32,19 @@ def _ranges(after: str) -> Iterator[tuple[str, Packed]]:
 class IndexTree:
     """Implements :class:`rwm.model.StateTree`. A directory exists if a key that can be shown is below it.
 
-    ``root`` is the row of the directory ``prefix``, 0 if there is none.
+    ``root`` is the row of the directory ``prefix``, NO_DIRECTORY if there is none.
 
     Methods raise StateNotFound once the state is no longer in the index: its names are unknown then, not absent.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, moment: int, prefix: str = ""
+        self, connection: sqlite3.Connection, path: Path, info: StateInfo, root: int, prefix: str, moment: int
     ) -> None:
         self._connection = connection
         self._path = path
         self._moment = moment
         self._shown: dict[int, bool] = {}
-        self._prefixes: dict[int, str | None] = {root: prefix}  # None: the directory is not below the root
+        self._prefixes: dict[int, str] = {root: prefix}
         self.root = root
         self.prefix = prefix
         self.info = info
@@ -114,21 +108,17 @@ class IndexTree:
 
     def _file(self, directory: int, row: tuple[Packed, Packed, int, Packed, int]) -> TreeNode:
         name, version_id, size, etag, last_modified = unpack(row[0]), unpack(row[1]), row[2], unpack(row[3]), row[4]
-        prefix = self._prefix(directory)
-        assert prefix is not None
-        return TreeNode(name, None, Entry(prefix + name, version_id, size, etag, last_modified))
+        return TreeNode(name, None, Entry(self._prefix(directory) + name, version_id, size, etag, last_modified))
 
-    def _prefix(self, directory: int) -> str | None:
-        """The prefix of the keys in the directory, with its slash; None if it is not below the root."""
+    def _prefix(self, directory: int) -> str:
+        """The prefix of the keys in the directory, with its slash."""
         names: list[str] = []
         here = directory
-        while here and here not in self._prefixes:
+        while here not in self._prefixes:
             here, name = self._connection.execute("SELECT parent, name FROM directory WHERE id = ?", (here,)).fetchone()
             names.append(unpack(name))
         if names:
-            above = self._prefixes.get(here)
-            below = "".join(f"{name}/" for name in reversed(names))
-            self._prefixes[directory] = None if above is None else above + below
+            self._prefixes[directory] = self._prefixes[here] + "".join(f"{name}/" for name in reversed(names))
         return self._prefixes[directory]
 
     def _is_shown(self, directory: int) -> bool:
@@ -157,10 +147,8 @@ class IndexTree:
         """
         if self.prefix == self.info.prefix:
             return self.info.objects, self.info.bytes
-        if not self.root:
-            return 0, 0
         with errors(self._path):
-            objects, size = self._connection.execute(_TOTALS, {"d": self.root, "T": self._moment}).fetchone()
+            objects, size = self._connection.execute(_TOTALS, {"root": self.root, "T": self._moment}).fetchone()
             self._check_recorded()
         return objects, size
 
@@ -174,37 +162,29 @@ class IndexTree:
     def hidden_keys(self) -> Iterator[str]:
         """The hidden keys, in no order."""
         with errors(self._path):
-            for prefix, name in self._hidden():
-                yield prefix + unpack(name)
+            for directory, name in self._hidden():
+                yield self._prefix(directory) + unpack(name)
             self._check_recorded()
 
-    def _hidden(self) -> Iterator[tuple[str, Packed]]:
-        """(prefix, name) of each hidden key below the root."""
-        for directory, name in self._hidden_in_bucket():
-            if (prefix := self._prefix(directory)) is not None:
-                yield prefix, name
-
-    def _hidden_in_bucket(self) -> Iterator[tuple[int, Packed]]:
+    def _hidden(self) -> Iterator[tuple[int, Packed]]:
         """(directory, name) of each key in a hidden directory, with a hidden name, or with the name of a directory."""
-        bucket = self._connection.execute("SELECT bucket FROM directory WHERE id = ?", (self.root,)).fetchone()
-        if bucket is None:
-            return
-        at = {"T": self._moment, "bucket": bucket[0]}
+        at = {"T": self._moment, "root": self.root}
         yield from self._connection.execute(
             f"SELECT v.directory, v.name FROM directory d JOIN version v ON v.directory = d.id "
-            f"WHERE d.bucket = :bucket AND {_CURRENT} AND d.hidden",
+            f"WHERE d.id IN {SUBTREE} AND {_CURRENT} AND d.hidden",
             at,
         )
         yield from self._connection.execute(
             f"SELECT v.directory, v.name FROM version v INDEXED BY version_hidden JOIN directory d "
-            f"ON d.id = v.directory WHERE v.hidden AND {_CURRENT} AND d.bucket = :bucket AND NOT d.hidden",
+            f"ON d.id = v.directory WHERE v.hidden AND {_CURRENT} AND d.id IN {SUBTREE} AND NOT d.hidden",
             at,
         )
         shared = self._connection.execute(
             f"SELECT v.directory, v.name, d.id FROM directory d JOIN version v "
-            f"ON v.directory = d.parent AND v.name = d.name WHERE d.bucket = :bucket AND {_CURRENT} AND NOT d.hidden",
+            f"ON v.directory = d.parent AND v.name = d.name "
+            f"WHERE d.id IN {SUBTREE} AND d.id != :root AND {_CURRENT} AND NOT d.hidden",
             at,
         ).fetchall()
         for directory, name, number in shared:
-            if self._prefix(directory) is not None and self._is_shown(number):
+            if self._is_shown(number):
                 yield directory, name

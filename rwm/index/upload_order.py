@@ -1,4 +1,4 @@
-"""The packs of a repository in a state in the order of their upload, in which restic mostly reads them.
+"""The packs of a repository in a state, in the order of their upload, in which restic mostly reads them.
 
 The index has no such order, and a state may have millions of packs. So a temporary table of a separate connection holds
 it; SQLite keeps it on disk if it is large. The order of packs with equal times is arbitrary but constant.
@@ -12,26 +12,30 @@ from pathlib import Path
 
 from rwm.errors import StateNotFound
 from rwm.index.connection import TEMPORARY, connect, errors
+from rwm.index.directories import DirectoryPaths, find_directory
 from rwm.index.packed import Packed, pack, unpack
-from rwm.index.references import find_directory, root_directory
 from rwm.model import Entry, StateInfo
 
 _CREATE = """
     CREATE TEMP TABLE upload AS
     SELECT v.directory, v.name, v.version_id, v.size, v.etag, v.last_modified
-    FROM directory d
-    JOIN version v ON v.directory = d.id
-    WHERE d.parent = :data AND since <= :moment AND until > :moment AND NOT d.hidden AND NOT v.hidden
+    FROM directory d JOIN version v ON v.directory = d.id
+    WHERE d.parent = :data AND since <= :moment AND until > :moment
+      AND NOT d.hidden AND NOT v.hidden
     ORDER BY v.last_modified, v.directory, v.name
 """
 
 
 class PackOrder:
-    """Implements :class:`rwm.model.UploadOrder` for the repository whose prefix is ``root``."""
+    """Implements :class:`rwm.model.UploadOrder`."""
 
-    def __init__(self, path: Path, info: StateInfo, root: str = "") -> None:
-        """Create the table. Raises StateNotFound, and IndexUnusable also if the disk is full."""
+    def __init__(self, path: Path, info: StateInfo, root: str) -> None:
+        """Create the table for the repository at the prefix ``root``.
+
+        Raises StateNotFound, and IndexUnusable also if the disk is full.
+        """
         self._connection = connect(path, readonly=True)
+        self._paths = DirectoryPaths(self._connection)
         try:
             with errors(TEMPORARY):
                 self._create(info, root)
@@ -45,9 +49,9 @@ class PackOrder:
         if row is None:
             raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
         bucket, moment = row
-        data = find_directory(self._connection, root_directory(self._connection, bucket), f"{root}data/")
+        data = find_directory(self._connection, bucket, f"{root}data/")
         self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing
-        self._connection.execute(_CREATE, {"moment": moment, "data": data or None})
+        self._connection.execute(_CREATE, {"data": data, "moment": moment})
 
     def rank(self, entry: Entry) -> int | None:
         """The position of a pack, counted from 0; None if the entry is not a pack."""
@@ -71,14 +75,8 @@ class PackOrder:
     def _entry(
         self, directory: int, name: Packed, version_id: Packed, size: int, etag: Packed, last_modified: int
     ) -> Entry:
-        key = self._prefix(directory) + unpack(name)
+        key = self._paths.of(directory) + unpack(name)
         return Entry(key, unpack(version_id), size, unpack(etag), last_modified)
-
-    def _prefix(self, directory: int) -> str:
-        parent, name = self._connection.execute(
-            "SELECT parent, name FROM directory WHERE id = ?", (directory,)
-        ).fetchone()
-        return self._prefix(parent) + unpack(name) + "/" if parent else ""
 
     def close(self) -> None:
         """Free the table."""

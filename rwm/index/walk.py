@@ -10,7 +10,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from rwm.index.batches import BATCH
-from rwm.index.packed import Packed, unpack, unpack_all
+from rwm.index.directories import SUBTREE, DirectoryPaths
+from rwm.index.packed import unpack, unpack_all
 from rwm.model import Difference, Entry, EntryBatch
 
 _FILES = (
@@ -21,12 +22,12 @@ _TEXT = _FILES.format(range="name < x''")  # all text sorts before all bytes
 _PACKED = _FILES.format(range="name >= x''")
 
 
-def batches(connection: sqlite3.Connection, root: int, moment: int) -> Iterator[EntryBatch]:
-    """All entries below a directory, sorted by key.
+def batches(connection: sqlite3.Connection, directory: int, path: str, moment: int) -> Iterator[EntryBatch]:
+    """All entries below a directory, sorted by key. ``path`` is its path, empty or with its slash.
 
     Depth first, without recursion: a key may have a thousand slashes.
     """
-    stack = [_level(connection, root, "", moment)]
+    stack = [_level(connection, directory, path, moment)]
     while stack:
         for item in stack[-1]:
             if isinstance(item, EntryBatch):
@@ -87,16 +88,16 @@ def _unless_empty(batches: Iterator[EntryBatch]) -> Iterator[EntryBatch] | None:
     return None if first is None else chain([first], batches)
 
 
-def differences(connection: sqlite3.Connection, bucket: int, before: int, after: int) -> list[Difference]:
-    """The differences of the states at two moments, sorted by key.
+def differences(connection: sqlite3.Connection, directory: int, before: int, after: int) -> list[Difference]:
+    """The differences below a directory between the states at two moments, sorted by key.
 
-    One pass over the bucket's rows in SQLite; memory grows with the differences.
+    One pass over its rows in SQLite; memory grows with the differences.
     """
     rows = connection.execute(
-        """SELECT directory, name, version_id, size, etag, last_modified, since <= :after AND until > :after
-           FROM version WHERE directory IN (SELECT id FROM directory WHERE bucket = :bucket)
+        f"""SELECT directory, name, version_id, size, etag, last_modified, since <= :after AND until > :after
+           FROM version WHERE directory IN {SUBTREE}
            AND (since <= :before AND until > :before) != (since <= :after AND until > :after)""",
-        {"bucket": bucket, "before": before, "after": after},
+        {"root": directory, "before": before, "after": after},
     )
     path = DirectoryPaths(connection).of
     found: dict[str, tuple[Entry | None, Entry | None]] = {}
@@ -106,28 +107,3 @@ def differences(connection: sqlite3.Connection, bucket: int, before: int, after:
         old, new = found.get(key, (None, None))
         found[key] = (old, entry) if is_after else (entry, new)
     return [Difference(key, old, new) for key, (old, new) in sorted(found.items()) if old != new]
-
-
-class DirectoryPaths:
-    """Paths of directories by id, each with its slash; cached."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._known: dict[int, str] = {}
-
-    def of(self, directory: int) -> str:
-        found = self._known.get(directory)
-        if found is None:
-            names: list[str] = []
-            here = directory
-            while here:
-                here, name = self._row(here)
-                names.append(unpack(name))
-            found = self._known[directory] = "".join(f"{name}/" for name in reversed(names[:-1]))
-        return found
-
-    def _row(self, directory: int) -> tuple[int, Packed]:
-        row: tuple[int, Packed] = self._connection.execute(
-            "SELECT parent, name FROM directory WHERE id = ?", (directory,)
-        ).fetchone()
-        return row

@@ -141,7 +141,7 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
 def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
     """One pass over the spool computes the id, finds the changes, and writes the file of a first state."""
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
-        is_first = all(state.location != info.location for state in index.states(info.location))
+        is_first = info.location not in index.locations(info.bucket)
         digest = StateDigest(info, file if is_first else None)
         pending = index.prepare(info, ObservedEntries(spool, digest.add))
         pending.info = info = digest.close()

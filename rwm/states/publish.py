@@ -18,19 +18,20 @@ def publish_state(
 ) -> StoredFile:
     """Write the state's file to the bucket: a delta, unless a full file is due (:func:`is_full_due`).
 
-    A delta requires that the file of the state before it, and all files upon which that builds, are known to be in the
-    bucket. ``full`` is the full file, if it was written locally already.
+    A delta builds upon the last state of the same location. Its file, and all files upon which that builds, must be
+    known to be in the bucket. ``full`` is the full file, if it was written locally already.
     """
-    info, before = pending.info, pending.before
-    chain = index.ledger.chain_sizes(before) if before else None
-    if chain and before:
+    info, base = pending.info, pending.before.base
+    chain = index.ledger.chain_sizes(base) if base else None
+    if chain and base and (found := pending.base_changes()):
+        count, changes = found
         with _temporary_file() as file:
-            write_delta(info, before, pending.changes(), pending.count, file)
+            write_delta(info, base, changes, count, file)
             file.flush()
             size = os.fstat(file.fileno()).st_size
             if not is_full_due(*chain, size):
                 s3.upload(info.bucket, delta_key(info), Path(file.name))
-                return StoredFile(size, before)
+                return StoredFile(size, base)
     if full is not None:
         return _upload_full(s3, info, full)
     with _temporary_file() as file:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from rwm.index import Index
+from rwm.index.pending import Before
 from rwm.index.schema import FOREVER
 from rwm.location import Location
 from rwm.model import Change, Difference, Entry, EntryBatch, StateInfo
@@ -99,7 +100,7 @@ class IndexMachine(RuleBasedStateMachine):
             return
         pending = self.index.prepare(info, entries)
         before = self._before(info)
-        assert pending.before == (before.id if before else None)
+        assert pending.before == Before(*((before.id,), before.id) if before else ((), None))
         assert list(pending.changes()) == list(changes(self.entries[before] if before else [], entries))
         for moment, others in between:
             added = state(moment, others, bucket)
