@@ -25,10 +25,13 @@ def listed(contents: Mapping[str, str]) -> list[Entry]:
     return sorted(entry(key, version) for key, version in contents.items())
 
 
-def state(second: int, entries: Iterable[Entry], bucket: str = BUCKET, origin: Origin = "capture") -> StateInfo:
+def state(
+    second: int, entries: Iterable[Entry], bucket: str = BUCKET, origin: Origin = "capture", prefix: str = ""
+) -> StateInfo:
     """With its true id."""
     found = list(entries)
-    return identified(StateInfo("", bucket, second * 1000, origin, len(found), sum(e.size for e in found)), found)
+    size = sum(e.size for e in found)
+    return identified(StateInfo("", bucket, second * 1000, origin, len(found), size, prefix=prefix), found)
 
 
 def changes(before: Iterable[Entry], after: Iterable[Entry]) -> Iterator[Change]:
@@ -48,9 +51,9 @@ def read_original(file: IO[bytes], name: str = "") -> tuple[StateInfo, list[Entr
     return identified(state.info(len(entries), sum(entry.size for entry in entries)), entries), entries
 
 
-def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BUCKET) -> StateInfo:
+def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BUCKET, prefix: str = "") -> StateInfo:
     """Record a state, of versions by key."""
-    info = state(second, listed(contents), bucket)
+    info = state(second, listed(contents), bucket, prefix=prefix)
     index.record(info, listed(contents))
     return info
 

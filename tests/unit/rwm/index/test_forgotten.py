@@ -9,6 +9,7 @@ import pytest
 
 from rwm.errors import StateNotFound
 from rwm.index import Index
+from rwm.index.pending import Before
 from rwm.model import StateInfo
 from tests.unit.states import listed, put, state
 
@@ -122,9 +123,9 @@ def test_a_state_that_arrives_upon_it_is_compared_anew(path: Path, other: Index)
     between = put(other, 2, AFTER)
     with Index.open(path) as index:
         pending = index.prepare(info, listed(CONTENTS))
-        assert pending.before == between.id
+        assert pending.before == Before((between.id,), between.id)
         other.forget([between])
         assert not pending.try_to_record("own", None)
         assert pending.record("own", None)
-        assert pending.before == before.id
+        assert pending.before == Before((before.id,), before.id)
         assert list(index.entries(info)) == listed(CONTENTS)

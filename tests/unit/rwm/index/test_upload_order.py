@@ -1,4 +1,4 @@
-"""The packs of a state in the order of their upload, beside other states and other directories."""
+"""The packs of a repository in a state, in the order of their upload, beside other states and directories."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from hypothesis import strategies as st
 from rwm.errors import StateNotFound
 from rwm.index import Index
 from rwm.index.upload_order import PackOrder
+from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from tests.unit.states import BUCKET, state
 
+ROOTS = ["", "host1/", "host1/data/host1/", "data/", "none/"]
 HEX = ["0" * 64, "1" * 64, "ab" * 32]
 NAMES = [*HEX, "short", "", ".."]
 DIRECTORIES = [
     "data/00/",
     "data/ff/",
     "host1/data/00/",
+    "host1/data/data/00/",
+    "host1/data/host1/data/00/",
     "data/data/00/",
     "data/",
     "index/",
@@ -34,6 +38,7 @@ versions = st.tuples(st.sampled_from(["v1", "ab" * 16]), st.integers(0, 3), st.j
 contents = st.dictionaries(keys, versions, max_size=12).map(
     lambda found: sorted(Entry(key, *version) for key, version in found.items())
 )
+places = st.sampled_from([Location(BUCKET), Location(BUCKET), Location(BUCKET, "host1/"), Location("other")])
 
 
 @pytest.fixture
@@ -42,28 +47,20 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def record(index: Index, second: int, entries: list[Entry], bucket: str = BUCKET) -> StateInfo:
-    info = state(second, entries, bucket)
+def record(index: Index, second: int, entries: list[Entry]) -> StateInfo:
+    info = state(second, entries)
     index.record(info, entries)
     return info
 
 
-ROOTS = ["", "host1/", "data/", "none/", "data/00/"]
-
-
 def packs_of(entries: list[Entry], root: str) -> set[Entry]:
-    """What lies two levels below ``data/`` in the root, and can be shown."""
-    return {
-        entry
-        for entry in entries
-        if entry.key.startswith(f"{root}data/")
-        and len(parts := entry.key.removeprefix(root).split("/")) == 3
-        and _shown(parts)
-    }
+    """What is two levels below the directory ``data`` of the root, and can be shown."""
+    return {entry for entry in entries if entry.key.startswith(f"{root}data/") and _is_pack(entry.key, root)}
 
 
-def _shown(parts: list[str]) -> bool:
-    return not {"", ".", ".."}.intersection(parts)
+def _is_pack(key: str, root: str) -> bool:
+    names = key.removeprefix(f"{root}data/").split("/")
+    return len(names) == 2 and not {"", ".", ".."}.intersection(names)
 
 
 def in_order(order: PackOrder) -> list[Entry]:
@@ -74,22 +71,30 @@ def in_order(order: PackOrder) -> list[Entry]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(1, 5), contents, st.sampled_from([BUCKET, "other"])), min_size=1, max_size=5))
-def test_ranks_are_the_packs_sorted_by_time(recorded: list[tuple[int, list[Entry], str]]) -> None:
+@given(st.lists(st.tuples(st.integers(1, 5), contents, places), min_size=1, max_size=5), st.sampled_from(ROOTS))
+def test_ranks_are_the_packs_sorted_by_time(recorded: list[tuple[int, list[Entry], Location]], root: str) -> None:
     with tempfile.TemporaryDirectory() as directory, Index.open(Path(directory) / "index.sqlite") as index:
-        states = {record(index, second, entries, bucket): entries for second, entries, bucket in recorded}
+        states = {}
+        for second, listing, at in recorded:
+            entries = [entry for entry in listing if entry.key.startswith(at.prefix)]
+            info = state(second, entries, at.bucket, prefix=at.prefix)
+            index.record(info, entries)
+            states[info] = entries
         for info, entries in states.items():
-            for root in ROOTS:
-                order = index.upload_order(info, root)
-                found = in_order(order)
-                assert set(found) == packs_of(entries, root)
-                assert len(found) == len(set(found))
-                assert [entry.last_modified for entry in found] == sorted(entry.last_modified for entry in found)
-                assert [order.rank(entry) for entry in found] == list(range(len(found)))
-                others = {entry for contents in states.values() for entry in contents}.difference(found)
-                assert all(order.rank(entry) is None for entry in others)
-                assert order.entry(-1) is None
-                order.close()
+            if not root.startswith(info.prefix):
+                with pytest.raises(ValueError, match="does not cover"):
+                    index.upload_order(info, root)
+                continue
+            order = index.upload_order(info, root)
+            found = in_order(order)
+            assert set(found) == packs_of(entries, root)
+            assert len(found) == len(set(found))
+            assert [entry.last_modified for entry in found] == sorted(entry.last_modified for entry in found)
+            assert [order.rank(entry) for entry in found] == list(range(len(found)))
+            others = {entry for contents in states.values() for entry in contents}.difference(found)
+            assert all(order.rank(entry) is None for entry in others)
+            assert order.entry(-1) is None
+            order.close()
 
 
 def test_an_order_is_the_same_each_time(index: Index) -> None:
