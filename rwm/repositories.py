@@ -1,4 +1,4 @@
-"""Which restic repositories a state contains, and how large each is. Pure.
+"""Which restic repositories a state contains, how large each is, and which directories of its tree are one. Pure.
 
 A repository may be several directories down, and inside another one's tree.
 """
@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rwm.layout import is_repository_root
-from rwm.model import EntryBatch
+from rwm import layout
+from rwm.location import Location
+from rwm.model import EntryBatch, StateTree
 from rwm.names import component_hidden_reason
 
 
@@ -92,8 +93,37 @@ def _leave(stack: list[_Directory]) -> Iterator[RepositoryCount]:
     """Leave the last directory: a repository is yielded, of another one the directory above takes the counts."""
     left = stack.pop()
     shown_files = left.files - left.directories  # a directory of the same name hides a file
-    if is_repository_root(shown_files, left.directories):
+    if layout.is_repository_root(shown_files, left.directories):
         yield RepositoryCount(left.prefix, left.objects, left.bytes)
     elif left.parent is not None:
         left.parent.objects += left.objects
         left.parent.bytes += left.bytes
+
+
+# --- in a tree
+
+
+def is_repository(tree: StateTree, directory: int) -> bool:
+    """Whether a directory of a state is the root of a restic repository. One query where there is no ``config``."""
+    config = tree.child(directory, layout.CONFIG_FILE)
+    if config is None or config.entry is None:
+        return False
+    nodes = [tree.child(directory, name) for name in layout.REQUIRED_DIRECTORIES]
+    return layout.is_repository_root({config.name}, {node.name for node in nodes if node and node.entry is None})
+
+
+def enclosing_repository(tree: StateTree, location: Location) -> Location | None:
+    """The repository one of whose own directories the location is, or is in: ``bucket1`` for ``bucket1/data``.
+
+    None if there is none, or if the location is itself a repository. It is below the tree's root.
+    """
+    directory: int | None = tree.root
+    path, repository = tree.prefix, None
+    for name in location.prefix.removeprefix(tree.prefix).split("/")[:-1]:
+        if directory is None:
+            return repository
+        if is_repository(tree, directory):
+            repository = Location(location.bucket, path) if name in layout.REPOSITORY_DIRECTORIES else None
+        node = tree.child(directory, name)
+        directory, path = node and node.directory, f"{path}{name}/"
+    return None if directory is not None and is_repository(tree, directory) else repository

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rwm.errors import NotFound, UsageError
 from rwm.index import Index, IndexTree
-from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES, is_repository_root
 from rwm.location import Location
-from rwm.model import Entry, StateInfo
+from rwm.model import Entry, StateInfo, StateTree
+from rwm.repositories import enclosing_repository
 
 
 class StatePart:
@@ -22,10 +22,9 @@ class StatePart:
         self._index = index
         self.info = info
         self.prefix = prefix if len(prefix) > len(info.prefix) else info.prefix
-        self.objects = info.objects
+        self.objects, _ = self.tree().totals()
         if self.prefix != info.prefix:
             _check_not_in_repository(index.tree(info), self.location)
-            self.objects = sum(1 for _ in self.entries())
             if not self.objects:
                 raise NotFound(
                     f"state {info.id[:12]} of {info.location} has nothing below {self.prefix}",
@@ -50,23 +49,9 @@ class StatePart:
         return key[len(self.prefix) :]
 
 
-def _check_not_in_repository(tree: IndexTree, location: Location) -> None:
-    """Raise UsageError if a location below the tree's root is, or is in, a directory of a repository."""
-    directory, path = tree.root, tree.info.prefix
-    for name in location.prefix[len(path) :].split("/")[:-1]:
-        if name in REPOSITORY_DIRECTORIES and _is_repository(tree, directory):
-            root = Location(location.bucket, path)
-            raise UsageError(
-                f"{location} is a directory of the repository at {root}, not a place for one",
-                hint=f"name the repository itself: {root}",
-            )
-        node = tree.child(directory, name)
-        if node is None or node.directory is None:
-            return
-        directory, path = node.directory, f"{path}{name}/"
-
-
-def _is_repository(tree: IndexTree, directory: int) -> bool:
-    nodes = [node for name in (CONFIG_FILE, *REPOSITORY_DIRECTORIES) if (node := tree.child(directory, name))]
-    files = [node.name for node in nodes if node.entry]
-    return is_repository_root(files, [node.name for node in nodes if not node.entry])
+def _check_not_in_repository(tree: StateTree, location: Location) -> None:
+    if repository := enclosing_repository(tree, location):
+        raise UsageError(
+            f"{location} is a directory of the repository at {repository}, not a place for one",
+            hint=f"name the repository itself: {repository}",
+        )

@@ -91,9 +91,10 @@ def _disk_cache(request: MountRequest, pool: BufferPool) -> DiskCache | None:
 
 def _single_state(index: Index, source: ObjectReader, location: Location, at: str) -> tuple[Contents, dict[str, Any]]:
     """The contents and the report of a mount of one state, which is checked to be readable."""
+    from rwm.repositories import is_repository
     from rwmfs.mount.location_checks import check_covers, check_directory
     from rwmfs.mount.readable import check_readable
-    from rwmfs.tree import SingleState, is_repository_root
+    from rwmfs.tree import SingleState
 
     info = index.resolve(at, location)
     check_covers(info, location)
@@ -107,7 +108,7 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
         "bytes": size,
         "hidden_keys": state.hidden_count(),
         "trust": index.trust(info),
-        "repository": is_repository_root(state, state.root),
+        "repository": is_repository(state, state.root),
     }
     return SingleState(state, index.trust), report | classes_json(_classes(index, info, location))
 

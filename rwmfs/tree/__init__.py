@@ -5,7 +5,7 @@ Begin reading at ``contents.py``: what a directory contains; then ``inodes.py``:
 """
 
 from rwmfs.tree.all_states import AllStates
-from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink, is_repository_root
+from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink
 from rwmfs.tree.inodes import DENTRY_LIMIT, FIRST_HASHED_INODE, ROOT_INODE, InodeTree, UnknownInode
 from rwmfs.tree.listing import Listing, LiveListing
 from rwmfs.tree.locks_dir import LOCKS_INODE, LockFile, LocksDir, LocksDirs, LocksError
@@ -30,5 +30,4 @@ __all__ = [
     "SingleState",
     "Symlink",
     "UnknownInode",
-    "is_repository_root",
 ]

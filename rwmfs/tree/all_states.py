@@ -29,7 +29,8 @@ from rwm.console import SHORT_ID, escape
 from rwm.errors import StateNotFound
 from rwm.location import Location
 from rwm.model import StateInfo, TreeNode, UploadOrder
-from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, is_repository_root, state_xattrs
+from rwm.repositories import is_repository
+from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, state_xattrs
 from rwmfs.tree.state_catalog import StateCatalog, is_id_prefix
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class AllStates:
         number, inner = divmod(directory, 1 << _STATE_SHIFT)
         if not number or inner == _STATE_ROOT:
             return number > 0
-        return self._query(number, lambda tree: is_repository_root(tree, inner))
+        return self._query(number, lambda tree: is_repository(tree, inner))
 
     def state_of(self, directory: int) -> StateInfo | None:
         """The state that a directory belongs to; None above the states."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from rwm import layout
 from rwm.location import Location
 from rwm.model import StateInfo, StateTree, TreeNode, Trust, UploadOrder
+from rwm.repositories import is_repository
 from rwm.times import iso
 
 LOCKS = "locks"
@@ -105,7 +105,7 @@ class SingleState:
 
     def has_locks(self, directory: int) -> bool:
         """Whether it is the root, or the root of a repository."""
-        return directory == self.root or is_repository_root(self._tree, directory)
+        return directory == self.root or is_repository(self._tree, directory)
 
     def state_of(self, directory: int) -> StateInfo:
         """The state."""
@@ -131,12 +131,3 @@ class SingleState:
 def state_xattrs(info: StateInfo, trust: Trust) -> dict[str, str]:
     """The result of :meth:`Contents.state_xattrs`."""
     return {"state_id": info.id, "captured_at": iso(info.captured_at), "trust": trust}
-
-
-def is_repository_root(tree: StateTree, directory: int) -> bool:
-    """Whether a directory of a state is the root of a restic repository. One query where there is no ``config``."""
-    config = tree.child(directory, layout.CONFIG_FILE)
-    if config is None or config.entry is None:
-        return False
-    nodes = [tree.child(directory, name) for name in layout.REQUIRED_DIRECTORIES]
-    return layout.is_repository_root({config.name}, {node.name for node in nodes if node and node.entry is None})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rwm.errors import NotFound, Refused, UsageError
 from rwm.location import Location
 from rwm.restore import StatePart
+from rwm.restore.directory import HIDDEN
 from tests.unit.rwm.restore.restore_setup import BUCKET, RestoreSetup
 
 REPOSITORY = ("host1/config", "host1/data/00/a", "host1/keys/k", "host1/data/sub/x", "host1/notes/n")
@@ -35,6 +38,13 @@ def test_a_part_counts_its_own_objects(setup: RestoreSetup) -> None:
     assert StatePart(setup.index, info, "host1/notes/").objects == 1
 
 
+def test_hidden_keys_of_a_part_have_its_keys_in_full(setup: RestoreSetup) -> None:
+    info = setup.capture("host1/a", "host1//b", f"host1/{HIDDEN}", "..")
+    result = setup.restore(info, "host1/")
+    assert (result.hidden, result.hidden_directory) == (1, f"{HIDDEN}-1")
+    assert json.loads((setup.target / f"{HIDDEN}-1" / "keys.jsonl").read_text())["key"] == "host1//b"
+
+
 def test_a_prefix_with_only_hidden_keys_is_not_empty(setup: RestoreSetup) -> None:
     assert StatePart(setup.index, setup.capture("host1//b"), "host1/").objects == 1
 
@@ -49,6 +59,11 @@ def test_a_directory_of_a_repository_is_refused(setup: RestoreSetup, prefix: str
     info = setup.capture(*REPOSITORY)
     with pytest.raises(UsageError, match="is a directory of the repository at bucket1/host1"):
         StatePart(setup.index, info, prefix)
+
+
+def test_a_repository_in_a_directory_of_another_one_is_restored(setup: RestoreSetup) -> None:
+    nested = tuple(f"host1/data/nested/{name}" for name in ("config", "data/00/a", "keys/k"))
+    assert setup.restore(setup.capture(*REPOSITORY, *nested), "host1/data/nested/").objects == 3
 
 
 def test_a_directory_beside_those_of_a_repository_is_restored(setup: RestoreSetup) -> None:
