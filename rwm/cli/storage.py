@@ -153,7 +153,7 @@ def _print_counts(summary: StorageInfo) -> None:
             ("objects", summary.objects, console.format_size(summary.bytes)),
             ("noncurrent versions", summary.noncurrent_versions, console.format_size(summary.noncurrent_bytes)),
             ("delete markers", summary.delete_markers, ""),
-            ("unfinished uploads", _or_unsupported(summary.unfinished_uploads), ""),
+            ("unfinished uploads", _or_unlisted(summary.unfinished_uploads), ""),
             ("state files", summary.states, ""),
             *(
                 (f"{'archived: ' if name in ARCHIVE_CLASSES else ''}{name}", objects, console.format_size(size))
@@ -165,8 +165,8 @@ def _print_counts(summary: StorageInfo) -> None:
     click.echo(f"versioning: {console.escape(summary.versioning)}")
 
 
-def _or_unsupported(count: int | None) -> int | str:
-    return "unsupported" if count is None else count
+def _or_unlisted(count: int | None) -> int | str:
+    return "not listed" if count is None else count
 
 
 @storage.command()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rwm.s3 import Policy
+from rwm.storage.principals import SEAWEEDFS_ACCOUNT, is_aws_account, principal_account
 from rwm.storage.users import UserAccess
 
 Statement = dict[str, Any]
@@ -99,6 +100,8 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
         _statement("RwmUserBucket", "Allow", whole, USER_BUCKET_ACTIONS, [on_bucket]),
         _statement("RwmUserObjects", "Allow", whole, USER_OBJECT_ACTIONS, [on_objects]),
         _statement("RwmPrefixBucket", "Allow", [*limited], _UNLISTED_BUCKET_ACTIONS, [on_bucket]),
+        _statement("RwmPrefixAbsent", "Allow", [*filter(_is_of_rgw, limited)], ["s3:ListBucket"], [on_bucket])
+        | {"Condition": {"Null": {"s3:max-keys": ["true"]}}},
     ]
     for number, (user, own) in enumerate(limited.items(), 1):
         statements += _prefix_statements(f"RwmPrefix{number}", user, bucket, own)
@@ -110,6 +113,15 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
         _statement("RwmRevoked", "Deny", revoked, ["s3:*"], [on_bucket, on_objects]),
     ]
     return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Principal"]["AWS"]]}
+
+
+def _is_of_rgw(user: str) -> bool:
+    """Whether the principal has the form of RGW: no account, or a tenant.
+
+    RGW gives every listing ``s3:max-keys``, but neither HeadBucket nor the question whether a key is absent (404) or
+    must not be seen (403). restic needs both. AWS gives it only to some listings, and must not get this statement.
+    """
+    return not is_aws_account(principal_account(user))
 
 
 def _prefix_statements(sid: str, user: str, bucket: str, prefixes: list[str]) -> list[Statement]:
@@ -124,14 +136,27 @@ def _prefix_statements(sid: str, user: str, bucket: str, prefixes: list[str]) ->
     outside = _statement(f"{sid}OutsideDenied", "Deny", [user], ["s3:*"], [])
     del outside["Resource"]
     outside["NotResource"] = [on_bucket, *on_objects]
-    return [
+    statements = [
         _statement(f"{sid}List", "Allow", [user], LIST_ACTIONS, [on_bucket])
         | {"Condition": {"StringLike": {"s3:prefix": patterns}}},
         _statement(f"{sid}Objects", "Allow", [user], USER_OBJECT_ACTIONS, on_objects),
-        _statement(f"{sid}ListDenied", "Deny", [user], LIST_ACTIONS, [on_bucket])
-        | {"Condition": {"StringNotLike": {"s3:prefix": patterns}}},
         outside,
     ]
+    if len(prefixes) == 1 or not _is_of_rgw(user):  # RGW would deny all that is not below every one of the prefixes
+        statements.append(_list_denied(sid, user, on_bucket, patterns))
+    return statements
+
+
+def _list_denied(sid: str, user: str, on_bucket: str, patterns: list[str]) -> Statement:
+    """Deny listings outside of the prefixes.
+
+    HeadBucket, which restic 0.14 needs, is a ListBucket without a prefix. SeaweedFS tells it by the request's method.
+    """
+    elsewhere: dict[str, Any] = {"StringNotLike": {"s3:prefix": patterns}}
+    if principal_account(user) == SEAWEEDFS_ACCOUNT:
+        elsewhere["StringNotEquals"] = {"s3:RequestMethod": ["HEAD"]}
+    denied = _statement(f"{sid}ListDenied", "Deny", [user], LIST_ACTIONS, [on_bucket])
+    return denied | {"Condition": elsewhere}
 
 
 def _statement(sid: str, effect: str, principals: list[str], actions: Iterable[str], resources: list[str]) -> Statement:

@@ -9,15 +9,27 @@ from rwm.s3 import Policy
 from rwm.storage.grants import NOBODY, grants, principals
 
 _AWS_ACCOUNT = re.compile("[0-9]{12}")
+SEAWEEDFS_ACCOUNT = "000000000000"
+"""The account of all users of SeaweedFS."""
 _CANONICAL_ID = re.compile("[0-9a-f]{64}")
 
 
 def acl_id(principal: str) -> str:
     """The id of the principal in ACLs of RGW and SeaweedFS: ``user1``, or ``t1$user1`` with a tenant."""
+    name = principal.rpartition(":")[2].rpartition("/")[2]
+    tenant = principal_account(principal)
+    return f"{tenant}${name}" if tenant and not is_aws_account(tenant) else name
+
+
+def principal_account(principal: str) -> str:
+    """The account in an ARN: a tenant or nothing on RGW, twelve digits on AWS and SeaweedFS."""
     parts = principal.split(":")
-    name = parts[-1].rpartition("/")[2]
-    tenant = parts[4] if len(parts) > 5 else ""
-    return f"{tenant}${name}" if tenant and not _AWS_ACCOUNT.fullmatch(tenant) else name
+    return parts[4] if len(parts) > 5 else ""
+
+
+def is_aws_account(account: str) -> bool:
+    """Whether an account has the form of AWS, which SeaweedFS uses too."""
+    return _AWS_ACCOUNT.fullmatch(account) is not None
 
 
 def candidate_principals(owner_id: str, caller_arn: str | None) -> list[str]:
@@ -43,7 +55,7 @@ def user_principal(admin: str, user: str) -> str:
     if user.startswith("arn:"):
         return user
     tenant, dollar, name = user.rpartition("$")
-    account = admin.split(":")[4]
+    account = principal_account(admin)
     if dollar and tenant != account:
         raise UsageError(
             f"{user} is not of the tenant that the bucket would be in ({account or 'none'})",
@@ -71,9 +83,9 @@ def expected_admin(policy: Policy, owner_id: str) -> str:
     """The principal that a policy without its admin should name, in the form of the server, for messages."""
     if not owner_id or _CANONICAL_ID.fullmatch(owner_id):
         return "the bucket's owner"
-    accounts = [who.split(":")[4] for who in sorted(principals(policy)) if who.startswith("arn:aws:iam:")]
+    accounts = [principal_account(who) for who in sorted(principals(policy)) if who.startswith("arn:aws:iam:")]
     (candidate,) = candidate_principals(owner_id, None)
-    if "$" not in owner_id and accounts and _AWS_ACCOUNT.fullmatch(accounts[0]):
+    if "$" not in owner_id and accounts and is_aws_account(accounts[0]):
         return f"arn:aws:iam::{accounts[0]}:user/{owner_id}"
     return candidate
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from rwm.errors import NotFound, Refused, UsageError
 from rwm.location import parse_prefix
 
-_WILDCARDS = "*?$"
-"""Characters that a policy does not take literally."""
+_NOT_LITERAL = "*?$:\\"
+"""Characters that not every server takes literally in a policy: RGW refuses a colon, SeaweedFS a backslash."""
 
 _ARN_PARTS = 6
 """Parts of an ARN, divided by colons: ``arn:aws:iam::account:user/name``."""
@@ -62,8 +62,8 @@ def parse_granted_prefix(text: str) -> str:
     if not text:
         raise UsageError("the prefix is empty", hint="leave it out for the whole bucket")
     prefix = parse_prefix(text)
-    if bad := next((char for char in prefix if char in _WILDCARDS or not char.isprintable()), None):
-        raise UsageError(f"the prefix {prefix!r} has the character {bad!r}, which has a meaning of its own in policies")
+    if bad := next((char for char in prefix if char in _NOT_LITERAL or not char.isprintable()), None):
+        raise UsageError(f"the prefix {prefix!r} has the character {bad!r}, which policies do not take literally")
     return prefix
 
 

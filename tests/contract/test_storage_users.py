@@ -1,0 +1,573 @@
+"""Two machines in one bucket, each with a prefix: what their keys can do, as the table in docs/servers.md says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import ClientError, EndpointConnectionError
+
+from rwm import process
+from rwm.errors import AccessDenied, NotFound, Refused, RwmError, UsageError
+from rwm.location import Location
+from rwm.s3 import S3, connect
+from rwm.storage import (
+    check_storage,
+    create_storage,
+    delete_storage,
+    grant_access,
+    inspect_storage,
+    list_storage,
+    revoke_access,
+    storage_info,
+)
+from rwm.storage.policy import probe_policy, protected_policy
+from rwm.storage.principals import admin_principal
+from tests import ROOT
+from tests.contract.buckets import Written, at_once, unique, written
+from tests.servers import Server
+
+OWN, OTHER = "host1/", "host2/"
+REFUSED, ALLOWED = "refused", "allowed"
+SERVERS = ["rgw", "seaweedfs"]
+
+
+@dataclass
+class SharedBucket:
+    """A bucket of two machines: user1 has host1/, user2 has host2/ with history and an unfinished upload in it."""
+
+    server: Server
+    admin: S3
+    user1: S3
+    user2: S3
+    bucket: str
+    version: str
+    marker: str
+    upload: str
+    own_upload: str
+    number: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+
+    @classmethod
+    def create(cls, server: Server) -> SharedBucket:
+        admin, user1, user2 = (server.connect(account) for account in ("admin", "user1", "user2"))
+        bucket = unique("shared")
+        create_storage(admin, bucket, f"user1:{OWN}", f"user2:{OTHER}")
+        version = user2.put(bucket, "host2/key", b"first")
+        user2.put(bucket, "host2/key", b"second")
+        user2.put(bucket, "host2/gone", b"gone")
+        user2.delete(bucket, "host2/gone")
+        marker = next(each.version_id for each in admin.versions(bucket, "host2/gone") if each.is_marker)
+        for key in ("host10/key", "host"):
+            admin.put(bucket, key, b"admin")
+        uploads: list[str] = []
+        for s3, key in ((user2, "host2/upload"), (user1, "host1/upload")):
+            upload = s3.client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+            s3.client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"part")
+            uploads.append(upload)
+        user1.put(bucket, "host1/key", b"own")
+        return cls(server, admin, user1, user2, bucket, version, marker, uploads[0], uploads[1])
+
+    def foreign(self) -> list[Written]:
+        """Everything that is not below host1/."""
+        return [entry for entry in written(self.admin.versions(self.bucket)) if not entry.key.startswith(OWN)]
+
+    def key(self) -> str:
+        """A new key of user1."""
+        return f"{OWN}{next(self.number)}"
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def shared(request: pytest.FixtureRequest) -> SharedBucket:
+    """One on each server, shared by attempts that must not change what belongs to user2."""
+    return SharedBucket.create(request.getfixturevalue(request.param))
+
+
+def code_of(call: Callable[[], Any]) -> str:
+    """``allowed``, or ``refused``; any other answer than 403 is an error."""
+    try:
+        call()
+    except ClientError as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 403, error
+        return REFUSED
+    return ALLOWED
+
+
+def every(*calls: Callable[[], Any]) -> str:
+    """The outcome of calls that must all have the same."""
+    outcomes = {code_of(call) for call in calls}
+    assert len(outcomes) == 1, [code_of(call) for call in calls]
+    return outcomes.pop()
+
+
+def work(b: SharedBucket) -> str:
+    """All that restic and `rwm backup` do in their own prefix."""
+    s3, client, name, key = b.user1, b.user1.client, b.bucket, b.key()
+    s3.put(name, key, b"1")
+    assert s3.get(name, key) == b"1"
+    assert s3.size(name, key) == 1
+    client.copy_object(Bucket=name, Key=b.key(), CopySource=f"{name}/{key}")
+    assert key in {entry.key for entry in s3.versions(name, OWN)}
+    for found in (client.list_objects_v2(Bucket=name, Prefix=OWN), client.list_objects(Bucket=name, Prefix=OWN)):
+        assert key in {item["Key"] for item in found["Contents"]}
+    with pytest.raises(NotFound):
+        s3.size(name, b.key())
+    s3.delete(name, key)
+    answer = client.delete_objects(Bucket=name, Delete={"Objects": [{"Key": key}]})
+    assert not answer.get("Errors")
+    upload = client.create_multipart_upload(Bucket=name, Key=key)["UploadId"]
+    client.upload_part(Bucket=name, Key=key, UploadId=upload, PartNumber=1, Body=b"1")
+    assert client.list_parts(Bucket=name, Key=key, UploadId=upload)["Parts"]
+    s3.abort_upload(name, key, upload)
+    return ALLOWED
+
+
+def read_settings(b: SharedBucket) -> str:
+    """The check with the keys of a machine."""
+    found = inspect_storage(b.user1, Location(b.bucket, OWN))
+    assert found.drift == []
+    users = [(access.user.rpartition("/")[2], access.prefix) for access in found.users]
+    assert users == [("user1", OWN), ("user2", OTHER)]
+    return ALLOWED
+
+
+def multi_delete(b: SharedBucket) -> str:
+    """One request for an own key, and for keys, a version and a marker of user2."""
+    own = b.key()
+    foreign = [
+        {"Key": "host2/key"},
+        {"Key": "host2/new"},
+        {"Key": "host2/key", "VersionId": b.version},
+        {"Key": "host2/gone", "VersionId": b.marker},
+    ]
+    answer: Any = b.user1.client.delete_objects(Bucket=b.bucket, Delete={"Objects": [{"Key": own}, *foreign]})  # type: ignore[list-item]
+    assert [item["Key"] for item in answer["Deleted"]] == [own]
+    assert [item["Code"] for item in answer["Errors"]] == ["AccessDenied"] * len(foreign)
+    return REFUSED
+
+
+def listings(b: SharedBucket, **arguments: str) -> list[Callable[[], Any]]:
+    client = b.user1.client
+    calls = (client.list_objects_v2, client.list_objects, client.list_object_versions, client.list_multipart_uploads)
+    return [lambda call=call: call(Bucket=b.bucket, **arguments) for call in calls]  # type: ignore[misc]
+
+
+def list_beyond(b: SharedBucket) -> str:
+    """Listings of the own prefix that begin after it, or name a second prefix: nothing of user2 is in them."""
+    for text in (
+        {"StartAfter": OTHER},
+        {"ContinuationToken": OTHER},
+        {"Delimiter": "2"},
+        {"Prefix": f"{OWN}../{OTHER}"},
+        {"Prefix": f"{OWN}*"},
+    ):
+        answer: Any = b.user1.client.list_objects_v2(**{"Bucket": b.bucket, "Prefix": OWN, **text})  # type: ignore[arg-type]
+        assert all(item["Key"].startswith(OWN) for item in answer.get("Contents", []))
+        assert all(item["Prefix"].startswith(OWN) for item in answer.get("CommonPrefixes", []))
+    pages = b.user1.list_pages(b.bucket, OWN)
+    assert all(entry.key.startswith(OWN) for page in pages for entry in page.versions)
+    return REFUSED
+
+
+def dots(b: SharedBucket) -> str:
+    """Keys that lead out of the prefix on a filesystem are refused, or are ordinary keys below it."""
+    outcomes = set()
+    for key in ("host1/../host2/key", "host1//../host2/key", "host1/./../host2/key"):
+        try:
+            b.user1.client.put_object(Bucket=b.bucket, Key=key, Body=b"evil")
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 403)
+            outcomes.add(REFUSED)
+        else:
+            assert b.user1.get(b.bucket, key) == b"evil"
+            outcomes.add("keys of its own")
+    assert len(outcomes) == 1
+    return outcomes.pop()
+
+
+def exists(b: SharedBucket) -> str:
+    """Whether the answers for a key of user2 and for an absent key differ."""
+    statuses = []
+    for key in ("host2/key", "host2/none"):
+        with pytest.raises(ClientError) as error:
+            b.user1.client.head_object(Bucket=b.bucket, Key=key)
+        statuses.append(error.value.response["ResponseMetadata"]["HTTPStatusCode"])
+    return REFUSED if statuses == [403, 403] else ALLOWED
+
+
+def foreign_upload_id(b: SharedBucket) -> str:
+    """The id of user2's upload with a key of user1."""
+    client, name, key = b.user1.client, b.bucket, b.key()
+    calls: list[Callable[[], Any]] = [
+        lambda: client.list_parts(Bucket=name, Key=key, UploadId=b.upload),
+        lambda: client.upload_part(Bucket=name, Key=key, UploadId=b.upload, PartNumber=1, Body=b"evil"),
+        lambda: client.abort_multipart_upload(Bucket=name, Key=key, UploadId=b.upload),
+    ]
+    for call in calls:
+        with pytest.raises(ClientError) as error:
+            call()
+        assert error.value.response["Error"]["Code"] in ("NoSuchUpload", "NoSuchKey", "AccessDenied")
+    return REFUSED
+
+
+def read_by_path(b: SharedBucket) -> str:
+    """The path at which SeaweedFS keeps a version. Writing and deleting there must not change the version."""
+    key = b.key()
+    version = b.user1.put(b.bucket, key, b"old")
+    b.user1.put(b.bucket, key, b"new")
+    path = f"{key}.versions/v_{version}"
+    try:
+        outcome = ALLOWED if b.user1.get(b.bucket, path) == b"old" else ""
+    except NotFound:
+        outcome = "no such key"
+    for name in (path, f"{key}.versions", f"{key}.versions/"):
+        b.user1.put(b.bucket, name, b"")
+        b.user1.client.delete_objects(Bucket=b.bucket, Delete={"Objects": [{"Key": name}]})
+        b.user1.delete(b.bucket, name)
+    assert b.admin.get(b.bucket, key, version) == b"old"
+    assert b.admin.get(b.bucket, key) == b"new"
+    return outcome
+
+
+def form(b: SharedBucket) -> str:
+    """A form upload, whose key is in the body of the request."""
+    post = b.user1.client.generate_presigned_post(b.bucket, "${filename}", Conditions=[["starts-with", "$key", ""]])
+    done = requests.post(post["url"], post["fields"], files={"file": ("host2/form", b"evil")}, timeout=30)
+    assert done.status_code == 403, done.text
+    return REFUSED
+
+
+def presigned(b: SharedBucket) -> str:
+    """A URL signed with the keys of user1."""
+    url = b.user1.client.generate_presigned_url("get_object", Params={"Bucket": b.bucket, "Key": "host2/key"})
+    assert requests.get(url, timeout=30).status_code == 403
+    return REFUSED
+
+
+ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
+    "all that restic and `rwm backup` do below its prefix": work,
+    "read the settings that `storage check` reads": read_settings,
+    "list its own unfinished uploads (ListMultipartUploads)": lambda b: code_of(
+        lambda: b.user1.client.list_multipart_uploads(Bucket=b.bucket, Prefix=OWN)
+    ),
+    "HeadBucket": lambda b: code_of(lambda: b.user1.client.head_bucket(Bucket=b.bucket)),
+    "read an older version of its own": lambda b: code_of(
+        lambda: b.user1.client.get_object(
+            Bucket=b.bucket,
+            Key="host1/key",
+            VersionId=next(each.version_id for each in b.admin.versions(b.bucket, "host1/key")),
+        )
+    ),
+    "the same by its path on SeaweedFS, `KEY.versions/v_VERSION`": read_by_path,
+    "GetObject, HeadObject": lambda b: every(
+        lambda: b.user1.client.get_object(Bucket=b.bucket, Key="host2/key"),
+        lambda: b.user1.client.get_object(Bucket=b.bucket, Key="host2/key", VersionId=b.version),
+        lambda: b.user1.client.head_object(Bucket=b.bucket, Key="host2/key"),
+    ),
+    "HeadObject: does a key exist?": exists,
+    "GetObject by a presigned URL": presigned,
+    "PutObject: over a key, a new one, `host10/key`, `host1`, at the root": lambda b: every(
+        *(
+            lambda key=key: b.user1.client.put_object(Bucket=b.bucket, Key=key, Body=b"evil")
+            for key in ("host2/key", "host2/new", "host10/key", "host1", "new", "Host1/key", "/host2/key", "host2")
+        )
+    ),
+    "PutObject by a form (POST)": form,
+    "DeleteObject: a key, a version, a delete marker": lambda b: every(
+        lambda: b.user1.client.delete_object(Bucket=b.bucket, Key="host2/key"),
+        lambda: b.user1.client.delete_object(Bucket=b.bucket, Key="host2/new"),
+        lambda: b.user1.client.delete_object(Bucket=b.bucket, Key="host2/key", VersionId=b.version),
+        lambda: b.user1.client.delete_object(Bucket=b.bucket, Key="host2/gone", VersionId=b.marker),
+    ),
+    "DeleteObjects: the same in one request with own keys": multi_delete,
+    "CopyObject from there, also of a version": lambda b: every(
+        lambda: b.user1.client.copy_object(Bucket=b.bucket, Key=b.key(), CopySource=f"{b.bucket}/host2/key"),
+        lambda: b.user1.client.copy_object(
+            Bucket=b.bucket,
+            Key=b.key(),
+            CopySource={"Bucket": b.bucket, "Key": "host2/key", "VersionId": b.version},
+        ),
+    ),
+    "CopyObject to there": lambda b: code_of(
+        lambda: b.user1.client.copy_object(Bucket=b.bucket, Key="host2/key", CopySource=f"{b.bucket}/host1/key")
+    ),
+    "UploadPartCopy from there, also of a version": lambda b: every(
+        *(
+            lambda source=source: b.user1.client.upload_part_copy(
+                Bucket=b.bucket, Key="host1/upload", UploadId=b.own_upload, PartNumber=2, CopySource=source
+            )
+            for source in (
+                {"Bucket": b.bucket, "Key": "host2/key"},
+                {"Bucket": b.bucket, "Key": "host2/key", "VersionId": b.version},
+            )
+        )
+    ),
+    "CreateMultipartUpload, UploadPart, ListParts, Complete, Abort": lambda b: every(
+        lambda: b.user1.client.create_multipart_upload(Bucket=b.bucket, Key="host2/new"),
+        lambda: b.user1.client.upload_part(
+            Bucket=b.bucket, Key="host2/upload", UploadId=b.upload, PartNumber=1, Body=b"evil"
+        ),
+        lambda: b.user1.client.list_parts(Bucket=b.bucket, Key="host2/upload", UploadId=b.upload),
+        lambda: b.user1.client.complete_multipart_upload(
+            Bucket=b.bucket,
+            Key="host2/upload",
+            UploadId=b.upload,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": "x"}]},
+        ),
+        lambda: b.user1.client.abort_multipart_upload(Bucket=b.bucket, Key="host2/upload", UploadId=b.upload),
+    ),
+    "the other's upload id with an own key": foreign_upload_id,
+    "the four listings without a prefix, or with an empty one": lambda b: every(
+        *listings(b), *listings(b, Prefix=""), *listings(b, Delimiter="/")
+    ),
+    "the four listings of `host2/`, `host1` or `host`": lambda b: every(
+        *(call for prefix in ("host2/", "host1", "host", "Host1/", "/host2/") for call in listings(b, Prefix=prefix)),
+        *listings(b, Prefix="host1", Delimiter="/"),
+    ),
+    "listings of `host1/` that begin at `host2/`": list_beyond,
+    "keys as `host1/../host2/key`": dots,
+    "ACLs and tags: read, write, delete": lambda b: every(
+        lambda: b.user1.client.get_object_acl(Bucket=b.bucket, Key="host2/key"),
+        lambda: b.user1.client.put_object_acl(Bucket=b.bucket, Key="host2/key", ACL="public-read"),
+        lambda: b.user1.client.get_object_tagging(Bucket=b.bucket, Key="host2/key"),
+        lambda: b.user1.client.put_object_tagging(Bucket=b.bucket, Key="host2/key", Tagging={"TagSet": []}),
+        lambda: b.user1.client.delete_object_tagging(Bucket=b.bucket, Key="host2/key"),
+    ),
+    "policy, versioning, lifecycle, ACL of the bucket": lambda b: every(
+        lambda: b.user1.client.put_bucket_policy(Bucket=b.bucket, Policy='{"Version":"2012-10-17","Statement":[]}'),
+        lambda: b.user1.client.delete_bucket_policy(Bucket=b.bucket),
+        lambda: b.user1.client.put_bucket_versioning(Bucket=b.bucket, VersioningConfiguration={"Status": "Suspended"}),
+        lambda: b.user1.client.delete_bucket_lifecycle(Bucket=b.bucket),
+        lambda: b.user1.client.put_bucket_acl(Bucket=b.bucket, ACL="public-read-write"),
+        lambda: b.user1.client.delete_bucket(Bucket=b.bucket),
+    ),
+}
+"""What user1 tries, by the first column of the table in docs/servers.md; the outcome is a cell of its row."""
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """The table: outcome by server, by title."""
+    text = (ROOT / "docs" / "servers.md").read_text()
+    table = text.partition("## Several machines in one bucket")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {title: {"rgw": rgw.strip("*"), "seaweedfs": seaweedfs.strip("*")} for title, rgw, seaweedfs in rows}
+
+
+def test_the_table_lists_every_attempt() -> None:
+    assert list(documented()) == list(ATTEMPTS)
+
+
+@pytest.mark.parametrize("title", ATTEMPTS)
+def test_the_table_is_right(shared: SharedBucket, title: str) -> None:
+    before = shared.foreign()
+    outcome = ATTEMPTS[title](shared)
+    assert outcome == documented()[title][shared.server.name]
+    assert shared.foreign() == before
+    assert shared.user2.get(shared.bucket, "host2/key") == b"second"
+    parts: Any = shared.user2.client.list_parts(Bucket=shared.bucket, Key="host2/upload", UploadId=shared.upload)
+    assert [part["Size"] for part in parts["Parts"]] == [4]
+
+
+# --- users that come and go ----------------------------------------------------------------------------
+
+
+def reached(s3: S3, bucket: str, key: str) -> bool:
+    """Whether the account can read the object and list its directory; one without the other is an error."""
+    prefix = key.rpartition("/")[0] + "/"
+    calls = (
+        lambda: s3.client.get_object(Bucket=bucket, Key=key),
+        lambda: s3.client.list_objects_v2(Bucket=bucket, Prefix=prefix),
+    )
+    return every(*calls) == ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("name", "tenant"), [("rgw", ""), ("rgw", "t1$"), ("seaweedfs", "")], ids=["rgw", "rgw with a tenant", "seaweedfs"]
+)
+def test_a_revoked_user_reaches_nothing_that_it_wrote(request: pytest.FixtureRequest, name: str, tenant: str) -> None:
+    server: Server = request.getfixturevalue(name)
+    admin, user, bucket = server.connect(f"{tenant}admin"), server.connect(f"{tenant}user1"), unique("shared")
+    create_storage(admin, bucket, "user1:host1/")
+    user.put(bucket, "host1/key", b"1")
+    assert reached(user, bucket, "host1/key")
+    with pytest.raises(AccessDenied):
+        user.put(bucket, "host2/key", b"1")
+    change = revoke_access(admin, bucket, "user1")
+    assert [access.revoked for access in change.after] == [True]
+    assert not reached(user, bucket, "host1/key")
+    for call in (
+        lambda: user.put(bucket, "host1/key", b"2"),
+        lambda: user.delete(bucket, "host1/key"),
+        lambda: user.acl(bucket),
+        lambda: user.policy(bucket),
+    ):
+        with pytest.raises(AccessDenied):
+            call()
+    outcome = every(
+        lambda: user.client.get_object_acl(Bucket=bucket, Key="host1/key"),
+        lambda: user.client.put_object_acl(Bucket=bucket, Key="host1/key", ACL="public-read"),
+    )
+    assert outcome == REFUSED
+    assert admin.get(bucket, "host1/key") == b"1"
+    assert check_storage(admin, bucket) == []
+    assert not revoke_access(admin, bucket, "user1"), "safe to repeat"
+    grant_access(admin, Location(bucket, "host1/"), "user1")
+    assert reached(user, bucket, "host1/key")
+
+
+def test_a_missing_grant_alone_revokes_nothing(server: Server) -> None:
+    """Why a revoked user is denied: on RGW its objects are its own, on SeaweedFS it has an identity policy."""
+    admin, user = server.connect(), server.connect("user1")
+    bucket = unique("shared")
+    create_storage(admin, bucket, "user1:host1/", "user2:host2/")
+    user.put(bucket, "host1/key", b"1")
+    policy, (owner, _) = admin.policy(bucket), admin.acl(bucket)
+    assert policy is not None
+    user2 = [access for access in inspect_storage(admin, Location(bucket)).users if "user2" in access.user]
+    admin.put_policy(bucket, protected_policy(bucket, admin_principal(policy, owner), user2))
+    assert user.get(bucket, "host1/key") == b"1"
+
+
+def test_a_user_loses_what_it_wrote_outside_of_its_new_prefix(server: Server) -> None:
+    admin, user = server.connect(), server.connect("user1")
+    bucket = unique("shared")
+    create_storage(admin, bucket, "user1:old/")
+    user.put(bucket, "old/key", b"1")
+    grant_access(admin, Location(bucket, "new/"), "user1")
+    user.put(bucket, "new/key", b"1")
+    assert reached(user, bucket, "old/key")
+    assert reached(user, bucket, "new/key")
+    revoke_access(admin, bucket, "user1", "old/")
+    assert not reached(user, bucket, "old/key")
+    assert reached(user, bucket, "new/key")
+    assert check_storage(admin, bucket) == []
+
+
+PREFIXES = ["hôst 1/", "a#b+c%41/", "x[1](2)|3^{4}/", "deep/er/host/", "'\"&<>!/", "1.2.3.4_~=@,;`/"]
+
+
+def test_unusual_prefixes_are_taken_literally(server: Server) -> None:
+    admin, user = server.connect(), server.connect("user1")
+    bucket = unique("shared")
+    create_storage(admin, bucket, *(f"user1:{prefix}" for prefix in PREFIXES))
+    assert check_storage(admin, bucket) == []
+    for prefix in PREFIXES:
+        user.put(bucket, f"{prefix}key", b"1")
+        assert user.get(bucket, f"{prefix}key") == b"1", prefix
+        found = user.client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        assert [item["Key"] for item in found["Contents"]] == [f"{prefix}key"]
+        assert [entry.key for entry in user.versions(bucket, prefix)] == [f"{prefix}key"]
+    for beside in ("host 1/", "a#b+cA/", "x1/", "deep/er/", "deep/er/host2/", "'/", "1x2.3.4_~=@,;`/"):
+        with pytest.raises(AccessDenied):
+            user.put(bucket, f"{beside}key", b"1")
+
+
+def test_grants_of_two_admins_at_the_same_time_are_kept_or_reported(server: Server) -> None:
+    admin, bucket = server.connect(), unique("shared")
+    create_storage(admin, bucket, "user1:host1/")
+    users = ["user2", "user3", "user4"]
+
+    def grant(user: str) -> str | None:
+        try:
+            grant_access(server.connect(), Location(bucket, f"{user}/"), user)
+        except RwmError as error:
+            assert re.search("changed meanwhile|another policy", error.message), error
+            return None
+        return user
+
+    kept = {user for user in at_once(grant, users, 3) if user}
+    named = {access.user.rpartition("/")[2] for access in inspect_storage(admin, Location(bucket)).users}
+    assert kept | {"user1"} <= named
+    for user in users:
+        grant_access(admin, Location(bucket, f"{user}/"), user)
+    assert check_storage(admin, bucket) == []
+
+
+def test_a_directory_of_a_repository_is_no_prefix_to_grant(server: Server) -> None:
+    admin, bucket = server.connect(), unique("shared")
+    create_storage(admin, bucket, "user1:host1/")
+    for key in ("config", "keys/a", "data/00/a"):
+        admin.put(bucket, f"host2/{key}", b"1")
+    for prefix in ("host2/data/", "host2/data/00/", "host2/locks/"):
+        with pytest.raises(UsageError, match=f"is inside the repository at {bucket}/host2$"):
+            grant_access(admin, Location(bucket, prefix), "user2")
+    grant_access(admin, Location(bucket, "data/"), "user2")
+    grant_access(admin, Location(bucket, "host2/"), "user2")
+
+
+def test_a_policy_with_drift_is_not_changed(server: Server) -> None:
+    admin, bucket = server.connect(), unique("shared")
+    create_storage(admin, bucket, "user1:host1/")
+    policy = admin.policy(bucket)
+    assert policy is not None
+    policy["Statement"] = [each for each in policy["Statement"] if each["Sid"] != "RwmUserObjectsDenied"]
+    admin.put_policy(bucket, policy)
+    drift = r"not that of a protected bucket \(missing: Deny"
+    with pytest.raises(Refused, match=drift):
+        grant_access(admin, Location(bucket, "host2/"), "user2")
+    with pytest.raises(Refused, match=drift):
+        revoke_access(admin, bucket, "user1")
+
+
+def test_all_buckets_of_an_account_are_listed(seaweedfs: Server) -> None:
+    """200 buckets; some refuse the admin, some cannot be reached."""
+    admin = seaweedfs.connect()
+    names = [unique("many") for _ in range(200)]
+    protected, refusing, unreachable = names[0], names[1], names[2]
+    create_storage(admin, protected, "user1:host1/", "user2:host2/")
+    at_once(admin.create_bucket, names[1:])
+    who = admin_principal(admin.policy(protected) or {}, admin.acl(protected)[0])
+    denied = probe_policy(refusing, who)
+    denied["Statement"][0]["Action"] = ["s3:GetBucketVersioning"]
+    admin.put_policy(refusing, denied)
+
+    def fail(request: AWSRequest, **_: object) -> None:
+        if f"/{unreachable}" in str(request.url):
+            raise EndpointConnectionError(endpoint_url=str(request.url))
+
+    lame = connect(seaweedfs.connect().settings, attempts=1)
+    lame.client.meta.events.register("before-send.s3", fail)
+    rows = {row.bucket: row for row in list_storage(lame, [*names, unique("nobodys")])}
+    assert list(rows) == sorted(rows)
+    assert {name for name, row in rows.items() if row.error} == {refusing, unreachable, *(rows.keys() - set(names))}
+    found = rows[protected].inspection
+    assert found is not None
+    assert found.drift == []
+    assert [access.prefix for access in found.users] == ["host1/", "host2/"]
+    assert {row.versioning for row in rows.values() if not row.error} == {"Enabled", "off"}
+    admin.delete_policy(refusing)
+    at_once(lambda name: delete_storage(admin, Location(name)), names)
+
+
+def test_a_prefix_is_counted_and_deleted_by_itself(server: Server) -> None:
+    admin, bucket = server.connect(), unique("shared")
+    create_storage(admin, bucket, "user1:host1/", "user2:host2/")
+    users = {"host1/": server.connect("user1"), "host2/": server.connect("user2")}
+    for prefix, user in users.items():
+        for key in ("config", "data/00/a", "rwm/states/x", "config"):
+            user.put(bucket, prefix + key, b"12")
+        user.client.create_multipart_upload(Bucket=bucket, Key=f"{prefix}upload")
+    admin.put(bucket, "host10/key", b"1")
+    info = storage_info(admin, Location(bucket, "host1/"))
+    assert (info.objects, info.bytes, info.noncurrent_versions, info.states) == (3, 6, 1, 1)
+    assert info.unfinished_uploads == 1
+    assert storage_info(users["host1/"], Location(bucket, "host1/")).objects == 3
+    before = written(admin.versions(bucket, "host2/")) + written(admin.versions(bucket, "host10/"))
+    assert delete_storage(admin, Location(bucket, "host1/")) == []
+    assert sorted(written(admin.versions(bucket))) == sorted(before)
+    assert [key for key, _, _ in admin.unfinished_uploads(bucket)] == ["host2/upload"]
+
+
+def test_restic_works_with_the_keys_of_each_prefix(server: Server, restic_program: str) -> None:
+    bucket = unique("shared")
+    create_storage(server.connect(), bucket, "user1:host1/", "user2:host2/")
+    for user, place in (("user1", "host1"), ("user2", "host2")):
+        environment = server.environment(user) | {"RESTIC_PASSWORD": "x"}
+        for arguments in (["init"], ["backup", "/etc/hostname"], ["forget", "--keep-last", "1", "--prune"], ["check"]):
+            run = [restic_program, "-q", "--no-cache", "-r", f"s3:{server.endpoint}/{bucket}/{place}", *arguments]
+            done = process.run(run, env=environment)
+            assert done.returncode == 0, (arguments, done.stderr)
