@@ -19,6 +19,8 @@ from typing import Literal
 
 from rwm.model import ObjectVersion
 
+Versioning = Literal["off", "enabled", "suspended"]
+
 ClockModel = Literal["exact", "seconds", "jitter", "gateways"]
 CLOCK_MODELS: tuple[ClockModel, ...] = ("exact", "seconds", "jitter", "gateways")
 
@@ -35,9 +37,13 @@ _VERSION_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 
 
 class Bucket:
-    """Versions and markers by key. ``versioning`` is False before it is enabled and while it is suspended.
+    """Versions and markers by key.
 
-    ``repeats_markers``: whether deleting a deleted key adds a marker. Ceph RGW adds none.
+    ``versioning`` may be changed at any time. ``off``: an object has one version, ``null``, and its removal leaves
+    nothing. ``suspended``: the ``null`` version or marker of a key is replaced, others stay.
+
+    ``repeats_markers``: whether deleting a deleted key adds a marker. SeaweedFS adds one, Ceph RGW none.
+    ``opaque_etags``: each write has another ETag, even of the same content, as with SSE-KMS on AWS.
     """
 
     def __init__(
@@ -48,12 +54,14 @@ class Bucket:
         now: int = 1_767_225_600_000,
         name: str = "bucket1",
         repeats_markers: bool = False,
+        opaque_etags: bool = False,
     ) -> None:
         self.name = name
         self.clock = clock
         self.now = now
-        self.versioning = True
+        self.versioning: Versioning = "enabled"
         self.repeats_markers = repeats_markers
+        self.opaque_etags = opaque_etags
         self._random = random.Random(seed)
         self._skews = [self._random.randrange(GATEWAY_SKEW) for _ in range(3)]
         self._histories: dict[str, list[ObjectVersion]] = {}
@@ -72,17 +80,18 @@ class Bucket:
         the clock ``jitter``.
         """
         if etag is None:
-            etag = etag_of(key, content, parts)
-        version_id = self._version_id() if self.versioning else NULL
+            etag = etag_of(key, f"{self._random.random()}" if self.opaque_etags else content, parts)
+        version_id = self._new_version_id()
         return self._append(ObjectVersion(key, version_id, False, False, size, etag, self._time(duration)))
 
     def delete(self, key: str, *, duration: int = 0) -> ObjectVersion | None:
-        """Put a delete marker now; None where the server adds none. Without versioning the object is gone."""
-        if not self.versioning:
+        """Put a delete marker now; None where the server adds none."""
+        if self.versioning == "off":
             self._remove_null(key)
-        elif self.is_deleted(key) and not self.repeats_markers:
             return None
-        version_id = self._version_id() if self.versioning else NULL
+        if self.is_deleted(key) and not self.repeats_markers:
+            return None
+        version_id = self._new_version_id()
         return self._append(ObjectVersion(key, version_id, False, True, 0, "", self._time(duration)))
 
     def remove_version(self, key: str, version_id: str) -> None:
@@ -160,7 +169,9 @@ class Bucket:
             return self.now - self._random.choice(self._skews)
         return self.now
 
-    def _version_id(self) -> str:
+    def _new_version_id(self) -> str:
+        if self.versioning != "enabled":
+            return NULL
         bits = self._random.getrandbits(31 * 6)
         return "".join([_VERSION_ALPHABET[bits >> shift & 63] for shift in range(0, 31 * 6, 6)])
 

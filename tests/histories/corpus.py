@@ -18,11 +18,12 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from rwm.model import ObjectVersion
+from tests.histories.steps import token
 
 FORMAT = "rwm-corpus-1"
 DIRECTORY = Path(__file__).parent / "corpus"
@@ -46,6 +47,11 @@ class Event(NamedTuple):
     operation: int
     step: int
 
+    @property
+    def token(self) -> str:
+        """``+data``, ``-index``, as :attr:`tests.histories.steps.Step.token`."""
+        return token("delete" if self.version.is_marker else "put", self.version.key)
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -67,8 +73,14 @@ class Recording:
 
     def events(self, operation: int) -> list[Event]:
         """What an operation did, in the order of its requests."""
-        rows = zip(self.versions, self.operation_of, self.step_of, strict=True)
-        return sorted((Event(*row) for row in rows if row[1] == operation), key=lambda event: event.step)
+        return self._events[operation]
+
+    @cached_property
+    def _events(self) -> list[list[Event]]:
+        events: list[list[Event]] = [[] for _ in self.operations]
+        for row in sorted(zip(self.versions, self.operation_of, self.step_of, strict=True), key=lambda row: row[2]):
+            events[row[1]].append(Event(*row))
+        return events
 
     def operations_named(self, name: str) -> Iterator[tuple[Operation, list[Event]]]:
         """Each operation of this name with its events."""

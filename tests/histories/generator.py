@@ -45,7 +45,7 @@ class History:
         self.bucket.now += _HOUR
 
     def go_on(self, operations: int) -> None:
-        """Let the same people work on for so many more operations."""
+        """Let the same people work on for so many more operations, without interruptions."""
         _Life(self).live(operations)
 
 
@@ -58,16 +58,30 @@ def generate(
     rustic: bool | None = None,
     removes_evidence: bool = True,
     interrupts: bool = True,
+    removes_locks: bool = True,
+    copies: bool = True,
+    adopted: bool = False,
+    opaque_etags: bool = False,
 ) -> History:
     """A history from a seed. What is None is chosen at random.
 
     ``operations`` is their number (5 to 40), ``repositories`` 1 to 3, ``rustic`` whether repositories have no locks.
     ``removes_evidence``: whether RWM prunes or a lifecycle rule expires versions at times. ``interrupts``: whether
-    operations are killed and locks are removed beside running operations.
+    operations are killed. ``removes_locks``: whether locks are removed beside running operations. ``copies``: whether
+    other programs copy files into the bucket, a whole repository at its beginning or files that are there.
+
+    Never by chance: ``adopted``, versioning is enabled after the repositories have been used for a while, so there are
+    ``null`` versions; ``opaque_etags``, as in :class:`Bucket`.
     """
     rng = random.Random(seed)
     model: ClockModel = rng.choice(CLOCK_MODELS) if clock is None else clock
-    bucket = Bucket(model, rng.getrandbits(32), now=START + rng.randrange(DAY), repeats_markers=model == "seconds")
+    bucket = Bucket(
+        model,
+        rng.getrandbits(32),
+        now=START + rng.randrange(DAY),
+        repeats_markers=model == "seconds",
+        opaque_etags=opaque_etags,
+    )
     count = repositories or rng.choice([1, 1, 1, 2, 3])
     prefixes = rng.sample(["", "host1/", "host2/", "backups/laptop/"], count)
     without_locks = rng.random() < 0.1 if rustic is None else rustic
@@ -79,8 +93,14 @@ def generate(
         else:
             version: Version = rng.choice(["0.14", "0.18"])
             history.repositories.append(Repository(bucket, prefix, repository_seed, version))
-    life = _Life(history, removes_evidence=removes_evidence, interrupts=interrupts)
+    life = _Life(
+        history, removes_evidence=removes_evidence, interrupts=interrupts, removes_locks=removes_locks, copies=copies
+    )
+    bucket.versioning = "off" if adopted else "enabled"
     life.begin()
+    if adopted:
+        life.live(5)
+        bucket.versioning = "enabled"
     life.live(rng.randint(5, 40) if operations is None else operations)
     return history
 
@@ -88,13 +108,23 @@ def generate(
 class _Life:
     """People and timers that work with a bucket."""
 
-    def __init__(self, history: History, *, removes_evidence: bool = False, interrupts: bool = True) -> None:
+    def __init__(
+        self,
+        history: History,
+        *,
+        removes_evidence: bool = False,
+        interrupts: bool = False,
+        removes_locks: bool = False,
+        copies: bool = False,
+    ) -> None:
         self.history = history
         self.bucket = history.bucket
         self.random = history.random
         self.removes_evidence = removes_evidence and self.random.random() < 0.4
         self.keeps_locks = self.random.random() < 0.6
         self.interrupts = interrupts and self.random.random() < 0.7
+        self.removes_locks = removes_locks and self.random.random() < 0.7
+        self.copies = copies
         self.retries = self.random.choice([0.0, 0.0, 0.01, 0.1])
         self.has_rwm = self.random.random() < 0.6
         self.pause = self.random.choice([MINUTE, _HOUR, DAY, 10 * DAY])
@@ -104,7 +134,7 @@ class _Life:
         """Create the repositories, or import existing ones; put other files beside them."""
         for repository in self.history.repositories:
             self._pass_time()
-            if self.random.random() < 0.1:
+            if self.copies and self.random.random() < 0.1:
                 self._import(repository)
                 continue
             if self.interrupts and self.random.random() < 0.1:
@@ -125,13 +155,13 @@ class _Life:
                 self._one(repository)
             elif chosen < 0.75:
                 self._several()
-            elif chosen < 0.80 and self.interrupts:
+            elif chosen < 0.80 and self.removes_locks:
                 self._unlock_beside(repository)
             elif chosen < 0.85 and self.removes_evidence:
                 self._remove_evidence()
             elif chosen < 0.87:
                 self._other_files()
-            elif chosen < 0.88:
+            elif chosen < 0.88 and self.copies:
                 self._upload_again(repository)
             else:
                 self._timer(repository)
@@ -195,7 +225,7 @@ class _Life:
         repository.version = rng.choice(["0.14", "0.18"]) if rng.random() < 0.1 else repository.version
         packs = rng.choice([0, 1, 2, 3, 5, 12])
         duration = rng.choice([None, None, None, MINUTE, 7 * MINUTE, 3 * _HOUR])
-        keep, repack, count = rng.randint(1, 6), rng.randint(0, 3), rng.randint(1, 3)
+        keep, repack, count = rng.choice([0, 1, 1, 2, 3, 5, 10]), rng.randint(0, 3), rng.randint(1, 3)
         choices: list[tuple[int, str, Callable[[], Operation]]] = [
             (30, "backup", lambda: r.backup(packs, duration=duration)),
             (8, "read", lambda: r.read(duration or SECOND)),

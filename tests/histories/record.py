@@ -121,14 +121,16 @@ class Recorder:
 
     @contextlib.contextmanager
     def held_at(self, name: str, method: str, path: str, count: int, *arguments: str) -> Iterator[None]:
-        """An operation that waits, while the block runs, after its ``count``-th such request has been carried out."""
-        self.proxy.add(Rule(Stall(seconds=4), matching(method, path), count=1, after=count - 1))
+        """An operation that is stopped, while the block runs, after its ``count``-th such request was carried out."""
+        self.proxy.add(Rule(Stall(seconds=2), matching(method, path), count=1, after=count - 1))
         seen = len(self.proxy.requests(matching(method, path)))
         child = self.start(*arguments)
         self._wait(lambda: len(self.proxy.requests(matching(method, path))) >= seen + count, child)
-        time.sleep(0.3)
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(2)  # until the server has carried out what was sent, and the proxy has answered
         self.note(f"{name} (first part)", arguments, None)
         yield
+        child.send_signal(signal.SIGCONT)
         code = child.wait(TIMEOUT)
         self.proxy.clear()
         self.note(f"{name} (last part)", arguments, code)
@@ -263,6 +265,9 @@ def life(r: Recorder) -> None:
     if newer:
         r.run("repair packs", "repair", "packs", r.current("data/")[0].rpartition("/")[2])
         r.run("repair snapshots", "repair", "snapshots", "--forget")
+    r.run("forget all", "forget", *(key.rpartition("/")[2] for key in r.current("snapshots/")))
+    r.run("prune all", "prune")
+    r.run("backup", "backup", data)
     lost = r.current("data/")[0]
     r.s3.delete(r.bucket, lost)
     r.note("a pack is lost (not restic)", [], None)

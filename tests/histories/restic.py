@@ -9,6 +9,13 @@ table of orders:
 - ``key add`` and ``key passwd`` hold their lock for seconds (scrypt);
 - ``forget --prune`` that removes no snapshot does not prune;
 - prune of 0.18 writes an index that the same prune removes again, one of 0.14 does not;
+- when no snapshot is left, prune removes all packs; 0.14 then writes an empty index, **0.18 leaves no index at all**:
+  the only time when indexes go without a successor;
+- ``recover`` of 0.18 may replace an index that names missing packs before it does anything else;
+- a refresh of a lock writes the new one first, after 300 s, and then removes the old one (both restics);
+- an operation whose lock was removed by ``unlock --remove-all`` goes on to its end and removes its lock once more: on
+  Ceph RGW that leaves no trace, on SeaweedFS a second marker;
+- a prune of 0.18 beside which that happened wrote its last index, and removed indexes and packs, after the lock's end;
 - an operation that is refused because of a lock leaves no trace;
 - a request whose answer is lost is repeated: a second version with the same size and ETag, and on SeaweedFS a second
   marker on a deleted key.
@@ -77,6 +84,13 @@ class Repository:
     def is_locked(self) -> bool:
         """Whether a lock file is there now."""
         return bool(self.files("locks"))
+
+    def places(self, pack: str) -> list[str]:
+        """Where the content of a pack is or was: in the pack, and in those into which it was repacked."""
+        found = [pack]
+        while found[-1] in self._moved:
+            found.append(self._moved[found[-1]])
+        return found
 
     @property
     def config(self) -> str:
@@ -233,7 +247,6 @@ class Repository:
             pack = self.new_name("data")
             yield self._put(pack, self._pack_size(), delay=200)
             new.append(pack)
-            self._moved.update(dict.fromkeys(repacked, pack))
         removed = [*unused, *repacked]
         gone = set(removed)
         final = [pack for pack in kept if pack not in gone] + new
@@ -242,7 +255,9 @@ class Repository:
             short_lived = self._put_index(new)
             yield short_lived
             old_indexes.append(short_lived.key)
-        yield self._put_index(final)
+        if final or self.version == "0.14":  # when no pack is left, 0.18 leaves no index
+            yield self._put_index(final)
+        self._moved.update((pack, new[0]) for pack in repacked)  # not before: a killed prune has moved nothing
         for index in old_indexes:
             yield self._delete(index, parallel=True)
         for pack in removed:
@@ -261,10 +276,10 @@ class Repository:
             return
         pack = self.new_name("data")
         yield self._put(pack, self.random.randint(290, 4 << 20))
-        self._moved.update(dict.fromkeys(damaged, pack))
         first = self._put_index([pack])
         yield first
-        yield self._put_index([*(key for key in self.files("data") if key not in damaged)])
+        yield self._put_index([key for key in self.files("data") if key not in damaged])
+        self._moved.update(dict.fromkeys(damaged, pack))
         for index in [*indexes, first.key]:
             yield self._delete(index, parallel=True)
         for old in damaged:
@@ -276,7 +291,8 @@ class Repository:
         pack = self.new_name("data")
         yield self._put(pack, self.random.randint(290, 4000))
         yield self._put_index([pack])
-        yield self._put_snapshot([pack, *self.files("data")])
+        named = {pack for index in self.files("index") for pack in self.packs_of.get(index, ())}
+        yield self._put_snapshot([each for each in self.files("data") if each in named])
 
     def _change_keys(self, *, add: bool, remove: bool) -> Operation:
         old = self.files("keys")
@@ -369,9 +385,7 @@ class Repository:
         return self.random.randint(290, 40_000) if self.random.random() < 0.4 else limit + self.random.randrange(limit)
 
     def _resolve(self, pack: str) -> str:
-        while pack in self._moved:
-            pack = self._moved[pack]
-        return pack
+        return self.places(pack)[-1]
 
 
 def _wait(duration: int) -> Operation:

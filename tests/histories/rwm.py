@@ -65,6 +65,26 @@ class Rwm:
         self.states = list(kept)
         return remove_versions(self.bucket, kept, self.bucket.now - min_age if min_age else _NEVER, keeps_locks)
 
+    def roll_back(self, state: CapturedState) -> list[str]:
+        """Make the bucket what it was: copy old versions over newer ones, delete what came later; returns the keys.
+
+        There is no lock, and names are written a second time. RWM records that it was itself.
+        """
+        bucket, changed = self.bucket, []
+        for key in bucket.keys(state.prefix):
+            if key not in state.current and not is_own_key(key):
+                bucket.now += 10
+                bucket.delete(key)
+                changed.append(key)
+        for key, version_id in state.current.items():
+            history = bucket.history(key)
+            wanted = next((version for version in history if version.version_id == version_id), None)
+            if wanted is not None and history[0].version_id != version_id:
+                bucket.now += 10
+                bucket.put(key, wanted.size, etag=wanted.etag)
+                changed.append(key)
+        return changed
+
 
 def state_key(state: CapturedState, *, is_delta: bool = False) -> str:
     """The key of a state's file."""

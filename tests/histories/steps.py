@@ -7,7 +7,8 @@ operations that run together see what the others did.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from itertools import groupby
 from typing import Literal, NamedTuple
 
 from tests.histories.bucket import Bucket
@@ -30,9 +31,7 @@ class Step(NamedTuple):
     @property
     def token(self) -> str:
         """``+data``, ``-index``: what the step does to which kind of key. Also of keys below a prefix."""
-        names = self.key.split("/")
-        kind = next((name for name in names if name in ("data", "index", "keys", "locks", "snapshots")), names[-1])
-        return ("+" if self.action == "put" else "-") + kind
+        return token(self.action, self.key)
 
 
 Operation = Generator[Step, None, None]
@@ -105,3 +104,15 @@ class _Running:
             self._bucket.put(step.key, step.size, step.content, duration=duration, parts=step.parts)
         else:
             self._bucket.delete(step.key, duration=duration)
+
+
+def token(action: str, key: str) -> str:
+    """What an action does to which kind of key, below any prefix: ``+data``, ``-locks``, ``+config``."""
+    names = key.split("/")
+    kind = next((name for name in names if name in ("data", "index", "keys", "locks", "snapshots")), names[-1])
+    return ("+" if action == "put" else "-") + kind
+
+
+def order(tokens: Iterable[str]) -> str:
+    """Tokens in their order, repeated ones once: ``+locks +data +index +snapshots -locks``."""
+    return " ".join(name for name, _ in groupby(tokens))

@@ -1,0 +1,1 @@
+"""Tests of what the tests of the audit are made with."""
