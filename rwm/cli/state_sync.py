@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.console import App, common_options, pass_app
-from rwm.errors import CheckFailed, IndexDamaged, PartlyDone
+from rwm.errors import CheckFailed, IndexDamaged, IndexUnusable, PartlyDone
 from rwm.location import Location
 from rwm.times import iso
 
@@ -37,7 +38,7 @@ def sync(app: App, location: Location, again: bool) -> None:
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
     with console.show_progress(f"listing state files of {location}"):
-        files = list_state_files(app.s3, location)
+        files = list_state_files(app.s3, location, _known_prefixes(app, location.bucket))
     index = _usable_index(app)
     if again:
         index.ledger.reset_trust(location)
@@ -54,6 +55,17 @@ def sync(app: App, location: Location, again: bool) -> None:
         _print_verdicts(judged, verbose=app.verbose)
     _print_notes(index, location, judged)
     _raise_problems(location, result, judged)
+
+
+def _known_prefixes(app: App, bucket: str) -> list[str]:
+    """Prefixes whose state files are read even if a walk of the bucket does not find them."""
+    from rwm.storage import granted_prefixes
+
+    recorded: list[str] = []
+    with suppress(IndexUnusable):  # replaced or reported when the listing has succeeded
+        recorded = [location.prefix for location in app.readonly_index.locations(bucket)]
+    app.close_index()
+    return [*granted_prefixes(app.s3, bucket), *recorded]
 
 
 def _usable_index(app: App) -> Index:

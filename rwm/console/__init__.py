@@ -26,12 +26,11 @@ from rwm.console.formatting import (
 from rwm.console.options import common_options
 from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
 from rwm.console.progress import show_progress
-from rwm.console.shell_completion import BUCKET, LOCATION, STATE, completion
+from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
 from rwm.console.trust_warning import warn_if_untrusted
 
 __all__ = [
-    "BUCKET",
     "LOCATION",
     "SHORT_ID",
     "STATE",

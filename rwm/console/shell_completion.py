@@ -52,15 +52,6 @@ class _Completed(click.ParamType[Any]):
         return [CompletionItem(word, help=text) for word, text in suggestions.items() if word.startswith(incomplete)]
 
 
-class BucketName(_Completed, click.types.StringParamType):
-    """A bucket name, completed to those of recorded states."""
-
-    def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
-        """Bucket names, sorted."""
-        names = sorted({info.bucket for info in states})
-        return dict.fromkeys(names, "")
-
-
 class LocationName(_Completed):
     """A bucket or a prefix in it, converted to a Location; completed to those of recorded states, and their buckets."""
 
@@ -101,7 +92,6 @@ def _given_location(states: Iterable[StateInfo], context: click.Context) -> Loca
         return None
 
 
-BUCKET = BucketName()
 LOCATION = LocationName()
 STATE = StateName()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from rwm.errors import S3Error
@@ -45,7 +44,12 @@ def summarize_account(
         recorded.setdefault(state.info.location, []).append(state)
     own = set(s3.list_buckets())
     places = sorted({*map(Location, own), *_outermost(location for location in recorded if location.bucket not in own)})
-    found = map_in_threads(partial(list_state_files, s3), places, AT_ONCE, progress)
+
+    def list_files(place: Location) -> Sequence[StateFile]:
+        known = [location.prefix for location in recorded if location.bucket == place.bucket]
+        return list_state_files(s3, place, known)
+
+    found = map_in_threads(list_files, places, AT_ONCE, progress)
     summaries = []
     for place, files in found.items():
         locations = {location for location in recorded if place.covers(location)}

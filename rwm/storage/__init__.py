@@ -6,7 +6,7 @@ from an account to such a bucket; ``drift.py``: what ``check.py`` compares.
 """
 
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
-from rwm.storage.check import Inspection, check_storage, inspect_storage
+from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
 from rwm.storage.create import create_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
@@ -27,6 +27,7 @@ __all__ = [
     "delete_storage",
     "describe_change",
     "grant_access",
+    "granted_prefixes",
     "inspect_storage",
     "list_storage",
     "parse_granted_prefix",

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from rwm import console
 from rwm.backup.run_lock import hold_lock
 from rwm.config import Credentials
+from tests import help as help_texts
 from tests.contract.buckets import at_once
 from tests.e2e.cli import Shell
 from tests.servers import Server
@@ -58,6 +60,100 @@ FS = ("rwmfs", "-c", "admin.conf")
 )
 def test_unknown_bucket(shell: Shell, command: str) -> None:
     refused(shell, 1, "no-such-bucket", *ADMIN, *command.split(), "no-such-bucket")
+
+
+TAKING_A_LOCATION = (
+    ("rwm", "state capture {}"),
+    ("rwm", "state list {}"),
+    ("rwm", "state list -b {}"),
+    ("rwm", "state sync {}"),
+    ("rwm", "state show latest -b {}"),
+    ("rwm", "state diff latest latest -b {}"),
+    ("rwm", "state export latest new.jsonl -b {}"),
+    ("rwm", "state restore latest --to-dir new -b {}"),
+    ("rwm", "state restore latest -b bucket1 --to-bucket {}"),
+    ("rwm", "state forget latest --yes -b {}"),
+    ("rwm", "prune {} --keep-last 1 --yes"),
+    ("rwm", "storage info {}"),
+    ("rwm", "storage create {} user1"),
+    ("rwm", "storage grant {} user1"),
+    ("rwm", "storage revoke {} user1"),
+    ("rwm", "storage_state {}"),
+    ("rwm", "storage_drop_versions {}"),
+    ("rwm", "storage_restore_state {} new latest"),
+    ("rwmfs", "mount {} --at latest mnt"),
+    ("rwmfs", "mount {} mnt"),
+)
+"""Program and arguments of every command that takes a bucket or a prefix; its place is in braces."""
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("bucket1//x", "'bucket1//x' is no location: empty name in its prefix"),
+        ("bucket1/..", r"'bucket1/..' is no location: name is \. or \.\. in its prefix"),
+        ("bucket1/rwm/states", "is no location: RWM keeps its own objects there"),
+        ("", "'' is no location: it begins without a bucket name"),
+        ("s3:http://user:secret@host/bucket1/host1", "a URL is no location: the server is s3_endpoint_url"),
+    ],
+)
+def test_no_location(shell: Shell, location: str, why: str) -> None:
+    for program, arguments in TAKING_A_LOCATION:
+        words = (word.format(location) for word in arguments.split())
+        text = refused(shell, 2, why, program, "-c", "admin.conf", *words)
+        assert "write " in text
+        assert "secret" not in text
+    assert sorted(path.name for path in shell.directory.iterdir()) == ["admin.conf", "mnt"]
+
+
+def test_every_command_that_takes_a_location_is_tried() -> None:
+    tried = {f"{program} {arguments}".partition(" {")[0] for program, arguments in TAKING_A_LOCATION}
+    for path, command, _ in help_texts.everything(hidden=True):
+        if any(parameter.type is console.LOCATION for parameter in command.params):
+            assert any(line.startswith(path.replace("-", "_")) or line.startswith(path) for line in tried), path
+
+
+@pytest.fixture
+def machines(shell: Shell, bucket: str, seaweedfs: Server) -> str:
+    """A bucket with the repository of one machine below host1/, and a state of all of it."""
+    s3 = seaweedfs.connect("user1")
+    s3.delete(bucket, "config")
+    for key in ("config", "keys/a", "data/00/b", "index/c", "snapshots/d"):
+        s3.put(bucket, f"host1/{key}", b"1")
+    shell(*ADMIN, "state", "capture", bucket)
+    return bucket
+
+
+@pytest.mark.parametrize("inside", ["data", "data/00", "keys", "snapshots"])
+def test_a_prefix_inside_a_repository(shell: Shell, machines: str, inside: str) -> None:
+    location = f"{machines}/host1/{inside}"
+    before = shell.json(*ADMIN, "state", "list")
+    for words in (
+        (*ADMIN, "state", "capture", location),
+        (*ADMIN, "prune", location, "--keep-last", "1", "--yes"),
+        (*ADMIN, "state", "show", "latest", "-b", location),
+        (*ADMIN, "state", "restore", "latest", "-b", location, "--to-dir", "new"),
+        (*FS, "mount", location, "--at", "latest", "mnt"),
+    ):
+        refused(shell, 2, f"{location} is inside the repository {machines}/host1", *words)
+    assert shell.json(*ADMIN, "state", "list") == before
+    assert not (shell.directory / "new").exists()
+    assert not (shell.directory / "mnt").is_mount()
+
+
+def test_a_prefix_with_nothing_in_it(shell: Shell, machines: str) -> None:
+    location = f"{machines}/nothing"
+    before = shell.json(*ADMIN, "state", "list")
+    for words in (
+        (*ADMIN, "state", "capture", location),
+        (*ADMIN, "prune", location, "--keep-last", "1", "--yes"),
+        (*ADMIN, "state", "show", "latest", "-b", location),
+        (*ADMIN, "state", "restore", "latest", "-b", location, "--to-dir", "new"),
+        (*FS, "mount", location, "--at", "latest", "mnt"),
+    ):
+        refused(shell, 1, f"{location}", *words)
+    assert shell.json(*ADMIN, "state", "list") == before
+    assert not (shell.directory / "mnt").is_mount()
 
 
 def test_wrong_keys(shell: Shell, bucket: str) -> None:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 
+from rwm.errors import Unreachable
+from rwm.location import Location
+from rwm.states import sync
 from rwm.times import iso
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.state_helpers import ADMIN, HERE, list_states, list_trusts
@@ -54,6 +61,76 @@ def test_list_since(rwm_: Terminal, synced: list[str], monkeypatch: pytest.Monke
         assert rwm_(*ADMIN, "list", "--since", wrong) == 2
         assert rwm_.err.startswith(f"rwm: {wrong!r} is neither a time nor an age\n  write it as")
     assert rwm_(*ADMIN, "list", "--since", "2026-99-01") == 2
+
+
+@pytest.fixture
+def account(rwm_: Terminal, s3: MemoryS3, synced: list[str]) -> MemoryS3:
+    """Beside bucket1: a bucket with states of two prefixes, one of them not recorded by the admin, and an empty one."""
+    for bucket in ("empty", "machines"):
+        s3.create_bucket(bucket)
+        s3.enable_versioning(bucket)
+    for prefix in ("host1/", "host2/"):
+        s3.put("machines", prefix + "config", b"12")
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "machines/host1") == 0
+    assert rwm_(*ADMIN, "sync", "machines/host1") == 0
+    assert rwm_(*HERE, "capture", "machines/host2") == 0
+    return s3
+
+
+def list_account(rwm_: Terminal, code: int = 0) -> dict[str, dict[str, Any]]:
+    assert rwm_(*ADMIN, "list", "--all", "--json") == code, rwm_.err
+    return {f"{each['bucket']}/{each['prefix']}": each for each in json.loads(rwm_.out)}
+
+
+def test_the_whole_account(rwm_: Terminal, account: MemoryS3, synced: list[str]) -> None:
+    found = list_account(rwm_)
+    counts = {location: (each["states"], each["unrecorded"]) for location, each in found.items()}
+    assert counts == {"bucket1/": (3, 0), "empty/": (0, 0), "machines/host1/": (1, 0), "machines/host2/": (0, 1)}
+    assert found["bucket1/"]["last"] == list_states(rwm_, "bucket1")[-1]
+    assert found["empty/"]["last"] is None
+    assert rwm_(*ADMIN, "list", "--all") == 0
+    assert rwm_.out.splitlines()[0].split() == [
+        "location", "states", "last", "state", "captured", "at", "age", "trust", "objects", "size", "note",
+    ]  # fmt: skip
+    rows = {line.split()[0]: line for line in rwm_.out.splitlines()[2:]}
+    assert rows["bucket1"].split()[1:3] == ["3", synced[-1][:12]]
+    assert rows["empty"].split() == ["empty", "0"]
+    assert rows["machines/host2"].endswith("1 not recorded")
+    assert rwm_.err.startswith("1 location has states that are not in this index: `rwm state sync BUCKET`")
+
+
+def test_an_unreadable_bucket_hides_no_other(
+    rwm_: Terminal, account: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = sync.list_state_files
+
+    def list_or_fail(s3: MemoryS3, location: Location, known: Sequence[str]) -> Sequence[sync.StateFile]:
+        if location.bucket == "machines":
+            raise Unreachable("ListObjectVersions machines: no usable answer")
+        return listed(s3, location, known)
+
+    monkeypatch.setattr("rwm.states.account.list_state_files", list_or_fail)
+    found = list_account(rwm_, code=3)
+    assert found.keys() == {"bucket1/", "empty/", "machines/host1/"}
+    assert found["bucket1/"]["error"] is None
+    assert found["machines/host1/"]["states"] == 1
+    assert found["machines/host1/"]["unrecorded"] is None
+    assert found["machines/host1/"]["error"] == "ListObjectVersions machines: no usable answer"
+    assert rwm_(*ADMIN, "list", "--all") == 3
+    assert "not readable" in rwm_.out
+    assert rwm_.err == (
+        "warning: bucket machines: ListObjectVersions machines: no usable answer\n"
+        "rwm: 1 of 3 buckets could not be read\n"
+    )
+
+
+def test_states_of_the_buckets_of_others_are_listed(
+    rwm_: Terminal, account: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine owns no bucket, and may list only below its prefix."""
+    monkeypatch.setattr(account, "list_buckets", list)
+    assert list_account(rwm_).keys() == {"bucket1/", "machines/host1/"}
 
 
 def test_all_goes_with_no_bucket(rwm_: Terminal, s3: MemoryS3) -> None:
