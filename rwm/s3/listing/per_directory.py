@@ -93,7 +93,8 @@ class DirectoryLister:
         key = version = ""
         ahead: set[str] = set()  # directories that were yielded or looked up before the listing reached them
         while True:
-            current = self._list_current(prefix, key)
+            # SeaweedFS shows an emptied directory as a key in itself. As the first name, no page break loses it.
+            current = [name for name in self._list_current(prefix, key) if name != prefix]
             if first is not None and _lacks(first, current):  # written after that page was read
                 first = None
             page = first or self._fetch(prefix, "/", self._size, key, version)

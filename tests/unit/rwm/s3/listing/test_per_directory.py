@@ -205,6 +205,12 @@ def test_a_key_that_the_plain_listing_shows_and_this_one_lacks_is_an_error() -> 
         server.list_all("", 4)
 
 
+def test_a_directory_of_which_all_versions_were_deleted_is_empty() -> None:
+    server = Seaweed({"a": 1})
+    walk = DirectoryLister(server.fetch, lambda prefix, after: ["gone/"] if prefix == "gone/" else [])
+    assert [entry for level in walk.level("gone/") for entry in (*level.versions, *level.prefixes)] == []
+
+
 def test_a_server_that_always_has_two_latest_versions_of_a_key_is_not_believed() -> None:
     server = Seaweed({"a": 2})
     server.entries["a"][1] = server.entries["a"][1]._replace(is_latest=True)
