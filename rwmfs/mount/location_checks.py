@@ -21,12 +21,13 @@ def check_covers(info: StateInfo, location: Location) -> None:
 def check_directory(state: StateTree, location: Location) -> None:
     """Check that the state has files below the location, which is the root of its tree or below.
 
-    Raises UsageError for an inner directory of a repository, StateNotFound if there is nothing. Only a whole bucket may
+    Raises UsageError for a directory of a repository, StateNotFound if there is nothing. Only a whole bucket may
     be empty.
     """
     if repository := enclosing_repository(state, location):
         raise UsageError(
-            f"{location} is an inner directory of the repository {repository}", hint=f"mount all of it: {repository}"
+            f"{location} is a directory of the repository at {repository}, not a place for one",
+            hint=f"name the repository itself: {repository}",
         )
     if location.prefix and not _has_files(state, location):
         raise StateNotFound(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rwm.console import classes_json, state_json
 from rwm.errors import RwmError
 from rwm.model import ClassCount, StorageClasses
+from rwm.repositories import is_repository
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
 
@@ -91,7 +92,6 @@ def _disk_cache(request: MountRequest, pool: BufferPool) -> DiskCache | None:
 
 def _single_state(index: Index, source: ObjectReader, location: Location, at: str) -> tuple[Contents, dict[str, Any]]:
     """The contents and the report of a mount of one state, which is checked to be readable."""
-    from rwm.repositories import is_repository
     from rwmfs.mount.location_checks import check_covers, check_directory
     from rwmfs.mount.readable import check_readable
     from rwmfs.tree import SingleState

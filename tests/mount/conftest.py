@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -86,6 +87,16 @@ class Filesystem:
     def logged(self) -> str:
         """The log so far."""
         return self.log.read_text()
+
+    def wait_for_counters(self, pattern: str) -> None:
+        """Ask for the counters until they match a regular expression."""
+
+        def match() -> bool:
+            self.process.send_signal(signal.SIGUSR1)
+            lines = [line for line in self.logged().splitlines() if "so far: " in line]
+            return bool(lines) and re.search(pattern, lines[-1]) is not None
+
+        wait_until(match, pattern)
 
 
 Serve = Callable[..., Filesystem]

@@ -116,6 +116,16 @@ def test_fstab_line_and_mount_all_twice(machine: Machine) -> None:
     assert done.stdout.split() == [machine.place.bucket, "fuse.rwmfs", FILES["config"].decode(), "1"]
 
 
+def test_a_prefix(machine: Machine) -> None:
+    done = machine(
+        'printf "%s %s rwmfs %s 0 0\\n" "rwmfs:$BUCKET/data@$STATE" "$MNT" "$ESCAPED" > fstab\n'
+        'mount -T fstab -a || exit\nfindmnt -n -o SOURCE,FSTYPE "$MNT"\ncat "$MNT/ab/abcd"; umount "$MNT"'
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    source = f"rwmfs:{machine.place.bucket}/data@{machine.state}"
+    assert done.stdout.split() == [source, "fuse.rwmfs", "pack"]
+
+
 def test_a_file_named_like_the_bucket(machine: Machine) -> None:
     done = machine('touch "$BUCKET"; mount -t rwmfs -o "$OPTIONS,at=latest" "$BUCKET" "$MNT"')
     assert done.returncode == 1

@@ -35,22 +35,22 @@ def test_directories_that_can_be_mounted(prefix: str) -> None:
         (
             "host1/data/",
             UsageError,
-            "bucket1/host1/data is an inner directory of the repository bucket1/host1",
+            "bucket1/host1/data is a directory of the repository at bucket1/host1",
             "host1",
         ),
-        ("host1/locks/", UsageError, "bucket1/host1/locks is an inner directory of the repository bucket1/host1", ""),
+        ("host1/locks/", UsageError, "bucket1/host1/locks is a directory of the repository at bucket1/host1", ""),
         (
             "host1/data/ab/",
             UsageError,
-            "bucket1/host1/data/ab is an inner directory of the repository bucket1/host1",
+            "bucket1/host1/data/ab is a directory of the repository at bucket1/host1",
             "",
         ),
-        ("host1/index/none/", UsageError, "bucket1/host1/index/none is an inner directory", ""),
+        ("host1/index/none/", UsageError, "bucket1/host1/index/none is a directory of the repository", ""),
         (
             "host1/data/nested/keys/",
             UsageError,
-            "keys is an inner directory of the repository bucket1/host1/data/nested",
-            "mount all of it: bucket1/host1/data/nested",
+            "keys is a directory of the repository at bucket1/host1/data/nested",
+            "name the repository itself: bucket1/host1/data/nested",
         ),
         ("host3/", StateNotFound, f"state {ID} has nothing below bucket1/host3", f"`rwm state show {ID}`"),
         ("host1/config/", StateNotFound, f"state {ID} has nothing below bucket1/host1/config", ""),
@@ -73,7 +73,7 @@ def test_only_a_whole_bucket_may_be_empty() -> None:
 def test_a_tree_below_the_bucket() -> None:
     tree = FakeTree((entry_for(key, 7) for key in KEYS), prefix="host1/")
     check_directory(tree, Location("bucket1", "host1/"))
-    with pytest.raises(UsageError, match="inner directory of the repository bucket1/host1"):
+    with pytest.raises(UsageError, match="directory of the repository at bucket1/host1"):
         check_directory(tree, Location("bucket1", "host1/data/"))
 
 
