@@ -256,24 +256,24 @@ class Index:
         """
         return PackOrder(self.path, info, _part_of(info, root).prefix)
 
-    def entries(self, info: StateInfo) -> Iterator[Entry]:
-        """The state's entries sorted by key (by byte). Raises as :meth:`batches`."""
-        return chain.from_iterable(batch.entries() for batch in self.batches(info))
+    def entries(self, info: StateInfo, prefix: str | None = None) -> Iterator[Entry]:
+        """The state's entries sorted by key (by byte). Arguments and errors as in :meth:`batches`."""
+        return chain.from_iterable(batch.entries() for batch in self.batches(info, prefix))
 
-    def batches(self, info: StateInfo) -> Iterator[EntryBatch]:
-        """The state's entries in batches, sorted by key.
+    def batches(self, info: StateInfo, prefix: str | None = None) -> Iterator[EntryBatch]:
+        """The state's entries in batches, sorted by key; those below ``prefix``, which the state covers (default: all).
 
-        Raises IndexDamaged at the end if their number is not the recorded one, StateNotFound if another process forgot
-        the state meanwhile.
+        Raises StateNotFound at the end if another process forgot the state meanwhile, IndexDamaged if the number of all
+        entries is not the recorded one, ValueError for a prefix that the state does not cover.
         """
-        moment, count = self.moment(info), 0
+        part, moment, count = _part_of(info, prefix), self.moment(info), 0
         with errors(self.path):
-            for batch in self._batches(info.location, moment):
+            for batch in self._batches(part, moment):
                 count += len(batch.keys)
                 yield batch
         if self.moment(info) != moment:  # recorded again meanwhile: the rows read may be another state's
             raise StateNotFound(f"state {info.id[:12]} was forgotten while it was read")
-        if count != info.objects:
+        if part == info.location and count != info.objects:
             raise IndexDamaged(
                 f"index {self.path}: state {info.id[:12]} was recorded with {info.objects} objects, but has {count}",
                 hint="move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket",

@@ -38,7 +38,7 @@ class StatePart:
 
     def entries(self) -> Iterator[Entry]:
         """The entries, sorted by key."""
-        return (entry for entry in self._index.entries(self.info) if entry.key.startswith(self.prefix))
+        return self._index.entries(self.info, self.prefix)
 
     def tree(self) -> IndexTree:
         """The part as directories."""

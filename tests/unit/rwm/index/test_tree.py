@@ -34,6 +34,7 @@ def test_a_tree_at_a_prefix_is_the_part_of_the_whole(now: set[str], later: set[s
             assert tree.hidden_count() == len(hidden.keys() & set(part))
             assert tree.totals() == (len(part), sum(entry(key).size for key in part))
             assert (tree.prefix, tree.info) == (prefix, info)
+            assert [entry.key for entry in index.entries(info, prefix)] == sorted(part)
 
 
 def test_hidden_keys_elsewhere_are_looked_up_once_for_each_directory(

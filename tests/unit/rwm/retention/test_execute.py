@@ -7,14 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import Unreachable
-from rwm.index import Index
 from rwm.location import Location
 from rwm.retention.execute import execute_prune, interleave_keys
 from rwm.retention.key_plan import Deletion
-from rwm.retention.plan import PrunePlan, plan_prune
-from rwm.retention.selection import select_kept_states
+from rwm.retention.plan import PrunePlan
 from rwm.s3 import DELETE_BATCH, DeleteFailure
-from rwm.states.capture import capture_state
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -128,34 +125,3 @@ class TestExecute:
         with pytest.raises(AssertionError):
             execute_prune(s3, refused)
         assert s3.deleted == []
-
-
-actions = st.lists(
-    st.tuples(st.sampled_from(["data/a", "data/b", "c"]), st.sampled_from(["put", "delete", "capture"])), max_size=14
-)
-
-
-@given(actions=actions, last=st.integers(1, 3))
-def test_kept_states_stay_complete_and_the_present_listing_unchanged(
-    tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, str]], last: int
-) -> None:
-    s3 = MemoryS3(BUCKET)
-    with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index:
-        s3.put(BUCKET, "config", b"1")
-        for key, action in actions:
-            if action == "put":
-                s3.put(BUCKET, key, b"1")
-            elif action == "delete":
-                s3.delete(BUCKET, key)
-            else:
-                capture_state(s3, index, LOCATION)
-        capture_state(s3, index, LOCATION)
-        keep = select_kept_states(index, LOCATION, last=last, named=[])
-        present = s3.present(BUCKET)
-        execute_prune(s3, plan_prune(s3, index, LOCATION, keep))
-        assert s3.present(BUCKET) == present
-        there = {(entry.key, entry.version_id) for entry in s3.versions(BUCKET)}
-        needed = {(entry.key, entry.version_id) for info in keep for entry in index.entries(info)}
-        assert needed <= there
-        again = plan_prune(s3, index, LOCATION, keep)
-        assert (again.versions, again.markers, again.refused) == ((), (), ())

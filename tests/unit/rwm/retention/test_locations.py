@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwm.errors import NotFound, StateNotFound
@@ -142,6 +142,7 @@ actions = st.lists(
 )
 
 
+@settings(max_examples=60)
 @given(
     actions=actions,
     pruned=st.sampled_from(LOCATIONS),
