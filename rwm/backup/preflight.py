@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from rwm.errors import AccessDenied, NotFound, RwmError
+from rwm.location import Location
 from rwm.s3 import S3
-from rwm.storage import check_storage
+from rwm.storage import inspect_storage
 
 
-def bucket_warnings(s3: S3, bucket: str) -> list[str]:
-    """Why the bucket does not protect its backups, one text for each reason. Raises nothing.
+def bucket_warnings(s3: S3, location: Location) -> list[str]:
+    """Why the bucket does not protect the backups at the location, one text for each reason. Raises nothing.
 
     Only settings of the bucket are read, which keys of a prefix may do too.
     """
+    bucket = location.bucket
     try:
-        drift = [item.detail for item in check_storage(s3, bucket)]
+        drift = [item.detail for item in inspect_storage(s3, location).drift]
         if _is_owner(s3, bucket):
             drift.append("it belongs to the account that backs up, which can remove every protection")
     except NotFound:

@@ -40,7 +40,7 @@ def run_backups(
     The caller holds the lock. Raises only what makes every backup impossible (no restic, no password).
     """
     location = config.location
-    report = Report(warnings=bucket_warnings(s3, location.bucket))
+    report = Report(warnings=bucket_warnings(s3, location))
     restic.restic_environment(config)  # raises ConfigError
     process.find_program("restic")
     for warning in report.warnings:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
 
 from rwm import console
 from rwm.console import App, common_options, pass_app
+from rwm.errors import S3Error, UsageError
+from rwm.layout import REPOSITORY_DIRECTORIES
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -22,10 +26,29 @@ def restic(app: App, arguments: tuple[str, ...]) -> None:
     """
     from rwm.restic import exec_restic, password_length
 
-    if arguments[:1] == ("init",) and (length := password_length(app.config)):
-        characters = console.format_count(length, "character")
-        console.print_note(f"the password has {characters}: without it nothing can be restored, so keep a second copy")
+    if arguments[:1] == ("init",):
+        _check_place(app)
+        if length := password_length(app.config):
+            characters = console.format_count(length, "character")
+            console.print_note(
+                f"the password has {characters}: without it nothing can be restored, so keep a second copy"
+            )
     exec_restic(app.config, list(arguments))
+
+
+def _check_place(app: App) -> None:
+    """Refuse to create a repository among the files of another one, as far as the account may look."""
+    location = app.config.location
+    if not set(location.prefix.split("/")).intersection(REPOSITORY_DIRECTORIES):
+        return  # most prefixes: the server need not be asked
+    from rwm.s3.listing import enclosing_repository
+
+    with suppress(S3Error):  # restic reports it
+        if repository := enclosing_repository(app.s3, location):
+            raise UsageError(
+                f"restic_bucket: {location} is a directory of the repository at {repository}, not a place for one",
+                hint="choose a prefix beside it",
+            )
 
 
 @click.command(context_settings=_PASS_THROUGH)

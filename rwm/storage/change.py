@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rwm.errors import Refused, RwmError, UsageError
-from rwm.layout import REPOSITORY_DIRECTORIES, is_repository_root
 from rwm.location import Location
-from rwm.names import parent_directories
 from rwm.s3 import S3, Policy
+from rwm.s3.listing import enclosing_repository
 from rwm.storage.drift import policy_drift
 from rwm.storage.grants import grants
 from rwm.storage.policy import Statement, protected_policy
@@ -57,21 +56,11 @@ def revoke_access(s3: S3, bucket: str, user: str, prefix: str | None = None, *, 
 
 def check_not_inside_repository(s3: S3, location: Location) -> None:
     """Raise UsageError if the prefix is a directory of a repository's own, as ``host1/data/``."""
-    for directory in parent_directories(location.prefix):
-        parent, _, name = directory.removesuffix("/").rpartition("/")
-        root = f"{parent}/" if parent else ""
-        if name in REPOSITORY_DIRECTORIES and _is_root(s3, Location(location.bucket, root)):
-            raise UsageError(
-                f"{location} is inside the repository at {Location(location.bucket, root)}",
-                hint="grant the location of a whole repository",
-            )
-
-
-def _is_root(s3: S3, location: Location) -> bool:
-    start = len(location.prefix)
-    levels = list(s3.level(location.bucket, location.prefix))
-    files = {entry.key[start:] for level in levels for entry in level.versions}
-    return is_repository_root(files, {name[start:-1] for level in levels for name in level.prefixes})
+    if repository := enclosing_repository(s3, location):
+        raise UsageError(
+            f"{location} is a directory of the repository at {repository}, not a place for one",
+            hint=f"grant all of it: {repository}",
+        )
 
 
 def _change(

@@ -45,15 +45,16 @@ def set_up(server: Server, bucket: str, name: str, user: str, restic: str, direc
     shell.environment["PATH"] = first_on_path(restic, shell, home / "bin")
     password = f"password of {name}"
     backups = {"files": {"filesdirs": [str(home / "files")]}}
+    retention = {"keep-within": "1d"}
     more = {"restic_bucket": f"{bucket}/{name}", "restic_password": password, "backups": backups}
-    shell.configure("rwm.conf", server.endpoint, server.accounts[user], more)
+    shell.configure("rwm.conf", server.endpoint, server.accounts[user], {**more, "retention": retention})
     shell("rwm", "restic", "init")
     files = {}
     for number in range(2):
         files[f"{number}.txt"] = f"worth keeping {number} on {name}\n"
         (home / "files" / f"{number}.txt").write_text(files[f"{number}.txt"])
         report = shell.json("rwm", "backup", "--all")
-        assert (report["errors"], report["state"]["prefix"]) == ([], f"{name}/")
+        assert (report["warnings"], report["errors"], report["state"]["prefix"]) == ([], [], f"{name}/")
     return Machine(name, user, password, shell, files)
 
 

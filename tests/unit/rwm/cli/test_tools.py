@@ -50,3 +50,24 @@ def test_arguments_are_passed_on_unchanged(tools: Terminal, tool: str, typed: li
     words = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (9, "")
     assert words == (passed if tool == "restic" else ["--endpoint-url", "http://127.0.0.1:9", *passed])
+
+
+def test_no_repository_is_created_inside_another_one(
+    tools: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a prefix with the name of such a directory in it is looked up."""
+    monkeypatch.setenv("PATH", f"{tools.directory}:/usr/bin:/bin")
+    started: list[list[str]] = []
+    monkeypatch.setattr("rwm.process.exec_program", lambda argv, _environment: started.append(argv))
+    for key in ("config", "keys/k", "data/00/p"):
+        s3.put("bucket1", f"host1/{key}", b"1")
+    for location, is_refused in (("host1/data", True), ("host1/data/x", True), ("data", False), ("host1/x", False)):
+        started.clear()
+        tools.configure("here", restic_bucket=f"bucket1/{location}")
+        assert tools("-c", "here.conf", "restic", "init") == (2 if is_refused else 0)
+        assert bool(started) != is_refused
+        if is_refused:
+            message = f"restic_bucket: bucket1/{location} is a directory of the repository at bucket1/host1, "
+            assert tools.err.startswith(f"rwm: {message}")
+    tools.configure("here", restic_bucket="missing/host1/data")
+    assert tools("-c", "here.conf", "restic", "init") == 0, "restic creates the bucket or reports its error"
