@@ -33,15 +33,14 @@ def print_users(users: Iterable[UserAccess]) -> None:
 def create(app: App, location: Location, users: Sequence[str]) -> None:
     """Create BUCKET, in which USERs may write but not remove versions.
 
-    USER reaches the whole bucket, USER:PREFIX only what is below PREFIX. With BUCKET/PREFIX that is the prefix of each
-    USER without one.
+    USER reaches the whole bucket, USER:PREFIX only what is below PREFIX. BUCKET/PREFIX USER is the same as BUCKET
+    USER:PREFIX.
     """
-    from rwm.storage import create_storage, parse_user
+    from rwm.storage import create_storage
 
-    named = users
-    if location.prefix:
-        named = [user if parse_user(user)[1] is not None else f"{user}:{location.prefix}" for user in users]
-    accesses = create_storage(app.s3, location.bucket, *named)
+    named = [_one_prefix(location, user) for user in users]
+    texts = [f"{user}:{prefix}" if prefix else user for user, prefix in named]
+    accesses = create_storage(app.s3, location.bucket, *texts)
     if app.json:
         console.print_json(_create_json(location.bucket, accesses))
         return
@@ -102,7 +101,7 @@ def revoke(app: App, location: Location, user: str, prefix: str | None, dry_run:
     _print_change(app, Location(location.bucket, given or ""), change, dry_run=dry_run)
 
 
-def _one_prefix(location: Location, user: str, option: str | None) -> tuple[str, str | None]:
+def _one_prefix(location: Location, user: str, option: str | None = None) -> tuple[str, str | None]:
     """The user's name, and the prefix of the location, the user or the option. Raises UsageError for two."""
     from rwm.storage import parse_granted_prefix, parse_user, single_prefix
 

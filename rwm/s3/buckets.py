@@ -93,9 +93,9 @@ class Buckets:
         return policy if isinstance(policy, dict) else {"Statement": policy}
 
     def put_policy(self, bucket: str, policy: Policy) -> None:
-        """Replace the bucket's policy."""
+        """Replace the bucket's policy. AWS limits its text to 20 KB."""
         with mapped("PutBucketPolicy", bucket):
-            self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+            self.client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy, separators=(",", ":")))
 
     def delete_policy(self, bucket: str) -> None:
         """Remove the bucket's policy."""

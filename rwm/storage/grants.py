@@ -31,13 +31,15 @@ class Grant(NamedTuple):
 
 def grants(policy: Policy) -> set[Grant]:
     """Every grant of a policy; its statements may use strings or lists, ``*``, and the ``Not…`` elements."""
-    return {
-        Grant(str(statement.get("Effect", "?")), principal, action, resource, _condition(statement))
-        for statement in _statements(policy)
-        for principal in _principals(statement)
-        for action in _values(statement, "Action", lower=True)
-        for resource in _values(statement, "Resource")
-    }
+    found: set[Grant] = set()
+    for statement in _statements(policy):
+        effect, condition = str(statement.get("Effect", "?")), _condition(statement)
+        actions, resources = _values(statement, "Action", lower=True), _values(statement, "Resource")
+        for principal in _principals(statement):
+            found.update(
+                Grant(effect, principal, action, resource, condition) for action in actions for resource in resources
+            )
+    return found
 
 
 def principals(policy: Policy) -> set[str]:
@@ -85,13 +87,14 @@ def _joined(values: list[str]) -> str:
 
 
 def _condition(statement: dict[str, Any]) -> str:
-    """Canonical text of a condition: single values as lists, sorted."""
+    """Canonical text of a condition: lists sorted, without duplicates."""
     condition = statement.get("Condition")
     if not condition:
         return ""
     if isinstance(condition, dict):
-        condition = {
-            operator: {key: sorted(_as_list(value)) for key, value in test.items()} if isinstance(test, dict) else test
-            for operator, test in condition.items()
-        }
+        condition = {operator: _condition_values(test) for operator, test in condition.items()}
     return json.dumps(condition, sort_keys=True)
+
+
+def _condition_values(test: Any) -> Any:
+    return {key: sorted(set(_as_list(value))) for key, value in test.items()} if isinstance(test, dict) else test

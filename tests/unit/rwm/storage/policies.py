@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from rwm.s3 import Policy
@@ -18,9 +19,28 @@ BUCKET = "bucket1"
 ON_BUCKET, ON_OBJECTS = "arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"
 
 
-def good() -> Policy:
+SHARED = [UserAccess(USER, "host1/"), UserAccess(STRANGER, "host2/"), UserAccess(STRANGER, "old/host2/")]
+"""Two users with prefixes."""
+SEAWEEDFS = "arn:aws:iam::000000000000:user/"
+USERS = {
+    "one": [UserAccess(USER)],
+    "prefixes": SHARED,
+    "revoked": [*SHARED, UserAccess("arn:aws:iam:::user/user3", revoked=True)],
+    "none left": [UserAccess(USER, revoked=True)],
+    "seaweedfs": [UserAccess(f"{SEAWEEDFS}user1", "a/"), UserAccess(f"{SEAWEEDFS}user1", "b/")],
+    "tenant": [UserAccess("arn:aws:iam::t1:user/user1", "a/b c/")],
+    "aws": [
+        UserAccess("arn:aws:iam::123456789012:user/user1", "a/"),
+        UserAccess("arn:aws:iam::123456789012:user/u2", "b/"),
+    ],
+    "beside": [UserAccess(USER, revoked=True), UserAccess(STRANGER)],
+}
+"""Users of protected buckets."""
+
+
+def good(users: Iterable[UserAccess] = USERS["one"]) -> Policy:
     """The policy of a protected bucket, to be changed."""
-    return copy.deepcopy(protected_policy(BUCKET, ADMIN, [UserAccess(USER)]))
+    return copy.deepcopy(protected_policy(BUCKET, ADMIN, users))
 
 
 def statement(policy: Policy, sid: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from rwm.s3 import Policy
 from rwm.storage.drift import policy_drift, settings_drift
-from rwm.storage.grants import grants
+from rwm.storage.grants import Grant, grants
 from rwm.storage.policy import DENIED_BUCKET_ACTIONS, DENIED_OBJECT_ACTIONS, PUBLISHING_HEADERS, protected_policy
+from rwm.storage.policy_users import policy_users
 from rwm.storage.users import UserAccess
 from tests.unit.rwm.storage.policies import (
     ADMIN,
@@ -21,9 +23,11 @@ from tests.unit.rwm.storage.policies import (
     CANONICAL,
     ON_BUCKET,
     ON_OBJECTS,
+    SHARED,
     STRANGER,
     T1_ADMIN,
     USER,
+    USERS,
     good,
     plus,
     statement,
@@ -52,13 +56,15 @@ def rewrite(policy: Policy, draw: random.Random) -> Policy:
             part.pop("Sid")
             if draw.random() < 0.5:
                 part["Sid"] = f"s{draw.random()}"
-            for name in ("Action", "Resource"):
+            for name in {"Action", "Resource", "NotResource"} & part.keys():
                 part[name] = shuffle(part[name], draw)
             part["Action"] = change_case(part["Action"], draw)
             part["Principal"] = {"AWS": shuffle(part["Principal"]["AWS"], draw)}
             if "Condition" in part:
-                ((header, _),) = part["Condition"]["StringLike"].items()
-                part["Condition"] = {"StringLike": {header: draw.choice(["?*", ["?*"]])}}
+                part["Condition"] = {
+                    operator: {key: shuffle(values, draw) for key, values in test.items()}
+                    for operator, test in draw.sample([*part["Condition"].items()], len(part["Condition"]))
+                }
             statements.append(dict(draw.sample(list(part.items()), len(part))))
     if draw.random() < 0.5:
         statements.append(dict(draw.choice(statements)))
@@ -87,32 +93,82 @@ def change_case(actions: list[str] | str, draw: random.Random) -> list[str] | st
     return change(actions) if isinstance(actions, str) else [change(action) for action in actions]
 
 
-@given(draw=st.randoms(use_true_random=False))
-def test_an_equal_policy_has_no_drift(draw: random.Random) -> None:
-    assert drift(rewrite(good(), draw)) == []
+randoms = st.builds(random.Random, st.integers(0, 1 << 32))
+any_users = st.sampled_from([*USERS.values()])
 
 
-@given(draw=st.randoms(use_true_random=False))
-def test_a_removed_grant_is_reported(draw: random.Random) -> None:
-    policy = rewrite(good(), draw)
-    removed = draw.choice(sorted(grants(policy)))
-    rest = [grant for grant in grants(policy) if grant != removed]
-    reduced = {
-        "Statement": [
-            {
-                "Effect": grant.effect,
-                "Principal": {"AWS": grant.principal},
-                "Action": grant.action,
-                "Resource": grant.resource,
-                **({"Condition": json.loads(grant.condition)} if grant.condition else {}),
-            }
-            for grant in rest
-        ]
-    }
-    ((code, detail),) = drift(reduced)
+@given(draw=randoms, users=any_users)
+def test_an_equal_policy_has_no_drift_and_its_users_are_known(draw: random.Random, users: list[UserAccess]) -> None:
+    policy = rewrite(good(users), draw)
+    assert drift(policy) == []
+    assert policy_users(policy, BUCKET, "admin") == sorted(users)
+
+
+def as_policy(found: Iterable[Grant]) -> Policy:
+    """A policy of exactly these grants."""
+    return {"Statement": [as_statement(grant) for grant in found]}
+
+
+def as_statement(grant: Grant) -> dict[str, Any]:
+    found: dict[str, Any] = {"Effect": grant.effect, "Principal": {"AWS": grant.principal}, "Action": grant.action}
+    if grant.resource.startswith("NotResource:"):
+        found["NotResource"] = json.loads(grant.resource.removeprefix("NotResource:"))
+    else:
+        found["Resource"] = grant.resource
+    return found | ({"Condition": json.loads(grant.condition)} if grant.condition else {})
+
+
+@given(draw=randoms, users=any_users)
+def test_a_removed_grant_is_reported(draw: random.Random, users: list[UserAccess]) -> None:
+    all_grants = grants(rewrite(good(users), draw))
+    removed = draw.choice(sorted(all_grants))
+    ((code, detail),) = drift(as_policy(all_grants - {removed}))
     assert code == "policy-missing-statement"
     assert removed.action in detail
     assert removed.principal in detail
+
+
+@given(draw=randoms, users=any_users, other=any_users)
+def test_a_grant_of_another_policy_is_reported(
+    draw: random.Random, users: list[UserAccess], other: list[UserAccess]
+) -> None:
+    own = grants(good(users))
+    more = sorted(grants(good(other)) - own)
+    if more:
+        added = draw.choice(more)
+        found = drift(as_policy([*own, added]))
+        assert any(added.action in detail and added.principal in detail for _, detail in found)
+
+
+def test_users_that_reach_the_same_objects_are_drift() -> None:
+    whole = [UserAccess(USER), UserAccess(STRANGER)]
+    assert drift(good(whole)) == [
+        ("policy-overlap", f"{USER} (whole bucket) and {STRANGER} (whole bucket) reach the same objects")
+    ]
+    inside = [UserAccess(USER, "a/"), UserAccess(STRANGER, "a/b/")]
+    assert drift(good(inside)) == [("policy-overlap", f"{USER} (a/) and {STRANGER} (a/b/) reach the same objects")]
+    assert drift(good([UserAccess(USER, "a/"), UserAccess(STRANGER, "a-b/")])) == []
+    assert drift(good([UserAccess(USER, "a/"), UserAccess(USER, "a/b/")])) == [], "of one user"
+
+
+def test_what_is_excluded_cannot_be_divided() -> None:
+    """Two statements that deny all but one thing each deny everything."""
+    policy = good(SHARED)
+    (outside,) = [each for each in policy["Statement"] if each["Sid"] == "RwmPrefix2OutsideDenied"]
+    policy["Statement"].remove(outside)
+    policy["Statement"] += [{**outside, "NotResource": [value]} for value in outside["NotResource"]]
+    assert codes(policy) == MISSING | EXTRA
+
+
+def test_a_user_that_may_also_write_elsewhere_keeps_its_prefix() -> None:
+    policy = good(SHARED)
+    policy["Statement"].append(
+        {"Effect": "Allow", "Principal": {"AWS": USER}, "Action": "s3:PutObject", "Resource": f"{ON_BUCKET}/host2/*"}
+    )
+    assert drift(policy) == [
+        ("policy-extra-statement", f"not intended: Allow s3:putobject on {ON_BUCKET}/host2/* to {USER}")
+    ]
+    assert policy_users(policy, BUCKET, "admin") == sorted(SHARED)
 
 
 principal_values = st.sampled_from(

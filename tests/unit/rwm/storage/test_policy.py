@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from rwm.storage.grants import grants
+from rwm.storage.drift import policy_drift
+from rwm.storage.grants import Grant, grants
 from rwm.storage.policy import (
     DENIED_BUCKET_ACTIONS,
     DENIED_OBJECT_ACTIONS,
@@ -14,7 +16,8 @@ from rwm.storage.policy import (
     USER_OBJECT_ACTIONS,
     probe_policy,
 )
-from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, USER, good
+from rwm.storage.users import UserAccess
+from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, SHARED, USER, USERS, good
 
 
 def test_the_user_may_not_delete_versions_or_change_protection() -> None:
@@ -46,6 +49,46 @@ def test_a_put_with_an_acl_header_is_denied(header: str) -> None:
     """One statement each: the conditions of one statement are combined by AND."""
     condition = json.dumps({"StringLike": {f"s3:x-amz-{header}": ["?*"]}})
     assert ("Deny", USER, "s3:putobject", ON_OBJECTS, condition) in grants(good())
+
+
+def test_the_policy_of_one_user_is_that_of_earlier_versions() -> None:
+    earlier = json.loads((Path(__file__).parent / "policy_of_one_user.json").read_text())
+    assert good() == earlier
+    assert policy_drift(earlier, BUCKET, "admin") == []
+
+
+def test_a_user_of_a_prefix_reaches_only_its_prefix() -> None:
+    for grant in grants(good(SHARED)):
+        if grant.principal == USER and grant.effect == "Allow":
+            on_prefix = f"{ON_BUCKET}/host1/*"
+            listing = grant.action.startswith("s3:list") and not grant.action.endswith("parts")
+            assert grant.resource in ((ON_BUCKET,) if listing else (ON_BUCKET, on_prefix))
+            if grant.action.startswith("s3:listbucket"):
+                below = json.dumps({"StringLike": {"s3:prefix": ["host1/*"]}})
+                absent = json.dumps({"Null": {"s3:max-keys": ["true"]}})
+                assert grant.condition == below or (grant.action, grant.condition) == ("s3:listbucket", absent)
+    outside = f'NotResource:["{ON_BUCKET}", "{ON_BUCKET}/host1/*"]'
+    assert Grant("Deny", USER, "s3:*", outside, "") in grants(good(SHARED))
+
+
+def test_only_rgw_may_answer_whether_a_key_is_absent_without_a_prefix() -> None:
+    """On AWS the same condition would allow a listing of everything."""
+    for name, users in USERS.items():
+        named = [grant for grant in grants(good(users)) if "s3:max-keys" in grant.condition]
+        assert bool(named) == (name in ("prefixes", "revoked", "tenant")), name
+
+
+def test_a_policy_of_many_users_is_small() -> None:
+    """AWS allows 20 KB. docs/servers.md names the number of users."""
+    users = [UserAccess(f"arn:aws:iam::123456789012:user/machine{n:02}", f"machine{n:02}/") for n in range(12)]
+    assert len(json.dumps(good(users), separators=(",", ":"))) < 20 << 10
+
+
+@pytest.mark.parametrize("users", USERS.values(), ids=USERS)
+def test_statement_ids_are_unique(users: list[UserAccess]) -> None:
+    ids = [each["Sid"] for each in good(users)["Statement"]]
+    assert len(ids) == len(set(ids))
+    assert all(name.isalnum() for name in ids)
 
 
 def test_the_policy_is_json() -> None:
