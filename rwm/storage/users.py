@@ -106,17 +106,16 @@ def grant(users: Iterable[UserAccess], user: str, prefix: str) -> list[UserAcces
 def revoke(users: Iterable[UserAccess], user: str, prefix: str | None = None) -> list[UserAccess]:
     """The users after ``user`` lost one prefix, or everything; without any prefix left it is ``revoked``.
 
-    Raises NotFound for an unknown user, Refused for a prefix that was not granted as such.
+    Raises NotFound for an unknown user, Refused for a part of what was granted.
     """
     users = list(users)
     own = [access for access in users if access.user == user]
     if not own:
         names = ", ".join(sorted({access.user for access in users}))
         raise NotFound(f"the policy does not name {user}", hint=f"it names {names}" if names else "")
-    rest = [access for access in own if prefix is not None and access.prefix != prefix and not access.revoked]
-    if prefix is not None and len(rest) == len(own):
-        reach = ", ".join(access.reach for access in own)
-        raise Refused(f"{user} was not granted {prefix}, but: {reach}", hint="only a whole grant can be revoked")
+    rest = [] if prefix is None else [access for access in own if access.revoked or access.prefix != prefix]
+    if part := next((access for access in rest if access.overlaps(UserAccess(user, prefix or ""))), None):
+        raise Refused(f"{user} was not granted {prefix}, but: {part.reach}", hint="only a whole grant can be revoked")
     return sorted([access for access in users if access.user != user] + (rest or [UserAccess(user, revoked=True)]))
 
 

@@ -182,6 +182,13 @@ class MemoryS3(S3):
     def policy(self, bucket: str) -> Policy | None:
         return self.policies.get(bucket)
 
+    def put_policy(self, bucket: str, policy: Policy) -> None:
+        self._of(bucket)
+        self.policies[bucket] = policy
+
+    def delete_policy(self, bucket: str) -> None:
+        self.policies.pop(bucket, None)
+
     def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
         return []
 

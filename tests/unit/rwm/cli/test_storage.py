@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 from typing import NoReturn
 
 import pytest
 
 from rwm.errors import AccessDenied
 from tests.unit.memory import MemoryS3
+from tests.unit.rwm.storage.policies import SHARED, good
 from tests.unit.terminal import Terminal
 
 
@@ -69,3 +72,119 @@ def test_check_goes_on_where_versions_cannot_be_listed(
     assert rwm_("-c", "here.conf", "storage", "check", "bucket1", "--json") == 4
     assert json.loads(rwm_.out)["archived"] is None
     assert "archived versions are not counted: ListObjectVersions" in rwm_.err
+
+
+STORAGE = ("-c", "here.conf", "storage")
+
+
+@pytest.fixture
+def shared(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
+    """bucket1 with the policy of two machines."""
+    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
+    s3.policies["bucket1"] = good(SHARED)
+    return s3
+
+
+def test_users_are_granted_and_revoked(rwm_: Terminal, shared: MemoryS3) -> None:
+    assert rwm_(*STORAGE, "grant", "bucket1/host3", "user3") == 0
+    assert rwm_.out == "changed the policy of bucket bucket1:\n+ arn:aws:iam:::user/user3: host3/\n"
+    assert rwm_(*STORAGE, "grant", "bucket1", "user3:host3", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["bucket"], document["prefix"], document["changed"]) == ("bucket1", "host3/", False)
+    assert document["users"][-1] == {"user": "arn:aws:iam:::user/user3", "prefix": "host3/", "revoked": False}
+    assert rwm_(*STORAGE, "grant", "bucket1", "user3", "--prefix", "more") == 0
+    assert rwm_(*STORAGE, "revoke", "bucket1/host3/", "user3") == 0
+    assert rwm_.out == "changed the policy of bucket bucket1:\n- arn:aws:iam:::user/user3: host3/\n"
+    assert rwm_(*STORAGE, "revoke", "bucket1", "user3") == 0
+    assert "+ arn:aws:iam:::user/user3: revoked" in rwm_.out
+    assert rwm_(*STORAGE, "revoke", "bucket1", "user3") == 0
+    assert rwm_.out == "bucket bucket1: nothing to change\n"
+
+
+def test_a_dry_run_prints_the_statements(rwm_: Terminal, shared: MemoryS3) -> None:
+    before = good(SHARED)
+    assert rwm_(*STORAGE, "revoke", "bucket1", "user1", "--dry-run") == 0
+    first, *lines = rwm_.out.splitlines()
+    assert first == "would change the policy of bucket bucket1:"
+    assert lines[:2] == ["- arn:aws:iam:::user/user1: host1/", "+ arn:aws:iam:::user/user1: revoked"]
+    statements = [(line[0], json.loads(line[2:])) for line in lines[2:]]
+    assert ("+", "RwmRevoked") in [(sign, statement["Sid"]) for sign, statement in statements]
+    assert ("-", "RwmPrefix1Objects") in [(sign, statement["Sid"]) for sign, statement in statements]
+    assert shared.policies["bucket1"] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("grant", "bucket1/host3", "user3:host4"), 2, "two prefixes are given: host3/ and host4/"),
+        (("grant", "bucket1/host3", "user3", "--prefix", "host4"), 2, "two prefixes are given"),
+        (("grant", "bucket1", "user3", "--prefix", ""), 2, "the prefix is empty"),
+        (("grant", "bucket1", "user3:"), 2, "has no prefix after the colon"),
+        (("grant", "bucket1", "user3", "--prefix", "a*"), 2, "which policies do not take literally"),
+        (("grant", "bucket1", "user3", "--prefix", "../x"), 2, "is no location"),
+        (("grant", "bucket1", "user3"), 2, "(whole bucket) would reach the same objects"),
+        (("grant", "bucket1/host1/sub", "user3"), 2, "user1 (host1/) and arn:aws:iam:::user/user3 (host1/sub/) would"),
+        (("create", "bucket2/host1", "user1:host2"), 2, "two prefixes are given"),
+        (("create", "bucket2", "user1", "user2:a"), 2, "user1 (whole bucket) and user2 (a/) would reach the same"),
+        (("revoke", "bucket1", "user9"), 1, "the policy does not name arn:aws:iam:::user/user9"),
+        (("revoke", "bucket1/host1/data", "user1"), 5, "was not granted host1/data/, but: host1/"),
+        (("check", "bucket1/host9"), 4, "bucket1/host9: 1 problem found"),
+        (("delete", "bucket1/host9", "--yes"), 1, "there is nothing below bucket1/host9"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    rwm_: Terminal, shared: MemoryS3, words: tuple[str, ...], code: int, message: str
+) -> None:
+    policies = copy.deepcopy(shared.policies)
+    assert rwm_(*STORAGE, *words) == code
+    assert message in rwm_.err.splitlines()[0]
+    assert shared.policies == policies
+    assert [*shared.buckets] == ["bucket1"]
+
+
+def test_check_lists_the_users(rwm_: Terminal, shared: MemoryS3) -> None:
+    assert rwm_(*STORAGE, "check", "bucket1/host1") == 0
+    lines = rwm_.out.splitlines()
+    assert lines[0] == "bucket1/host1 is protected"
+    assert [line.split() for line in lines[-3:]] == [
+        ["arn:aws:iam:::user/user1", "host1/"],
+        ["arn:aws:iam:::user/user2", "host2/"],
+        ["arn:aws:iam:::user/user2", "old/host2/"],
+    ]
+
+
+def test_an_unreadable_bucket_does_not_hide_the_others(
+    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.create_bucket("bucket0")
+    versioning = shared.versioning
+
+    def fail(bucket: str) -> str:
+        if bucket == "bucket0":
+            raise AccessDenied("GetBucketVersioning bucket0: \x1b[31mAccessDenied")
+        return versioning(bucket)
+
+    monkeypatch.setattr(shared, "versioning", fail)
+    assert rwm_(*STORAGE, "list") == 3
+    rows = [re.split("  +", line) for line in rwm_.out.splitlines()[2:]]
+    assert rows[0] == ["bucket0", "error: GetBucketVersioning bucket0: \\x1b[31mAccessDenied"]
+    assert rows[1][:3] == ["bucket1", "Enabled", "protected"]
+    assert rows[1][3].startswith("arn:aws:iam:::user/user1 (host1/), arn:aws:iam:::user/user2 (host2/)")
+    assert "1 bucket of 2 could not be checked" in rwm_.err
+    assert rwm_(*STORAGE, "list", "--json") == 3
+    documents = json.loads(rwm_.out)
+    assert [each["error"] is None for each in documents] == [False, True]
+    assert documents[1]["users"][0] == {"user": "arn:aws:iam:::user/user1", "prefix": "host1/", "revoked": False}
+
+
+def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None:
+    for key in ("host1/config", "host1/config", "host10/config"):
+        shared.put("bucket1", key, b"1")
+    assert rwm_(*STORAGE, "delete", "bucket1/host1", "--dry-run") == 0
+    subject = "everything below bucket1/host1 (the bucket stays) with 2 versions and markers, 2 B"
+    assert rwm_.out == f"would delete {subject}\n"
+    assert rwm_(*STORAGE, "delete", "bucket1/host1") == 2
+    assert f"Delete {subject}?" in rwm_.err
+    assert rwm_(*STORAGE, "delete", "bucket1/host1", "--yes", "--json") == 0
+    assert json.loads(rwm_.out) == {"bucket": "bucket1", "prefix": "host1/", "deleted": True, "versions": 2}
+    assert "host10/config" in shared.present("bucket1")

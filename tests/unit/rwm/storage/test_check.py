@@ -7,9 +7,10 @@ from typing import NoReturn
 import pytest
 
 from rwm.errors import AccessDenied, NotFound, NotSupported
-from rwm.storage import check_storage
+from rwm.location import Location
+from rwm.storage import UserAccess, check_storage, inspect_storage
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.storage.policies import BUCKET, good
+from tests.unit.rwm.storage.policies import BUCKET, SHARED, USER, good
 
 
 @pytest.fixture
@@ -76,3 +77,15 @@ def test_a_setting_that_the_server_does_not_have_is_drift_and_the_others_are_che
 def test_an_unknown_bucket_is_not_found(s3: MemoryS3) -> None:
     with pytest.raises(NotFound):
         check_storage(s3, "other")
+
+
+def test_users_are_listed_and_a_prefix_must_be_reached(s3: MemoryS3) -> None:
+    s3.policies[BUCKET] = good(SHARED)
+    for prefix in ("", "host1/", "host1/sub/", "old/host2/"):
+        assert inspect_storage(s3, Location(BUCKET, prefix)) == ([], SHARED)
+    for prefix in ("host3/", "old/"):
+        (drift,) = inspect_storage(s3, Location(BUCKET, prefix)).drift
+        assert drift == ("location-no-user", f"no user may write to all of {Location(BUCKET, prefix)}")
+    s3.policies[BUCKET] = good([UserAccess(USER, revoked=True)])
+    assert [item.code for item in inspect_storage(s3, Location(BUCKET, "host1/")).drift] == ["location-no-user"]
+    assert check_storage(s3, BUCKET) == []

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from rwm.errors import AccessDenied, Refused, RwmError
+from rwm.errors import AccessDenied, Refused, RwmError, UsageError
 from rwm.model import ObjectVersion
-from rwm.s3 import Policy
 from rwm.storage import create_storage
 from rwm.storage.policy import probe_policy
 from rwm.storage.users import UserAccess
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.storage.policies import ADMIN, BUCKET, USER, good
+from tests.unit.rwm.storage.policies import ADMIN, BUCKET, SHARED, USER, good
 
 
 class PolicyS3(MemoryS3):
@@ -26,12 +25,6 @@ class PolicyS3(MemoryS3):
 
     def caller_arn(self) -> str | None:
         return None
-
-    def put_policy(self, bucket: str, policy: Policy) -> None:
-        self.policies[bucket] = policy
-
-    def delete_policy(self, bucket: str) -> None:
-        self.policies.pop(bucket, None)
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         if self.policies.get(bucket) == probe_policy(bucket, self.admin):
@@ -69,6 +62,36 @@ def test_a_bucket_with_another_policy_is_refused() -> None:
     with pytest.raises(Refused, match="has a policy of its own"):
         create_storage(s3, BUCKET, "user1")
     assert s3.policies[BUCKET] == {"Statement": []}
+
+
+def test_several_users_have_a_prefix_each() -> None:
+    s3 = PolicyS3()
+    assert create_storage(s3, BUCKET, "user1:host1", "user2:host2/", "user2:old/host2") == SHARED
+    assert s3.policies[BUCKET] == good(SHARED)
+    assert create_storage(s3, BUCKET, "user2:old/host2", "user1:host1", "user2:host2/") == SHARED, "safe to repeat"
+
+
+@pytest.mark.parametrize(
+    ("users", "named"),
+    [
+        (("user1", "user2"), r"user1 \(whole bucket\) and user2 \(whole bucket\)"),
+        (("user1", "user2:host2"), r"user1 \(whole bucket\) and user2 \(host2/\)"),
+        (("user1:a/b", "user2:a"), r"user1 \(a/b/\) and user2 \(a/\)"),
+    ],
+)
+def test_users_that_would_reach_the_same_objects_are_refused(users: tuple[str, ...], named: str) -> None:
+    s3 = PolicyS3()
+    with pytest.raises(UsageError, match=f"^{named} would reach the same objects$"):
+        create_storage(s3, BUCKET, *users)
+    assert not s3.buckets, "before anything is created"
+
+
+def test_a_bucket_with_other_users_is_refused() -> None:
+    s3 = PolicyS3()
+    create_storage(s3, BUCKET, "user1:host1/")
+    with pytest.raises(Refused, match="exists and has other users"):
+        create_storage(s3, BUCKET, "user2:host2/")
+    assert s3.policies[BUCKET] == good([UserAccess(USER, "host1/")])
 
 
 def test_the_admin_is_refused_as_the_user() -> None:

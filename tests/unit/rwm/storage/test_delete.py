@@ -124,3 +124,14 @@ def test_deletion_continues_while_keys_are_written() -> None:
 
     assert delete_storage(s3, Location(BUCKET), progress) == []
     assert not s3.bucket_exists(BUCKET)
+
+
+def test_a_prefix_is_deleted_and_the_bucket_stays() -> None:
+    s3 = RecordingS3()
+    s3.uploads = [("host1/a", "u1", 0), ("host10/b", "u2", 0)]
+    for key in ("host1/config", "host1/rwm/states/x", "host10/config", "host1"):
+        s3.put(BUCKET, key, b"1")
+    s3.delete(BUCKET, "host1/config")
+    assert delete_storage(s3, Location(BUCKET, "host1/")) == []
+    assert {entry.key for entry in s3.versions(BUCKET)} == {"host10/config", "host1"}
+    assert s3.done == ["abort u1", "delete"]
