@@ -188,12 +188,12 @@ def delete_one_pack(target: Target) -> list[str]:
 
 @_attack(1, "proof", "there is never a moment without an index")
 def delete_all_indexes(target: Target) -> list[str]:
-    return target.delete(target.files("index"))
+    return target.delete(_indexes(target))
 
 
 @_attack(1, "proof", "an index is removed only after a newer one was written")
 def delete_newest_index(target: Target) -> list[str]:
-    return target.delete(target.files("index")[-1:])
+    return target.delete(_indexes(target)[-1:])
 
 
 @_attack(1, "proof", _NO_LOCK, restic_only=True)
@@ -337,11 +337,11 @@ def copy_with_own_key_and_the_same_etag(target: Target) -> list[str]:
     keys = [key for key in target.everything() if target.size(key)]
     for key in keys:
         target.bucket.now += 5
-        target.bucket.put(key, target.size(key), etag=target.bucket.history(key)[0].etag)
+        target.bucket.put(key, target.size(key), etag=target.bucket.newest(key).etag)
     return keys
 
 
-@_attack(29, "proof", "RGW gives an object encrypted with SSE-C another ETag: not to be told from another content")
+@_attack(29, "proof", "AWS gives an object encrypted with SSE-C another ETag: not to be told from another content")
 def copy_with_own_key_and_another_etag(target: Target) -> list[str]:
     return target.overwrite(target.files(*KINDS))
 
@@ -457,7 +457,7 @@ def lock_then_delete_packs(target: Target) -> list[str]:
 
 @_attack(27, "proof", "an index is removed only after a newer one was written in the same lock")
 def lock_then_delete_indexes(target: Target) -> list[str]:
-    if not target.files("snapshots", "data"):  # prune of an empty repository does the same
+    if not target.files("snapshots"):  # prune of a repository without snapshots does the same
         return []
     return _within_a_lock(target, target.files("index"))
 
@@ -563,6 +563,12 @@ def forge_state_file(target: Target) -> list[str]:
     at = iso((target.bucket.now - 30 * DAY) // SECOND * SECOND)
     key = f"{target.repository.prefix}rwm/states/{at}-{target.random.getrandbits(256):064x}.jsonl.gz"
     return target.overwrite([key], 5000)
+
+
+def _indexes(target: Target) -> list[str]:
+    """The indexes; none where a client without locks may remove all of them, because no snapshot is left."""
+    is_empty = not target.repository.uses_locks and not target.files("snapshots")
+    return [] if is_empty else target.files("index")
 
 
 def _within_a_lock(target: Target, keys: Sequence[str]) -> list[str]:

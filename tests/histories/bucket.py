@@ -43,6 +43,8 @@ class Bucket:
     nothing. ``suspended``: the ``null`` version or marker of a key is replaced, others stay.
 
     ``repeats_markers``: whether deleting a deleted key adds a marker. SeaweedFS adds one, Ceph RGW none.
+    ``lists_null_last``: whether a ``null`` version comes last of its key in a listing, even if it is the latest.
+    SeaweedFS does that, Ceph RGW lists it in its place.
     ``opaque_etags``: each write has another ETag, even of the same content, as with SSE-KMS on AWS.
     """
 
@@ -54,6 +56,7 @@ class Bucket:
         now: int = 1_767_225_600_000,
         name: str = "bucket1",
         repeats_markers: bool = False,
+        lists_null_last: bool = False,
         opaque_etags: bool = False,
     ) -> None:
         self.name = name
@@ -61,6 +64,7 @@ class Bucket:
         self.now = now
         self.versioning: Versioning = "enabled"
         self.repeats_markers = repeats_markers
+        self.lists_null_last = lists_null_last
         self.opaque_etags = opaque_etags
         self._random = random.Random(seed)
         self._skews = [self._random.randrange(GATEWAY_SKEW) for _ in range(3)]
@@ -123,10 +127,17 @@ class Bucket:
         """Whether the newest entry of the key is a marker."""
         return key in self._histories and self._histories[key][-1].is_marker
 
+    def newest(self, key: str) -> ObjectVersion:
+        """The latest entry of a key. Raises KeyError."""
+        return self._histories[key][-1]._replace(is_latest=True)
+
     def history(self, key: str) -> list[ObjectVersion]:
-        """The entries of a key, newest first."""
+        """The entries of a key, newest first but for ``null`` (see ``lists_null_last``)."""
         newest_first = self._histories.get(key, [])[::-1]
-        return [version._replace(is_latest=number == 0) for number, version in enumerate(newest_first)]
+        entries = [version._replace(is_latest=number == 0) for number, version in enumerate(newest_first)]
+        if self.lists_null_last:
+            entries.sort(key=lambda version: version.version_id == NULL)
+        return entries
 
     def listing(self) -> list[ObjectVersion]:
         """The version listing as a server returns it: keys sorted by byte, newest first, the newest is latest."""

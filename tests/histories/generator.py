@@ -80,6 +80,7 @@ def generate(
         rng.getrandbits(32),
         now=START + rng.randrange(DAY),
         repeats_markers=model == "seconds",
+        lists_null_last=model == "seconds",
         opaque_etags=opaque_etags,
     )
     count = repositories or rng.choice([1, 1, 1, 2, 3])
@@ -103,6 +104,63 @@ def generate(
         bucket.versioning = "enabled"
     life.live(rng.randint(5, 40) if operations is None else operations)
     return history
+
+
+def every_interruption(version: Version, clock: ClockModel = "exact") -> Iterator[History]:
+    """A history for each operation and each of its steps: killed after it, or its locks removed after it.
+
+    Before it are two backups, after it ``unlock``, the operation again, a backup and a prune.
+    """
+    for name, make in OPERATIONS.items():
+        for kind in ("killed", "unlocked"):
+            for count in range(1, 40):
+                history = generate(count, operations=0, clock=clock, repositories=1, rustic=False, copies=False)
+                repository, bucket = history.repositories[0], history.bucket
+                repository.version = version
+                for operation in (repository.backup(3), repository.key_add(), repository.backup(5)):
+                    run(bucket, operation)
+                bucket.now += _HOUR
+                history.log.append(f"{name} of {version}, {kind} after step {count}")
+                if kind == "killed":
+                    done = len(run(bucket, make(repository), killed_after=count))
+                else:
+                    done = len(run(bucket, _unlocked_after(repository, make(repository), count)))
+                if done < count:
+                    break
+                bucket.now += MINUTE
+                for operation in (repository.unlock(), make(repository), repository.backup(2), repository.prune()):
+                    run(bucket, operation)
+                    bucket.now += MINUTE
+                yield history
+
+
+OPERATIONS: dict[str, Callable[[Repository], Operation]] = {
+    "backup": lambda r: r.backup(4),
+    "long backup": lambda r: r.backup(4, duration=12 * MINUTE),
+    "tag": lambda r: r.tag(2),
+    "rewrite --forget": lambda r: r.rewrite(2, forget=True),
+    "forget": lambda r: r.forget(1),
+    "prune": lambda r: r.prune(repack=2),
+    "forget --prune": lambda r: r.forget_prune(1, repack=1),
+    "forget all --prune": lambda r: r.forget_prune(0),
+    "rebuild-index": lambda r: r.rebuild_index(),
+    "repair packs": lambda r: r.repair_packs(),
+    "recover": lambda r: r.recover(repairs_index=True),
+    "key passwd": lambda r: r.key_passwd(),
+    "key remove": lambda r: r.key_remove(),
+    "migrate": lambda r: r.migrate(),
+    "copy": lambda r: r.copy_into(2),
+}
+"""Operations that write, by name."""
+
+
+def _unlocked_after(repository: Repository, operation: Operation, count: int) -> Operation:
+    """The operation, with all locks removed by another host after so many of its steps."""
+    for step in operation:
+        yield step
+        count -= step.action != "wait"
+        if count == 0:
+            yield from repository.unlock(remove_all=True)
 
 
 class _Life:

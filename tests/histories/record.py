@@ -24,11 +24,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from bench.proxy import Action, Proxy, Request, Reset, Rule, Stall, Status, matching
 from rwm import process
 from rwm.model import ObjectVersion
 from rwm.s3 import S3
+from rwm.s3.listing import parse_page
 from tests import restics, servers
 from tests.contract.buckets import versioned
 from tests.histories.corpus import Operation, Recording, write_recording
@@ -103,7 +107,7 @@ class Recorder:
         """Record what is new in the bucket as done by this operation. ``code`` is None for one that was killed."""
         command = re.sub(re.escape(str(self.directory)), "DIR", " ".join(arguments))
         self.operations.append(Operation(name, host, command, code, location))
-        for version in self.s3.versions(self.bucket):
+        for version in self.listing():
             self._operation_of.setdefault((version.key, version.version_id), len(self.operations) - 1)
 
     def kill_at(self, name: str, method: str, path: str, count: int, *arguments: str) -> None:
@@ -163,9 +167,16 @@ class Recorder:
         found = [v for v in self.s3.versions(self.bucket, prefix) if v.is_latest and not v.is_marker]
         return [v.key for v in sorted(found, key=lambda v: v.last_modified)]
 
+    def listing(self) -> list[ObjectVersion]:
+        """The version listing as the server returns it, unchecked: one page is enough."""
+        answer = self.s3.client.list_object_versions(Bucket=self.bucket, MaxKeys=1000, EncodingType="url")
+        page = parse_page(answer["RawBody"])  # type: ignore[typeddict-item]  # kept by rwm.s3 for its own parser
+        assert page.next_key is None, "more than one page"
+        return list(page.versions)
+
     def recording(self, server_version: str) -> Recording:
         """The bucket as it is now."""
-        versions = list(self.s3.versions(self.bucket))
+        versions = self.listing()
         steps = steps_of(versions, self.proxy, self.bucket)
         return Recording(
             server=self.server.name,
@@ -188,7 +199,7 @@ def steps_of(versions: Iterable[ObjectVersion], proxy: Proxy, bucket: str) -> di
             requests[key, seen.request.method == "DELETE"].append(number)
     steps = {}
     oldest_first = list(versions)[::-1]
-    for version in oldest_first:
+    for version in sorted(oldest_first, key=lambda version: version.last_modified):  # SeaweedFS lists null last
         numbers = requests[version.key, version.is_marker]
         if numbers:
             steps[version.key, version.version_id] = numbers.pop(0)
@@ -408,17 +419,77 @@ def prefixes(r: Recorder) -> None:
 
 
 def refresh(r: Recorder) -> None:
-    """A backup of more than five minutes, so that its lock is refreshed, and a check beside its end."""
+    """A backup of more than five minutes, so that its lock is refreshed."""
     r.run("init", "init")
+    with _long_backup(r, "backup with a lock refresh"):
+        pass
+
+
+def unlocked(r: Recorder) -> None:
+    """A backup of more than five minutes whose lock is removed at its beginning: it writes a new one."""
+    r.run("init", "init")
+    with _long_backup(r, "backup whose lock is removed before a refresh"):
+        time.sleep(10)
+        r.run("unlock --remove-all", "unlock", "--remove-all", host="host2")
+
+
+@contextlib.contextmanager
+def _long_backup(r: Recorder, name: str) -> Iterator[None]:
+    """A backup of its standard input that ends :data:`REFRESH` seconds after the block."""
     end, begin = os.pipe()
     arguments = ("backup", "--stdin")
     child = r.start(*arguments, stdin=end)
     os.close(end)
     with os.fdopen(begin, "wb", buffering=0) as stdin:
         stdin.write(r.random.randbytes(100_000))
+        yield
+        r.note(f"{name} (first part)", arguments, None)
         time.sleep(REFRESH)
     code = child.wait(TIMEOUT)
-    r.note("backup with a lock refresh", arguments, code)
+    r.note(name, arguments, code)
+
+
+def attacked(r: Recorder) -> None:
+    """Writes that only an attacker makes, for the ETags and version ids that servers give them."""
+    r.run("init", "init")
+    r.change(16)
+    r.run("backup", "backup", str(r.data))
+    r.change(3)
+    r.run("backup", "backup", str(r.data))
+    packs, client = r.current("data/"), r.s3.client
+    sizes = {key: r.s3.size(r.bucket, key) for key in packs}
+    junk = {key: r.random.randbytes(sizes[key]) for key in packs}
+    r.s3.put(r.bucket, packs[0], junk[packs[0]])
+    r.note("overwrite packs", [], None)
+    r.s3.delete(r.bucket, packs[1])
+    r.note("delete one pack", [], None)
+    upload = client.create_multipart_upload(Bucket=r.bucket, Key=packs[2])["UploadId"]
+    where: Any = {"Bucket": r.bucket, "Key": packs[2], "UploadId": upload}
+    part = client.upload_part(**where, PartNumber=1, Body=junk[packs[2]])
+    client.complete_multipart_upload(**where, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    r.note("junk of the same size in parts", [], None)
+    try:
+        copied = _onto_itself(r.bucket, packs[3])
+        client.copy_object(**copied, SSECustomerAlgorithm="AES256", SSECustomerKey="k" * 32)
+        r.note("copy with own key", [], 0)
+    except ClientError as error:
+        r.note("copy with own key", [str(error)], 1)
+    client.copy_object(**_onto_itself(r.bucket, packs[5]))
+    r.note("copy onto itself", [], None)
+    client.put_bucket_versioning(Bucket=r.bucket, VersioningConfiguration={"Status": "Suspended"})
+    for content in (b"one", b"two"):
+        r.s3.put(r.bucket, packs[4], content)
+    r.note("null version written twice", [], None)
+    r.s3.delete(r.bucket, packs[0])
+    r.note("delete while suspended", [], None)
+    client.put_bucket_versioning(Bucket=r.bucket, VersioningConfiguration={"Status": "Enabled"})
+    r.s3.put(r.bucket, packs[1], junk[packs[1]])
+    r.note("delete a pack and write another content", [], None)
+
+
+def _onto_itself(bucket: str, key: str) -> Any:
+    where = {"Bucket": bucket, "Key": key}
+    return {**where, "CopySource": where, "MetadataDirective": "REPLACE"}
 
 
 SCENARIOS: Mapping[str, Callable[[Recorder], None]] = {
@@ -426,8 +497,13 @@ SCENARIOS: Mapping[str, Callable[[Recorder], None]] = {
     "interrupted": interrupted,
     "concurrent": concurrent,
     "prefixes": prefixes,
+    "attacked": attacked,
     "refresh": refresh,
+    "unlocked": unlocked,
 }
+
+_LONG = ("refresh", "unlocked")
+"""Scenarios that mostly wait: they run beside the others."""
 
 
 # --- running -----------------------------------------------------------------------------------------
@@ -466,11 +542,12 @@ def main() -> None:
     programs = [restics.program(name) for name in chosen.restic or restics.PROGRAMS]
     for name in chosen.server or ["rgw", "seaweedfs"]:
         with getattr(servers, name)() as server:
-            waiting = [s for s in chosen.scenario or SCENARIOS if s == "refresh"]
-            with ThreadPoolExecutor(len(programs)) as pool:
-                background = [pool.submit(record, server, restic, s) for s in waiting for restic in programs]
-                for scenario in chosen.scenario or SCENARIOS:
-                    for restic in programs if scenario != "refresh" else []:
+            scenarios = chosen.scenario or list(SCENARIOS)
+            waiting = [(restic, scenario) for restic in programs for scenario in scenarios if scenario in _LONG]
+            with ThreadPoolExecutor(max(1, len(waiting))) as pool:
+                background = [pool.submit(record, server, *each) for each in waiting]
+                for scenario in scenarios:
+                    for restic in programs if scenario not in _LONG else []:
                         print("recorded", write_recording(record(server, restic, scenario)), flush=True)
                 for done in background:
                     print("recorded", write_recording(done.result()), flush=True)

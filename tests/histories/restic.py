@@ -10,7 +10,7 @@ table of orders:
 - ``forget --prune`` that removes no snapshot does not prune;
 - prune of 0.18 writes an index that the same prune removes again, one of 0.14 does not;
 - when no snapshot is left, prune removes all packs; 0.14 then writes an empty index, **0.18 leaves no index at all**:
-  the only time when indexes go without a successor;
+  the only time when indexes go without a successor; a kill between them leaves packs and some indexes;
 - ``recover`` of 0.18 may replace an index that names missing packs before it does anything else;
 - a refresh of a lock writes the new one first, after 300 s, and then removes the old one (both restics);
 - an operation whose lock was removed by ``unlock --remove-all`` goes on to its end and removes its lock once more: on
@@ -19,6 +19,11 @@ table of orders:
 - an operation that is refused because of a lock leaves no trace;
 - a request whose answer is lost is repeated: a second version with the same size and ETag, and on SeaweedFS a second
   marker on a deleted key.
+
+Of servers, with the same versions: SeaweedFS lists a ``null`` version last of its key even when it is the latest, Ceph
+RGW in its place. A one-part multipart upload has an ETag with ``-1`` on both. A copy of an object onto itself with an
+SSE-C key has the same size and ETag on SeaweedFS; RGW 16 copies without encrypting (same ETag), and refuses a put with
+such a key unless TLS is used.
 
 Sizes are those of real files: config 155 bytes, keys 438 to 441, locks 134 to 146, snapshots 194 to 800.
 """

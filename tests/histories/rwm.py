@@ -43,7 +43,7 @@ class Rwm:
         The machine writes it after a backup, an admin as often as wanted: the listing cannot tell them apart.
         """
         bucket = self.bucket
-        current = {key: bucket.history(key)[0].version_id for key in bucket.keys(prefix) if not is_own_key(key)}
+        current = {key: bucket.newest(key).version_id for key in bucket.keys(prefix) if not is_own_key(key)}
         captured_at = bucket.now // 1000 * 1000
         state = CapturedState(f"{self._random.getrandbits(256):064x}", captured_at, prefix, current)
         self.states.append(state)
@@ -79,7 +79,7 @@ class Rwm:
         for key, version_id in state.current.items():
             history = bucket.history(key)
             wanted = next((version for version in history if version.version_id == version_id), None)
-            if wanted is not None and history[0].version_id != version_id:
+            if wanted is not None and bucket.newest(key).version_id != version_id:
                 bucket.now += 10
                 bucket.put(key, wanted.size, etag=wanted.etag)
                 changed.append(key)

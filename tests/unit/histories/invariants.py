@@ -117,17 +117,16 @@ def violations(
 
 
 def _check_indexes(listing: Listing, check: object, tolerance: int) -> None:
-    """An index goes after a newer one came, unless no pack is left soon after."""
+    """An index goes after a newer one came, unless no snapshot is left."""
     assert callable(check)
     indexes = listing.spans("index")
-    packs = [span for spans in listing.spans("data").values() for span in spans]
+    snapshots = [span for spans in listing.spans("snapshots").values() for span in spans]
     for marker in listing.markers("index"):
         time = marker.last_modified
         own = listing.histories["index/" + marker.key.rpartition("/")[2]]
         newer = (s for name, spans in indexes.items() if not marker.key.endswith(name) for s in spans)
         has_newer = any(own[0].last_modified - tolerance <= s.start <= time + tolerance and s.end > time for s in newer)
-        ends = {span.end for span in packs if time - tolerance <= span.end <= time + 60_000} or {time}
-        is_empty = any(not any(span.start < end < span.end for span in packs) for end in ends)
+        is_empty = not any(span.start < time - tolerance and time + tolerance < span.end for span in snapshots)
         check(has_newer or is_empty, "index removed without a successor", marker.key)
 
 

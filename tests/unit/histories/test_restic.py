@@ -99,7 +99,7 @@ def recorded_orders(name: str, version: Version) -> Iterator[tuple[Recording, st
 def test_the_corpus_is_complete() -> None:
     assert {(r.scenario, r.server, version_of(r)) for r in CORPUS} == {
         (scenario, server, version)
-        for scenario in ("life", "interrupted", "concurrent", "prefixes", "refresh")
+        for scenario in ("life", "interrupted", "concurrent", "prefixes", "attacked", "refresh", "unlocked")
         for server in ("rgw", "seaweedfs")
         for version in ("0.14", "0.18")
     }
@@ -158,6 +158,13 @@ def test_a_lock_is_refreshed(recording: Recording) -> None:
     assert order(step.token for step in steps).startswith("+locks -locks")
     locks = [event.version for event in events if event.token == "+locks"]
     assert REFRESH <= locks[1].last_modified - locks[0].last_modified < REFRESH + 5000
+
+
+@pytest.mark.parametrize("recording", [r for r in CORPUS if r.scenario == "unlocked"], ids=lambda r: r.name)
+def test_an_operation_whose_lock_was_removed_writes_a_new_one(recording: Recording) -> None:
+    [(operation, events)] = recording.operations_named("backup whose lock is removed before a refresh")
+    assert operation.code == 0
+    assert next(event.token for event in events if "lock" in event.token) == "+locks"
 
 
 def test_an_operation_goes_on_without_its_lock() -> None:
