@@ -41,7 +41,11 @@ def grant_access(s3: S3, location: Location, user: str, *, dry_run: bool = False
     Raises UsageError if another user reaches a part of it, or it is inside a repository; Refused and RwmError as
     :func:`revoke_access`.
     """
-    check_not_inside_repository(s3, location)
+    if repository := enclosing_repository(s3, location):
+        raise UsageError(
+            f"{location} is a directory of the repository at {repository}, not a place for one",
+            hint=f"grant all of it: {repository}",
+        )
     return _change(s3, location.bucket, user, lambda users, who: grant(users, who, location.prefix), dry_run)
 
 
@@ -52,15 +56,6 @@ def revoke_access(s3: S3, bucket: str, user: str, prefix: str | None = None, *, 
     RwmError if the server does not return the new policy afterwards.
     """
     return _change(s3, bucket, user, lambda users, who: revoke(users, who, prefix), dry_run)
-
-
-def check_not_inside_repository(s3: S3, location: Location) -> None:
-    """Raise UsageError if the prefix is a directory of a repository's own, as ``host1/data/``."""
-    if repository := enclosing_repository(s3, location):
-        raise UsageError(
-            f"{location} is a directory of the repository at {repository}, not a place for one",
-            hint=f"grant all of it: {repository}",
-        )
 
 
 def _change(
