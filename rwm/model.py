@@ -236,6 +236,24 @@ class RecordedState:
     checked_at: int | None = None
 
 
+Level = Literal["structure", "content", "restic"]
+"""How a state was verified: presence, size and ETag of its versions; SHA-256 of their content; ``restic check``."""
+
+
+class Verification(NamedTuple):
+    """The result of the last verification of a state at a level.
+
+    ``checked_at`` is the server's time at its beginning. ``objects`` and ``bytes`` were found right, in this or an
+    earlier verification, of ``total_bytes`` that the level can prove. ``faults`` counts what is wrong or missing.
+    """
+
+    checked_at: int
+    objects: int
+    bytes: int
+    total_bytes: int
+    faults: int
+
+
 class StoredFile(NamedTuple):
     """The file of a state in its bucket: compressed size, and the id of a delta's base state (None: a full file)."""
 

@@ -17,6 +17,7 @@ from rwm.cli.state_import import import_
 from rwm.cli.state_list import list_
 from rwm.cli.state_restore import restore
 from rwm.cli.state_sync import sync
+from rwm.cli.state_verify import verify
 from rwm.cli.storage import storage
 from rwm.cli.storage_access import create, grant, revoke
 from rwm.cli.tools import aws, restic
@@ -44,7 +45,7 @@ def version(context: click.Context) -> None:
 
 for _command in (aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
-for _command in (export_, import_, list_, restore, sync):
+for _command in (export_, import_, list_, restore, sync, verify):
     state.add_command(_command)
 for _command in (create, grant, revoke):
     storage.add_command(_command)

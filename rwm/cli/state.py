@@ -110,12 +110,16 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
     part = StatePart(app.readonly_index, info, location.prefix if location else "")
     counted = count_repositories(app.readonly_index.batches(info))
     repositories = [each for each in counted if each.prefix.startswith(part.prefix)]
+    verified = app.readonly_index.verifications.of_states().get(info.id, {})
     if not app.json:
         contents = describe_contents(info)
         console.print_note(f"state {info.id}", f"of {info.location} at {iso(info.captured_at)}: {contents}")
         console.print_note(*_describe_repositories(info, repositories))
         console.print_note(*_describe_classes(info, classes))
+        if text := console.describe_verified(verified):
+            console.print_note(f"verified: {text}")
     document = {**console.state_json(info), **console.classes_json(classes), **_repositories_json(repositories)}
+    document |= console.verification_json(verified)
     if archived:
         _show_archived(app, part, classes, document, commands=commands)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from rwm import console
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.location import Location
-from rwm.model import RecordedState
+from rwm.model import Level, RecordedState, Verification
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
@@ -46,13 +46,18 @@ def list_(app: App, location: Location | None, option: Location | None, since: s
     states = [state for state in app.readonly_index.recorded(location) if state.info.captured_at >= start]
     if not states:
         _print_why_none(app.config.index_path, location, "" if since is None else f" since {iso(start)}")
+    verified = app.readonly_index.verifications.of_states()
     if app.json:
-        console.print_json([console.recorded_state_json(state) for state in states])
+        console.print_json([_state_json(state, verified.get(state.info.id, {})) for state in states])
     elif states:
-        _print_states(states)
+        _print_states(states, verified)
 
 
-def _print_states(states: Sequence[RecordedState]) -> None:
+def _state_json(state: RecordedState, verified: Mapping[Level, Verification]) -> dict[str, Any]:
+    return {**console.recorded_state_json(state), **console.verification_json(verified)}
+
+
+def _print_states(states: Sequence[RecordedState], verified: Mapping[str, Mapping[Level, Verification]]) -> None:
     now = int(time.time()) * SECOND
     rows = [
         (
@@ -62,13 +67,14 @@ def _print_states(states: Sequence[RecordedState]) -> None:
             console.format_age(now - state.info.captured_at),
             state.info.origin + (f" ({state.info.outcome})" if state.info.outcome else ""),
             state.trust,
+            console.describe_verified(verified.get(state.info.id, {})),
             state.info.objects,
             console.format_size(state.info.bytes),
         )
         for state in states
     ]
-    headings = ["id", "location", "captured at", "age", "origin", "trust", "objects", "size"]
-    console.print_table(headings, rows, right=(3, 6, 7))
+    headings = ["id", "location", "captured at", "age", "origin", "trust", "verified", "objects", "size"]
+    console.print_table(headings, rows, right=(3, 7, 8))
 
 
 def _print_why_none(index: Path, location: Location | None, when: str) -> None:

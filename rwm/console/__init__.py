@@ -29,6 +29,7 @@ from rwm.console.progress import show_progress
 from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
 from rwm.console.trust_warning import warn_if_untrusted
+from rwm.console.verified import describe_verified, verification_json
 
 __all__ = [
     "LOCATION",
@@ -43,6 +44,7 @@ __all__ = [
     "current_app",
     "describe_archived",
     "describe_listing",
+    "describe_verified",
     "escape",
     "exit_code_of_output",
     "format_age",
@@ -60,6 +62,7 @@ __all__ = [
     "show_progress",
     "state_json",
     "strict_output",
+    "verification_json",
     "warn",
     "warn_if_archived",
     "warn_if_untrusted",

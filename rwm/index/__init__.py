@@ -10,6 +10,7 @@ from rwm.index.connection import move_aside
 from rwm.index.find import missing_index
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
+from rwm.index.listed_versions import ListedVersion, ListedVersions
 from rwm.index.pending import PendingState
 from rwm.index.references import References
 from rwm.index.store import Index
@@ -21,6 +22,8 @@ __all__ = [
     "ImportSpool",
     "Index",
     "IndexTree",
+    "ListedVersion",
+    "ListedVersions",
     "ObservedEntries",
     "PendingState",
     "References",

@@ -168,6 +168,42 @@ def m005_prefixes(db: Database) -> None:
     db.execute("CREATE INDEX directory_parent ON directory (parent, name)")
 
 
+@migrations()
+def m006_verification(db: Database) -> None:
+    """What reading the content of versions has found, and a summary for each state."""
+    db.execute(
+        """
+        -- A row for each object version whose content was read and compared with its name. It outlives the states that
+        -- have the version. Values are as in the table version.
+        CREATE TABLE content (
+            directory      INTEGER NOT NULL REFERENCES directory,
+            name           ANY NOT NULL,
+            version_id     ANY NOT NULL,
+            last_modified  INTEGER NOT NULL,   -- a `null` version that was overwritten in place keeps its id
+            checked_at     INTEGER NOT NULL,   -- server's time, in milliseconds
+            method         INTEGER NOT NULL,   -- 1: SHA-256 of all bytes, read by RWM
+            fault          TEXT,               -- how the content is wrong; NULL: it is right
+            PRIMARY KEY (directory, name, version_id, last_modified)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute(
+        """
+        -- The result of the last verification of each state at each level. It outlives a state that is forgotten.
+        CREATE TABLE verification (
+            state        TEXT NOT NULL,        -- its id
+            level        TEXT NOT NULL,        -- structure, content, restic
+            checked_at   INTEGER NOT NULL,     -- server's time at the beginning, in milliseconds
+            objects      INTEGER NOT NULL,     -- that were found right, now or before
+            bytes        INTEGER NOT NULL,     -- of these
+            total_bytes  INTEGER NOT NULL,     -- of all that the level can prove
+            faults       INTEGER NOT NULL,     -- objects that are wrong or missing
+            PRIMARY KEY (state, level)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

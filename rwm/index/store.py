@@ -22,12 +22,14 @@ from rwm.index.find import Finder
 from rwm.index.forget import forget
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import Ledger
+from rwm.index.listed_versions import ListedVersions
 from rwm.index.pending import Before, Comparison, PendingState
 from rwm.index.record import is_recorded
 from rwm.index.references import References
 from rwm.index.timeline import OVERLAPS
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
+from rwm.index.verification import Verifications
 from rwm.location import Location
 from rwm.model import (
     Change,
@@ -50,6 +52,7 @@ class Index:
         self._finder = Finder(connection, path)
         self.ledger = Ledger(connection, path)
         self.file_counts = FileCounts(connection, path)
+        self.verifications = Verifications(connection, path)
         self.path = path
 
     @classmethod
@@ -309,6 +312,12 @@ class Index:
         """The state's entries in another storage class than STANDARD, and their class, directory by directory."""
         with errors(self.path):
             yield from classified(self._connection, info.id)
+
+    def listed_versions(self, info: StateInfo) -> ListedVersions:
+        """A table in which a listing of the state's location is compared with the state. One at a time."""
+        with errors(self.path):
+            bucket = bucket_id(self._connection, info.bucket)
+        return ListedVersions(self._connection, bucket, self.moment(info), lambda: self.batches(info))
 
     def _directory(self, location: Location) -> int:
         """The row of the location's directory, or NO_DIRECTORY."""

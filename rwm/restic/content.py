@@ -18,3 +18,8 @@ def expected_sha256(key: str) -> str | None:
     """
     match = _CONTENT_ADDRESSED.fullmatch(key)
     return match[1] if match else None
+
+
+def is_pack(key: str) -> bool:
+    """Whether the key is one of a pack of data, in ``data/``."""
+    return expected_sha256(key) is not None and key.split("/")[-3:-2] == ["data"]

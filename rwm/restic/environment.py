@@ -105,18 +105,30 @@ def restic_environment(config: Config, base: Mapping[str, str] = os.environ) -> 
     endpoint, location = config.required("s3_endpoint_url"), config.location
     variables.setdefault("RESTIC_CACHE_DIR", str(config.restic_cache_dir / cache_name(endpoint, location)))
     variables["RESTIC_REPOSITORY"] = f"s3:{endpoint}/{quote(str(location))}"  # restic decodes it, as any URL
+    return variables | _password(config)
+
+
+def local_environment(config: Config, base: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The environment for restic on a local repository, which is an argument: the password and no key of S3.
+
+    Raises ConfigError without a password.
+    """
+    variables = {name: value for name, value in base.items() if not name.startswith(("AWS_", "RESTIC_", "RWM_"))}
+    return variables | _password(config)
+
+
+def _password(config: Config) -> dict[str, str]:
+    """The variable of the configured password. Raises ConfigError."""
     if config.restic_password:
-        variables["RESTIC_PASSWORD"] = config.restic_password.get_secret_value()
-    elif config.restic_password_file:
-        variables["RESTIC_PASSWORD_FILE"] = str(config.restic_password_file)
-    elif config.restic_password_command:
-        variables["RESTIC_PASSWORD_COMMAND"] = config.restic_password_command
-    else:
-        raise ConfigError(
-            f"the configuration {config.path} sets no restic password",
-            hint="set restic_password, restic_password_file or restic_password_command",
-        )
-    return variables
+        return {"RESTIC_PASSWORD": config.restic_password.get_secret_value()}
+    if config.restic_password_file:
+        return {"RESTIC_PASSWORD_FILE": str(config.restic_password_file)}
+    if config.restic_password_command:
+        return {"RESTIC_PASSWORD_COMMAND": config.restic_password_command}
+    raise ConfigError(
+        f"the configuration {config.path} sets no restic password",
+        hint="set restic_password, restic_password_file or restic_password_command",
+    )
 
 
 def cache_name(endpoint: str, location: Location) -> str:

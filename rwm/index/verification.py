@@ -1,0 +1,56 @@
+"""What verifications have found: a result for each version whose content was read, and a summary for each state."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from rwm.index.connection import errors, transaction
+from rwm.index.directories import bucket_id, find_directory
+from rwm.index.packed import pack
+from rwm.model import Entry, Level, Verification
+from rwm.names import split_key
+
+SHA256 = 1
+"""``method`` of a result: the SHA-256 of all bytes."""
+
+_RECORD = """
+    INSERT INTO content (directory, name, version_id, last_modified, checked_at, method, fault)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at, method = excluded.method, fault = excluded.fault
+"""
+
+
+class Verifications:
+    """A part of :class:`rwm.index.Index`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def record_content(self, bucket: str, results: Iterable[tuple[Entry, str | None]], at: int) -> None:
+        """Record, in one transaction, for versions that were read at ``at`` how their content is wrong (None: not)."""
+        with errors(self._path), transaction(self._connection):
+            number = bucket_id(self._connection, bucket)
+            for entry, fault in results:
+                path, name = split_key(entry.key)
+                directory = find_directory(self._connection, number, path)
+                version = (pack(entry.version_id), entry.last_modified)
+                self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault))
+
+    def record(self, state_id: str, level: Level, result: Verification) -> None:
+        """Record the summary of a verification that has ended, in place of the one before."""
+        with errors(self._path):
+            self._connection.execute(
+                "INSERT OR REPLACE INTO verification VALUES (?, ?, ?, ?, ?, ?, ?)", (state_id, level, *result)
+            )
+
+    def of_states(self) -> Mapping[str, Mapping[Level, Verification]]:
+        """The summaries by level, by state id, of all states that have any."""
+        found: defaultdict[str, dict[Level, Verification]] = defaultdict(dict)
+        with errors(self._path):
+            for state_id, level, *result in self._connection.execute("SELECT * FROM verification"):
+                found[state_id][level] = Verification(*result)
+        return found

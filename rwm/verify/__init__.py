@@ -1,0 +1,30 @@
+"""Verify states: by a listing, by the SHA-256 of their content, and with ``restic check`` on a mount.
+
+May import the shared modules, ``s3``, ``index``, ``restic``, ``process``.
+Begin reading at ``report.py``: what a verification says; ``structure.py``: a state against a listing; ``content.py``:
+reading content; ``rules.py``: what has to be read.
+"""
+
+from rwm.verify.content import CONNECTIONS, ContentRun, plan_content, read_content, report_content
+from rwm.verify.mounted import RepositoryCheck, check_with_restic, report_checks
+from rwm.verify.report import Kind, Problem, VerifyReport
+from rwm.verify.rules import draw_sample, parse_percent
+from rwm.verify.structure import list_state, verify_structure
+
+__all__ = [
+    "CONNECTIONS",
+    "ContentRun",
+    "Kind",
+    "Problem",
+    "RepositoryCheck",
+    "VerifyReport",
+    "check_with_restic",
+    "draw_sample",
+    "list_state",
+    "parse_percent",
+    "plan_content",
+    "read_content",
+    "report_checks",
+    "report_content",
+    "verify_structure",
+]

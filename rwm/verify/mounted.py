@@ -1,0 +1,148 @@
+"""Run ``restic check`` on a mount of a state that exists for the check only."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rwm import process
+from rwm.config import Config
+from rwm.errors import MountError, RwmError
+from rwm.model import StateInfo
+from rwm.repositories import RepositoryCount
+from rwm.restic import OnLine, local_environment
+from rwm.verify.report import Problem, VerifyReport
+
+WRONG_PASSWORD = "the configured password opens no key of the repository"  # noqa: S105 - a message
+
+_PASSWORD_HINT = "a state has the passwords of its time: configure the one that was valid then"  # noqa: S105
+_EXIT_WRONG_PASSWORD = 12  # since restic 0.17; before, only the message says so
+_SAYS_WRONG_PASSWORD = "wrong password or no key found"  # noqa: S105
+_UNMOUNT_SECONDS = 30.0
+_POLL = 0.05  # seconds
+MAX_LINES = 100
+"""Lines of restic's errors that are kept for each repository."""
+
+
+@dataclass
+class RepositoryCheck:
+    """The result for a repository: its ``errors``, or why nothing is known. Without both it passed the check."""
+
+    repository: RepositoryCount
+    errors: list[str] = field(default_factory=list)
+    unknown: str = ""
+
+
+def check_with_restic(
+    config: Config,
+    info: StateInfo,
+    repositories: Sequence[RepositoryCount],
+    percent: float | None,
+    on_line: OnLine,
+    is_answering: Callable[[], bool],
+) -> list[RepositoryCheck]:
+    """Mount the state with ``rwmfs``, check each repository with the configured password, and unmount.
+
+    ``percent`` of the packs are read, at random; None: none of them. ``is_answering`` tells whether the server answers,
+    without which an error of restic says nothing. Mount and caches are in a private temporary directory.
+
+    Raises CommandMissing, ConfigError without a password, MountError, and RwmError if it opens no repository.
+    """
+    restic, environment = process.find_program("restic"), local_environment(config)
+    with tempfile.TemporaryDirectory(prefix="rwm-verify-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        with _mounted(config, info, directory) as mount:
+            checks = [
+                _check(
+                    [restic, "-r", str(mount.path / one.prefix[len(info.prefix) :]), f"--cache-dir={directory}/cache"],
+                    environment,
+                    one,
+                    percent,
+                    on_line,
+                    lambda: mount.daemon.running() and is_answering(),
+                )
+                for one in repositories
+            ]
+    if all(check.unknown == WRONG_PASSWORD for check in checks):
+        raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
+    return checks
+
+
+def report_checks(checks: Sequence[RepositoryCheck], report: VerifyReport) -> None:
+    """Report each error of restic, and each repository that could not be checked; their key is the repository's."""
+    for check in checks:
+        prefix, _, size = check.repository
+        for error in check.errors:
+            report.add(Problem("wrong", prefix, "", error))
+        if check.unknown:
+            report.add(Problem("unchecked", prefix, "", check.unknown))
+        elif not check.errors:
+            report.checked += 1
+            report.bytes += size
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    path: Path
+    daemon: process.Daemon
+
+
+@contextlib.contextmanager
+def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[_Mount]:
+    """A mount of the state for the block. It ends with this process, even if that is killed.
+
+    Without the disk cache, which would answer in place of the bucket.
+    """
+    path = directory / "repository"
+    path.mkdir(mode=0o700)
+    program = process.find_beside_python("rwmfs") or process.find_program("rwmfs")
+    arguments = ["mount", str(info.location), "--at", info.id, str(path), "--foreground", "--cache-size", "0"]
+    chosen = ["-c", str(config.path)] if config.path else []
+    with process.spawn([program, *chosen, *arguments], log_path=directory / "mount.log") as daemon:
+        try:
+            _wait_until_mounted(path, daemon)
+            yield _Mount(path, daemon)
+        finally:
+            daemon.stop(_UNMOUNT_SECONDS)
+            _remove_dead_mount(path)
+
+
+def _wait_until_mounted(path: Path, daemon: process.Daemon) -> None:
+    while not path.is_mount():
+        if not daemon.running():
+            error = MountError(f"the state could not be mounted: {daemon.log_tail(3).removeprefix('rwmfs: ')}")
+            error.exit_code = daemon.stop() or error.exit_code
+            raise error
+        time.sleep(_POLL)
+
+
+def _remove_dead_mount(path: Path) -> None:
+    """Remove what a killed mount leaves; nothing after one that has ended by itself."""
+    with contextlib.suppress(RwmError):
+        process.run(["fusermount3", "-u", "-z", "-q", str(path)], timeout=_UNMOUNT_SECONDS)
+
+
+def _check(
+    command: Sequence[str],
+    environment: dict[str, str],
+    repository: RepositoryCount,
+    percent: float | None,
+    on_line: OnLine,
+    is_answering: Callable[[], bool],
+) -> RepositoryCheck:
+    subset = [] if percent is None else ["--read-data" if percent == 100 else f"--read-data-subset={percent:g}%"]
+    done = process.stream([*command, "check", *subset], env=environment, on_line=on_line)
+    if done.returncode == 0:
+        return RepositoryCheck(repository)
+    if done.returncode == _EXIT_WRONG_PASSWORD or _SAYS_WRONG_PASSWORD in done.stderr:
+        return RepositoryCheck(repository, unknown=WRONG_PASSWORD)
+    if done.returncode < 0:
+        return RepositoryCheck(repository, unknown=f"restic was ended by signal {-done.returncode}")
+    if not is_answering():
+        return RepositoryCheck(repository, unknown="restic failed while the mount could not read from the server")
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return RepositoryCheck(repository, lines[:MAX_LINES] or [f"restic check failed (exit code {done.returncode})"])

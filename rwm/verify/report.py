@@ -1,0 +1,74 @@
+"""What a verification says of a state: counts, and the problems that it names one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from rwm.model import Level, StateInfo, Verification
+
+Kind = Literal["wrong", "missing", "archived", "unchecked", "unproved"]
+"""Not what the state says; not in the bucket; must be retrieved first; could not be read; its name is no hash."""
+
+
+class Problem(NamedTuple):
+    """What is wrong with a version, or not known of it. ``why`` is empty for ``missing`` and ``unproved``."""
+
+    kind: Kind
+    key: str
+    version_id: str
+    why: str = ""
+
+
+@dataclass
+class VerifyReport:
+    """The result for a state, without the problems: ``on_problem`` is called with each, so memory is constant.
+
+    ``started`` is the server's time at the beginning. ``checked`` and ``bytes`` are what this run has compared (level
+    structure) or read. ``proved`` and ``proved_bytes`` are the versions whose content is known to be right, read now or
+    before, of ``provable_bytes``. At the level restic, ``checked`` counts repositories without an error.
+    """
+
+    info: StateInfo
+    level: Level
+    started: int
+    on_problem: Callable[[Problem], None]
+    checked: int = 0
+    bytes: int = 0
+    proved: int = 0
+    proved_bytes: int = 0
+    provable_bytes: int = 0
+    counts: Counter[Kind] = field(default_factory=Counter)
+
+    def add(self, problem: Problem) -> None:
+        """Count and report a problem."""
+        self.counts[problem.kind] += 1
+        self.on_problem(problem)
+
+    @property
+    def faults(self) -> int:
+        """What is known to be wrong or missing."""
+        return self.counts["wrong"] + self.counts["missing"]
+
+    @property
+    def unknown(self) -> int:
+        """What should have been checked and was not."""
+        return self.counts["unchecked"] + self.counts["archived"]
+
+    def structure(self) -> Verification:
+        """The summary of a comparison with a listing, which this was."""
+        return Verification(self.started, self.checked, self.bytes, self.info.bytes, self.faults)
+
+    def begin_content(self) -> None:
+        """Count from here on what is read, instead of what was compared with the listing."""
+        self.checked = self.bytes = 0
+
+    def content(self) -> Verification:
+        """The summary of what is known of the content."""
+        return Verification(self.started, self.proved, self.proved_bytes, self.provable_bytes, self.faults)
+
+    def restic(self) -> Verification:
+        """The summary of ``restic check``: repositories that it passes."""
+        return Verification(self.started, self.checked, self.bytes, self.info.bytes, self.faults)

@@ -1,0 +1,172 @@
+"""``rwm state verify``, and what other commands say of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rwm.cli.state_verify import verify
+from rwm.errors import IndexUnusable, Unreachable
+from rwm.index.verification import Verifications
+from tests.unit.memory import MemoryS3
+from tests.unit.terminal import Terminal
+
+VERIFY = ("-c", "here.conf", "state", "verify", "latest", "-b", "bucket1")
+LIST = ("-c", "here.conf", "state", "list")
+
+
+def pack(content: bytes) -> str:
+    name = hashlib.sha256(content).hexdigest()
+    return f"data/{name[:2]}/{name}"
+
+
+@pytest.fixture
+def packs(rwm_: Terminal, s3: MemoryS3) -> list[str]:
+    """Four packs of 10 bytes in a state."""
+    contents = [bytes([number]) * 10 for number in range(4)]
+    for content in contents:
+        s3.put("bucket1", pack(content), content)
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+    return sorted(map(pack, contents))
+
+
+def document(rwm_: Terminal, *words: str, code: int = 0) -> dict[str, Any]:
+    assert rwm_(*VERIFY, *words, "--json") == code, rwm_.err
+    found: dict[str, Any] = json.loads(rwm_.out)
+    return found
+
+
+def test_structure(rwm_: Terminal, packs: list[str]) -> None:
+    assert rwm_(*VERIFY) == 0
+    assert rwm_.out == "in the bucket as the state has it: 5 versions, 42 B\n"
+    found = document(rwm_)
+    assert (found["level"], found["checked"], found["bytes"], found["bucket"]) == ("structure", 5, 42, "bucket1")
+    assert found["wrong"] == found["missing"] == found["unchecked"] == found["archived"] == []
+
+
+def test_a_state_whose_versions_were_pruned_says_how_many_are_missing(
+    rwm_: Terminal, s3: MemoryS3, packs: list[str]
+) -> None:
+    for key in packs[:2]:
+        s3.remove("bucket1", key, s3.present("bucket1")[key])
+    assert rwm_(*VERIFY) == 4
+    assert [line.split()[:2] for line in rwm_.out.splitlines()[:2]] == [["missing", key] for key in packs[:2]]
+    assert "of 5 versions: 2 missing" in rwm_.err
+    assert document(rwm_, code=4)["missing"] == packs[:2]
+    assert document(rwm_, "--content", code=4)["missing"] == packs[:2]
+
+
+def test_content_is_proved_once(rwm_: Terminal, packs: list[str]) -> None:
+    assert rwm_(*VERIFY, "--content") == 0
+    assert "read: 5 versions, 42 B\nproved by SHA-256, now or before: 4 versions, content 100 %" in rwm_.out
+    assert "the content cannot be proved: config (1)" in rwm_.err
+    found = document(rwm_, "--content")
+    assert (found["level"], found["checked"], found["unproved"]) == ("content", 1, ["config"])
+    assert found["proved"] == {"objects": 4, "bytes": 40, "of_bytes": 40}
+    assert document(rwm_, "--content", "--again")["checked"] == 5
+
+
+def test_a_sample_prints_its_seed(rwm_: Terminal, packs: list[str]) -> None:
+    found = document(rwm_, "--content=1")
+    assert found["proved"]["objects"] == 1
+    assert f"--seed {found['seed']}" in rwm_.err
+    again = ("--content=1", "--again", "--seed", "5")
+    assert document(rwm_, *again)["seed"] == 5
+    assert document(rwm_, "--content")["seed"] is None
+
+
+def test_wrong_content(rwm_: Terminal, s3: MemoryS3, packs: list[str]) -> None:
+    s3.wrong[packs[1]] = b"0123456789"
+    assert rwm_(*VERIFY, "--content") == 4
+    assert f"wrong {packs[1]} (version " in rwm_.out
+    (wrong,) = document(rwm_, "--content", code=4)["wrong"]
+    assert (wrong["key"], wrong["version_id"]) == (packs[1], s3.present("bucket1")[packs[1]])
+
+
+def test_what_cannot_be_read_is_partly_done(
+    rwm_: Terminal, s3: MemoryS3, packs: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stream(*_: object) -> Iterator[bytes]:
+        raise Unreachable("timeout")
+
+    monkeypatch.setattr(s3, "stream", stream)
+    monkeypatch.setattr(s3, "retry_seconds", 0, raising=False)
+    assert rwm_(*VERIFY, "--content") == 3
+    assert "not checked config" in rwm_.out
+    assert "of 5 versions: 5 not checked" in rwm_.err
+    found = document(rwm_, "--content", code=3)
+    assert {one["key"] for one in found["unchecked"]} == {"config", *packs}
+    assert rwm_(*LIST) == 0
+    assert "content 0 %" in rwm_.out
+
+
+def test_archived_versions_are_partly_done(rwm_: Terminal, s3: MemoryS3, packs: list[str]) -> None:
+    s3.archive("bucket1", packs[0])
+    assert rwm_(*VERIFY) == 0
+    assert document(rwm_, "--content", code=3)["archived"] == [packs[0]]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--content", "--restic"), ("--again",), ("--seed", "1"), ("--content=0",), ("--content=all",), ("--restic=200",)],
+)
+def test_usage(rwm_: Terminal, packs: list[str], words: tuple[str, ...]) -> None:
+    assert rwm_(*VERIFY, *words) == 2
+
+
+def test_options_with_an_optional_value_take_no_argument(rwm_: Terminal, packs: list[str]) -> None:
+    assert rwm_("-c", "here.conf", "state", "verify", "--content", "latest", "-b", "bucket1") == 0
+    assert "--content[=PCT]" in verify.get_help(verify.make_context("verify", [], resilient_parsing=True))
+
+
+def test_a_state_without_a_repository_is_not_checked_by_restic(rwm_: Terminal, packs: list[str]) -> None:
+    assert rwm_(*VERIFY, "--restic") == 1
+    assert "has no restic repository: nothing was checked" in rwm_.err
+
+
+def test_list_and_show_say_what_was_verified(rwm_: Terminal, s3: MemoryS3, packs: list[str]) -> None:
+    def listed() -> tuple[str, dict[str, Any]]:
+        assert rwm_(*LIST) == 0
+        table = rwm_.out
+        assert rwm_(*LIST, "--json") == 0
+        return table, json.loads(rwm_.out)[0]
+
+    table, found = listed()
+    assert " verified " in table
+    assert found["verified_structure_at"] is found["verified_content_at"] is found["faults"] is None
+    rwm_(*VERIFY)
+    table, found = listed()
+    assert " structure " in table
+    assert found["verified_structure_at"] is not None
+    rwm_(*VERIFY, "--content=1")
+    assert "content 25 %" in listed()[0]
+    rwm_(*VERIFY, "--content")
+    table, found = listed()
+    assert "content 100 %" in table
+    assert (found["proved_bytes"], found["provable_bytes"], found["faults"]) == (40, 40, 0)
+    assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1") == 0
+    assert "verified: content 100 %" in rwm_.err
+    s3.remove("bucket1", packs[0], s3.present("bucket1")[packs[0]])
+    rwm_(*VERIFY)
+    assert "1 fault" in listed()[0]
+    assert rwm_("-c", "here.conf", "state", "show", "latest", "-b", "bucket1", "--json") == 0
+    assert json.loads(rwm_.out)["faults"] == 1
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_a_result_that_cannot_be_recorded_is_printed(
+    rwm_: Terminal, s3: MemoryS3, packs: list[str], monkeypatch: pytest.MonkeyPatch, is_wrong: bool
+) -> None:
+    def full(*_: object) -> None:
+        raise IndexUnusable("index: disk is full")
+
+    if is_wrong:
+        s3.remove("bucket1", packs[0], s3.present("bucket1")[packs[0]])
+    monkeypatch.setattr(Verifications, "record", full)
+    assert rwm_(*VERIFY) == (4 if is_wrong else 1)
+    assert "in the bucket as the state has it: " in rwm_.out
+    assert "disk is full" in rwm_.err
