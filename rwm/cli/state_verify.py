@@ -127,7 +127,7 @@ def _verify(
             _verify_content(app, listed, report, percent, again=again, seed=seed, connections=concurrency)
             summaries["content"] = report.content()
     if app.json:
-        console.print_json({**_report_json(report, problems.found), "seed": seed})
+        console.print_json(_report_json(report, problems.found, seed))
     else:
         _print_report(report, problems.unproved)
     _finish(index, report, summaries)
@@ -180,7 +180,8 @@ def _verify_with_restic(app: App, info: StateInfo, percent: float | None) -> Non
     if app.json:
         console.print_json(_report_json(report, problems.found))
     else:
-        _print_report(report, problems.unproved)
+        noun = "repository" if len(checks) == 1 else "repositories"
+        click.echo(f"restic check passes: {report.checked} of {len(checks)} {noun}")
     _finish(app.index, report, {"restic": report.restic()})
 
 
@@ -193,21 +194,24 @@ def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verifi
         if not report.faults:
             raise
         console.warn(f"the result is not recorded: {error.message}")
-    short = f"state {report.info.id[: console.SHORT_ID]}"
-    nouns: dict[Kind, str] = {
-        "wrong": "wrong",
-        "missing": "missing",
-        "archived": "archived",
-        "unchecked": "not checked",
-    }
-    counts = [f"{report.counts[kind]} {noun}" for kind, noun in nouns.items() if report.counts[kind]]
-    text = f"{short}, of {console.format_count(report.info.objects, 'version')}: {', '.join(counts)}"
-    if report.level == "restic":
-        text = f"{short}: restic check says {console.format_count(report.faults, 'error')}"
+    text = f"state {report.info.id[: console.SHORT_ID]}: {_describe_counts(report)}"
     if report.faults:
-        raise CheckFailed(text, hint="what is missing may have been pruned: `rwm state list` shows other states")
+        hint = "versions that were pruned are missing; `rwm state list` shows other states"
+        raise CheckFailed(text, hint=hint if report.counts["missing"] else "")
     if report.unknown:
-        raise PartlyDone(text, hint="run the command again: what was read is not read again")
+        raise PartlyDone(text, hint="run it again later: what was read is not read again")
+
+
+def _describe_counts(report: VerifyReport) -> str:
+    """``of 12 versions, 1 is wrong, 2 are missing``."""
+    if report.level == "restic":
+        return "restic check does not pass" if report.faults else "restic check could not be completed"
+    counts = [
+        f"{report.counts[kind]} {'is' if report.counts[kind] == 1 else 'are'} {text}"
+        for kind, text in _TEXTS.items()
+        if report.counts[kind]
+    ]
+    return f"of {console.format_count(report.info.objects, 'version')}, {', '.join(counts)}"
 
 
 class _Problems:
@@ -224,12 +228,13 @@ class _Problems:
         elif problem.kind == "unproved":
             self.unproved += [problem.key] if len(self.unproved) < _MAX_UNPROVED else []
         else:
+            subject = f" {problem.key}" if problem.key else ""
             version = f" (version {problem.version_id})" if problem.version_id else ""
             why = f": {problem.why}" if problem.why else ""
-            console.print_lines([console.escape(f"{_TEXTS[problem.kind]} {problem.key}{version}{why}")])
+            console.print_lines([console.escape(f"{_TEXTS[problem.kind]}{subject}{version}{why}")])
 
 
-def _report_json(report: VerifyReport, problems: Sequence[Problem]) -> dict[str, Any]:
+def _report_json(report: VerifyReport, problems: Sequence[Problem], seed: int | None = None) -> dict[str, Any]:
     def of(kind: str) -> list[Problem]:
         return [problem for problem in problems if problem.kind == kind]
 
@@ -247,6 +252,7 @@ def _report_json(report: VerifyReport, problems: Sequence[Problem]) -> dict[str,
         "unchecked": [_problem_json(problem) for problem in of("unchecked")],
         "unproved": [problem.key for problem in of("unproved")],
         "proved": {"objects": report.proved, "bytes": report.proved_bytes, "of_bytes": report.provable_bytes},
+        "seed": seed,
     }
 
 
@@ -257,9 +263,7 @@ def _problem_json(problem: Problem) -> dict[str, str]:
 def _print_report(report: VerifyReport, unproved: Sequence[str]) -> None:
     """What was checked, and what a verification of content cannot prove."""
     size = console.format_size(report.bytes)
-    if report.level == "restic":
-        click.echo(f"restic check passed: {console.format_count(report.checked, 'repository')}, {size}")
-    elif report.level == "structure":
+    if report.level == "structure":
         click.echo(f"in the bucket as the state has it: {console.format_count(report.checked, 'version')}, {size}")
     else:
         click.echo(f"read: {console.format_count(report.checked, 'version')}, {size}")

@@ -12,7 +12,7 @@ from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import AccessDenied
 from rwm.s3.error_mapping import mapped
-from rwm.s3.response_checks import check_content, check_version
+from rwm.s3.response_checks import check_version
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,17 +46,12 @@ class Objects:
         """A whole object in memory: for small ones."""
         return b"".join(self.stream(bucket, key, version_id))
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str = "") -> Iterator[bytes]:
-        """The object's bytes in chunks of 1 MiB. Raises Unreachable when the body is shorter than announced.
-
-        ``etag`` is the listed one: a version ``null`` that was overwritten since raises BadResponse.
-        """
+    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in chunks of 1 MiB. Raises Unreachable when the body is shorter than announced."""
         subject = f"{bucket}/{key}" + (f" version {version_id}" if version_id else "")
         with mapped("GetObject", subject):
             response = self.client.get_object(Bucket=bucket, Key=key, **_version_argument(version_id))
             check_version(response.get("VersionId"), version_id, subject)
-            if etag:
-                check_content(response, etag, subject)
             with closing(response["Body"]) as body:
                 yield from body.iter_chunks(CHUNK)
 

@@ -197,7 +197,7 @@ class _Reading:
 
     def _read(self, entry: Entry) -> str | None:
         size, digest = 0, hashlib.sha256()
-        for chunk in self._s3.stream(self._bucket, entry.key, entry.version_id, entry.etag):
+        for chunk in self._s3.stream(self._bucket, entry.key, entry.version_id):
             if self._stop.is_set():
                 raise Cancelled(f"GetObject {self._bucket}/{entry.key}: the verification was stopped")
             size += len(chunk)

@@ -63,7 +63,7 @@ def check_with_restic(
                     one,
                     percent,
                     on_line,
-                    lambda: mount.daemon.running() and is_answering(),
+                    lambda: mount.is_alive() and is_answering(),
                 )
                 for one in repositories
             ]
@@ -89,6 +89,14 @@ def report_checks(checks: Sequence[RepositoryCheck], report: VerifyReport) -> No
 class _Mount:
     path: Path
     daemon: process.Daemon
+
+    def is_alive(self) -> bool:
+        """Whether it answers: a process that was killed may not have ended yet."""
+        try:
+            next(self.path.iterdir(), None)
+        except OSError:
+            return False
+        return self.daemon.running()
 
 
 @contextlib.contextmanager

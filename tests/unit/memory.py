@@ -69,7 +69,7 @@ class MemoryS3(S3):
     def delete(self, bucket: str, key: str) -> None:
         self._add(bucket, key, None)
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str = "") -> Iterator[bytes]:
+    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
         entries = [entry for entry in self._of(bucket).get(key, []) if version_id in (None, entry.version_id)]
         if key in self.denied:
             raise AccessDenied(f"GetObject {key}: AccessDenied")

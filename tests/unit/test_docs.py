@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
@@ -24,12 +24,13 @@ from rwm.cli import prune as prune_command
 from rwm.cli import state as state_command
 from rwm.cli import state_list as list_command
 from rwm.cli import state_sync as sync_command
+from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
 from rwm.cli import storage_access as access_command
-from rwm.console import classes_json, error_boundary, recorded_state_json, state_json
+from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.location import Location
-from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses
+from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses, Verification
 from rwm.repositories import RepositoryCount
 from rwm.restic.run import Result
 from rwm.retention import LocationPlan, PrunePlan
@@ -40,6 +41,7 @@ from rwm.states.sync import SkippedFile, SyncResult
 from rwm.storage import Drift, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.policy import protected_policy
+from rwm.verify import Kind, Problem, VerifyReport
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -301,7 +303,10 @@ CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
 REPOSITORIES = state_command._repositories_json([RepositoryCount("", 1, 155)])
-SHOWN = {**state_json(INFO), **classes_json(CLASSES), **REPOSITORIES, "entries": [entry_json(ENTRY)]}
+VERIFIED = verification_json({"content": Verification(0, 1, 155, 155, 0)})
+SHOWN = {**state_json(INFO), **classes_json(CLASSES), **REPOSITORIES, **VERIFIED, "entries": [entry_json(ENTRY)]}
+VERIFY_REPORT = VerifyReport(INFO, "content", 0, print)
+PROBLEMS = [Problem(kind, "config", "v", "w") for kind in get_args(Kind)]
 REJECTED = [SkippedFile("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
@@ -312,10 +317,11 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
     ("command", "value"),
     [
         ("rwm state capture BUCKET", state_json(INFO)),
-        ("rwm state list", recorded_state_json(RECORDED)),
+        ("rwm state list", list_command._state_json(RECORDED, {})),
         ("rwm state sync BUCKET", sync_command._result_json(Location("bucket1"), 31, CAME, JUDGED)),
         ("rwm state list --all", list_command._summary_json(SUMMARY)),
         ("rwm state show STATE", SHOWN),
+        ("rwm state verify STATE", verify_command._report_json(VERIFY_REPORT, PROBLEMS)),
         ("rwm storage check BUCKET", storage_command._check_json(INSPECTION, CLASSES)),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),

@@ -55,7 +55,7 @@ def test_a_state_whose_versions_were_pruned_says_how_many_are_missing(
         s3.remove("bucket1", key, s3.present("bucket1")[key])
     assert rwm_(*VERIFY) == 4
     assert [line.split()[:2] for line in rwm_.out.splitlines()[:2]] == [["missing", key] for key in packs[:2]]
-    assert "of 5 versions: 2 missing" in rwm_.err
+    assert "of 5 versions, 2 are missing" in rwm_.err
     assert document(rwm_, code=4)["missing"] == packs[:2]
     assert document(rwm_, "--content", code=4)["missing"] == packs[:2]
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_partly_done(
     monkeypatch.setattr(s3, "retry_seconds", 0, raising=False)
     assert rwm_(*VERIFY, "--content") == 3
     assert "not checked config" in rwm_.out
-    assert "of 5 versions: 5 not checked" in rwm_.err
+    assert "of 5 versions, 5 are not checked" in rwm_.err
     found = document(rwm_, "--content", code=3)
     assert {one["key"] for one in found["unchecked"]} == {"config", *packs}
     assert rwm_(*LIST) == 0

@@ -141,7 +141,7 @@ def test_a_passing_fault_of_the_network_is_retried(setup: VerifySetup) -> None:
     info = setup.capture()
     setup.s3.retry_seconds = 60
     setup.s3._has_answered = True
-    setup.s3.sleep = lambda _: None  # type: ignore[method-assign]
+    setup.s3.sleep = lambda _: None
     setup.faults = {key: [Unreachable("cut off")] * 3 for key in setup.keys}
     assert setup.content(info)[0].proved == len(setup.keys)
 
@@ -180,20 +180,19 @@ def test_known_faults_are_reported_even_if_nothing_may_be_read(setup: VerifySetu
 def test_an_interrupted_run_is_continued(setup: VerifySetup, monkeypatch: pytest.MonkeyPatch) -> None:
     setup.put(packs=30)
     info = setup.capture()
-    record, calls = setup.index.verifications.record_content, []
+    record = setup.index.verifications.record_content
+    known: set[str] = set()
 
-    def interrupted(*arguments: object) -> None:
-        if len(calls) == 5:
+    def interrupted(bucket: str, results: list[tuple[Entry, str | None]], at: int) -> None:
+        if len(known) >= 5:
             raise KeyboardInterrupt
-        calls.append(arguments)
-        record(*arguments)  # type: ignore[arg-type]
+        known.update(entry.key for entry, _ in results)
+        record(bucket, results, at)
 
     monkeypatch.setattr(setup.index.verifications, "record_content", interrupted)
     with pytest.raises(KeyboardInterrupt):
         setup.content(info)
     monkeypatch.undo()
-    known = {entry.key for call in calls for entry, _ in call[1]}  # type: ignore[attr-defined]
-    assert len(known) >= 5
     setup.content(info)
     assert set(setup.read) == {"config", *setup.keys} - known
 
