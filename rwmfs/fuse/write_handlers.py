@@ -12,7 +12,16 @@ import pyfuse3
 from rwmfs.fuse.attributes import Attributes
 from rwmfs.fuse.errno_mapping import BaseHandlers, handler
 from rwmfs.read import OpenObject
-from rwmfs.tree import FIRST_HASHED_INODE, LOCKS_INODE, Listing, LiveListing, LockFile, LocksDir, LocksDirs
+from rwmfs.tree import (
+    FIRST_DIRECTORY_INODE,
+    FIRST_HASHED_INODE,
+    LOCKS_INODE,
+    Listing,
+    LiveListing,
+    LockFile,
+    LocksDir,
+    LocksDirs,
+)
 
 OpenHandle = OpenObject | LockFile | Listing | LiveListing | LocksDir | bytes
 """What a file handle refers to; bytes are the content of a generated file."""
@@ -130,8 +139,8 @@ class WriteHandlers(BaseHandlers):
     # --- helpers -------------------------------------------------------------------------------------
 
     def _is_lock_file(self, inode: int) -> bool:
-        """Whether the inode belongs to a file in ``locks/``, existing or not."""
-        return LOCKS_INODE <= inode < FIRST_HASHED_INODE and self._locks_dirs.directory(inode) is None
+        """Whether the inode belongs to a file in a ``locks/``, existing or not."""
+        return LOCKS_INODE < inode < FIRST_DIRECTORY_INODE
 
     def _require_locks_dir(self, inode: int) -> None:
         """Raise EROFS unless the inode is a ``locks/`` directory."""

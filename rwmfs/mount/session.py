@@ -106,7 +106,7 @@ async def _serve(mount: Mount, ready: Callable[[], None]) -> None:
             fetcher = Fetcher(mount.source, counters, mount.disk, mount.connections, mount.fetch_timeout)
             tree = InodeTree(mount.contents, dentry_limit=mount.dentry_limit)
             reader = Reader(fetcher, mount.buffer_size, nursery, mount.contents.upload_order, idle=mount.idle)
-            operations = Operations(tree, LocksDirs(), reader, mount.access)
+            operations = Operations(tree, LocksDirs(mount.contents.root), reader, mount.access)
             fuse.mount(operations, mount.mountpoint, mount.options)
             try:
                 nursery.start_soon(_handle_signals, signals, counters, operations, nursery.cancel_scope)

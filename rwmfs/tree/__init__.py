@@ -8,10 +8,11 @@ from rwmfs.tree.all_states import AllStates
 from rwmfs.tree.contents import LOCKS, Contents, DirEntry, GeneratedFile, SingleState, Symlink
 from rwmfs.tree.inodes import DENTRY_LIMIT, FIRST_HASHED_INODE, ROOT_INODE, InodeTree, UnknownInode
 from rwmfs.tree.listing import Listing, LiveListing
-from rwmfs.tree.locks_dir import LOCKS_INODE, LockFile, LocksDir, LocksDirs, LocksError
+from rwmfs.tree.locks_dir import FIRST_DIRECTORY_INODE, LOCKS_INODE, LockFile, LocksDir, LocksDirs, LocksError
 
 __all__ = [
     "DENTRY_LIMIT",
+    "FIRST_DIRECTORY_INODE",
     "FIRST_HASHED_INODE",
     "LOCKS",
     "LOCKS_INODE",

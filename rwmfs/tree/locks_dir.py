@@ -5,7 +5,8 @@ A mount has one ``locks/`` in the root of each state and of each repository. Lim
 them together; beyond them the answer is ENOSPC, as on a full disk.
 
 A file is freed when it has no name, no open handle and no lookup count, as POSIX demands. Its bytes count until then.
-An empty directory without a lookup count is freed too, so their number is limited by what the kernel holds.
+An empty directory without a lookup count is freed too, so their number is limited by what the kernel holds. It has the
+same inode when it is made again.
 Every error is a LocksError with its errno. Times are nanoseconds since 1970 UTC.
 """
 
@@ -13,11 +14,17 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import time
+from hashlib import blake2b
+from itertools import count
 
 LOCKS_INODE = 2
-"""The inode of the directory that is used first. Files and other directories get the next inodes, each used once."""
+"""The inode of the directory in the root of the mount. Files get the inodes after it, each used once."""
+
+FIRST_DIRECTORY_INODE = 1 << 61
+"""Inodes of other directories begin here and end before those of the tree, at twice that number."""
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_FILES = 10_000
@@ -63,20 +70,24 @@ class LocksDir:
 
 
 class LocksDirs:
-    """The ``locks/`` directories of a mount that are in use. Arguments ``directory`` are inodes.
+    """The ``locks/`` directories of a mount that are in use; that in its root always is.
+
+    ``root`` is the id of the root in the Contents. Arguments ``directory`` are inodes.
 
     Not thread-safe. No method awaits, so each is atomic among tasks.
     """
 
-    def __init__(self, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
+    def __init__(self, root: int = 0, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> None:
         self.max_bytes = max_bytes
         self.max_files = max_files
         self.used_bytes = 0
         self._started = time.time_ns()
-        self._directories: dict[int, LocksDir] = {}
-        self._by_parent: dict[int, LocksDir] = {}
+        self._key = secrets.token_bytes(16)
+        self._root = LocksDir(LOCKS_INODE, root, self._started)
+        self._directories = {LOCKS_INODE: self._root}
+        self._by_parent = {root: self._root}
         self._files: dict[int, LockFile] = {}
-        self._next_inode = LOCKS_INODE
+        self._next_inode = LOCKS_INODE + 1
 
     def __len__(self) -> int:
         """Number of files, unlinked ones that are still in use included."""
@@ -93,10 +104,15 @@ class LocksDirs:
         """The ``locks/`` of the directory with that id in the Contents; an empty one is made on first use."""
         directory = self._by_parent.get(parent)
         if directory is None:
-            directory = LocksDir(self._next_inode, parent, self._started)
+            directory = LocksDir(self._free_directory_inode(parent), parent, self._started)
             self._directories[directory.inode] = self._by_parent[parent] = directory
-            self._next_inode += 1
         return directory
+
+    def _free_directory_inode(self, parent: int) -> int:
+        """A hash of the parent's id; if another directory has it (very unlikely), the next number."""
+        digest = blake2b(str(parent).encode(), digest_size=8, key=self._key).digest()
+        candidates = count(FIRST_DIRECTORY_INODE + int.from_bytes(digest, "little") % FIRST_DIRECTORY_INODE)
+        return next(inode for inode in candidates if inode not in self._directories)
 
     def directory(self, inode: int) -> LocksDir | None:
         """The directory with that inode, or None."""
@@ -208,7 +224,7 @@ class LocksDirs:
         self._free_if_unused(file)
 
     def _free_if_empty(self, directory: LocksDir) -> None:
-        if directory.lookup_count <= 0 and not directory.files:
+        if directory.lookup_count <= 0 and not directory.files and directory is not self._root:
             del self._directories[directory.inode], self._by_parent[directory.parent]
 
     def _free_if_unused(self, file: LockFile) -> None:

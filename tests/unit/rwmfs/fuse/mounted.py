@@ -36,7 +36,6 @@ class Mounted:
         state, self.bucket = fake_state(files)
         self.tree = InodeTree(SingleState(state, lambda info: "verified"))
         self.locks_dirs = LocksDirs(max_bytes=100_000, max_files=5)
-        self.locks_dirs.directory_in(state.root)  # LOCKS_INODE, without a lookup
         self.ops = Operations(self.tree, self.locks_dirs, fake_reader(self.bucket, nursery))
 
     async def lookup(self, path: str) -> pyfuse3.EntryAttributes:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwmfs.tree.locks_dir import LOCKS_INODE, MAX_BYTES, MAX_FILES, LocksDirs, LocksError
+from rwmfs.tree.inodes import FIRST_HASHED_INODE
+from rwmfs.tree.locks_dir import FIRST_DIRECTORY_INODE, LOCKS_INODE, LocksDirs, LocksError
 
 
 @contextmanager
@@ -20,19 +21,12 @@ def refused(code: int) -> Iterator[None]:
     assert caught.value.errno == code
 
 
-def make(max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES) -> LocksDirs:
-    """With one directory."""
-    locks = LocksDirs(max_bytes, max_files)
-    assert locks.directory_in(0).inode == LOCKS_INODE
-    return locks
-
-
 def names(locks: LocksDirs, after: int = LOCKS_INODE) -> list[bytes]:
     return [name for name, _ in locks.list(after)]
 
 
 def test_a_lock_file_as_restic_uses_it() -> None:
-    locks = make()
+    locks = LocksDirs()
     file = locks.create(b"abc-tmp-1", 0o600)
     locks.open(file)
     assert locks.write(file, 0, b"lock") == 4
@@ -48,7 +42,7 @@ def test_a_lock_file_as_restic_uses_it() -> None:
 
 
 def test_errno_of_refused_requests() -> None:
-    locks = make()
+    locks = LocksDirs()
     locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
     with refused(errno.EEXIST):
@@ -71,7 +65,7 @@ def test_errno_of_refused_requests() -> None:
 
 
 def test_rename_replaces_an_existing_file() -> None:
-    locks = make()
+    locks = LocksDirs()
     first, second = locks.create(b"a", 0o600), locks.create(b"b", 0o600)
     locks.write(first, 0, b"first")
     locks.write(second, 0, b"second")
@@ -84,7 +78,7 @@ def test_rename_replaces_an_existing_file() -> None:
 
 
 def test_an_unlinked_file_lives_until_its_last_handle_and_lookup_are_gone() -> None:
-    locks = make()
+    locks = LocksDirs()
     file = locks.create(b"a", 0o600)
     locks.write(file, 0, b"data")
     locks.add_lookup(file)
@@ -99,14 +93,14 @@ def test_an_unlinked_file_lives_until_its_last_handle_and_lookup_are_gone() -> N
 
 
 def test_an_inode_is_never_reused() -> None:
-    locks = make()
+    locks = LocksDirs()
     first = locks.create(b"a", 0o600).inode
     locks.unlink(b"a")
     assert locks.create(b"a", 0o600).inode != first
 
 
 def test_directories_share_limits_but_not_names() -> None:
-    locks = make(max_bytes=10, max_files=3)
+    locks = LocksDirs(max_bytes=10, max_files=3)
     other = locks.directory_in(7).inode
     assert other != LOCKS_INODE
     one, two = locks.create(b"a", 0o600), locks.create(b"a", 0o600, directory=other)
@@ -128,9 +122,10 @@ def test_directories_share_limits_but_not_names() -> None:
 
 
 def test_an_empty_directory_is_freed_when_the_kernel_forgets_it() -> None:
-    locks = LocksDirs()
-    for parent in range(1000):  # a listing of many repositories
+    locks, inodes = LocksDirs(root=0), dict[int, int]()
+    for parent in range(1, 1000):  # a listing of many repositories
         directory = locks.directory_in(parent)
+        inodes[parent] = directory.inode
         assert locks.directory_in(parent) is directory
         for _ in range(2):
             locks.add_lookup(directory)
@@ -140,7 +135,18 @@ def test_an_empty_directory_is_freed_when_the_kernel_forgets_it() -> None:
         locks.forget(directory.inode, 1)
         assert not locks.is_used_in(parent)
         assert locks.directory(directory.inode) is None
-    assert locks.directory_in(0).inode == LOCKS_INODE + 1000, "each inode is used once"
+    assert len(set(inodes.values())) == len(inodes)
+    assert {parent: locks.directory_in(parent).inode for parent in inodes} == inodes, "made again with the same inode"
+    assert all(FIRST_DIRECTORY_INODE <= inode < FIRST_HASHED_INODE for inode in inodes.values())
+
+
+def test_the_directory_in_the_root_is_never_freed() -> None:
+    locks = LocksDirs(root=5)
+    directory = locks.directory_in(5)
+    assert directory.inode == LOCKS_INODE
+    locks.add_lookup(directory)
+    locks.forget(LOCKS_INODE, 1)
+    assert locks.directory_in(5) is directory is locks.directory(LOCKS_INODE)
 
 
 def test_a_directory_with_files_stays_when_the_kernel_forgets_it() -> None:
@@ -157,7 +163,7 @@ def test_a_directory_with_files_stays_when_the_kernel_forgets_it() -> None:
 
 
 def test_enospc_beyond_the_limits() -> None:
-    locks = make(max_bytes=10, max_files=2)
+    locks = LocksDirs(max_bytes=10, max_files=2)
     file = locks.create(b"a", 0o600)
     locks.create(b"b", 0o600)
     with refused(errno.ENOSPC):
@@ -174,7 +180,7 @@ def test_enospc_beyond_the_limits() -> None:
 
 
 def test_a_listing_position_survives_changes_of_the_directory() -> None:
-    locks = make()
+    locks = LocksDirs()
     files = [locks.create(name, 0o600) for name in (b"a", b"b", b"c")]
     position = locks.list(LOCKS_INODE)[1][1].inode
     locks.unlink(b"a")
@@ -188,7 +194,7 @@ def test_a_listing_position_survives_changes_of_the_directory() -> None:
     st.lists(st.tuples(st.sampled_from(["write", "resize"]), st.integers(0, 30), st.binary(max_size=8)), max_size=30)
 )
 def test_write_and_truncate_behave_like_a_regular_file(steps: list[tuple[str, int, bytes]]) -> None:
-    locks, model = make(max_bytes=40), bytearray()
+    locks, model = LocksDirs(max_bytes=40), bytearray()
     file = locks.create(b"a", 0o600)
     for step, offset, data in steps:
         if step == "write":
