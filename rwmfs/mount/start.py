@@ -39,8 +39,8 @@ def ignore_counters_signal() -> None:
 def serve_mount(request: MountRequest, ready: Callable[[dict[str, Any]], None]) -> None:
     """Mount, call ``ready`` with a report (a JSON object), and serve until the mount ends.
 
-    Raises StateNotFound, UsageError (the state has no repository at the location), IndexUnusable, S3Error (the state
-    cannot be read), or MountError.
+    Raises StateNotFound, UsageError (the state cannot be shown at the location), IndexUnusable, S3Error (it cannot be
+    read), or MountError.
     """
     from rwm.index import Index
     from rwm.s3 import connect

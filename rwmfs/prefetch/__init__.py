@@ -3,8 +3,8 @@
 May import the shared modules, ``rwm.restic`` for the names of packs.
 Begin reading at ``repository.py``: which packs of a repository to fetch before they are opened; it decides by
 ``upload_order.py`` (which come next), ``depth.py`` and ``budget.py`` (how many), and leaves the fetches to a
-``PackFetcher``. ``prefetcher.py``: all repositories that are being read. ``read_ahead.py``: how far
-to read ahead of one handle. ``access_pattern.py``: whether to fetch the next object whole.
+``PackFetcher``. ``prefetcher.py``: all repositories that are read. ``read_ahead.py``: how far to read ahead of one
+handle. ``access_pattern.py``: whether to fetch the next object whole.
 """
 
 from rwmfs.prefetch.access_pattern import AccessPattern

@@ -70,7 +70,7 @@ class LocksDir:
 
 
 class LocksDirs:
-    """The ``locks/`` directories of a mount that are in use; that in its root always is.
+    """The ``locks/`` directories of a mount that are in use, and always the one for its root.
 
     ``root`` is the id of the root in the Contents. Arguments ``directory`` are inodes.
 
@@ -97,8 +97,9 @@ class LocksDirs:
         return inode in self._files
 
     def is_used_in(self, parent: int) -> bool:
-        """Whether the directory with that id in the Contents has a ``locks/`` that is in use."""
-        return parent in self._by_parent
+        """Whether the kernel holds the ``locks/`` in the directory with that id in the Contents, or it has files."""
+        directory = self._by_parent.get(parent)
+        return directory is not None and (directory.lookup_count > 0 or bool(directory.files))
 
     def directory_in(self, parent: int) -> LocksDir:
         """The ``locks/`` of the directory with that id in the Contents; an empty one is made on first use."""

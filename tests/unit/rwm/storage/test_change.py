@@ -140,7 +140,9 @@ def test_a_directory_of_a_repository_cannot_be_granted(s3: RacingS3) -> None:
     for key in ("config", "keys/k", "data/00/d", "host3/config", "host3/keys/k", "host3/data/00/d", "host4/data/d"):
         s3.put(BUCKET, key, b"1")
     for prefix, root in (("data/", BUCKET), ("snapshots/x/", BUCKET), ("host3/locks/", f"{BUCKET}/host3")):
-        with pytest.raises(UsageError, match=f"^{Location(BUCKET, prefix)} is a directory of the repository at {root},"):
+        with pytest.raises(
+            UsageError, match=f"^{Location(BUCKET, prefix)} is a directory of the repository at {root},"
+        ):
             grant_access(s3, Location(BUCKET, prefix), "user3")
     for prefix in ("host3/", "host4/data/", "host3/more/"):
         grant_access(s3, Location(BUCKET, prefix), "user3")

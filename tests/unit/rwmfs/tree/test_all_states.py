@@ -289,6 +289,15 @@ def test_each_state_has_its_own_locks_within_a_common_limit(browsed: Callable[[T
     browsed(test)
 
 
+def test_above_the_states_there_is_no_locks(browsed: Callable[[Test], None]) -> None:
+    async def test(fs: MountOfAllStates) -> None:
+        fs.put(5, config="v1")
+        for path in ("locks", "ids/locks", "times/locks", ".rwm/locks"):
+            await fails(errno.ENOENT, fs.kernel.lookup(path))
+
+    browsed(test)
+
+
 def test_a_listing_is_a_snapshot_until_it_is_read_from_its_start(browsed: Callable[[Test], None]) -> None:
     async def test(fs: MountOfAllStates) -> None:
         states = [fs.put(second, config="v1") for second in range(5, 12)]
