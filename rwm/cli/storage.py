@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,9 +12,10 @@ from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage_access import print_users
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone
+from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, StateNotFound
 from rwm.location import Location
-from rwm.model import ARCHIVE_CLASSES, StorageClasses
+from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
+from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
     from rwm.storage import Inspection, StorageInfo, StorageRow
@@ -134,16 +137,50 @@ def _row_cells(row: StorageRow) -> tuple[str, str, str, str]:
 def info(app: App, location: Location) -> None:
     """Count objects, noncurrent versions and delete markers in BUCKET.
 
-    With PREFIX, those below it. Also unfinished uploads, state files, and versions by storage class.
+    With PREFIX, those below it. Also unfinished uploads, state files, versions by storage class, and the restic
+    repositories with the newest recorded state of each.
     """
+    from rwm.s3.listing import discover
     from rwm.storage import storage_info
 
     with console.show_progress(f"listing {location}") as progress:
-        summary = storage_info(app.s3, location, progress)
+        roots = discover(app.s3, location).repositories
+        summary = storage_info(app.s3, location, progress, roots=roots)
+    states = {each.prefix: _last_state(app, Location(location.bucket, each.prefix)) for each in summary.repositories}
     if app.json:
-        console.print_json(summary.as_json())
+        console.print_json(_info_json(summary, states))
         return
     _print_counts(summary)
+    if summary.repositories:
+        click.echo()
+        _print_repositories(summary, states)
+
+
+def _last_state(app: App, repository: Location) -> StateInfo | None:
+    """The newest credible state that covers the repository; None if the index has none."""
+    try:
+        return app.readonly_index.resolve("latest", repository)
+    except StateNotFound:
+        return None
+
+
+def _info_json(summary: StorageInfo, states: Mapping[str, StateInfo | None]) -> dict[str, Any]:
+    document = summary.as_json()
+    for repository in document["repositories"]:
+        last = states[repository["prefix"]]
+        repository["last_state"] = None if last is None else {"id": last.id, "captured_at": iso(last.captured_at)}
+    return document
+
+
+def _print_repositories(summary: StorageInfo, states: Mapping[str, StateInfo | None]) -> None:
+    now = int(time.time()) * SECOND
+    rows = []
+    for prefix, objects, size in summary.repositories:
+        last = states[prefix]
+        age = "" if last is None else console.format_age(now - last.captured_at)
+        name = "none recorded" if last is None else last.id[: console.SHORT_ID]
+        rows.append((Location(summary.bucket, prefix), objects, console.format_size(size), name, age))
+    console.print_table(["repository", "objects", "size", "last state", "age"], rows, right=(1, 2, 4))
 
 
 def _print_counts(summary: StorageInfo) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rwm.errors import AccessDenied, NotSupported
-from rwm.layout import STATES_PREFIX
+from rwm.layout import STATES_PREFIX, is_own_key
 from rwm.location import Location
 from rwm.model import ClassCount, ObjectVersion, StorageClasses, VersionBatch
+from rwm.names import split_key
+from rwm.repositories import RepositoryCount
 from rwm.s3 import S3
 from rwm.s3.listing import list_by_prefix, list_histories
 
@@ -21,8 +23,8 @@ class StorageInfo:
     """Counts and sizes in bytes of what a location contains, RWM's own objects included. ``states`` are state files.
 
     ``versioning`` is also ``off`` or ``unsupported``; ``unfinished_uploads`` is None where the server lists none, or
-    does not list them to this account.
-    ``storage_classes`` counts the versions in other classes than STANDARD, noncurrent ones too.
+    does not list them to this account. ``storage_classes`` counts the versions in other classes than STANDARD,
+    noncurrent ones too. ``repositories`` have their current objects; one that was deleted has none.
     """
 
     bucket: str
@@ -36,6 +38,7 @@ class StorageInfo:
     unfinished_uploads: int | None = 0
     states: int = 0
     storage_classes: dict[str, ClassCount] = field(default_factory=dict)
+    repositories: list[RepositoryCount] = field(default_factory=list)
 
     @property
     def classes(self) -> StorageClasses:
@@ -45,17 +48,31 @@ class StorageInfo:
     def as_json(self) -> dict[str, Any]:
         """All fields as JSON, and what is archived."""
         classes = {name: count._asdict() for name, count in self.storage_classes.items()}
-        return {**asdict(self), "storage_classes": classes, "archived": self.classes.archived._asdict()}
+        repositories = [each._asdict() for each in self.repositories]
+        document = {**asdict(self), "storage_classes": classes, "archived": self.classes.archived._asdict()}
+        del document["repositories"]
+        return document | {"repositories": repositories}
 
 
-def storage_info(s3: S3, location: Location, progress: Progress = lambda count: None) -> StorageInfo:
-    """Count the contents of a location in one listing, in constant memory."""
+def storage_info(
+    s3: S3, location: Location, progress: Progress = lambda count: None, *, roots: Iterable[str] = ()
+) -> StorageInfo:
+    """Count the contents of a location in one listing, in constant memory.
+
+    ``roots`` are the prefixes of repositories to count by themselves; an object counts for the innermost one above it.
+    """
     info = StorageInfo(location.bucket, location.prefix, versioning_state(s3, location.bucket))
+    repositories = dict.fromkeys(roots, (0, 0))
     for part in list_histories(s3, location, own=True):
         for history in part:
             progress(len(history))
             for version in history:
                 _count(info, version)
+            latest = history[0]
+            if repositories and not latest.is_marker and (root := _innermost(repositories, latest.key)) is not None:
+                objects, size = repositories[root]
+                repositories[root] = objects + 1, size + latest.size
+    info.repositories = sorted(RepositoryCount(root, *counts) for root, counts in repositories.items())
     try:
         uploads = s3.unfinished_uploads(location.bucket)
         info.unfinished_uploads = sum(1 for key, _, _ in uploads if key.startswith(location.prefix))
@@ -66,6 +83,18 @@ def storage_info(s3: S3, location: Location, progress: Progress = lambda count: 
             raise
         info.unfinished_uploads = None
     return info
+
+
+def _innermost(roots: Container[str], key: str) -> str | None:
+    """The innermost of the prefixes that the key is below; None for RWM's own objects, which are of no repository."""
+    if is_own_key(key):
+        return None
+    directory, _ = split_key(key)
+    while directory not in roots:
+        if not directory:
+            return None
+        directory, _ = split_key(directory.removesuffix("/"))
+    return directory
 
 
 def versioning_state(s3: S3, bucket: str) -> str:

@@ -298,7 +298,9 @@ INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
 INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
-COUNTED = StorageInfo("bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts))
+COUNTED = StorageInfo(
+    "bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts), repositories=[RepositoryCount("", 1, 155)]
+)
 CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
@@ -326,7 +328,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
-        ("rwm storage info BUCKET", COUNTED.as_json()),
+        ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),

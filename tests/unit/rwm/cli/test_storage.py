@@ -188,3 +188,22 @@ def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None
     assert rwm_(*STORAGE, "delete", "bucket1/host1", "--yes", "--json") == 0
     assert json.loads(rwm_.out) == {"bucket": "bucket1", "prefix": "host1/", "deleted": True, "versions": 2}
     assert "host10/config" in shared.present("bucket1")
+
+
+def test_info_lists_the_repositories_and_the_last_state_of_each(rwm_: Terminal, shared: MemoryS3) -> None:
+    for root in ("host1/", "host2/deep/"):
+        for name in ("config", "keys/k", "data/00/d"):
+            shared.put("bucket1", root + name, b"12")
+    shared.now += 10_000
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1/host1", "--json") == 0
+    state = json.loads(rwm_.out)
+    assert rwm_(*STORAGE, "info", "bucket1") == 0
+    table = [line.split() for line in rwm_.out.partition("versioning")[2].splitlines()[4:]]
+    assert table[0][:5] == ["bucket1/host1", "3", "6", "B", state["id"][:12]]
+    assert re.fullmatch(r"\d+d", table[0][5])
+    assert table[1] == ["bucket1/host2/deep", "3", "6", "B", "none", "recorded"]
+    assert rwm_(*STORAGE, "info", "bucket1/host1", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["prefix"], document["objects"], document["states"]) == ("host1/", 4, 1)
+    last = {"id": state["id"], "captured_at": state["captured_at"]}
+    assert document["repositories"] == [{"prefix": "host1/", "objects": 3, "bytes": 6, "last_state": last}]

@@ -73,3 +73,19 @@ def test_what_the_server_does_not_have_is_said_and_the_rest_counted(monkeypatch:
     assert storage_info(s3, Location(BUCKET)) == StorageInfo(
         BUCKET, "", "unsupported", objects=1, bytes=1, unfinished_uploads=None
     )
+
+
+def test_repositories_are_counted_by_themselves() -> None:
+    s3 = MemoryS3(BUCKET)
+    keys = ("config", "keys/k", "data/00/d", "rwm/states/x", "host1/config", "host1/data/00/d", "host1/rwm/states/y")
+    for key in (*keys, "host1/in/config", "host1/in/x/y", "host10/config"):
+        s3.put(BUCKET, key, b"12")
+    s3.delete(BUCKET, "host1/in/config")
+    s3.put(BUCKET, "host1/config", b"123")
+    roots = {"", "host1/", "host1/in/", "gone/"}
+    info = storage_info(s3, Location(BUCKET), roots=roots)
+    assert info.repositories == [("", 4, 8), ("gone/", 0, 0), ("host1/", 2, 5), ("host1/in/", 1, 2)]
+    assert (info.objects, info.states) == (9, 2)
+    inside = storage_info(s3, Location(BUCKET, "host1/"), roots={"host1/"})
+    assert (inside.objects, inside.bytes, inside.states, inside.delete_markers) == (4, 9, 1, 1)
+    assert inside.repositories == [("host1/", 3, 7)]
