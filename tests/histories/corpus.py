@@ -26,6 +26,9 @@ from rwm.model import ObjectVersion
 from tests.histories.steps import token
 
 FORMAT = "rwm-corpus-1"
+ATTACKED = "attacked"
+"""The scenario that is not honest."""
+
 DIRECTORY = Path(__file__).parent / "corpus"
 
 
@@ -113,8 +116,13 @@ def load_recording(path: Path) -> Recording:
 
 
 def load_corpus() -> list[Recording]:
-    """All recordings."""
-    return [load_recording(path) for path in recording_paths()]
+    """All honest recordings."""
+    return [recording for recording in map(load_recording, recording_paths()) if recording.scenario != ATTACKED]
+
+
+def load_attacked() -> list[Recording]:
+    """The recordings of buckets that were attacked."""
+    return [recording for recording in map(load_recording, recording_paths()) if recording.scenario == ATTACKED]
 
 
 def write_recording(recording: Recording) -> Path:

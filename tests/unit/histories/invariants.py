@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,6 +13,10 @@ from tests.histories.restic import Repository
 
 _FOREVER = 1 << 62
 _NAME = re.compile(r"(config|(keys|index|snapshots|locks)/[0-9a-f]{64}|data/([0-9a-f]{2})/\3[0-9a-f]{62})", re.ASCII)
+
+
+Check = Callable[[bool, str, str], None]
+"""Note a violation (rule, key) unless the first argument is true."""
 
 
 class Violation(NamedTuple):
@@ -69,11 +73,13 @@ def violations(
     repository: Repository,
     *,
     tolerance: int = 0,
+    grace: int = 0,
     contents: bool = True,
 ) -> list[Violation]:
     """All violations, but for quiet moments. ``tolerance`` is for the order of times, in milliseconds.
 
-    ``contents``: use which packs an index names. A listing does not tell; without it the rule about packs is left out.
+    ``grace``: how long after its writing a lock counts although it was removed. ``contents``: use which packs an index
+    names. A listing does not tell; without it the rule about packs is left out.
     """
     prefix = repository.prefix
     listing = Listing(versions, prefix)
@@ -85,7 +91,7 @@ def violations(
             found.append(Violation(rule, key))
 
     def is_locked(time: int) -> bool:
-        return any(lock.covers(time, tolerance) for lock in locks)
+        return any(lock.start - tolerance <= time <= max(lock.end, lock.start + grace) + tolerance for lock in locks)
 
     for kind in ("data", "index", "keys", "snapshots"):
         for marker in listing.markers(kind):
@@ -116,9 +122,8 @@ def violations(
     return found
 
 
-def _check_indexes(listing: Listing, check: object, tolerance: int) -> None:
+def _check_indexes(listing: Listing, check: Check, tolerance: int) -> None:
     """An index goes after a newer one came, unless no snapshot is left."""
-    assert callable(check)
     indexes = listing.spans("index")
     snapshots = [span for spans in listing.spans("snapshots").values() for span in spans]
     for marker in listing.markers("index"):
@@ -131,10 +136,9 @@ def _check_indexes(listing: Listing, check: object, tolerance: int) -> None:
 
 
 def _check_packs(
-    listing: Listing, packs_of: Mapping[str, Sequence[str]], prefix: str, check: object, tolerance: int
+    listing: Listing, packs_of: Mapping[str, Sequence[str]], prefix: str, check: Check, tolerance: int
 ) -> None:
     """A pack goes after the indexes that name it."""
-    assert callable(check)
     naming: dict[str, list[Span]] = defaultdict(list)
     for name, spans in listing.spans("index").items():
         for pack in packs_of.get(prefix + name, ()):

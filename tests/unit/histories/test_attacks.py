@@ -9,6 +9,7 @@ import pytest
 
 from tests.histories.attacks import ATTACKS, Trace, attack, highest
 from tests.histories.generator import History, generate
+from tests.histories.restic import REFRESH
 from tests.unit.histories.invariants import violations
 
 
@@ -18,7 +19,7 @@ def honest(seed: int, **options: bool) -> History:
 
 def broken_keys(history: History) -> set[str]:
     versions = history.versions
-    return {v.key for r in history.repositories for v in violations(versions, r, contents=False)}
+    return {v.key for r in history.repositories for v in violations(versions, r, grace=REFRESH, contents=False)}
 
 
 def assert_shown(history: History, traces: list[Trace]) -> None:

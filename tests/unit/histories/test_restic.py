@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.histories.bucket import Bucket
-from tests.histories.corpus import Recording, load_corpus
+from tests.histories.corpus import Recording, load_attacked, load_corpus
 from tests.histories.restic import CONFIG_SIZE, REFRESH, Repository, Version
 from tests.histories.steps import Operation, Start, order, run, run_together
 
@@ -97,7 +97,7 @@ def recorded_orders(name: str, version: Version) -> Iterator[tuple[Recording, st
 
 
 def test_the_corpus_is_complete() -> None:
-    assert {(r.scenario, r.server, version_of(r)) for r in CORPUS} == {
+    assert {(r.scenario, r.server, version_of(r)) for r in CORPUS + load_attacked()} == {
         (scenario, server, version)
         for scenario in ("life", "interrupted", "concurrent", "prefixes", "attacked", "refresh", "unlocked")
         for server in ("rgw", "seaweedfs")
