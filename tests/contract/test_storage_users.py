@@ -214,6 +214,17 @@ def foreign_upload_id(b: SharedBucket) -> str:
     return REFUSED
 
 
+def copy_older_version(b: SharedBucket) -> None:
+    """Copy a version that is no longer current into a part of an upload."""
+    key = b.key()
+    version = b.user1.put(b.bucket, key, b"old")
+    b.user1.put(b.bucket, key, b"new")
+    source: Any = {"Bucket": b.bucket, "Key": key, "VersionId": version}
+    b.user1.client.upload_part_copy(
+        Bucket=b.bucket, Key="host1/upload", UploadId=b.own_upload, PartNumber=3, CopySource=source
+    )
+
+
 def read_by_path(b: SharedBucket) -> str:
     """The path at which SeaweedFS keeps a version. Writing and deleting there must not change the version."""
     key = b.key()
@@ -262,6 +273,7 @@ ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
             VersionId=next(each.version_id for each in b.admin.versions(b.bucket, "host1/key")),
         )
     ),
+    "the same by UploadPartCopy": lambda b: code_of(lambda: copy_older_version(b)),
     "the same by its path on SeaweedFS, `KEY.versions/v_VERSION`": read_by_path,
     "GetObject, HeadObject": lambda b: every(
         lambda: b.user1.client.get_object(Bucket=b.bucket, Key="host2/key"),
@@ -270,10 +282,21 @@ ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
     ),
     "HeadObject: does a key exist?": exists,
     "GetObject by a presigned URL": presigned,
-    "PutObject: over a key, a new one, `host10/key`, `host1`, at the root": lambda b: every(
+    "PutObject: over a key, a new one, a state file, `host10/key`, `host1`, at the root": lambda b: every(
         *(
             lambda key=key: b.user1.client.put_object(Bucket=b.bucket, Key=key, Body=b"evil")
-            for key in ("host2/key", "host2/new", "host10/key", "host1", "new", "Host1/key", "/host2/key", "host2")
+            for key in (
+                "host2/key",
+                "host2/new",
+                "host10/key",
+                "host1",
+                "new",
+                "Host1/key",
+                "/host2/key",
+                "host2",
+                "host2/rwm/states/x",
+                "rwm/states/x",
+            )
         )
     ),
     "PutObject by a form (POST)": form,
@@ -349,23 +372,73 @@ ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
 """What user1 tries, by the first column of the table in docs/servers.md; the outcome is a cell of its row."""
 
 
-def documented() -> dict[str, dict[str, str]]:
-    """The table: outcome by server, by title."""
-    text = (ROOT / "docs" / "servers.md").read_text()
-    table = text.partition("## Several machines in one bucket")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
+THREATS: dict[str, tuple[str, ...]] = {
+    "read an object, list names and sizes, read ACLs and tags": (
+        "GetObject, HeadObject",
+        "GetObject by a presigned URL",
+        "CopyObject from there, also of a version",
+        "UploadPartCopy from there, also of a version",
+        "the four listings without a prefix, or with an empty one",
+        "the four listings of `host2/`, `host1` or `host`",
+        "listings of `host1/` that begin at `host2/`",
+        "ACLs and tags: read, write, delete",
+    ),
+    "write or overwrite an object, also a state file of host2 or of the bucket": (
+        "PutObject: over a key, a new one, a state file, `host10/key`, `host1`, at the root",
+        "PutObject by a form (POST)",
+        "CopyObject to there",
+    ),
+    "hide an object by a delete marker, delete a version": (
+        "DeleteObject: a key, a version, a delete marker",
+        "DeleteObjects: the same in one request with own keys",
+    ),
+    "disturb an upload": (
+        "CreateMultipartUpload, UploadPart, ListParts, Complete, Abort",
+        "the other's upload id with an own key",
+    ),
+    "weaken the protection of the bucket": ("policy, versioning, lifecycle, ACL of the bucket",),
+    "learn which machines there are, from the policy": ("read the settings that `storage check` reads",),
+    "learn whether host2 has a key with a known name": ("HeadObject: does a key exist?",),
+    "read older versions of its own objects": (
+        "read an older version of its own",
+        "the same by UploadPartCopy",
+        "the same by its path on SeaweedFS, `KEY.versions/v_VERSION`",
+    ),
+}
+"""The table in docs/threat-model.md, and the attempts that show each cell: it is allowed if one of them is."""
+
+
+def documented(name: str, heading: str) -> dict[str, dict[str, str]]:
+    """The table below a heading: outcome by server, by title."""
+    text = (ROOT / "docs" / name).read_text()
+    table = text.partition(f"## {heading}\n")[2].partition("|---|---|---|\n")[2].partition("\n\n")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return {title: {"rgw": rgw.strip("*"), "seaweedfs": seaweedfs.strip("*")} for title, rgw, seaweedfs in rows}
 
 
+OUTCOMES = documented("servers.md", "Several machines in one bucket")
+
+
+def test_the_threat_model_says_what_was_measured() -> None:
+    found = {
+        title: {
+            server: ALLOWED if ALLOWED in {OUTCOMES[attempt][server] for attempt in attempts} else REFUSED
+            for server in SERVERS
+        }
+        for title, attempts in THREATS.items()
+    }
+    assert documented("threat-model.md", "One machine of several in a bucket") == found
+
+
 def test_the_table_lists_every_attempt() -> None:
-    assert list(documented()) == list(ATTEMPTS)
+    assert list(OUTCOMES) == list(ATTEMPTS)
 
 
 @pytest.mark.parametrize("title", ATTEMPTS)
 def test_the_table_is_right(shared: SharedBucket, title: str) -> None:
     before = shared.foreign()
     outcome = ATTEMPTS[title](shared)
-    assert outcome == documented()[title][shared.server.name]
+    assert outcome == OUTCOMES[title][shared.server.name]
     assert shared.foreign() == before
     assert shared.user2.get(shared.bucket, "host2/key") == b"second"
     parts: Any = shared.user2.client.list_parts(Bucket=shared.bucket, Key="host2/upload", UploadId=shared.upload)
