@@ -23,7 +23,7 @@ _UNTRUSTED: Mapping[Trust, str] = {
 
 @dataclass(frozen=True)
 class LocationPlan:
-    """What is deleted at one location, and why it must not be.
+    """What a prune means for one location.
 
     ``refused``, ``findings`` and ``lost_states`` are as in :class:`rwm.retention.plan.PrunePlan`. A key counts for the
     innermost location that covers it, so the counts of all locations add up.
@@ -56,7 +56,7 @@ class LocationCollector:
         self.by_rule = by_rule
         self._completeness = Completeness(states, kept)
         self._newest = Completeness(states, kept[-1:])
-        self._detector = AttackDetector(kept[-1]) if kept and by_rule else None
+        self._detector = AttackDetector(kept[-1], states) if kept and by_rule else None
         self._versions = self._markers = self._bytes = self._kept_versions = self._too_young = 0
 
     def kept_ids(self, needs: Needs) -> set[str]:
@@ -75,8 +75,9 @@ class LocationCollector:
             if entry.version_id in deleted:
                 self._completeness.add_deleted(positions)
         if self._detector:
-            in_newest = any(self._newest.is_kept(positions) for _, positions in needs)
-            self._detector.observe(KeyEvidence(history, self.kept_ids(needs), in_newest))
+            ranges = [positions for _, positions in needs]
+            in_newest = any(map(self._newest.is_kept, ranges))
+            self._detector.observe(KeyEvidence(history, self.kept_ids(needs), in_newest, ranges))
 
     def count(self, decision: KeyPlan) -> None:
         """Add the decision about a key of which this is the innermost location."""

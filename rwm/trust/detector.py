@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rwm.model import StateInfo
 from rwm.trust.interface import KeyEvidence, Rule
 from rwm.trust.repositories import Repositories
-from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState
+from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenRepository, ShrunkenState
 
 
 class AttackDetector:
     """Applies every rule to the same evidence. ``newest`` is the newest kept state, which an attacker may have left.
 
-    The evidence is of the keys below the location of that state.
+    The evidence is of the keys below the location of that state; ``states`` are all of that location, oldest first.
 
     Called as a rule is: ``observe`` for each key, then ``findings`` once.
     """
 
-    def __init__(self, newest: StateInfo) -> None:
+    def __init__(self, newest: StateInfo, states: Sequence[StateInfo]) -> None:
         self._repositories = Repositories(newest.prefix)
         self._rules: tuple[Rule, ...] = (
             OverwrittenContent(self._repositories),
             MissingConfig(newest, self._repositories),
             FailedBackup(newest),
             ShrunkenState(newest),
+            ShrunkenRepository(newest, states),
         )
 
     def observe(self, key: KeyEvidence) -> None:

@@ -12,12 +12,14 @@ class KeyEvidence(NamedTuple):
     """One key of the location.
 
     ``history`` holds all its versions and delete markers, newest first, at least one. ``kept`` are the version ids
-    that kept states reference. ``in_newest`` says whether the newest kept state has the key.
+    that kept states reference. ``in_newest`` says whether the newest kept state has the key. ``states`` are the
+    positions, among all states of the location, of those that have the key; each state is in one range at most.
     """
 
     history: Sequence[ObjectVersion]
     kept: set[str]
     in_newest: bool
+    states: Sequence[range] = ()
 
 
 class Rule(Protocol):

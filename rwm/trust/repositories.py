@@ -17,8 +17,8 @@ class Repositories:
 
     def observe(self, key: str) -> None:
         """Note the repository that the key is a file of, if it is one."""
-        if expected_sha256(key) is not None:
-            self._roots.add(_root(key))
+        if (root := repository_root(key)) is not None:
+            self._roots.add(root)
 
     def has_config(self, key: str) -> bool:
         """Whether a key named ``config`` is in the root of an observed repository."""
@@ -30,8 +30,13 @@ def is_config(key: str) -> bool:
     return key == CONFIG_FILE or key.endswith("/" + CONFIG_FILE)
 
 
-def _root(key: str) -> str:
-    """The root of the repository that a content-addressed file is in: above ``data/00/`` or above ``keys/``."""
+def repository_root(key: str) -> str | None:
+    """The root of the repository that a file named by its hash is in: above ``data/00/`` or ``keys/``. None for others.
+
+    Empty, or with a slash at its end.
+    """
+    if expected_sha256(key) is None:
+        return None
     directory = key[: key.rindex("/")]
     parent, _, name = directory.rpartition("/")
     if name not in REPOSITORY_DIRECTORIES:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from rwm.layout import CONFIG_FILE
 from rwm.model import ObjectVersion, StateInfo
 from rwm.restic import expected_sha256
 from rwm.trust.interface import KeyEvidence
-from rwm.trust.repositories import Repositories, is_config
+from rwm.trust.repositories import Repositories, is_config, repository_root
 
 _ANY_TIME = 1 << 62  # milliseconds
 SHRINK_FACTOR = 2
@@ -106,6 +108,40 @@ class ShrunkenState:
                 f"{_name(self._newest)} has {self._newest.objects} objects, and state {largest.id[:12]}, "
                 f"which this would end, has {largest.objects}"
             )
+
+
+class ShrunkenRepository:
+    """The same for the files of one repository, where the states are of more than one.
+
+    Memory grows with the number of repositories, and with how often the number of files in one changes.
+    """
+
+    def __init__(self, newest: StateInfo, states: Sequence[StateInfo]) -> None:
+        self._newest = newest
+        self._states = states
+        self._changes: dict[str, Counter[int]] = {}
+
+    def observe(self, key: KeyEvidence) -> None:
+        """Count a file of a repository below the location's root: where its range of states begins and ends."""
+        root = repository_root(key.history[0].key)
+        if root is None or root == self._newest.prefix:
+            return
+        changes = self._changes.setdefault(root, Counter())
+        for positions in key.states:
+            changes[positions.start] += 1
+            changes[positions.stop] -= 1
+
+    def findings(self, ended: Sequence[StateInfo]) -> Iterable[str]:
+        """One line for each repository, for the ended state that has most of its files."""
+        ids = {info.id for info in ended}
+        for root, changes in sorted(self._changes.items()):
+            files = dict(zip(self._states, accumulate(changes[n] for n in range(len(self._states))), strict=True))
+            largest = max((info for info in files if info.id in ids), key=files.__getitem__, default=self._newest)
+            if files[largest] > SHRINK_FACTOR * files[self._newest]:
+                yield (
+                    f"{_name(self._newest)} has {files[self._newest]} files of the repository {root}, and state "
+                    f"{largest.id[:12]}, which this would end, has {files[largest]}"
+                )
 
 
 def has_other_content(history: Sequence[ObjectVersion], used: Iterable[str]) -> bool:

@@ -76,7 +76,7 @@ def test_the_repository_below_a_prefix_is_restored_at_the_root(rwm_: Terminal, s
 @pytest.mark.parametrize(
     ("options", "code", "reason"),
     [
-        (("-b", "bucket1/host3", "--to-dir", "out"), 1, "has nothing below host3/"),
+        (("-b", "bucket1/host3", "--to-dir", "out"), 1, "has nothing below bucket1/host3"),
         (
             ("-b", "bucket1/host1/data", "--to-dir", "out"),
             2,

@@ -50,7 +50,7 @@ def test_a_prefix_with_only_hidden_keys_is_not_empty(setup: RestoreSetup) -> Non
 
 
 def test_a_prefix_with_nothing_below_it_is_not_found(setup: RestoreSetup) -> None:
-    with pytest.raises(NotFound, match="has nothing below host3/"):
+    with pytest.raises(NotFound, match="has nothing below bucket1/host3"):
         StatePart(setup.index, setup.capture(*REPOSITORY), "host3/")
 
 

@@ -277,6 +277,19 @@ def test_an_attack_on_one_location_is_found_there(history: History) -> None:
     assert plan.findings[1].startswith("bucket1/host1: 1 objects")
 
 
+def test_lost_files_of_one_machine_are_found_among_those_of_all(history: History) -> None:
+    names = [f"data/{n:02x}/{n:064x}" for n in range(6)]
+    for place in (HOST1, HOST2):
+        history.put(place.key("config"), *map(place.key, names))
+    history.capture(WHOLE)
+    for name in names[2:]:
+        history.s3.delete(BUCKET, HOST1.key(name))
+    history.capture(WHOLE)
+    (finding,) = history.plan(WHOLE).findings
+    assert "has 2 files of the repository host1/, and state " in finding
+    assert finding.endswith("which this would end, has 6")
+
+
 def test_a_location_none_of_whose_states_is_kept_is_refused(history: History) -> None:
     machines(history)
     plan = history.plan(WHOLE, last=0, named=(history.captured[0].info.id,))

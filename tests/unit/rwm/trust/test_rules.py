@@ -6,7 +6,14 @@ from dataclasses import replace
 
 from rwm.trust.interface import KeyEvidence, Rule
 from rwm.trust.repositories import Repositories
-from rwm.trust.rules import FailedBackup, MissingConfig, OverwrittenContent, ShrunkenState, has_other_content
+from rwm.trust.rules import (
+    FailedBackup,
+    MissingConfig,
+    OverwrittenContent,
+    ShrunkenRepository,
+    ShrunkenState,
+    has_other_content,
+)
 from tests.unit.rwm.trust.histories import PACK, history, state
 
 
@@ -102,3 +109,16 @@ class TestRepositoriesBelowPrefixes:
         self.observe(rule, found, "host1/config", "x", None)
         (finding,) = rule.findings([])
         assert "has no config" in finding
+
+
+def test_shrunken_repository_counts_the_files_of_each_repository_in_each_state() -> None:
+    states = [state(10), state(9), state(8)]
+    rule = ShrunkenRepository(states[-1], states)
+    for n, ranges in enumerate(([range(3)], [range(2)], [range(1), range(1, 2)])):
+        for root in ("", "host1/"):  # the root of the location is left to ShrunkenState
+            rule.observe(KeyEvidence(history(f"{root}index/{n:064x}", "x"), set(), in_newest=True, states=ranges))
+        rule.observe(KeyEvidence(history(f"host2/index/{n:064x}", "x"), set(), in_newest=True, states=[range(3)]))
+    assert list(rule.findings([])) == []
+    (finding,) = rule.findings(states[:2])
+    assert "has 1 files of the repository host1/" in finding
+    assert finding.endswith("which this would end, has 3")
