@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.histories.bucket import Bucket
-from tests.histories.restic import KINDS, MINUTE, Repository
+from tests.histories.restic import KINDS, Repository
 from tests.histories.steps import Operation, run
 
 Expected = Literal["proof", "hint", "nothing"]
@@ -20,8 +20,6 @@ Expected = Literal["proof", "hint", "nothing"]
 """
 
 LEVELS: tuple[Expected, ...] = ("nothing", "hint", "proof")
-
-_HOUR = 60 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)

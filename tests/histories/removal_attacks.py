@@ -8,9 +8,6 @@ from tests.histories.restic import MINUTE
 
 _HOUR = 60 * MINUTE
 
-
-# --- removals without a lock -------------------------------------------------------------------------
-
 _NO_LOCK = "restic removes nothing while no lock is held"
 
 

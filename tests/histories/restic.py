@@ -11,6 +11,10 @@ table of orders:
 - prune of 0.18 writes an index that the same prune removes again, one of 0.14 does not;
 - when no snapshot is left, prune removes all packs; 0.14 then writes an empty index, **0.18 leaves no index at all**:
   the only time when indexes go without a successor; a kill between them leaves packs and some indexes;
+- packs that no index names are removed first, before anything is written;
+- a killed prune leaves a repository that passes ``restic check``, or orphans; the next operation needs ``unlock``;
+- both restics write a new lock at the refresh after their lock was removed. So a removal without a lock is honest for
+  at most 300 s after a lock was **written**, and never later;
 - ``recover`` of 0.18 may replace an index that names missing packs before it does anything else;
 - a refresh of a lock writes the new one first, after 300 s, and then removes the old one (both restics);
 - an operation whose lock was removed by ``unlock --remove-all`` goes on to its end and removes its lock once more: on
@@ -48,7 +52,7 @@ INDEX_EVERY = 10 * MINUTE
 """How often a backup writes an intermediate index."""
 
 CONFIG_SIZE = 155
-PACK_SIZES = {"0.14": 4 << 20, "0.18": 16 << 20}
+PACK_SIZE = 16 << 20
 """The default size of packs in bytes; packs are a little larger, the last one of a backup smaller."""
 
 KINDS = ("data", "index", "keys", "locks", "snapshots")
@@ -386,8 +390,8 @@ class Repository:
         return self._put(key, self.random.randint(194, 800))
 
     def _pack_size(self) -> int:
-        limit = PACK_SIZES[self.version]
-        return self.random.randint(290, 40_000) if self.random.random() < 0.4 else limit + self.random.randrange(limit)
+        is_last = self.random.random() < 0.4
+        return self.random.randint(290, 40_000) if is_last else PACK_SIZE + self.random.randrange(PACK_SIZE)
 
     def _resolve(self, pack: str) -> str:
         return self.places(pack)[-1]

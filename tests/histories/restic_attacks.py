@@ -6,11 +6,7 @@ from collections.abc import Sequence
 
 from rwm.times import DAY
 from tests.histories.attack import Target, registers
-from tests.histories.restic import MINUTE
 from tests.histories.steps import Operation, Step
-
-_HOUR = 60 * MINUTE
-
 
 # --- as restic would ---------------------------------------------------------------------------------
 

@@ -240,6 +240,19 @@ def unlocked(r: Recorder) -> None:
         r.run("unlock --remove-all", "unlock", "--remove-all", host="host2")
 
 
+def slept(r: Recorder) -> None:
+    """A prune on a computer that sleeps for longer than locks last, while another host removes its lock."""
+    r.run("init", "init")
+    for files in (5, 2):
+        r.change(files)
+        r.run("backup", "backup", str(r.data))
+    pruning = ("forget", "--group-by", "", "--keep-last", "1", "--prune", "--max-unused", "0")
+    with r.held_at("forget --prune of a computer that sleeps", "PUT", "/index/", 1, *pruning):
+        r.run("unlock --remove-all", "unlock", "--remove-all", host="host2")
+        time.sleep(REFRESH)
+    r.run("check", "check")
+
+
 @contextlib.contextmanager
 def _long_backup(r: Recorder, name: str) -> Iterator[None]:
     """A backup of its standard input that ends :data:`REFRESH` seconds after the block."""
@@ -307,7 +320,8 @@ SCENARIOS: Mapping[str, Callable[[Recorder], None]] = {
     "attacked": attacked,
     "refresh": refresh,
     "unlocked": unlocked,
+    "slept": slept,
 }
 
-LONG = ("refresh", "unlocked")
+LONG = ("refresh", "unlocked", "slept")
 """Scenarios that mostly wait: they run beside the others."""
