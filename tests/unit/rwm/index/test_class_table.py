@@ -26,12 +26,14 @@ def index(tmp_path: Path) -> Iterator[Index]:
         yield index
 
 
-def record(index: Index, classes: Mapping[tuple[str, str], str], at: int = 5000, bucket: str = BUCKET) -> None:
+def record(
+    index: Index, classes: Mapping[tuple[str, str], str], at: int = 5000, bucket: str = BUCKET, prefix: str = ""
+) -> None:
     """Record what a listing showed: class by (key, version id)."""
     table = index.class_table()
     for (key, version), name in classes.items():
         table.add_versions([ObjectVersion(key, version, True, False, 1, "e", 1000, name)])
-    index.record_classes(Location(bucket), table, at)
+    index.record_classes(Location(bucket, prefix), table, at)
     table.close()
 
 
@@ -90,6 +92,19 @@ def test_a_state_recorded_after_the_listing_is_not_known_of(index: Index) -> Non
     assert index.storage_classes(later).listed_at is None
     assert classes_of(index, later) == {("a", "v1"): "GLACIER"}, "what is known of its versions all the same"
     assert index.location_classes(Location(BUCKET)).listed_at is None
+
+
+def test_a_listing_of_a_prefix_shows_nothing_of_what_is_elsewhere(index: Index) -> None:
+    whole = put(index, 1, {"a/x": "v1", "b/x": "v1"})
+    one, other = put(index, 2, {"a/x": "v1"}, prefix="a/"), put(index, 2, {"b/x": "v1"}, prefix="b/")
+    record(index, {("a/x", "v1"): "GLACIER", ("b/x", "v1"): "GLACIER"})
+    record(index, {}, at=9000, prefix="a/")
+    assert classes_of(index, one) == {}
+    assert classes_of(index, other) == classes_of(index, whole) == {("b/x", "v1"): "GLACIER"}
+    assert [index.storage_classes(info).listed_at for info in (whole, one, other)] == [5000, 9000, 5000]
+    found = [index.location_classes(Location(BUCKET, prefix)) for prefix in ("", "a/", "b/", "c/")]
+    assert [classes.archived for classes in found] == [(1, 1), (0, 0), (1, 1), (0, 0)]
+    assert {classes.listed_at for classes in found} == {5000}
 
 
 changes = st.lists(st.dictionaries(st.sampled_from(["a", "a/b", "c"]), st.sampled_from(["v1", "v2"])), max_size=5)

@@ -17,6 +17,7 @@ from sqlite_utils import Database
 from rwm.errors import IndexDamaged, IndexUnusable, RwmError
 from rwm.index import Index
 from rwm.index.schema import migrations
+from rwm.location import Location
 from rwm.model import EntryBatch, StateInfo
 from tests.unit.states import BUCKET, files_of, listed, put, state
 
@@ -183,6 +184,22 @@ class TestMigration:
         assert dump(path) == before
         with Index.open(path) as index:
             assert index.states() == list(states)
+
+
+def test_the_files_of_backups_are_those_of_the_whole_bucket(path: Path) -> None:
+    database = Database(path)
+    migrations.apply(database, stop_before="m005_prefixes")
+    database.conn.execute("INSERT INTO bucket VALUES (1, ?)", (BUCKET,))
+    database.conn.execute("INSERT INTO backup_files VALUES (1, 'home', 12)")
+    database.conn.execute("INSERT INTO passed_over VALUES (1, 'file@v1', 'cut off')")
+    database.conn.commit()
+    database.conn.close()
+    with Index.open(path) as index:
+        assert index.file_counts.last(Location(BUCKET), "home") == 12
+        assert index.file_counts.last(Location(BUCKET, "host1/"), "home") is None
+        assert index.ledger.ignored(BUCKET) == {"file@v1": "cut off"}
+        index.ledger.reset_trust(Location(BUCKET, "host1/"))
+        assert index.ledger.ignored(BUCKET) == {"file@v1": "cut off"}
 
 
 def dump(path: Path) -> list[str]:

@@ -220,3 +220,67 @@ class TestLedger:
         assert index.ledger.ignored(BUCKET) == {}
         assert index.recorded(Location("elsewhere")) == [RecordedState(elsewhere, "verified", 9000)]
         assert index.ledger.ignored("elsewhere") == {"file@v1": "cut off"}
+
+
+class TestLocations:
+    """Two machines with a prefix each, and states of the whole bucket."""
+
+    def test_a_time_finds_the_newest_state_that_covers_the_location(self, index: Index) -> None:
+        whole = put(index, 10, {"host1/k": "v1", "host2/k": "v1"})
+        machine = put(index, 20, {"host1/k": "v2"}, prefix="host1/")
+        inner = put(index, 30, {"host1/x/k": "v2"}, prefix="host1/x/")
+        covering = {"": whole, "host1/": machine, "host1/x/": inner, "host1/x/y/": inner, "host2/": whole}
+        covering |= {"host1/y/": machine, "host10/": whole}
+        for prefix, expected in covering.items():
+            assert index.resolve("latest", Location(BUCKET, prefix)) == expected, prefix
+        assert index.resolve("1970-01-01T00:00:25Z", Location(BUCKET, "host1/x/")) == machine
+        assert index.resolve("1970-01-01T00:00:15Z", Location(BUCKET, "host1/x/")) == whole
+
+    def test_a_state_without_credit_is_passed_over_for_one_of_a_location_above(self, index: Index) -> None:
+        whole = put(index, 10, {"host1/k": "v1"})
+        machine = put(index, 20, {"host1/k": "v2"}, prefix="host1/")
+        index.ledger.set_trust({machine.id: "contradicted"}, 1)
+        assert index.resolve("latest", Location(BUCKET, "host1/")) == whole
+
+    def test_an_id_is_of_a_state_that_overlaps_the_location(self, index: Index) -> None:
+        machine = put(index, 20, {"host1/k": "v2"}, prefix="host1/")
+        for prefix in ("", "host1/", "host1/x/"):
+            assert index.resolve(machine.id[:10], Location(BUCKET, prefix)) == machine
+        with pytest.raises(StateNotFound, match=f"no recorded state of {BUCKET}/host2 has an id"):
+            index.resolve(machine.id[:10], Location(BUCKET, "host2/"))
+
+    def test_states_of_prefixes_alone_are_named(self, index: Index) -> None:
+        for number in range(1, 8):
+            put(index, 10, {f"host{number}/k": "v"}, prefix=f"host{number}/")
+        names = ", ".join(f"{BUCKET}/host{number}" for number in range(1, 6))
+        message = f"no state of the whole of bucket {BUCKET} is recorded, only of {names}, ...$"
+        with pytest.raises(StateNotFound, match=message) as raised:
+            index.resolve("latest", Location(BUCKET))
+        assert f"rwm state capture {BUCKET}`" in raised.value.hint
+        with pytest.raises(StateNotFound, match=f"^no state of {BUCKET}/host8 is recorded$"):
+            index.resolve("latest", Location(BUCKET, "host8/"))
+        with pytest.raises(StateNotFound, match=f"^no state of bucket {BUCKET} is recorded at or before 1970"):
+            index.resolve("1970-01-01T00:00:09Z", Location(BUCKET))
+
+    def test_trust_is_reset_below_the_location_only(self, index: Index) -> None:
+        states = [put(index, 10, {}), put(index, 11, {}, prefix="host1/"), put(index, 12, {}, prefix="host1/x/")]
+        states.append(put(index, 13, {}, prefix="host10/"))
+        gone = [put(index, 14, {}, prefix="host1/"), put(index, 15, {}, prefix="host2/"), put(index, 16, {})]
+        index.forget(gone)
+        index.ledger.set_trust({info.id: "verified" for info in states}, 5000)
+        for prefix in ("", "host1/", "host10/"):
+            index.ledger.ignore(BUCKET, f"{prefix}rwm/states/x@v1", "cut off")
+        index.ledger.reset_trust(Location(BUCKET, "host1/"))
+        assert [index.trust(info) for info in states] == ["verified", "unchecked", "unchecked", "verified"]
+        ignored = {"rwm/states/x@v1", "host10/rwm/states/x@v1", gone[1].id, gone[2].id}
+        assert index.ledger.ignored(BUCKET).keys() == ignored
+        index.ledger.reset_trust(Location(BUCKET))
+        assert index.ledger.ignored(BUCKET) == {}
+        assert {index.trust(info) for info in states} == {"unchecked"}
+
+    def test_a_file_of_another_location_is_no_base(self, index: Index) -> None:
+        whole, machine = state(1, []), state(2, [], prefix="host1/")
+        index.record(whole, [], stored=StoredFile(100, None))
+        index.record(machine, [], stored=StoredFile(20, whole.id))
+        assert index.ledger.chain_sizes(whole.id) == (100, [])
+        assert index.ledger.chain_sizes(machine.id) is None

@@ -160,3 +160,50 @@ def test_the_number_of_files_of_a_backup_is_replaced_and_stays(tmp_path: Path) -
         assert index.file_counts.last(Location(BUCKET), "home") == 7
         with pytest.raises(IndexUnusable, match="readonly"):
             index.file_counts.record(Location(BUCKET), "home", 8)
+
+
+def test_each_repository_in_a_bucket_has_numbers_of_its_own(index: Index) -> None:
+    for number, prefix in enumerate(("", "host1/", "host2/")):
+        index.file_counts.record(Location(BUCKET, prefix), "home", number)
+    assert [index.file_counts.last(Location(BUCKET, prefix), "home") for prefix in ("", "host1/", "host2/")] == [
+        0,
+        1,
+        2,
+    ]
+
+
+@pytest.mark.parametrize("key", ["host2/k", "k", "host1", "host10/k"])
+def test_a_key_outside_of_its_prefix_is_no_part_of_a_state(index: Index, key: str) -> None:
+    before = put(index, 1, {"host1/k": "v1", "host2/k": "v1"})
+    entries = listed({"host1/k": "v2", key: "v2"})
+    with pytest.raises(BadState, match="host1 has a key in"):
+        index.record(state(2, entries, prefix="host1/"), entries)
+    assert index.states() == [before]
+    assert list(index.entries(before)) == listed({"host1/k": "v1", "host2/k": "v1"})
+
+
+def test_what_one_prefix_costs_does_not_grow_with_the_others(index: Index) -> None:
+    def steps_for(others: range) -> int:
+        for number in others:
+            put(index, 1, {f"host{number}/data/{n}/x": "v1" for n in range(5)}, prefix=f"host{number}/")
+        steps = [0]
+
+        def count() -> None:
+            steps[0] += 1
+
+        index._connection.set_progress_handler(count, 10)  # called after ten instructions of SQLite's machine
+        info = put(index, 2, {"mine/data/1/x": "v1"}, prefix="mine/")
+        tree = index.tree(info)
+        assert (len(list(index.entries(info))), len(tree.children(tree.root))) == (1, 1)
+        index.forget([info])
+        index._connection.set_progress_handler(None, 0)
+        return steps[0]
+
+    assert steps_for(range(2, 100)) < 2 * steps_for(range(2))
+
+
+def test_a_part_that_the_state_does_not_cover_is_no_tree(index: Index) -> None:
+    info = put(index, 1, {"host1/k": "v1"}, prefix="host1/")
+    for prefix in ("", "host10/", "host2/"):
+        with pytest.raises(ValueError, match="does not cover"):
+            index.tree(info, prefix)

@@ -61,6 +61,27 @@ class TestWhichKind:
         assert kinds(s3, *infos) == "FDDD"
         assert len([key for key in s3.present(BUCKET) if key.startswith(STATES_PREFIX)]) == 4
 
+    def test_a_delta_is_upon_the_last_state_of_the_same_location(self, s3: MemoryS3, index: Index) -> None:
+        """The other ones change what it is compared with in the index."""
+        here, machine = Location(BUCKET), Location(BUCKET, "host1/")
+        infos = []
+        for number, location in enumerate([here, machine, here, machine, machine, here]):
+            s3.put(BUCKET, "host1/new", bytes(number))
+            s3.put(BUCKET, "new", bytes(number))
+            s3.now += 10_000
+            infos.append(capture_state(s3, index, location))
+            s3.now += 10_000
+        bases = {info: stored.base for info in infos if (stored := index.ledger.stored_file(info))}
+        assert [bases[info] for info in infos if info.location == here] == [None, infos[0].id, infos[2].id]
+        assert bases[infos[1]] is None
+        assert {bases[info] for info in infos[3:5]} <= {None, infos[1].id, infos[3].id}
+        with Index.open(index.path.with_name("other.sqlite")) as other:
+            files = list_state_files(s3, here)
+            result = sync_states(s3, other, here, files, new_state_files(other, here, files))
+            assert (result.rejected, result.unread) == ([], [])
+            for info in infos:
+                assert list(other.entries(info)) == list(index.entries(info))
+
     def test_the_index_knows_the_files_and_their_sizes(self, s3: MemoryS3, index: Index) -> None:
         infos = [captured(s3, index) for _ in range(3)]
         bases = [None, infos[0].id, infos[1].id]
