@@ -163,13 +163,10 @@ def test_the_number_of_files_of_a_backup_is_replaced_and_stays(tmp_path: Path) -
 
 
 def test_each_repository_in_a_bucket_has_numbers_of_its_own(index: Index) -> None:
-    for number, prefix in enumerate(("", "host1/", "host2/")):
-        index.file_counts.record(Location(BUCKET, prefix), "home", number)
-    assert [index.file_counts.last(Location(BUCKET, prefix), "home") for prefix in ("", "host1/", "host2/")] == [
-        0,
-        1,
-        2,
-    ]
+    locations = [Location(BUCKET, prefix) for prefix in ("", "host1/", "host2/")]
+    for number, location in enumerate(locations):
+        index.file_counts.record(location, "home", number)
+    assert [index.file_counts.last(location, "home") for location in locations] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("key", ["host2/k", "k", "host1", "host10/k"])
