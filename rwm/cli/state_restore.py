@@ -59,9 +59,10 @@ def restore_and_print(app: App, info: StateInfo, target: Path | Location, prefix
     with console.show_progress("restoring", part.objects) as progress:
         if isinstance(target, Location):
             result = restore_to_bucket(app.s3, part, target, progress)
-            _note_protection(target)
         else:
             result = restore_to_directory(app.s3, part, target, progress)
+    if isinstance(target, Location):
+        _note_protection(target)
     _print_result(app, part, f"bucket {target}" if isinstance(target, Location) else str(target), result)
 
 
