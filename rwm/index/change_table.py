@@ -87,12 +87,12 @@ class ChangeTable:
             gone = version_id is None
             yield Change(key, None if gone else Entry(key, unpack(version_id), size, unpack(etag), last_modified))
 
-    def place(self, place: Callable[[str], tuple[int, int]]) -> None:
+    def locate(self, find: Callable[[str], tuple[int, int]]) -> None:
         """Set (directory, after) of each path, before the table is joined with others."""
         paths = self._connection.execute(f"SELECT path, id FROM temp.{self._name}_path").fetchall()
         self._connection.executemany(
             f"UPDATE temp.{self._name}_path SET directory = ?, after = ? WHERE id = ?",
-            ((*place(path), number) for path, number in paths),
+            ((*find(path), number) for path, number in paths),
         )
 
     def close(self) -> None:

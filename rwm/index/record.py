@@ -11,7 +11,7 @@ import sqlite3
 from rwm.errors import BadState
 from rwm.index.change_table import ChangeTable
 from rwm.index.directories import DirectoryWriter, bucket_id
-from rwm.index.timeline import next_moment, states_after, states_before
+from rwm.index.timeline import NextMoments, states_after, states_before
 from rwm.model import StateInfo
 
 _ROW = "directory, name, since, until, version_id, size, etag, last_modified, hidden"
@@ -26,15 +26,15 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
     """
     bucket = bucket_id(connection, info.bucket, create=True)
     later = states_after(connection, bucket, info.prefix, moment)
-    directories = DirectoryWriter(connection, bucket)
+    directories, next_moments = DirectoryWriter(connection, bucket), NextMoments(later)
     directories.id(info.prefix)
 
-    def place(path: str) -> tuple[int, int]:
+    def find(path: str) -> tuple[int, int]:
         if not path.startswith(info.prefix):
             raise BadState(f"state {info.id[:12]} of {info.location} has a key in {path!r}")
-        return directories.id(path), next_moment(later, path)
+        return directories.id(path), next_moments.of(path)
 
-    changes.place(place)
+    changes.locate(find)
     at = {"T": moment}
     if later:
         connection.execute(_CONTINUE_AFTER, at)

@@ -6,7 +6,7 @@ A state *covers* a directory if its prefix is the directory or one above it. It 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ _EARLIER = f"{_SELECT} AND moment < ?3 ORDER BY moment DESC"
 _LATER = f"{_SELECT} AND moment > ?3 ORDER BY moment"
 
 
-class Neighbor(NamedTuple):
+class Neighbour(NamedTuple):
     """A state beside a moment."""
 
     id: str
@@ -32,7 +32,7 @@ class Neighbor(NamedTuple):
     moment: int
 
 
-def states_before(connection: sqlite3.Connection, bucket: int, prefix: str, moment: int) -> list[Neighbor]:
+def states_before(connection: sqlite3.Connection, bucket: int, prefix: str, moment: int) -> list[Neighbour]:
     """The states that say what is current below ``prefix`` just before a moment, newest first.
 
     These are the last state that covers the prefix, and of each prefix below it the last state, if it is newer.
@@ -40,29 +40,40 @@ def states_before(connection: sqlite3.Connection, bucket: int, prefix: str, mome
     return _nearest(connection, _EARLIER, bucket, prefix, moment)
 
 
-def states_after(connection: sqlite3.Connection, bucket: int, prefix: str, moment: int) -> list[Neighbor]:
+def states_after(connection: sqlite3.Connection, bucket: int, prefix: str, moment: int) -> list[Neighbour]:
     """The states that follow a moment below ``prefix``, oldest first: the mirror image of :func:`states_before`."""
     return _nearest(connection, _LATER, bucket, prefix, moment)
 
 
-def _nearest(connection: sqlite3.Connection, query: str, bucket: int, prefix: str, moment: int) -> list[Neighbor]:
-    found: dict[str, Neighbor] = {}
+def _nearest(connection: sqlite3.Connection, query: str, bucket: int, prefix: str, moment: int) -> list[Neighbour]:
+    found: dict[str, Neighbour] = {}
     with closing(connection.execute(query, (bucket, prefix, moment))) as rows:
-        for state in map(Neighbor._make, rows):
-            if state.prefix not in found and not _is_covered(state.prefix, found):
+        for state in map(Neighbour._make, rows):
+            if not any(path in found for path in _path_and_above(state.prefix)):
                 found[state.prefix] = state
                 if prefix.startswith(state.prefix):
                     break
     return list(found.values())
 
 
-def _is_covered(prefix: str, others: Iterable[str]) -> bool:
-    return any(prefix.startswith(other) for other in others)
+def _path_and_above(path: str) -> Iterator[str]:
+    """The path of a directory and of those above it: ``""``, ``a/``, ``a/b/``."""
+    yield ""
+    yield from (path[: end + 1] for end, letter in enumerate(path) if letter == "/")
 
 
-def next_moment(after: Sequence[Neighbor], path: str) -> int:
-    """The moment of the first state in ``after``, sorted by time, that covers a directory; FOREVER without one."""
-    return next((state.moment for state in after if path.startswith(state.prefix)), FOREVER)
+class NextMoments:
+    """The moment of the first later state that covers a directory, given the result of :func:`states_after`.
+
+    The cost of a directory does not grow with the number of states, which a machine can make for many prefixes.
+    """
+
+    def __init__(self, later: Iterable[Neighbour]) -> None:
+        self._moments = {state.prefix: state.moment for state in later}
+
+    def of(self, path: str) -> int:
+        """FOREVER without such a state."""
+        return min((self._moments[above] for above in _path_and_above(path) if above in self._moments), default=FOREVER)
 
 
 def previous_state(connection: sqlite3.Connection, bucket: int, prefix: str, moment: int) -> str | None:
