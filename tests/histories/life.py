@@ -121,7 +121,7 @@ class Life:
             chosen = self.random.random()
             if chosen < 0.60:
                 self._one(repository)
-            elif chosen < 0.75:
+            elif chosen < 0.72:
                 self._several()
             elif chosen < 0.80 and self.removes_locks:
                 self._unlock_beside(repository)

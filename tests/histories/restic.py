@@ -196,7 +196,8 @@ class Repository:
 
     def _backup(self, packs: int, duration: int | None) -> Operation:
         pause = 300 if duration is None else duration // max(packs, 1)
-        parent = self.files("snapshots")[-1:]
+        parent = [pack for key in self.files("snapshots")[-1:] for pack in self.used_by.get(key, ())]
+        packs = packs or (0 if parent else 1)  # the first snapshot has at least a directory
         unindexed: list[str] = []
         written: list[str] = []
         waited = 0
@@ -213,7 +214,7 @@ class Repository:
                 unindexed = []
         if unindexed:
             yield self._put_index(unindexed)
-        inherited = [pack for key in parent for pack in self.used_by.get(key, ()) if self.random.random() < 0.9]
+        inherited = [pack for pack in parent if not written or self.random.random() < 0.9]
         yield self._put_snapshot([*written, *inherited])
 
     def _replace_snapshots(self, count: int, *, rewritten: bool, forget: bool) -> Operation:

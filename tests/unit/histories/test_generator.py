@@ -31,7 +31,7 @@ def test_invariants_hold(clock: ClockModel) -> None:
 def test_invariants_hold_beside_removed_locks_for_five_minutes_after_a_lock_was_written() -> None:
     """An operation whose lock was removed writes a new one when the old one would be five minutes old."""
     without_grace = 0
-    for seed in range(60):
+    for seed in range(100):
         history = generate(seed, clock="exact", removes_evidence=False, rustic=False)
         versions = history.versions
         for repository in history.repositories:
