@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
-from rwm.index.directories import bucket_id, find_directory
+from rwm.index.directories import NO_DIRECTORY, bucket_id, find_directory
 from rwm.index.packed import pack
 from rwm.model import Entry, Level, Verification
 from rwm.names import split_key
@@ -37,6 +37,8 @@ class Verifications:
             for entry, fault in results:
                 path, name = split_key(entry.key)
                 directory = find_directory(self._connection, number, path)
+                if directory == NO_DIRECTORY:  # the index was replaced meanwhile
+                    continue
                 version = (pack(entry.version_id), entry.last_modified)
                 self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault))
 

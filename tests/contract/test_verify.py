@@ -84,6 +84,12 @@ def repository(server: Server, tmp_path: Path) -> Repository:
     return Repository(server, tmp_path)
 
 
+@pytest.fixture
+def on_seaweedfs(seaweedfs: Server, tmp_path: Path) -> Repository:
+    """For what does not depend on the server."""
+    return Repository(seaweedfs, tmp_path)
+
+
 UNPROVED = ("unproved", "config")
 
 
@@ -160,10 +166,10 @@ def _verify_until(settings: S3Settings, path: Path, info: StateInfo, count: int,
         read_content(s3, index, listed, report, ContentRun(connections=1))
 
 
-def test_a_killed_run_is_continued(repository: Repository, tmp_path: Path) -> None:
-    info, ready = repository.capture(), tmp_path / "ready"
+def test_a_killed_run_is_continued(on_seaweedfs: Repository, tmp_path: Path) -> None:
+    info, ready = on_seaweedfs.capture(), tmp_path / "ready"
     child = multiprocessing.get_context("spawn").Process(
-        target=_verify_until, args=(repository.settings, repository.path, info, 5, ready)
+        target=_verify_until, args=(on_seaweedfs.settings, on_seaweedfs.path, info, 5, ready)
     )
     child.start()
     while not ready.exists():
@@ -171,7 +177,7 @@ def test_a_killed_run_is_continued(repository: Repository, tmp_path: Path) -> No
         time.sleep(0.02)
     os.kill(child.pid or 0, signal.SIGKILL)
     child.join()
-    report, problems = repository.verify(info)
+    report, problems = on_seaweedfs.verify(info)
     assert (problems, report.proved) == ({UNPROVED}, PACKS + 3)
     assert report.checked <= PACKS + 4 - 5
 
@@ -181,11 +187,11 @@ def _verify(settings: S3Settings, path: Path, info: StateInfo) -> None:
     assert report.proved == PACKS + 3
 
 
-def test_two_at_once(repository: Repository) -> None:
-    info = repository.capture()
+def test_two_at_once(on_seaweedfs: Repository) -> None:
+    info = on_seaweedfs.capture()
     context = multiprocessing.get_context("spawn")
     start: Callable[[], multiprocessing.process.BaseProcess] = lambda: context.Process(  # noqa: E731
-        target=_verify, args=(repository.settings, repository.path, info)
+        target=_verify, args=(on_seaweedfs.settings, on_seaweedfs.path, info)
     )
     children = [start(), start()]
     for child in children:
@@ -193,4 +199,4 @@ def test_two_at_once(repository: Repository) -> None:
     for child in children:
         child.join()
     assert [child.exitcode for child in children] == [0, 0]
-    assert repository.verify(info)[0].checked == 1
+    assert on_seaweedfs.verify(info)[0].checked == 1

@@ -22,9 +22,11 @@ SECONDS = 120.0
 class Place:
     """A bucket with one backup, and the admin's computer, whose temporary files are below ``temporary``."""
 
-    def __init__(self, server: Server, directory: Path) -> None:
+    def __init__(self, server: Server, directory: Path, prefix: str = "") -> None:
         self.server = server
         self.bucket = unique("verify")
+        self.location = self.bucket + prefix
+        self.prefix = prefix and f"{prefix[1:]}/"
         self.temporary = directory / "tmp"
         self.temporary.mkdir()
         self.shell = Shell(directory, TMPDIR=str(self.temporary))
@@ -32,7 +34,7 @@ class Place:
         for number in range(3):
             (directory / "files" / str(number)).write_bytes(os.urandom(300_000))
         backups = {"files": {"filesdirs": [str(directory / "files")]}}
-        self.settings = {"restic_bucket": self.bucket, "restic_password": PASSWORD, "backups": backups}
+        self.settings = {"restic_bucket": self.location, "restic_password": PASSWORD, "backups": backups}
         self.shell.configure("rwm.conf", server.endpoint, server.accounts["user1"], self.settings)
         self.shell.configure("admin.conf", server.endpoint, server.accounts["admin"], self.settings)
         self.shell("rwm", "-c", "admin.conf", "storage", "create", self.bucket, "user1")
@@ -41,7 +43,7 @@ class Place:
 
     def verify(self, *words: str, code: int = 0, config: str = "admin.conf", **variables: str) -> str:
         done = self.shell(
-            "rwm", "-c", config, "state", "verify", "latest", "-b", self.bucket, *words, code=code, **variables
+            "rwm", "-c", config, "state", "verify", "latest", "-b", self.location, *words, code=code, **variables
         )
         assert self.leftovers() == []
         return done.stdout + done.stderr
@@ -60,26 +62,27 @@ class Place:
         return f"{directory}:{self.shell.environment['PATH']}"
 
 
+@pytest.mark.parametrize("server", ["seaweedfs", pytest.param("rgw", marks=pytest.mark.slow)], indirect=True)
 def test_all_levels_before_and_after_an_attack(server: Server, tmp_path: Path) -> None:
-    place = Place(server, tmp_path)
+    place = Place(server, tmp_path, "" if server.name == "rgw" else "/host1")
     place.verify()
     place.verify("--content")
     said = place.verify("--restic=100")
     assert "no errors were found" in said
     assert "restic check passes: 1 of 1 repository" in said
-    before = place.shell.json("rwm", "-c", "admin.conf", "state", "list", place.bucket)[-1]
+    before = place.shell.json("rwm", "-c", "admin.conf", "state", "list", place.location)[-1]
     assert before["faults"] == 0
     assert before["proved_bytes"] == before["provable_bytes"] > 900_000
     assert all(before[f"verified_{level}_at"] for level in ("structure", "content", "restic"))
     assert "content 100 %, restic" in place.shell("rwm", "-c", "admin.conf", "state", "list").stdout
     user = server.connect("user1")
-    pack = max(user.versions(place.bucket, "data/"), key=lambda version: version.size)
+    pack = max(user.versions(place.bucket, f"{place.prefix}data/"), key=lambda version: version.size)
     user.put(place.bucket, pack.key, os.urandom(pack.size))
-    place.shell("rwm", "-c", "admin.conf", "state", "capture", place.bucket)
+    place.shell("rwm", "-c", "admin.conf", "state", "capture", place.location)
     place.verify()
     assert f"wrong {pack.key} (version " in place.verify("--content", code=4)
     user.delete(place.bucket, pack.key)
-    place.shell("rwm", "-c", "admin.conf", "state", "capture", place.bucket)
+    place.shell("rwm", "-c", "admin.conf", "state", "capture", place.location)
     assert pack.key.rpartition("/")[2][:8] in place.verify("--restic", code=4)
     place.shell("rwm", "-c", "admin.conf", "state", "verify", before["id"], "--content")
 

@@ -31,6 +31,21 @@ def test_all_is_read_once_for_all_states(setup: VerifySetup) -> None:
     assert set(setup.read) == {"config", *before}
 
 
+def test_a_state_of_a_prefix_is_about_what_is_below_it(setup: VerifySetup) -> None:
+    setup.put()
+    contents = [b"1" * 10, b"2" * 10]
+    inner = [f"host1/{named('data', content)}" for content in contents]
+    for key, content in zip(inner, contents, strict=True):
+        setup.s3.put(BUCKET, key, content)
+    info = setup.capture("host1/")
+    for key in setup.keys:
+        setup.s3.remove(BUCKET, key, setup.s3.present(BUCKET)[key])
+    report, problems = setup.content(info)
+    assert (problems, sorted(setup.read), report.proved_bytes) == ([], sorted(inner), report.provable_bytes)
+    report, _ = setup.content(setup.capture())
+    assert setup.read == ["config"], "the versions are the same in a state of the whole bucket"
+
+
 def test_small_files_are_read_before_packs(setup: VerifySetup) -> None:
     setup.put()
     setup.content(setup.capture())

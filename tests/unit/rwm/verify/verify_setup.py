@@ -60,9 +60,9 @@ class VerifySetup:
             self.keys.append(named(directory, content))
             self.s3.put(BUCKET, self.keys[-1], content)
 
-    def capture(self) -> StateInfo:
+    def capture(self, prefix: str = "") -> StateInfo:
         self.s3.now += 10_000
-        return capture_state(self.s3, self.index, Location(BUCKET))
+        return capture_state(self.s3, self.index, Location(BUCKET, prefix))
 
     def structure(self, info: StateInfo) -> tuple[VerifyReport, list[Problem]]:
         problems: list[Problem] = []
