@@ -216,7 +216,7 @@ class Client(Kernel):
                 tries -= 1
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=90, deadline=None)
 @given(drawn, repositories, st.sampled_from(PREFIXES), mounts, plans, plans, faults, st.booleans())
 def test_the_mount_equals_the_model(
     drawn: list[tuple[str | int, int]],
