@@ -50,6 +50,7 @@ def _row(suffix: str) -> bytes:
 class Bucket(Sequence[str]):
     """The sorted keys of a repository with ``versions`` keys, each with one version.
 
+    Its top level has what makes it a repository, as deleted keys, which do not count.
     Mostly packs in ``data/00/`` to ``data/ff/``, and a thousandth each in ``index/`` and ``snapshots/``.
     ``replaced`` of every 1,000 keys differ from those of a bucket where none is.
     """
@@ -112,6 +113,12 @@ class Bucket(Sequence[str]):
         return b"".join(parts)
 
 
+_CONFIG = (
+    b"<DeleteMarker><Key>config</Key><VersionId>1</VersionId><IsLatest>true</IsLatest>"
+    b"<LastModified>2026-01-01T00:00:00.000Z</LastModified></DeleteMarker>"
+)
+
+
 def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = "", limit: int = PAGE) -> bytes:
     """The response to a ListObjectVersions request, as Ceph RGW writes it. ``delimiter`` is ``/`` or empty."""
     start = max(bisect_left(bucket, prefix), bisect_right(bucket, marker))
@@ -119,8 +126,9 @@ def page(bucket: Bucket, prefix: str = "", delimiter: str = "", marker: str = ""
     if not delimiter:
         end = min(start + limit, stop)
         return _response(bucket.xml(start, end), bucket[end - 1] if end < stop else "")
-    prefixes: list[str] = []
-    keys: list[bytes] = []
+    is_top = not prefix and not marker
+    prefixes: list[str] = ["keys/"] if is_top else []
+    keys: list[bytes] = [_CONFIG] if is_top else []
     number, last = 0, ""
     while start < stop and len(prefixes) + number < limit:
         key = bucket[start]

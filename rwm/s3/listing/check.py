@@ -83,11 +83,15 @@ def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
     return any(map(and_, batch.is_latest, is_repeated))
 
 
+def keys_of(versions: Sequence[ObjectVersion]) -> Sequence[str]:
+    """The key of each entry; of a VersionBatch, without creating the entries."""
+    return versions.keys if isinstance(versions, VersionBatch) else [version.key for version in versions]
+
+
 def without_own_keys(batches: Iterable[Sequence[ObjectVersion]]) -> Iterator[Sequence[ObjectVersion]]:
     """The batches without RWM's own objects. One search through the keys of a batch, if it has none."""
     for batch in batches:
-        keys = batch.keys if isinstance(batch, VersionBatch) else [version.key for version in batch]
-        if OWN_PREFIX in "".join(keys):
+        if OWN_PREFIX in "".join(keys_of(batch)):
             yield [version for version in batch if not is_own_key(version.key)]
         else:
             yield batch

@@ -17,6 +17,7 @@ from rwm.errors import AccessDenied, NotFound, UsageError
 from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES, STATES_PREFIX, is_own_key, is_repository_root
 from rwm.location import Location
 from rwm.names import component_hidden_reason
+from rwm.s3.listing.check import keys_of
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.queue import merge_in_threads
 
@@ -132,7 +133,7 @@ def read_directory(s3: Lister, bucket: str, prefix: str) -> Directory:
     directories: list[str] = []
     for level in s3.level(bucket, prefix):
         directories += level.prefixes
-        has_config = has_config or any(entry.key == config for entry in level.versions)
+        has_config = has_config or config in keys_of(level.versions)
         count += len(level.versions) + len(level.prefixes)
         if count >= _MAX_NAMES:
             break

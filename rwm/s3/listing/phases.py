@@ -16,7 +16,7 @@ from rwm.layout import CONFIG_FILE, OWN_PREFIX, REPOSITORY_DIRECTORIES, is_own_k
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.names import parent_directories
-from rwm.s3.listing.check import without_own_keys
+from rwm.s3.listing.check import keys_of, without_own_keys
 from rwm.s3.listing.discovery import Directory, check_location, discover
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.parallel import list_in_parallel
@@ -85,7 +85,7 @@ class _Level:
             else:
                 self.has_more = self.has_more or bool(level.prefixes)
             self._is_empty = self._is_empty and not level.versions
-            self._has_config = self._has_config or any(entry.key == config for entry in level.versions)
+            self._has_config = self._has_config or config in keys_of(level.versions)
             yield level.versions
 
     def keys(self) -> Iterator[Sequence[ObjectVersion]]:
@@ -170,5 +170,5 @@ class _Phases(Generic[T]):
 def _outside(batches: Batches, prefix: str, directories: Collection[str]) -> Iterator[Sequence[ObjectVersion]]:
     """The entries in other directories below the prefix than these, without the keys directly in it."""
     for batch in batches:
-        children = (entry.key[: entry.key.find("/", len(prefix)) + 1] for entry in batch)
+        children = (key[: key.find("/", len(prefix)) + 1] for key in keys_of(batch))
         yield [entry for entry, child in zip(batch, children, strict=True) if child and child not in directories]

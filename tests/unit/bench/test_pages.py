@@ -38,7 +38,9 @@ def test_pages_obey_prefix_marker_limit_and_delimiter() -> None:
     assert everything == [version.key for version in listed(5000, limit=7)]
     for prefix in ("data/", "data/33/", "index/", "snapshots/none"):
         assert [version.key for version in listed(5000, prefix, 300)] == [k for k in everything if k.startswith(prefix)]
-    assert parse_page(pages.page(bucket, "", "/")).prefixes == ["data/", "index/", "snapshots/"]
+    top = parse_page(pages.page(bucket, "", "/"))
+    assert sorted(top.prefixes) == ["data/", "index/", "keys/", "snapshots/"]
+    assert [(version.key, version.is_marker) for version in top.versions] == [("config", True)]
     below = parse_page(pages.page(bucket, "data/", "/"))
     assert (below.versions, below.next_key) == ([], None)
     assert below.prefixes == sorted({key[:8] for key in everything if key.startswith("data/")})
