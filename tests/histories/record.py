@@ -2,7 +2,7 @@
 
     python -m tests.histories.record [--server rgw|seaweedfs] [--scenario NAME] [--restic 0.14|0.18]
 
-Without options everything is recorded again: both restics of :mod:`tests.restics` on both servers, about 15 minutes,
+Without options everything is recorded again: both restics of :mod:`tests.restics` on both servers, about 20 minutes,
 most of them spent waiting for lock refreshes. Each file of ``tests/histories/corpus/`` is one bucket; its format is
 described in :mod:`tests.histories.corpus`. restic's requests pass through ``bench.proxy``, which tells their order
 (SeaweedFS lists whole seconds) and interrupts them at exact points: a request that is stalled has reached the server.

@@ -14,7 +14,8 @@ table of orders:
 - packs that no index names are removed first, before anything is written;
 - a killed prune leaves a repository that passes ``restic check``, or orphans; the next operation needs ``unlock``;
 - both restics write a new lock at the refresh after their lock was removed. So a removal without a lock is honest for
-  at most 300 s after a lock was **written**, and never later;
+  at most 300 s after a lock was **written**. Also after a sleep of the computer for longer than that: the overdue
+  refresh is sent at once, before the next removal;
 - ``recover`` of 0.18 may replace an index that names missing packs before it does anything else;
 - a refresh of a lock writes the new one first, after 300 s, and then removes the old one (both restics);
 - an operation whose lock was removed by ``unlock --remove-all`` goes on to its end and removes its lock once more: on

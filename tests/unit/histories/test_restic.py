@@ -99,7 +99,7 @@ def recorded_orders(name: str, version: Version) -> Iterator[tuple[Recording, st
 def test_the_corpus_is_complete() -> None:
     assert {(r.scenario, r.server, version_of(r)) for r in CORPUS + load_attacked()} == {
         (scenario, server, version)
-        for scenario in ("life", "interrupted", "concurrent", "prefixes", "attacked", "refresh", "unlocked")
+        for scenario in ("life", "interrupted", "concurrent", "prefixes", "attacked", "refresh", "unlocked", "slept")
         for server in ("rgw", "seaweedfs")
         for version in ("0.14", "0.18")
     }
