@@ -1,6 +1,6 @@
 """Record the corpus: run restic on real servers and write the version listing of each bucket.
 
-    python -m tests.histories.record [--server rgw|seaweedfs] [--scenario NAME] [--restic 0.14|0.18]
+    python -m tests.histories.record [--server rgw|seaweedfs] [--scenario NAME] [--restic restic-debian|restic-current]
 
 Without options everything is recorded again: both restics of :mod:`tests.restics` on both servers, about 20 minutes,
 most of them spent waiting for lock refreshes. Each file of ``tests/histories/corpus/`` is one bucket; its format is
