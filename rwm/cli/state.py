@@ -156,7 +156,6 @@ def _show_archived(
     from rwm.statefile import entry_json
 
     info = part.info
-
     if classes.listed_at is None:
         console.warn(
             f"no listing has shown all of state {info.id[: console.SHORT_ID]}, so more may be archived: "

@@ -255,6 +255,9 @@ def test_configuration_with_a_typo_missing_or_empty(shell: Shell, tmp_path: Path
     (tmp_path / "bad.conf").write_text("a: [1\n")
     (tmp_path / "bad.conf").chmod(0o600)
     refused(shell, 2, r"bad\.conf: line 2.*not valid YAML", "rwm", "-c", "bad.conf", "storage", "list")
+    (tmp_path / "bad.conf").write_text("restic_bucket: s3:http://host/bucket1/host1\n")
+    pattern = r"bad\.conf: restic_bucket: a URL is no location: the server is s3_endpoint_url; write bucket1/host1$"
+    refused(shell, 2, pattern, "rwm", "-c", "bad.conf", "restic", "snapshots")
 
 
 def test_restic_missing(machine: Shell, tmp_path: Path) -> None:
