@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem, get_completion_class
 from rwm.console.app import current_app
 from rwm.console.formatting import SHORT_ID
 from rwm.console.options import common_options
-from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.times import iso
@@ -81,15 +80,12 @@ class StateName(_Completed, click.types.StringParamType):
 
 def _given_location(states: Iterable[StateInfo], context: click.Context) -> Location | None:
     """The location that the command line names so far, as an argument or an option."""
-    given = context.params.get("location") or context.params.get("bucket")
-    if given is None:
-        # While an option still lacks its value, click does not assign arguments: they are in context.args.
-        known = {name for info in states for name in (info.bucket, str(info.location))}
-        given = next((word for word in context.args if word in known), None)
-    try:
-        return given if given is None or isinstance(given, Location) else Location.parse(given)
-    except UsageError:
-        return None
+    given: Location | None = context.params.get("location")
+    if given is not None:
+        return given
+    # While an option still lacks its value, click does not assign arguments: they are in context.args.
+    known = {str(place): place for info in states for place in (Location(info.bucket), info.location)}
+    return next((known[word] for word in context.args if word in known), None)
 
 
 LOCATION = LocationName()
