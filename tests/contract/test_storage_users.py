@@ -635,12 +635,11 @@ def test_a_prefix_is_counted_and_deleted_by_itself(server: Server) -> None:
     assert [key for key, _, _ in admin.unfinished_uploads(bucket)] == ["host2/upload"]
 
 
-def test_restic_works_with_the_keys_of_each_prefix(server: Server, restic_program: str) -> None:
+def test_restic_works_with_the_keys_of_a_prefix(server: Server, restic_program: str) -> None:
     bucket = unique("shared")
     create_storage(server.connect(), bucket, "user1:host1/", "user2:host2/")
-    for user, place in (("user1", "host1"), ("user2", "host2")):
-        environment = server.environment(user) | {"RESTIC_PASSWORD": "x"}
-        for arguments in (["init"], ["backup", "/etc/hostname"], ["forget", "--keep-last", "1", "--prune"], ["check"]):
-            run = [restic_program, "-q", "--no-cache", "-r", f"s3:{server.endpoint}/{bucket}/{place}", *arguments]
-            done = process.run(run, env=environment)
-            assert done.returncode == 0, (arguments, done.stderr)
+    environment = server.environment("user1") | {"RESTIC_PASSWORD": "x"}
+    for arguments in (["init"], ["backup", "/etc/hostname"], ["forget", "--keep-last", "1", "--prune"], ["check"]):
+        run = [restic_program, "-q", "--no-cache", "-r", f"s3:{server.endpoint}/{bucket}/host1", *arguments]
+        done = process.run(run, env=environment)
+        assert done.returncode == 0, (arguments, done.stderr)
