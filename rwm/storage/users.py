@@ -44,7 +44,7 @@ class UserAccess(NamedTuple):
 def parse_user(text: str) -> tuple[str, str | None]:
     """Read ``USER`` or ``USER:PREFIX``; the prefix is None if there is none. Raises UsageError.
 
-    USER may be an ARN, which has colons of its own; a prefix after an ARN needs no other form.
+    USER may be an ARN: its first five colons are its own.
     """
     name, colon, prefix = text.partition(":")
     if name == "arn":

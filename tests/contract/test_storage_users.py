@@ -135,6 +135,12 @@ def read_settings(b: SharedBucket) -> str:
     return ALLOWED
 
 
+def bucket_counts(b: SharedBucket) -> str:
+    """Whether the answer to HeadBucket has headers about the contents."""
+    headers = b.user1.client.head_bucket(Bucket=b.bucket)["ResponseMetadata"]["HTTPHeaders"]
+    return ALLOWED if any(re.search("count|used|size", name) for name in headers) else REFUSED
+
+
 def multi_delete(b: SharedBucket) -> str:
     """One request for an own key, and for keys, a version and a marker of user2."""
     own = b.key()
@@ -266,6 +272,7 @@ ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
         lambda: b.user1.client.list_multipart_uploads(Bucket=b.bucket, Prefix=OWN)
     ),
     "HeadBucket": lambda b: code_of(lambda: b.user1.client.head_bucket(Bucket=b.bucket)),
+    "HeadBucket: number and size of all objects in the bucket": bucket_counts,
     "read an older version of its own": lambda b: code_of(
         lambda: b.user1.client.get_object(
             Bucket=b.bucket,
@@ -398,6 +405,9 @@ THREATS: dict[str, tuple[str, ...]] = {
     ),
     "weaken the protection of the bucket": ("policy, versioning, lifecycle, ACL of the bucket",),
     "learn which machines there are, from the policy": ("read the settings that `storage check` reads",),
+    "learn how many objects and bytes the whole bucket has": (
+        "HeadBucket: number and size of all objects in the bucket",
+    ),
     "learn whether host2 has a key with a known name": ("HeadObject: does a key exist?",),
     "read older versions of its own objects": (
         "read an older version of its own",
