@@ -420,3 +420,28 @@ def test_a_base_that_cannot_be_read(index: Index, error: Exception) -> None:
         assert len(opened) == (1 if isinstance(error, AccessDenied) else 2)
         assert importer.import_state(base) == (ONE[0], True)
         assert importer.import_state(files.delta(TWO, ONE)) == (TWO[0], True)
+
+
+class TestFilesOfAnEarlierVersion:
+    """Written before states had prefixes: their ids, names and content stay."""
+
+    FULL = "243c67637114e231da3fb880e1d53c761d8b5c152ebbbf44b2afbe083263e0e0"
+    DELTA = "eab2a6da87dcf2eb856f0bccacc157d473248252d2e37b2367d56dee5f1418c8"
+
+    def test_they_keep_their_ids(self, index: Index) -> None:
+        directory, files = Path(__file__).parent / "earlier_version", Files()
+        full = (directory / "full.jsonl.gz").read_bytes()
+        sources = [
+            files.add(f"rwm/states/2023-11-14T22:13:30Z-{self.FULL}.jsonl.gz", full),
+            files.add(
+                f"rwm/states/2023-11-14T22:13:52Z-{self.DELTA}.delta.jsonl.gz",
+                (directory / "delta.jsonl.gz").read_bytes(),
+            ),
+        ]
+        with StateImporter(index, BUCKET) as importer:
+            first, second = [importer.import_state(source)[0] for source in sources]
+        assert (first.id, first.prefix, first.objects, first.bytes) == (self.FULL, "", 48, 2965)
+        assert (second.id, second.prefix, second.objects, second.bytes) == (self.DELTA, "", 48, 2960)
+        assert [file_key(first), delta_key(second)] == [source.label for source in sources]
+        assert b"".join(canonical_form(first, index.entries(first))) == gzip.decompress(full)
+        assert {"snapshots/t", "host1/config"} <= {entry.key for entry in index.entries(second)}
