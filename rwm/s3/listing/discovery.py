@@ -1,8 +1,8 @@
 """Finding restic repositories and state files below a location, by a bounded walk through its directories.
 
-The walk is breadth-first, so that what is beside a repository never depends on what is in it. A machine with keys for
-its own prefix can make any number of directories there. So when a level has more directories than the walk may still
-visit, each directory above them gets an equal share (:func:`fair_share`).
+A machine with keys for its own prefix can make any number of directories there, and must not hide the repository of
+another one. So the walk is breadth-first; a level takes at most half of the visits that are left, so that some are left
+for deeper levels; and when it has more directories, each directory above them gets an equal share (:func:`fair_share`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from rwm.s3.listing.check import keys_of
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.queue import merge_in_threads
 
-MAX_DIRECTORIES = 5000
-"""Directories that a walk visits: as many requests."""
+MAX_DIRECTORIES = 10_000
+"""Directories that a walk visits at most: as many requests."""
 
 _MAX_NAMES = 10_000  # of one directory; ten pages
 _CONNECTIONS = 8
@@ -74,6 +74,7 @@ class Walk:
     def __init__(self, limit: int) -> None:
         self.found = Discovered()
         self._left = limit
+        self._share = (limit + 1) // 2  # of the next level
         self._next: list[str] = []
 
     def add(self, directory: Directory) -> None:
@@ -89,19 +90,20 @@ class Walk:
                     self.found.state_prefixes.add(path.removesuffix(STATES_PREFIX))
             elif path not in skipped and component_hidden_reason(path[len(prefix) : -1]) is None:
                 self._next.append(path)
-        if len(self._next) > 2 * self._left:  # bounds memory
-            self._next = fair_share(self._next, self._left)
+        if len(self._next) > 2 * self._share:  # bounds memory
+            self._next = fair_share(self._next, self._share)
 
     def next_level(self) -> list[str]:
         """The directories to visit now; none when the walk is complete or at its limit."""
-        level, self._next = fair_share(self._next, self._left), []
+        level, self._next = fair_share(self._next, self._share), []
         self._left -= len(level)
+        self._share = (self._left + 1) // 2
         return level
 
 
 def fair_share(paths: Sequence[str], limit: int) -> list[str]:
     """At most ``limit`` of the directories, so that all directories above them get equal shares of the limit."""
-    return list(paths) if len(paths) <= limit else list(islice(_take_turns(paths, 0), limit))
+    return list(paths) if len(paths) <= limit else list(islice(_take_turns(sorted(paths), 0), limit))
 
 
 def _take_turns(paths: Iterable[str], start: int) -> Iterator[str]:
