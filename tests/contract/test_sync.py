@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from rwm import retention
-from rwm.errors import IndexDamaged
+from rwm.errors import AccessDenied, IndexDamaged
 from rwm.index import Index, move_aside
 from rwm.layout import STATES_PREFIX
 from rwm.location import Location
@@ -235,3 +235,37 @@ def test_a_file_of_the_original_tool(server: Server, place: Place, index: Index)
     assert len(heads) == 23
     assert {entry.key: entry.version_id for entry in index.entries(info)} == heads
     assert place.sync(index) == (SyncResult(), [])
+
+
+def test_a_machine_captures_and_syncs_with_keys_of_its_prefix_only(server: Server, tmp_path: Path) -> None:
+    """The admin gets its states too, and what the machine writes about another one is rejected."""
+    admin, bucket = server.connect(), unique("prefixes")
+    create_storage(admin, bucket, "user1:host1/", "user2:host2/")
+    machines = {"host1/": server.connect("user1"), "host2/": server.connect("user2")}
+    locations = {prefix: Location(bucket, prefix) for prefix in machines}
+    for prefix, machine in machines.items():
+        for name in ("config", "keys/k", "data/00/p", "snapshots/s"):
+            machine.put(bucket, prefix + name, name.encode())
+    infos: list[StateInfo] = []
+    for prefix, machine in machines.items():
+        next_second(admin, bucket)
+        with Index.open(tmp_path / f"{prefix[:-1]}.sqlite") as index:
+            infos.append(capture_state(machine, index, locations[prefix]))
+            with pytest.raises(AccessDenied):
+                capture_state(machine, index, Location(bucket))
+            for other in locations.values():
+                if other.prefix != prefix:
+                    with pytest.raises(AccessDenied):
+                        capture_state(machine, index, other)
+            assert index.states() == infos[-1:]
+    forged = StateInfo("", bucket, infos[0].captured_at, "capture", 0, 0, prefix="host2/")
+    forged = identified(forged, [])
+    key = file_key(forged).replace("host2/", "host1/", 1)
+    machines["host1/"].put(bucket, key, gzip.compress(b"".join(canonical_form(forged, []))))
+    next_second(admin, bucket)
+    with Index.open(tmp_path / "admin.sqlite") as index:
+        files = list_state_files(admin, Location(bucket))
+        result = sync_states(admin, index, Location(bucket), files, files)
+        assert (result.recorded, [file.key for file in result.rejected]) == (infos, [key])
+        judged = compare_with_history(admin, index, Location(bucket), files)
+        assert [(one.info, one.verdict) for one in judged] == [(info, "verified") for info in infos]
