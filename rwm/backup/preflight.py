@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rwm.errors import AccessDenied, NotFound, RwmError
 from rwm.location import Location
 from rwm.s3 import S3
-from rwm.storage import inspect_storage
+from rwm.storage import UserAccess, inspect_storage
+
+_NAMED = 3  # prefixes in a warning
 
 
 def bucket_warnings(s3: S3, location: Location) -> list[str]:
@@ -15,9 +19,12 @@ def bucket_warnings(s3: S3, location: Location) -> list[str]:
     """
     bucket = location.bucket
     try:
-        drift = [item.detail for item in inspect_storage(s3, location).drift]
+        drift, users = inspect_storage(s3, location)
+        problems = [item.detail for item in drift]
+        if text := _missing_prefix(location, users):
+            problems.append(text)
         if _is_owner(s3, bucket):
-            drift.append("it belongs to the account that backs up, which can remove every protection")
+            problems.append("it belongs to the account that backs up, which can remove every protection")
     except NotFound:
         return [
             f"bucket {bucket} does not exist yet: `rwm restic init` creates an unprotected one, "
@@ -25,7 +32,16 @@ def bucket_warnings(s3: S3, location: Location) -> list[str]:
         ]
     except RwmError as error:
         return [f"bucket {bucket} could not be checked: {error.message}"]
-    return [f"bucket {bucket}: {detail}" for detail in drift]
+    return [f"bucket {bucket}: {detail}" for detail in problems]
+
+
+def _missing_prefix(location: Location, users: Sequence[UserAccess]) -> str:
+    """What to say if the configuration names a whole bucket of which every user has a prefix; empty otherwise."""
+    prefixes = [access.prefix for access in users if not access.revoked]
+    if location.prefix or not prefixes or "" in prefixes:
+        return ""
+    named = ", ".join(prefixes[:_NAMED]) + ", ..." * (len(prefixes) > _NAMED)
+    return f"no user may write to all of it, but below {named}: add the prefix to restic_bucket"
 
 
 def _is_owner(s3: S3, bucket: str) -> bool:

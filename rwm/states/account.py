@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from rwm.errors import S3Error
+from rwm.errors import AccessDenied, S3Error
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import RecordedState
@@ -36,8 +36,9 @@ def summarize_account(
 ) -> list[LocationSummary]:
     """One summary for each location with states, and one for each bucket without any, sorted.
 
-    The buckets are those of the account and those that the index knows, which may be another account's: of these only
-    the recorded locations are read. Several buckets are read at a time; an error of one is in its summaries.
+    The buckets are those of the account, and those that the index knows, which may be another account's. Of these, and
+    of buckets that this account may not list, only the recorded locations are read. Several buckets are read at a time;
+    an error of one is in its summaries.
     """
     recorded: dict[Location, list[RecordedState]] = {}
     for state in index.recorded():
@@ -46,8 +47,16 @@ def summarize_account(
     places = sorted({*map(Location, own), *_outermost(location for location in recorded if location.bucket not in own)})
 
     def list_files(place: Location) -> Sequence[StateFile]:
-        known = [location.prefix for location in recorded if location.bucket == place.bucket]
-        return list_state_files(s3, place, known)
+        known = [location for location in recorded if location.bucket == place.bucket]
+        prefixes = [location.prefix for location in known]
+        try:
+            return list_state_files(s3, place, prefixes)
+        except AccessDenied:
+            readable = _outermost(location for location in known if location.prefix)
+            if place.prefix or not readable:
+                raise
+            # The keys of a prefix, on a server that lists the bucket among those of the account.
+            return [file for location in sorted(readable) for file in list_state_files(s3, location, prefixes)]
 
     found = map_in_threads(list_files, places, AT_ONCE, progress)
     summaries = []

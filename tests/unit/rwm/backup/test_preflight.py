@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rwm.errors import AccessDenied, Unreachable
+from rwm.storage import UserAccess
+from rwm.storage.policy import protected_policy
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes
 
 
@@ -45,3 +47,15 @@ class TestBucketWarnings:
         report = host.run({"etc": {}})
         assert report.warnings == [f"bucket {BUCKET} could not be checked: GetBucketPolicy bucket1: no usable answer"]
         assert outcomes(report) == {"etc": "ok"}
+
+    def test_a_bucket_whose_users_have_prefixes_is_not_for_a_repository_at_its_root(self, host: BackupHost) -> None:
+        users = [UserAccess("arn:aws:iam:::user/user1", f"host{number}/") for number in (1, 2)]
+        host.s3.policies[BUCKET] = protected_policy(BUCKET, "arn:aws:iam:::user/admin", users)
+        (warning,) = host.run({"etc": {}}).warnings
+        assert (
+            warning
+            == f"bucket {BUCKET}: its users reach host1/, host2/, and not all of it: add the prefix to restic_bucket"
+        )
+        assert host.run({"etc": {}}, restic_bucket=f"{BUCKET}/host2").warnings == []
+        (warning,) = host.run({"etc": {}}, restic_bucket=f"{BUCKET}/host3").warnings
+        assert warning == f"bucket {BUCKET}: no user may write to all of {BUCKET}/host3"

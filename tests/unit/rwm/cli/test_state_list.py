@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rwm.errors import Unreachable
+from rwm.errors import AccessDenied, Unreachable
 from rwm.location import Location
 from rwm.states import sync
 from rwm.times import iso
@@ -132,6 +132,24 @@ def test_states_of_the_buckets_of_others_are_listed(
     """A machine owns no bucket, and may list only below its prefix."""
     monkeypatch.setattr(account, "list_buckets", list)
     assert list_account(rwm_).keys() == {"bucket1/", "machines/host1/"}
+
+
+def test_keys_of_a_prefix_read_the_states_of_the_prefix(
+    rwm_: Terminal, account: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SeaweedFS lists the bucket among those of the account, which may list only below its prefix."""
+    listed = sync.list_state_files
+
+    def list_or_refuse(s3: MemoryS3, location: Location, known: Sequence[str]) -> Sequence[sync.StateFile]:
+        if location in (Location("machines"), Location("empty")):
+            raise AccessDenied("ListObjectVersions: AccessDenied")
+        return listed(s3, location, known)
+
+    monkeypatch.setattr("rwm.states.account.list_state_files", list_or_refuse)
+    found = list_account(rwm_, code=3)
+    assert found["machines/host1/"]["error"] is None
+    assert found["machines/host1/"]["unrecorded"] == 0
+    assert found["empty/"]["error"] == "ListObjectVersions: AccessDenied"
 
 
 def test_all_goes_with_no_bucket(rwm_: Terminal, s3: MemoryS3) -> None:
