@@ -49,13 +49,13 @@ class TestBucketWarnings:
         assert outcomes(report) == {"etc": "ok"}
 
     def test_a_bucket_whose_users_have_prefixes_is_not_for_a_repository_at_its_root(self, host: BackupHost) -> None:
-        users = [UserAccess("arn:aws:iam:::user/user1", f"host{number}/") for number in (1, 2)]
+        users = [UserAccess("arn:aws:iam:::user/user1", f"host{number}/") for number in (1, 2, 4, 5)]
         host.s3.policies[BUCKET] = protected_policy(BUCKET, "arn:aws:iam:::user/admin", users)
         (warning,) = host.run({"etc": {}}).warnings
-        assert (
-            warning
-            == f"bucket {BUCKET}: its users reach host1/, host2/, and not all of it: add the prefix to restic_bucket"
+        detail = (
+            "no user may write to all of it, but below host1/, host2/, host4/, ...: add the prefix to restic_bucket"
         )
+        assert warning == f"bucket {BUCKET}: {detail}"
         assert host.run({"etc": {}}, restic_bucket=f"{BUCKET}/host2").warnings == []
         (warning,) = host.run({"etc": {}}, restic_bucket=f"{BUCKET}/host3").warnings
         assert warning == f"bucket {BUCKET}: no user may write to all of {BUCKET}/host3"
