@@ -126,11 +126,18 @@ def sync_states(
     recorded before remain.
     """
     sync = _Sync(s3, index, location.bucket, len(files))
-    for prefix in sorted({file.prefix for file in new}):
-        of_prefix = [file for file in files if file.prefix == prefix]
-        sync.import_files(of_prefix, [file for file in new if file.prefix == prefix], progress)
+    all_files = _by_prefix(files)
+    for prefix, new_files in sorted(_by_prefix(new).items()):
+        sync.import_files(all_files.get(prefix, []), new_files, progress)
     sync.result.recorded.sort(key=lambda info: info.captured_at)
     return sync.result
+
+
+def _by_prefix(files: Iterable[StateFile]) -> dict[str, list[StateFile]]:
+    found: dict[str, list[StateFile]] = {}
+    for file in files:
+        found.setdefault(file.prefix, []).append(file)
+    return found
 
 
 class _Sync:
