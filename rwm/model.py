@@ -227,13 +227,34 @@ some entries differ (contradicted).
 """
 
 
+Verdict = Literal["clean", "review", "suspect"]
+"""What an audit says of a state: nothing found, an open hint is in it, or a consequence of a proof is in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedState:
-    """A state in an index. ``checked_at`` is when it was compared with the bucket's history, None if it was not."""
+    """A state in an index. ``checked_at`` is when it was compared with the bucket's history, None if it was not.
+
+    ``verdict`` is that of the last audit, at ``audited_at``.
+    """
 
     info: StateInfo
     trust: Trust
     checked_at: int | None = None
+    verdict: Verdict | None = None
+    audited_at: int | None = None
+
+
+class Acknowledgement(NamedTuple):
+    """That a person has judged findings of an audit up to the time ``until``. ``at`` is when; in milliseconds.
+
+    ``what`` is the id of a finding or the code of a rule.
+    """
+
+    what: str
+    until: int
+    at: int
+    note: str
 
 
 Level = Literal["structure", "content", "restic"]

@@ -8,6 +8,7 @@ import click
 
 from rwm import __version__, console
 from rwm.cli import aliases
+from rwm.cli.audit import audit
 from rwm.cli.backup import backup
 from rwm.cli.demo import demo
 from rwm.cli.prune import prune
@@ -43,7 +44,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (aws, backup, completion, demo, prune, restic, state, storage):
+for _command in (audit, aws, backup, completion, demo, prune, restic, state, storage):
     cli.add_command(_command)
 for _command in (export_, import_, list_, restore, sync, verify):
     state.add_command(_command)

@@ -132,6 +132,12 @@ class BackupConfig(_Strict):
         return check_options(values)
 
 
+class AuditConfig(_Strict):
+    """Settings of ``rwm audit``. Findings with a code in ``except`` are not reported."""
+
+    except_: Strings = Field(default=[], alias="except")
+
+
 class Config(_Strict):
     """A whole configuration.
 
@@ -156,6 +162,7 @@ class Config(_Strict):
     restic_extras: Strings = []
     retention_extras: Strings = []
     retention: dict[str, str] = {}
+    audit: AuditConfig = AuditConfig()
     lock_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "backup.lock")
     autotags: bool = False
     index_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "index.sqlite")

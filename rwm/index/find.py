@@ -14,7 +14,8 @@ from rwm.model import RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
 _SELECT = (
-    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.prefix, s.trust, s.checked_at "
+    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.prefix, s.trust, s.checked_at, "
+    "s.verdict, s.audited_at "
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 

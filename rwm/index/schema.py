@@ -204,6 +204,25 @@ def m006_verification(db: Database) -> None:
     )
 
 
+@migrations()
+def m007_audits(db: Database) -> None:
+    """The verdict of the last audit on each state, and what a person has acknowledged."""
+    db.execute("ALTER TABLE state ADD COLUMN verdict TEXT")  # clean, review, suspect; NULL: not audited
+    db.execute("ALTER TABLE state ADD COLUMN audited_at INTEGER")  # milliseconds since 1970 UTC
+    db.execute(
+        """
+        CREATE TABLE acknowledgement (
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            what    TEXT NOT NULL,             -- id of a finding, or code of a rule
+            until   INTEGER NOT NULL,          -- only findings up to this time, in milliseconds
+            at      INTEGER NOT NULL,          -- when it was acknowledged
+            note    TEXT NOT NULL,
+            PRIMARY KEY (bucket, what)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

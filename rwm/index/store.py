@@ -11,6 +11,7 @@ from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
+from rwm.index.audits import Audits
 from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
@@ -53,6 +54,7 @@ class Index:
         self.ledger = Ledger(connection, path)
         self.file_counts = FileCounts(connection, path)
         self.verifications = Verifications(connection, path)
+        self.audits = Audits(connection, path)
         self.path = path
 
     @classmethod

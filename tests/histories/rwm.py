@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from rwm.layout import is_own_key
 from rwm.model import ObjectVersion
-from rwm.retention.key_plan import plan_key
+from rwm.retention.key_plan import KeyPlan, plan_key
 from rwm.times import iso
+from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
+from rwm.trust.names import Kind, kind_of
 from tests.histories.bucket import Bucket
-from tests.histories.restic import MINUTE
 
 _NEVER = 1 << 62
 
@@ -97,23 +99,44 @@ def remove_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int
     for state in kept:
         for key, version_id in state.current.items():
             needed.setdefault(key, set()).add(version_id)
-    plans = []
-    staying_markers: list[int] = []
-    for history in _histories(bucket):
-        key = history[0].key
-        plan = plan_key(history, needed.get(key, set()), cutoff)
-        plans.append((history, plan))
-        gone = {deletion.version_id for deletion in plan.markers}
-        if not _is_lock(key):
-            staying_markers += [v.last_modified for v in history if v.is_marker and v.version_id not in gone]
+    plans = [(history, plan_key(history, needed.get(history[0].key, set()), cutoff)) for history in _histories(bucket)]
+    staying = _evidence(plans) if keeps_locks else set()
     removed = 0
     for history, plan in plans:
-        if keeps_locks and _is_lock(history[0].key) and _covers_any(history, staying_markers):
-            continue
-        for deletion in [*plan.versions, *plan.markers]:
+        for deletion in [*plan.versions, *plan.markers] if history[0].key not in staying else ():
             bucket.remove_version(deletion.key, deletion.version_id)
             removed += 1
     return removed
+
+
+def _evidence(plans: list[tuple[list[ObjectVersion], KeyPlan]]) -> set[str]:
+    """The keys that stay because the audit needs them."""
+    staying: set[str] = set()
+    by_root: dict[str, list[tuple[Kind, list[ObjectVersion], KeyPlan]]] = {}
+    for history, plan in plans:
+        root, kind = _place(history[0].key)
+        by_root.setdefault(root, []).append((kind, history[::-1], plan))
+    for keys in by_root.values():
+        evidence = KeptEvidence()
+        doomed: dict[Kind, list[list[ObjectVersion]]] = {kind: [] for kind in SUCCEEDED}
+        for kind, entries, plan in keys:
+            gone = {deletion.version_id for deletion in [*plan.versions, *plan.markers]}
+            if kind is Kind.LOCKS:
+                evidence.add_lock(entries)
+            else:
+                evidence.add_staying(kind, [entry for entry in entries if entry.version_id not in gone])
+                if gone and kind in doomed:
+                    doomed[kind].append(entries)
+        for kind, histories in doomed.items():
+            staying |= evidence.keep_successors(kind, histories)
+        staying |= {es[0].key for kind, es, _ in keys if kind is Kind.LOCKS and evidence.needs_lock(es)}
+    return staying
+
+
+def _place(key: str) -> tuple[str, Kind]:
+    """The root of the repository that a key is in, and its kind."""
+    match = re.fullmatch(r"(.*?)((?:config)|(?:keys|index|snapshots|locks|data)/.*)", key, re.DOTALL)
+    return (match[1], kind_of(match[2])) if match else ("", Kind.OTHER)
 
 
 def expire_noncurrent(bucket: Bucket, age: int, *, removes_markers: bool = True) -> int:
@@ -137,13 +160,3 @@ def _histories(bucket: Bucket) -> list[list[ObjectVersion]]:
         if not is_own_key(version.key):
             histories.setdefault(version.key, []).append(version)
     return list(histories.values())
-
-
-def _is_lock(key: str) -> bool:
-    return key.split("/")[-2:-1] == ["locks"]
-
-
-def _covers_any(history: list[ObjectVersion], times: list[int]) -> bool:
-    """Whether a lock was there at one of the times, give or take a minute."""
-    end = history[0].last_modified if history[0].is_marker else _NEVER
-    return any(history[-1].last_modified - MINUTE <= time <= end + MINUTE for time in times)

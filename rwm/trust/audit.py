@@ -1,0 +1,151 @@
+"""The audit of a location: one version listing, repository by repository. No content is read, no index is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import NamedTuple
+
+from rwm.layout import CONFIG_FILE, STATES_PREFIX
+from rwm.location import Location
+from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
+from rwm.s3 import S3
+from rwm.s3.listing import Discovered, discover, group_by_key, list_histories
+from rwm.statefile import FileName, parse_file_key
+from rwm.trust.finding import Finding, FindingLog
+from rwm.trust.keep_policy import KeepPolicy
+from rwm.trust.repository_audit import PHASES, RepositoryAudit
+from rwm.trust.state_file_rules import judge_state_file
+from rwm.trust.verdict import quiet_second, verdict_at
+
+Progress = Callable[[int], None]
+_BATCH = 1000  # keys
+
+
+class AuditSettings(NamedTuple):
+    """What a person has decided before.
+
+    Acknowledgements by finding id or code, codes that are not judged, and the retention of the configuration.
+    """
+
+    acknowledged: Mapping[str, Acknowledgement] = {}
+    except_codes: frozenset[str] = frozenset()
+    retention: Mapping[str, str] = {}
+
+
+@dataclass
+class LocationAudit:
+    """What the audit of a location found. ``now`` is the server's time at its start, in milliseconds.
+
+    ``state_files`` are the names of the state files, of states that an index need not know.
+    """
+
+    location: Location
+    now: int
+    settings: AuditSettings
+    repositories: list[RepositoryAudit] = field(default_factory=list)
+    state_files: list[FileName] = field(default_factory=list)
+    log: FindingLog = field(default_factory=FindingLog)
+    """Findings that are about no repository: about state files."""
+
+    def verdict(self, state: StateInfo) -> Verdict:
+        """The verdict on what the state has below the location."""
+        return verdict_at(state.captured_at, (audit.log for audit in self._of(state.location)))
+
+    def verdict_now(self) -> Verdict:
+        """The verdict on the location as it was at the start of the audit."""
+        return verdict_at(self.now, (audit.log for audit in self._of(self.location)))
+
+    def _of(self, location: Location) -> Iterator[RepositoryAudit]:
+        """The repositories that the state of a location contains."""
+        return (audit for audit in self.repositories if audit.root.startswith(location.prefix))
+
+    def logs(self) -> list[FindingLog]:
+        """The logs of all repositories, and that about no repository."""
+        return [self.log, *(audit.log for audit in self.repositories)]
+
+    def findings(self) -> list[Finding]:
+        """The listed findings, by time."""
+        listed = (item for log in self.logs() for item in log.listed())
+        return sorted(listed, key=lambda item: (item.at, item.root, item.key))
+
+    def counts(self) -> dict[str, int]:
+        """The number of all findings by code."""
+        counts: dict[str, int] = {}
+        for log in self.logs():
+            for code, count in log.counts.items():
+                counts[code] = counts.get(code, 0) + count
+        return counts
+
+    def is_acknowledged(self, finding: Finding) -> bool:
+        """Whether a person has judged it."""
+        return self.log.acknowledgement(finding) is not None
+
+    @property
+    def proofs(self) -> int:
+        """How many proofs nobody has acknowledged."""
+        return sum(log.proofs for log in self.logs())
+
+    def quiet_second(self) -> int | None:
+        """The newest second before the first proof at which the repositories were whole, in milliseconds."""
+        return quiet_second(self.repositories, self.now) if self.repositories else None
+
+
+def audit_location(
+    s3: S3, location: Location, settings: AuditSettings | None = None, progress: Progress = lambda count: None
+) -> LocationAudit:
+    """Judge every repository at and below a location. ``progress`` is called with the number of versions listed.
+
+    Raises the errors of the listing: an audit of a part would call clean what it has not seen.
+    """
+    settings = settings or AuditSettings()
+    audit = LocationAudit(location, s3.server_time(location.bucket), settings, log=_new_log(settings))
+    found: Discovered = discover(s3, location)
+    for root in sorted(found.repositories):
+        repository = RepositoryAudit(root, _new_log(settings), audit.now, KeepPolicy(settings.retention))
+        for phase in PHASES:
+            repository.observe(_counted(_list_phase(s3, location.bucket, root, phase), progress))
+        repository.finish()
+        audit.repositories.append(repository)
+    for prefix in sorted(found.state_prefixes):
+        for history in _counted(_list_below(s3, location.bucket, prefix + STATES_PREFIX), progress):
+            _judge_state_file(audit, history[::-1])
+    return audit
+
+
+def _new_log(settings: AuditSettings) -> FindingLog:
+    return FindingLog(dict(settings.acknowledged), settings.except_codes)
+
+
+def _judge_state_file(audit: LocationAudit, entries: Sequence[ObjectVersion]) -> None:
+    for finding in judge_state_file(entries):
+        audit.log.add(finding)
+    name = parse_file_key(entries[0].key)
+    if name is not None and not entries[0].is_marker:
+        audit.state_files.append(name)
+
+
+def _list_phase(s3: S3, bucket: str, root: str, phase: str) -> Iterator[list[ObjectVersion]]:
+    if phase:
+        yield from _list_below(s3, bucket, root + phase)
+        return
+    for history in group_by_key(s3.versions(bucket, root + CONFIG_FILE)):  # also of other keys that begin so
+        if history[0].key == root + CONFIG_FILE:
+            yield history
+
+
+def _list_below(s3: S3, bucket: str, prefix: str) -> Iterator[list[ObjectVersion]]:
+    """The histories of all keys below a prefix; several connections list a large one."""
+    return chain.from_iterable(list_histories(s3, Location(bucket, prefix), own=True, concurrency=None))
+
+
+def _counted(histories: Iterable[list[ObjectVersion]], progress: Progress) -> Iterator[list[ObjectVersion]]:
+    count = 0
+    for history in histories:
+        count += len(history)
+        if count >= _BATCH:
+            progress(count)
+            count = 0
+        yield history
+    progress(count)

@@ -1,0 +1,150 @@
+"""What the rules need to know of a whole repository beside the key they judge: when restic held locks, and so on. Pure.
+
+Locks are read first. Every time is the server's LastModified, the one clock that a machine cannot set.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from rwm.model import ObjectVersion
+from rwm.times import DAY, SECOND
+from rwm.trust.intervals import FOREVER, Intervals
+
+SLACK = 2 * SECOND
+"""How far times of one server may be wrong: Ceph RGW orders concurrent writes within some hundred milliseconds."""
+
+_UNKNOWN_START = DAY
+"""A lock whose version is gone, and whose delete marker is left, may have been held for so long before."""
+
+REFRESH = 5 * 60 * SECOND
+"""How often restic replaces its lock (0.14 to 0.18). When another takes the lock away, the operation goes on without
+one until it is due to replace it; also after a sleep, the removals come after the new lock."""
+
+STALE = 30 * 60 * SECOND
+"""Age at which restic calls a lock stale: it was not replaced six times (0.14 to 0.18)."""
+
+LockState = Literal["held", "recent", "none", "unknown"]
+"""``recent``: no lock, but one was written so shortly before that its operation may go on (`unlock --remove-all`)."""
+
+
+class LockHistory:
+    """When the repository was locked. A lock that was never removed is held for ever."""
+
+    def __init__(self) -> None:
+        self.held = Intervals()
+        self._recent = Intervals()
+        self.fresh = Intervals()
+        """When a lock was held that was not stale: the times of operations, also beside a lock that was left behind."""
+        self.known_since = FOREVER
+        """The oldest lock that is left: what was before it may have been pruned, or expired."""
+        self.oldest_end = FOREVER
+        """The oldest removal of a lock that is left."""
+        self._starts = array("q")
+        self._ends = array("q")
+        self._is_sorted = True
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the repository never had a lock, as far as its history reaches."""
+        return self.known_since == FOREVER
+
+    def add(self, entries: Sequence[ObjectVersion]) -> None:
+        """Add one key below ``locks/``: all its entries, oldest first."""
+        start: int | None = None
+        for entry in entries:
+            if not entry.is_marker:
+                start = entry.last_modified if start is None else start
+                self.known_since = min(self.known_since, entry.last_modified)
+            elif start is not None:
+                self._add(start, entry.last_modified)
+                start = None
+            else:
+                self.held.add(entry.last_modified - _UNKNOWN_START, entry.last_modified + SLACK)
+                self.fresh.add(entry.last_modified - _UNKNOWN_START, entry.last_modified + SLACK)
+        if start is not None:
+            self._add(start, FOREVER - SLACK)
+
+    def _add(self, start: int, end: int) -> None:
+        self.held.add(start - SLACK, end + SLACK)
+        self._recent.add(start, start + REFRESH + SLACK)
+        self.fresh.add(start - SLACK, min(end, start + STALE) + SLACK)
+        self.oldest_end = min(self.oldest_end, end)
+        self._starts.append(start)
+        self._ends.append(end)
+        self._is_sorted = False
+
+    def state(self, time: int) -> LockState:
+        """Whether restic held a lock at the time."""
+        if time in self.held:
+            return "held"
+        if self.is_empty or time < self.known_since - SLACK:
+            return "unknown"
+        return "recent" if time in self._recent else "none"
+
+    def is_stale(self, time: int) -> bool:
+        """Whether all locks held at the time were stale: restic would have replaced them, unless it slept."""
+        return time in self.held and time not in self.fresh
+
+    def session(self, time: int) -> tuple[int, int] | None:
+        """The time around ``time`` in which there was always a lock; None if there was none."""
+        return self.held.at(time)
+
+    def lone_lock(self, time: int) -> tuple[int, int] | None:
+        """The only lock that was held at any time from its start to its end, if it was held at ``time``."""
+        session = self.session(time)
+        if session is None:
+            return None
+        self._sort()
+        first = bisect_left(self._starts, session[0])
+        if bisect_right(self._starts, session[1]) - first != 1:
+            return None
+        return self._starts[first], self._ends[first]
+
+    def _sort(self) -> None:
+        if not self._is_sorted:
+            pairs = sorted(zip(self._starts, self._ends, strict=True))
+            self._starts = array("q", (start for start, _ in pairs))
+            self._ends = array("q", (end for _, end in pairs))
+            self._is_sorted = True
+
+
+class Times:
+    """Times in milliseconds, in any order, for questions about ranges."""
+
+    def __init__(self) -> None:
+        self._times = array("q")
+        self._is_sorted = True
+
+    def add(self, time: int) -> None:
+        """Add a time."""
+        self._is_sorted = self._is_sorted and (not self._times or time >= self._times[-1])
+        self._times.append(time)
+
+    def _sorted(self) -> array[int]:
+        if not self._is_sorted:
+            self._times = array("q", sorted(self._times))
+            self._is_sorted = True
+        return self._times
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._sorted())
+
+    def any_in(self, start: int, end: int) -> bool:
+        """Whether there is one from ``start`` to ``end``, both included."""
+        return self.count_in(start, end) > 0
+
+    def count_in(self, start: int, end: int) -> int:
+        """How many there are from ``start`` to ``end``, both included."""
+        times = self._sorted()
+        return max(0, bisect_right(times, end) - bisect_left(times, start))
+
+    def count_until(self, time: int) -> int:
+        """How many there are until ``time``, included."""
+        return bisect_right(self._sorted(), time)

@@ -1,0 +1,268 @@
+"""The rules that compare what happened with what usually happens in the repository: hints, never proofs. Pure."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from rwm.times import DAY, SECOND, iso
+from rwm.trust.evidence import LockHistory, Times
+from rwm.trust.finding import Finding, Rule
+from rwm.trust.intervals import FOREVER
+from rwm.trust.keep_policy import KeepPolicy
+from rwm.trust.key_rules import KeyHistory, describe_gap
+from rwm.trust.repository_rules import Inventory
+
+HOUR = DAY // 24
+LARGE_FACTOR = 10
+LARGE_FLOOR = 64 << 20
+"""Bytes of a backup that is never called large."""
+
+MIN_BACKUPS = 5
+"""Backups from which on a repository has something usual."""
+
+BURST = 10
+"""Snapshots in an hour that are never called a burst."""
+
+OVERDUE_FACTOR = 3
+OVERDUE_FLOOR = 2 * DAY
+
+
+@dataclass(slots=True)
+class _Hour:
+    """What changed in an hour: bytes, and when."""
+
+    change: int = 0
+    first_removal: int = FOREVER
+    last_change: int = 0
+
+
+class Activity:
+    """Bytes of packs that were written and removed, by lock session and by hour. Memory grows with those only."""
+
+    def __init__(self, locks: LockHistory) -> None:
+        self._locks = locks
+        self.written_by_session: dict[int, int] = {}
+        self.first_write: dict[int, int] = {}
+        self._by_hour: dict[int, _Hour] = {}
+
+    def add_pack(self, history: KeyHistory) -> None:
+        """Add the changes of one pack."""
+        is_present, size = False, 0
+        for entry in history.entries:
+            if entry.is_marker:
+                if is_present:
+                    self._count_hour(entry.last_modified, -size)
+                is_present = False
+            elif not is_present:
+                size, is_present = entry.size, True
+                self.add_written(entry.last_modified, size)
+
+    def add_written(self, time: int, size: int) -> None:
+        """Add a pack that was written."""
+        self._count_hour(time, size)
+        if time in self._locks.fresh:
+            session = self._locks.fresh.position(time)
+            self.written_by_session[session] = self.written_by_session.get(session, 0) + size
+            self.first_write[session] = min(time, self.first_write.get(session, FOREVER))
+
+    def _count_hour(self, time: int, size: int) -> None:
+        hour = self._by_hour.setdefault(time // HOUR, _Hour())
+        hour.change += size
+        if size < 0:
+            hour.first_removal = min(hour.first_removal, time)
+        hour.last_change = max(hour.last_change, time)
+
+    def totals(self) -> Iterator[tuple[int, int, int]]:
+        """(first removal, last change, bytes of all packs then) for each hour in which they changed."""
+        total = 0
+        for _, hour in sorted(self._by_hour.items()):
+            total += hour.change
+            yield hour.first_removal, hour.last_change, total
+
+
+LARGE_BACKUP = Rule(
+    "large-backup",
+    "hint",
+    f"a backup added more than {LARGE_FACTOR} times as much as is usual in the repository",
+    "encrypted files do not deduplicate: ransomware makes the next backup as large as the first; so does new data",
+)
+
+
+def large_backup(root: str, activity: Activity) -> Iterator[Finding]:
+    """Sessions, except the first one, with an unusual number of bytes."""
+    sessions = sorted(activity.written_by_session)
+    if len(sessions) <= MIN_BACKUPS:
+        return
+    usual = median(activity.written_by_session[session] for session in sessions[1:])
+    for session in sessions[1:]:
+        size = activity.written_by_session[session]
+        if size > LARGE_FLOOR and size > LARGE_FACTOR * usual:
+            at = activity.first_write[session]
+            detail = f"{size} bytes were added, {round(size / max(usual, 1))} times as much as usual"
+            yield Finding(LARGE_BACKUP, root, f"{root}data/", "", at, detail, at)
+
+
+SNAPSHOT_BURST = Rule(
+    "snapshot-burst",
+    "hint",
+    "many more snapshots than usual were written within an hour",
+    "false snapshots push true ones out of the retention; several machines, or a script, may write as many",
+)
+
+
+def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
+    """Hours with more than ten snapshots, and more than ten times the median of the hours that have any."""
+    hours: dict[int, list[int]] = {}
+    for time in snapshots:
+        hour = hours.setdefault(time // HOUR, [time, 0])
+        hour[1] += 1
+    usual = median(count for _, count in hours.values()) if hours else 0
+    for first, count in hours.values():
+        if count > BURST and (count > LARGE_FACTOR * usual or len(hours) == 1):
+            detail = f"{count} snapshots within an hour"
+            yield Finding(SNAPSHOT_BURST, root, f"{root}snapshots/", "", first, detail, first)
+
+
+SHRUNK = Rule(
+    "shrunk",
+    "hint",
+    "the repository shrank to less than half of what it had been",
+    "a forget of much, and a prune after it, may do that, and so may whoever runs them for the machine",
+)
+
+
+def shrunk(root: str, activity: Activity) -> Iterator[Finding]:
+    """Times at which the packs are less than half of their largest size before."""
+    peak, begun, detail = 0, FOREVER, ""
+    for first_removal, last_change, total in activity.totals():
+        if begun == FOREVER and total * 2 < peak and first_removal != FOREVER:
+            begun, detail = first_removal, f"the packs shrank from {peak} to {total} bytes"
+        elif begun != FOREVER and total * 2 >= peak:
+            yield Finding(SHRUNK, root, f"{root}data/", "", begun, detail, begun, last_change)
+            begun = FOREVER
+        peak = max(peak, total)
+    if begun != FOREVER:
+        yield Finding(SHRUNK, root, f"{root}data/", "", begun, detail, begun)
+
+
+def snapshots_shrunk(root: str, snapshots: Inventory) -> Iterator[Finding]:
+    """Times at which fewer than half of the largest number of snapshots are left, of ten or more."""
+    events = sorted([*((time, 1) for time in snapshots.written), *((time, -1) for time in snapshots.removed)])
+    peak = present = 0
+    begun, detail = FOREVER, ""
+    for time, change in events:
+        present += change
+        if begun == FOREVER and change < 0 and peak >= BURST and present * 2 < peak:
+            begun, detail = time, f"fewer than half of {peak} snapshots were left"
+        elif begun != FOREVER and present * 2 >= peak:
+            yield Finding(SHRUNK, root, f"{root}snapshots/", "", begun, detail, begun, time)
+            begun = FOREVER
+        peak = max(peak, present)
+    if begun != FOREVER:
+        yield Finding(SHRUNK, root, f"{root}snapshots/", "", begun, detail, begun)
+
+
+NO_SNAPSHOT_LEFT = Rule(
+    "no-snapshot-left",
+    "hint",
+    "all snapshots were removed",
+    "restic removes the last snapshot only when it is told to by its id",
+)
+
+
+def no_snapshot_left(root: str, snapshots: Inventory) -> Iterator[Finding]:
+    """Times without any snapshot, after there had been one."""
+    for start, end in snapshots.none_left_at():
+        yield Finding(NO_SNAPSHOT_LEFT, root, f"{root}snapshots/", "", start, "no snapshot was left", start, end)
+
+
+MAX_JUDGED = 100_000
+"""Snapshots that the retention is applied to; more would take too long, and are a burst anyway."""
+
+NO_RECENT_BACKUP = Rule(
+    "no-recent-backup",
+    "hint",
+    "no snapshot was written for much longer than is usual",
+    "a machine that is off, or a backup that fails in silence",
+)
+
+
+def no_recent_backup(root: str, snapshots: Times, now: int) -> Iterator[Finding]:
+    """The time since the last snapshot. It is in no state."""
+    times = list(snapshots)
+    gaps = [after - before for before, after in pairwise(times) if after - before > HOUR]
+    if len(gaps) < MIN_BACKUPS:
+        return
+    limit = max(OVERDUE_FLOOR, int(OVERDUE_FACTOR * median(gaps)))
+    if now - times[-1] > limit:
+        at = times[-1] + limit
+        detail = (
+            f"the last snapshot was written at {iso(times[-1] // SECOND * SECOND)}, {describe_gap(now - times[-1])} ago"
+        )
+        yield Finding(NO_RECENT_BACKUP, root, f"{root}snapshots/", "", at, detail, FOREVER, 0)
+
+
+BEYOND_RETENTION = Rule(
+    "beyond-retention",
+    "hint",
+    "a snapshot was removed that the configured retention keeps",
+    "by the time of its upload, which the machine cannot set; another retention, or `forget` by id, does it too",
+)
+
+
+class Lives:
+    """From when to when each snapshot was there; FOREVER if it still is."""
+
+    def __init__(self) -> None:
+        self._starts = array("q")
+        self._ends = array("q")
+
+    def add(self, history: KeyHistory) -> None:
+        """Add the changes of one snapshot."""
+        start = FOREVER
+        for entry in history.entries:
+            if entry.is_marker and start != FOREVER:
+                self._add(start, entry.last_modified)
+                start = FOREVER
+            elif not entry.is_marker:
+                start = min(start, entry.last_modified)
+        if start != FOREVER:
+            self._add(start, FOREVER)
+
+    def _add(self, start: int, end: int) -> None:
+        self._starts.append(start)
+        self._ends.append(end)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def sorted(self) -> list[tuple[int, int]]:
+        """(start, end) of each, oldest first."""
+        return sorted(zip(self._starts, self._ends, strict=True))
+
+
+def beyond_retention(root: str, lives: Lives, locks: LockHistory, policy: KeepPolicy) -> Iterator[Finding]:
+    """Sessions that removed snapshots which the policy keeps in every time zone.
+
+    A session that writes as many as it removes replaces them (tag, rewrite).
+    """
+    if policy.is_empty or len(lives) > MAX_JUDGED:
+        return
+    pairs = lives.sorted()
+    removals = sorted(end for _, end in pairs if end != FOREVER)
+    done = 0
+    for at in removals:
+        if at <= done:
+            continue
+        start, done = locks.session(at) or (at, at + HOUR)
+        times = [appeared for appeared, end in pairs if appeared < at and end >= at]
+        kept = {times[position] for position in policy.surely_keeps(times)}
+        removed = sum(at <= end <= done and appeared in kept for appeared, end in pairs)
+        written = sum(start <= appeared <= done for appeared, _ in pairs)
+        if removed > written:
+            detail = f"{removed} snapshots were removed that the retention keeps by the time of their upload"
+            yield Finding(BEYOND_RETENTION, root, f"{root}snapshots/", "", at, detail, at)

@@ -1,0 +1,81 @@
+"""Which snapshots a retention keeps, by times alone. Pure.
+
+The meaning of the rules is that of `restic forget` (0.14 to 0.18, "Removing snapshots according to a policy"). Two
+things are not known here: how restic groups the snapshots, and its time zone. The same rules applied to all snapshots
+as one group keep only snapshots that they keep in every grouping by host or paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from rwm.errors import UsageError
+from rwm.times import DAY, SECOND, parse_duration
+
+HOUR = DAY // 24
+OFFSETS = tuple(hours * HOUR for hours in range(-12, 15, 2))
+"""Time zones that are tried, in milliseconds from UTC."""
+
+_PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
+    "hourly": lambda time: (time.year, time.month, time.day, time.hour),
+    "daily": lambda time: (time.year, time.month, time.day),
+    "weekly": lambda time: time.isocalendar()[:2],
+    "monthly": lambda time: (time.year, time.month),
+    "yearly": lambda time: (time.year,),
+}
+
+
+class KeepPolicy:
+    """The rules of a configuration's ``retention``: ``keep-daily: 7`` and so on. Unknown ones keep nothing."""
+
+    def __init__(self, retention: Mapping[str, str]) -> None:
+        rules = {name.removeprefix("keep-"): value for name, value in retention.items()}
+        self._last = _count(rules.get("last"))
+        self._counts = {name: _count(rules[name]) for name in _PERIODS if name in rules}
+        self._within = _duration(rules.get("within"))
+        self._within_period = {name: _duration(rules.get(f"within-{name}")) for name in _PERIODS}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rule keeps anything."""
+        return not (self._last or self._within or any(self._counts.values()) or any(self._within_period.values()))
+
+    def surely_keeps(self, times: Sequence[int]) -> set[int]:
+        """Positions of the snapshots that are kept in every time zone; ``times`` in milliseconds, oldest first."""
+        kept = [self._keeps(times, offset) for offset in OFFSETS]
+        return set.intersection(*kept) if kept and times else set()
+
+    def _keeps(self, times: Sequence[int], offset: int) -> set[int]:
+        newest_first = range(len(times) - 1, -1, -1)
+        local = [datetime.fromtimestamp((time + offset) // SECOND, UTC) for time in times]
+        kept = set(newest_first[: self._last])
+        newest = times[-1] if times else 0
+        kept |= {position for position in newest_first if self._within and times[position] > newest - self._within}
+        for name, period in _PERIODS.items():
+            left, within, seen = self._counts.get(name, 0), self._within_period[name], None
+            for position in newest_first:
+                current = period(local[position])
+                if current == seen:
+                    continue
+                seen = current
+                if left > 0 or (within and times[position] > newest - within):
+                    kept.add(position)
+                left -= 1
+        return kept
+
+
+def _count(text: str | None) -> int:
+    if text in ("unlimited", "-1"):
+        return 1 << 30
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _duration(text: str | None) -> int:
+    """A duration as restic writes it (``1y5m7d2h``: m are months), in milliseconds; 0 for none that is known."""
+    if not text:
+        return 0
+    try:
+        return parse_duration(text.replace("m", "mo"))
+    except UsageError:
+        return 0

@@ -1,0 +1,321 @@
+"""The rules that judge one key by its history and by the locks. One function for each rule, with its reason. Pure.
+
+Each yields a finding for every entry that breaks the rule.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+
+from rwm.model import ObjectVersion
+from rwm.times import SECOND
+from rwm.trust.evidence import SLACK, LockHistory
+from rwm.trust.finding import Finding, Rule
+from rwm.trust.intervals import FOREVER
+from rwm.trust.names import CONTENT_ADDRESSED, Kind
+
+RETRY = 15 * 60 * SECOND
+"""How long after a write restic may repeat it: it retries a failed request for 15 minutes (0.14 to 0.18)."""
+
+CRYPTO_OVERHEAD = 32
+"""Bytes that restic's encryption adds to every file but key files: a shorter one is none (restic's design document)."""
+
+CONFIG_SIZE = 155
+"""Bytes of ``config``, written by restic 0.14 to 0.18 for repository versions 1 and 2."""
+
+MAX_PACK_SIZE = 160 << 20
+"""Bytes of the largest pack: ``--pack-size`` is at most 128 MiB, to which the last blob and the header are added."""
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+class KeyHistory:
+    """All entries of one key of a repository, oldest first. ``root`` is the repository's prefix."""
+
+    def __init__(self, root: str, kind: Kind, entries: Sequence[ObjectVersion]) -> None:
+        self.root = root
+        self.kind = kind
+        self.entries = entries
+        self.key = entries[0].key
+
+    @cached_property
+    def written(self) -> list[tuple[int, ObjectVersion]]:
+        """The versions without the markers, with their positions in ``entries``."""
+        return [(number, entry) for number, entry in enumerate(self.entries) if not entry.is_marker]
+
+    def replaced_at(self, number: int) -> int:
+        """When the entry at a position ceased to be current; FOREVER if it is."""
+        following = self.entries[number + 1 : number + 2]
+        return following[0].last_modified if following else FOREVER
+
+    def removals(self) -> Iterator[tuple[int, ObjectVersion]]:
+        """The delete markers that removed a version which is still there, with their positions.
+
+        A marker without a version before it says nothing: the version may have been pruned, or never have existed.
+        """
+        for number, entry in enumerate(self.entries):
+            if entry.is_marker and number and not self.entries[number - 1].is_marker:
+                yield number, entry
+
+    def restored_at(self, number: int) -> int:
+        """When the key was written again after the removal at a position; FOREVER if it was not."""
+        return next((entry.last_modified for entry in self.entries[number + 1 :] if not entry.is_marker), FOREVER)
+
+    def finding(self, rule: Rule, entry: ObjectVersion, detail: str, start: int, end: int) -> Finding:
+        """A finding about one entry; see :class:`Finding` for ``start`` and ``end``."""
+        return Finding(rule, self.root, self.key, entry.version_id, entry.last_modified, detail, start, end)
+
+
+KeyRule = Callable[[KeyHistory, LockHistory], Iterator[Finding]]
+
+UNLOCKED_REMOVAL = Rule(
+    "unlocked-removal",
+    "proof",
+    "a file of the repository was removed while no restic held a lock",
+    "restic removes files only between writing its lock and removing it",
+)
+
+
+LATE_REMOVAL = Rule(
+    "late-removal",
+    "hint",
+    "a file of the repository was removed within five minutes after a lock was written, but not under it",
+    "`restic unlock --remove-all` may have taken the lock away from an operation that went on",
+)
+STALE_LOCK_REMOVAL = Rule(
+    "stale-lock-removal",
+    "hint",
+    "a file of the repository was removed under a lock that had not been renewed for half an hour",
+    "restic renews its lock every five minutes, unless the computer sleeps meanwhile",
+)
+
+
+def unlocked_removal(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A removal outside of every lock."""
+    if history.kind in (Kind.LOCKS, Kind.FOREIGN, Kind.OTHER):
+        return
+    for number, marker in history.removals():
+        at, end = marker.last_modified, history.restored_at(number)
+        state = locks.state(at)
+        if state == "none":
+            yield history.finding(UNLOCKED_REMOVAL, marker, "removed while no restic held a lock", at, end)
+        elif state == "recent":
+            yield history.finding(LATE_REMOVAL, marker, "removed shortly after a lock had ended", at, end)
+        elif locks.is_stale(at):
+            yield history.finding(STALE_LOCK_REMOVAL, marker, "removed under a lock that nobody renewed", at, end)
+
+
+REMOVED_CONFIG = Rule(
+    "removed-config", "proof", "config was removed", "no command of restic removes it: nothing can be read without it"
+)
+
+
+def removed_config(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A removal of ``config``, also within a lock."""
+    if history.kind is Kind.CONFIG:
+        for number, marker in history.removals():
+            end = history.restored_at(number)
+            yield history.finding(REMOVED_CONFIG, marker, "config was removed", marker.last_modified, end)
+
+
+OTHER_CONTENT = Rule(
+    "other-content",
+    "proof",
+    "a file whose name is the hash of its content was written again with other content",
+    "restic writes each name once; a repeated upload has the same content",
+)
+WRITTEN_TWICE = Rule(
+    "written-twice",
+    "hint",
+    "a file whose name is the hash of its content was written again, with what may be the same content",
+    "restic writes each name once; it repeats an upload that failed within minutes, not later",
+)
+
+
+def written_again(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A second version of a name that restic writes once. The first one is the genuine one."""
+    if history.kind not in CONTENT_ADDRESSED or len(history.written) < 2:
+        return
+    _, first = history.written[0]
+    for number, version in history.written[1:]:
+        end = history.replaced_at(number)
+        difference = provable_difference(first, version)
+        if difference and not (first.size == version.size and is_retry_time(first, version)):
+            yield history.finding(OTHER_CONTENT, version, difference, version.last_modified, end)
+        elif not _is_retry(first, version):
+            detail = describe_repetition(first, version)
+            yield history.finding(WRITTEN_TWICE, version, detail, version.last_modified, end)
+
+
+def provable_difference(first: ObjectVersion, later: ObjectVersion) -> str:
+    """What proves that two versions differ, or "". An ETag proves something only if it is an MD5 sum."""
+    if first.size != later.size:
+        return f"written again with {later.size} bytes instead of {first.size}"
+    both_md5 = _MD5.fullmatch(first.etag) and _MD5.fullmatch(later.etag)
+    return "written again with another MD5 sum" if both_md5 and first.etag != later.etag else ""
+
+
+def is_retry_time(first: ObjectVersion, later: ObjectVersion) -> bool:
+    """Whether an upload may have been repeated so soon. With SSE-KMS on AWS that gives another ETag."""
+    return later.last_modified - first.last_modified <= RETRY
+
+
+def _is_retry(first: ObjectVersion, later: ObjectVersion) -> bool:
+    """Whether it is what an upload that was repeated leaves."""
+    return first.etag == later.etag and is_retry_time(first, later)
+
+
+def describe_repetition(first: ObjectVersion, later: ObjectVersion) -> str:
+    """``written again, 3 days after the first time``."""
+    return f"written again, {describe_gap(later.last_modified - first.last_modified)} after the first time"
+
+
+def describe_gap(milliseconds: int) -> str:
+    """A time difference in its largest unit: ``3 days``."""
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if (count := milliseconds // (length * SECOND)) > 0:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return f"{max(0, milliseconds // SECOND)} s"
+
+
+REWRITTEN_CONFIG = Rule(
+    "rewritten-config",
+    "proof",
+    "config was written again as restic does not do it",
+    "only `restic migrate upgrade_repo_v2` writes it again: once, within a lock, with the same size",
+)
+CHANGED_CONFIG = Rule(
+    "changed-config",
+    "hint",
+    "config was written again in a repository without locks",
+    "rustic, which has no locks, writes it when an option of the repository is changed",
+)
+
+
+def rewritten_config(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A second version of ``config`` that no migration has written."""
+    if history.kind is not Kind.CONFIG or not history.written:
+        return
+    (_, genuine), *later = history.written
+    may_migrate = True
+    for number, version in later:
+        end = history.replaced_at(number)
+        if (version.size, version.etag) == (genuine.size, genuine.etag):
+            if not _is_retry(genuine, version):
+                detail = describe_repetition(genuine, version)
+                yield history.finding(WRITTEN_TWICE, version, detail, version.last_modified, end)
+        elif locks.is_empty:
+            yield history.finding(CHANGED_CONFIG, version, "written again", version.last_modified, end)
+        elif why := _why_no_migration(genuine, version, locks, may_migrate=may_migrate):
+            yield history.finding(REWRITTEN_CONFIG, version, why, version.last_modified, end)
+        else:
+            genuine, may_migrate = version, False
+
+
+def _why_no_migration(genuine: ObjectVersion, version: ObjectVersion, locks: LockHistory, *, may_migrate: bool) -> str:
+    """Why ``config`` was not migrated by this version, or ""."""
+    if version.size != genuine.size:
+        return f"written again with {version.size} bytes instead of {genuine.size}"
+    if locks.state(version.last_modified) == "none":
+        return "written again while no restic held a lock"
+    return "" if may_migrate else "written again once more: restic migrates a repository once"
+
+
+FOREIGN_NAME = Rule(
+    "foreign-name",
+    "proof",
+    "a directory of the repository has a file under a name that restic never gives",
+    "restic names files by 64 hexadecimal digits, in data/ below their first two",
+)
+
+
+def foreign_name(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A file among restic's own that is not restic's."""
+    if history.kind is Kind.FOREIGN:
+        for number, version in history.written:
+            end = history.replaced_at(number)
+            yield history.finding(FOREIGN_NAME, version, "restic gives no such name", version.last_modified, end)
+
+
+IMPOSSIBLE_CONTENT = Rule(
+    "impossible-content",
+    "proof",
+    "an empty file whose name is not the hash of nothing",
+    "restic names files by the SHA-256 of their content",
+)
+
+
+def impossible_content(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A first version whose size contradicts its name; later ones are of :func:`written_again`."""
+    if history.kind not in CONTENT_ADDRESSED or not history.written:
+        return
+    number, first = history.written[0]
+    if first.size == 0 and not history.key.endswith(_EMPTY_SHA256):
+        end = history.replaced_at(number)
+        yield history.finding(IMPOSSIBLE_CONTENT, first, "empty under this name", first.last_modified, end)
+
+
+NULL_VERSION = Rule(
+    "null-version",
+    "proof",
+    "a version was written while versioning was suspended",
+    "the bucket had versioning already; a version that is written without it can be overwritten unseen",
+)
+
+
+def null_version(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A version or marker with the id ``null`` that is newer than one with an id of its own."""
+    if history.kind is Kind.OTHER:
+        return
+    for number, entry in enumerate(history.entries):
+        if entry.version_id == "null" and any(_is_versioned_before(entry, other) for other in history.entries):
+            end = history.replaced_at(number)
+            yield history.finding(NULL_VERSION, entry, "written without versioning", entry.last_modified, end)
+
+
+def _is_versioned_before(null: ObjectVersion, other: ObjectVersion) -> bool:
+    """By time, because SeaweedFS lists the null version last of its key."""
+    return other.version_id != "null" and other.last_modified + SLACK < null.last_modified
+
+
+UNCOMMON_SIZE = Rule(
+    "uncommon-size",
+    "hint",
+    "a file has a size that restic does not give to its kind",
+    f"config has {CONFIG_SIZE} bytes, every encrypted file at least {CRYPTO_OVERHEAD}, a pack little over 128 MiB",
+)
+
+
+def uncommon_size(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
+    """A first version of an odd size."""
+    if history.kind in (Kind.FOREIGN, Kind.OTHER, Kind.LOCKS) or not history.written:
+        return
+    number, first = history.written[0]
+    if history.kind is Kind.CONFIG:
+        is_odd = first.size != CONFIG_SIZE
+    else:
+        is_odd = 0 < first.size < CRYPTO_OVERHEAD or (history.kind is Kind.DATA and first.size > MAX_PACK_SIZE)
+    if is_odd:
+        end = history.replaced_at(number)
+        yield history.finding(UNCOMMON_SIZE, first, f"{first.size} bytes", first.last_modified, end)
+
+
+KEY_RULES: tuple[KeyRule, ...] = (
+    unlocked_removal,
+    removed_config,
+    written_again,
+    rewritten_config,
+    foreign_name,
+    impossible_content,
+    null_version,
+    uncommon_size,
+)
+"""Applied to every key of a repository."""
+
+
+def is_unremarkable(version: ObjectVersion) -> bool:
+    """Whether a pack with this only entry breaks no rule: almost every key of a repository."""
+    return not version.is_marker and version.version_id != "null" and CRYPTO_OVERHEAD <= version.size <= MAX_PACK_SIZE

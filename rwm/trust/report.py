@@ -1,0 +1,104 @@
+"""The result of an audit: the verdict on every recorded state, and the last clean one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rwm.model import RecordedState, StateInfo, Verdict
+from rwm.times import SECOND
+from rwm.trust.audit import LocationAudit
+from rwm.trust.finding import Finding, Rule
+from rwm.trust.intervals import FOREVER
+
+CONTRADICTED_STATE = Rule(
+    "contradicted-state",
+    "proof",
+    "the bucket's history contradicts a recorded state",
+    "whoever wrote the state's file claims what never was in the bucket",
+)
+UNCHECKED_STATE = Rule(
+    "unchecked-state",
+    "hint",
+    "a recorded state was not compared with the bucket's history",
+    "the machine may have written its file; `rwm state sync` compares it",
+)
+INCOMPLETE_STATE = Rule(
+    "incomplete-state",
+    "hint",
+    "versions of a recorded state are gone",
+    "a prune, a lifecycle rule or a deletion by the admin took them away",
+)
+_BY_TRUST = {"contradicted": CONTRADICTED_STATE, "unchecked": UNCHECKED_STATE, "unknown": INCOMPLETE_STATE}
+
+
+@dataclass(frozen=True)
+class StateVerdict:
+    """The verdict on one state, and the listed findings whose consequence it contains."""
+
+    state: RecordedState
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The findings of an audit, and the verdicts on recorded states, oldest first.
+
+    ``unknown_files`` is the number of state files in the bucket whose states are not recorded.
+    """
+
+    audit: LocationAudit
+    findings: list[Finding]
+    states: list[StateVerdict]
+    unknown_files: int
+
+    @property
+    def last_clean(self) -> StateInfo | None:
+        """The newest recorded state that is clean."""
+        return next((item.state.info for item in reversed(self.states) if item.verdict == "clean"), None)
+
+    @property
+    def last_clean_at(self) -> int | None:
+        """Its time, or without one the newest second at which the repositories were clean and quiet."""
+        found = self.last_clean
+        return self.audit.quiet_second() if found is None else found.captured_at
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the bucket as it is now."""
+        return self.audit.verdict_now()
+
+    @property
+    def open_findings(self) -> list[Finding]:
+        """The listed findings that nobody has acknowledged."""
+        return [finding for finding in self.findings if not self.audit.is_acknowledged(finding)]
+
+
+def make_report(audit: LocationAudit, recorded: Sequence[RecordedState]) -> AuditReport:
+    """Judge recorded states, which come oldest first, by an audit."""
+    findings = audit.findings()
+    states = [_judge(audit, state, findings) for state in recorded]
+    about_states = [item for state in states for item in state.findings if not item.key]
+    known = {state.info.id for state in recorded}
+    unknown = {name.id for name in audit.state_files} - known
+    return AuditReport(audit, [*findings, *about_states], states, len(unknown))
+
+
+def _judge(audit: LocationAudit, state: RecordedState, findings: Sequence[Finding]) -> StateVerdict:
+    info = state.info
+    contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info.captured_at)]
+    verdict = audit.verdict(info)
+    if (rule := _BY_TRUST.get(state.trust)) is not None:
+        detail = f"state {info.id[:12]}"
+        finding = Finding(rule, info.prefix, "", info.id, info.captured_at, detail, info.captured_at)
+        contained.append(finding)
+        if not audit.is_acknowledged(finding):
+            verdict = "suspect" if rule.level == "proof" else "review" if verdict == "clean" else verdict
+    return StateVerdict(state, verdict, tuple(contained))
+
+
+def contains(finding: Finding, captured_at: int) -> bool:
+    """Whether a state of that second contains the consequence of a finding."""
+    end_of_second = captured_at // SECOND * SECOND + SECOND - 1
+    return finding.start <= end_of_second and (finding.end == FOREVER or end_of_second < finding.end)

@@ -1,0 +1,123 @@
+"""The audit of one repository: applies every rule to its keys, in the order in which they are listed. Pure.
+
+First all of ``locks/``, then ``config`` and ``keys/``, ``index/``, ``snapshots/``, and ``data/`` last: what the rules
+need to know of the whole repository is complete when they judge a pack. Memory grows with locks, indexes and snapshots
+(8 bytes each), with hours of activity and with listed findings, not with packs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rwm.model import ObjectVersion
+from rwm.trust import hint_rules, repository_rules
+from rwm.trust.evidence import SLACK, LockHistory
+from rwm.trust.finding import Finding, FindingLog
+from rwm.trust.hint_rules import Activity, Lives
+from rwm.trust.intervals import FOREVER
+from rwm.trust.keep_policy import KeepPolicy
+from rwm.trust.key_rules import KEY_RULES, KeyHistory, is_unremarkable
+from rwm.trust.names import Kind, kind_of
+from rwm.trust.repository_rules import Inventory
+
+PHASES = ("locks/", "", "keys/", "index/", "snapshots/", "data/")
+"""Directories in the order in which they are to be observed; the empty one is the root alone."""
+
+MAX_DEFERRED = 200_000
+"""Removed indexes that are judged: far more than a repository has in its life."""
+
+
+class RepositoryAudit:
+    """Observes the keys of the repository at ``root`` (its prefix), then yields findings to ``log``.
+
+    ``now`` is the server's time in milliseconds; ``policy`` is the retention that is configured for its snapshots.
+    """
+
+    def __init__(self, root: str, log: FindingLog, now: int, policy: KeepPolicy | None = None) -> None:
+        self.root = root
+        self.log = log
+        self.locks = LockHistory()
+        self.keys = Inventory()
+        self.indexes = Inventory()
+        self.snapshots = Inventory()
+        self.versions = 0
+        self._now = now
+        self._policy = policy or KeepPolicy({})
+        self._lives = Lives()
+        self._activity = Activity(self.locks)
+        self._removed_indexes: list[KeyHistory] = []
+        self._first_versioned = FOREVER
+        self._last_null: ObjectVersion | None = None
+
+    def observe(self, histories: Iterable[Sequence[ObjectVersion]]) -> None:
+        """Judge keys below the root, each with all its entries, newest first; the phases in order."""
+        start = len(self.root)
+        activity = self._activity
+        for entries in histories:
+            self.versions += len(entries)
+            newest = entries[0]
+            kind = kind_of(newest.key[start:])
+            if kind is Kind.DATA and len(entries) == 1 and newest.version_id != "null" and is_unremarkable(newest):
+                activity.add_written(newest.last_modified, newest.size)
+            elif kind is not Kind.OTHER:
+                self._observe(KeyHistory(self.root, kind, entries[::-1]))
+
+    def _observe(self, history: KeyHistory) -> None:
+        self._note_versioning(history.entries)
+        if history.kind is Kind.LOCKS:
+            self.locks.add(history.entries)
+        for rule in KEY_RULES:
+            for finding in rule(history, self.locks):
+                self.log.add(finding)
+        if history.kind is Kind.KEYS:
+            self.keys.add(history)
+        elif history.kind is Kind.INDEX:
+            self.indexes.add(history)
+            if len(history.entries) > 1 and len(self._removed_indexes) < MAX_DEFERRED:
+                self._removed_indexes.append(history)
+        elif history.kind is Kind.SNAPSHOTS:
+            self.snapshots.add(history)
+            self._lives.add(history)
+        elif history.kind is Kind.DATA:
+            self._activity.add_pack(history)
+            if len(history.entries) > 1:
+                self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
+
+    def _note_versioning(self, entries: Sequence[ObjectVersion]) -> None:
+        for entry in entries:
+            if entry.version_id != "null":
+                self._first_versioned = min(self._first_versioned, entry.last_modified)
+            elif self._last_null is None or entry.last_modified > self._last_null.last_modified:
+                self._last_null = entry
+
+    def finish(self) -> None:
+        """Judge what needs all keys."""
+        self._log(repository_rules.all_keys_removed(self.root, self.locks, self.keys))
+        for history in self._removed_indexes:
+            self._log(repository_rules.last_index_removed(history, self.locks, self.indexes, self.snapshots))
+        self._removed_indexes.clear()
+        self._log(self._suspended())
+        self._log(hint_rules.large_backup(self.root, self._activity))
+        self._log(hint_rules.snapshot_burst(self.root, self.snapshots.written))
+        self._log(hint_rules.shrunk(self.root, self._activity))
+        self._log(hint_rules.snapshots_shrunk(self.root, self.snapshots))
+        self._log(hint_rules.no_snapshot_left(self.root, self.snapshots))
+        self._log(hint_rules.beyond_retention(self.root, self._lives, self.locks, self._policy))
+        self._log(hint_rules.no_recent_backup(self.root, self.snapshots.written, self._now))
+
+    def _suspended(self) -> Iterator[Finding]:
+        null = self._last_null
+        if null is not None and null.last_modified > self._first_versioned + SLACK:
+            yield Finding(
+                repository_rules.VERSIONING_SUSPENDED,
+                self.root,
+                null.key,
+                null.version_id,
+                null.last_modified,
+                "written without versioning, which the bucket had had before",
+                null.last_modified,
+            )
+
+    def _log(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self.log.add(finding)

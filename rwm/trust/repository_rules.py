@@ -1,0 +1,159 @@
+"""The rules that judge a removal by what the rest of the repository had at that time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rwm.trust.evidence import SLACK, LockHistory, Times
+from rwm.trust.finding import Finding, Rule
+from rwm.trust.intervals import FOREVER
+from rwm.trust.key_rules import KeyHistory
+
+
+class Inventory:
+    """When files of a kind were written and removed, and how many there were."""
+
+    def __init__(self) -> None:
+        self.written = Times()
+        self.removed = Times()
+
+    def add(self, history: KeyHistory) -> None:
+        """Add the changes of one key: from absent to present, and back."""
+        for time in appearances(history):
+            self.written.add(time)
+        for _, marker in history.removals():
+            self.removed.add(marker.last_modified)
+
+    def present_at(self, time: int) -> int:
+        """How many files there were at a time."""
+        return self.written.count_until(time) - self.removed.count_until(time)
+
+    def none_left_at(self) -> Iterator[tuple[int, int]]:
+        """(start, end) of each time, longer than :data:`SLACK`, without any file after there had been one."""
+        events = sorted([*((time, 1) for time in self.written), *((time, 2) for time in self.removed)])
+        present, since = 0, FOREVER
+        for time, event in events:
+            present += 1 if event == 1 else -1
+            if present <= 0:
+                since = min(since, time)
+            elif since != FOREVER:
+                if time - since > SLACK:
+                    yield since, time
+                since = FOREVER
+        if since != FOREVER:
+            yield since, FOREVER
+
+
+def appearances(history: KeyHistory) -> Iterator[int]:
+    """When the key came to be there: not when it was written over itself."""
+    is_present = False
+    for entry in history.entries:
+        if not entry.is_marker and not is_present:
+            yield entry.last_modified
+        is_present = not entry.is_marker
+
+
+ALL_KEYS_REMOVED = Rule(
+    "all-keys-removed",
+    "proof",
+    "the last key file was removed",
+    "restic removes a key file only while another one exists: without one, no password opens the repository",
+)
+
+
+NO_KEY_LEFT = Rule(
+    "no-key-left",
+    "hint",
+    "no key file was left in a repository without locks",
+    "without locks the history does not tell whether others were pruned since",
+)
+
+
+def all_keys_removed(root: str, locks: LockHistory, keys: Inventory) -> Iterator[Finding]:
+    """Times without any key file. Not from before the oldest lock that is left: then keys may have been pruned too."""
+    for start, end in keys.none_left_at():
+        if locks.is_empty or locks.state(start) != "unknown":
+            rule = NO_KEY_LEFT if locks.is_empty else ALL_KEYS_REMOVED
+            yield Finding(rule, root, f"{root}keys/", "", start, "no key file was left", start, end)
+
+
+LAST_INDEX_REMOVED = Rule(
+    "last-index-removed",
+    "proof",
+    "the last index was removed while there were snapshots",
+    "restic writes the new index before it removes old ones: there is never a moment without an index",
+)
+
+
+NO_INDEX_LEFT = Rule(
+    "no-index-left",
+    "hint",
+    "no index was left in a repository without locks",
+    "without locks the history does not tell whether others were pruned since",
+)
+
+
+def last_index_removed(
+    history: KeyHistory, locks: LockHistory, indexes: Inventory, snapshots: Inventory
+) -> Iterator[Finding]:
+    """Removals of an index after which none was left, in a repository with snapshots.
+
+    Not from before the oldest lock that is left: then indexes may have been pruned too.
+    """
+    for number, marker in history.removals():
+        before, after = marker.last_modified - SLACK, marker.last_modified + SLACK
+        if not locks.is_empty and locks.state(marker.last_modified) == "unknown":
+            continue
+        if indexes.present_at(after) <= 0 and min(map(snapshots.present_at, (before, after))) > 0:
+            end = history.restored_at(number)
+            rule = NO_INDEX_LEFT if locks.is_empty else LAST_INDEX_REMOVED
+            yield history.finding(rule, marker, "no index was left", marker.last_modified, end)
+
+
+PACK_BEFORE_INDEX = Rule(
+    "pack-before-index",
+    "proof",
+    "a pack was removed that an index still named",
+    "restic removes packs last, after the indexes that named them; only packs of a killed backup go first",
+)
+PACK_BESIDE_BACKUP = Rule(
+    "pack-beside-backup",
+    "hint",
+    "a pack was removed around a backup, and no index with it",
+    "no prune runs beside a backup; one right after it may remove packs of killed backups without any index",
+)
+
+
+def pack_before_index(
+    history: KeyHistory, locks: LockHistory, indexes: Inventory, snapshots: Inventory
+) -> Iterator[Finding]:
+    """The removal of a pack although no index was removed since it was written.
+
+    A proof only for a pack that an index surely names: it was written under the only lock of its time, and a snapshot
+    was written after it under that lock.
+    """
+    for number, marker in history.removals():
+        at, end = marker.last_modified, history.restored_at(number)
+        session = locks.session(at)
+        if session is None or indexes.removed.any_in(session[0], at + SLACK):
+            continue
+        written = history.entries[number - 1].last_modified
+        if _is_surely_named(written, session, locks, snapshots) and not indexes.removed.any_in(written, at + SLACK):
+            yield history.finding(PACK_BEFORE_INDEX, marker, "removed before the index that named it", at, end)
+        elif snapshots.written.any_in(*session):
+            yield history.finding(PACK_BESIDE_BACKUP, marker, "removed around a backup", at, end)
+
+
+def _is_surely_named(written: int, removal: tuple[int, int], locks: LockHistory, snapshots: Inventory) -> bool:
+    """Whether an index named a pack of that time, and the evidence before the session of its removal is left."""
+    lone = locks.lone_lock(written)
+    is_earlier = not removal[0] <= written <= removal[1] and removal[0] > locks.oldest_end
+    return is_earlier and lone is not None and snapshots.written.any_in(written + SLACK, lone[1])
+
+
+VERSIONING_SUSPENDED = Rule(
+    "versioning-suspended",
+    "proof",
+    "something was written without versioning after the bucket had had versioning",
+    "versioning cannot be taken off, only suspended: what is overwritten then is lost",
+)

@@ -1,0 +1,21 @@
+"""All rules of the audit: their codes, levels and reasons. Pure."""
+
+from __future__ import annotations
+
+from rwm.trust import hint_rules, key_rules, report, repository_rules, state_file_rules
+from rwm.trust.finding import Rule
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (
+            value
+            for module in (key_rules, repository_rules, hint_rules, state_file_rules, report)
+            for name, value in vars(module).items()
+            if isinstance(value, Rule) and name.isupper()
+        ),
+        key=lambda rule: (rule.level != "proof", rule.code),
+    )
+)
+"""Proofs first, by code."""
+
+CODES = frozenset(rule.code for rule in RULES)

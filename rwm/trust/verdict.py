@@ -1,0 +1,37 @@
+"""The verdict on a repository at a time, and its newest quiet second. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rwm.model import Verdict
+from rwm.times import SECOND
+from rwm.trust.finding import FindingLog
+from rwm.trust.repository_audit import RepositoryAudit
+
+
+def verdict_at(time: int, logs: Iterable[FindingLog]) -> Verdict:
+    """The verdict on the repositories of ``logs`` as they were at the end of the second of ``time``."""
+    verdict: Verdict = "clean"
+    for log in logs:
+        if time in log.suspect:
+            return "suspect"
+        if time in log.questionable:
+            verdict = "review"
+    return verdict
+
+
+def quiet_second(audits: Sequence[RepositoryAudit], now: int) -> int | None:
+    """The newest whole second before the first proof in which no repository was locked, suspect or in question.
+
+    In milliseconds; None without one. Such a second shows whole repositories.
+    """
+    sets = [held for audit in audits for held in (audit.locks.held, audit.log.suspect, audit.log.questionable)]
+    before = min([now, *(audit.log.first_proof for audit in audits)])
+    second = before // SECOND * SECOND - SECOND
+    while second >= 0:
+        blocking = [interval[0] for held in sets if (interval := held.at(second))]
+        if not blocking:
+            return second
+        second = min(blocking) - SECOND
+    return None

@@ -1,0 +1,62 @@
+"""Every attack that leaves a trace in a listing is found, alone, in pairs, and however slow."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import pytest
+
+from rwm.times import DAY
+from rwm.trust.evidence import SLACK
+from rwm.trust.finding import Finding
+from rwm.trust.hint_rules import MIN_BACKUPS
+from tests.histories.attacks import ATTACKS, Trace, attack
+from tests.histories.generator import History, generate
+from tests.histories.steps import run
+from tests.unit.rwm.trust.auditing import audit_history
+
+SEEDS = range(5)
+RETENTION = {"keep-within": "90d"}
+PAIRS = random.Random(1).sample(list(combinations(sorted(ATTACKS), 2)), 150)
+
+
+def usual_history(seed: int) -> History:
+    """An honest history in which every repository has locks, and backups by which the usual is known."""
+    history = generate(seed, operations=10, rustic=False)
+    for _ in range(MIN_BACKUPS + 2):
+        for repository in history.repositories:
+            history.bucket.now += DAY // 2
+            run(history.bucket, repository.backup(2))
+    return history
+
+
+def is_found(trace: Trace, findings: list[Finding]) -> bool:
+    """Whether the audit says at least what is expected of an attack, about one of its keys or the repository."""
+    if not trace.keys or trace.expected == "nothing":
+        return True
+    wanted = ("proof",) if trace.expected == "proof" else ("proof", "hint")
+    return any(
+        finding.rule.level in wanted
+        and finding.at >= trace.at - SLACK
+        and (finding.key in trace.keys or finding.key.endswith("/"))
+        for finding in findings
+    )
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_an_attack_is_found(name: str) -> None:
+    for seed in SEEDS:
+        history = usual_history(seed)
+        trace = attack(history, name)
+        findings = audit_history(history, RETENTION)
+        assert is_found(trace, findings), f"seed {seed}: {trace.why}\n" + "\n".join([*history.log, *map(str, findings)])
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_two_attacks_do_not_hide_each_other(first: str, second: str) -> None:
+    history = usual_history(sum(map(ord, first + second)) % 1000)
+    traces = [attack(history, first), attack(history, second)]
+    findings = audit_history(history, RETENTION)
+    for trace in traces:
+        assert is_found(trace, findings), f"{trace.name}: {trace.why}\n" + "\n".join(history.log)

@@ -1,0 +1,103 @@
+"""When restic held locks, as far as the history tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from rwm.model import ObjectVersion
+from rwm.trust.evidence import REFRESH, SLACK, STALE, LockHistory, LockState, Times
+
+START = 1_800_000_000_000
+MINUTE = 60_000
+
+
+def lock(name: str, *events: int) -> list[ObjectVersion]:
+    """A lock's entries, oldest first: a positive time writes, a negative one removes."""
+    return [
+        ObjectVersion(f"locks/{name}", f"v{number}", False, event < 0, 0, "", START + abs(event))
+        for number, event in enumerate(events)
+    ]
+
+
+def history(*locks: list[ObjectVersion]) -> LockHistory:
+    result = LockHistory()
+    for entries in locks:
+        result.add(entries)
+    return result
+
+
+ONE = history(lock("a", 10 * MINUTE, -20 * MINUTE))
+
+
+@pytest.mark.parametrize(
+    ("time", "state"),
+    [
+        (10 * MINUTE - SLACK - 1000, "unknown"),  # an older lock may have been pruned
+        (10 * MINUTE - SLACK, "held"),
+        (10 * MINUTE, "held"),
+        (15 * MINUTE, "held"),
+        (20 * MINUTE, "held"),
+        (20 * MINUTE + SLACK, "held"),
+        (20 * MINUTE + SLACK + 1000, "none"),
+        (10**9, "none"),
+    ],
+)
+def test_around_a_lock(time: int, state: LockState) -> None:
+    assert ONE.state(START + time) == state
+
+
+def test_an_operation_may_go_on_until_it_has_to_renew_its_lock() -> None:
+    removed = history(lock("a", 0, -MINUTE))
+    assert removed.state(START + MINUTE + SLACK + 1000) == "recent"
+    assert removed.state(START + REFRESH + SLACK) == "recent"
+    assert removed.state(START + REFRESH + SLACK + 1000) == "none"
+
+
+def test_a_lock_that_is_not_renewed_becomes_stale() -> None:
+    left = history(lock("a", 0))
+    assert not left.is_stale(START + STALE)
+    assert left.is_stale(START + STALE + SLACK + 1000)
+    assert not history(lock("a", 0), lock("b", 10 * STALE)).is_stale(START + 10 * STALE + 1)
+
+
+def test_a_lock_that_stays_is_held_for_ever() -> None:
+    assert history(lock("a", MINUTE)).state(START + 10**12) == "held"
+
+
+def test_without_any_lock_nothing_is_known() -> None:
+    empty = history()
+    assert empty.is_empty
+    assert empty.state(START) == "unknown"
+
+
+def test_what_was_before_the_oldest_lock_is_unknown() -> None:
+    assert ONE.state(START) == "unknown"
+    later = history(lock("a", 10 * MINUTE, -20 * MINUTE), lock("b", -1))
+    assert later.state(START - 5000) == "held"  # the lock of this marker may have been held then
+
+
+def test_a_lock_written_twice_is_held_from_the_first_time_on() -> None:
+    twice = history(lock("a", 0, 1000, -MINUTE), lock("b", 60 * MINUTE, -61 * MINUTE, 70 * MINUTE, -71 * MINUTE))
+    assert twice.session(START + 30_000) == (START - SLACK, START + MINUTE + SLACK + 999)
+    assert twice.state(START + 66 * MINUTE) == "none"
+    assert twice.state(START + 70 * MINUTE + 1) == "held"
+
+
+def test_the_only_lock_of_its_time() -> None:
+    alone = lock("a", 0, -10 * MINUTE)
+    assert history(alone).lone_lock(START + MINUTE) == (START, START + 10 * MINUTE)
+    assert history(alone).lone_lock(START + 60 * MINUTE) is None
+    assert history(alone, lock("b", 9 * MINUTE, -20 * MINUTE)).lone_lock(START + MINUTE) is None
+    assert history(alone, lock("b", 30 * MINUTE, -31 * MINUTE)).lone_lock(START + MINUTE) is not None
+
+
+def test_times_in_any_order() -> None:
+    times = Times()
+    for time in (5, 1, 9, 5):
+        times.add(time)
+    assert list(times) == [1, 5, 5, 9]
+    assert len(times) == 4
+    assert times.count_in(5, 9) == 3
+    assert times.count_until(4) == 1
+    assert not times.any_in(6, 8)
+    assert times.any_in(1, 1)
