@@ -69,7 +69,7 @@ class _PercentOption(click.Option):
 )
 @click.option(
     "--concurrency",
-    type=click.IntRange(1, 64),
+    type=click.IntRange(1, 32),
     metavar="N",
     help="Use N connections (default: 8 to read; to list, chosen by the measured speed of the server).",
 )
@@ -99,6 +99,7 @@ def verify(
     if (again or seed is not None) and not content:
         raise UsageError("--again and --seed go together with --content")
     info = app.readonly_index.resolve(state, location)
+    console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     if restic:
         percent = None if restic == _STRUCTURE_ONLY else parse_percent(restic)
         _verify_with_restic(app, info, percent)
@@ -163,6 +164,7 @@ def _verify_with_restic(app: App, info: StateInfo, percent: float | None) -> Non
     repositories = count_repositories(app.readonly_index.batches(info))
     if not repositories:
         raise RwmError(f"state {info.id[: console.SHORT_ID]} has no restic repository: nothing was checked")
+    console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
     problems = _Problems(app)
     report = service.VerifyReport(info, "restic", app.s3.server_time(info.bucket), problems.add)
 
@@ -182,7 +184,8 @@ def _verify_with_restic(app: App, info: StateInfo, percent: float | None) -> Non
     else:
         noun = "repository" if len(checks) == 1 else "repositories"
         click.echo(f"restic check passes: {report.checked} of {len(checks)} {noun}")
-    _finish(app.index, report, {"restic": report.restic()})
+    is_known = report.faults or not report.unknown
+    _finish(app.index, report, {"restic": report.restic()} if is_known else {})
 
 
 def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verification]) -> None:
@@ -269,7 +272,7 @@ def _print_report(report: VerifyReport, unproved: Sequence[str]) -> None:
         click.echo(f"read: {console.format_count(report.checked, 'version')}, {size}")
         click.echo(
             f"proved by SHA-256, now or before: {console.format_count(report.proved, 'version')}, "
-            f"{console.describe_verified({'content': report.content()._replace(faults=0)})} of the bytes that can be"
+            f"{console.percent(report.content())} of {console.format_size(report.provable_bytes)}"
         )
     if count := report.counts["unproved"]:
         names = ", ".join(unproved) + (", …" if count > len(unproved) else "")

@@ -29,7 +29,7 @@ from rwm.console.progress import show_progress
 from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
 from rwm.console.trust_warning import warn_if_untrusted
-from rwm.console.verified import describe_verified, verification_json
+from rwm.console.verified import describe_verified, percent, verification_json
 
 __all__ = [
     "LOCATION",
@@ -52,6 +52,7 @@ __all__ = [
     "format_size",
     "open_standard_streams",
     "pass_app",
+    "percent",
     "print_json",
     "print_lines",
     "print_note",

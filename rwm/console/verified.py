@@ -14,13 +14,16 @@ def describe_verified(found: Mapping[Level, Verification]) -> str:
     """``content 97 %, restic``; ``structure`` only without a better level; faults instead. Empty without any."""
     if faults := max((one.faults for one in found.values()), default=0):
         return format_count(faults, "fault")
-    parts = [f"content {percent(found['content'])}"] if "content" in found else []
+    content = found.get("content")
+    parts = [f"content {percent(content)}"] if content and content.total_bytes else []
     parts += ["restic"] if "restic" in found else []
     return ", ".join(parts) or ("structure" if "structure" in found else "")
 
 
 def percent(result: Verification) -> str:
-    """The part of the bytes that was found right: ``97 %``. 100 % only if it is all."""
+    """The part of the bytes that was found right: ``97 %``. 100 % only if it is all; 0 % of nothing."""
+    if not result.total_bytes:
+        return "0 %"
     part = 100 if result.bytes >= result.total_bytes else result.bytes * 100 // result.total_bytes
     return f"{part} %"
 

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from rwm.index.connection import TEMPORARY, errors
+from rwm.index.connection import TEMPORARY, errors, transaction
 from rwm.index.directories import DirectoryPaths, find_directory
 from rwm.index.packed import pack, pack_all, unpack
 from rwm.model import Entry, EntryBatch, ObjectVersion, VersionBatch
@@ -49,7 +49,7 @@ _READ = """
         c.checked_at, c.fault
     FROM temp.shown s LEFT JOIN content c ON c.directory = s.directory AND c.name = s.name
         AND c.version_id = s.version_id AND c.last_modified = s.last_modified
-    WHERE (s.directory, s.name) > (?, ?) ORDER BY s.directory, s.name LIMIT ?
+    WHERE (s.directory, s.name) > (?, ?) {} ORDER BY s.directory, s.name LIMIT ?
 """
 
 
@@ -100,7 +100,7 @@ class ListedVersions:
         classes = batch.storage_classes or [None] * len(batch.keys)
         columns = (pack_all(names), pack_all(batch.version_ids), map(int, batch.is_marker), batch.sizes)
         rows = zip(directories, *columns, pack_all(batch.etags), batch.last_modified, classes, strict=True)
-        with errors(TEMPORARY):
+        with errors(TEMPORARY), transaction(self._connection, temporary=True):
             self._connection.executemany("INSERT INTO temp.listed VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         self._waiting += len(batch.keys)
         if self._waiting >= _MATCH:
@@ -115,10 +115,20 @@ class ListedVersions:
         return self._directories[path]
 
     def _compare(self) -> None:
-        with errors(TEMPORARY):
+        if not self._waiting:
+            return
+        with errors(TEMPORARY), transaction(self._connection, temporary=True):
             self._connection.execute(_COMPARE, {"moment": self._moment})
             self._connection.execute("DELETE FROM temp.listed")
         self._waiting = 0
+
+    def totals(self) -> tuple[int, int]:
+        """The number of versions that were listed as the state has them, and their size in bytes."""
+        self._compare()
+        query = "SELECT count(*), CAST(total(size) AS INTEGER) FROM temp.shown WHERE fault IS NULL"
+        with errors(TEMPORARY):
+            objects, size = self._connection.execute(query).fetchone()
+        return objects, size
 
     def missing(self) -> Iterator[Entry]:
         """The entries of the state that were not listed, sorted by key."""
@@ -136,17 +146,21 @@ class ListedVersions:
             )
             return found.fetchone() is not None
 
-    def read(self) -> Iterator[ListedVersion]:
-        """The versions that were listed, directory by directory; what is recorded meanwhile may be seen or not."""
+    def read(self, *, differing: bool = False) -> Iterator[ListedVersion]:
+        """The versions that were listed, directory by directory; ``differing``: only those with a fault.
+
+        What is recorded meanwhile may be seen or not.
+        """
         self._compare()
+        query = _READ.format("AND s.fault IS NOT NULL" if differing else "")
         last: tuple[int, object] = (0, "")
-        while rows := self._page(last):
+        while rows := self._page(query, last):
             yield from map(self._row, rows)
             last = rows[-1][0], rows[-1][1]
 
-    def _page(self, last: tuple[int, object]) -> list[tuple]:  # type: ignore[type-arg]  # a row of _READ
+    def _page(self, query: str, last: tuple[int, object]) -> list[tuple]:  # type: ignore[type-arg]  # a row of _READ
         with errors(TEMPORARY):
-            return self._connection.execute(_READ, (*last, _PAGE)).fetchall()
+            return self._connection.execute(query, (*last, _PAGE)).fetchall()
 
     def _row(self, row: tuple) -> ListedVersion:  # type: ignore[type-arg]  # a row of _READ
         directory, name, version_id, size, etag, last_modified, *rest = row

@@ -99,8 +99,8 @@ def report_content(listed: ListedVersions, report: VerifyReport, run: ContentRun
         report.provable_bytes += entry.size if has_hash else 0
         if problem := unread.problems.get(entry.key):
             report.add(problem)
-        elif unread.given_up and has_hash and run.selects(version) and version.checked_at != report.started:
-            report.add(Problem("unchecked", entry.key, entry.version_id, unread.given_up))
+        elif has_hash and _is_open(version, report, run, unread):
+            report.add(Problem("unchecked", entry.key, entry.version_id, unread.given_up or "no result was recorded"))
         elif action is Action.PROVED:
             report.proved += 1
             report.proved_bytes += entry.size
@@ -110,6 +110,13 @@ def report_content(listed: ListedVersions, report: VerifyReport, run: ContentRun
             report.add(Problem("archived", entry.key, entry.version_id, version.storage_class or ""))
         elif action in (Action.READ_CONFIG, Action.UNPROVABLE):
             report.add(Problem("unproved", entry.key, entry.version_id))
+
+
+def _is_open(version: ListedVersion, report: VerifyReport, run: ContentRun, unread: Unread) -> bool:
+    """Whether a version was to be read, and has no result of this run."""
+    if not run.selects(version):
+        return False
+    return version.checked_at is None or (bool(unread.given_up) and version.checked_at < report.started)
 
 
 class _Reading:

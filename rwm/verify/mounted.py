@@ -53,20 +53,18 @@ def check_with_restic(
     Raises CommandMissing, ConfigError without a password, MountError, and RwmError if it opens no repository.
     """
     restic, environment = process.find_program("restic"), local_environment(config)
-    with tempfile.TemporaryDirectory(prefix="rwm-verify-", ignore_cleanup_errors=True) as name:
-        directory = Path(name)
-        with _mounted(config, info, directory) as mount:
-            checks = [
-                _check(
-                    [restic, "-r", str(mount.path / one.prefix[len(info.prefix) :]), f"--cache-dir={directory}/cache"],
-                    environment,
-                    one,
-                    percent,
-                    on_line,
-                    lambda: mount.is_alive() and is_answering(),
-                )
-                for one in repositories
-            ]
+    with _temporary_directory() as directory, _mounted(config, info, directory) as mount:
+        checks = [
+            _check(
+                [restic, "-r", str(mount.path / one.prefix[len(info.prefix) :]), f"--cache-dir={directory}/cache"],
+                environment,
+                one,
+                percent,
+                on_line,
+                lambda: mount.is_alive() and is_answering(),
+            )
+            for one in repositories
+        ]
     if all(check.unknown == WRONG_PASSWORD for check in checks):
         raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
     return checks
@@ -100,6 +98,16 @@ class _Mount:
 
 
 @contextlib.contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="rwm-verify-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise MountError(f"no temporary directory could be made: {error.strerror}", hint="set TMPDIR") from error
+    with directory as name:
+        yield Path(name)
+
+
+@contextlib.contextmanager
 def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[_Mount]:
     """A mount of the state for the block. It ends with this process, even if that is killed.
 
@@ -122,10 +130,18 @@ def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[_Moun
 def _wait_until_mounted(path: Path, daemon: process.Daemon) -> None:
     while not path.is_mount():
         if not daemon.running():
-            error = MountError(f"the state could not be mounted: {daemon.log_tail(3).removeprefix('rwmfs: ')}")
-            error.exit_code = daemon.stop() or error.exit_code
-            raise error
+            raise _mount_error(daemon)
         time.sleep(_POLL)
+
+
+def _mount_error(daemon: process.Daemon) -> MountError:
+    """The error that rwmfs printed at its end, with its hint and its exit code."""
+    lines = [line.strip() for line in daemon.log_tail(2).splitlines()]
+    found = [number for number, line in enumerate(lines) if line.startswith("rwmfs: ")]
+    why, *hints = lines[found[-1] :] if found else ["the mount process ended"]
+    error = MountError(f"the state could not be mounted: {why.removeprefix('rwmfs: ')}", hint=" ".join(hints))
+    error.exit_code = daemon.stop() or error.exit_code
+    return error
 
 
 def _remove_dead_mount(path: Path) -> None:

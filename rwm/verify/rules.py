@@ -21,6 +21,9 @@ from rwm.restic import expected_sha256, is_pack
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%?", re.ASCII)
 _HASHES = 1 << 64
 
+MAX_CONFIG = 1 << 20
+"""Bytes of the largest `config` that is read; restic's has some hundred."""
+
 
 class Action(Enum):
     """What a verification of content does with a version that was listed."""
@@ -52,7 +55,7 @@ def choose_action(version: ListedVersion, *, again: bool = False) -> Action:
         return Action.SKIP
     if is_hash and version.checked_at is not None and not again:
         return Action.PROVED if version.content_fault is None else Action.WRONG
-    is_config = key.rpartition("/")[2] == CONFIG_FILE
+    is_config = key.rpartition("/")[2] == CONFIG_FILE and version.entry.size <= MAX_CONFIG
     if not is_hash and not is_config:
         return Action.UNPROVABLE
     if version.storage_class in ARCHIVE_CLASSES:

@@ -38,12 +38,13 @@ def list_state(
 
 def verify_structure(listed: ListedVersions, report: VerifyReport) -> None:
     """Report each version of the state that is missing or differs from the listed one."""
-    for version in listed.read():
-        if version.fault is None:
-            report.checked += 1
-            report.bytes += version.entry.size
-        else:
-            report.add(Problem("wrong", version.entry.key, version.entry.version_id, version.fault))
+    report.checked, report.bytes = listed.totals()
+    differing = 0
+    for version in listed.read(differing=True):
+        report.add(Problem("wrong", version.entry.key, version.entry.version_id, version.fault or ""))
+        differing += 1
+    if report.checked + differing == report.info.objects:
+        return
     for entry in listed.missing():
         report.add(Problem("missing", entry.key, entry.version_id))
         if expected_sha256(entry.key) is not None:

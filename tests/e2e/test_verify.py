@@ -100,6 +100,7 @@ def test_what_restic_cannot_tell(place: Place) -> None:
     assert "restic was ended by signal 9" in place.verify("--restic", code=3, PATH=crash)
     lost = place.fake_restic('kill -9 $(pgrep -f -- "$2 --foreground") ; exit 1')
     assert "while the mount could not read" in place.verify("--restic", code=3, PATH=lost)
+    assert "restic" not in place.shell("rwm", "-c", "admin.conf", "state", "list").stdout, "nothing is known"
     denied = {**place.settings, "s3_secret_key": "wrong"}
     place.shell.configure("denied.conf", place.server.endpoint, place.server.accounts["admin"], denied)
     place.verify("--restic", code=6, config="denied.conf")

@@ -62,7 +62,7 @@ def test_a_state_whose_versions_were_pruned_says_how_many_are_missing(
 
 def test_content_is_proved_once(rwm_: Terminal, packs: list[str]) -> None:
     assert rwm_(*VERIFY, "--content") == 0
-    assert "read: 5 versions, 42 B\nproved by SHA-256, now or before: 4 versions, content 100 %" in rwm_.out
+    assert "read: 5 versions, 42 B\nproved by SHA-256, now or before: 4 versions, 100 % of 40 B" in rwm_.out
     assert "the content cannot be proved: config (1)" in rwm_.err
     found = document(rwm_, "--content")
     assert (found["level"], found["checked"], found["unproved"]) == ("content", 1, ["config"])

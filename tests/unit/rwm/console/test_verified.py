@@ -17,7 +17,7 @@ RIGHT = Verification(1000, 10, 100, 100, 0)
         ({"structure": RIGHT}, "structure"),
         ({"structure": RIGHT, "content": RIGHT}, "content 100 %"),
         ({"content": RIGHT._replace(bytes=99_999, total_bytes=100_000)}, "content 99 %"),
-        ({"content": RIGHT._replace(bytes=0, total_bytes=0)}, "content 100 %"),
+        ({"structure": RIGHT, "content": RIGHT._replace(bytes=0, total_bytes=0)}, "structure"),
         ({"content": RIGHT, "restic": RIGHT}, "content 100 %, restic"),
         ({"structure": RIGHT, "restic": RIGHT}, "restic"),
         ({"structure": RIGHT, "content": RIGHT._replace(faults=2)}, "2 faults"),

@@ -6,7 +6,7 @@ import pytest
 
 from rwm.errors import AccessDenied, Archived, BadResponse, IndexUnusable, NotFound, RwmError, Unreachable
 from rwm.model import Entry
-from rwm.verify import ContentRun, Problem
+from rwm.verify import ContentRun
 from rwm.verify.content import MAX_DENIED_AT_START, find_fault
 from tests.unit.rwm.verify.verify_setup import BUCKET, VerifySetup, named
 
@@ -113,6 +113,35 @@ def test_other_files_are_named_and_not_read(setup: VerifySetup) -> None:
     assert {one.kind for one in problems} == {"unproved"}
     assert "notes.txt" not in setup.read
     assert report.unknown == 0
+
+
+def test_a_large_file_of_that_name_is_no_config(setup: VerifySetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.verify.rules.MAX_CONFIG", 10)
+    setup.put()
+    setup.s3.put(BUCKET, "films/config", b"x" * 11)
+    setup.content(setup.capture())
+    assert "config" in setup.read
+    assert "films/config" not in setup.read
+
+
+def test_a_result_that_got_lost_is_no_proof(setup: VerifySetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup.put()
+    info = setup.capture()
+    monkeypatch.setattr(setup.index.verifications, "record_content", lambda *_: None)
+    report, problems = setup.content(info)
+    assert report.counts["unchecked"] == len(setup.keys)
+    assert {one.why for one in problems if one.kind == "unchecked"} == {"no result was recorded"}
+
+
+def test_earlier_proofs_stay_when_reading_again_fails(setup: VerifySetup) -> None:
+    setup.put(packs=50)
+    info = setup.capture()
+    setup.content(info)
+    setup.faults = {key: [Unreachable("timeout")] * 9 for key in setup.keys}
+    report, _ = setup.content(info, AGAIN)
+    assert report.counts["unchecked"] == len(setup.keys)
+    setup.faults.clear()
+    assert setup.content(info)[0].proved == len(setup.keys)
 
 
 def test_archived_versions_are_named_and_not_requested(setup: VerifySetup) -> None:
@@ -267,7 +296,3 @@ def test_a_null_version_that_is_overwritten_in_place_is_read_again(setup: Verify
 def test_what_is_wrong_with_content(size: int, digest: str, fault: str | None) -> None:
     found = find_fault(Entry(f"index/{'a' * 64}", "v", 3, "e", 0), size, digest)
     assert found is None if fault is None else fault in (found or "")
-
-
-def test_problem_has_no_reason_where_there_is_none() -> None:
-    assert Problem("missing", "k", "v").why == ""

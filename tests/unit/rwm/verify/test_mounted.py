@@ -114,10 +114,13 @@ def check_without_programs(directory: Path, name: str) -> None:
 
 def test_a_mount_that_fails_says_why_with_its_exit_code(script: Script) -> None:
     script("restic", "exit 0")
-    script("rwmfs", 'echo "rwmfs: AccessDenied" >&2; exit 6')
-    with pytest.raises(MountError, match="could not be mounted: AccessDenied") as caught:
+    script("rwmfs", 'echo "rwmfs: AccessDenied" >&2; echo "  check the keys" >&2; exit 6')
+    with pytest.raises(MountError, match=r"could not be mounted: AccessDenied$") as caught:
         check()
-    assert caught.value.exit_code == 6
+    assert (caught.value.exit_code, caught.value.hint) == (6, "check the keys")
+    script("rwmfs", "kill -9 $$")
+    with pytest.raises(MountError, match="the mount process ended"):
+        check()
 
 
 def test_report() -> None:

@@ -10,7 +10,7 @@ from rwm.errors import UsageError
 from rwm.index import ListedVersion
 from rwm.model import Entry
 from rwm.verify.content import ContentRun
-from rwm.verify.rules import EVERYTHING, READING, Action, choose_action, draw_sample, parse_percent
+from rwm.verify.rules import EVERYTHING, MAX_CONFIG, READING, Action, choose_action, draw_sample, parse_percent
 
 HASH = "ab" * 32
 ADDRESSED = [f"data/ab/{HASH}", f"index/{HASH}", f"keys/{HASH}", f"snapshots/{HASH}"]
@@ -35,9 +35,10 @@ def test_exactly_what_is_not_proved_yet_and_can_be_read_is_read(version: ListedV
     key = version.entry.key
     addressed = key in ADDRESSED
     readable = version.fault is None and version.storage_class not in ("GLACIER", "DEEP_ARCHIVE")
-    is_open = version.checked_at is None if addressed else key.endswith("config")
+    is_config = key.endswith("config") and version.entry.size <= MAX_CONFIG
+    is_open = version.checked_at is None if addressed else is_config
     assert (choose_action(version) in READING) == (readable and is_open)
-    assert (choose_action(version, again=True) in READING) == (readable and (addressed or key.endswith("config")))
+    assert (choose_action(version, again=True) in READING) == (readable and (addressed or is_config))
     assert (choose_action(version) is Action.WRONG) <= (version.content_fault is not None)
     assert ContentRun().selects(version) == (choose_action(version) in READING)
 
