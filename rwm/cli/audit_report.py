@@ -1,0 +1,159 @@
+"""The result of ``rwm audit`` as text and as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.location import Location
+from rwm.times import SECOND, iso
+
+if TYPE_CHECKING:
+    from rwm.trust import AuditReport, Finding, LocationAudit, StateVerdict
+
+_SHOWN = 10
+"""Findings of one code, and states, that are printed."""
+
+
+def report_json(report: AuditReport) -> dict[str, Any]:
+    last = report.last_clean
+    return {
+        "bucket": report.audit.location.bucket,
+        "prefix": report.audit.location.prefix,
+        "audited_at": iso(report.audit.now),
+        "verdict": report.verdict,
+        "last_clean": last and last.id,
+        "last_clean_at": None if report.last_clean_at is None else iso(report.last_clean_at),
+        "states": [_state_json(item) for item in report.states],
+        "findings": [finding_json(report.audit, finding) for finding in report.findings],
+        "counts": report.audit.counts(),
+        "repositories": [
+            {
+                "prefix": audit.root,
+                "versions": audit.versions,
+                "locks_known_since": None if audit.locks.is_empty else iso(audit.locks.known_since),
+            }
+            for audit in report.audit.repositories
+        ],
+        "unknown_state_files": report.unknown_files,
+    }
+
+
+def _state_json(item: StateVerdict) -> dict[str, Any]:
+    return {
+        **console.recorded_state_json(item.state),
+        "verdict": item.verdict,
+        "findings": [finding.id for finding in item.findings],
+    }
+
+
+def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "code": finding.rule.code,
+        "level": finding.rule.level,
+        "repository": finding.root,
+        "key": finding.key or None,
+        "version_id": finding.version_id or None,
+        "at": iso(finding.at),
+        "detail": finding.detail,
+        "acknowledged": audit.is_acknowledged(finding),
+    }
+
+
+# --- text --------------------------------------------------------------------------------------------
+
+
+def print_report(report: AuditReport, *, show_all: bool) -> None:
+    click.echo(_verdict_sentence(report))
+    for audit in report.audit.repositories:
+        if audit.locks.is_empty:
+            where = Location(report.audit.location.bucket, audit.root)
+            click.echo(f"{where} never had a lock of restic: removals are not judged by locks")
+    if report.unknown_files:
+        click.echo(
+            f"{console.format_count(report.unknown_files, 'state file')} in the bucket not recorded in the index: "
+            f"`rwm state sync {report.audit.location}` reads them"
+        )
+    if report.findings:
+        click.echo()
+        _print_findings(report, limit=None if show_all else _SHOWN)
+    if report.states:
+        click.echo()
+        _print_states(report, limit=None if show_all else _SHOWN)
+    click.echo()
+    console.print_lines(_next_steps(report))
+
+
+def _verdict_sentence(report: AuditReport) -> str:
+    audit = report.audit
+    acknowledged = len(report.findings) - len(report.open_findings)
+    beside = f" ({console.format_count(acknowledged, 'finding')} acknowledged)" if acknowledged else ""
+    if audit.proofs:
+        since = iso(min(log.first_proof for log in audit.logs()) // SECOND * SECOND)
+        proofs = console.format_count(audit.proofs, "proof")
+        return f"{audit.location}: {proofs} of an attack or a fault, the first at {since}{beside}"
+    if report.open_findings:
+        hints = console.format_count(len(report.open_findings), "hint")
+        return f"{audit.location}: no proof of an attack, {hints} to look at{beside}"
+    return f"{audit.location} is clean as far as its history reaches{beside}"
+
+
+def _print_findings(report: AuditReport, *, limit: int | None) -> None:
+    counts = report.audit.counts()
+    shown: dict[str, int] = {}
+    rows = []
+    for finding in report.findings:
+        code = finding.rule.code
+        shown[code] = shown.get(code, 0) + 1
+        if limit is not None and shown[code] > limit:
+            continue
+        mark = " (acknowledged)" if report.audit.is_acknowledged(finding) else ""
+        rows.append(
+            (
+                finding.id,
+                iso(finding.at // SECOND * SECOND),
+                finding.rule.level,
+                code,
+                finding.detail + mark,
+                console.escape(finding.key),
+            )
+        )
+    console.print_table(["id", "at", "level", "code", "detail", "key"], rows)
+    for code, count in counts.items():
+        if (left := count - min(shown.get(code, 0), limit or count)) > 0:
+            click.echo(f"… and {left} more of {code}")
+
+
+def _print_states(report: AuditReport, *, limit: int | None) -> None:
+    states = report.states if limit is None else report.states[-limit:]
+    if len(states) < len(report.states):
+        click.echo(f"the newest {len(states)} of {len(report.states)} states; --all shows all")
+    rows = [
+        (
+            item.state.info.id[: console.SHORT_ID],
+            console.escape(str(item.state.info.location)),
+            iso(item.state.info.captured_at),
+            item.verdict,
+            ", ".join(sorted({finding.rule.code for finding in item.findings})),
+        )
+        for item in states
+    ]
+    console.print_table(["state", "location", "captured at", "verdict", "findings"], rows)
+
+
+def _next_steps(report: AuditReport) -> list[str]:
+    where, last, at = report.audit.location, report.last_clean, report.last_clean_at
+    if last is not None:
+        return [
+            f"last clean state: {last.id[: console.SHORT_ID]} of {iso(last.captured_at)}",
+            f"  rwmfs mount {where} --at {last.id[: console.SHORT_ID]} MOUNTPOINT",
+        ]
+    if at is not None:
+        return [
+            f"no recorded state is clean; the bucket was clean and quiet at {iso(at)}",
+            f"  rwm state capture {where} --at {iso(at)}",
+        ]
+    return ["no clean state is recorded, and no second is known at which the bucket was clean"]
