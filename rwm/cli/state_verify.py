@@ -197,12 +197,15 @@ def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verifi
         if not report.faults:
             raise
         console.warn(f"the result is not recorded: {error.message}")
-    text = f"state {report.info.id[: console.SHORT_ID]}: {_describe_counts(report)}"
+    short = f"state {report.info.id[: console.SHORT_ID]}"
+    text = f"{short}: {_describe_counts(report)}"
     if report.faults:
         hint = "versions that were pruned are missing; `rwm state list` shows other states"
         raise CheckFailed(text, hint=hint if report.counts["missing"] else "")
     if report.unknown:
         raise PartlyDone(text, hint="run it again later: what was read is not read again")
+    if report.level == "content" and not report.provable_bytes:
+        raise PartlyDone(f"{short} has no file that restic names by its content: nothing is proved")
 
 
 def _describe_counts(report: VerifyReport) -> str:

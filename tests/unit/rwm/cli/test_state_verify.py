@@ -70,6 +70,14 @@ def test_content_is_proved_once(rwm_: Terminal, packs: list[str]) -> None:
     assert document(rwm_, "--content", "--again")["checked"] == 5
 
 
+def test_content_of_a_bucket_without_a_repository_is_not_proved(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "notes.txt", b"x")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    found = document(rwm_, "--content", code=3)
+    assert found["unproved"] == ["config", "notes.txt"]
+    assert "nothing is proved" in rwm_.err
+
+
 def test_a_sample_prints_its_seed(rwm_: Terminal, packs: list[str]) -> None:
     found = document(rwm_, "--content=1")
     assert found["proved"]["objects"] == 1
