@@ -227,6 +227,9 @@ some entries differ (contradicted).
 """
 
 
+LATEST, LAST_CLEAN = "latest", "last-clean"
+"""Names of states that need a location: the newest one, and the newest one that an audit found clean there."""
+
 Verdict = Literal["clean", "review", "suspect"]
 """What an audit says of a state: nothing found, an open hint is in it, or a consequence of a proof is in it."""
 
@@ -235,7 +238,8 @@ Verdict = Literal["clean", "review", "suspect"]
 class RecordedState:
     """A state in an index. ``checked_at`` is when it was compared with the bucket's history, None if it was not.
 
-    ``verdict`` is that of the last audit, at ``audited_at``.
+    ``verdict`` is that of the last audit, at ``audited_at``, on what the state has below the location that was asked
+    for; None if no audit judged it.
     """
 
     info: StateInfo
@@ -243,6 +247,18 @@ class RecordedState:
     checked_at: int | None = None
     verdict: Verdict | None = None
     audited_at: int | None = None
+
+    def is_confirmed_for(self, location: Location) -> bool:
+        """Whether it covers the location and has anything, and was captured here or confirmed by the history."""
+        return self.info.location.covers(location) and self.trust in ("own", "verified") and self.info.objects > 0
+
+
+class PartVerdict(NamedTuple):
+    """The verdict of an audit on what a state has below a prefix. ``audited_at`` in milliseconds."""
+
+    prefix: str
+    verdict: Verdict
+    audited_at: int
 
 
 class Acknowledgement(NamedTuple):

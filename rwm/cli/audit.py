@@ -52,10 +52,10 @@ def audit(
         raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
     if withdraw is not None:
         _withdraw(app, location, withdraw)
-    report = _audit(app, location)
+    report = run_audit(app, location)
     if ack is not None:
         _acknowledge(app, location, report, ack, note or "")
-        report = _audit(app, location)
+        report = run_audit(app, location)
     if app.json:
         console.print_json(report_json(report))
     else:
@@ -64,7 +64,7 @@ def audit(
         raise CheckFailed(f"{location}: {console.format_count(report.audit.proofs, 'proof')} of an attack or a fault")
 
 
-def _audit(app: App, location: Location) -> AuditReport:
+def run_audit(app: App, location: Location) -> AuditReport:
     """Audit, and record the verdicts where the index can be written."""
     from rwm.trust import AuditSettings, audit_location, make_report
 
@@ -88,7 +88,8 @@ def _audit(app: App, location: Location) -> AuditReport:
 def _record(app: App, report: AuditReport) -> None:
     try:
         index = app.index
-        index.audits.record({item.state.info.id: item.verdict for item in report.states}, report.audit.now)
+        verdicts = {item.state.info.id: item.parts for item in report.states}
+        index.audits.record(report.audit.location, verdicts)
     except IndexUnusable as error:
         console.warn(f"the verdicts are not recorded: {error.message}")
 

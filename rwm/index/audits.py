@@ -1,15 +1,18 @@
-"""What audits found: the verdict on each state, and what a person has acknowledged."""
+"""What audits found: the verdicts on each state, and what a person has acknowledged."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import bucket_id
 from rwm.location import Location
-from rwm.model import Acknowledgement, Verdict
+from rwm.model import Acknowledgement, PartVerdict, Verdict
+
+_WORST_FIRST: tuple[Verdict, ...] = ("suspect", "review", "clean")
 
 
 class Audits:
@@ -19,13 +22,30 @@ class Audits:
         self._connection = connection
         self._path = path
 
-    def record(self, verdicts: Mapping[str, Verdict], at: int) -> None:
-        """Replace the verdicts on states, by their ids, by those of an audit at the time ``at`` (milliseconds)."""
+    def record(self, location: Location, verdicts: Mapping[str, Iterable[PartVerdict]]) -> None:
+        """Replace all verdicts below an audited location by these, by state id.
+
+        For each state the first one is on all that the audit judged of it. It suffices if it is clean; else one on
+        each repository follows.
+        """
         with errors(self._path), transaction(self._connection):
-            self._connection.executemany(
-                "UPDATE state SET verdict = ?, audited_at = ? WHERE id = ?",
-                [(verdict, at, state_id) for state_id, verdict in verdicts.items()],
+            number = bucket_id(self._connection, location.bucket, create=True)
+            self._connection.execute(
+                "DELETE FROM verdict WHERE bucket = ?1 AND substr(prefix, 1, length(?2)) = ?2",
+                (number, location.prefix),
             )
+            self._connection.executemany(
+                "INSERT INTO verdict (bucket, state, prefix, verdict, audited_at) VALUES (?, ?, ?, ?, ?)",
+                ((number, state_id, *part) for state_id, parts in verdicts.items() for part in parts),
+            )
+
+    def verdicts(self) -> Mapping[str, Sequence[PartVerdict]]:
+        """The recorded verdicts by state id."""
+        found: defaultdict[str, list[PartVerdict]] = defaultdict(list)
+        with errors(self._path):
+            for state_id, *part in self._connection.execute("SELECT state, prefix, verdict, audited_at FROM verdict"):
+                found[state_id].append(PartVerdict(*part))
+        return found
 
     def acknowledge(self, bucket: str, acknowledgement: Acknowledgement) -> None:
         """Record that a person has judged; an earlier judgement of the same is replaced."""
@@ -50,3 +70,25 @@ class Audits:
                 (bucket_id(self._connection, location.bucket),),
             )
             return {row[0]: Acknowledgement(*row) for row in rows}
+
+
+def verdict_below(parts: Iterable[PartVerdict], prefix: str) -> PartVerdict | None:
+    """The verdict on what a state has below a prefix, from all that are recorded of it; None if it was not judged.
+
+    The longest prefix that contains this one has the newest audit of all of it, because an audit replaces the verdicts
+    below its location. What is clean as a whole is clean in each part; else the verdicts on the repositories count, and
+    those of newer audits of parts count in any case.
+    """
+    parts = list(parts)
+    whole = max((part for part in parts if prefix.startswith(part.prefix)), key=_length, default=None)
+    if whole is None:
+        return None
+    counting = [part.verdict for part in parts if part.prefix.startswith(prefix) and part is not whole]
+    if whole.prefix == prefix or whole.verdict == "clean":
+        counting.append(whole.verdict)
+    worst = next((verdict for verdict in _WORST_FIRST if verdict in counting), None)
+    return None if worst is None else PartVerdict(prefix, worst, whole.audited_at)
+
+
+def _length(part: PartVerdict) -> int:
+    return len(part.prefix)

@@ -10,12 +10,11 @@ from rwm.errors import StateNotFound, UsageError
 from rwm.index.connection import errors
 from rwm.index.timeline import COVERS, IS_BELOW
 from rwm.location import Location
-from rwm.model import RecordedState, StateInfo
+from rwm.model import LAST_CLEAN, LATEST, RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
 _SELECT = (
-    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.prefix, s.trust, s.checked_at, "
-    "s.verdict, s.audited_at "
+    "SELECT s.id, b.name, s.captured_at, s.origin, s.objects, s.bytes, s.outcome, s.prefix, s.trust, s.checked_at "
     "FROM state s JOIN bucket b ON b.id = s.bucket"
 )
 
@@ -41,7 +40,7 @@ class Finder:
 
     def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """See :meth:`rwm.index.Index.resolve`."""
-        if text == "latest" or looks_like_time(text):
+        if text in (LATEST, LAST_CLEAN) or looks_like_time(text):
             if location is None:
                 raise UsageError(f"{text} needs a bucket", hint="name the bucket with -b BUCKET, or give an id")
             return self._by_time(text, location)
@@ -51,7 +50,8 @@ class Finder:
         prefix = text.strip().lower()
         if not prefix or set(prefix) - set("0123456789abcdef"):
             raise StateNotFound(
-                f"{text!r} is not a state: expected an id (hexadecimal, or its beginning), latest, or a UTC time",
+                f"{text!r} is not a state: expected an id (hexadecimal, or its beginning), {LATEST}, {LAST_CLEAN}, "
+                "or a UTC time",
                 hint="`rwm state list` shows the recorded states",
             )
         found = [
@@ -77,13 +77,13 @@ class Finder:
 
         Others may be forged or incomplete, and need their id.
         """
-        until = (1 << 62) if text == "latest" else parse_time(text) // SECOND * SECOND
+        until = (1 << 62) if text == LATEST else parse_time(text) // SECOND * SECOND
         values = (location.bucket, location.prefix, until)
         for credible in _CREDIBLE:
             found = self.where(f"{_BY_THEN} AND {COVERS} AND {credible} ORDER BY s.moment DESC LIMIT 1", values)
             if found:
                 return found[0].info
-        when = "" if text == "latest" else f" at or before {iso(until)}"
+        when = "" if text == LATEST else f" at or before {iso(until)}"
         if self.where(f"{_BY_THEN} AND {COVERS} LIMIT 1", values):
             raise StateNotFound(
                 f"the bucket's history confirms no recorded state of {_named(location)}{when}",

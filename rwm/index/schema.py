@@ -206,9 +206,21 @@ def m006_verification(db: Database) -> None:
 
 @migrations()
 def m007_audits(db: Database) -> None:
-    """The verdict of the last audit on each state, and what a person has acknowledged."""
-    db.execute("ALTER TABLE state ADD COLUMN verdict TEXT")  # clean, review, suspect; NULL: not audited
-    db.execute("ALTER TABLE state ADD COLUMN audited_at INTEGER")  # milliseconds since 1970 UTC
+    """The verdicts of the last audits on each state and its parts, and what a person has acknowledged."""
+    db.execute(
+        """
+        -- A verdict on what a state has below a prefix: of all that an audit judged, and of each repository unless all
+        -- is clean. An audit replaces all rows below its location. A row outlives a state that is forgotten.
+        CREATE TABLE verdict (
+            bucket      INTEGER NOT NULL REFERENCES bucket,
+            state       TEXT NOT NULL,         -- its id
+            prefix      TEXT NOT NULL,         -- the state's or a longer one
+            verdict     TEXT NOT NULL,         -- clean, review, suspect
+            audited_at  INTEGER NOT NULL,      -- server's time, in milliseconds
+            PRIMARY KEY (bucket, state, prefix)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
     db.execute(
         """
         CREATE TABLE acknowledgement (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
-from rwm.index.audits import Audits
+from rwm.index.audits import Audits, verdict_below
 from rwm.index.batches import EntryList, EntrySource
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
@@ -22,6 +23,7 @@ from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
 from rwm.index.import_spool import ImportSpool
+from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
 from rwm.index.listed_versions import ListedVersions
 from rwm.index.pending import Before, Comparison, PendingState
@@ -33,10 +35,13 @@ from rwm.index.upload_order import PackOrder
 from rwm.index.verification import Verifications
 from rwm.location import Location
 from rwm.model import (
+    LAST_CLEAN,
+    LATEST,
     Change,
     Difference,
     Entry,
     EntryBatch,
+    PartVerdict,
     RecordedState,
     StateInfo,
     StorageClasses,
@@ -193,10 +198,17 @@ class Index:
         return found[0].trust
 
     def recorded(self, location: Location | None = None) -> list[RecordedState]:
-        """All states, or those that overlap a location, with their trust, oldest first."""
+        """All states, or those that overlap a location, with their trust, oldest first.
+
+        The verdict on each is on what it has below the location.
+        """
         if location is None:
-            return self._finder.where("1 ORDER BY s.moment, b.name")
-        return self._finder.where(f"b.name = ?1 AND {OVERLAPS} ORDER BY s.moment", (location.bucket, location.prefix))
+            states = self._finder.where("1 ORDER BY s.moment, b.name")
+        else:
+            values = (location.bucket, location.prefix)
+            states = self._finder.where(f"b.name = ?1 AND {OVERLAPS} ORDER BY s.moment", values)
+        verdicts = self.audits.verdicts()
+        return [_with_verdict(state, verdicts.get(state.info.id, ()), location) for state in states]
 
     def states(self, location: Location | None = None) -> list[StateInfo]:
         """All states, or those that overlap a location, oldest first."""
@@ -212,13 +224,22 @@ class Index:
             return [Location(bucket, prefix) for (prefix,) in rows]
 
     def resolve(self, text: str, location: Location | None = None) -> StateInfo:
-        """Find one state by a full id, a unique prefix, ``latest``, or a UTC time (the last one by then).
+        """Find one state by a full id, a unique prefix, ``latest``, ``last-clean``, or a UTC time (the last by then).
 
-        An id is of a state that overlaps the location. ``latest`` and times need a location, and find states that cover
-        it: none that a comparison with the bucket's history did not verify, and an unchecked one only if there is no
-        better. Raises StateNotFound (none, or several) and UsageError.
+        An id is of a state that overlaps the location. The others need a location, and find states that cover it: none
+        that a comparison with the bucket's history did not verify; ``latest`` and times an unchecked one only if there
+        is no better, ``last-clean`` never. Raises StateNotFound (none, or several) and UsageError.
         """
+        if text == LAST_CLEAN and location is not None:
+            return self.last_clean(location).info
         return self._finder.resolve(text, location)
+
+    def last_clean(self, location: Location) -> RecordedState:
+        """The newest state that is clean below the location, by the recorded audits. Raises StateNotFound."""
+        states = self.recorded(location)
+        if not any(state.info.location.covers(location) for state in states):
+            self._finder.resolve(LATEST, location)  # raises StateNotFound with a hint
+        return find_last_clean(states, location)
 
     def moment(self, info: StateInfo) -> int:
         """The state's moment (see ``rwm.index.schema``). Raises StateNotFound if it is not recorded."""
@@ -345,3 +366,12 @@ def _part_of(info: StateInfo, prefix: str | None) -> Location:
     if not info.location.covers(location):
         raise ValueError(f"state {info.id[:12]} of {info.location} does not cover {location}")
     return location
+
+
+def _with_verdict(state: RecordedState, parts: Sequence[PartVerdict], location: Location | None) -> RecordedState:
+    """The state with the verdict on what it has below the location (default: on all of it)."""
+    if not parts:
+        return state
+    prefix = max(state.info.prefix, location.prefix if location else "", key=len)
+    found = verdict_below(parts, prefix)
+    return state if found is None else replace(state, verdict=found.verdict, audited_at=found.audited_at)

@@ -13,9 +13,10 @@ from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3
 from rwm.s3.listing import Discovered, discover, group_by_key, list_histories
 from rwm.statefile import FileName, parse_file_key
+from rwm.times import SECOND
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
-from rwm.trust.repository_audit import PHASES, RepositoryAudit
+from rwm.trust.repository_audit import PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.verdict import quiet_second, verdict_at
 
@@ -53,6 +54,10 @@ class LocationAudit:
         """The verdict on what the state has below the location."""
         return verdict_at(state.captured_at, (audit.log for audit in self._of(state.location)))
 
+    def verdicts(self, state: StateInfo) -> dict[str, Verdict]:
+        """The verdict on each repository that the state contains, by its prefix."""
+        return {audit.root: verdict_at(state.captured_at, [audit.log]) for audit in self._of(state.location)}
+
     def verdict_now(self) -> Verdict:
         """The verdict on the location as it was at the start of the audit."""
         return verdict_at(self.now, (audit.log for audit in self._of(self.location)))
@@ -88,8 +93,20 @@ class LocationAudit:
         return sum(log.proofs for log in self.logs())
 
     def quiet_second(self) -> int | None:
-        """The newest second before the first proof at which the repositories were whole, in milliseconds."""
-        return quiet_second(self.repositories, self.now) if self.repositories else None
+        """The newest second before the first proof at which the repositories were whole, in milliseconds.
+
+        None without one, and if no repository had a key by then: there is nothing to capture.
+        """
+        found = quiet_second(self.repositories, self.now) if self.repositories else None
+        if found is None or not any(audit.keys.present_at(found + SECOND - 1) for audit in self.repositories):
+            return None
+        return found
+
+    def written_after(self, time: int) -> Written:
+        """What was written after the second of a time."""
+        end = time // SECOND * SECOND + SECOND
+        found = [audit.written_since(end) for audit in self.repositories]
+        return Written(sum(each.snapshots for each in found), sum(each.bytes for each in found))
 
 
 def audit_location(

@@ -69,6 +69,13 @@ class Activity:
             self.written_by_session[session] = self.written_by_session.get(session, 0) + size
             self.first_write[session] = min(time, self.first_write.get(session, FOREVER))
 
+    def written_since(self, time: int) -> int:
+        """Bytes of packs that sessions wrote which began to write at a time or later; of any writer without locks."""
+        if self._locks.is_empty:
+            return sum(max(0, hour.change) for number, hour in self._by_hour.items() if number * HOUR >= time)
+        written = self.written_by_session
+        return sum(written[session] for session, start in self.first_write.items() if start >= time)
+
     def _count_hour(self, time: int, size: int) -> None:
         hour = self._by_hour.setdefault(time // HOUR, _Hour())
         hour.change += size

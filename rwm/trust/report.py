@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rwm.model import RecordedState, StateInfo, Verdict
+from rwm.model import PartVerdict, RecordedState, StateInfo, Verdict
 from rwm.times import SECOND
 from rwm.trust.audit import LocationAudit
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
+from rwm.trust.verdict import worse
 
 CONTRADICTED_STATE = Rule(
     "contradicted-state",
@@ -34,11 +35,16 @@ _BY_TRUST = {"contradicted": CONTRADICTED_STATE, "unchecked": UNCHECKED_STATE, "
 
 @dataclass(frozen=True)
 class StateVerdict:
-    """The verdict on one state, and the listed findings whose consequence it contains."""
+    """The verdict on one state, and the listed findings whose consequence it contains.
+
+    ``parts`` are what an index records: the verdict on all that was judged of the state, and, unless that is clean, on
+    each repository.
+    """
 
     state: RecordedState
     verdict: Verdict
     findings: tuple[Finding, ...]
+    parts: tuple[PartVerdict, ...]
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,10 @@ class AuditReport:
 
     @property
     def last_clean(self) -> StateInfo | None:
-        """The newest recorded state that is clean."""
-        return next((item.state.info for item in reversed(self.states) if item.verdict == "clean"), None)
+        """The newest recorded state that is clean, of the whole location, and confirmed."""
+        location = self.audit.location
+        clean = (item.state for item in reversed(self.states) if item.verdict == "clean")
+        return next((state.info for state in clean if state.is_confirmed_for(location)), None)
 
     @property
     def last_clean_at(self) -> int | None:
@@ -76,9 +84,12 @@ class AuditReport:
 
 
 def make_report(audit: LocationAudit, recorded: Sequence[RecordedState]) -> AuditReport:
-    """Judge recorded states, which come oldest first, by an audit."""
+    """Judge recorded states, which come oldest first, by an audit.
+
+    A confirmed state that is newer than the audit gets no verdict: another process has captured it meanwhile.
+    """
     findings = audit.findings()
-    states = [_judge(audit, state, findings) for state in recorded]
+    states = [_judge(audit, state, findings) for state in recorded if not _is_newer(state, audit)]
     about_states = [item for state in states for item in state.findings if not item.key]
     known = {state.info.id for state in recorded}
     unknown = {name.id for name in audit.state_files} - known
@@ -88,14 +99,27 @@ def make_report(audit: LocationAudit, recorded: Sequence[RecordedState]) -> Audi
 def _judge(audit: LocationAudit, state: RecordedState, findings: Sequence[Finding]) -> StateVerdict:
     info = state.info
     contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info.captured_at)]
-    verdict = audit.verdict(info)
+    floor: Verdict = "clean"
     if (rule := _BY_TRUST.get(state.trust)) is not None:
         detail = f"state {info.id[:12]}"
         finding = Finding(rule, info.prefix, "", info.id, info.captured_at, detail, info.captured_at)
         contained.append(finding)
         if not audit.is_acknowledged(finding):
-            verdict = "suspect" if rule.level == "proof" else "review" if verdict == "clean" else verdict
-    return StateVerdict(state, verdict, tuple(contained))
+            floor = "suspect" if rule.level == "proof" else "review"
+    verdict = worse(audit.verdict(info), floor)
+    judged = max(info.prefix, audit.location.prefix, key=len)
+    parts = [PartVerdict(judged, verdict, audit.now)]
+    if verdict != "clean":
+        parts += [
+            PartVerdict(root, worse(found, floor), audit.now)
+            for root, found in audit.verdicts(info).items()
+            if root != judged
+        ]
+    return StateVerdict(state, verdict, tuple(contained), tuple(parts))
+
+
+def _is_newer(state: RecordedState, audit: LocationAudit) -> bool:
+    return state.trust in ("own", "verified") and state.info.captured_at + SECOND > audit.now
 
 
 def contains(finding: Finding, captured_at: int) -> bool:

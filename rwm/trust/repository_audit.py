@@ -8,6 +8,7 @@ need to know of the whole repository is complete when they judge a pack. Memory 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from rwm.model import ObjectVersion
 from rwm.trust import hint_rules, repository_rules
@@ -25,6 +26,13 @@ PHASES = ("locks/", "", "keys/", "index/", "snapshots/", "data/")
 
 MAX_DEFERRED = 200_000
 """Removed indexes that are judged: far more than a repository has in its life."""
+
+
+class Written(NamedTuple):
+    """Snapshots that were written, and bytes of packs."""
+
+    snapshots: int
+    bytes: int
 
 
 class RepositoryAudit:
@@ -104,6 +112,10 @@ class RepositoryAudit:
         self._log(hint_rules.no_snapshot_left(self.root, self.snapshots))
         self._log(hint_rules.beyond_retention(self.root, self._lives, self.locks, self._policy))
         self._log(hint_rules.no_recent_backup(self.root, self.snapshots.written, self._now))
+
+    def written_since(self, time: int) -> Written:
+        """What was written from a time on, in milliseconds; packs by whole lock sessions, or by hours without locks."""
+        return Written(self.snapshots.written.count_in(time, FOREVER), self._activity.written_since(time))
 
     def _suspended(self) -> Iterator[Finding]:
         null = self._last_null

@@ -9,6 +9,13 @@ from rwm.times import SECOND
 from rwm.trust.finding import FindingLog
 from rwm.trust.repository_audit import RepositoryAudit
 
+_SEVERITY: tuple[Verdict, ...] = ("clean", "review", "suspect")
+
+
+def worse(one: Verdict, other: Verdict) -> Verdict:
+    """The worse of two verdicts."""
+    return max(one, other, key=_SEVERITY.index)
+
 
 def verdict_at(time: int, logs: Iterable[FindingLog]) -> Verdict:
     """The verdict on the repositories of ``logs`` as they were at the end of the second of ``time``."""
