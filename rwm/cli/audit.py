@@ -60,18 +60,16 @@ def audit(
         console.print_json(report_json(report))
     else:
         print_report(report, show_all=show_all)
-    if report.audit.proofs or report.verdict == "suspect":
-        raise CheckFailed(f"{location}: {console.format_count(report.audit.proofs, 'proof')} of an attack or a fault")
+    if report.open_proofs:
+        raise CheckFailed(f"{location}: {console.format_count(report.open_proofs, 'proof')} of an attack or a fault")
 
 
 def run_audit(app: App, location: Location) -> AuditReport:
     """Audit, and record the verdicts where the index can be written."""
-    from rwm.trust import AuditSettings, audit_location, make_report
+    from rwm.trust import audit_location, make_report, make_settings
 
     index = app.readonly_index
-    settings = AuditSettings(
-        index.audits.acknowledged(location), frozenset(app.config.audit.except_), app.config.retention
-    )
+    settings = make_settings(app.config, index.audits.acknowledged(location))
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress)
     if not found.repositories:
@@ -79,17 +77,17 @@ def run_audit(app: App, location: Location) -> AuditReport:
             f"{location} has no restic repository, and never had one as far as its history reaches",
             hint="a repository has the file config beside keys/ and data/; `rwm storage list` shows the buckets",
         )
-    report = make_report(found, index.recorded(location))
-    if report.states:
-        _record(app, report)
+    report = make_report(found, index.recorded(location), index.born_later(location))
+    _record(app, report)
     return report
 
 
 def _record(app: App, report: AuditReport) -> None:
+    if not report.states:
+        return
     try:
-        index = app.index
         verdicts = {item.state.info.id: item.parts for item in report.states}
-        index.audits.record(report.audit.location, verdicts)
+        app.index.audits.record(report.audit.location, verdicts)
     except IndexUnusable as error:
         console.warn(f"the verdicts are not recorded: {error.message}")
 
@@ -105,6 +103,7 @@ def _acknowledge(app: App, location: Location, report: AuditReport, what: str, n
         raise UsageError("an acknowledgement needs a note", hint="say in --note why it is honest")
     now = int(time.time()) * SECOND
     app.index.audits.acknowledge(location.bucket, Acknowledgement(what, report.audit.now, now, note))
+    app.close_index()  # one that was opened for reading may have no later changes
 
 
 def _withdraw(app: App, location: Location, what: str) -> None:

@@ -18,6 +18,7 @@ _SHOWN = 10
 
 
 def report_json(report: AuditReport) -> dict[str, Any]:
+    """The report as docs/scripts.md describes it."""
     last = report.last_clean
     return {
         "bucket": report.audit.location.bucket,
@@ -28,7 +29,7 @@ def report_json(report: AuditReport) -> dict[str, Any]:
         "last_clean_at": None if report.last_clean_at is None else iso(report.last_clean_at),
         "states": [_state_json(item) for item in report.states],
         "findings": [finding_json(report.audit, finding) for finding in report.findings],
-        "counts": report.audit.counts(),
+        "counts": report.counts,
         "repositories": [
             {
                 "prefix": audit.root,
@@ -50,6 +51,7 @@ def _state_json(item: StateVerdict) -> dict[str, Any]:
 
 
 def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
+    """A finding as JSON."""
     return {
         "id": finding.id,
         "code": finding.rule.code,
@@ -67,11 +69,13 @@ def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
 
 
 def print_report(report: AuditReport, *, show_all: bool) -> None:
+    """The verdict, the findings, the states, and what to do next."""
     click.echo(_verdict_sentence(report))
     for audit in report.audit.repositories:
         if audit.locks.is_empty:
             where = Location(report.audit.location.bucket, audit.root)
-            click.echo(f"{where} never had a lock of restic: removals are not judged by locks")
+            name = console.escape(str(where))
+            click.echo(f"{name} never had a lock of restic: removals are not judged by locks")
     if report.unknown_files:
         click.echo(
             f"{console.format_count(report.unknown_files, 'state file')} in the bucket not recorded in the index: "
@@ -91,9 +95,9 @@ def _verdict_sentence(report: AuditReport) -> str:
     audit = report.audit
     acknowledged = len(report.findings) - len(report.open_findings)
     beside = f" ({console.format_count(acknowledged, 'finding')} acknowledged)" if acknowledged else ""
-    if audit.proofs:
-        since = iso(min(log.first_proof for log in audit.logs()) // SECOND * SECOND)
-        proofs = console.format_count(audit.proofs, "proof")
+    if report.open_proofs:
+        since = iso(report.first_proof // SECOND * SECOND)
+        proofs = console.format_count(report.open_proofs, "proof")
         return f"{audit.location}: {proofs} of an attack or a fault, the first at {since}{beside}"
     if report.open_findings:
         hints = console.format_count(len(report.open_findings), "hint")
@@ -102,7 +106,7 @@ def _verdict_sentence(report: AuditReport) -> str:
 
 
 def _print_findings(report: AuditReport, *, limit: int | None) -> None:
-    counts = report.audit.counts()
+    counts = report.counts
     shown: dict[str, int] = {}
     rows = []
     for finding in report.findings:

@@ -14,6 +14,7 @@ from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
 from rwm.index.audits import Audits, verdict_below
 from rwm.index.batches import EntryList, EntrySource
+from rwm.index.born_later import BornLater, read_born_later
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
 from rwm.index.class_table import ClassTable, classified, location_classes, state_classes
@@ -320,6 +321,12 @@ class Index:
             return []
         with errors(self.path):
             return walk.differences(self._connection, self._directory(narrow), *moments)
+
+    def born_later(self, location: Location) -> Iterator[BornLater]:
+        """What states have below the location that was written after their second, while they were captured."""
+        root = self._directory(location)
+        with errors(self.path):
+            yield from read_born_later(self._connection, bucket_id(self._connection, location.bucket), root)
 
     def storage_classes(self, info: StateInfo) -> StorageClasses:
         """The storage classes of the state's versions, as the last listing of the bucket showed them."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rwm.model import PartVerdict, RecordedState, StateInfo, Verdict
+from rwm.model import Entry, PartVerdict, RecordedState, StateInfo, Verdict
 from rwm.times import SECOND
 from rwm.trust.audit import LocationAudit
+from rwm.trust.born_later import judge_born_later
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
 from rwm.trust.verdict import worse
@@ -51,11 +53,13 @@ class StateVerdict:
 class AuditReport:
     """The findings of an audit, and the verdicts on recorded states, oldest first.
 
+    ``about_states`` are those of the findings that are about a recorded state as a whole.
     ``unknown_files`` is the number of state files in the bucket whose states are not recorded.
     """
 
     audit: LocationAudit
     findings: list[Finding]
+    about_states: list[Finding]
     states: list[StateVerdict]
     unknown_files: int
 
@@ -78,44 +82,81 @@ class AuditReport:
         return self.audit.verdict_now()
 
     @property
+    def open_proofs(self) -> int:
+        """How many proofs nobody has acknowledged, those about recorded states included."""
+        return self.audit.proofs + sum(finding.rule.level == "proof" for finding in self._open_about_states())
+
+    @property
+    def first_proof(self) -> int:
+        """The time of the first of them, in milliseconds; FOREVER without any."""
+        about_states = (finding.at for finding in self._open_about_states() if finding.rule.level == "proof")
+        return min([FOREVER, *(log.first_proof for log in self.audit.logs()), *about_states])
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of all findings by code, those about recorded states included."""
+        counts = Counter(self.audit.counts())
+        counts.update(finding.rule.code for finding in self.about_states)
+        return dict(counts)
+
+    def _open_about_states(self) -> Iterator[Finding]:
+        return (finding for finding in self.about_states if not self.audit.is_acknowledged(finding))
+
+    @property
     def open_findings(self) -> list[Finding]:
         """The listed findings that nobody has acknowledged."""
         return [finding for finding in self.findings if not self.audit.is_acknowledged(finding)]
 
 
-def make_report(audit: LocationAudit, recorded: Sequence[RecordedState]) -> AuditReport:
+def make_report(
+    audit: LocationAudit, recorded: Sequence[RecordedState], born_later: Iterable[tuple[str, Entry]] = ()
+) -> AuditReport:
     """Judge recorded states, which come oldest first, by an audit.
 
-    A confirmed state that is newer than the audit gets no verdict: another process has captured it meanwhile.
+    ``born_later`` are ids of states with entries that they have from after their second. A confirmed state that is
+    newer than the audit gets no verdict: another process has captured it meanwhile.
     """
     findings = audit.findings()
-    states = [_judge(audit, state, findings) for state in recorded if not _is_newer(state, audit)]
+    of_entries = judge_born_later(audit, findings, born_later)
+    judged = [state for state in recorded if not _is_newer(state, audit)]
+    states = [_judge(audit, state, findings, of_entries.get(state.info.id, ())) for state in judged]
     about_states = [item for state in states for item in state.findings if not item.key]
     known = {state.info.id for state in recorded}
     unknown = {name.id for name in audit.state_files} - known
-    return AuditReport(audit, [*findings, *about_states], states, len(unknown))
+    return AuditReport(audit, [*findings, *about_states], about_states, states, len(unknown))
 
 
-def _judge(audit: LocationAudit, state: RecordedState, findings: Sequence[Finding]) -> StateVerdict:
-    info = state.info
+def _judge(
+    audit: LocationAudit, state: RecordedState, findings: Sequence[Finding], of_entries: Sequence[Finding]
+) -> StateVerdict:
+    info, now = state.info, audit.now
     contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info.captured_at)]
-    floor: Verdict = "clean"
-    if (rule := _BY_TRUST.get(state.trust)) is not None:
-        detail = f"state {info.id[:12]}"
-        finding = Finding(rule, info.prefix, "", info.id, info.captured_at, detail, info.captured_at)
-        contained.append(finding)
-        if not audit.is_acknowledged(finding):
-            floor = "suspect" if rule.level == "proof" else "review"
-    verdict = worse(audit.verdict(info), floor)
+    about = _findings_about(audit, state)
+    later = [item for item in of_entries if item not in contained]
+    verdict = worse(audit.verdict(info), _worst(audit, [*later, *about]))
     judged = max(info.prefix, audit.location.prefix, key=len)
-    parts = [PartVerdict(judged, verdict, audit.now)]
+    parts = [PartVerdict(judged, verdict, now)]
     if verdict != "clean":
         parts += [
-            PartVerdict(root, worse(found, floor), audit.now)
+            PartVerdict(root, worse(found, _worst(audit, [*about, *(one for one in later if one.root == root)])), now)
             for root, found in audit.verdicts(info).items()
             if root != judged
         ]
-    return StateVerdict(state, verdict, tuple(contained), tuple(parts))
+    return StateVerdict(state, verdict, (*contained, *later, *about), tuple(parts))
+
+
+def _findings_about(audit: LocationAudit, state: RecordedState) -> list[Finding]:
+    """The finding about a state as a whole, if there is one."""
+    rule, info = _BY_TRUST.get(state.trust), state.info
+    if rule is None or rule.code in audit.settings.except_codes:
+        return []
+    return [Finding(rule, info.prefix, "", info.id, info.captured_at, f"state {info.id[:12]}", info.captured_at)]
+
+
+def _worst(audit: LocationAudit, findings: Iterable[Finding]) -> Verdict:
+    """The verdict by findings that a state contains."""
+    levels = {item.rule.level for item in findings if not audit.is_acknowledged(item)}
+    return "suspect" if "proof" in levels else "review" if levels else "clean"
 
 
 def _is_newer(state: RecordedState, audit: LocationAudit) -> bool:

@@ -27,6 +27,7 @@ from rwm.cli import state_sync as sync_command
 from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
 from rwm.cli import storage_access as access_command
+from rwm.cli.audit_report import report_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.location import Location
@@ -41,6 +42,10 @@ from rwm.states.sync import SkippedFile, SyncResult
 from rwm.storage import Drift, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.policy import protected_policy
+from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit, StateVerdict
+from rwm.trust.finding import FindingLog
+from rwm.trust.key_rules import UNLOCKED_REMOVAL
+from rwm.trust.repository_audit import RepositoryAudit
 from rwm.verify import Kind, Problem, VerifyReport
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
@@ -250,6 +255,13 @@ def test_named_threads_are_functions_of_the_mount() -> None:
     assert not [name for name in named if not re.search(rf"run_sync\(\s*[\w.]*\b{name},", source)]
 
 
+def test_every_rule_of_the_audit_is_documented() -> None:
+    text = section("Findings", ROOT / "docs" / "audit.md")
+    documented = re.findall(r"^- `([a-z-]+)` \((proof|hint)\): (.*(?:\n  .*)*)", text, re.MULTILINE)
+    rules = [(rule.code, rule.level, f"{rule.what}; {rule.why}.") for rule in RULES]
+    assert [(code, level, " ".join(text.split())) for code, level, text in documented] == rules
+
+
 BOTH_USERS = [UserAccess("arn:aws:iam:::user/user1"), UserAccess("arn:aws:iam:::user/user2")]
 
 
@@ -312,6 +324,9 @@ PROBLEMS = [Problem(kind, "config", "v", "w") for kind in get_args(Kind)]
 REJECTED = [SkippedFile("rwm/states/x", "v", "w")]
 CAME = SyncResult([INFO], REJECTED, REJECTED)
 JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("config", "v", "w"),))]
+FINDING = Finding(UNLOCKED_REMOVAL, "", "config", "v", 0, "d", 0)
+AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", FindingLog(), 0)])
+AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 
@@ -329,6 +344,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
         ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
+        ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),

@@ -1,0 +1,310 @@
+"""``rwm audit``: text, JSON, acknowledgements, exit codes, and what it does without an index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rwm.errors import Unreachable
+from rwm.times import iso
+from tests.histories.bucket import Bucket
+from tests.histories.restic import Repository
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.trust.memory_bucket import load, with_backups
+from tests.unit.terminal import Terminal
+
+HERE = ("-c", "here.conf")
+AUDIT = (*HERE, "audit", "bucket1")
+
+
+class Place:
+    """A bucket with a repository, its machine, and an auditor."""
+
+    def __init__(self, rwm_: Terminal, s3: MemoryS3, *prefixes: str) -> None:
+        self.rwm = rwm_
+        self.s3 = s3
+        self.bucket, self.repositories = with_backups(*prefixes or ("",))
+
+    @property
+    def repository(self) -> Repository:
+        return self.repositories[0]
+
+    def capture(self, location: str = "bucket1") -> str:
+        """The id of a state that is captured now."""
+        self.load()
+        assert self.rwm(*HERE, "state", "capture", location, "--json") == 0, self.rwm.err
+        found: str = json.loads(self.rwm.out)["id"]
+        self.bucket.now = self.s3.now
+        for key, entries in self.s3.buckets["bucket1"].items():
+            if "rwm/states/" in key and not self.bucket.is_current(key):
+                self.bucket.add(entries[0])
+        return found
+
+    def load(self) -> None:
+        self.bucket.now += 5000
+        bodies = dict(self.s3.bodies)
+        load(self.s3, self.bucket, self.bucket.now)
+        self.s3.bodies |= {version: body for version, body in bodies.items() if body}
+
+    def delete_pack(self, repository: Repository | None = None) -> str:
+        """Delete a pack while no restic holds a lock, an hour later."""
+        self.bucket.now += 3_600_000
+        key = (repository or self.repository).files("data")[0]
+        self.bucket.delete(key)
+        return key
+
+    def audit(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """The JSON document of an audit."""
+        self.load()
+        assert self.rwm(*AUDIT, *words, "--json") == code, self.rwm.err
+        found: dict[str, Any] = json.loads(self.rwm.out)
+        return found
+
+    def text(self, *words: str, code: int = 0) -> str:
+        self.load()
+        assert self.rwm(*AUDIT, *words) == code, self.rwm.err
+        return self.rwm.out
+
+
+@pytest.fixture
+def place(rwm_: Terminal, s3: MemoryS3) -> Place:
+    return Place(rwm_, s3)
+
+
+def test_a_clean_bucket(place: Place) -> None:
+    state = place.capture()
+    text = place.text()
+    assert text.startswith("bucket1 is clean as far as its history reaches\n")
+    assert f"rwmfs mount bucket1 --at {state[:12]} MOUNTPOINT" in text
+    found = place.audit()
+    assert (found["verdict"], found["last_clean"], found["findings"]) == ("clean", state, [])
+    assert [(one["id"], one["verdict"], one["findings"]) for one in found["states"]] == [(state, "clean", [])]
+    assert found["repositories"][0]["versions"] > 20
+
+
+def test_an_attack(place: Place) -> None:
+    good = place.capture()
+    key = place.delete_pack()
+    bad = place.capture()
+    text = place.text(code=4)
+    assert text.startswith("bucket1: 1 proof of an attack or a fault, the first at 20")
+    assert "unlocked-removal" in text and key in text
+    assert f"last clean state: {good[:12]}" in text
+    assert "1 proof of an attack or a fault" in place.rwm.err
+    found = place.audit(code=4)
+    (finding,) = found["findings"]
+    assert (finding["code"], finding["level"], finding["key"]) == ("unlocked-removal", "proof", key)
+    assert finding["acknowledged"] is False
+    assert {one["id"]: one["verdict"] for one in found["states"]} == {good: "clean", bad: "suspect"}
+    assert found["states"][1]["findings"] == [finding["id"]]
+    assert (found["verdict"], found["last_clean"]) == ("suspect", good)
+    assert place.audit(code=4)["findings"] == [finding], "ids are the same in every audit"
+
+
+def test_without_a_clean_state_the_newest_quiet_second_is_named(place: Place) -> None:
+    before = place.bucket.now
+    place.delete_pack()
+    place.capture()
+    text = place.text(code=4)
+    assert "no recorded state is clean; the bucket was clean and quiet at " in text
+    at = place.audit(code=4)["last_clean_at"]
+    assert f"rwm state capture bucket1 --at {at}" in text
+    assert iso(before // 1000 * 1000) < at
+    assert place.rwm(*HERE, "state", "capture", "bucket1", "--at", at) == 0
+    assert place.audit(code=4)["last_clean_at"] == at
+
+
+def test_verdicts_are_recorded_for_states_that_were_audited_as_a_whole(rwm_: Terminal, s3: MemoryS3) -> None:
+    place = Place(rwm_, s3, "host1/", "host2/")
+    whole, part = place.capture(), place.capture("bucket1/host1")
+
+    def verdicts() -> dict[str, Any]:
+        with place_index(rwm_) as index:
+            return {state.info.id: state.verdict for state in index.recorded()}
+
+    place.load()
+    assert rwm_(*HERE, "audit", "bucket1/host1") == 0
+    assert verdicts() == {whole: None, part: "clean"}
+    place.audit()
+    assert verdicts() == {whole: "clean", part: "clean"}
+
+
+def place_index(rwm_: Terminal) -> Any:
+    from rwm.index import Index
+
+    return Index.open(rwm_.directory / "here.sqlite")
+
+
+def test_findings_of_one_prefix_do_not_touch_the_verdict_on_another(rwm_: Terminal, s3: MemoryS3) -> None:
+    place = Place(rwm_, s3, "host1/", "host2/")
+    place.delete_pack(place.repositories[0])
+    states = {prefix: place.capture(f"bucket1/{prefix}") for prefix in ("host1", "host2")} | {"": place.capture()}
+    found = place.audit(code=4)
+    verdicts = {one["id"]: one["verdict"] for one in found["states"]}
+    assert verdicts == {states["host1"]: "suspect", states["host2"]: "clean", states[""]: "suspect"}
+    assert rwm_(*HERE, "audit", "bucket1/host2") == 0
+    assert rwm_(*HERE, "audit", "bucket1/host1") == 4
+
+
+class TestAcknowledgement:
+    @pytest.mark.parametrize("by", ["id", "code"])
+    def test_an_acknowledged_proof_counts_no_longer_and_stays_visible(self, place: Place, by: str) -> None:
+        place.delete_pack()
+        state = place.capture()
+        (finding,) = place.audit(code=4)["findings"]
+        found = place.audit("--ack", finding[by], "--note", "we did it")
+        assert [one["acknowledged"] for one in found["findings"]] == [True]
+        assert (found["verdict"], found["last_clean"]) == ("clean", state)
+        text = place.text()
+        assert text.startswith("bucket1 is clean as far as its history reaches (1 finding acknowledged)\n")
+        assert "(acknowledged)" in text
+        assert place.audit("--withdraw", finding[by], code=4)["verdict"] == "suspect"
+        assert place.rwm(*AUDIT, "--withdraw", finding[by]) == 2
+
+    def test_an_acknowledgement_ends_with_the_audit(self, place: Place) -> None:
+        place.delete_pack()
+        place.audit("--ack", "unlocked-removal", "--note", "we did it")
+        place.delete_pack()
+        assert [one["acknowledged"] for one in place.audit(code=4)["findings"]] == [True, False]
+
+    @pytest.mark.parametrize(
+        "words",
+        [("--ack", "unlocked-removal"), ("--note", "x"), ("--ack", "nothing", "--note", "x"), ("--withdraw", "x")],
+    )
+    def test_usage(self, place: Place, words: tuple[str, ...]) -> None:
+        place.load()
+        assert place.rwm(*AUDIT, *words) == 2
+
+    def test_a_note_is_required(self, place: Place) -> None:
+        place.delete_pack()
+        place.load()
+        assert place.rwm(*AUDIT, "--ack", "unlocked-removal", "--note", " ") == 2
+
+
+class TestConfiguration:
+    def test_a_rule_is_turned_off(self, place: Place) -> None:
+        place.delete_pack()
+        place.rwm.configure("here", audit={"except": ["unlocked-removal"]})
+        assert place.audit()["findings"] == []
+
+    def test_an_unknown_code_is_an_error(self, place: Place) -> None:
+        place.rwm.configure("here", audit={"except": ["unlocked-removals"]})
+        assert place.rwm(*AUDIT) == 2
+        assert "audit.except: unlocked-removals is not the code of a rule" in place.rwm.err
+        assert len(place.rwm.err.splitlines()) == 2, "the error and its hint"
+
+
+def test_rules(rwm_: Terminal) -> None:
+    from rwm.trust import RULES
+
+    assert rwm_("audit", "--rules") == 0
+    assert rwm_.out.count("(proof)") + rwm_.out.count("(hint)") == len(RULES)
+    assert rwm_("audit", "--rules", "--json") == 0
+    assert [rule["code"] for rule in json.loads(rwm_.out)] == [rule.code for rule in RULES]
+
+
+def test_a_bucket_is_required(rwm_: Terminal, s3: MemoryS3) -> None:
+    assert rwm_(*HERE, "audit") == 2
+
+
+def test_a_bucket_without_restic_is_an_error(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.buckets["bucket1"] = {}
+    assert rwm_(*AUDIT) == 1
+    assert "bucket1 has no restic repository, and never had one" in rwm_.err
+    assert rwm_.out == ""
+
+
+def test_all_shows_every_listed_finding(place: Place) -> None:
+    for _ in range(12):
+        place.delete_pack()
+    assert "… and 2 more of unlocked-removal" in place.text(code=4)
+    assert place.text("--all", code=4).count("removed while no restic held a lock") == 12
+
+
+def test_hostile_names_stay_text(rwm_: Terminal, s3: MemoryS3) -> None:
+    place = Place(rwm_, s3, "a\x1b[31m/")
+    key = "a\x1b[31m/data/00/\x1b]0;owned\x07\n"
+    place.bucket.put(key, 10)
+    text = place.text(code=4)
+    assert "foreign-name" in text
+    assert not [character for character in text + rwm_.err if not character.isprintable() and character != "\n"]
+    assert place.audit(code=4)["findings"][0]["key"] == key
+
+
+def test_no_index_is_needed_and_none_is_made(place: Place) -> None:
+    place.delete_pack()
+    assert place.audit(code=4)["last_clean_at"] is not None
+    assert not (place.rwm.directory / "here.sqlite").exists()
+
+
+def test_an_index_that_cannot_be_written_is_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rwm.errors import IndexUnusable
+    from rwm.index.audits import Audits
+
+    def refuse(*_: object) -> None:
+        raise IndexUnusable("index: attempt to write a readonly database")
+
+    state = place.capture()
+    monkeypatch.setattr(Audits, "record", refuse)
+    assert place.audit()["last_clean"] == state
+    assert "the verdicts are not recorded" in place.rwm.err
+
+
+def test_a_listing_that_fails_half_way_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = place.s3.level
+
+    def failing(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Any:
+        yield from level(bucket, prefix, page_size=page_size)
+        if prefix == "index/":
+            raise Unreachable("ListObjectVersions bucket1: timeout")
+
+    monkeypatch.setattr(place.s3, "level", failing)
+    place.load()
+    assert place.rwm(*AUDIT) == 1
+    assert place.rwm.out == ""
+
+
+def test_a_contradicted_state_is_a_proof(place: Place) -> None:
+    from rwm.index import Index
+
+    place.capture()
+    with Index.open(Path("here.sqlite")) as index:
+        index._connection.execute("UPDATE state SET trust = 'contradicted'")
+    assert place.text(code=4).startswith("bucket1: 1 proof of an attack or a fault, the first at 20")
+    found = place.audit(code=4)
+    assert found["counts"] == {"contradicted-state": 1}
+    assert (found["verdict"], found["states"][0]["verdict"]) == ("clean", "suspect")
+    place.rwm.configure("here", audit={"except": ["contradicted-state"]})
+    assert place.audit()["findings"] == []
+
+
+def test_a_state_whose_versions_were_pruned_is_to_be_reviewed(place: Place) -> None:
+    from rwm.index import Index
+
+    place.capture()
+    with Index.open(Path("here.sqlite")) as index:
+        index._connection.execute("UPDATE state SET trust = 'unknown'")
+    found = place.audit()
+    assert found["states"][0]["verdict"] == "review"
+    assert found["last_clean"] is None
+
+
+def test_what_was_created_during_a_capture_is_judged(place: Place) -> None:
+    """A capture keeps keys that were created after its second, so a state may have a foreign name from later."""
+    place.load()
+    foreign = Bucket(now=place.s3.now + 2500)
+    foreign.put("data/00/foreign", 10)
+    place.s3.buckets["bucket1"]["data/00/foreign"] = foreign.history("data/00/foreign")
+    assert place.rwm(*HERE, "state", "capture", "bucket1", "--json") == 0
+    state = json.loads(place.rwm.out)
+    (version,) = foreign.listing()
+    assert iso(version.last_modified) > state["captured_at"]
+    place.bucket.add(version)
+    place.bucket.now = place.s3.now
+    found = place.audit(code=4)
+    assert [(one["verdict"], len(one["findings"])) for one in found["states"]] == [("suspect", 1)]
+    found = place.audit("--ack", "foreign-name", "--note", "ours")
+    assert [one["verdict"] for one in found["states"]] == ["clean"]
