@@ -20,6 +20,7 @@ from rwm.repositories import count_repositories
 
 if TYPE_CHECKING:
     from rwm.index import Index, ListedVersions
+    from rwm.restore import StatePart
     from rwm.verify import Kind, Problem, VerifyReport
 
 _ALL = "100"
@@ -87,11 +88,14 @@ def verify(
 ) -> None:
     """Verify that STATE is whole.
 
+    With -b BUCKET/PREFIX only what it has below the prefix is verified.
+
     By default one listing shows whether each of its versions is in the bucket, with its size, ETag and time. --content
     also reads them and needs no password. What was read is noted in the index, for all states that have the version,
     and not read again: an interrupted run continues where it was. Exit code 4 if a version is wrong or missing, 3 if
     some could not be checked.
     """
+    from rwm.restore import StatePart
     from rwm.verify import parse_percent
 
     if content and restic:
@@ -99,26 +103,27 @@ def verify(
     if (again or seed is not None) and not content:
         raise UsageError("--again and --seed go together with --content")
     info = app.readonly_index.resolve(state, location)
+    part = StatePart(app.readonly_index, info, location.prefix if location else "")
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     if restic:
         percent = None if restic == _STRUCTURE_ONLY else parse_percent(restic)
-        _verify_with_restic(app, info, percent)
+        _verify_with_restic(app, part, percent)
         return
     percent = parse_percent(content) if content else None
-    _verify(app, info, percent, again=again, seed=seed, concurrency=concurrency)
+    _verify(app, part, percent, again=again, seed=seed, concurrency=concurrency)
 
 
 def _verify(
-    app: App, info: StateInfo, percent: float | None, *, again: bool, seed: int | None, concurrency: int | None
+    app: App, part: StatePart, percent: float | None, *, again: bool, seed: int | None, concurrency: int | None
 ) -> None:
     """Verify by a listing, and with ``percent`` by the content of that part."""
     from rwm import verify as service
 
     index, problems = app.index, _Problems(app)
     level: Level = "structure" if percent is None else "content"
-    report = service.VerifyReport(info, level, app.s3.server_time(info.bucket), problems.add)
-    with console.show_progress(f"listing {info.location}") as progress:
-        listed = service.list_state(app.s3, index, info, concurrency=concurrency, progress=progress)
+    report = _begin_report(app, part, level, problems)
+    with console.show_progress(f"listing {part.location}") as progress:
+        listed = service.list_state(app.s3, index, part.info, part.prefix, concurrency=concurrency, progress=progress)
     with closing(listed):
         service.verify_structure(listed, report)
         summaries: dict[Level, Verification] = {"structure": report.structure()}
@@ -132,6 +137,13 @@ def _verify(
     else:
         _print_report(report, problems.unproved)
     _finish(index, report, summaries)
+
+
+def _begin_report(app: App, part: StatePart, level: Level, problems: _Problems) -> VerifyReport:
+    from rwm.verify import VerifiedPart, VerifyReport
+
+    verified = VerifiedPart(part.prefix, part.objects, part.bytes)
+    return VerifyReport(part.info, level, app.s3.server_time(part.info.bucket), problems.add, only=verified)
 
 
 def _verify_content(
@@ -157,16 +169,18 @@ def _verify_content(
     service.report_content(listed, report, run, unread)
 
 
-def _verify_with_restic(app: App, info: StateInfo, percent: float | None) -> None:
+def _verify_with_restic(app: App, part: StatePart, percent: float | None) -> None:
     """Verify with ``restic check`` on a mount."""
     from rwm import verify as service
 
-    repositories = count_repositories(app.readonly_index.batches(info))
+    info = part.info
+    counted = count_repositories(app.readonly_index.batches(info))
+    repositories = [each for each in counted if each.prefix.startswith(part.prefix)]
     if not repositories:
-        raise RwmError(f"state {info.id[: console.SHORT_ID]} has no restic repository: nothing was checked")
+        raise RwmError(f"{_describe_part(info, part.prefix)} has no restic repository: nothing was checked")
     console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
     problems = _Problems(app)
-    report = service.VerifyReport(info, "restic", app.s3.server_time(info.bucket), problems.add)
+    report = _begin_report(app, part, "restic", problems)
 
     def is_answering() -> bool:
         try:
@@ -189,15 +203,15 @@ def _verify_with_restic(app: App, info: StateInfo, percent: float | None) -> Non
 
 
 def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verification]) -> None:
-    """Record the summaries, and raise what makes the exit code."""
+    """Record the summaries of a whole state, and raise what makes the exit code."""
     try:
-        for level, summary in summaries.items():
+        for level, summary in summaries.items() if report.is_of_whole_state else ():
             index.verifications.record(report.info.id, level, summary)
     except IndexUnusable as error:
         if not report.faults:
             raise
         console.warn(f"the result is not recorded: {error.message}")
-    short = f"state {report.info.id[: console.SHORT_ID]}"
+    short = _describe_part(report.info, report.part.prefix)
     text = f"{short}: {_describe_counts(report)}"
     if report.faults:
         hint = "versions that were pruned are missing; `rwm state list` shows other states"
@@ -206,6 +220,12 @@ def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verifi
         raise PartlyDone(text, hint="run it again later: what was read is not read again")
     if report.level == "content" and not report.provable_bytes:
         raise PartlyDone(f"{short} has no file that restic names by its content: nothing is proved")
+
+
+def _describe_part(info: StateInfo, prefix: str) -> str:
+    """``state 0123456789ab``, with the prefix if only a part is meant."""
+    short = f"state {info.id[: console.SHORT_ID]}"
+    return short if prefix == info.prefix else f"{short} below {Location(info.bucket, prefix)}"
 
 
 def _describe_counts(report: VerifyReport) -> str:
@@ -217,7 +237,7 @@ def _describe_counts(report: VerifyReport) -> str:
         for kind, text in _TEXTS.items()
         if report.counts[kind]
     ]
-    return f"of {console.format_count(report.info.objects, 'version')}, {', '.join(counts)}"
+    return f"of {console.format_count(report.part.objects, 'version')}, {', '.join(counts)}"
 
 
 class _Problems:
@@ -248,7 +268,7 @@ def _report_json(report: VerifyReport, problems: Sequence[Problem], seed: int | 
     return {
         "id": info.id,
         "bucket": info.bucket,
-        "prefix": info.prefix,
+        "prefix": report.part.prefix,
         "level": report.level,
         "checked": report.checked,
         "bytes": report.bytes,

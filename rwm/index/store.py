@@ -343,11 +343,14 @@ class Index:
         with errors(self.path):
             yield from classified(self._connection, info.id)
 
-    def listed_versions(self, info: StateInfo) -> ListedVersions:
-        """A table in which a listing of the state's location is compared with the state. One at a time."""
+    def listed_versions(self, info: StateInfo, prefix: str | None = None) -> ListedVersions:
+        """A table in which a listing of the state's location, or of ``prefix`` below it, is compared with the state.
+
+        One at a time.
+        """
         with errors(self.path):
             bucket = bucket_id(self._connection, info.bucket)
-        return ListedVersions(self._connection, bucket, self.moment(info), lambda: self.batches(info))
+        return ListedVersions(self._connection, bucket, self.moment(info), lambda: self.batches(info, prefix))
 
     def _directory(self, location: Location) -> int:
         """The row of the location's directory, or NO_DIRECTORY."""

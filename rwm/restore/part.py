@@ -22,7 +22,7 @@ class StatePart:
         self._index = index
         self.info = info
         self.prefix = prefix if len(prefix) > len(info.prefix) else info.prefix
-        self.objects, _ = self.tree().totals()
+        self.objects, self.bytes = self.tree().totals()
         if self.prefix != info.prefix:
             _check_not_in_repository(index.tree(info), self.location)
             if not self.objects:

@@ -7,7 +7,7 @@ reading content; ``rules.py``: what has to be read.
 
 from rwm.verify.content import CONNECTIONS, ContentRun, plan_content, read_content, report_content
 from rwm.verify.mounted import RepositoryCheck, check_with_restic, report_checks
-from rwm.verify.report import Kind, Problem, VerifyReport
+from rwm.verify.report import Kind, Problem, VerifiedPart, VerifyReport
 from rwm.verify.rules import draw_sample, parse_percent
 from rwm.verify.structure import list_state, verify_structure
 
@@ -17,6 +17,7 @@ __all__ = [
     "Kind",
     "Problem",
     "RepositoryCheck",
+    "VerifiedPart",
     "VerifyReport",
     "check_with_restic",
     "draw_sample",

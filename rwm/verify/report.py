@@ -22,9 +22,19 @@ class Problem(NamedTuple):
     why: str = ""
 
 
+class VerifiedPart(NamedTuple):
+    """What of a state is verified: what it has below a prefix, in objects and bytes."""
+
+    prefix: str
+    objects: int
+    bytes: int
+
+
 @dataclass
 class VerifyReport:
-    """The result for a state, without the problems: ``on_problem`` is called with each, so memory is constant.
+    """The result for a state, or ``only`` a part of it, without the problems.
+
+    ``on_problem`` is called with each problem, so memory is constant.
 
     ``started`` is the server's time at the beginning. ``checked`` and ``bytes`` are what this run has compared (level
     structure) or read. ``proved`` and ``proved_bytes`` are the versions whose content is known to be right, read now or
@@ -41,6 +51,17 @@ class VerifyReport:
     proved_bytes: int = 0
     provable_bytes: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
+    only: VerifiedPart | None = field(default=None, kw_only=True)
+
+    @property
+    def part(self) -> VerifiedPart:
+        """What is verified: all of the state, or ``only`` a part."""
+        return self.only or VerifiedPart(self.info.prefix, self.info.objects, self.info.bytes)
+
+    @property
+    def is_of_whole_state(self) -> bool:
+        """Whether nothing of the state was left out, so that it has summaries."""
+        return self.part.prefix == self.info.prefix
 
     def add(self, problem: Problem) -> None:
         """Count and report a problem."""
@@ -59,7 +80,7 @@ class VerifyReport:
 
     def structure(self) -> Verification:
         """The summary of a comparison with a listing, which this was."""
-        return Verification(self.started, self.checked, self.bytes, self.info.bytes, self.faults)
+        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults)
 
     def begin_content(self) -> None:
         """Count from here on what is read, instead of what was compared with the listing."""
@@ -71,4 +92,4 @@ class VerifyReport:
 
     def restic(self) -> Verification:
         """The summary of ``restic check``: repositories that it passes."""
-        return Verification(self.started, self.checked, self.bytes, self.info.bytes, self.faults)
+        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rwm.index import Index, ListedVersions
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.restic import expected_sha256
 from rwm.s3 import S3
@@ -16,17 +17,21 @@ def list_state(
     s3: S3,
     index: Index,
     info: StateInfo,
+    prefix: str | None = None,
     *,
     concurrency: int | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> ListedVersions:
-    """List the state's location, and compare what is there with the state. The caller closes the result.
+    """List the state's location, and compare what is there with the state; of a part only what is below ``prefix``.
+
+    The caller closes the result.
 
     Memory is constant. Raises S3Error when the listing is not complete: then nothing is known.
     """
-    listed = index.listed_versions(info)
+    location = info.location if prefix is None else Location(info.bucket, prefix)
+    listed = index.listed_versions(info, prefix)
     try:
-        for part in list_by_prefix(s3, info.location, iter, concurrency=concurrency):
+        for part in list_by_prefix(s3, location, iter, concurrency=concurrency):
             for batch in part:
                 listed.add(batch)
                 progress(len(batch))
@@ -43,7 +48,7 @@ def verify_structure(listed: ListedVersions, report: VerifyReport) -> None:
     for version in listed.read(differing=True):
         report.add(Problem("wrong", version.entry.key, version.entry.version_id, version.fault or ""))
         differing += 1
-    if report.checked + differing == report.info.objects:
+    if report.checked + differing == report.part.objects:
         return
     for entry in listed.missing():
         report.add(Problem("missing", entry.key, entry.version_id))

@@ -178,3 +178,41 @@ def test_a_result_that_cannot_be_recorded_is_printed(
     assert rwm_(*VERIFY) == (4 if is_wrong else 1)
     assert "in the bucket as the state has it: " in rwm_.out
     assert "disk is full" in rwm_.err
+
+
+@pytest.fixture
+def machines(rwm_: Terminal, s3: MemoryS3) -> list[str]:
+    """A pack of each of two machines, in a state of the whole bucket."""
+    keys = [f"{host}/{pack(host.encode())}" for host in ("host1", "host2")]
+    for key in keys:
+        s3.put("bucket1", key, key[:5].encode())
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+    return keys
+
+
+def part(rwm_: Terminal, host: str, *words: str, code: int = 0) -> dict[str, Any]:
+    assert rwm_(*VERIFY[:-1], f"bucket1/{host}", *words, "--json") == code, rwm_.err
+    found: dict[str, Any] = json.loads(rwm_.out)
+    return found
+
+
+def test_only_the_part_below_a_prefix_is_verified(rwm_: Terminal, s3: MemoryS3, machines: list[str]) -> None:
+    s3.remove("bucket1", machines[1], s3.present("bucket1")[machines[1]])
+    found = part(rwm_, "host1", "--content")
+    assert (found["prefix"], found["checked"], found["missing"]) == ("host1/", 1, [])
+    assert found["proved"] == {"objects": 1, "bytes": 5, "of_bytes": 5}
+    assert part(rwm_, "host2", code=4)["missing"] == [machines[1]]
+    assert "below bucket1/host2: of 1 version, 1 is missing" in rwm_.err
+    assert document(rwm_, code=4)["missing"] == [machines[1]]
+
+
+def test_a_part_makes_no_summary_of_the_state(rwm_: Terminal, machines: list[str]) -> None:
+    part(rwm_, "host1", "--content")
+    assert rwm_(*LIST, "--json") == 0
+    assert json.loads(rwm_.out)[0]["verified_content_at"] is None
+    assert document(rwm_, "--content")["checked"] == 2, "config and the pack of host2: that of host1 was read"
+
+
+def test_a_part_must_be_one(rwm_: Terminal, machines: list[str]) -> None:
+    assert rwm_(*VERIFY[:-1], "bucket1/host3") == 1
+    assert "has nothing below bucket1/host3" in rwm_.err
