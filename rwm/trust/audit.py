@@ -4,24 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import NamedTuple
 
 from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3
-from rwm.s3.listing import Discovered, discover, group_by_key, list_histories
+from rwm.s3.listing import Discovered, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import SECOND
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
-from rwm.trust.repository_audit import PHASES, RepositoryAudit, Written
+from rwm.trust.key_grouping import group_keys
+from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.verdict import quiet_second, verdict_at
 
 Progress = Callable[[int], None]
-_BATCH = 1000  # keys
+Histories = Sequence[Sequence[ObjectVersion]]
+"""Some keys, each with its entries, newest first."""
+
+MAX_STATE_FILES = 100_000
+"""State files whose names are held: 30 a day for ten years."""
 
 
 class AuditSettings(NamedTuple):
@@ -47,6 +51,8 @@ class LocationAudit:
     settings: AuditSettings
     repositories: list[RepositoryAudit] = field(default_factory=list)
     state_files: list[FileName] = field(default_factory=list)
+    more_state_files: int = 0
+    """How many there are beyond :data:`MAX_STATE_FILES`."""
     log: FindingLog = field(default_factory=FindingLog)
     """Findings that are about no repository: about state files."""
 
@@ -126,7 +132,7 @@ def audit_location(
         repository.finish()
         audit.repositories.append(repository)
     for prefix in sorted(found.state_prefixes):
-        for history in _counted(_list_below(s3, location.bucket, prefix + STATES_PREFIX), progress):
+        for history in _counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX)), progress):
             _judge_state_file(audit, history[::-1])
     return audit
 
@@ -140,29 +146,22 @@ def _judge_state_file(audit: LocationAudit, entries: Sequence[ObjectVersion]) ->
         audit.log.add(finding)
     name = parse_file_key(entries[0].key)
     if name is not None and not entries[0].is_marker:
-        audit.state_files.append(name)
+        if len(audit.state_files) < MAX_STATE_FILES:
+            audit.state_files.append(name)
+        else:
+            audit.more_state_files += 1
 
 
-def _list_phase(s3: S3, bucket: str, root: str, phase: str) -> Iterator[list[ObjectVersion]]:
+def _list_phase(s3: S3, bucket: str, root: str, phase: str) -> Iterator[Histories]:
+    """The keys of a phase in lists, in any order; several connections list ``data/`` if that is faster."""
     if phase:
-        yield from _list_below(s3, bucket, root + phase)
+        yield from list_in_parallel(s3, bucket, root + phase, group_keys, None if phase == PACKS else 1)
         return
-    for history in group_by_key(s3.versions(bucket, root + CONFIG_FILE)):  # also of other keys that begin so
-        if history[0].key == root + CONFIG_FILE:
-            yield history
+    for histories in group_keys(s3.version_batches(bucket, root + CONFIG_FILE)):  # also of keys that begin so
+        yield [history for history in histories if history[0].key == root + CONFIG_FILE]
 
 
-def _list_below(s3: S3, bucket: str, prefix: str) -> Iterator[list[ObjectVersion]]:
-    """The histories of all keys below a prefix; several connections list a large one."""
-    return chain.from_iterable(list_histories(s3, Location(bucket, prefix), own=True, concurrency=None))
-
-
-def _counted(histories: Iterable[list[ObjectVersion]], progress: Progress) -> Iterator[list[ObjectVersion]]:
-    count = 0
-    for history in histories:
-        count += len(history)
-        if count >= _BATCH:
-            progress(count)
-            count = 0
-        yield history
-    progress(count)
+def _counted(parts: Iterable[Histories], progress: Progress) -> Iterator[Sequence[ObjectVersion]]:
+    for histories in parts:
+        progress(sum(map(len, histories)))
+        yield from histories

@@ -12,7 +12,7 @@ from typing import Literal
 
 from rwm.model import ObjectVersion
 from rwm.times import DAY, SECOND
-from rwm.trust.intervals import FOREVER, Intervals
+from rwm.trust.intervals import FOREVER, MAX_DISJOINT, Intervals
 
 SLACK = 2 * SECOND
 """How far times of one server may be wrong: Ceph RGW orders concurrent writes within some hundred milliseconds."""
@@ -46,6 +46,7 @@ class LockHistory:
         self._starts = array("q")
         self._ends = array("q")
         self._is_sorted = True
+        self._is_complete = True
 
     @property
     def is_empty(self) -> bool:
@@ -73,6 +74,9 @@ class LockHistory:
         self._recent.add(start, start + REFRESH + SLACK)
         self.fresh.add(start - SLACK, min(end, start + STALE) + SLACK)
         self.oldest_end = min(self.oldest_end, end)
+        if len(self._starts) >= MAX_DISJOINT:
+            self._is_complete = False
+            return
         self._starts.append(start)
         self._ends.append(end)
         self._is_sorted = False
@@ -89,6 +93,11 @@ class LockHistory:
         """Whether all locks held at the time were stale: restic would have replaced them, unless it slept."""
         return time in self.held and time not in self.fresh
 
+    @property
+    def closed_since(self) -> int:
+        """Since when the repository counts as locked also between two locks, because there were too many."""
+        return min(self.held.closed_since, self._recent.closed_since, self.fresh.closed_since)
+
     def session(self, time: int) -> tuple[int, int] | None:
         """The time around ``time`` in which there was always a lock; None if there was none."""
         return self.held.at(time)
@@ -96,7 +105,7 @@ class LockHistory:
     def lone_lock(self, time: int) -> tuple[int, int] | None:
         """The only lock that was held at any time from its start to its end, if it was held at ``time``."""
         session = self.session(time)
-        if session is None:
+        if session is None or not self._is_complete:
             return None
         self._sort()
         first = bisect_left(self._starts, session[0])
@@ -106,9 +115,10 @@ class LockHistory:
 
     def _sort(self) -> None:
         if not self._is_sorted:
-            pairs = sorted(zip(self._starts, self._ends, strict=True))
-            self._starts = array("q", (start for start, _ in pairs))
-            self._ends = array("q", (end for _, end in pairs))
+            # As numbers: pairs would take four times the memory.
+            joined = sorted(start << 64 | end for start, end in zip(self._starts, self._ends, strict=True))
+            self._starts = array("q", (each >> 64 for each in joined))
+            self._ends = array("q", (each & (1 << 64) - 1 for each in joined))
             self._is_sorted = True
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
 from rwm.times import DAY, SECOND, iso
+from rwm.trust.activity import HOUR, Activity
 from rwm.trust.evidence import LockHistory, Times
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
@@ -16,7 +16,6 @@ from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_rules import KeyHistory, describe_gap
 from rwm.trust.repository_rules import Inventory
 
-HOUR = DAY // 24
 LARGE_FACTOR = 10
 LARGE_FLOOR = 64 << 20
 """Bytes of a backup that is never called large."""
@@ -31,66 +30,6 @@ OVERDUE_FACTOR = 3
 OVERDUE_FLOOR = 2 * DAY
 
 
-@dataclass(slots=True)
-class _Hour:
-    """What changed in an hour: bytes, and when."""
-
-    change: int = 0
-    first_removal: int = FOREVER
-    last_change: int = 0
-
-
-class Activity:
-    """Bytes of packs that were written and removed, by lock session and by hour. Memory grows with those only."""
-
-    def __init__(self, locks: LockHistory) -> None:
-        self._locks = locks
-        self.written_by_session: dict[int, int] = {}
-        self.first_write: dict[int, int] = {}
-        self._by_hour: dict[int, _Hour] = {}
-
-    def add_pack(self, history: KeyHistory) -> None:
-        """Add the changes of one pack."""
-        is_present, size = False, 0
-        for entry in history.entries:
-            if entry.is_marker:
-                if is_present:
-                    self._count_hour(entry.last_modified, -size)
-                is_present = False
-            elif not is_present:
-                size, is_present = entry.size, True
-                self.add_written(entry.last_modified, size)
-
-    def add_written(self, time: int, size: int) -> None:
-        """Add a pack that was written."""
-        self._count_hour(time, size)
-        if time in self._locks.fresh:
-            session = self._locks.fresh.position(time)
-            self.written_by_session[session] = self.written_by_session.get(session, 0) + size
-            self.first_write[session] = min(time, self.first_write.get(session, FOREVER))
-
-    def written_since(self, time: int) -> int:
-        """Bytes of packs that sessions wrote which began to write at a time or later; of any writer without locks."""
-        if self._locks.is_empty:
-            return sum(max(0, hour.change) for number, hour in self._by_hour.items() if number * HOUR >= time)
-        written = self.written_by_session
-        return sum(written[session] for session, start in self.first_write.items() if start >= time)
-
-    def _count_hour(self, time: int, size: int) -> None:
-        hour = self._by_hour.setdefault(time // HOUR, _Hour())
-        hour.change += size
-        if size < 0:
-            hour.first_removal = min(hour.first_removal, time)
-        hour.last_change = max(hour.last_change, time)
-
-    def totals(self) -> Iterator[tuple[int, int, int]]:
-        """(first removal, last change, bytes of all packs then) for each hour in which they changed."""
-        total = 0
-        for _, hour in sorted(self._by_hour.items()):
-            total += hour.change
-            yield hour.first_removal, hour.last_change, total
-
-
 LARGE_BACKUP = Rule(
     "large-backup",
     "hint",
@@ -101,14 +40,12 @@ LARGE_BACKUP = Rule(
 
 def large_backup(root: str, activity: Activity) -> Iterator[Finding]:
     """Sessions, except the first one, with an unusual number of bytes."""
-    sessions = sorted(activity.written_by_session)
+    sessions = activity.sessions()
     if len(sessions) <= MIN_BACKUPS:
         return
-    usual = median(activity.written_by_session[session] for session in sessions[1:])
-    for session in sessions[1:]:
-        size = activity.written_by_session[session]
+    usual = median(size for _, size in sessions[1:])
+    for at, size in sessions[1:]:
         if size > LARGE_FLOOR and size > LARGE_FACTOR * usual:
-            at = activity.first_write[session]
             detail = f"{size} bytes were added, {round(size / max(usual, 1))} times as much as usual"
             yield Finding(LARGE_BACKUP, root, f"{root}data/", "", at, detail, at)
 
@@ -158,10 +95,9 @@ def shrunk(root: str, activity: Activity) -> Iterator[Finding]:
 
 def snapshots_shrunk(root: str, snapshots: Inventory) -> Iterator[Finding]:
     """Times at which fewer than half of the largest number of snapshots are left, of ten or more."""
-    events = sorted([*((time, 1) for time in snapshots.written), *((time, -1) for time in snapshots.removed)])
     peak = present = 0
     begun, detail = FOREVER, ""
-    for time, change in events:
+    for time, change in snapshots.changes(removals_first=True):
         present += change
         if begun == FOREVER and change < 0 and peak >= BURST and present * 2 < peak:
             begun, detail = time, f"fewer than half of {peak} snapshots were left"
@@ -230,6 +166,8 @@ class Lives:
 
     def add(self, history: KeyHistory) -> None:
         """Add the changes of one snapshot."""
+        if len(self) > MAX_JUDGED:
+            return
         start = FOREVER
         for entry in history.entries:
             if entry.is_marker and start != FOREVER:

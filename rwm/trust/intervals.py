@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rwm.times import SECOND
 
@@ -18,6 +18,9 @@ FOREVER = 1 << 47
 _COMPACT_AFTER = 50_000
 """Added intervals after which all are merged, so that memory grows with the disjoint ones only."""
 
+MAX_DISJOINT = 500_000
+"""Disjoint intervals above which the smallest gaps between them are closed: memory is bounded."""
+
 
 class Intervals:
     """Intervals of time, merged where they overlap or touch. Times are in milliseconds, ends are inclusive."""
@@ -26,24 +29,40 @@ class Intervals:
         self._starts = array("q")
         self._ends = array("q")
         self._added: list[tuple[int, int]] = []
+        self.closed_since = FOREVER
+        """The oldest gap that was closed because there were too many intervals; FOREVER if none was."""
 
     def add(self, start: int, end: int) -> None:
         """Add the seconds from that of ``start`` to that of ``end``."""
         self._added.append((start // SECOND, end // SECOND))
-        if len(self._added) >= _COMPACT_AFTER:
+        if len(self._added) >= max(_COMPACT_AFTER, len(self._starts) // 4):
             self._merge()
 
     def _merge(self) -> None:
         if not self._added:
             return
+        self._join(sorted([*zip(self._starts, self._ends, strict=True), *self._added]), gap=1)
+        self._added = []
+        gap = 2
+        while len(self._starts) > MAX_DISJOINT:
+            self._join(zip(self._starts, self._ends, strict=True), gap)
+            gap *= 2
+
+    def _join(self, intervals: Iterable[tuple[int, int]], gap: int) -> None:
+        """Replace all by these, which are sorted, joined where the next begins at most ``gap`` seconds after an end."""
         starts, ends = array("q"), array("q")
-        for start, end in sorted([*zip(self._starts, self._ends, strict=True), *self._added]):
-            if ends and start <= ends[-1] + 1:
-                ends[-1] = max(ends[-1], end)
+        last = -1 << 62
+        for start, end in intervals:
+            if start <= last + gap:
+                if start > last + 1:
+                    self.closed_since = min(self.closed_since, last * SECOND)
+                if end > last:
+                    ends[-1] = last = end
             else:
                 starts.append(start)
                 ends.append(end)
-        self._starts, self._ends, self._added = starts, ends, []
+                last = end
+        self._starts, self._ends = starts, ends
 
     def __len__(self) -> int:
         self._merge()
@@ -55,19 +74,20 @@ class Intervals:
         for start, end in zip(self._starts, self._ends, strict=True):
             yield start * SECOND, end * SECOND + SECOND - 1
 
+    def find(self, time: int) -> int:
+        """The number of the interval that contains the time, -1 without one."""
+        if self._added:
+            self._merge()
+        second = time // SECOND
+        position = bisect_right(self._starts, second) - 1
+        return position if position >= 0 and self._ends[position] >= second else -1
+
     def at(self, time: int) -> tuple[int, int] | None:
         """The interval that contains the time, None without one."""
-        self._merge()
-        position = bisect_right(self._starts, time // SECOND) - 1
-        if position < 0 or self._ends[position] < time // SECOND:
+        position = self.find(time)
+        if position < 0:
             return None
         return self._starts[position] * SECOND, self._ends[position] * SECOND + SECOND - 1
 
     def __contains__(self, time: int) -> bool:
-        return self.at(time) is not None
-
-    def position(self, time: int) -> int:
-        """The number of the interval that contains the time, or of the next one."""
-        self._merge()
-        position = bisect_right(self._starts, time // SECOND) - 1
-        return position if position >= 0 and self._ends[position] >= time // SECOND else position + 1
+        return self.find(time) >= 0

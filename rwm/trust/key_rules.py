@@ -14,6 +14,7 @@ from rwm.times import SECOND
 from rwm.trust.evidence import SLACK, LockHistory
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
+from rwm.trust.key_grouping import MAX_ENTRIES, LongHistory
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
 
 RETRY = 15 * 60 * SECOND
@@ -301,6 +302,21 @@ def uncommon_size(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
     if is_odd:
         end = history.replaced_at(number)
         yield history.finding(UNCOMMON_SIZE, first, f"{first.size} bytes", first.last_modified, end)
+
+
+LONG_HISTORY = Rule(
+    "long-history",
+    "hint",
+    f"a key has more than {MAX_ENTRIES} versions and delete markers",
+    "restic writes and removes a name once; of so many, those in the middle are judged by their content alone",
+)
+
+
+def long_history(root: str, history: LongHistory) -> Finding:
+    """What was left out of the history of one key."""
+    start, end = history.omitted_from, history.omitted_until + SECOND
+    newest, detail = history[0], f"{history.omitted} versions and markers of it were not judged one by one"
+    return Finding(LONG_HISTORY, root, newest.key, newest.version_id, newest.last_modified, detail, start, end)
 
 
 KEY_RULES: tuple[KeyRule, ...] = (

@@ -122,8 +122,8 @@ def make_report(
     states = [_judge(audit, state, findings, of_entries.get(state.info.id, ())) for state in judged]
     about_states = [item for state in states for item in state.findings if not item.key]
     known = {state.info.id for state in recorded}
-    unknown = {name.id for name in audit.state_files} - known
-    return AuditReport(audit, [*findings, *about_states], about_states, states, len(unknown))
+    unknown_files = len({name.id for name in audit.state_files} - known) + audit.more_state_files
+    return AuditReport(audit, [*findings, *about_states], about_states, states, unknown_files)
 
 
 def _judge(

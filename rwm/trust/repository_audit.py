@@ -2,7 +2,7 @@
 
 First all of ``locks/``, then ``config`` and ``keys/``, ``index/``, ``snapshots/``, and ``data/`` last: what the rules
 need to know of the whole repository is complete when they judge a pack. Memory grows with locks, indexes and snapshots
-(8 bytes each), with hours of activity and with listed findings, not with packs.
+(some bytes each, up to a limit), with hours of activity and with listed findings, not with packs.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 from rwm.model import ObjectVersion
 from rwm.trust import hint_rules, repository_rules
+from rwm.trust.activity import Activity
 from rwm.trust.evidence import SLACK, LockHistory
 from rwm.trust.finding import Finding, FindingLog
-from rwm.trust.hint_rules import Activity, Lives
+from rwm.trust.hint_rules import Lives
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
-from rwm.trust.key_rules import KEY_RULES, KeyHistory, is_unremarkable
+from rwm.trust.key_grouping import LongHistory
+from rwm.trust.key_rules import KEY_RULES, KeyHistory, is_unremarkable, long_history, unlocked_removal
 from rwm.trust.names import Kind, kind_of
-from rwm.trust.repository_rules import Inventory
+from rwm.trust.repository_rules import Inventory, Removals
 
-PHASES = ("locks/", "", "keys/", "index/", "snapshots/", "data/")
+PACKS = "data/"
+PHASES = ("locks/", "", "keys/", "index/", "snapshots/", PACKS)
 """Directories in the order in which they are to be observed; the empty one is the root alone."""
-
-MAX_DEFERRED = 200_000
-"""Removed indexes that are judged: far more than a repository has in its life."""
 
 
 class Written(NamedTuple):
@@ -52,23 +52,35 @@ class RepositoryAudit:
         self._now = now
         self._policy = policy or KeepPolicy({})
         self._lives = Lives()
-        self._activity = Activity(self.locks)
-        self._removed_indexes: list[KeyHistory] = []
+        self.activity = Activity(self.locks, now)
+        self._removed_indexes = Removals()
         self._first_versioned = FOREVER
         self._last_null: ObjectVersion | None = None
 
     def observe(self, histories: Iterable[Sequence[ObjectVersion]]) -> None:
         """Judge keys below the root, each with all its entries, newest first; the phases in order."""
-        start = len(self.root)
-        activity = self._activity
+        start, add_written = len(self.root), self.activity.add_written
         for entries in histories:
             self.versions += len(entries)
             newest = entries[0]
             kind = kind_of(newest.key[start:])
-            if kind is Kind.DATA and len(entries) == 1 and newest.version_id != "null" and is_unremarkable(newest):
-                activity.add_written(newest.last_modified, newest.size)
+            if kind is Kind.DATA and len(entries) == 1 and is_unremarkable(newest):
+                add_written(newest.last_modified, newest.size)
+            elif kind is Kind.DATA and len(entries) == 2 and _is_removal(newest) and is_unremarkable(entries[1]):
+                self._observe_removed_pack(KeyHistory(self.root, kind, entries[::-1]))
             elif kind is not Kind.OTHER:
+                if isinstance(entries, LongHistory):
+                    self.versions += entries.omitted
+                    self.log.add(long_history(self.root, entries))
                 self._observe(KeyHistory(self.root, kind, entries[::-1]))
+
+    def _observe_removed_pack(self, history: KeyHistory) -> None:
+        """Judge a pack that was written once and removed once: by the rules that a removal may break."""
+        pack, marker = history.entries
+        self.activity.add_written(pack.last_modified, pack.size)
+        self.activity.remove_pack(marker.last_modified, pack.size)
+        self._log(unlocked_removal(history, self.locks))
+        self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
 
     def _observe(self, history: KeyHistory) -> None:
         self._note_versioning(history.entries)
@@ -77,19 +89,20 @@ class RepositoryAudit:
         for rule in KEY_RULES:
             for finding in rule(history, self.locks):
                 self.log.add(finding)
+        if history.kind is Kind.DATA:
+            self.activity.add_pack(history)
+            if len(history.entries) > 1:
+                self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
+        elif history.kind is not Kind.LOCKS:
+            self.activity.add_file(history)
         if history.kind is Kind.KEYS:
             self.keys.add(history)
         elif history.kind is Kind.INDEX:
             self.indexes.add(history)
-            if len(history.entries) > 1 and len(self._removed_indexes) < MAX_DEFERRED:
-                self._removed_indexes.append(history)
+            self._removed_indexes.add(history)
         elif history.kind is Kind.SNAPSHOTS:
             self.snapshots.add(history)
             self._lives.add(history)
-        elif history.kind is Kind.DATA:
-            self._activity.add_pack(history)
-            if len(history.entries) > 1:
-                self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
 
     def _note_versioning(self, entries: Sequence[ObjectVersion]) -> None:
         for entry in entries:
@@ -101,13 +114,18 @@ class RepositoryAudit:
     def finish(self) -> None:
         """Judge what needs all keys."""
         self._log(repository_rules.all_keys_removed(self.root, self.locks, self.keys))
-        for history in self._removed_indexes:
-            self._log(repository_rules.last_index_removed(history, self.locks, self.indexes, self.snapshots))
-        self._removed_indexes.clear()
+        self._log(
+            repository_rules.last_index_removed(
+                self.root, self._removed_indexes, self.locks, self.indexes, self.snapshots
+            )
+        )
+        self._removed_indexes = Removals()
+        inventories = {"keys": self.keys, "index": self.indexes, "snapshots": self.snapshots}
+        self._log(repository_rules.flooded(self.root, self.locks, inventories))
         self._log(self._suspended())
-        self._log(hint_rules.large_backup(self.root, self._activity))
+        self._log(hint_rules.large_backup(self.root, self.activity))
         self._log(hint_rules.snapshot_burst(self.root, self.snapshots.written))
-        self._log(hint_rules.shrunk(self.root, self._activity))
+        self._log(hint_rules.shrunk(self.root, self.activity))
         self._log(hint_rules.snapshots_shrunk(self.root, self.snapshots))
         self._log(hint_rules.no_snapshot_left(self.root, self.snapshots))
         self._log(hint_rules.beyond_retention(self.root, self._lives, self.locks, self._policy))
@@ -115,7 +133,7 @@ class RepositoryAudit:
 
     def written_since(self, time: int) -> Written:
         """What was written from a time on, in milliseconds; packs by whole lock sessions, or by hours without locks."""
-        return Written(self.snapshots.written.count_in(time, FOREVER), self._activity.written_since(time))
+        return Written(self.snapshots.written.count_in(time, FOREVER), self.activity.written_since(time))
 
     def _suspended(self) -> Iterator[Finding]:
         null = self._last_null
@@ -133,3 +151,7 @@ class RepositoryAudit:
     def _log(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.log.add(finding)
+
+
+def _is_removal(entry: ObjectVersion) -> bool:
+    return entry.is_marker and entry.version_id != "null"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Mapping
+from heapq import merge
 
 from rwm.trust.evidence import SLACK, LockHistory, Times
 from rwm.trust.finding import Finding, Rule
-from rwm.trust.intervals import FOREVER
+from rwm.trust.intervals import FOREVER, MAX_DISJOINT
 from rwm.trust.key_rules import KeyHistory
+
+MAX_CHANGES = 1_000_000
+"""Times of one kind of file that are held: far more than a repository has in its life."""
 
 
 class Inventory:
@@ -16,9 +21,19 @@ class Inventory:
     def __init__(self) -> None:
         self.written = Times()
         self.removed = Times()
+        self.omitted_since = FOREVER
+        """The oldest file that was left out because there were more than :data:`MAX_CHANGES`."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no file was left out. If one was, nothing can be concluded from what is not here."""
+        return self.omitted_since == FOREVER
 
     def add(self, history: KeyHistory) -> None:
         """Add the changes of one key: from absent to present, and back."""
+        if len(self.written) + len(self.removed) >= MAX_CHANGES:
+            self.omitted_since = min(self.omitted_since, *(entry.last_modified for entry in history.entries))
+            return
         for time in appearances(history):
             self.written.add(time)
         for _, marker in history.removals():
@@ -28,12 +43,16 @@ class Inventory:
         """How many files there were at a time."""
         return self.written.count_until(time) - self.removed.count_until(time)
 
+    def changes(self, *, removals_first: bool = False) -> Iterator[tuple[int, int]]:
+        """(time, 1) where a file was written and (time, -1) where one was removed, by time; in which order if both."""
+        order = (lambda change: change) if removals_first else (lambda change: (change[0], -change[1]))
+        return merge(((time, 1) for time in self.written), ((time, -1) for time in self.removed), key=order)
+
     def none_left_at(self) -> Iterator[tuple[int, int]]:
         """(start, end) of each time, longer than :data:`SLACK`, without any file after there had been one."""
-        events = sorted([*((time, 1) for time in self.written), *((time, 2) for time in self.removed)])
         present, since = 0, FOREVER
-        for time, event in events:
-            present += 1 if event == 1 else -1
+        for time, change in self.changes():
+            present += change
             if present <= 0:
                 since = min(since, time)
             elif since != FOREVER:
@@ -71,7 +90,7 @@ NO_KEY_LEFT = Rule(
 
 def all_keys_removed(root: str, locks: LockHistory, keys: Inventory) -> Iterator[Finding]:
     """Times without any key file. Not from before the oldest lock that is left: then keys may have been pruned too."""
-    for start, end in keys.none_left_at():
+    for start, end in keys.none_left_at() if keys.is_complete else ():
         if locks.is_empty or locks.state(start) != "unknown":
             rule = NO_KEY_LEFT if locks.is_empty else ALL_KEYS_REMOVED
             yield Finding(rule, root, f"{root}keys/", "", start, "no key file was left", start, end)
@@ -93,21 +112,46 @@ NO_INDEX_LEFT = Rule(
 )
 
 
+class Removals:
+    """Removals of indexes, as columns: far less memory than histories."""
+
+    def __init__(self) -> None:
+        self._names: list[bytes] = []
+        self._markers: list[str] = []
+        self._times = array("q")
+        self._ends = array("q")
+
+    def add(self, history: KeyHistory) -> None:
+        """Add the removals of one index, whose name has hexadecimal digits, up to :data:`MAX_CHANGES`."""
+        for number, marker in history.removals():
+            if len(self._times) < MAX_CHANGES:
+                self._names.append(bytes.fromhex(history.key.rpartition("/")[2]))
+                self._markers.append(marker.version_id)
+                self._times.append(marker.last_modified)
+                self._ends.append(history.restored_at(number))
+
+    def __iter__(self) -> Iterator[tuple[str, str, int, int]]:
+        """(name, version id of the marker, when, until when) of each removal."""
+        names = (name.hex() for name in self._names)
+        return zip(names, self._markers, self._times, self._ends, strict=True)
+
+
 def last_index_removed(
-    history: KeyHistory, locks: LockHistory, indexes: Inventory, snapshots: Inventory
+    root: str, removals: Removals, locks: LockHistory, indexes: Inventory, snapshots: Inventory
 ) -> Iterator[Finding]:
     """Removals of an index after which none was left, in a repository with snapshots.
 
     Not from before the oldest lock that is left: then indexes may have been pruned too.
     """
-    for number, marker in history.removals():
-        before, after = marker.last_modified - SLACK, marker.last_modified + SLACK
-        if not locks.is_empty and locks.state(marker.last_modified) == "unknown":
+    if not (indexes.is_complete and snapshots.is_complete):
+        return
+    rule = NO_INDEX_LEFT if locks.is_empty else LAST_INDEX_REMOVED
+    for name, marker, at, end in removals:
+        before, after = at - SLACK, at + SLACK
+        if not locks.is_empty and locks.state(at) == "unknown":
             continue
         if indexes.present_at(after) <= 0 and min(map(snapshots.present_at, (before, after))) > 0:
-            end = history.restored_at(number)
-            rule = NO_INDEX_LEFT if locks.is_empty else LAST_INDEX_REMOVED
-            yield history.finding(rule, marker, "no index was left", marker.last_modified, end)
+            yield Finding(rule, root, f"{root}index/{name}", marker, at, "no index was left", at, end)
 
 
 PACK_BEFORE_INDEX = Rule(
@@ -138,7 +182,8 @@ def pack_before_index(
         if session is None or indexes.removed.any_in(session[0], at + SLACK):
             continue
         written = history.entries[number - 1].last_modified
-        if _is_surely_named(written, session, locks, snapshots) and not indexes.removed.any_in(written, at + SLACK):
+        named = indexes.is_complete and _is_surely_named(written, session, locks, snapshots)
+        if named and not indexes.removed.any_in(written, at + SLACK):
             yield history.finding(PACK_BEFORE_INDEX, marker, "removed before the index that named it", at, end)
         elif snapshots.written.any_in(*session):
             yield history.finding(PACK_BESIDE_BACKUP, marker, "removed around a backup", at, end)
@@ -157,3 +202,19 @@ VERSIONING_SUSPENDED = Rule(
     "something was written without versioning after the bucket had had versioning",
     "versioning cannot be taken off, only suspended: what is overwritten then is lost",
 )
+
+
+FLOODED = Rule(
+    "flooded",
+    "hint",
+    "there are too many locks, indexes, snapshots or keys to judge each",
+    f"more than {MAX_DISJOINT} locked times or {MAX_CHANGES} files: their number hides what was done between them",
+)
+
+
+def flooded(root: str, locks: LockHistory, inventories: Mapping[str, Inventory]) -> Iterator[Finding]:
+    """What was left out, from the oldest time on; ``inventories`` by the names of their directories."""
+    since = {"locks": locks.closed_since, **{name: each.omitted_since for name, each in inventories.items()}}
+    for name, at in since.items():
+        if at != FOREVER:
+            yield Finding(FLOODED, root, f"{root}{name}/", "", at, f"not all {name} could be judged", at)

@@ -9,6 +9,7 @@ from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 from rwm.s3.listing.discovery import Discovered, discover, enclosing_repository
 from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
+from rwm.s3.listing.parallel import list_in_parallel
 from rwm.s3.listing.per_directory import DirectoryLister
 from rwm.s3.listing.phases import list_in_phases
 from rwm.s3.listing.queue import map_in_threads, merge_in_threads
@@ -27,6 +28,7 @@ __all__ = [
     "is_torn",
     "list_by_prefix",
     "list_histories",
+    "list_in_parallel",
     "list_in_phases",
     "map_in_threads",
     "merge_in_threads",

@@ -28,6 +28,7 @@ def usual_history(seed: int) -> History:
     for _ in range(MIN_BACKUPS + 2):
         for repository in history.repositories:
             history.bucket.now += DAY // 2
+            run(history.bucket, repository.unlock())  # a killed prune locks backups out
             run(history.bucket, repository.backup(2))
     return history
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.trust import intervals
-from rwm.trust.intervals import Intervals
+from rwm.trust.intervals import FOREVER, Intervals
 
 TIMES = st.integers(0, 30_000)
 PAIRS = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair))), max_size=12)
@@ -49,6 +49,19 @@ def test_intervals_are_disjoint_and_sorted(pairs: list[tuple[int, int]]) -> None
 
 
 @given(PAIRS, TIMES)
-def test_position_counts_the_intervals_before(pairs: list[tuple[int, int]], time: int) -> None:
+def test_find_gives_the_number_of_the_interval(pairs: list[tuple[int, int]], time: int) -> None:
     held = make(pairs)
-    assert held.position(time) == sum(end < time for _, end in held)
+    assert held.find(time) == next((n for n, (start, end) in enumerate(held) if start <= time <= end), -1)
+
+
+@given(PAIRS, st.integers(1, 5))
+def test_the_smallest_gaps_are_closed_when_there_are_too_many(pairs: list[tuple[int, int]], limit: int) -> None:
+    with patch.object(intervals, "MAX_DISJOINT", limit):
+        held = make(pairs)
+        found = list(held)
+    exact = list(make(pairs))
+    assert len(found) <= limit
+    assert all(any(start <= first and last <= end for start, end in found) for first, last in exact)
+    assert {start for start, _ in found} <= {start for start, _ in exact}
+    closed = [before[1] for before, after in pairwise(exact) if before[1] not in {end for _, end in found}]
+    assert held.closed_since == (min(closed) // 1000 * 1000 if closed else FOREVER)
