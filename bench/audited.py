@@ -1,0 +1,114 @@
+"""An audit in a process of its own: ``python -m bench.audited BUCKET VERSIONS`` prints what it took as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+
+from bench import processes
+from rwm.model import ObjectVersion
+from rwm.times import SECOND
+from rwm.trust.finding import FindingLog
+from rwm.trust.key_grouping import group_keys
+from rwm.trust.repository_audit import PHASES, RepositoryAudit
+from tests.histories.stream import stream_directory
+
+START = 1_767_225_600_000  # 2026-01-01
+HONEST_PART = 10_000
+"""Versions of an honest repository beside those of an attacker."""
+
+PAGE = 1000
+
+
+def _honest(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    return stream_directory(versions, phase)
+
+
+def _overwritten_packs(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    yield from _honest(phase, HONEST_PART)
+    if phase == "data/":
+        for number in range(versions // 2):
+            key = _name("data/ff/", number)
+            yield _version(key, number, START + number * SECOND, 2000)
+            yield _version(key, number, START, 1000)
+
+
+def _locks(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    yield from _honest(phase, HONEST_PART)
+    if phase == "locks/":
+        for number in range(versions // 2):
+            key, at = _name(phase, number), START + number * 60 * SECOND
+            yield _version(key, number, at + 30 * SECOND, 0, is_marker=True)
+            yield _version(key, number, at, 135)
+
+
+def _foreign_names(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    yield from _honest(phase, HONEST_PART)
+    if phase == "data/":
+        for number in range(versions):
+            yield _version(f"data/junk{number:09}", number, START + number * SECOND, 1000)
+
+
+def _snapshots(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    yield from _honest(phase, HONEST_PART)
+    if phase == "snapshots/":
+        for number in range(versions):
+            yield _version(_name(phase, number), number, START + number * SECOND, 300)
+
+
+def _one_key(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    """A version and a marker in turn."""
+    yield from _honest(phase, HONEST_PART)
+    if phase == "data/":
+        key = _name("data/ff/", 0)
+        for number in range(versions, 0, -1):
+            yield _version(key, number, START + number * SECOND, 1000, is_marker=number % 2 == 0)
+
+
+BUCKETS: dict[str, tuple[str, Callable[[str, int], Iterator[ObjectVersion]]]] = {
+    "honest": ("honest", _honest),
+    "overwritten": ("all packs overwritten", _overwritten_packs),
+    "locks": ("locks", _locks),
+    "snapshots": ("snapshots", _snapshots),
+    "foreign": ("foreign names", _foreign_names),
+    "key": ("versions and markers of one key", _one_key),
+}
+"""Listings by name: what most of their versions are, and the entries of a phase."""
+
+
+def _name(directory: str, number: int) -> str:
+    return f"{directory}ff{number:062x}"
+
+
+def _version(key: str, number: int, at: int, size: int, *, is_marker: bool = False) -> ObjectVersion:
+    etag = "" if is_marker else f"{number:032x}"
+    return ObjectVersion(key, f"{number:031x}{int(is_marker)}", False, is_marker, 0 if is_marker else size, etag, at)
+
+
+def _pages(entries: Iterator[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
+    while page := list(islice(entries, PAGE)):
+        yield page
+
+
+def main(name: str, versions: int) -> None:
+    """Group the listing by key, then audit it; print seconds of CPU of each and the peak of the memory."""
+    _, made = BUCKETS[name]
+    begun = time.process_time()
+    for phase in PHASES:
+        deque(group_keys(_pages(made(phase, versions))), maxlen=0)
+    grouped = time.process_time()
+    audit = RepositoryAudit("", FindingLog(), START + 100 * 365 * 86_400 * SECOND)
+    for phase in PHASES:
+        audit.observe(chain.from_iterable(group_keys(_pages(made(phase, versions)))))
+    audit.finish()
+    audited = time.process_time()
+    used = {"grouped": grouped - begun, "audited": audited - grouped, "findings": sum(audit.log.counts.values())}
+    print(json.dumps({"peak": processes.memory()[1], "codes": audit.log.counts, **used}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
