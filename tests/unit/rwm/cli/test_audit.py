@@ -254,14 +254,14 @@ def test_an_index_that_cannot_be_written_is_read(place: Place, monkeypatch: pyte
 
 
 def test_a_listing_that_fails_half_way_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    level = place.s3.level
+    batches = place.s3.version_batches
 
     def failing(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Any:
-        yield from level(bucket, prefix, page_size=page_size)
+        yield from batches(bucket, prefix, page_size=page_size)
         if prefix == "index/":
             raise Unreachable("ListObjectVersions bucket1: timeout")
 
-    monkeypatch.setattr(place.s3, "level", failing)
+    monkeypatch.setattr(place.s3, "version_batches", failing)
     place.load()
     assert place.rwm(*AUDIT) == 1
     assert place.rwm.out == ""
