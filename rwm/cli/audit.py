@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rwm import console
+from rwm.cli.audit_bisect import bisect
 from rwm.cli.audit_report import print_report, report_json
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexUnusable, NotFound, UsageError
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 @click.option("--note", metavar="TEXT", help="Why (with --ack).")
 @click.option("--withdraw", metavar="ID|CODE", help="Undo an acknowledgement.")
 @click.option("--rules", is_flag=True, help="List the rules with their reasons.")
+@click.option(
+    "--bisect",
+    "bisects",
+    is_flag=True,
+    help="Find the newest state on which `restic check` passes, on mounts, with the configured password.",
+)
+@click.option("--again", is_flag=True, help="With --bisect: also check states that were checked before.")
 @pass_app
 def audit(
     app: App,
@@ -36,12 +44,17 @@ def audit(
     note: str | None,
     withdraw: str | None,
     rules: bool,
+    bisects: bool,
+    again: bool,
 ) -> None:
     """Find what restic cannot have done in BUCKET, and the last clean state.
 
     Reads the version listing alone: no content, no password; recorded states are judged too. A finding is a `proof`
     (restic cannot have done it) or a `hint` (unusual, but it may be honest). Exit code 4 if there is a proof that
     nobody has acknowledged.
+
+    --bisect is for what no listing shows, a malformed file under a valid name. It assumes that what is wrong in a state
+    stays wrong in all later ones, checks few of them, and goes on where an earlier run was interrupted.
     """
     if rules:
         _print_rules(app)
@@ -50,13 +63,17 @@ def audit(
         raise UsageError("which bucket is to be audited?", hint="write `rwm audit BUCKET` or `rwm audit BUCKET/PREFIX`")
     if (ack is None) != (note is None):
         raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
+    if again and not bisects:
+        raise UsageError("--again goes together with --bisect")
     if withdraw is not None:
         _withdraw(app, location, withdraw)
     report = run_audit(app, location)
     if ack is not None:
         _acknowledge(app, location, report, ack, note or "")
         report = run_audit(app, location)
-    if app.json:
+    if bisects:
+        bisect(app, report, again=again)
+    elif app.json:
         console.print_json(report_json(report))
     else:
         print_report(report, show_all=show_all)

@@ -13,7 +13,7 @@ import click
 from rwm import console
 from rwm.cli.state import LOCATION_OPTION
 from rwm.console import STATE, App, common_options, pass_app
-from rwm.errors import CheckFailed, IndexUnusable, PartlyDone, RwmError, Unreachable, UsageError
+from rwm.errors import CheckFailed, IndexUnusable, PartlyDone, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import Level, StateInfo, Verification
 from rwm.repositories import count_repositories
@@ -182,15 +182,13 @@ def _verify_with_restic(app: App, part: StatePart, percent: float | None) -> Non
     problems = _Problems(app)
     report = _begin_report(app, part, "restic", problems)
 
-    def is_answering() -> bool:
-        try:
-            app.s3.server_time(info.bucket)
-        except Unreachable:
-            return False
-        return True
-
     checks = service.check_with_restic(
-        app.config, info, repositories, percent, lambda _, line: console.print_note(line), is_answering
+        app.config,
+        info,
+        repositories,
+        percent,
+        lambda _, line: console.print_note(line),
+        lambda: service.server_answers(app.s3, info.bucket),
     )
     service.report_checks(checks, report)
     if app.json:

@@ -2,30 +2,37 @@
 
 May import the shared modules, ``s3``, ``index``, ``restic``, ``process``.
 Begin reading at ``report.py``: what a verification says; ``structure.py``: a state against a listing; ``content.py``:
-reading content; ``rules.py``: what has to be read.
+reading content; ``rules.py``: what has to be read; ``bisection.py``: which states to check.
 """
 
+from rwm.verify.bisection import Bisection, CheckedState, Outcome, bisect_states
 from rwm.verify.content import CONNECTIONS, ContentRun, plan_content, read_content, report_content
-from rwm.verify.mounted import RepositoryCheck, check_with_restic, report_checks
+from rwm.verify.mounted import RepositoryCheck, check_with_restic, judge_checks, report_checks, server_answers
 from rwm.verify.report import Kind, Problem, VerifiedPart, VerifyReport
 from rwm.verify.rules import draw_sample, parse_percent
 from rwm.verify.structure import list_state, verify_structure
 
 __all__ = [
     "CONNECTIONS",
+    "Bisection",
+    "CheckedState",
     "ContentRun",
     "Kind",
+    "Outcome",
     "Problem",
     "RepositoryCheck",
     "VerifiedPart",
     "VerifyReport",
+    "bisect_states",
     "check_with_restic",
     "draw_sample",
+    "judge_checks",
     "list_state",
     "parse_percent",
     "plan_content",
     "read_content",
     "report_checks",
     "report_content",
+    "server_answers",
     "verify_structure",
 ]

@@ -11,15 +11,19 @@ from pathlib import Path
 
 from rwm import process
 from rwm.config import Config
-from rwm.errors import MountError, RwmError
+from rwm.errors import MountError, PartlyDone, RwmError, Unreachable
+from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.repositories import RepositoryCount
 from rwm.restic import OnLine, local_environment
+from rwm.s3 import S3
+from rwm.verify.bisection import Outcome
 from rwm.verify.report import Problem, VerifyReport
 
 WRONG_PASSWORD = "the configured password opens no key of the repository"  # noqa: S105 - a message
 
 _PASSWORD_HINT = "a state has the passwords of its time: configure the one that was valid then"  # noqa: S105
+_ONE_PASSWORD_HINT = "name the prefix of a repository that has the configured password"  # noqa: S105
 _EXIT_WRONG_PASSWORD = 12  # since restic 0.17; before, only the message says so
 _SAYS_WRONG_PASSWORD = "wrong password or no key found"  # noqa: S105
 _UNMOUNT_SECONDS = 30.0
@@ -30,11 +34,15 @@ MAX_LINES = 100
 
 @dataclass
 class RepositoryCheck:
-    """The result for a repository: its ``errors``, or why nothing is known. Without both it passed the check."""
+    """The result for a repository: its ``errors``, or why nothing is known. Without both it passed the check.
+
+    ``has_crashed``: nothing is known because a signal ended restic.
+    """
 
     repository: RepositoryCount
     errors: list[str] = field(default_factory=list)
     unknown: str = ""
+    has_crashed: bool = False
 
 
 def check_with_restic(
@@ -68,6 +76,29 @@ def check_with_restic(
     if all(check.unknown == WRONG_PASSWORD for check in checks):
         raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
     return checks
+
+
+def judge_checks(info: StateInfo, checks: Sequence[RepositoryCheck]) -> Outcome:
+    """The outcome for a state by those of its repositories. Raises PartlyDone if one of them could not be checked."""
+    if any(check.errors for check in checks):
+        return "failed"
+    if any(check.has_crashed for check in checks):
+        return "crashed"
+    for check in checks:
+        if check.unknown:
+            where = Location(info.bucket, check.repository.prefix)
+            hint = _ONE_PASSWORD_HINT if check.unknown == WRONG_PASSWORD else "run it again later: it goes on"
+            raise PartlyDone(f"state {info.id[:12]}, {where}: {check.unknown}", hint=hint)
+    return "passed"
+
+
+def server_answers(s3: S3, bucket: str) -> bool:
+    """Whether the server answers now: without it, an error of restic says nothing."""
+    try:
+        s3.server_time(bucket)
+    except Unreachable:
+        return False
+    return True
 
 
 def report_checks(checks: Sequence[RepositoryCheck], report: VerifyReport) -> None:
@@ -165,7 +196,8 @@ def _check(
     if done.returncode == _EXIT_WRONG_PASSWORD or _SAYS_WRONG_PASSWORD in done.stderr:
         return RepositoryCheck(repository, unknown=WRONG_PASSWORD)
     if done.returncode < 0:
-        return RepositoryCheck(repository, unknown=f"restic was ended by signal {-done.returncode}")
+        unknown = f"restic was ended by signal {-done.returncode}"
+        return RepositoryCheck(repository, unknown=unknown, has_crashed=True)
     if not is_answering():
         return RepositoryCheck(repository, unknown="restic failed while the mount could not read from the server")
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]

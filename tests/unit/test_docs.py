@@ -27,6 +27,7 @@ from rwm.cli import state_sync as sync_command
 from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
 from rwm.cli import storage_access as access_command
+from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
@@ -46,7 +47,7 @@ from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit,
 from rwm.trust.finding import FindingLog
 from rwm.trust.key_rules import UNLOCKED_REMOVAL
 from rwm.trust.repository_audit import RepositoryAudit
-from rwm.verify import Kind, Problem, VerifyReport
+from rwm.verify import Bisection, CheckedState, Kind, Problem, VerifyReport
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -327,6 +328,7 @@ JUDGED = [ComparisonResult(INFO, "contradicted", 10, 1, 0, (Contradiction("confi
 FINDING = Finding(UNLOCKED_REMOVAL, "", "config", "v", 0, "d", 0)
 AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", FindingLog(), 0)])
 AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
+BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 
@@ -345,6 +347,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
         ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
+        ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
