@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rwm.errors import BadResponse
 from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3
 from rwm.s3.listing import Discovered, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
-from rwm.times import SECOND
+from rwm.times import SECOND, iso
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.verdict import quiet_second, verdict_at
+
+_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+_SETTLE = 0.2  # seconds
 
 Progress = Callable[[int], None]
 Histories = Sequence[Sequence[ObjectVersion]]
@@ -116,18 +121,30 @@ class LocationAudit:
 
 
 def audit_location(
-    s3: S3, location: Location, settings: AuditSettings | None = None, progress: Progress = lambda count: None
+    s3: S3,
+    location: Location,
+    settings: AuditSettings | None = None,
+    progress: Progress = lambda count: None,
+    *,
+    packs: bool = True,
 ) -> LocationAudit:
     """Judge every repository at and below a location. ``progress`` is called with the number of versions listed.
 
-    Raises the errors of the listing: an audit of a part would call clean what it has not seen.
+    Without ``packs`` the directories ``data/``, where almost all keys are, are not listed: much cheaper, and the
+    verdicts are on the rest only.
+
+    What happens after the second of the start is not judged: restic may work meanwhile, and the directories are listed
+    one after the other. Raises the errors of the listing: an audit of a part would call clean what it has not seen.
     """
     settings = settings or AuditSettings()
-    audit = LocationAudit(location, s3.server_time(location.bucket), settings, log=_new_log(settings))
+    now = _settled_second(s3, location.bucket)
+    audit = LocationAudit(location, now, settings, log=_new_log(settings, now))
     found: Discovered = discover(s3, location)
     for root in sorted(found.repositories):
-        repository = RepositoryAudit(root, _new_log(settings), audit.now, KeepPolicy(settings.retention))
+        repository = RepositoryAudit(root, _new_log(settings, now), now, KeepPolicy(settings.retention))
         for phase in PHASES:
+            if phase == PACKS and not packs:
+                continue
             repository.observe(_counted(_list_phase(s3, location.bucket, root, phase), progress))
         repository.finish()
         audit.repositories.append(repository)
@@ -137,8 +154,22 @@ def audit_location(
     return audit
 
 
-def _new_log(settings: AuditSettings) -> FindingLog:
-    return FindingLog(dict(settings.acknowledged), settings.except_codes)
+def _settled_second(s3: S3, bucket: str) -> int:
+    """The server's second now, after which its end has been waited for: from then on listings show all of it."""
+    now, deadline = s3.server_time(bucket), time.monotonic() + _TICK_LIMIT
+    waited = False
+    while s3.server_time(bucket) <= now:
+        if time.monotonic() > deadline:
+            raise BadResponse(f"the clock of the server stands still at {iso(now)}")
+        time.sleep(0.05)
+        waited = True
+    if waited:  # Ceph RGW may list an entry some milliseconds after its time
+        time.sleep(_SETTLE)
+    return now
+
+
+def _new_log(settings: AuditSettings, now: int) -> FindingLog:
+    return FindingLog(dict(settings.acknowledged), settings.except_codes, until=now + SECOND - 1)
 
 
 def _judge_state_file(audit: LocationAudit, entries: Sequence[ObjectVersion]) -> None:

@@ -53,11 +53,13 @@ class Finding(NamedTuple):
 class FindingLog:
     """The findings of one repository: the first of each code in detail, all counted, and when states contain them.
 
-    ``except_codes`` are ignored. Memory does not grow with the number of findings.
+    Findings with ``except_codes`` are ignored. Memory does not grow with the number of findings.
     """
 
     acknowledged: dict[str, Acknowledgement] = field(default_factory=dict)
     except_codes: frozenset[str] = frozenset()
+    until: int = FOREVER
+    """Findings of later times are ignored, in milliseconds."""
     counts: dict[str, int] = field(default_factory=dict)
     proofs: int = 0
     """Proofs that are not acknowledged; :attr:`first_proof` and :attr:`last_proof` are the times of the outer ones."""
@@ -70,7 +72,7 @@ class FindingLog:
     def add(self, finding: Finding) -> None:
         """Count a finding, and note its consequence unless it is acknowledged."""
         code = finding.rule.code
-        if code in self.except_codes:
+        if code in self.except_codes or finding.at > self.until:
             return
         self.counts[code] = self.counts.get(code, 0) + 1
         listed = self._listed.setdefault(code, [])

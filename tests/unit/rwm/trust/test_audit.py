@@ -1,0 +1,107 @@
+"""The audit of a location while others work: what is seen of them is no finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rwm.errors import BadResponse
+from rwm.location import Location
+from rwm.s3.listing import Level
+from rwm.times import SECOND
+from rwm.trust import AuditSettings, LocationAudit, audit_location
+from tests.histories.bucket import Bucket
+from tests.histories.restic import Repository
+from tests.histories.steps import run
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.trust.memory_bucket import load, with_backups
+
+BUCKET1 = Location("bucket1")
+
+
+class LiveS3(MemoryS3):
+    """A simulated bucket in which restic works between two requests of a listing."""
+
+    def __init__(self, bucket: Bucket, repository: Repository) -> None:
+        super().__init__("bucket1")
+        self.bucket = bucket
+        self.repository = repository
+        self.works_before = ""
+        self.refresh()
+
+    def refresh(self) -> None:
+        load(self, self.bucket, self.bucket.now)
+
+    def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
+        self._work(prefix)
+        yield from super().level(bucket, prefix, page_size=page_size)
+
+    def list_pages(self, bucket: str, prefix: str = "", **options: object) -> Iterator[object]:  # type: ignore[override]
+        self._work(prefix)
+        yield from super().list_pages(bucket, prefix, **options)  # type: ignore[arg-type]
+
+    def version_batches(self, bucket: str, prefix: str = "", *, page_size: int = 1000):  # type: ignore[no-untyped-def]
+        self._work(prefix)
+        yield from super().version_batches(bucket, prefix, page_size=page_size)
+
+    def _work(self, prefix: str) -> None:
+        if prefix == self.works_before:
+            self.works_before = ""
+            self.bucket.now = self.now + 5 * SECOND
+            for operation in (self.repository.forget_prune(1), self.repository.backup(2), self.repository.prune()):
+                run(self.bucket, operation)
+            self.refresh()
+
+
+@pytest.fixture
+def live() -> LiveS3:
+    bucket, (repository,) = with_backups("")
+    bucket.now += 3600 * SECOND
+    return LiveS3(bucket, repository)
+
+
+def codes(audit: LocationAudit) -> set[str]:
+    return set(audit.counts())
+
+
+@pytest.mark.parametrize("phase", ["locks/", "config", "keys/", "index/", "snapshots/", "data/"])
+def test_restic_works_during_the_listing(live: LiveS3, phase: str) -> None:
+    live.works_before = phase
+    audit = audit_location(live, BUCKET1)
+    assert live.works_before == "", "it has worked"
+    assert audit.proofs == 0, audit.findings()
+    assert audit_location(live, BUCKET1).proofs == 0
+
+
+def test_what_happened_before_the_start_is_judged(live: LiveS3) -> None:
+    live.bucket.now += 3600 * SECOND
+    live.bucket.delete(live.repository.files("data")[0])
+    live.refresh()
+    assert codes(audit_location(live, BUCKET1)) == {"unlocked-removal"}
+
+
+def test_without_packs_the_rest_is_judged(live: LiveS3) -> None:
+    live.bucket.now += 3600 * SECOND
+    live.bucket.delete(live.repository.files("data")[0])
+    live.bucket.delete("config")
+    live.refresh()
+    audit = audit_location(live, BUCKET1, packs=False)
+    assert codes(audit) == {"unlocked-removal", "removed-config"}
+    assert {finding.key for finding in audit.findings()} == {"config"}
+    assert audit.repositories[0].versions < audit_location(live, BUCKET1).repositories[0].versions
+
+
+def test_codes_that_are_excepted_are_not_judged(live: LiveS3) -> None:
+    live.bucket.now += 3600 * SECOND
+    live.bucket.delete("config")
+    live.refresh()
+    settings = AuditSettings(except_codes=frozenset({"unlocked-removal"}))
+    assert codes(audit_location(live, BUCKET1, settings)) == {"removed-config"}
+
+
+def test_a_clock_that_stands_still_is_an_error(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.trust.audit._TICK_LIMIT", 0)
+    monkeypatch.setattr(live, "server_time", lambda bucket: 1000)
+    with pytest.raises(BadResponse, match="stands still"):
+        audit_location(live, BUCKET1)
