@@ -35,7 +35,7 @@ MAX_NAMED = 3
     help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and delete nothing.")
-@click.option("--force", is_flag=True, help="Prune despite signs of an attack; they are printed as warnings.")
+@click.option("--force", is_flag=True, help="Prune despite what speaks against it; that is printed as warnings.")
 @YES_OPTION
 @pass_app
 def prune(
@@ -53,7 +53,9 @@ def prune(
     The states of the whole bucket and those of each prefix are kept by themselves. With a PREFIX, only what is below it
     is deleted, and all states of other locations are kept.
 
-    Refused (exit code 5) if the newest kept state of a location is not complete, or if it shows signs of an attack.
+    BUCKET is audited first. Refused (exit code 5) if the newest kept state of a location is not complete or not clean,
+    if a proof of an attack is younger than the newest clean one, or if the last clean state would be lost.
+    --keep-state keeps that one too; `rwm audit --ack` acknowledges what is honest.
     """
     age = parse_duration(min_age)
     prune_and_print(app, location, keep_last, keep_state, age, dry_run=dry_run, force=force, yes=yes)
@@ -72,10 +74,13 @@ def prune_and_print(
 ) -> None:
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
+    from rwm.trust import AuditSettings
 
-    keep = select_kept_states(app.readonly_index, location, last=keep_last, named=keep_state)
+    index, config = app.readonly_index, app.config
+    keep = select_kept_states(index, location, last=keep_last, named=keep_state)
+    settings = AuditSettings(index.audits.acknowledged(location), frozenset(config.audit.except_), config.retention)
     with console.show_progress(f"listing {location}") as progress:
-        plan = plan_prune(app.s3, app.readonly_index, location, keep, min_age=min_age, progress=progress)
+        plan = plan_prune(app.s3, index, location, keep, min_age=min_age, settings=settings, progress=progress)
     if app.json and dry_run:
         console.print_json(_plan_json(plan, force))
     elif not app.json:
@@ -110,7 +115,9 @@ def _raise_refusal(plan: PrunePlan, force: bool) -> None:
         console.warn(f"overridden: {finding}")
     reasons = [*plan.refused, *(() if force else plan.findings)]
     if reasons:
-        advice = "" if plan.refused else "; check an earlier state, or use --force to prune anyway"
+        audit = f"; `rwm audit {plan.location}` shows the findings and acknowledges what is honest (--ack)"
+        advice = audit if plan.findings else ""
+        advice += "" if plan.refused else ", --force prunes anyway"
         hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
         raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
 
@@ -153,6 +160,9 @@ def _plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
         "locked": plan.locked,
         "too_young": plan.too_young,
         "uncovered": plan.uncovered,
+        "first_versions": plan.first_versions,
+        "evidence": plan.evidence,
+        "files_read": plan.files_read,
         "refused": [*plan.refused, *(() if force else plan.findings)],
         "overridden": list(plan.findings) if force else [],
         "locations": [_location_json(place, force) for place in plan.locations],
@@ -169,6 +179,7 @@ def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
         "bytes": place.bytes,
         "kept_versions": place.kept_versions,
         "too_young": place.too_young,
+        "last_clean": place.last_clean and place.last_clean.id,
         "refused": [*place.refused, *(() if force else place.findings)],
     }
 
@@ -189,10 +200,19 @@ def _print_plan(plan: PrunePlan) -> None:
             ("keep: needed versions", plan.kept_versions, ""),
             ("keep: too young", plan.too_young, ""),
             ("keep: locked", plan.locked, ""),
-            *([("keep: covered by no kept state", plan.uncovered, "")] if plan.uncovered else []),
+            *((label, count, "") for label, count in _rare_counts(plan).items() if count),
         ],
         right=(1, 2),
     )
+
+
+def _rare_counts(plan: PrunePlan) -> dict[str, int]:
+    return {
+        "keep: covered by no kept state": plan.uncovered,
+        "keep: first versions of names written again": plan.first_versions,
+        "keep: evidence for the audit": plan.evidence,
+        "read before the prune: files of kept states": plan.files_read,
+    }
 
 
 def _print_locations(plan: PrunePlan) -> None:

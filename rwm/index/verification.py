@@ -10,7 +10,7 @@ from pathlib import Path
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import NO_DIRECTORY, bucket_id, find_directory
 from rwm.index.packed import pack
-from rwm.model import Entry, Level, Verification
+from rwm.model import Entry, Level, ObjectVersion, Verification
 from rwm.names import split_key
 
 SHA256 = 1
@@ -41,6 +41,18 @@ class Verifications:
                     continue
                 version = (pack(entry.version_id), entry.last_modified)
                 self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault))
+
+    def is_proved(self, bucket: str, version: ObjectVersion) -> bool:
+        """Whether the content of a version was read and matched its name."""
+        path, name = split_key(version.key)
+        with errors(self._path):
+            directory = find_directory(self._connection, bucket_id(self._connection, bucket), path)
+            found = self._connection.execute(
+                "SELECT 1 FROM content WHERE directory = ? AND name = ? AND version_id = ? AND last_modified = ? "
+                "AND fault IS NULL",
+                (directory, pack(name), pack(version.version_id), version.last_modified),
+            )
+            return found.fetchone() is not None
 
     def record(self, state_id: str, level: Level, result: Verification) -> None:
         """Record the summary of a verification that has ended, in place of the one before."""

@@ -5,7 +5,7 @@ Begin reading at ``run.py``: arguments, exit codes; ``environment.py``: account,
 names that are hashes.
 """
 
-from rwm.restic.content import expected_sha256, is_pack
+from rwm.restic.content import expected_sha256, find_fault, is_pack
 from rwm.restic.environment import local_environment, password_length, restic_environment
 from rwm.restic.run import (
     OnLine,
@@ -25,6 +25,7 @@ __all__ = [
     "exec_aws",
     "exec_restic",
     "expected_sha256",
+    "find_fault",
     "forget_arguments",
     "is_pack",
     "local_environment",

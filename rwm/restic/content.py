@@ -23,3 +23,14 @@ def expected_sha256(key: str) -> str | None:
 def is_pack(key: str) -> bool:
     """Whether the key is one of a pack of data, in ``data/``."""
     return expected_sha256(key) is not None and key.split("/")[-3:-2] == ["data"]
+
+
+def find_fault(key: str, expected_size: int, size: int, sha256: str) -> str | None:
+    """How content of that size and SHA-256 differs from what a key and its recorded size promise, None if not."""
+    if size != expected_size:
+        more = "more than " if size > expected_size else ""
+        return f"its content has {more}{min(size, expected_size)} bytes, not {expected_size}"
+    expected = expected_sha256(key)
+    if expected is not None and expected != sha256:
+        return f"its content does not match its name: its SHA-256 is {sha256}"
+    return None

@@ -1,8 +1,9 @@
 """Retention: which versions no kept state needs, and how they are deleted.
 
-May import the shared modules, ``s3``, ``index``, ``trust``.
+May import the shared modules, ``s3``, ``index``, ``restic``, ``trust``.
 Begin reading at ``plan.py``: a plan is a value; ``execute.py`` deletes exactly what it names. ``key_plan.py`` decides
-about one key, ``location_plan.py`` collects what that means for the states of one location.
+about one key, ``location_plan.py`` collects what that means for the states of one location; what the audit says
+against them is in ``audit_judgement.py``, and what stays for later audits in ``evidence.py``.
 """
 
 from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget

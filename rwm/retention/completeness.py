@@ -40,6 +40,11 @@ class Completeness:
         counts = zip(self._states, self._kept, accumulate(self._present), strict=False)
         return [(info, info.objects - present) for info, kept, present in counts if kept and present != info.objects]
 
+    def complete(self) -> set[str]:
+        """The ids of the states of which the bucket has all versions now."""
+        counts = zip(self._states, accumulate(self._present), strict=False)
+        return {info.id for info, present in counts if present == info.objects}
+
     def ended(self) -> list[tuple[StateInfo, bool]]:
         """The states that are incomplete after the deletions, each with whether it is complete before them.
 

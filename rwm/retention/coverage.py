@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rwm.index import Index
 from rwm.location import Location
-from rwm.model import RecordedState, StateInfo
+from rwm.model import Entry, RecordedState, StateInfo
+from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs
 from rwm.retention.selection import candidates, follows_rule, states_by_location
 
@@ -19,7 +20,12 @@ class Coverage:
     """
 
     def __init__(
-        self, index: Index, location: Location, recorded: Sequence[RecordedState], keep: Sequence[StateInfo]
+        self,
+        index: Index,
+        location: Location,
+        recorded: Sequence[RecordedState],
+        keep: Sequence[StateInfo],
+        judgement: AuditJudgement,
     ) -> None:
         self._trust = {info.id: index.trust(info) for info in keep}
         self._locations = states_by_location(recorded)
@@ -29,7 +35,7 @@ class Coverage:
             infos = [state.info for state in states]
             by_rule = follows_rule(location, place)
             kept = [info for info in infos if info.id in self._trust] if by_rule else infos
-            self._collectors.append(LocationCollector(place, infos, kept, by_rule=by_rule))
+            self._collectors.append(LocationCollector(place, states, kept, judgement, by_rule=by_rule))
             self._references.append(index.references(place, infos))
         self._directory: str | None = None
         self._covering: list[int] = []
@@ -46,9 +52,17 @@ class Coverage:
             self._covering = [n for n, place in enumerate(self._locations) if directory.startswith(place.prefix)]
         return self._covering
 
-    def finish(self) -> tuple[LocationPlan, ...]:
-        """The results of all locations, sorted."""
+    def samples(self) -> list[Entry]:
+        """Files of the states that the prune relies on, to be read before it."""
+        return [entry for collector in self._collectors for entry in collector.sample.entries()]
+
+    def finish(self, faults: Mapping[Entry, str]) -> tuple[LocationPlan, ...]:
+        """The results of all locations, sorted; ``faults`` say which of :meth:`samples` are unreadable, and why."""
         return tuple(
-            collector.finish(self._trust, can_keep=bool(candidates(self._locations[collector.location])))
+            collector.finish(
+                self._trust,
+                [faults[entry] for entry in collector.sample.entries() if entry in faults],
+                can_keep=bool(candidates(self._locations[collector.location])),
+            )
             for collector in self._collectors
         )

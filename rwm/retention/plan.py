@@ -2,6 +2,9 @@
 
 All versions of the kept states and of the present listing are kept, also locked versions, and those that were replaced
 or deleted less than the minimum age ago. RWM's own objects are not touched, nor keys that no kept state covers.
+
+First the location is audited, then listed once more for the plan. What was written or deleted since the audit began,
+which it may not have seen, counts as too young.
 """
 
 from __future__ import annotations
@@ -9,22 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rwm.index import Index, missing_index
 from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion, RecordedState, StateInfo
+from rwm.restic import expected_sha256
+from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.coverage import Coverage
+from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, KeyPlan, plan_key
-from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs
+from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs, Place
 from rwm.retention.locks import Locks
+from rwm.retention.sample import read_sample
 from rwm.retention.selection import candidates, follows_rule
 from rwm.s3 import S3
 from rwm.s3.listing import list_histories
-
-_NEVER = 1 << 62  # milliseconds: no version is too young
+from rwm.trust import AuditSettings, Kind, LocationAudit, RepositoryRoots, audit_location
 
 Progress = Callable[[int], None]
+IsProved = Callable[[ObjectVersion], bool]
+Covering = Sequence[tuple[LocationCollector, Needs]]
 
 
 @dataclass(frozen=True)
@@ -32,9 +41,10 @@ class PrunePlan:
     """What to delete and what to keep.
 
     ``locations`` are those of all recorded states that overlap the pruned location, sorted. ``refused`` says why the
-    plan must not be executed; it is empty when it may. ``findings`` are signs of an attack, which the caller has to
-    override to execute the plan. ``lost_states`` are recorded states that are incomplete afterwards. ``uncovered``
-    counts the versions of keys that no kept state covers: all of them stay.
+    plan must not be executed; it is empty when it may. ``findings`` are what else speaks against it, which the caller
+    has to override to execute the plan. ``lost_states`` are recorded states that are incomplete afterwards.
+    ``uncovered`` counts the versions of keys that no kept state covers: all of them stay. ``evidence`` counts those
+    that stay because an audit judges others by them. ``files_read`` are the files of kept states that were read.
     """
 
     location: Location
@@ -44,6 +54,8 @@ class PrunePlan:
     locked: int = 0
     uncovered: int = 0
     bucket_refused: tuple[str, ...] = ()
+    evidence: int = 0
+    files_read: int = 0
 
     @property
     def bytes(self) -> int:
@@ -59,6 +71,11 @@ class PrunePlan:
     def too_young(self) -> int:
         """Number of the versions that stay only because of the minimum age."""
         return sum(place.too_young for place in self.locations)
+
+    @property
+    def first_versions(self) -> int:
+        """Number of the first versions that stay because their names were written again, with unproved content."""
+        return sum(place.first_versions for place in self.locations)
 
     @property
     def kept_states(self) -> tuple[StateInfo, ...]:
@@ -107,54 +124,118 @@ def plan_prune(
     keep: Sequence[StateInfo],
     *,
     min_age: int = 0,
+    settings: AuditSettings | None = None,
     progress: Progress = lambda count: None,
 ) -> PrunePlan:
-    """Read the history of every key below the location and decide. ``min_age`` is in milliseconds.
+    """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
-    oldest first; every other state that overlaps the location is kept.
+    oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
     """
     recorded = index.recorded(location)  # read once: references are positions in it, and others may record states
     refused = _bucket_refusals(s3, location, keep, recorded, index.path)
-    cutoff = s3.server_time(location.bucket) - min_age if min_age else _NEVER
-    coverage = Coverage(index, location, recorded, keep)
-    planner = _Planner(cutoff, Locks(s3, location.bucket))
+    audit = audit_location(s3, location, settings, progress)
+    coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
+    planner = _Planner(audit, min_age, Locks(s3, location.bucket), _proofs(index, location.bucket))
     for part in list_histories(s3, location):
         for history in part:
             progress(len(history))
             if not is_own_key(history[0].key):
                 planner.add(history, coverage.of(history[0].key))
-    return planner.finish(location, coverage.finish(), refused)
+    planner.decide_deferred()
+    sample = coverage.samples()
+    locations = coverage.finish(read_sample(s3, location.bucket, sample))
+    return planner.finish(location, locations, refused, len(sample))
+
+
+def _proofs(index: Index, bucket: str) -> IsProved:
+    """Whether the content of a version was read and found right."""
+    return lambda version: index.verifications.is_proved(bucket, version)
+
+
+class _Deferred(NamedTuple):
+    """A decision that is executed unless the key turns out to be evidence."""
+
+    history: Sequence[ObjectVersion]
+    covering: Covering
+    decision: KeyPlan
+    place: Place
 
 
 class _Planner:
     """Decides key by key, and collects the decisions."""
 
-    def __init__(self, cutoff: int, locks: Locks) -> None:
-        self._cutoff = cutoff
+    def __init__(self, audit: LocationAudit, min_age: int, locks: Locks, is_proved: IsProved) -> None:
+        self._cutoff = audit.now - min_age
         self._locks = locks
+        self._is_proved = is_proved
+        self._roots = RepositoryRoots([repository.root for repository in audit.repositories])
+        self._evidence = EvidenceKeeper()
+        self._deferred: list[_Deferred] = []
         self._versions: list[Deletion] = []
         self._markers: list[Deletion] = []
-        self._uncovered = 0
+        self._uncovered = self._kept_evidence = 0
 
-    def add(self, history: Sequence[ObjectVersion], covering: Sequence[tuple[LocationCollector, Needs]]) -> None:
+    def add(self, history: Sequence[ObjectVersion], covering: Covering) -> None:
         """Decide about one key. ``covering`` are all locations that cover it, the innermost last, and their needs."""
-        if any(collector.by_rule and collector.kept for collector, _ in covering):
+        place = self._roots.find(history[0].key)
+        if _is_ruled(covering):
             kept = set().union(*(collector.kept_ids(needs) for collector, needs in covering))
-            decision = plan_key(history, kept, self._cutoff, self._locks.is_locked)
-            covering[-1][0].count(decision)
+            is_proved = self._is_proved if _is_written_once(history[0].key, place) else None
+            decision = plan_key(history, kept, self._cutoff, self._locks.is_locked, is_proved)
         else:
             decision = KeyPlan([], [], 0, 0)
             self._uncovered += sum(not version.is_marker for version in history)
+        if place is not None and self._evidence.observe(*place, history, decision):
+            self._deferred.append(_Deferred(history, covering, decision, place))
+        else:
+            self._decide(history, covering, decision, place)
+
+    def decide_deferred(self) -> None:
+        """Decide about the keys that may be evidence: after all others."""
+        kept = self._evidence.find_kept()
+        for history, covering, decision, place in self._deferred:
+            if history[0].key in kept:
+                self._kept_evidence += len(decision.versions)
+                decision = decision._replace(versions=[], markers=[])
+            self._decide(history, covering, decision, place)
+        self._deferred.clear()
+
+    def _decide(
+        self, history: Sequence[ObjectVersion], covering: Covering, decision: KeyPlan, place: Place | None
+    ) -> None:
+        if _is_ruled(covering):
+            covering[-1][0].count(decision)
         for collector, needs in covering:
-            collector.observe(history, needs, decision)
+            collector.observe(history, needs, decision, place)
         self._versions += decision.versions
         self._markers += decision.markers
 
-    def finish(self, location: Location, locations: tuple[LocationPlan, ...], refused: tuple[str, ...]) -> PrunePlan:
+    def finish(
+        self, location: Location, locations: tuple[LocationPlan, ...], refused: tuple[str, ...], files_read: int
+    ) -> PrunePlan:
         """The plan of all decisions."""
-        versions, markers = tuple(self._versions), tuple(self._markers)
-        return PrunePlan(location, locations, versions, markers, self._locks.count, self._uncovered, refused)
+        return PrunePlan(
+            location,
+            locations,
+            tuple(self._versions),
+            tuple(self._markers),
+            self._locks.count,
+            self._uncovered,
+            refused,
+            self._kept_evidence,
+            files_read,
+        )
+
+
+def _is_ruled(covering: Covering) -> bool:
+    """Whether a prune may delete versions of a key that these locations cover."""
+    return any(collector.by_rule and collector.kept for collector, _ in covering)
+
+
+def _is_written_once(key: str, place: Place | None) -> bool:
+    """Whether restic writes the key once: a name that is the hash of its content, and ``config``."""
+    return expected_sha256(key) is not None or (place is not None and place[1] is Kind.CONFIG)
 
 
 def _bucket_refusals(

@@ -6,25 +6,30 @@ them in one pass; ``report.py``: the verdicts.
 """
 
 from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
-from rwm.trust.detector import AttackDetector
 from rwm.trust.finding import Finding, Rule
-from rwm.trust.interface import KeyEvidence
-from rwm.trust.report import AuditReport, StateVerdict, make_report
+from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
+from rwm.trust.names import CONTENT_ADDRESSED, Kind
+from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
+from rwm.trust.roots import RepositoryRoots
 from rwm.trust.rules_table import CODES, RULES
 from rwm.trust.settings import make_settings
 
 __all__ = [
     "CODES",
+    "CONTENT_ADDRESSED",
     "RULES",
-    "AttackDetector",
+    "SUCCEEDED",
     "AuditReport",
     "AuditSettings",
     "Finding",
-    "KeyEvidence",
+    "KeptEvidence",
+    "Kind",
     "LocationAudit",
+    "RepositoryRoots",
     "Rule",
     "StateVerdict",
     "audit_location",
+    "contains",
     "make_report",
     "make_settings",
 ]

@@ -58,8 +58,8 @@ class LocationAudit:
     state_files: list[FileName] = field(default_factory=list)
     more_state_files: int = 0
     """How many there are beyond :data:`MAX_STATE_FILES`."""
-    log: FindingLog = field(default_factory=FindingLog)
-    """Findings that are about no repository: about state files."""
+    state_logs: dict[str, FindingLog] = field(default_factory=dict)
+    """Findings about state files, by the prefix of their states."""
 
     def verdict(self, state: StateInfo) -> Verdict:
         """The verdict on what the state has below the location."""
@@ -78,8 +78,8 @@ class LocationAudit:
         return (audit for audit in self.repositories if audit.root.startswith(location.prefix))
 
     def logs(self) -> list[FindingLog]:
-        """The logs of all repositories, and that about no repository."""
-        return [self.log, *(audit.log for audit in self.repositories)]
+        """The logs of all repositories, and those about state files."""
+        return [*self.state_logs.values(), *(audit.log for audit in self.repositories)]
 
     def findings(self) -> list[Finding]:
         """The listed findings, by time."""
@@ -96,7 +96,15 @@ class LocationAudit:
 
     def is_acknowledged(self, finding: Finding) -> bool:
         """Whether a person has judged it."""
-        return self.log.acknowledgement(finding) is not None
+        return _new_log(self.settings, self.now).acknowledgement(finding) is not None
+
+    def last_proof(self, location: Location) -> int:
+        """The time of the newest proof below a location that nobody has acknowledged; 0 without one."""
+        logs = [
+            *(log for prefix, log in self.state_logs.items() if prefix.startswith(location.prefix)),
+            *(audit.log for audit in self._of(location)),
+        ]
+        return max((log.last_proof for log in logs), default=0)
 
     @property
     def proofs(self) -> int:
@@ -138,7 +146,7 @@ def audit_location(
     """
     settings = settings or AuditSettings()
     now = _settled_second(s3, location.bucket)
-    audit = LocationAudit(location, now, settings, log=_new_log(settings, now))
+    audit = LocationAudit(location, now, settings)
     found: Discovered = discover(s3, location)
     for root in sorted(found.repositories):
         repository = RepositoryAudit(root, _new_log(settings, now), now, KeepPolicy(settings.retention))
@@ -149,8 +157,9 @@ def audit_location(
         repository.finish()
         audit.repositories.append(repository)
     for prefix in sorted(found.state_prefixes):
+        audit.state_logs[prefix] = _new_log(settings, now)
         for history in _counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX)), progress):
-            _judge_state_file(audit, history[::-1])
+            _judge_state_file(audit, prefix, history[::-1])
     return audit
 
 
@@ -169,12 +178,12 @@ def _settled_second(s3: S3, bucket: str) -> int:
 
 
 def _new_log(settings: AuditSettings, now: int) -> FindingLog:
-    return FindingLog(dict(settings.acknowledged), settings.except_codes, until=now + SECOND - 1)
+    return FindingLog(settings.acknowledged, settings.except_codes, until=now + SECOND - 1)
 
 
-def _judge_state_file(audit: LocationAudit, entries: Sequence[ObjectVersion]) -> None:
+def _judge_state_file(audit: LocationAudit, prefix: str, entries: Sequence[ObjectVersion]) -> None:
     for finding in judge_state_file(entries):
-        audit.log.add(finding)
+        audit.state_logs[prefix].add(finding)
     name = parse_file_key(entries[0].key)
     if name is not None and not entries[0].is_marker:
         if len(audit.state_files) < MAX_STATE_FILES:

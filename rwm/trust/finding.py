@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -56,7 +56,7 @@ class FindingLog:
     Findings with ``except_codes`` are ignored. Memory does not grow with the number of findings.
     """
 
-    acknowledged: dict[str, Acknowledgement] = field(default_factory=dict)
+    acknowledged: Mapping[str, Acknowledgement] = field(default_factory=dict)
     except_codes: frozenset[str] = frozenset()
     until: int = FOREVER
     """Findings of later times are ignored, in milliseconds."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rwm.errors import AccessDenied, Archived, BadResponse, Cancelled, NotFound, RwmError, Unreachable
 from rwm.index import Index, ListedVersion, ListedVersions
 from rwm.model import Entry
-from rwm.restic import expected_sha256, is_pack
+from rwm.restic import expected_sha256, find_fault, is_pack
 from rwm.s3 import S3
 from rwm.verify.parallel import Outcome, map_in_threads
 from rwm.verify.report import Kind, Problem, VerifyReport
@@ -211,15 +211,4 @@ class _Reading:
             if size > entry.size:
                 break
             digest.update(chunk)
-        return find_fault(entry, size, digest.hexdigest())
-
-
-def find_fault(entry: Entry, size: int, sha256: str) -> str | None:
-    """How content of that size and SHA-256 differs from what the entry promises, None if it does not."""
-    if size != entry.size:
-        more = "more than " if size > entry.size else ""
-        return f"its content has {more}{min(size, entry.size)} bytes, not {entry.size}"
-    expected = expected_sha256(entry.key)
-    if expected is not None and expected != sha256:
-        return f"its content does not match its name: its SHA-256 is {sha256}"
-    return None
+        return find_fault(entry.key, entry.size, size, digest.hexdigest())

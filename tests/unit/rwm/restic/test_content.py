@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.restic.content import expected_sha256
+from rwm.restic.content import expected_sha256, find_fault
 
 HASH = "0123456789abcdef" * 4
 
@@ -43,3 +43,12 @@ def test_other_names(key: str) -> None:
 def test_the_hash_is_the_end_of_the_name(key: str) -> None:
     expected = expected_sha256(key)
     assert expected is None or (len(expected) == 64 and key.endswith("/" + expected))
+
+
+@pytest.mark.parametrize(
+    ("size", "digest", "fault"),
+    [(3, "a" * 64, None), (3, "b" * 64, "SHA-256"), (2, "a" * 64, "has 2 bytes"), (4, "a" * 64, "more than 3 bytes")],
+)
+def test_what_is_wrong_with_content(size: int, digest: str, fault: str | None) -> None:
+    found = find_fault("index/" + "a" * 64, 3, size, digest)
+    assert found is None if fault is None else fault in (found or "")

@@ -18,7 +18,9 @@ from rwm.location import Location
 from rwm.model import ObjectVersion, StateInfo
 from rwm.retention import PrunePlan, plan_prune, prune_and_forget, select_kept_states
 from rwm.states.capture import capture_state
+from rwm.times import SECOND, iso
 from tests.unit.memory import MemoryS3
+from tests.unit.rwm.verify.verify_setup import named
 
 BUCKET = "bucket1"
 WHOLE, HOST1, SUB, HOST2 = (Location(BUCKET, prefix) for prefix in ("", "host1/", "host1/sub/", "host2/"))
@@ -34,6 +36,12 @@ KEYS = (
     "host12/c",
 )
 PACK = "data/ab/" + "ab" * 32
+CONFIG = b"c" * 155
+KEY, PACKS = b"k" * 440, [bytes([n]) * 300 for n in range(6)]
+
+
+def describe(info: StateInfo) -> str:
+    return f"{info.id[:12]} ({iso(info.captured_at)})"
 
 
 class Captured(NamedTuple):
@@ -55,6 +63,15 @@ class History:
         for key in keys:
             self.s3.put(BUCKET, key, b"1")
 
+    def create_repository(self, location: Location) -> list[str]:
+        """Write a repository as restic does; returns the keys of its packs."""
+        packs = [location.key(named("data", pack)) for pack in PACKS]
+        self.s3.put(BUCKET, location.key("config"), CONFIG)
+        self.s3.put(BUCKET, location.key(named("keys", KEY)), KEY)
+        for key, content in zip(packs, PACKS, strict=True):
+            self.s3.put(BUCKET, key, content)
+        return packs
+
     def capture(self, location: Location) -> StateInfo:
         present = self.present()
         info = capture_state(self.s3, self.index, location)
@@ -71,6 +88,7 @@ class History:
         return {key: list(entries) for key, entries in self.s3.buckets[BUCKET].items() if entries}
 
     def plan(self, location: Location, *, last: int = 1, named: tuple[str, ...] = ()) -> PrunePlan:
+        self.s3.now += SECOND  # what was written in the second of the audit is too young
         keep = select_kept_states(self.index, location, last=last, named=named)
         return plan_prune(self.s3, self.index, location, keep)
 
@@ -265,29 +283,40 @@ def test_one_incomplete_location_refuses_all_and_the_others_can_be_pruned(histor
 
 
 def test_an_attack_on_one_location_is_found_there(history: History) -> None:
-    machines(history)
-    history.s3.put(BUCKET, f"host1/{PACK}", b"garbage")
+    history.create_repository(HOST1)
+    packs = history.create_repository(HOST2)
     history.capture(HOST1)
+    clean = history.capture(HOST2)
+    whole = history.capture(WHOLE)
+    history.s3.now += SECOND
+    written = history.s3.now
+    history.s3.put(BUCKET, packs[0], b"garbage")
+    history.s3.now += SECOND
+    newest = history.capture(HOST2)
     plan = history.plan(WHOLE)
     assert plan.refused == ()
     assert [(place.location.prefix, len(place.findings)) for place in plan.locations] == [
-        ("", 1), ("host1/", 1), ("host2/", 0),
+        ("", 1), ("host1/", 0), ("host2/", 2),
     ]  # fmt: skip
-    assert all("overwritten with other content" in finding for finding in plan.findings)
-    assert plan.findings[1].startswith("bucket1/host1: 1 objects")
+    at, text = iso(written), "a proof of an attack or a fault"
+    assert plan.findings == (
+        f"bucket1: {text} ({at}) is younger than the newest clean state kept, {describe(whole)}",
+        f"bucket1/host2: the newest kept state {describe(newest)} is suspect: other-content",
+        f"bucket1/host2: there is {text}, and no kept state is clean",
+    )
+    assert [place.last_clean for place in plan.locations][2] == clean
+    assert plan.versions == ()
 
 
 def test_lost_files_of_one_machine_are_found_among_those_of_all(history: History) -> None:
-    names = [f"data/{n:02x}/{n:064x}" for n in range(6)]
-    for place in (HOST1, HOST2):
-        history.put(place.key("config"), *map(place.key, names))
+    packs, _ = [history.create_repository(place) for place in (HOST1, HOST2)]
     history.capture(WHOLE)
-    for name in names[2:]:
-        history.s3.delete(BUCKET, HOST1.key(name))
+    for pack in packs:
+        history.s3.delete(BUCKET, pack)
     history.capture(WHOLE)
-    (finding,) = history.plan(WHOLE).findings
+    *_, finding = history.plan(WHOLE).findings
     assert "has 2 files of the repository host1/, and state " in finding
-    assert finding.endswith("which this would end, has 6")
+    assert finding.endswith("which this would end, has 8")
 
 
 def test_a_location_none_of_whose_states_is_kept_is_refused(history: History) -> None:

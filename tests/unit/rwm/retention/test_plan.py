@@ -20,6 +20,7 @@ from rwm.retention.selection import select_kept_states
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
 from tests.unit.memory import MemoryS3
+from tests.unit.rwm.verify.verify_setup import named
 
 BUCKET = "bucket1"
 LOCATION = Location(BUCKET)
@@ -87,6 +88,22 @@ class TestPlanKey:
         found = plan_key(history("v4@90", "v3@80", "v2@20", "v1@10"), {"v2"}, 50)
         assert (found.kept, found.too_young) == (2, 1)
         assert found.versions == [Deletion("k", "v1", 10)]
+
+    def test_the_first_version_of_a_name_written_once_stays_beside_an_unproved_later_one(self) -> None:
+        """An equal size or ETag proves nothing: the later one may be encrypted with another key."""
+        for kept in ("", "v2"):
+            found = plan_key(history("v3", "v2", "v1"), {kept}, NEVER, is_proved=lambda version: False)
+            assert ("v1" in {deletion.version_id for deletion in found.versions}, found.first) == (False, 1)
+        found = plan_key(history("m3", "v2", "v1"), {"v2"}, NEVER, is_proved=lambda version: False)
+        assert (found.versions, found.markers, found.kept, found.first) == ([], [], 1, 1)
+        found = plan_key(history("m3", "v2", "v1"), set(), NEVER, is_proved=lambda version: False)
+        assert (len(found.versions), found.first) == (2, 0)  # nothing of the key stays
+
+    def test_proved_later_versions_replace_the_first(self) -> None:
+        entries = history("v3", "v2", "v1")
+        for kept, deleted in (("", ["v1", "v2"]), ("v2", [])):  # v2 was not read
+            found = plan_key(entries, {kept}, NEVER, is_proved=lambda version: version.version_id == "v3")
+            assert [deletion.version_id for deletion in found.versions] == deleted
 
     def test_locks_are_looked_up_only_for_versions_to_delete(self) -> None:
         asked: list[str] = []
@@ -207,6 +224,19 @@ class TestSelectKeptStates:
 
 
 class TestPlanPrune:
+    def test_the_first_pack_stays_until_the_content_of_the_later_one_is_proved(self, index: Index) -> None:
+        s3 = MemoryS3(BUCKET)
+        content = b"p" * 40
+        pack = named("data", content)
+        s3.put(BUCKET, pack, content)
+        s3.put(BUCKET, pack, content)
+        info = capture_state(s3, index, LOCATION)
+        found = plan_prune(s3, index, LOCATION, [info])
+        assert (found.versions, found.first_versions) == ((), 1)
+        index.verifications.record_content(BUCKET, [(entry, None) for entry in index.entries(info)], 1)
+        found = plan_prune(s3, index, LOCATION, [info])
+        assert (len(found.versions), found.first_versions) == (1, 0)
+
     def test_unneeded_versions_and_markers_are_deleted(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         a = [s3.put(BUCKET, "data/a", b"1")]

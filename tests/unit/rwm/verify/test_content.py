@@ -7,7 +7,7 @@ import pytest
 from rwm.errors import AccessDenied, Archived, BadResponse, IndexUnusable, NotFound, RwmError, Unreachable
 from rwm.model import Entry
 from rwm.verify import ContentRun
-from rwm.verify.content import MAX_DENIED_AT_START, find_fault
+from rwm.verify.content import MAX_DENIED_AT_START
 from tests.unit.rwm.verify.verify_setup import BUCKET, VerifySetup, named
 
 AGAIN = ContentRun(again=True, connections=2)
@@ -287,12 +287,3 @@ def test_a_null_version_that_is_overwritten_in_place_is_read_again(setup: Verify
     assert [one.why for one in setup.content(first)[1]] == ["the bucket's version has another ETag"]
     assert [one.kind for one in setup.content(setup.capture())[1]] == ["wrong"]
     assert setup.read == [key, key]
-
-
-@pytest.mark.parametrize(
-    ("size", "digest", "fault"),
-    [(3, "a" * 64, None), (3, "b" * 64, "SHA-256"), (2, "a" * 64, "has 2 bytes"), (4, "a" * 64, "more than 3 bytes")],
-)
-def test_what_is_wrong_with_content(size: int, digest: str, fault: str | None) -> None:
-    found = find_fault(Entry(f"index/{'a' * 64}", "v", 3, "e", 0), size, digest)
-    assert found is None if fault is None else fault in (found or "")
