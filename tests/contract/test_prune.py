@@ -21,6 +21,7 @@ from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import SECOND
+from rwm.trust import audit_location
 from tests.contract.buckets import Model, next_second, unique, versioned
 from tests.servers import Server
 
@@ -102,10 +103,14 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert [*s3.versions(bucket, "rwm/")] == own
     needed = {(entry.key, entry.version_id) for info in kept for entry in index.entries(info)} | set(shown.items())
     left = everything(s3, bucket)
-    assert {(v.key, v.version_id) for v in left if not v.is_marker} == needed
+    evidence = {(v.key, v.version_id) for v in left if not v.is_marker} - needed
+    assert len(evidence) == todo.evidence > 0
+    assert {key.partition("/")[0] for key, _ in evidence} <= {"locks", "index", "keys"}
+    assert audit_location(s3, Location(bucket)).proofs == 0
     assert len(left) == len(all_before) - result.versions - result.markers
     again = retention.plan_prune(s3, index, Location(bucket), kept)
     assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
+    assert again.files_read == 5
 
     keep = retention.select_kept_states(index, Location(bucket), last=1, named=[])
     assert keep == [states[2]]
@@ -113,6 +118,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert present(s3, bucket) == shown
     assert index.states(Location(bucket)) == [states[2]]  # the others are not whole any more
     assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
+    assert audit_location(s3, Location(bucket)).proofs == 0
 
 
 def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3, index: Index) -> None:
@@ -169,6 +175,7 @@ def hidden_history(s3: S3, index: Index) -> tuple[Model, StateInfo]:
     model.delete("kept/below")
     model.put("kept/replaced", b"1")
     model.put("kept/replaced", b"2")
+    next_second(s3, model.bucket)  # what was deleted in the second of the audit is too young
     return model, info
 
 
