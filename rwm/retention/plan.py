@@ -3,8 +3,8 @@
 All versions of the kept states and of the present listing are kept, also locked versions, and those that were replaced
 or deleted less than the minimum age ago. RWM's own objects are not touched, nor keys that no kept state covers.
 
-First the location is audited, then listed once more for the plan. What was written or deleted since the audit began,
-which it may not have seen, counts as too young.
+First the location is audited, then listed once more for the plan. What was written or deleted after the second
+that the audit judges last counts as too young.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from rwm.retention.sample import read_sample
 from rwm.retention.selection import candidates, follows_rule
 from rwm.s3 import S3
 from rwm.s3.listing import list_histories
+from rwm.times import SECOND
 from rwm.trust import AuditSettings, Kind, LocationAudit, RepositoryRoots, audit_location
 
 Progress = Callable[[int], None]
@@ -166,7 +167,7 @@ class _Planner:
     """Decides key by key, and collects the decisions."""
 
     def __init__(self, audit: LocationAudit, min_age: int, locks: Locks, is_proved: IsProved) -> None:
-        self._cutoff = audit.now - min_age
+        self._cutoff = audit.now - min_age if min_age else audit.now + SECOND
         self._locks = locks
         self._is_proved = is_proved
         self._roots = RepositoryRoots([repository.root for repository in audit.repositories])
