@@ -1,11 +1,13 @@
 """Which keys in a bucket are RWM's own, and which directories are restic repositories. Pure.
 
 A repository's root has the file ``config`` beside the directories ``keys/`` and ``data/``, as restic 0.14 to 0.18
-create it. RWM keeps its objects below ``rwm/``, and the state files of a prefix below ``PREFIX/rwm/states/``.
+create it. On S3 there is no ``data/`` before the first backup: until then the name of a key file tells it from others.
+RWM keeps its objects below ``rwm/``, and the state files of a prefix below ``PREFIX/rwm/states/``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 OWN_PREFIX = "rwm/"
@@ -22,8 +24,12 @@ CONFIG_FILE = "config"
 REPOSITORY_DIRECTORIES = ("data", "index", "keys", "locks", "snapshots")
 """The directories in the root of a repository."""
 
-REQUIRED_DIRECTORIES = frozenset({"keys", "data"})
+KEYS_DIRECTORY = "keys"
+
+REQUIRED_DIRECTORIES = frozenset({KEYS_DIRECTORY, "data"})
 """Those that tell a repository from other directories."""
+
+_KEY_FILE = re.compile("[0-9a-f]{64}", re.ASCII)
 
 
 def is_own_key(key: str) -> bool:
@@ -34,6 +40,29 @@ def is_own_key(key: str) -> bool:
     return key.startswith(OWN_PREFIX) or _INNER_STATES in key
 
 
-def is_repository_root(files: Collection[str], directories: Collection[str]) -> bool:
-    """Whether a directory with these names (without slashes) is the root of a restic repository."""
-    return CONFIG_FILE in files and REQUIRED_DIRECTORIES.issubset(directories)
+def is_restic_name(name: str) -> bool:
+    """Whether a name below the root of a repository has the form of those that restic gives: ``data/xx/y``, ``keys/y``.
+
+    Not ``data/x/y/z`` or ``data/xx/config``, which may be of another repository inside.
+    """
+    directory, slash, rest = name.partition("/")
+    if not slash:
+        return True
+    if directory == "data" and rest[2:3] == "/":
+        rest = rest[3:]
+    return directory in REPOSITORY_DIRECTORIES and "/" not in rest and rest not in ("", CONFIG_FILE)
+
+
+def is_key_file(name: str) -> bool:
+    """Whether a name in ``keys/`` is one that restic gives to a key file."""
+    return _KEY_FILE.fullmatch(name) is not None
+
+
+def is_repository_root(files: Collection[str], directories: Collection[str], *, has_key_file: bool = False) -> bool:
+    """Whether a directory with these names (without slashes) is the root of a restic repository.
+
+    ``has_key_file``: a file in its ``keys/`` has a name of :func:`is_key_file`.
+    """
+    if CONFIG_FILE not in files or KEYS_DIRECTORY not in directories:
+        return False
+    return has_key_file or REQUIRED_DIRECTORIES.issubset(directories)

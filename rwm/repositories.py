@@ -14,6 +14,8 @@ from rwm.location import Location
 from rwm.model import EntryBatch, StateTree
 from rwm.names import component_hidden_reason
 
+_KEYS = f"{layout.KEYS_DIRECTORY}/"
+
 
 class RepositoryCount(NamedTuple):
     """A repository: its prefix (empty, or with a slash at its end), its objects, and their size in bytes."""
@@ -53,6 +55,8 @@ class _Directory:
     files: set[str] = field(default_factory=set)
     """Only ``config``: what decides whether it is a repository."""
     directories: set[str] = field(default_factory=set)
+    has_key_file: bool = False
+    """Whether a file in its ``keys/`` has a name that restic gives."""
     is_shown: bool = False
     objects: int = 0
     bytes: int = 0
@@ -65,6 +69,8 @@ class _Directory:
             self.files.add(name)
         if not self.is_shown and component_hidden_reason(name) is None:
             self._show()
+        if self.parent and not self.parent.has_key_file and self.prefix == f"{self.parent.prefix}{_KEYS}":
+            self.parent.has_key_file = layout.is_key_file(name)
 
     def _show(self) -> None:
         """Note in each directory above that the one below exists, unless one of the names has no path."""
@@ -93,7 +99,7 @@ def _leave(stack: list[_Directory]) -> Iterator[RepositoryCount]:
     """Leave the last directory: a repository is yielded, of another one the directory above takes the counts."""
     left = stack.pop()
     shown_files = left.files - left.directories  # a directory of the same name hides a file
-    if layout.is_repository_root(shown_files, left.directories):
+    if layout.is_repository_root(shown_files, left.directories, has_key_file=left.has_key_file):
         yield RepositoryCount(left.prefix, left.objects, left.bytes)
     elif left.parent is not None:
         left.parent.objects += left.objects
@@ -108,8 +114,16 @@ def is_repository(tree: StateTree, directory: int) -> bool:
     config = tree.child(directory, layout.CONFIG_FILE)
     if config is None or config.entry is None:
         return False
-    nodes = [tree.child(directory, name) for name in layout.REQUIRED_DIRECTORIES]
-    return layout.is_repository_root({config.name}, {node.name for node in nodes if node and node.entry is None})
+    found = {name: tree.child(directory, name) for name in sorted(layout.REQUIRED_DIRECTORIES)}
+    directories = {name: node.directory for name, node in found.items() if node and node.entry is None}
+    return layout.is_repository_root({config.name}, directories) or layout.is_repository_root(
+        {config.name}, directories, has_key_file=_has_key_file(tree, directories.get(layout.KEYS_DIRECTORY))
+    )
+
+
+def _has_key_file(tree: StateTree, keys: int | None) -> bool:
+    """Whether one of the first files in ``keys/`` has a name that restic gives."""
+    return keys is not None and any(node.entry and layout.is_key_file(node.name) for node in tree.children(keys))
 
 
 def enclosing_repository(tree: StateTree, location: Location) -> Location | None:

@@ -32,7 +32,7 @@ def list_(app: App, location: Location | None, option: Location | None, since: s
 
     All of them, or those of a bucket or of a prefix in it. With --all, the buckets of the account are asked for states
     that are not recorded here, and each bucket or prefix with states is one line; exit code 3 if a bucket could not be
-    read.
+    read. Of a bucket with very many directories, `rwm state sync` may find more.
     """
     if None not in (location, option) and location != option:
         raise UsageError(f"two buckets are named: {location} and {option}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 
-from rwm.index.connection import TEMPORARY, errors
+from rwm.index.connection import TEMPORARY, errors, transaction
 from rwm.index.directories import SUBTREE, DirectoryPaths, bucket_id, find_directory
 from rwm.index.packed import pack_all, unpack
 from rwm.index.timeline import IS_BELOW, OVERLAPS
@@ -58,7 +58,7 @@ class ClassTable:
             connection.executescript(_SCHEMA)
 
     def add(self, listed: ListedClasses) -> None:
-        """Add versions of a listing, in any order."""
+        """Add versions of a listing, in any order. The caller holds a transaction."""
         paths, names = zip(*map(split_key, listed.keys), strict=True)
         path_ids = {path: self._path_id(path) for path in set(paths)}
         columns = (
@@ -75,7 +75,7 @@ class ClassTable:
         """Add the versions whose class is not STANDARD."""
         self._versions += [version for version in versions if version.storage_class]
         if len(self._versions) >= _BATCH:
-            with errors(TEMPORARY):
+            with errors(TEMPORARY), transaction(self._connection, temporary=True):
                 self._flush()
 
     def _flush(self) -> None:

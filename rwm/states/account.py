@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from rwm.errors import AccessDenied, S3Error
@@ -16,6 +17,10 @@ from rwm.states.sync import StateFile, list_state_files, new_state_files
 
 AT_ONCE = 16
 """Buckets that are asked at the same time."""
+
+
+DISCOVERY_LIMIT = 1000
+"""Directories of each bucket that are visited to find prefixes with state files, besides the recorded ones."""
 
 
 class LocationSummary(NamedTuple):
@@ -49,14 +54,15 @@ def summarize_account(
     def list_files(place: Location) -> Sequence[StateFile]:
         known = [location for location in recorded if location.bucket == place.bucket]
         prefixes = [location.prefix for location in known]
+        list_below = partial(list_state_files, s3, prefixes=prefixes, discovery_limit=DISCOVERY_LIMIT)
         try:
-            return list_state_files(s3, place, prefixes)
+            return list_below(place)
         except AccessDenied:
             readable = _outermost(location for location in known if location.prefix)
             if place.prefix or not readable:
                 raise
             # The keys of a prefix, on a server that lists the bucket among those of the account.
-            return [file for location in sorted(readable) for file in list_state_files(s3, location, prefixes)]
+            return [file for location in sorted(readable) for file in list_below(location)]
 
     found = map_in_threads(list_files, places, AT_ONCE, progress)
     summaries = []

@@ -13,6 +13,7 @@ from threading import Lock
 
 from rwm.errors import BadResponse, Refused, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
+from rwm.layout import is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
@@ -24,6 +25,9 @@ from rwm.times import SECOND, iso
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
 _SETTLE = 0.2  # seconds
+_DISCOVERY_LIMIT_PAST = 100
+"""Directories that are visited to find repositories when the order does not matter, only the speed."""
+
 _COLLECT_AFTER = 20_000  # objects: some pages of entries, about 2 MB
 
 Progress = Callable[[int, int], None]
@@ -63,9 +67,9 @@ def capture_state(
     second = _second(s3, bucket, at)
     listed_at = second if at is None else s3.server_time(bucket)
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
-        report = _serialized(progress)
+        report, limit = _serialized(progress), None if at is None else _DISCOVERY_LIMIT_PAST
         read = partial(_current, second=second, is_past=at is not None, progress=report)
-        for part in list_in_phases(s3, location, read, concurrency=concurrency):
+        for part in list_in_phases(s3, location, read, concurrency=concurrency, discovery_limit=limit):
             spool.add(part)
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
@@ -120,13 +124,23 @@ def _serialized(progress: Progress) -> Progress:
 
 
 def _current(
-    listed: Iterable[Sequence[ObjectVersion]], *, in_repository: bool, second: int, is_past: bool, progress: Progress
+    listed: Iterable[Sequence[ObjectVersion]],
+    *,
+    repository: str | None,
+    second: int,
+    is_past: bool,
+    progress: Progress,
 ) -> Iterator[EntryBatch | ListedClasses]:
     """The current entries; memory does not grow with the number of versions of a key.
 
-    Keys created later are taken only from repositories, because only those are listed in an order that is safe for it.
+    Keys created later are taken only if they are a repository's own, because only those are listed in an order that is
+    safe for it.
     """
-    return current_entries(_counted(listed, progress), second, born_later=in_repository and not is_past)
+
+    def born_later(key: str) -> bool:
+        return repository is not None and not is_past and is_restic_name(key[len(repository) :])
+
+    return current_entries(_counted(listed, progress), second, born_later=born_later)
 
 
 def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> Iterator[VersionBatch]:

@@ -6,7 +6,7 @@ written concurrently can carry non-monotonic times (seen on Ceph RGW).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, compress
 from operator import gt, ne
 
@@ -41,10 +41,11 @@ def as_entry(version: ObjectVersion) -> Entry:
 
 
 def current_entries(
-    batches: Iterable[VersionBatch], second: int, *, born_later: bool
+    batches: Iterable[VersionBatch], second: int, *, born_later: Callable[[str], bool]
 ) -> Iterator[EntryBatch | ListedClasses]:
     """Apply the rule of :func:`current_at` to each key of a listing. The resulting entries have no order.
 
+    ``born_later`` is asked for keys that were created later.
     The versions of a key are consecutive, in one batch or in several. The storage classes of all versions, current or
     not, are passed on batch by batch, to bound memory.
     """
@@ -58,7 +59,7 @@ def current_entries(
         if max(batch.last_modified) >= end:
             written = VersionBatch.of([version for version in batch if version.last_modified < end])
             later = [version for version in batch if version.last_modified >= end and not version.is_marker]
-            unborn.update({version.key: version for version in later} if born_later else {})
+            unborn.update({version.key: version for version in later if born_later(version.key)})
         if written:
             decided = written.keys[-1]
             yield from _first_of_each(written, previous)

@@ -76,17 +76,19 @@ class SyncResult:
     unread: list[SkippedFile] = field(default_factory=list)
 
 
-def list_state_files(s3: S3, location: Location, prefixes: Iterable[str] = ()) -> list[StateFile]:
+def list_state_files(
+    s3: S3, location: Location, prefixes: Iterable[str] = (), *, discovery_limit: int | None = None
+) -> list[StateFile]:
     """The first versions of each key that has the name of a state file, including deleted and overwritten ones.
 
     Those of the location, of the prefixes below it that a bounded walk finds (:func:`rwm.s3.listing.discover`), and of
-    ``prefixes`` below it, which are known from elsewhere.
+    ``prefixes`` below it, which are known from elsewhere. ``discovery_limit`` bounds the walk further.
 
     Later versions are used only if the first one's content does not have the id in its name: somebody may have written
     another file under that name first. Sorted by the time of the state, so that a delta comes after its base.
     """
     known = {prefix for prefix in prefixes if prefix.startswith(location.prefix) and not is_own_key(prefix)}
-    places = sorted({location.prefix, *known, *discover(s3, location).state_prefixes})
+    places = sorted({location.prefix, *known, *discover(s3, location, limit=discovery_limit).state_prefixes})
     tasks = [partial(_list_files_of, s3, location.bucket, prefix) for prefix in places]
     found = tasks[0]() if len(tasks) == 1 else merge_in_threads(tasks, min(_CONNECTIONS, len(tasks)))
     return sorted(found, key=lambda file: (file.name.captured_at if file.name else 0, file.uploaded, file.key))

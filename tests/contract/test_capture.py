@@ -228,7 +228,7 @@ def test_snapshots_come_first_and_data_last(s3: S3) -> None:
     model = some_history(s3)
     model.put("rwm/states/forged", b"1")
 
-    def read(batches: Iterable[Sequence[ObjectVersion]], *, in_repository: bool) -> Iterator[str]:
+    def read(batches: Iterable[Sequence[ObjectVersion]], *, repository: str | None) -> Iterator[str]:
         return (entry.key for batch in batches for entry in batch)
 
     keys = [key for part in list_in_phases(s3, Location(model.bucket), read, concurrency=1) for key in part]

@@ -75,6 +75,17 @@ def test_a_lock_in_one_repository_does_not_lock_another(serve: Serve, restic: Re
     assert list((mount / "host1" / "locks").iterdir()) == []
 
 
+@restics.current_is_slow
+def test_a_repository_before_its_first_backup(serve: Serve, restic: Restic, tmp_path: Path) -> None:
+    """In a bucket it has only ``config`` and ``keys/``."""
+    bucket = tmp_path / "bucket"
+    restic(bucket / "host1", "init")
+    mount = serve(directory=bucket).path
+    assert sorted(path.name for path in (mount / "host1").iterdir()) == ["config", "keys", "locks"]
+    assert restic(mount / "host1", "snapshots").strip() in ("", "0 snapshots")
+    assert "no errors were found" in restic(mount / "host1", "check")
+
+
 # --- with a real server --------------------------------------------------------------------------------------
 
 

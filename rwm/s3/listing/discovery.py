@@ -14,7 +14,15 @@ from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from rwm.errors import AccessDenied, NotFound, UsageError
-from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES, STATES_PREFIX, is_own_key, is_repository_root
+from rwm.layout import (
+    CONFIG_FILE,
+    KEYS_DIRECTORY,
+    REPOSITORY_DIRECTORIES,
+    STATES_PREFIX,
+    is_key_file,
+    is_own_key,
+    is_repository_root,
+)
 from rwm.location import Location
 from rwm.names import component_hidden_reason
 from rwm.s3.listing.check import keys_of
@@ -26,6 +34,7 @@ MAX_DIRECTORIES = 10_000
 
 _MAX_NAMES = 10_000  # of one directory; ten pages
 _CONNECTIONS = 8
+_KEYS = f"{KEYS_DIRECTORY}/"
 
 
 class Directory(NamedTuple):
@@ -38,6 +47,8 @@ class Directory(NamedTuple):
     directories: Collection[str]
     has_config: bool
     is_empty: bool
+    has_key_file: bool = False
+    """Whether a file in it has a name that restic gives to those in ``keys/``."""
 
     @property
     def is_repository(self) -> bool:
@@ -76,6 +87,8 @@ class Walk:
         self._left = limit
         self._share = (limit + 1) // 2  # of the next level
         self._next: list[str] = []
+        self._candidates: set[str] = set()
+        """Directories that are a repository if a key file is in their ``keys/``."""
 
     def add(self, directory: Directory) -> None:
         """Note a visited directory, and plan to visit those in it."""
@@ -84,6 +97,10 @@ class Walk:
         if directory.is_repository:
             self.found.repositories.add(prefix)
             skipped = {f"{prefix}{name}/" for name in REPOSITORY_DIRECTORIES}
+        elif directory.has_config:
+            self._candidates.add(prefix)
+        elif directory.has_key_file and (above := prefix.removesuffix(_KEYS)) in self._candidates:
+            self.found.repositories.add(above)  # before its first backup, which makes data/
         for path in directory.directories:
             if is_own_key(path):
                 if path == STATES_PREFIX or path.endswith(f"/{STATES_PREFIX}"):
@@ -132,14 +149,17 @@ def _read_directories(s3: Lister, bucket: str, paths: Sequence[str]) -> Iterator
 def read_directory(s3: Lister, bucket: str, prefix: str) -> Directory:
     """Read a directory; at most ``_MAX_NAMES`` names of it."""
     config, has_config, count = prefix + CONFIG_FILE, False, 0
+    may_have_key_files, has_key_file = prefix.endswith(_KEYS), False
     directories: list[str] = []
     for level in s3.level(bucket, prefix):
         directories += level.prefixes
         has_config = has_config or config in keys_of(level.versions)
+        if may_have_key_files:
+            has_key_file = has_key_file or any(is_key_file(key[len(prefix) :]) for key in keys_of(level.versions))
         count += len(level.versions) + len(level.prefixes)
         if count >= _MAX_NAMES:
             break
-    return Directory(prefix, directories, has_config, count == 0)
+    return Directory(prefix, directories, has_config, count == 0, has_key_file)
 
 
 def check_location(s3: Lister, location: Location, top: Directory) -> None:

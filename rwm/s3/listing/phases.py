@@ -2,7 +2,9 @@
 
 restic writes packs, then the index that names them, then the snapshot; it deletes in the reverse order. So a listing
 that includes keys created meanwhile must read, in each repository, the snapshots before the index and the packs last.
-What is not known to be in a repository is listed too, for the caller to leave out what was created meanwhile.
+What is not known to be in a repository is listed too, for the caller to leave out what was created meanwhile. So is a
+repository inside the own directories of another one (``data/x/``), which is not looked for: its keys do not have the
+names that restic gives in the outer one (:func:`rwm.layout.is_restic_name`).
 """
 
 from __future__ import annotations
@@ -35,30 +37,35 @@ Batches = Iterable[Sequence[ObjectVersion]]
 class ReadPart(Protocol[T_co]):
     """Reads the batches of a part of the listing. Called in several threads."""
 
-    def __call__(self, batches: Batches, *, in_repository: bool) -> Iterator[T_co]:
-        """``in_repository``: the keys are a repository's, and listed in the order that is safe for it."""
+    def __call__(self, batches: Batches, *, repository: str | None) -> Iterator[T_co]:
+        """``repository``: the prefix of the one in whose safe order the keys are listed; None: they are of none."""
 
 
 def list_in_phases(
-    s3: Lister, location: Location, read: ReadPart[T], *, concurrency: int | None = None
+    s3: Lister,
+    location: Location,
+    read: ReadPart[T],
+    *,
+    concurrency: int | None = None,
+    discovery_limit: int | None = None,
 ) -> Iterator[Iterator[T]]:
     """Apply ``read`` to each part of a location: snapshots, indexes, the rest and packs of all repositories.
 
     The location itself counts as a repository, by the names in it. All entries of a key are in one part, consecutive,
     newest first. RWM's own objects are left out. Memory is constant. Each ``data/`` is listed by ``concurrency``
-    connections (None: measure which number is fastest).
+    connections (None: measure which number is fastest). ``discovery_limit`` is that of :func:`discover`.
 
     Raises NotFound for a prefix below which nothing is, UsageError for a directory in a repository.
     """
 
-    def read_part(batches: Batches, *, in_repository: bool) -> Iterator[T]:
-        return read(without_own_keys(batches), in_repository=in_repository)
+    def read_part(batches: Batches, *, repository: str | None) -> Iterator[T]:
+        return read(without_own_keys(batches), repository=repository)
 
     top = _Level(s3, location.bucket, location.prefix)
-    yield read_part(top.keys(), in_repository=True)
+    yield read_part(top.keys(), repository=location.prefix)
     top.finish()
     check_location(s3, location, top.directory())
-    phases = _Phases(s3, location, read_part, top)
+    phases = _Phases(s3, location, read_part, top, discovery_limit)
     for name in _FIRST:
         yield from phases.list_everywhere(name)
     yield from phases.list_rest()
@@ -104,34 +111,36 @@ class _Level:
 class _Phases(Generic[T]):
     """The parts of a location after the keys directly in it."""
 
-    def __init__(self, s3: Lister, location: Location, read: ReadPart[T], top: _Level) -> None:
+    def __init__(
+        self, s3: Lister, location: Location, read: ReadPart[T], top: _Level, discovery_limit: int | None
+    ) -> None:
         self._s3 = s3
         self._bucket = location.bucket
         self._read = read
         self._top = top
-        found = discover(s3, location, top.directory()).repositories
+        found = discover(s3, location, top.directory(), discovery_limit).repositories
         self._roots = {location.prefix, *found}
         """The prefixes of repositories; the location itself counts as one."""
         self._divided = {path for root in found for path in parent_directories(root)}
         """The directories that are or contain a repository: they are not listed as a whole."""
 
-    def _phase_directories(self, name: str) -> Iterator[str]:
-        """The directories of that name in all repositories."""
+    def _phase_directories(self, name: str) -> Iterator[tuple[str, str]]:
+        """The repositories that may have a directory of that name, and its path."""
         for root in sorted(self._roots):
             path = f"{root}{name}/"
             exists = root != self._top.prefix or self._top.has_more or path in self._top.directories
             if exists and path not in self._divided:
-                yield path
+                yield root, path
 
     def list_everywhere(self, name: str) -> Iterator[Iterator[T]]:
         """The directory of that name of each repository."""
-        for path in self._phase_directories(name):
-            yield self._list(path, in_repository=True)
+        for root, path in self._phase_directories(name):
+            yield self._list(path, repository=root)
 
     def list_packs(self, concurrency: int | None) -> Iterator[Iterator[T]]:
         """``data/`` of each repository, by several connections."""
-        read = partial(self._read, in_repository=True)
-        for path in self._phase_directories(_LAST):
+        for root, path in self._phase_directories(_LAST):
+            read = partial(self._read, repository=root)
             yield list_in_parallel(self._s3, self._bucket, path, read, concurrency)
 
     def list_rest(self) -> Iterator[Iterator[T]]:
@@ -145,14 +154,14 @@ class _Phases(Generic[T]):
             for path in sorted(directories - later):
                 if path in self._divided or path.endswith(_INNER_OWN):
                     below = _Level(self._s3, self._bucket, path)
-                    yield self._read(below.keys(), in_repository=path in self._roots)
+                    yield self._read(below.keys(), repository=path if path in self._roots else None)
                     below.finish()
                     levels.append(below)
                 elif not is_own_key(path):
-                    yield self._list(path, in_repository=path in inner)
+                    yield self._list(path, repository=level.prefix if path in inner else None)
             if level.has_more:
                 batches = self._s3.version_batches(self._bucket, level.prefix)
-                yield self._read(_outside(batches, level.prefix, directories | later), in_repository=False)
+                yield self._read(_outside(batches, level.prefix, directories | later), repository=None)
 
     def _repository_directories(self, root: str) -> set[str]:
         """The directories of a repository itself; none if that directory is no repository."""
@@ -163,8 +172,8 @@ class _Phases(Generic[T]):
         start = len(directory)
         return {path for path in self._divided if path.startswith(directory) and path.find("/", start) == len(path) - 1}
 
-    def _list(self, path: str, *, in_repository: bool) -> Iterator[T]:
-        return self._read(self._s3.version_batches(self._bucket, path), in_repository=in_repository)
+    def _list(self, path: str, *, repository: str | None) -> Iterator[T]:
+        return self._read(self._s3.version_batches(self._bucket, path), repository=repository)
 
 
 def _outside(batches: Batches, prefix: str, directories: Collection[str]) -> Iterator[Sequence[ObjectVersion]]:

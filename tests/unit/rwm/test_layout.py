@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.layout import is_own_key, is_repository_root
+from rwm.layout import is_key_file, is_own_key, is_repository_root, is_restic_name
 
 
 @pytest.mark.parametrize("key", ["rwm/", "rwm/states/x", "rwm/anything", "host1/rwm/states/", "a/b/rwm/states/x.gz"])
@@ -23,3 +23,24 @@ def test_a_repository_has_config_beside_keys_and_data() -> None:
     assert not is_repository_root(["config"], ["data"])
     assert not is_repository_root(["config"], ["keys"])
     assert not is_repository_root([], ["config", "data", "keys"])
+
+
+def test_before_its_first_backup_a_repository_has_a_key_file_and_no_data() -> None:
+    assert is_repository_root(["config"], ["keys"], has_key_file=True)
+    assert not is_repository_root([], ["keys"], has_key_file=True)
+    assert not is_repository_root(["config"], [], has_key_file=True)
+    assert is_key_file("0a" * 32)
+    assert not any(map(is_key_file, ["", "k", "0A" * 32, "0a" * 32 + "\n", "٠" * 64]))
+
+
+@pytest.mark.parametrize("name", ["config", "keys/k", "data/p", "data/0a/p", "snapshots/s", "locks/l", "index/i", "x"])
+def test_names_of_restic(name: str) -> None:
+    assert is_restic_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x/y", "data/x/p", "data/0a/config", "data/config", "data/0a/keys/k", "data/0a/", "index/a/i", "keys/x/", "keys/"],
+)
+def test_names_that_restic_does_not_give(name: str) -> None:
+    assert not is_restic_name(name)

@@ -10,6 +10,8 @@ from rwm.model import Entry, EntryBatch
 from rwm.names import hidden_keys
 from rwm.repositories import RepositoryCount, count_repositories
 
+KEY_FILE = "0a" * 32
+
 
 def count(sizes: dict[str, int], limit: int = 3) -> list[RepositoryCount]:
     """The repositories of a state with these keys, read in batches of ``limit``."""
@@ -48,11 +50,18 @@ def test_hidden_keys_make_no_repository() -> None:
     assert count(repository("a//")) == []
 
 
+def test_a_repository_before_its_first_backup() -> None:
+    assert count({"a/config": 1, f"a/keys/{KEY_FILE}": 2, "b/config": 1, "b/keys/k": 1}) == [
+        RepositoryCount("a/", 2, 3)
+    ]
+    assert count({"config": 1, f"keys/a/{KEY_FILE}": 1, f"x/keys/{KEY_FILE}": 1}) == []
+
+
 def test_no_keys() -> None:
     assert count({}) == []
 
 
-NAMES = st.sampled_from(["config", "keys", "data", "a", "", ".."])
+NAMES = st.sampled_from(["config", "keys", "data", "a", "", "..", KEY_FILE])
 KEYS = st.lists(NAMES, min_size=1, max_size=4).map("/".join).filter(bool)
 ROOTS = st.lists(st.sampled_from(["a", "data", "b", "b.c"]), max_size=3).map(lambda n: "".join(f"{x}/" for x in n))
 
@@ -77,7 +86,8 @@ def model(sizes: dict[str, int]) -> list[RepositoryCount]:
     def is_root(prefix: str) -> bool:
         below = [key.removeprefix(prefix).split("/") for key in shown if key.startswith(prefix)]
         files = {names[0] for names in below if len(names) == 1}
-        return is_repository_root(files, {names[0] for names in below if len(names) > 1})
+        directories = {names[0] for names in below if len(names) > 1}
+        return is_repository_root(files, directories, has_key_file=["keys", KEY_FILE] in below)
 
     roots = sorted(filter(is_root, directories))
     owner = {key: max((root for root in roots if key.startswith(root)), key=len, default=None) for key in sizes}

@@ -11,6 +11,7 @@ import pytest
 from rwm.errors import AccessDenied, Unreachable
 from rwm.location import Location
 from rwm.states import sync
+from rwm.states.account import DISCOVERY_LIMIT
 from rwm.times import iso
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.state_helpers import ADMIN, HERE, list_states, list_trusts
@@ -106,10 +107,10 @@ def test_an_unreadable_bucket_hides_no_other(
 ) -> None:
     listed = sync.list_state_files
 
-    def list_or_fail(s3: MemoryS3, location: Location, known: Sequence[str]) -> Sequence[sync.StateFile]:
+    def list_or_fail(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
         if location.bucket == "machines":
             raise Unreachable("ListObjectVersions machines: no usable answer")
-        return listed(s3, location, known)
+        return listed(s3, location, **options)
 
     monkeypatch.setattr("rwm.states.account.list_state_files", list_or_fail)
     found = list_account(rwm_, code=3)
@@ -126,6 +127,21 @@ def test_an_unreadable_bucket_hides_no_other(
     )
 
 
+def test_an_odd_bucket_takes_a_bounded_number_of_requests(
+    rwm_: Terminal, account: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = set()
+    listed = sync.list_state_files
+
+    def list_(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
+        limits.add(options["discovery_limit"])
+        return listed(s3, location, **options)
+
+    monkeypatch.setattr("rwm.states.account.list_state_files", list_)
+    list_account(rwm_)
+    assert limits == {DISCOVERY_LIMIT}
+
+
 def test_states_of_the_buckets_of_others_are_listed(
     rwm_: Terminal, account: MemoryS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,10 +156,10 @@ def test_keys_of_a_prefix_read_the_states_of_the_prefix(
     """SeaweedFS lists the bucket among those of the account, which may list only below its prefix."""
     listed = sync.list_state_files
 
-    def list_or_refuse(s3: MemoryS3, location: Location, known: Sequence[str]) -> Sequence[sync.StateFile]:
+    def list_or_refuse(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
         if location in (Location("machines"), Location("empty")):
             raise AccessDenied("ListObjectVersions: AccessDenied")
-        return listed(s3, location, known)
+        return listed(s3, location, **options)
 
     monkeypatch.setattr("rwm.states.account.list_state_files", list_or_refuse)
     found = list_account(rwm_, code=3)

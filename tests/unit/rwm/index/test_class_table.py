@@ -150,3 +150,15 @@ def test_an_index_without_classes_is_migrated(tmp_path: Path) -> None:
         assert index.storage_classes(info).listed_at is None
         record(index, {("a", "v1"): "GLACIER"})
         assert len(classes_of(index, info)) == 1
+
+
+def test_rows_are_added_in_transactions(index: Index) -> None:
+    """Each row would be a transaction of its own, at ten times the cost."""
+    statements: list[str] = []
+    table = index.class_table()
+    index._connection.set_trace_callback(statements.append)
+    table.add_versions(ObjectVersion(f"a/{n}", "v", True, False, 1, "e", 1000, "GLACIER") for n in range(2000))
+    index._connection.set_trace_callback(None)
+    assert sum(text.startswith("INSERT OR REPLACE INTO temp.listed_class") for text in statements) == 2000
+    assert (statements[0], statements[-1], statements.count("BEGIN")) == ("BEGIN", "COMMIT", 1)
+    table.close()

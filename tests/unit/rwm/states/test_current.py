@@ -131,7 +131,7 @@ def test_of_a_listing_in_batches_the_rule_holds_for_every_key(
         if left:
             batches.append(VersionBatch.of(left[:size]))
             left = left[size:]
-    parts = [*current_entries(batches, second * SECOND, born_later=born_later)]
+    parts = [*current_entries(batches, second * SECOND, born_later=lambda _: born_later)]
     found = [entry for part in parts if isinstance(part, EntryBatch) for entry in part.entries()]
     assert sorted(found) == [entry for entry in expected if entry]
 
@@ -139,7 +139,7 @@ def test_of_a_listing_in_batches_the_rule_holds_for_every_key(
 def test_storage_classes_of_all_versions_are_passed_on_batch_by_batch() -> None:
     history = [version(f"v{n}", T - n)._replace(storage_class=None if n == 1 else f"class {n}") for n in range(4)]
     batches = [VersionBatch.of(history[:2]), VersionBatch.of(history[1:2]), VersionBatch.of(history[2:])]
-    parts = [*current_entries(batches, T, born_later=True)]
+    parts = [*current_entries(batches, T, born_later=lambda _: True)]
     assert [(type(part), list(part.version_ids)) for part in parts] == [
         (ListedClasses, ["v0"]),
         (EntryBatch, ["v0"]),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rwm.errors import NotFound, UsageError
@@ -168,6 +169,35 @@ def test_a_state_has_all_that_its_snapshots_need(index: Index, monkeypatch: pyte
             assert f"{prefix}index/n{number}" not in found or f"{prefix}data/00/n{number}" in found
     assert "data/00/n1" in found
     assert limit < 1000 or "z/data/00/n1" in found
+
+
+inner = st.lists(st.sampled_from(["data", "index", "snapshots", "keys", "x", "00", "ab"]), min_size=1, max_size=3)
+
+
+@settings(max_examples=25)
+@given(inside=st.lists(inner.map(lambda names: "".join(f"{name}/" for name in names)), min_size=1, max_size=3))
+@example(inside=["data/x/", "data/ab/", "index/", "host1/snapshots/old/"])
+def test_a_repository_in_the_own_directories_of_another_is_not_torn(inside: list[str]) -> None:
+    """It is not discovered, but its keys are exactly as of the second of the state."""
+    repositories = sorted({"", "host1/", *inside})
+    s3 = RunningBackups(*repositories)
+    with TemporaryDirectory() as name, Index.open(Path(name) / "index.sqlite") as index:
+        found = set(keys(index, capture_state(s3, index, BUCKET)))
+    for prefix in repositories:
+        for number in range(s3.steps):
+            assert f"{prefix}snapshots/n{number}" not in found or f"{prefix}index/n{number}" in found
+            assert f"{prefix}index/n{number}" not in found or f"{prefix}data/00/n{number}" in found
+    assert "host1/data/00/n1" in found
+
+
+def test_a_state_of_the_past_visits_few_directories(index: Index) -> None:
+    s3 = ListedS3("host1/")
+    for number in range(300):
+        s3.put("bucket1", f"odd/{number}/{number}/x", b"1")
+    s3.now += 10_000
+    info = capture_state(s3, index, BUCKET, at=s3.now - 5000)
+    assert info.objects == 305
+    assert len(s3.listed) < 110
 
 
 class TestSync:

@@ -19,6 +19,7 @@ from rwm.s3.listing.sibling_order import Level
 from tests.unit.memory import MemoryS3
 
 BUCKET = Location("bucket1")
+KEY_FILE = f"keys/{'0a' * 32}"
 REPOSITORY = ["config", "keys/k", "data/00/p", "index/i", "snapshots/s"]
 
 
@@ -65,6 +66,12 @@ def test_repositories_at_several_depths_and_inside_another() -> None:
     assert below.repositories == {"sites/a/host1/", "sites/a/host1/old/"}
 
 
+def test_a_repository_before_its_first_backup() -> None:
+    s3 = ListedS3("host1/config", f"host1/{KEY_FILE}", f"{KEY_FILE}", "ssh/config", "ssh/keys/k")
+    assert discover(s3, BUCKET).repositories == {"host1/"}
+    assert discover(ListedS3("config", KEY_FILE), BUCKET).repositories == {""}
+
+
 def test_a_deleted_repository_is_still_one() -> None:
     s3 = ListedS3(*repository("host1/"))
     for key in repository("host1/"):
@@ -74,7 +81,9 @@ def test_a_deleted_repository_is_still_one() -> None:
 
 names = st.sampled_from(["a", "b", "config", "data", "keys", "rwm", "states", "host1", "host1.old", ".", ""])
 prefixes = st.lists(names, max_size=4).map(lambda parts: "".join(f"{part}/" for part in parts))
-leaves = st.sampled_from([*REPOSITORY, "config", "data/x", "rwm/states/s", "rwm/n", "f", "config/f"])
+leaves = st.sampled_from(
+    [*REPOSITORY, KEY_FILE, f"config/{KEY_FILE}", "config", "data/x", "rwm/states/s", "rwm/n", "f", "config/f"]
+)
 
 
 @given(
@@ -98,7 +107,8 @@ def model(s3: MemoryS3, at: str) -> tuple[set[str], set[str]]:
     def is_root(path: str) -> bool:
         inside = {key[len(path) :].partition("/") for key in keys if key.startswith(path)}
         files = {name for name, slash, _ in inside if not slash}
-        return is_repository_root(files, {name for name, slash, _ in inside if slash})
+        has_key_file = f"{path}{KEY_FILE}" in keys
+        return is_repository_root(files, {name for name, slash, _ in inside if slash}, has_key_file=has_key_file)
 
     def is_seen(path: str) -> bool:
         """Whether no directory on the way down is skipped."""

@@ -17,21 +17,21 @@ from rwm.s3.listing.discovery import discover
 from rwm.s3.listing.phases import list_in_phases
 from rwm.s3.listing.sibling_order import Level
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.s3.listing.test_discovery import ListedS3, leaves, prefixes, repository
+from tests.unit.rwm.s3.listing.test_discovery import REPOSITORY, ListedS3, leaves, prefixes, repository
 
 BUCKET = Location("bucket1")
 
 
 class Listed(NamedTuple):
-    """A key, and whether it was listed as a repository's."""
+    """A key, and the prefix of the repository in whose order it was listed."""
 
     key: str
-    in_repository: bool
+    repository: str | None
 
 
 def listed(s3: MemoryS3, location: Location = BUCKET) -> list[Listed]:
-    def read(batches: Iterable[Sequence[ObjectVersion]], *, in_repository: bool) -> Iterator[Listed]:
-        return (Listed(entry.key, in_repository) for batch in batches for entry in batch)
+    def read(batches: Iterable[Sequence[ObjectVersion]], *, repository: str | None) -> Iterator[Listed]:
+        return (Listed(entry.key, repository) for batch in batches for entry in batch)
 
     return [entry for part in list_in_phases(s3, location, read, concurrency=1) for entry in part]
 
@@ -39,19 +39,19 @@ def listed(s3: MemoryS3, location: Location = BUCKET) -> list[Listed]:
 def test_phases_of_two_repositories_and_the_rest() -> None:
     s3 = ListedS3(*repository("", "host1/"), "locks/l", "notes/x", "rwm/states/s", "host1/rwm/states/s", "host1/x/y")
     assert listed(s3) == [
-        ("config", True),
-        ("snapshots/s", True),
-        ("host1/snapshots/s", True),
-        ("index/i", True),
-        ("host1/index/i", True),
-        ("host1/config", True),
-        ("keys/k", True),
-        ("locks/l", True),
-        ("notes/x", False),
-        ("host1/keys/k", True),
-        ("host1/x/y", False),
-        ("data/00/p", True),
-        ("host1/data/00/p", True),
+        ("config", ""),
+        ("snapshots/s", ""),
+        ("host1/snapshots/s", "host1/"),
+        ("index/i", ""),
+        ("host1/index/i", "host1/"),
+        ("host1/config", "host1/"),
+        ("keys/k", ""),
+        ("locks/l", ""),
+        ("notes/x", None),
+        ("host1/keys/k", "host1/"),
+        ("host1/x/y", None),
+        ("data/00/p", ""),
+        ("host1/data/00/p", "host1/"),
     ]
 
 
@@ -84,8 +84,10 @@ def test_every_key_comes_once_in_the_safe_order(whole: list[str], single: list[s
         ]
         assert all(max(before, default=-1) < min(places[3], default=len(found)) for before in places[:3])
         assert max(places[0], default=-1) < min(places[1], default=len(found))
-    for key, in_repository in found:
+    for key, of in found:
         root = max((root for root in {*roots, ""} if key.startswith(root)), key=len)
+        in_repository = of is not None
+        assert of in (None, root), key
         first, slash, _ = key[len(root) :].partition("/")
         assert not in_repository or not slash or first in REPOSITORY_DIRECTORIES, key
         if limit == 1000 and root:
@@ -109,7 +111,9 @@ def test_a_directory_with_very_many_directories_takes_one_more_listing(monkeypat
 
     s3.level, s3.version_batches = paged, batches  # type: ignore[method-assign]
     found = listed(s3)
-    assert sorted(found) == sorted(
-        [Listed(key, True) for key in repository("", "host1/")] + [Listed(key, False) for key in many]
+    assert sorted(found, key=str) == sorted(
+        [Listed(f"{root}{name}", root) for root in ("", "host1/") for name in REPOSITORY]
+        + [Listed(key, None) for key in many],
+        key=str,
     )
     assert "host1/" in asked and not [path for path in asked if path.startswith("host1/x")]
