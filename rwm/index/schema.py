@@ -174,7 +174,7 @@ def m006_verification(db: Database) -> None:
     db.execute(
         """
         -- A row for each object version whose content was read and compared with its name. It outlives the states that
-        -- have the version. Values are as in the table version.
+        -- have the version, until `rwm prune` of this computer deletes the version. Values are as in the table version.
         CREATE TABLE content (
             directory      INTEGER NOT NULL REFERENCES directory,
             name           ANY NOT NULL,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
@@ -41,6 +42,19 @@ class Verifications:
                     continue
                 version = (pack(entry.version_id), entry.last_modified)
                 self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault))
+
+    def forget_content(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
+        """Drop the results for versions, (key, version id), that are deleted; in one transaction."""
+        with errors(self._path), transaction(self._connection):
+            if self._connection.execute("SELECT 1 FROM content LIMIT 1").fetchone() is None:
+                return
+            number = bucket_id(self._connection, bucket)
+            for path, group in groupby(versions, lambda version: split_key(version[0])[0]):
+                directory = find_directory(self._connection, number, path)
+                rows = [(directory, pack(split_key(key)[1]), pack(version_id)) for key, version_id in group]
+                self._connection.executemany(
+                    "DELETE FROM content WHERE directory = ? AND name = ? AND version_id = ?", rows
+                )
 
     def is_proved(self, bucket: str, version: ObjectVersion) -> bool:
         """Whether the content of a version was read and matched its name."""

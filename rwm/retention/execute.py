@@ -28,15 +28,25 @@ class PruneResult:
 
 
 def prune_and_forget(s3: S3, index: Index, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
-    """Execute the plan, and remove the states that it makes incomplete from the index."""
+    """Execute the plan, and remove from the index the states that it makes incomplete and the results of verification.
+
+    Of an interrupted prune those of all versions that it may have deleted.
+    """
     try:
         result = execute_prune(s3, plan, progress)
     except BaseException:
-        index.forget(plan.lost_states)  # some of their versions may be deleted
+        _forget(index, plan)
         raise
     if result.versions:
-        index.forget(plan.lost_states)
+        _forget(index, plan, result.failures)
     return result
+
+
+def _forget(index: Index, plan: PrunePlan, failures: Iterable[DeleteFailure] = ()) -> None:
+    index.forget(plan.lost_states)
+    failed = {(failure.key, failure.version_id) for failure in failures}
+    deleted = ((version.key, version.version_id) for version in plan.versions)
+    index.verifications.forget_content(plan.location.bucket, (version for version in deleted if version not in failed))
 
 
 def execute_prune(s3: S3, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:

@@ -63,3 +63,17 @@ def test_an_index_of_an_older_version_gets_the_tables(tmp_path: Path) -> None:
 def test_where_there_is_no_index_there_is_no_result(tmp_path: Path) -> None:
     with Index.open(tmp_path / "none.sqlite", readonly=True) as index:
         assert index.verifications.of_states() == {}
+
+
+def test_results_of_deleted_versions_are_dropped(index: Index) -> None:
+    info = put(index, 1, {"config": "v1", "data/00/a": "v1", "data/00/b": "v1"})
+    other = put(index, 2, {"config": "v1"}, bucket="other")
+    for of in (info, other):
+        index.verifications.record_content(of.bucket, [(entry, None) for entry in index.entries(of)], 5000)
+    index.verifications.forget_content(
+        BUCKET, [("config", "v1"), ("data/00/a", "v1"), ("data/00/b", "v2"), ("no/x", "v")]
+    )
+    assert [tuple(row) for row in index._connection.execute("SELECT name FROM content ORDER BY 1")] == [
+        ("b",),
+        ("config",),
+    ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import Unreachable
+from rwm.index import Index
 from rwm.location import Location
-from rwm.retention.execute import execute_prune, interleave_keys
+from rwm.retention.execute import execute_prune, interleave_keys, prune_and_forget
 from rwm.retention.key_plan import Deletion
 from rwm.retention.plan import PrunePlan
 from rwm.s3 import DELETE_BATCH, DeleteFailure
+from rwm.states import capture_state
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -125,3 +130,42 @@ class TestExecute:
         with pytest.raises(AssertionError):
             execute_prune(s3, refused)
         assert s3.deleted == []
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    with Index.open(tmp_path / "index.sqlite") as index:
+        yield index
+
+
+class TestResultsOfVerification:
+    """They are dropped from the index with the version."""
+
+    def verified(self, s3: MemoryS3, index: Index) -> list[str]:
+        """Two keys, of which the first versions were read and the second ones are current."""
+        s3.now += 10_000
+        for key in ("k0", "k1"):
+            s3.put(BUCKET, key, b"12")
+        info = capture_state(s3, index, LOCATION)
+        entries = list(index.entries(info))
+        index.verifications.record_content(BUCKET, [(entry, None) for entry in entries], 5000)
+        return [entry.version_id for entry in entries]
+
+    def left(self, index: Index) -> int:
+        return int(index._connection.execute("SELECT count(*) FROM content").fetchone()[0])
+
+    def test_but_not_of_those_that_the_server_keeps(self, index: Index) -> None:
+        s3 = MemoryS3(BUCKET)
+        first, second = self.verified(s3, index)
+        s3.stuck["k1", second] = "locked"
+        plan = make_plan([Deletion("k0", first, 2), Deletion("k1", second, 2)], [])
+        assert prune_and_forget(s3, index, plan).versions == 1
+        assert self.left(index) == 1
+
+    def test_also_when_the_prune_is_interrupted(self, index: Index) -> None:
+        s3 = FailingS3(BUCKET)
+        first, _ = self.verified(s3, index)
+        s3.fails_at = 1
+        with pytest.raises(Unreachable):
+            prune_and_forget(s3, index, make_plan([Deletion("k0", first, 2)], []))
+        assert self.left(index) == 1
