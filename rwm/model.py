@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Literal, NamedTuple, Protocol, overload
+from typing import Any, Literal, NamedTuple, Protocol, overload
 
 from rwm.location import Location
 
@@ -289,6 +289,31 @@ class Verification(NamedTuple):
     bytes: int
     total_bytes: int
     faults: int
+
+
+class FrozenUser(NamedTuple):
+    """An account that may write nothing in a bucket until it is thawed. ``user`` is a principal of the policy.
+
+    ``reads`` says whether it may still read; ``since`` is the server's time in milliseconds.
+    """
+
+    user: str
+    reads: bool
+    since: int
+    note: str
+
+
+class Freeze(NamedTuple):
+    """A frozen bucket: its policy (None: it had none) and lifecycle rules before, and who is frozen.
+
+    Without ``users`` a thaw has begun, and its end is not recorded.
+    """
+
+    bucket: str
+    admin: str
+    policy: dict[str, Any] | None
+    lifecycle: list[dict[str, Any]]
+    users: tuple[FrozenUser, ...] = ()
 
 
 class StoredFile(NamedTuple):

@@ -21,6 +21,7 @@ from rwm.cli.state_sync import sync
 from rwm.cli.state_verify import verify
 from rwm.cli.storage import storage
 from rwm.cli.storage_access import create, grant, revoke
+from rwm.cli.storage_freeze import freeze, thaw
 from rwm.cli.tools import aws, restic
 from rwm.console import App, common_options, completion, current_app
 
@@ -48,7 +49,7 @@ for _command in (audit, aws, backup, completion, demo, prune, restic, state, sto
     cli.add_command(_command)
 for _command in (export_, import_, list_, restore, sync, verify):
     state.add_command(_command)
-for _command in (create, grant, revoke):
+for _command in (create, freeze, grant, revoke, thaw):
     storage.add_command(_command)
 aliases.add_aliases(cli)
 

@@ -8,6 +8,7 @@ from rwm.index.batches import ObservedEntries
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import move_aside
 from rwm.index.find import missing_index
+from rwm.index.freezes import Freezes
 from rwm.index.import_spool import ImportSpool
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.listed_versions import ListedVersion, ListedVersions
@@ -19,6 +20,7 @@ from rwm.index.tree import IndexTree
 __all__ = [
     "RECORDED_AS",
     "CaptureSpool",
+    "Freezes",
     "ImportSpool",
     "Index",
     "IndexTree",

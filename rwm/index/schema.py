@@ -235,6 +235,33 @@ def m007_audits(db: Database) -> None:
     )
 
 
+@migrations()
+def m008_freezes(db: Database) -> None:
+    """Frozen buckets: what their settings were before, and who is frozen."""
+    db.execute(
+        """
+        CREATE TABLE freeze (
+            bucket     INTEGER PRIMARY KEY REFERENCES bucket,
+            admin      TEXT NOT NULL,          -- principal of the admin
+            policy     TEXT,                   -- JSON: the policy before the first freeze; NULL: there was none
+            lifecycle  TEXT NOT NULL           -- JSON: the list of lifecycle rules before it
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        CREATE TABLE frozen_user (
+            bucket  INTEGER NOT NULL REFERENCES bucket,
+            user    TEXT NOT NULL,             -- principal
+            reads   INTEGER NOT NULL,          -- 1: it may still read
+            since   INTEGER NOT NULL,          -- server's time, in milliseconds
+            note    TEXT NOT NULL,
+            PRIMARY KEY (bucket, user)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

@@ -23,6 +23,7 @@ from rwm.index.directories import bucket_id, find_directory
 from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
+from rwm.index.freezes import Freezes
 from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
@@ -61,6 +62,7 @@ class Index:
         self.file_counts = FileCounts(connection, path)
         self.verifications = Verifications(connection, path)
         self.audits = Audits(connection, path)
+        self.freezes = Freezes(connection, path)
         self.path = path
 
     @classmethod

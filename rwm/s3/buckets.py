@@ -125,6 +125,17 @@ class Buckets:
             found.extend(self.client.get_bucket_lifecycle_configuration(Bucket=bucket).get("Rules", []))
         return [dict(rule) for rule in found]
 
+    def put_lifecycle_rules(self, bucket: str, rules: list[dict[str, Any]]) -> None:
+        """Replace the bucket's lifecycle rules."""
+        configuration: Any = {"Rules": rules}
+        with mapped("PutBucketLifecycleConfiguration", bucket):
+            self.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=configuration)
+
+    def make_private(self, bucket: str) -> None:
+        """Take all grants but the owner's from the bucket's ACL."""
+        with mapped("PutBucketAcl", bucket):
+            self.client.put_bucket_acl(Bucket=bucket, ACL="private")
+
     def has_object_lock(self, bucket: str) -> bool:
         """Whether Object Lock is enabled for the bucket. A server that does not have it locks nothing."""
         absent = _empty_if_absent("ObjectLockConfigurationNotFoundError")

@@ -56,6 +56,11 @@ class S3(Objects, Versions, Buckets):
         """A reader of the bucket's versions, which cannot write (:mod:`rwm.s3.reader`)."""
         return BucketReader(self.client, bucket, attempts, allocate)
 
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Send one request of the SDK, named as there (``put_object``), for a probe of what the account may do."""
+        with mapped(operation, str(parameters.get("Bucket", self.endpoint_url))):
+            return dict(getattr(self.client, operation)(**parameters))
+
     def caller_arn(self) -> str | None:
         """The ARN of this account from STS, or None where the server has no STS (Ceph RGW)."""
         sts = _client("sts", sts_endpoint(self.settings), self.settings)

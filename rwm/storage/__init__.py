@@ -1,21 +1,26 @@
 """Protected buckets: create one, say who may reach what in it, check it, describe it, delete it.
 
-May import the shared modules, ``s3``, ``statefile``.
+May import the shared modules, ``s3``, ``index``, ``statefile``.
 Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: what each user may reach; ``create.py``:
-from an account to such a bucket; ``drift.py``: what ``check.py`` compares.
+from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
 """
 
+from rwm.storage.attempts import Attempt, passed
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
 from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
 from rwm.storage.create import create_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
+from rwm.storage.freeze import FreezeResult, freeze_storage, thaw_storage
+from rwm.storage.freeze_proof import prove_freeze
 from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
 from rwm.storage.overview import StorageRow, list_storage
 from rwm.storage.users import UserAccess, describe_change, parse_granted_prefix, parse_user, single_prefix
 
 __all__ = [
+    "Attempt",
     "Drift",
+    "FreezeResult",
     "Inspection",
     "PolicyChange",
     "StorageInfo",
@@ -26,14 +31,18 @@ __all__ = [
     "create_storage",
     "delete_storage",
     "describe_change",
+    "freeze_storage",
     "grant_access",
     "granted_prefixes",
     "inspect_storage",
     "list_storage",
     "parse_granted_prefix",
     "parse_user",
+    "passed",
+    "prove_freeze",
     "revoke_access",
     "single_prefix",
     "storage_info",
+    "thaw_storage",
     "versioning_state",
 ]

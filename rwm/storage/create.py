@@ -33,7 +33,7 @@ def create_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:
     else:
         s3.create_bucket(bucket)
     s3.enable_versioning(bucket)
-    admin = _find_admin_principal(s3, bucket)
+    admin = find_admin_principal(s3, bucket)
     accesses = _principals(wanted, admin)
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
@@ -86,7 +86,7 @@ def _is_probe(policy: Policy, bucket: str) -> bool:
     return any(grants(policy) == grants(probe_policy(bucket, name)) for name in principals(policy))
 
 
-def _find_admin_principal(s3: S3, bucket: str) -> str:
+def find_admin_principal(s3: S3, bucket: str) -> str:
     """This account's principal in the form that the server matches: the one for which a probe policy takes effect.
 
     Raises RwmError when none does: the server ignores policies, and nothing would be protected.

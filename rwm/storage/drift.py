@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from rwm.s3 import Policy
+from rwm.storage.frozen import frozen_users, without_freeze
 from rwm.storage.grants import Grant, grants
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
@@ -24,7 +25,11 @@ def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drif
     """How the policy differs from :func:`protected_policy` for the users that it names beside the admin."""
     if actual is None:
         return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
-    found = []
+    found = [
+        Drift("frozen", f"{each.user} may {'write nothing' if each.reads else 'do nothing'} until `rwm storage thaw`")
+        for each in frozen_users(actual)
+    ]
+    actual = without_freeze(actual) or {}
     if not owner_id:
         found.append(Drift("ownership", "the owner of the bucket is unknown: its admin cannot be verified"))
     admin = admin_principal(actual, owner_id) or expected_admin(actual, owner_id)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rwm.errors import UsageError
 from rwm.s3 import Policy
+from rwm.storage.frozen import without_freeze
 from rwm.storage.grants import Grant, grants, principals
 from rwm.storage.policy import protected_policy
 from rwm.storage.principals import admin_principal, expected_admin
@@ -16,8 +17,10 @@ from rwm.storage.users import UserAccess, parse_granted_prefix
 def policy_users(policy: Policy | None, bucket: str, owner_id: str) -> list[UserAccess]:
     """The users whose grants in the policy are closest to those of a protected bucket, sorted.
 
-    A principal with other grants is no user: its grants are drift. At least the principal with the most grants is one.
+    The denies of a freeze do not count. A principal with other grants is no user: its grants are drift. At least the
+    principal with the most grants is one.
     """
+    policy = without_freeze(policy)
     if policy is None:
         return []
     admin = admin_principal(policy, owner_id) or expected_admin(policy, owner_id)

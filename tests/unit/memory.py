@@ -33,6 +33,8 @@ class MemoryS3(S3):
         self.now = START
         self.states = dict.fromkeys(buckets, "Enabled")
         self.policies: dict[str, Policy] = {}
+        self.rules: dict[str, list[dict[str, Any]]] = {}
+        self.granted: list[tuple[str, str]] = []
         self.owner = "admin"
         self.account = "user1"
         self.stuck: dict[tuple[str, str], str] = {}
@@ -177,7 +179,10 @@ class MemoryS3(S3):
         return self.account
 
     def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
-        return self.owner, [(self.owner, "FULL_CONTROL")]
+        return self.owner, [(self.owner, "FULL_CONTROL"), *self.granted]
+
+    def make_private(self, bucket: str) -> None:
+        self.granted = []
 
     def policy(self, bucket: str) -> Policy | None:
         return self.policies.get(bucket)
@@ -190,7 +195,10 @@ class MemoryS3(S3):
         self.policies.pop(bucket, None)
 
     def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
-        return []
+        return self.rules.get(bucket, [])
+
+    def put_lifecycle_rules(self, bucket: str, rules: list[dict[str, Any]]) -> None:
+        self.rules[bucket] = rules
 
     def has_object_lock(self, bucket: str) -> bool:
         return self.object_lock

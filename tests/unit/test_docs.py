@@ -27,12 +27,13 @@ from rwm.cli import state_sync as sync_command
 from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
 from rwm.cli import storage_access as access_command
+from rwm.cli import storage_freeze as freeze_command
 from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.location import Location
-from rwm.model import ClassCount, Entry, RecordedState, StateInfo, StorageClasses, Verification
+from rwm.model import ClassCount, Entry, FrozenUser, RecordedState, StateInfo, StorageClasses, Verification
 from rwm.repositories import RepositoryCount
 from rwm.restic.run import Result
 from rwm.retention import LocationPlan, PrunePlan
@@ -40,7 +41,7 @@ from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
-from rwm.storage import Drift, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
+from rwm.storage import Attempt, Drift, FreezeResult, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.policy import protected_policy
 from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit, StateVerdict
@@ -270,6 +271,8 @@ def test_every_drift_code_is_documented() -> None:
     wrong = settings_drift(
         versioning="", owner="user1", user_ids=["user1"], bucket_grants=[("all", "READ")], lifecycle=[{}]
     )
+    frozen = {"Sid": "RwmFrozenAll", "Effect": "Deny", "Principal": {"AWS": ["arn:aws:iam:::user/user1"]}}
+    wrong += policy_drift({"Statement": frozen}, "b", "admin")
     for actual in (None, {}, {"Statement": {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/user1"]}}}):
         wrong += policy_drift(actual, "b", "admin")
     wrong += policy_drift(protected_policy("b", "arn:aws:iam:::user/admin", BOTH_USERS), "b", "admin")
@@ -314,6 +317,7 @@ INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
 COUNTED = StorageInfo(
     "bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts), repositories=[RepositoryCount("", 1, 155)]
 )
+FREEZE = FreezeResult("bucket1", (FrozenUser("u", True, 0, ""),), [], [])
 CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
@@ -346,6 +350,8 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
         ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
+        ("rwm storage freeze BUCKET", freeze_command._freeze_json(FREEZE, [Attempt("a", "refused")], INFO)),
+        ("rwm storage thaw BUCKET", freeze_command._thaw_json(FREEZE)),
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
         ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),

@@ -1,0 +1,144 @@
+"""``rwm storage freeze`` and ``thaw``: stop a machine within seconds, and let it write again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.cli.state import LOCATION_ARGUMENT, describe_state
+from rwm.console import App, common_options, pass_app
+from rwm.errors import CheckFailed, PartlyDone, RwmError
+from rwm.location import Location
+from rwm.model import StateInfo
+from rwm.times import iso
+
+if TYPE_CHECKING:
+    from rwm.s3 import S3
+    from rwm.storage import Attempt, FreezeResult
+
+USER_CONFIG_OPTION = click.option(
+    "--user-config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Configuration with the machine's keys, to prove the result with them.",
+)
+
+
+def connect_user(path: str, location: Location) -> tuple[S3, Location]:
+    """A client with the keys of a machine's configuration, and where in the location that machine may write.
+
+    The ``RWM_…`` variables of this run are of another account and do not count. A machine's prefix is that of its
+    ``restic_bucket``: below another one it is refused anyway, which would prove nothing.
+    """
+    from rwm.config import load_config
+    from rwm.s3 import connect
+
+    config = load_config(path, environment={})
+    own = config.location if config.restic_bucket else location
+    return connect(config.s3_settings()), own if location.covers(own) else location
+
+
+@click.command()
+@common_options
+@LOCATION_ARGUMENT
+@click.option("--user", metavar="USER", help="Freeze only this account (default: all that reach the location).")
+@click.option("--reads", type=click.Choice(["on", "off"]), default="on", help="off: it may not read either.")
+@click.option("--note", metavar="TEXT", default="", help="Why; it is kept with the freeze.")
+@USER_CONFIG_OPTION
+@pass_app
+def freeze(app: App, location: Location, user: str | None, reads: str, note: str, user_config: str | None) -> None:
+    """Stop machines: within seconds they can write and delete nothing in BUCKET.
+
+    With PREFIX, the machines that reach it. They may still read unless --reads off. Lifecycle rules are disabled, the
+    state is captured, and the policy is read back; with --user-config every way to write is tried with the machine's
+    keys. Safe to repeat. `rwm storage thaw` undoes it.
+    """
+    from rwm.storage import freeze_storage, passed, prove_freeze
+
+    result = freeze_storage(app.s3, app.index.freezes, location, user=user, reads=reads == "on", note=note)
+    proof = None
+    if user_config is not None:
+        machine, place = connect_user(user_config, location)
+        proof = prove_freeze(app.s3, machine, place, reads=reads == "on")
+    state, failure = _capture(app, location)
+    if app.json:
+        console.print_json(_freeze_json(result, proof, state))
+    else:
+        _print_frozen(result)
+        if proof is not None:
+            console.print_table(["tried with the machine's keys", "outcome", "reason"], proof)
+        if state is not None:
+            click.echo(console.escape(f"captured {describe_state(state)}"))
+    _print_warnings(result)
+    if proof is not None and passed(proof):
+        raise CheckFailed(f"{location}: the machine can still do {', '.join(one.operation for one in passed(proof))}")
+    if result.unnamed and proof is None:
+        raise CheckFailed(
+            f"the policy of bucket {location.bucket} did not name {', '.join(result.unnamed)}: is that the account?",
+            hint="a server accepts a wrong name in silence; --user-config FILE proves the freeze",
+        )
+    if failure is not None:
+        raise PartlyDone(f"{location} is frozen, but its state is not captured: {failure.message}", hint=failure.hint)
+
+
+@click.command()
+@common_options
+@LOCATION_ARGUMENT
+@click.option("--user", metavar="USER", help="Thaw only this account.")
+@click.option("--force", is_flag=True, help="Replace a policy that was changed since the freeze.")
+@pass_app
+def thaw(app: App, location: Location, user: str | None, force: bool) -> None:
+    """Undo `rwm storage freeze`: the former policy and lifecycle rules come back.
+
+    Refused if somebody has changed the policy since. Safe to repeat.
+    """
+    from rwm.storage import thaw_storage
+
+    result = thaw_storage(app.s3, app.index.freezes, location, user=user, force=force)
+    if app.json:
+        console.print_json(_thaw_json(result))
+    elif result.users:
+        _print_frozen(result)
+    else:
+        click.echo(console.escape(f"bucket {result.bucket} is thawed: its former policy is back"))
+    _print_warnings(result)
+
+
+def _capture(app: App, location: Location) -> tuple[StateInfo | None, RwmError | None]:
+    """Capture the state; what fails must not hide that the freeze holds."""
+    from rwm.states import capture_state
+
+    try:
+        with console.show_progress(f"listing {location}") as progress:
+            return capture_state(app.s3, app.index, location, progress=progress, warn=console.warn), None
+    except RwmError as error:
+        return None, error
+
+
+def _print_frozen(result: FreezeResult) -> None:
+    for frozen in result.users:
+        can = "can still read, but write and delete nothing" if frozen.reads else "can do nothing"
+        note = f" ({frozen.note})" if frozen.note else ""
+        click.echo(console.escape(f"{frozen.user} {can} in bucket {result.bucket}, since {iso(frozen.since)}{note}"))
+
+
+def _print_warnings(result: FreezeResult) -> None:
+    for warning in result.warnings:
+        console.warn(warning)
+
+
+def _freeze_json(result: FreezeResult, proof: Sequence[Attempt] | None, state: StateInfo | None) -> dict[str, Any]:
+    return {
+        **_thaw_json(result),
+        "unnamed": result.unnamed,
+        "proof": None if proof is None else [each._asdict() for each in proof],
+        "state": None if state is None else state.id,
+    }
+
+
+def _thaw_json(result: FreezeResult) -> dict[str, Any]:
+    frozen = [each._asdict() | {"since": iso(each.since)} for each in result.users]
+    return {"bucket": result.bucket, "frozen": frozen, "warnings": result.warnings}

@@ -1,0 +1,103 @@
+"""``rwm storage freeze`` and ``thaw``: exit codes, output, and the proof with a machine's keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rwm.cli.storage_freeze import connect_user
+from rwm.errors import AccessDenied, S3Error
+from rwm.location import Location
+from rwm.storage import Attempt
+from rwm.storage.attempts import attempt
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.storage.policies import SHARED, USER, good
+from tests.unit.terminal import Terminal
+
+STORAGE = ("-c", "here.conf", "storage")
+
+
+@pytest.fixture
+def shared(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
+    """bucket1 with the policy of two machines."""
+    monkeypatch.setattr("rwm.storage.freeze._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.freeze_proof._PROOF_SECONDS", 0)
+    s3.policies["bucket1"] = good(SHARED)
+    s3.put("bucket1", "host1/config", b"1")
+    return s3
+
+
+def test_a_freeze_says_who_is_frozen_and_captures(rwm_: Terminal, shared: MemoryS3) -> None:
+    assert rwm_(*STORAGE, "freeze", "bucket1", "--note", "stolen\x1b keys") == 0
+    first, second, captured = rwm_.out.splitlines()
+    assert first.startswith(f"{USER} can still read, but write and delete nothing in bucket bucket1, since 20")
+    assert first.endswith("(stolen\\x1b keys)")
+    assert "user2 can still read" in second
+    assert captured.startswith("captured state ")
+    assert rwm_(*STORAGE, "thaw", "bucket1", "--user", "user1") == 0
+    assert "user2 can still read" in rwm_.out
+    assert rwm_(*STORAGE, "thaw", "bucket1") == 0
+    assert rwm_.out == "bucket bucket1 is thawed: its former policy is back\n"
+    assert shared.policies["bucket1"] == good(SHARED)
+    assert rwm_(*STORAGE, "thaw", "bucket1") == 1
+
+
+def test_a_failed_capture_does_not_hide_that_the_freeze_holds(rwm_: Terminal, shared: MemoryS3) -> None:
+    shared.states["bucket1"] = ""
+    assert rwm_(*STORAGE, "freeze", "bucket1", "--json") == 3
+    document = json.loads(rwm_.out)
+    assert (len(document["frozen"]), document["state"], document["proof"]) == (2, None, None)
+    assert "bucket1 is frozen, but its state is not captured" in rwm_.err
+
+
+def test_a_user_that_the_policy_does_not_name_needs_a_proof(
+    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rwm_.configure("admin")
+    assert rwm_(*STORAGE, "freeze", "bucket1", "--user", "usr1") == 4
+    assert "did not name arn:aws:iam:::user/usr1" in rwm_.err
+    outcome = {"answer": AccessDenied("denied")}
+
+    def call(operation: str, **parameters: Any) -> Any:
+        if error := outcome.get("answer"):
+            raise error
+
+    monkeypatch.setattr(shared, "call", call, raising=False)
+    command = (*STORAGE, "freeze", "bucket1", "--user", "usr1", "--user-config", "admin.conf")
+    assert rwm_(*command) == 0
+    assert "PutObject" in rwm_.out
+    outcome.clear()
+    assert rwm_(*command, "--json") == 4
+    assert "the machine can still do PutObject, DeleteObject, CreateMultipartUpload" in rwm_.err
+    assert {each["outcome"] for each in json.loads(rwm_.out)["proof"]} == {"NOT REFUSED"}
+
+
+def test_a_proof_writes_where_the_machine_may(tmp_path: Path) -> None:
+    path = tmp_path / "machine.conf"
+    text = "s3_endpoint_url: http://localhost:1\ns3_access_key: K\ns3_secret_key: S\n"
+    for bucket, expected in (("bucket1/host1", "bucket1/host1"), ("other", "bucket1"), (None, "bucket1")):
+        path.write_text(text + (f"restic_bucket: {bucket}\n" if bucket else ""))
+        path.chmod(0o600)
+        s3, place = connect_user(str(path), Location("bucket1"))
+        assert str(place) == expected
+        assert s3.endpoint_url == "http://localhost:1"
+
+
+def test_only_a_refusal_counts_as_refused() -> None:
+    def fail(kind: type[S3Error], code: str) -> Any:
+        def action() -> None:
+            error = kind("why")
+            error.code = code
+            raise error
+
+        return action
+
+    assert attempt("x", fail(AccessDenied, "AccessDenied")) == Attempt("x", "refused")
+    assert attempt("x", fail(S3Error, "InternalError")) == Attempt("x", "cannot be tried", "why")
+    assert attempt("x", lambda: None) == Attempt("x", "NOT REFUSED")
+    with pytest.raises(AccessDenied):
+        attempt("x", fail(AccessDenied, "InvalidAccessKeyId"))
+    assert attempt("x", fail(AccessDenied, "QuotaExceeded")) == Attempt("x", "cannot be tried", "why")
