@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rwm import console
 from rwm.cli.audit_bisect import bisect
+from rwm.cli.audit_page import check_page_option, output_page
 from rwm.cli.audit_report import print_report, report_json
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexUnusable, NotFound, UsageError
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 @common_options
 @click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION, required=False)
 @click.option("--all", "show_all", is_flag=True, help="Print every listed finding and every state.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a page with a timeline; - is stdout."
+)
 @click.option("--ack", metavar="ID|CODE", help="Acknowledge a finding, or all findings of a code up to now.")
 @click.option("--note", metavar="TEXT", help="Why (with --ack).")
 @click.option("--withdraw", metavar="ID|CODE", help="Undo an acknowledgement.")
@@ -40,6 +45,7 @@ def audit(
     app: App,
     location: Location | None,
     show_all: bool,
+    page: Path | None,
     ack: str | None,
     note: str | None,
     withdraw: str | None,
@@ -65,17 +71,21 @@ def audit(
         raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
     if again and not bisects:
         raise UsageError("--again goes together with --bisect")
+    if page is not None:
+        check_page_option(page, prints=app.json or bisects)
     if withdraw is not None:
         _withdraw(app, location, withdraw)
     report = run_audit(app, location)
     if ack is not None:
         _acknowledge(app, location, report, ack, note or "")
         report = run_audit(app, location)
+    if page is not None:
+        output_page(report, page)
     if bisects:
         bisect(app, report, again=again)
     elif app.json:
         console.print_json(report_json(report))
-    else:
+    elif str(page) != "-":
         print_report(report, show_all=show_all)
     if report.open_proofs:
         raise CheckFailed(f"{location}: {console.format_count(report.open_proofs, 'proof')} of an attack or a fault")

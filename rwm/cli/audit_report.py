@@ -70,17 +70,9 @@ def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
 
 def print_report(report: AuditReport, *, show_all: bool) -> None:
     """The verdict, the findings, the states, and what to do next."""
-    click.echo(_verdict_sentence(report))
-    for audit in report.audit.repositories:
-        if audit.locks.is_empty:
-            where = Location(report.audit.location.bucket, audit.root)
-            name = console.escape(str(where))
-            click.echo(f"{name} never had a lock of restic: removals are not judged by locks")
-    if report.unknown_files:
-        click.echo(
-            f"{console.format_count(report.unknown_files, 'state file')} in the bucket not recorded in the index: "
-            f"`rwm state sync {report.audit.location}` reads them"
-        )
+    click.echo(verdict_sentence(report))
+    for line in describe_limits(report):
+        click.echo(line)
     if report.findings:
         click.echo()
         _print_findings(report, limit=None if show_all else _SHOWN)
@@ -88,10 +80,26 @@ def print_report(report: AuditReport, *, show_all: bool) -> None:
         click.echo()
         _print_states(report, limit=None if show_all else _SHOWN)
     click.echo()
-    console.print_lines(_next_steps(report))
+    console.print_lines(next_steps(report))
 
 
-def _verdict_sentence(report: AuditReport) -> str:
+def describe_limits(report: AuditReport) -> list[str]:
+    """What was not judged."""
+    location = report.audit.location
+    never_locked = [audit.root for audit in report.audit.repositories if audit.locks.is_empty]
+    lines = [
+        f"{console.escape(str(Location(location.bucket, root)))} never had a lock of restic: "
+        "removals are not judged by locks"
+        for root in never_locked
+    ]
+    if report.unknown_files:
+        files = console.format_count(report.unknown_files, "state file")
+        lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {location}` reads them")
+    return lines
+
+
+def verdict_sentence(report: AuditReport) -> str:
+    """The result in one sentence."""
     audit = report.audit
     acknowledged = len(report.findings) - len(report.open_findings)
     beside = f" ({console.format_count(acknowledged, 'finding')} acknowledged)" if acknowledged else ""
@@ -148,7 +156,8 @@ def _print_states(report: AuditReport, *, limit: int | None) -> None:
     console.print_table(["state", "location", "captured at", "verdict", "findings"], rows)
 
 
-def _next_steps(report: AuditReport) -> list[str]:
+def next_steps(report: AuditReport) -> list[str]:
+    """What to do: sentences, and indented commands."""
     where, last, at = report.audit.location, report.last_clean, report.last_clean_at
     if last is not None:
         return [

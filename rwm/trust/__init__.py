@@ -5,6 +5,7 @@ Begin reading at ``finding.py``: what is found; ``key_rules.py``: rules about on
 them in one pass; ``report.py``: the verdicts.
 """
 
+from rwm.trust.activity import Hour
 from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
@@ -22,6 +23,7 @@ __all__ = [
     "AuditReport",
     "AuditSettings",
     "Finding",
+    "Hour",
     "KeptEvidence",
     "Kind",
     "LocationAudit",

@@ -255,3 +255,45 @@ def test_what_was_created_during_a_capture_is_judged(place: Place) -> None:
     assert [(one["verdict"], len(one["findings"])) for one in found["states"]] == [("suspect", 1)]
     found = place.audit("--ack", "foreign-name", "--note", "ours")
     assert [one["verdict"] for one in found["states"]] == ["clean"]
+
+
+# --- the page ----------------------------------------------------------------------------------------
+
+
+def test_a_page_is_written_beside_the_text(place: Place) -> None:
+    state = place.capture()
+    text = place.text("--html", "page.html")
+    page = Path("page.html").read_text()
+    assert text.startswith("bucket1 is clean as far as its history reaches\n")
+    assert "page written to page.html" in place.rwm.err
+    assert "bucket1 is clean as far as its history reaches." in page
+    assert f"rwmfs mount bucket1 --at {state[:12]}" in page
+    assert place.audit("--html", "page.html")["verdict"] == "clean"
+
+
+def test_a_page_of_an_attacked_bucket_is_written_and_the_exit_code_stays(place: Place) -> None:
+    key = place.delete_pack()
+    place.text("--html", "page.html", code=4)
+    assert key in Path("page.html").read_text()
+
+
+def test_a_page_on_stdout_is_all_that_is_printed_there(place: Place) -> None:
+    text = place.text("--html", "-")
+    assert text.startswith("<!doctype html>")
+    assert text.rstrip().endswith("</html>")
+
+
+@pytest.mark.parametrize("other", ["--json", "--bisect"])
+def test_a_page_on_stdout_beside_other_output_is_refused(place: Place, other: str) -> None:
+    assert place.rwm(*AUDIT, "--html", "-", other) == 2
+    assert "both write to stdout" in place.rwm.err
+
+
+def test_a_file_that_is_no_page_is_refused_before_the_listing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object, **__: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(place.s3, "version_batches", failing)
+    Path("notes").write_text("mine")
+    assert place.rwm(*AUDIT, "--html", "notes") == 5
+    assert Path("notes").read_text() == "mine"
