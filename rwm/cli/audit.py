@@ -12,8 +12,9 @@ from rwm import console
 from rwm.cli.audit_bisect import bisect
 from rwm.cli.audit_page import check_page_option, output_page
 from rwm.cli.audit_report import print_report, report_json
+from rwm.cli.audit_run import capture_quiet_second, run_audit
 from rwm.console import LOCATION, App, common_options, pass_app
-from rwm.errors import CheckFailed, IndexUnusable, NotFound, UsageError
+from rwm.errors import CheckFailed, UsageError
 from rwm.location import Location
 from rwm.model import Acknowledgement
 from rwm.times import SECOND
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--ack", metavar="ID|CODE", help="Acknowledge a finding, or all findings of a code up to now.")
 @click.option("--note", metavar="TEXT", help="Why (with --ack).")
 @click.option("--withdraw", metavar="ID|CODE", help="Undo an acknowledgement.")
+@click.option("--capture", is_flag=True, help="If no recorded state is clean, capture the last clean one from history.")
 @click.option("--rules", is_flag=True, help="List the rules with their reasons.")
 @click.option(
     "--bisect",
@@ -49,6 +51,7 @@ def audit(
     ack: str | None,
     note: str | None,
     withdraw: str | None,
+    capture: bool,
     rules: bool,
     bisects: bool,
     again: bool,
@@ -79,6 +82,8 @@ def audit(
     if ack is not None:
         _acknowledge(app, location, report, ack, note or "")
         report = run_audit(app, location)
+    if capture and report.last_clean is None:
+        report = capture_quiet_second(app, report)
     if page is not None:
         output_page(report, page)
     if bisects:
@@ -89,34 +94,6 @@ def audit(
         print_report(report, show_all=show_all)
     if report.open_proofs:
         raise CheckFailed(f"{location}: {console.format_count(report.open_proofs, 'proof')} of an attack or a fault")
-
-
-def run_audit(app: App, location: Location) -> AuditReport:
-    """Audit, and record the verdicts where the index can be written."""
-    from rwm.trust import audit_location, make_report, make_settings
-
-    index = app.readonly_index
-    settings = make_settings(app.config, index.audits.acknowledged(location))
-    with console.show_progress(f"listing {location}") as progress:
-        found = audit_location(app.s3, location, settings, progress)
-    if not found.repositories:
-        raise NotFound(
-            f"{location} has no restic repository, and never had one as far as its history reaches",
-            hint="a repository has the file config beside keys/ and data/; `rwm storage list` shows the buckets",
-        )
-    report = make_report(found, index.recorded(location), index.born_later(location))
-    _record(app, report)
-    return report
-
-
-def _record(app: App, report: AuditReport) -> None:
-    if not report.states:
-        return
-    try:
-        verdicts = {item.state.info.id: item.parts for item in report.states}
-        app.index.audits.record(report.audit.location, verdicts)
-    except IndexUnusable as error:
-        console.warn(f"the verdicts are not recorded: {error.message}")
 
 
 def _acknowledge(app: App, location: Location, report: AuditReport, what: str, note: str) -> None:

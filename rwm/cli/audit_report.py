@@ -43,11 +43,7 @@ def report_json(report: AuditReport) -> dict[str, Any]:
 
 
 def _state_json(item: StateVerdict) -> dict[str, Any]:
-    return {
-        **console.recorded_state_json(item.state),
-        "verdict": item.verdict,
-        "findings": [finding.id for finding in item.findings],
-    }
+    return {**console.recorded_state_json(item.state), "findings": [finding.id for finding in item.findings]}
 
 
 def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rwm.cli.audit import audit
 from rwm.cli.backup import backup
 from rwm.cli.demo import demo
 from rwm.cli.prune import prune
+from rwm.cli.recover import recover
 from rwm.cli.state import state
 from rwm.cli.state_export import export_
 from rwm.cli.state_import import import_
@@ -45,7 +46,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (audit, aws, backup, completion, demo, prune, restic, state, storage):
+for _command in (audit, aws, backup, completion, demo, prune, recover, restic, state, storage):
     cli.add_command(_command)
 for _command in (export_, import_, list_, restore, sync, verify):
     state.add_command(_command)

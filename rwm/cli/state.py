@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.last_clean import resolve_state
 from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
@@ -105,7 +106,7 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
 
     if (commands and not archived) or (hidden and archived):
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
-    info = app.readonly_index.resolve(state, location)
+    info = resolve_state(app, state, location)
     classes = app.readonly_index.storage_classes(info)
     part = StatePart(app.readonly_index, info, location.prefix if location else "")
     counted = count_repositories(app.readonly_index.batches(info))
@@ -206,7 +207,7 @@ def diff(app: App, old: str, new: str, location: Location | None) -> None:
     """
     from rwm.states import change_kind, diff_states
 
-    before, after = (app.readonly_index.resolve(name, location) for name in (old, new))
+    before, after = (resolve_state(app, name, location) for name in (old, new))
     common = _common_prefix(before, after)
     if before.prefix != after.prefix:
         console.print_note(f"compared: what both states cover, which is below {common}")

@@ -12,6 +12,7 @@ from typing import IO
 import click
 
 from rwm import console
+from rwm.cli.last_clean import resolve_state
 from rwm.cli.state import LOCATION_OPTION, describe_contents
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import Refused, RwmError, UsageError
@@ -41,7 +42,7 @@ def export_(app: App, state: str, file: Path, form: str | None, location: Locati
         if str(file) != "-":
             raise UsageError(f"{file}: the format is unknown", hint="end the name in .jsonl or .csv, or use --format")
         form = "jsonl"
-    info = app.readonly_index.resolve(state, location)
+    info = resolve_state(app, state, location)
     form_by_name, is_compressed = by_name or (form, file.name.endswith(".gz"))
     with _open_new(file) as out:
         write_state(info, app.readonly_index.entries(info), out, form or form_by_name, is_compressed=is_compressed)  # type: ignore[arg-type]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 
 from rwm import console
 from rwm.console import LOCATION, App, common_options, pass_app
-from rwm.errors import PartlyDone, UsageError
+from rwm.errors import PartlyDone, StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import Level, RecordedState, Verification
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
@@ -50,14 +51,25 @@ def list_(app: App, location: Location | None, option: Location | None, since: s
     if app.json:
         console.print_json([_state_json(state, verified.get(state.info.id, {})) for state in states])
     elif states:
-        _print_states(states, verified)
+        _print_states(states, verified, _last_clean(app, location, states))
 
 
 def _state_json(state: RecordedState, verified: Mapping[Level, Verification]) -> dict[str, Any]:
     return {**console.recorded_state_json(state), **console.verification_json(verified)}
 
 
-def _print_states(states: Sequence[RecordedState], verified: Mapping[str, Mapping[Level, Verification]]) -> None:
+def _last_clean(app: App, location: Location | None, states: Sequence[RecordedState]) -> set[str]:
+    """The id of the last clean state of the location, or of each location that a state is of."""
+    found = set()
+    for place in {state.info.location for state in states} if location is None else {location}:
+        with suppress(StateNotFound):
+            found.add(app.readonly_index.last_clean(place).info.id)
+    return found
+
+
+def _print_states(
+    states: Sequence[RecordedState], verified: Mapping[str, Mapping[Level, Verification]], last_clean: Collection[str]
+) -> None:
     now = int(time.time()) * SECOND
     rows = [
         (
@@ -67,14 +79,15 @@ def _print_states(states: Sequence[RecordedState], verified: Mapping[str, Mappin
             console.format_age(now - state.info.captured_at),
             state.info.origin + (f" ({state.info.outcome})" if state.info.outcome else ""),
             state.trust,
+            "clean (last)" if state.info.id in last_clean else state.verdict or "",
             console.describe_verified(verified.get(state.info.id, {})),
             state.info.objects,
             console.format_size(state.info.bytes),
         )
         for state in states
     ]
-    headings = ["id", "location", "captured at", "age", "origin", "trust", "verified", "objects", "size"]
-    console.print_table(headings, rows, right=(3, 7, 8))
+    headings = ["id", "location", "captured at", "age", "origin", "trust", "verdict", "verified", "objects", "size"]
+    console.print_table(headings, rows, right=(3, 8, 9))
 
 
 def _print_why_none(index: Path, location: Location | None, when: str) -> None:

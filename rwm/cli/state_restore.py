@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rwm import console
+from rwm.cli.last_clean import resolve_state
 from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import PartlyDone, UsageError
 from rwm.location import Location
@@ -45,15 +46,32 @@ def restore(app: App, state: str, to_dir: Path | None, to_bucket: Location | Non
     targets = [target for target in (to_dir, to_bucket) if target is not None]
     if len(targets) != 1:
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
-    info = app.readonly_index.resolve(state, location)
+    info = resolve_state(app, state, location)
     restore_and_print(app, info, targets[0], location.prefix if location else "")
 
 
 def restore_and_print(app: App, info: StateInfo, target: Path | Location, prefix: str = "") -> None:
     """Restore what the state has below the prefix to a directory or a location, and print the result."""
-    from rwm.restore import StatePart, restore_to_bucket, restore_to_directory
+    from rwm.restore import StatePart
 
     part = StatePart(app.readonly_index, info, prefix)
+    result = restore_part(app, part, target)
+    if isinstance(target, Location):
+        _note_protection(target)
+    where = f"bucket {target}" if isinstance(target, Location) else str(target)
+    if app.json:
+        console.print_json(_result_json(part, where, result))
+    else:
+        objects = console.format_count(result.objects, "object")
+        click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {where}"))
+    raise_failures(part, result)
+
+
+def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreResult:
+    """Restore to a directory or a location, with progress, and warn of all that is not as expected."""
+    from rwm.restore import restore_to_bucket, restore_to_directory
+
+    info = part.info
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
     with console.show_progress("restoring", part.objects) as progress:
@@ -61,9 +79,30 @@ def restore_and_print(app: App, info: StateInfo, target: Path | Location, prefix
             result = restore_to_bucket(app.s3, part, target, progress)
         else:
             result = restore_to_directory(app.s3, part, target, progress)
-    if isinstance(target, Location):
-        _note_protection(target)
-    _print_result(app, part, f"bucket {target}" if isinstance(target, Location) else str(target), result)
+    where = f"bucket {target}" if isinstance(target, Location) else str(target)
+    for key, why in result.failures:
+        console.warn(f"{key} is not restored: {why}")
+    if result.hidden:
+        console.warn(
+            f"{result.hidden} keys have no path: they are in {where}/{result.hidden_directory}, listed in keys.jsonl"
+        )
+    return result
+
+
+def raise_failures(part: StatePart, result: RestoreResult) -> None:
+    """Raise PartlyDone if an object was not restored."""
+    if result.failures:
+        short = part.info.id[: console.SHORT_ID]
+        hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
+        raise PartlyDone(
+            f"{len(result.failures)} of {part.objects} objects of state {short} are not restored", hint=hint
+        )
+
+
+def _result_json(part: StatePart, target: str, result: RestoreResult) -> dict[str, Any]:
+    failures = [{"key": key, "why": why} for key, why in result.failures]
+    document = {"id": part.info.id, "bucket": part.location.bucket, "prefix": part.prefix, "target": target}
+    return {**document, "objects": result.objects, "bytes": result.bytes, "failures": failures}
 
 
 def _note_protection(target: Location) -> None:
@@ -72,24 +111,3 @@ def _note_protection(target: Location) -> None:
         console.print_note(f"{check} shows whether bucket {target.bucket} is protected")
     else:
         console.print_note(f"bucket {target} is not protected: {check} shows what is missing")
-
-
-def _print_result(app: App, part: StatePart, target: str, result: RestoreResult) -> None:
-    """Print what was restored and what was not. Raises PartlyDone for a failure."""
-    for key, why in result.failures:
-        console.warn(f"{key} is not restored: {why}")
-    if result.hidden:
-        console.warn(
-            f"{result.hidden} keys have no path: they are in {target}/{result.hidden_directory}, listed in keys.jsonl"
-        )
-    failures = [{"key": key, "why": why} for key, why in result.failures]
-    if app.json:
-        document = {"id": part.info.id, "bucket": part.location.bucket, "prefix": part.prefix, "target": target}
-        console.print_json({**document, "objects": result.objects, "bytes": result.bytes, "failures": failures})
-    else:
-        objects = console.format_count(result.objects, "object")
-        click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {target}"))
-    if failures:
-        short = part.info.id[: console.SHORT_ID]
-        hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
-        raise PartlyDone(f"{len(failures)} of {part.objects} objects of state {short} are not restored", hint=hint)

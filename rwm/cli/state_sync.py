@@ -35,6 +35,18 @@ def sync(app: App, location: Location, again: bool) -> None:
     moved aside and rebuilt. Exit code 4 if a new file is not a state or a new state is contradicted, 3 if files could
     not be read.
     """
+    file_count, result, judged = run_sync(app, location, again=again)
+    if app.json:
+        console.print_json(_result_json(location, file_count, result, judged))
+    else:
+        _print_result(location, file_count, result)
+        _print_verdicts(judged, verbose=app.verbose)
+    _print_notes(app.index, location, judged)
+    _raise_problems(location, result, judged)
+
+
+def run_sync(app: App, location: Location, *, again: bool = False) -> tuple[int, SyncResult, list[ComparisonResult]]:
+    """The number of state files, the result for new ones, and that of the comparison with the history."""
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
     with console.show_progress(f"listing state files of {location}"):
@@ -47,14 +59,7 @@ def sync(app: App, location: Location, again: bool) -> None:
         result = sync_states(app.s3, index, location, files, new, progress)
     with console.show_progress(f"comparing with the history of {location}") as progress:
         judged = compare_with_history(app.s3, index, location, files, progress, always=again)
-    file_count = len({file.key for file in files})
-    if app.json:
-        console.print_json(_result_json(location, file_count, result, judged))
-    else:
-        _print_result(location, file_count, result)
-        _print_verdicts(judged, verbose=app.verbose)
-    _print_notes(index, location, judged)
-    _raise_problems(location, result, judged)
+    return len({file.key for file in files}), result, judged
 
 
 def _known_prefixes(app: App, bucket: str) -> list[str]:

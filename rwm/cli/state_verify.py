@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.last_clean import resolve_state
 from rwm.cli.state import LOCATION_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexUnusable, PartlyDone, RwmError, UsageError
@@ -102,7 +103,7 @@ def verify(
         raise UsageError("--content and --restic are two ways to verify", hint="run the command once for each")
     if (again or seed is not None) and not content:
         raise UsageError("--again and --seed go together with --content")
-    info = app.readonly_index.resolve(state, location)
+    info = resolve_state(app, state, location)
     part = StatePart(app.readonly_index, info, location.prefix if location else "")
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     if restic:

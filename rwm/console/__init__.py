@@ -22,13 +22,14 @@ from rwm.console.formatting import (
     format_size,
     recorded_state_json,
     state_json,
+    verdict_json,
 )
 from rwm.console.options import common_options
 from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
 from rwm.console.progress import show_progress
 from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
-from rwm.console.trust_warning import warn_if_untrusted
+from rwm.console.trust_warning import note_last_clean, warn_if_suspect, warn_if_untrusted
 from rwm.console.verified import describe_verified, percent, verification_json
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "format_age",
     "format_count",
     "format_size",
+    "note_last_clean",
     "open_standard_streams",
     "pass_app",
     "percent",
@@ -63,8 +65,10 @@ __all__ = [
     "show_progress",
     "state_json",
     "strict_output",
+    "verdict_json",
     "verification_json",
     "warn",
     "warn_if_archived",
+    "warn_if_suspect",
     "warn_if_untrusted",
 ]

@@ -59,6 +59,11 @@ def state_json(info: StateInfo) -> dict[str, Any]:
 
 
 def recorded_state_json(state: RecordedState) -> dict[str, Any]:
-    """:func:`state_json` of a state in the index, with its trust and the time of the last comparison."""
+    """:func:`state_json` of a state in the index, with its trust and verdict, and since when each is known."""
     checked = None if state.checked_at is None else iso(state.checked_at)
-    return {**state_json(state.info), "trust": state.trust, "verified_at": checked}
+    return {**state_json(state.info), "trust": state.trust, "verified_at": checked, **verdict_json(state)}
+
+
+def verdict_json(state: RecordedState) -> dict[str, Any]:
+    """The verdict of the last audit and its time; null without one."""
+    return {"verdict": state.verdict, "audited_at": None if state.audited_at is None else iso(state.audited_at)}

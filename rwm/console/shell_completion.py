@@ -16,10 +16,11 @@ from rwm.console.app import current_app
 from rwm.console.formatting import SHORT_ID
 from rwm.console.options import common_options
 from rwm.location import Location
-from rwm.model import StateInfo
+from rwm.model import LAST_CLEAN, LATEST, StateInfo
 from rwm.times import iso
 
 SHELLS = ("bash", "zsh", "fish")
+_NAMES = {LATEST: "the newest", LAST_CLEAN: "the newest that an audit found clean"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._/-]+", re.ASCII)
 
 
@@ -75,7 +76,7 @@ class StateName(_Completed, click.types.StringParamType):
         location = _given_location(states, context)
         chosen = [info for info in states if location is None or info.location.overlaps(location)]
         found = {info.id[:SHORT_ID]: f"{info.location} {iso(info.captured_at)}" for info in reversed(chosen)}
-        return found | ({"latest": "the newest"} if location else {})
+        return found | (_NAMES if location else {})
 
 
 def _given_location(states: Iterable[StateInfo], context: click.Context) -> Location | None:

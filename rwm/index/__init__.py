@@ -10,6 +10,7 @@ from rwm.index.connection import move_aside
 from rwm.index.find import missing_index
 from rwm.index.freezes import Freezes
 from rwm.index.import_spool import ImportSpool
+from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.listed_versions import ListedVersion, ListedVersions
 from rwm.index.pending import PendingState
@@ -29,6 +30,7 @@ __all__ = [
     "ObservedEntries",
     "PendingState",
     "References",
+    "find_last_clean",
     "missing_index",
     "move_aside",
 ]

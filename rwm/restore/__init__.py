@@ -6,8 +6,8 @@ Begin reading at ``directory.py``; ``bucket.py`` does the same on the server. ``
 """
 
 from rwm.restore.bucket import restore_to_bucket
-from rwm.restore.directory import restore_to_directory
+from rwm.restore.directory import check_target, restore_to_directory
 from rwm.restore.part import StatePart
 from rwm.restore.transfer import RestoreResult
 
-__all__ = ["RestoreResult", "StatePart", "restore_to_bucket", "restore_to_directory"]
+__all__ = ["RestoreResult", "StatePart", "check_target", "restore_to_bucket", "restore_to_directory"]

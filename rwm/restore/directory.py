@@ -61,6 +61,12 @@ def restore_to_directory(
     return result
 
 
+def check_target(directory: Path) -> None:
+    """Make the directory if it is missing. Raises what :func:`restore_to_directory` raises for an unsuitable one."""
+    with open_private(directory):
+        pass
+
+
 def _unused_name(tree: StateTree) -> str:
     """A name for the directory of hidden keys that is not in the root of what is restored."""
     names = (f"{HIDDEN}-{n}" if n else HIDDEN for n in count())

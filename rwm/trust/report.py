@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rwm.model import Entry, PartVerdict, RecordedState, StateInfo, Verdict
 from rwm.times import SECOND
@@ -142,7 +142,8 @@ def _judge(
             for root, found in audit.verdicts(info).items()
             if root != judged
         ]
-    return StateVerdict(state, verdict, (*contained, *later, *about), tuple(parts))
+    judged_state = replace(state, verdict=verdict, audited_at=now)
+    return StateVerdict(judged_state, verdict, (*contained, *later, *about), tuple(parts))
 
 
 def _findings_about(audit: LocationAudit, state: RecordedState) -> list[Finding]:

@@ -12,6 +12,7 @@ import click
 from rwm import __version__, console
 from rwm.console import LOCATION, App, common_options, completion, current_app
 from rwm.location import Location
+from rwm.model import LAST_CLEAN
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
@@ -41,7 +42,8 @@ def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
 
         restic -r MOUNTPOINT --no-cache restore latest --target DIR
 
-    Without --at it is all states, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME and MOUNTPOINT/latest.
+    Without --at it is all states, as MOUNTPOINT/ids/ID, MOUNTPOINT/times/TIME, MOUNTPOINT/latest and, after
+    an audit, MOUNTPOINT/last-clean.
     """
     from rwmfs.mount import ignore_counters_signal, run_in_background, serve_mount
 
@@ -50,14 +52,14 @@ def mount(context: click.Context, /, foreground: bool, **_: Any) -> None:
     ignore_counters_signal()
     serve = partial(serve_mount, request)
     if foreground:
-        serve(partial(print_report, app))
+        serve(partial(print_report, app, request.at))
     else:
-        print_report(app, run_in_background(serve))
+        print_report(app, request.at, run_in_background(serve))
 
 
-def print_report(app: App, report: dict[str, Any]) -> None:
-    """Print warnings, then what is mounted where."""
-    print_warnings(report)
+def print_report(app: App, at: str | None, report: dict[str, Any]) -> None:
+    """Print warnings, then what is mounted where. ``at`` is how the state was named."""
+    print_warnings(report, at)
     if app.json:
         console.print_json(report)
         return
@@ -72,8 +74,13 @@ def print_report(app: App, report: dict[str, Any]) -> None:
     click.echo(console.escape(f"unmount it with: rwmfs umount {shlex.quote(where)}"))
 
 
-def print_warnings(report: dict[str, Any]) -> None:
-    """Warn of keys that the mount does not show, of states that are not trusted, and of what is archived."""
+def print_warnings(report: dict[str, Any], at: str | None) -> None:
+    """Warn of keys that the mount does not show, of states that are not trusted, and of what is archived.
+
+    Says which state ``last-clean`` is.
+    """
+    if at == LAST_CLEAN:
+        console.note_last_clean(report["id"], report["captured_at"], report["audited_at"])
     console.warn_if_archived(report.get("id", ""), console.classes_from_json(report))
     if "id" not in report:
         if contradicted := report["trust"].get("contradicted"):
@@ -84,6 +91,7 @@ def print_warnings(report: dict[str, Any]) -> None:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
         console.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
     console.warn_if_untrusted(report["id"], report["trust"])
+    console.warn_if_suspect(report["id"], report["verdict"], report["audited_at"])
 
 
 def _content(report: dict[str, Any]) -> str:

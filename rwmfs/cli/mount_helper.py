@@ -114,9 +114,9 @@ def mount(call: Call) -> None:
     ignore_counters_signal()
     report = run_in_background(partial(serve_mount, request))
     if call.verbose:
-        commands.print_report(app, report)
+        commands.print_report(app, request.at, report)
     else:
-        commands.print_warnings(report)
+        commands.print_warnings(report, request.at)
 
 
 def run(arguments: Sequence[str]) -> int:

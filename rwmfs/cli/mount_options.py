@@ -88,7 +88,12 @@ def options(command: Command) -> Command:
     """Decorate a command with the options of a mount, which :func:`build_request` reads from its context."""
     path = click.Path(path_type=Path, readable=False)
     for option in (
-        click.option("--at", metavar="STATE", type=STATE, help="One state: an id or its start, latest, or a UTC time."),
+        click.option(
+            "--at",
+            metavar="STATE",
+            type=STATE,
+            help="One state: an id or its start, latest, last-clean, or a UTC time.",
+        ),
         click.option(
             "-o",
             "mount_options",
@@ -155,7 +160,7 @@ def build_request(context: click.Context, *, label: str | None = None) -> MountR
 
     given = context.params
     if given["at"] == "":  # probably an unset variable, not a request for all states
-        raise click.UsageError("--at is empty: it needs a state id, latest, or a UTC time", context)
+        raise click.UsageError("--at is empty: it needs a state id, latest, last-clean, or a UTC time", context)
     app = current_app(context)
     app.config.s3_settings()
     mountpoint = prepare_mountpoint(given["mountpoint"])

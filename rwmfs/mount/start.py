@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rwm.console import classes_json, state_json
+from rwm.console import classes_json, state_json, verdict_json
 from rwm.errors import RwmError
-from rwm.model import ClassCount, StorageClasses
+from rwm.model import LATEST, ClassCount, RecordedState, StorageClasses
 from rwm.repositories import is_repository
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
@@ -97,6 +97,7 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
     from rwmfs.tree import SingleState
 
     info = index.resolve(at, location)
+    judged = next((state for state in index.recorded(location) if state.info.id == info.id), RecordedState(info, "own"))
     check_covers(info, location)
     check_directory(index.tree(info), location)
     state = index.tree(info, location.prefix)
@@ -109,6 +110,7 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
         "hidden_keys": state.hidden_count(),
         "trust": index.trust(info),
         "repository": is_repository(state, state.root),
+        **verdict_json(judged),
     }
     return SingleState(state, index.trust), report | classes_json(_classes(index, info, location))
 
@@ -134,11 +136,11 @@ def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple
     contents = AllStates(index, location)
     catalog = contents.catalog()
     if catalog.newest is None:
-        index.resolve("latest", location)  # raises StateNotFound with a hint
+        index.resolve(LATEST, location)  # raises StateNotFound with a hint
     states = [state for state in index.recorded(location) if state.info.location.covers(location)]
     _check_any_directory(index, [state.info for state in states], location)
-    if catalog.latest is not None:
-        check_readable(index.tree(catalog.latest, location.prefix), source)
+    if (latest := catalog.named.get(LATEST)) is not None:
+        check_readable(index.tree(latest, location.prefix), source)
     trust = Counter(state.trust for state in states)
     report = {
         "bucket": location.bucket,

@@ -5,6 +5,7 @@ Each shows what is below the location::
     ids/ID/            a state, by its full id; ids/PREFIX is an unlisted symbolic link to it
     times/TIME         a link to ../ids/ID; further states of the same second are TIME-ID, with a short id; trusted only
     latest             a link to ids/ID: the state that ``--at latest`` means; absent when there is none
+    last-clean         the same for ``--at last-clean``
     .rwm/hidden/ID     the hidden keys of a state, one per line
 
 The catalog of states is read again when another process has changed the index, at most once a second. Of the states
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rwm.console import SHORT_ID, escape
 from rwm.errors import StateNotFound
 from rwm.location import Location
-from rwm.model import StateInfo, TreeNode, UploadOrder
+from rwm.model import LAST_CLEAN, LATEST, StateInfo, TreeNode, UploadOrder
 from rwm.repositories import is_repository
 from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, state_xattrs
 from rwmfs.tree.state_catalog import StateCatalog, is_id_prefix
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
 ROOT, IDS, TIMES, DOT_RWM, HIDDEN = range(5)
 """Ids of the directories above the states. States are numbered from 1."""
 
+_NAMED = (LATEST, LAST_CLEAN)
+"""Links beside the directories, each to the state that is named so."""
+
 SUBDIRECTORIES = {ROOT: {"ids": IDS, "times": TIMES, ".rwm": DOT_RWM}, DOT_RWM: {"hidden": HIDDEN}}
-LATEST = "latest"
 
 REFRESH_INTERVAL = 1.0
 """Least seconds between two readings of the catalog: one takes 50 ms for ten thousand states."""
@@ -99,12 +102,15 @@ class AllStates:
         return self._catalog
 
     def _read_catalog(self) -> StateCatalog:
-        try:
-            latest = self._index.resolve(LATEST, self._location)
-        except StateNotFound:
-            latest = None
+        from rwm.index import find_last_clean
+
         states = [state for state in self._index.recorded(self._location) if state.info.location.covers(self._location)]
-        catalog = StateCatalog(states, self._index.moments(self._location), latest)
+        named = {}
+        with suppress(StateNotFound):
+            named[LATEST] = self._index.resolve(LATEST, self._location)
+        with suppress(StateNotFound):
+            named[LAST_CLEAN] = find_last_clean(states, self._location).info
+        catalog = StateCatalog(states, self._index.moments(self._location), named)
         self._next_refresh = monotonic() + self._refresh_interval
         return catalog
 
@@ -143,8 +149,8 @@ class AllStates:
         if directory == HIDDEN:
             info = catalog.by_id.get(name)
             return GeneratedFile(name, partial(self._hidden_keys, info), info.captured_at) if info else None
-        if directory == ROOT and name == LATEST:
-            info = catalog.latest
+        if directory == ROOT and name in _NAMED:
+            info = catalog.named.get(name)
             return Symlink(name, f"ids/{info.id}", info.captured_at) if info else None
         below = SUBDIRECTORIES[directory].get(name)
         return None if below is None else TreeNode(name, below, None)
@@ -252,8 +258,8 @@ def _names(catalog: StateCatalog, directory: int) -> Sequence[str]:
         return catalog.ids
     if directory == TIMES:
         return catalog.times
-    latest = [LATEST] if directory == ROOT and catalog.latest else []
-    return sorted([*SUBDIRECTORIES[directory], *latest])
+    named = catalog.named if directory == ROOT else ()
+    return sorted([*SUBDIRECTORIES[directory], *named])
 
 
 def _with_state(number: int, node: TreeNode) -> TreeNode:

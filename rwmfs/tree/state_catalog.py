@@ -1,4 +1,4 @@
-"""The names under which a mount of all states shows each of them: ids, id prefixes, times, ``latest``. Pure."""
+"""The names of states in a mount of all states: ids, id prefixes, times, ``latest``, ``last-clean``. Pure."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ _ID_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 class StateCatalog:
     """The states that cover a location, as of one reading of the index. Immutable."""
 
-    def __init__(self, states: Sequence[RecordedState], moments: Mapping[str, int], latest: StateInfo | None) -> None:
-        """``states`` are sorted by moment; one without a moment was forgotten between two queries."""
+    def __init__(
+        self, states: Sequence[RecordedState], moments: Mapping[str, int], named: Mapping[str, StateInfo]
+    ) -> None:
+        """``states`` are sorted by moment; one without a moment was forgotten between two queries.
+
+        ``named`` are those of special names, as ``latest``.
+        """
         states = [state for state in states if state.info.id in moments]
         self.newest = states[-1].info if states else None
         self.by_id = {state.info.id: state.info for state in states}
-        self.latest = self.by_id.get(latest.id) if latest else None
+        self.named = {name: info for name, info in named.items() if info.id in self.by_id}
         self.by_time = time_names([state.info for state in states if state.trust not in UNTRUSTED], moments)
         self.time_of = {info.id: name for name, info in self.by_time.items()}
         self.ids = sorted(self.by_id)

@@ -21,6 +21,7 @@ from rwm import config, errors
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
+from rwm.cli import recover as recover_command
 from rwm.cli import state as state_command
 from rwm.cli import state_list as list_command
 from rwm.cli import state_sync as sync_command
@@ -333,6 +334,7 @@ FINDING = Finding(UNLOCKED_REMOVAL, "", "config", "v", 0, "d", 0)
 AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", FindingLog(), 0)])
 AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
+RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why")
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 
@@ -354,6 +356,7 @@ REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
         ("rwm storage thaw BUCKET", freeze_command._thaw_json(FREEZE)),
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
         ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),
+        ("rwm recover BUCKET MOUNTPOINT", recover_command._recovery_json(RECOVERY)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),

@@ -26,12 +26,13 @@ def test_list_shows_the_trust_of_each_state(rwm_: Terminal, s3: MemoryS3, captur
     assert [state["id"] for state in states] == captured
     assert set(states[0]) >= {
         "id", "bucket", "prefix", "captured_at", "origin", "outcome", "objects", "bytes", "trust", "verified_at",
+        "verdict", "audited_at",
     }  # fmt: skip
     assert {state["trust"] for state in states} == {"verified"}
     assert all(state["verified_at"].endswith("Z") for state in states)
     assert rwm_(*ADMIN, "list") == 0
     heading, _, *rows = rwm_.out.splitlines()
-    headings = ["id", "location", "captured", "at", "age", "origin", "trust", "verified", "objects", "size"]
+    headings = ["id", "location", "captured", "at", "age", "origin", "trust", "verdict", "verified", "objects", "size"]
     assert heading.split() == headings
     assert [row.split()[0] for row in rows] == [state[:12] for state in captured]
     assert all(" verified " in row for row in rows)

@@ -68,10 +68,10 @@ def words(directory: Path, line: str) -> list[str]:
         ("rwm -c here.conf state show 2", [TWO[:12]]),
         ("rwm state show -c here.conf 2", [TWO[:12]]),
         ("rwm -c here.conf state diff 111111111111 3", [THREE[:12]]),
-        ("rwm -c here.conf state show -b backups ", [TWO[:12], ONE[:12], "latest"]),
-        ("rwm -c here.conf state forget -b other ", [THREE[:12], "latest"]),
-        ("rwm -c here.conf prune backups --keep-state ", [TWO[:12], ONE[:12], "latest"]),
-        ("rwmfs -c here.conf mount other --at ", [THREE[:12], "latest"]),
+        ("rwm -c here.conf state show -b backups ", [TWO[:12], ONE[:12], "latest", "last-clean"]),
+        ("rwm -c here.conf state forget -b other ", [THREE[:12], "latest", "last-clean"]),
+        ("rwm -c here.conf prune backups --keep-state ", [TWO[:12], ONE[:12], "latest", "last-clean"]),
+        ("rwmfs -c here.conf mount other --at ", [THREE[:12], "latest", "last-clean"]),
         ("rwmfs -c here.conf mount ba", ["backups"]),
         ("rwm -c here.conf state show x", []),
         ("rwm -c nowhere.conf state show ", []),
@@ -87,8 +87,8 @@ def test_words_are_completed(here: Path, line: str, suggested: list[str]) -> Non
     [
         ("rwm -c here.conf state capture m", ["machines", "machines/host1", "machines/host2"]),
         ("rwm -c here.conf state list machines/host1", ["machines/host1"]),
-        ("rwm -c here.conf state show -b machines ", [FIVE[:12], FOUR[:12], "latest"]),
-        ("rwm -c here.conf state show -b machines/host1 ", [FOUR[:12], "latest"]),
+        ("rwm -c here.conf state show -b machines ", [FIVE[:12], FOUR[:12], "latest", "last-clean"]),
+        ("rwm -c here.conf state show -b machines/host1 ", [FOUR[:12], "latest", "last-clean"]),
     ],
 )
 def test_locations_are_completed(here: Path, line: str, suggested: list[str]) -> None:
@@ -168,7 +168,7 @@ COMP_WORDS=(rwmfs -c here.conf mount other --at ""); COMP_CWORD=6; _rwmfs_comple
         env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{here}:/usr/bin:/bin"},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["111111111111", "333333333333 latest"]
+    assert done.stdout.splitlines() == ["111111111111", "333333333333 latest last-clean"]
 
 
 def test_common_options_do_not_change_suggestions(here: Path) -> None:

@@ -35,7 +35,7 @@ def test_states_of_one_second_with_the_same_short_id_get_full_ids() -> None:
 def test_an_id_prefix_of_8_digits_or_more_names_a_state() -> None:
     one, two, three = info("0" * 64), info("ab" * 32), info("ab" * 31 + "ff")
     states = [RecordedState(each, "own") for each in (one, two, three)]
-    recorded = StateCatalog(states, dict.fromkeys((one.id, two.id, three.id), 0), None)
+    recorded = StateCatalog(states, dict.fromkeys((one.id, two.id, three.id), 0), {})
     assert recorded.by_id_prefix("0" * 8) == recorded.by_id_prefix("0" * 63) == one
     assert recorded.by_id_prefix(two.id[:63]) == two
     for text in ("0" * 7, "0" * 64, "ab" * 4, "1" * 8, "ABABABAB", "", "0000000g", "latest"):
@@ -44,5 +44,5 @@ def test_an_id_prefix_of_8_digits_or_more_names_a_state() -> None:
 
 def test_a_state_forgotten_between_two_queries_is_absent() -> None:
     one, two = info("a" * 64), info("b" * 64, 6)
-    recorded = StateCatalog([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, latest=two)
-    assert (recorded.ids, recorded.newest, recorded.latest) == ([one.id], one, None)
+    recorded = StateCatalog([RecordedState(each, "own") for each in (one, two)], {one.id: 5000}, {"latest": two})
+    assert (recorded.ids, recorded.newest, recorded.named) == ([one.id], one, {})

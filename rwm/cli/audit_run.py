@@ -1,0 +1,70 @@
+"""An audit as commands run it: the verdicts are recorded, and the last clean state is captured if that is wanted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rwm import console
+from rwm.console import App
+from rwm.errors import CheckFailed, IndexUnusable, NotFound
+from rwm.location import Location
+from rwm.times import iso
+
+if TYPE_CHECKING:
+    from rwm.trust import AuditReport
+
+
+def run_audit(app: App, location: Location) -> AuditReport:
+    """Audit, and record the verdicts where the index can be written."""
+    from rwm.trust import audit_location, make_report, make_settings
+
+    index = app.readonly_index
+    settings = make_settings(app.config, index.audits.acknowledged(location))
+    with console.show_progress(f"listing {location}") as progress:
+        found = audit_location(app.s3, location, settings, progress)
+    if not found.repositories:
+        raise NotFound(
+            f"{location} has no restic repository, and never had one as far as its history reaches",
+            hint="a repository has the file config beside keys/ and data/; `rwm storage list` shows the buckets",
+        )
+    report = make_report(found, index.recorded(location), index.born_later(location))
+    _record(app, report)
+    return report
+
+
+def _record(app: App, report: AuditReport) -> None:
+    if not report.states:
+        return
+    try:
+        verdicts = {item.state.info.id: item.parts for item in report.states}
+        app.index.audits.record(report.audit.location, verdicts)
+    except IndexUnusable as error:
+        console.warn(f"the verdicts are not recorded: {error.message}")
+
+
+def capture_quiet_second(app: App, report: AuditReport, second: int | None = None) -> AuditReport:
+    """Capture the newest second at which the location was clean and quiet, and judge the state by the same audit.
+
+    ``second`` is given where it is known already. Raises CheckFailed if there is none.
+    """
+    from rwm.states import capture_state
+    from rwm.trust import make_report
+
+    location = report.audit.location
+    second = report.audit.quiet_second() if second is None else second
+    if second is None:
+        raise none_is_clean(location)
+    with console.show_progress(f"listing {location} as of {iso(second)}") as progress:
+        capture_state(app.s3, app.index, location, at=second, origin="past", progress=progress, warn=console.warn)
+    report = make_report(report.audit, app.index.recorded(location), app.index.born_later(location))
+    _record(app, report)
+    return report
+
+
+def none_is_clean(location: Location) -> CheckFailed:
+    """The error where no clean state is known."""
+    return CheckFailed(
+        f"{location}: no recorded state is clean, and no second is known at which the bucket was clean",
+        hint=f"`rwm audit {location}` lists what was found; --at STATE chooses a state all the same, and --ack records "
+        "that a finding is honest",
+    )

@@ -1,0 +1,246 @@
+"""``rwm recover``: from a bucket that was attacked to a mount of its last clean state."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.cli.audit_run import capture_quiet_second, none_is_clean, run_audit
+from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.state_restore import raise_failures, restore_part
+from rwm.cli.state_sync import run_sync
+from rwm.console import STATE, App, common_options, pass_app
+from rwm.errors import BadResponse, CheckFailed, UsageError
+from rwm.location import Location
+from rwm.model import LAST_CLEAN, StateInfo
+from rwm.times import SECOND, iso
+
+if TYPE_CHECKING:
+    from rwm.recover import Choice
+    from rwm.restore import RestoreResult, StatePart
+    from rwm.trust import AuditReport
+
+_CODES = 3
+"""Codes of proofs that are named."""
+
+
+@dataclass
+class _Recovery:
+    """What is reported. ``second`` is that of a state that was not captured, because nothing was to be made of it."""
+
+    report: AuditReport
+    state: StateInfo | None
+    second: int
+    why: str
+    captured: bool = False
+    mountpoint: Path | None = None
+    directory: Path | None = None
+    commands: list[str] = field(default_factory=list)
+
+
+@click.command(short_help="Mount the last clean state, and say what happened.")
+@common_options
+@LOCATION_ARGUMENT
+@click.argument("mountpoint", required=False, type=click.Path(path_type=Path, readable=False))
+@click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Download it instead, into a new DIR.")
+@click.option("--at", metavar="STATE", type=STATE, help="Use this state: an id or its start, latest, or a UTC time.")
+@pass_app
+def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path | None, at: str | None) -> None:
+    """Choose the last clean state of BUCKET, and mount it at MOUNTPOINT.
+
+    Fetches the states (as `rwm state sync`), judges them (as `rwm audit`), takes the newest clean one, or captures it
+    from the bucket's history, and mounts it. Prints what happened when, which state it is and why, what is not in it,
+    and the restic commands that restore from it. Without MOUNTPOINT and --to-dir it only says what it would do. Exit
+    code 4 if no clean state is known.
+    """
+    from rwm.recover import check_mountpoint
+    from rwm.restore import check_target
+
+    if mountpoint is not None and to_dir is not None:
+        raise UsageError("a mountpoint and --to-dir are both given", hint="mount it, or download it")
+    if mountpoint is not None:
+        mountpoint = mountpoint.absolute()
+        check_mountpoint(mountpoint)
+    if to_dir is not None:
+        check_target(to_dir)
+    _sync(app, location)
+    report = run_audit(app, location)
+    found = _choose(app, report, at, capture=mountpoint is not None or to_dir is not None)
+    if not app.json:
+        console.print_lines(_describe(found))
+    downloaded = None
+    if mountpoint is not None:
+        _mount(app, found, mountpoint)
+    elif to_dir is not None:
+        downloaded = _download(app, found, to_dir)
+    elif not app.json:
+        chosen = ["--at", at] if at else []
+        click.echo("nothing is mounted; mount it with:")
+        click.echo(console.escape(f"  {shlex.join(['rwm', 'recover', str(location), '/mnt/repo', *chosen])}"))
+    if app.json:
+        console.print_json(_recovery_json(found))
+    if downloaded is not None:
+        raise_failures(*downloaded)
+
+
+def _sync(app: App, location: Location) -> None:
+    """Fetch the states. What cannot be read or compared is a warning: the audit and the history remain."""
+    try:
+        _, result, judged = run_sync(app, location)
+    except BadResponse as error:
+        console.warn(f"the states could not be compared with the bucket's history: {error.message}")
+        return
+    for count, text in (
+        (len(result.rejected), "in the bucket that is no state of it"),
+        (len(result.unread), "that could not be read"),
+    ):
+        if count:
+            console.warn(f"{console.format_count(count, 'state file')} {text}: `rwm state sync {location}` says more")
+    if contradicted := sum(one.verdict == "contradicted" for one in judged):
+        console.warn(f"{console.format_count(contradicted, 'state')} contradicted by the bucket's history, not used")
+
+
+def _choose(app: App, report: AuditReport, at: str | None, *, capture: bool) -> _Recovery:
+    """The chosen state; with ``capture`` it is recorded. Raises CheckFailed if no clean one is known."""
+    from rwm.recover import choose_state
+
+    location = report.audit.location
+    if at is not None and at != LAST_CLEAN:
+        state = app.index.resolve(at, location)
+        if not state.location.covers(location):
+            raise UsageError(f"state {state.id[: console.SHORT_ID]} is of {state.location}, which is a part only")
+        return _Recovery(report, state, state.captured_at, "--at names it")
+    choice: Choice | None = choose_state(report)
+    if choice is None:
+        raise none_is_clean(location)
+    if choice.state is not None:
+        return _Recovery(report, choice.state, choice.state.captured_at, choice.why)
+    assert choice.second is not None
+    if not capture:
+        return _Recovery(report, None, choice.second, choice.why)
+    report = capture_quiet_second(app, report, choice.second)
+    captured = report.last_clean
+    if captured is None:
+        raise CheckFailed(f"{location}: the state of {iso(choice.second)} was captured, and is not clean")
+    return _Recovery(report, captured, captured.captured_at, choice.why, captured=True)
+
+
+def _mount(app: App, found: _Recovery, mountpoint: Path) -> None:
+    from rwm.recover import mount_state
+
+    assert found.state is not None
+    location = found.report.audit.location
+    app.close_index()
+    for line in mount_state(app.config, found.state, location, mountpoint):
+        console.print_note(line)
+    found.mountpoint = mountpoint
+    _add_commands(app, found, mountpoint)
+    if not app.json:
+        where = shlex.quote(str(mountpoint))
+        click.echo(console.escape(f"mounted at {mountpoint}; `rwmfs umount {where}` ends it"))
+        console.print_lines(_describe_commands(found))
+
+
+def _download(app: App, found: _Recovery, directory: Path) -> tuple[StatePart, RestoreResult]:
+    from rwm.restore import StatePart
+
+    assert found.state is not None
+    part = StatePart(app.readonly_index, found.state, found.report.audit.location.prefix)
+    result = restore_part(app, part, directory)
+    found.directory = directory
+    _add_commands(app, found, directory)
+    if not app.json:
+        size = console.format_size(result.bytes)
+        click.echo(
+            console.escape(f"downloaded {console.format_count(result.objects, 'object')}, {size}, to {directory}")
+        )
+        console.print_lines(_describe_commands(found))
+    return part, result
+
+
+def _add_commands(app: App, found: _Recovery, directory: Path) -> None:
+    from rwm.recover import repositories_of, restic_commands
+
+    assert found.state is not None
+    roots = [audit.root for audit in found.report.audit.repositories]
+    repositories = repositories_of(app.readonly_index, found.state, found.report.audit.location, roots)
+    found.commands = restic_commands(directory, repositories)
+
+
+# --- text and JSON -----------------------------------------------------------------------------------
+
+
+def _describe(found: _Recovery) -> Iterator[str]:
+    """What happened, which state it is and why, and what is not in it: a line each."""
+    audit = found.report.audit
+    yield console.escape(f"{audit.location}: {_what_happened(found.report)}")
+    if found.state is None:
+        yield f"the last clean state is of {iso(found.second)}, to be captured from history: {found.why}"
+    else:
+        state = found.state
+        contents = f"{console.format_count(state.objects, 'object')}, {console.format_size(state.bytes)}"
+        origin = ", captured from history" if found.captured else ""
+        yield (
+            f"state {state.id[: console.SHORT_ID]} of {iso(state.captured_at)} ({contents}){origin}: {found.why}, as "
+            f"of the audit of {iso(audit.now // SECOND * SECOND)}"
+        )
+    written = audit.written_after(found.second)
+    yield (
+        f"written later and not in it: {console.format_count(written.snapshots, 'snapshot')}, "
+        f"{console.format_size(written.bytes)}"
+    )
+
+
+def _what_happened(report: AuditReport) -> str:
+    if not report.open_proofs:
+        hints = len(report.open_findings)
+        return "no proof of an attack" + (f", {console.format_count(hints, 'hint')}" if hints else "")
+    counts = sorted(_proofs_by_code(report).items(), key=lambda item: -item[1])
+    codes = ", ".join(f"{count} {code}" for code, count in counts[:_CODES]) + ", …" * (len(counts) > _CODES)
+    return (
+        f"{console.format_count(report.open_proofs, 'proof')} of an attack or a fault, the first at "
+        f"{iso(report.first_proof // SECOND * SECOND)} ({codes})"
+    )
+
+
+def _proofs_by_code(report: AuditReport) -> dict[str, int]:
+    """How many proofs of each code there are, acknowledged ones too."""
+    from rwm.trust import RULES
+
+    proofs = {rule.code for rule in RULES if rule.level == "proof"}
+    return {code: count for code, count in report.counts.items() if code in proofs}
+
+
+def _describe_commands(found: _Recovery) -> Iterator[str]:
+    if not found.commands:
+        yield "it has no restic repository"
+        return
+    yield "restore with the restic password of that time:"
+    yield from (console.escape(f"  {command}") for command in found.commands)
+
+
+def _recovery_json(found: _Recovery) -> dict[str, Any]:
+    audit = found.report.audit
+    written = audit.written_after(found.second)
+    return {
+        "bucket": audit.location.bucket,
+        "prefix": audit.location.prefix,
+        "audited_at": iso(audit.now),
+        "proofs": found.report.open_proofs,
+        "first_proof": iso(found.report.first_proof) if found.report.open_proofs else None,
+        "counts": found.report.counts,
+        "state": None if found.state is None else console.state_json(found.state),
+        "state_at": iso(found.second),
+        "captured": found.captured,
+        "why": found.why,
+        "written_later": {"snapshots": written.snapshots, "bytes": written.bytes},
+        "mountpoint": None if found.mountpoint is None else str(found.mountpoint),
+        "directory": None if found.directory is None else str(found.directory),
+        "commands": found.commands,
+    }
