@@ -334,7 +334,7 @@ FINDING = Finding(UNLOCKED_REMOVAL, "", "config", "v", 0, "d", 0)
 AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", FindingLog(), 0)])
 AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
-RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why")
+RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 
 
