@@ -10,7 +10,7 @@ names that restic gives in the outer one (:func:`rwm.layout.is_restic_name`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from rwm.s3.listing.check import keys_of, without_own_keys
 from rwm.s3.listing.discovery import Directory, check_location, discover
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.parallel import list_in_parallel
+from rwm.s3.listing.queue import merge_in_threads
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -30,6 +31,7 @@ _FIRST = ("snapshots", "index")
 _LAST = "data"
 _INNER_OWN = "/" + OWN_PREFIX  # has state files, but is not RWM's as a whole
 _MAX_DIRECTORIES = 10_000  # in one directory; with more, they are listed together
+_CONNECTIONS = 8  # for many small directories: a machine can make any number below its prefix
 
 Batches = Iterable[Sequence[ObjectVersion]]
 
@@ -52,8 +54,9 @@ def list_in_phases(
     """Apply ``read`` to each part of a location: snapshots, indexes, the rest and packs of all repositories.
 
     The location itself counts as a repository, by the names in it. All entries of a key are in one part, consecutive,
-    newest first. RWM's own objects are left out. Memory is constant. Each ``data/`` is listed by ``concurrency``
-    connections (None: measure which number is fastest). ``discovery_limit`` is that of :func:`discover`.
+    newest first; a part must be read to its end before the next. RWM's own objects are left out. Memory is constant.
+    Each ``data/`` is listed by ``concurrency`` connections (None: measure which number is fastest).
+    ``discovery_limit`` is that of :func:`discover`.
 
     Raises NotFound for a prefix below which nothing is, UsageError for a directory in a repository.
     """
@@ -134,8 +137,7 @@ class _Phases(Generic[T]):
 
     def list_everywhere(self, name: str) -> Iterator[Iterator[T]]:
         """The directory of that name of each repository."""
-        for root, path in self._phase_directories(name):
-            yield self._list(path, repository=root)
+        yield _in_threads([partial(self._list, path, root) for root, path in self._phase_directories(name)])
 
     def list_packs(self, concurrency: int | None) -> Iterator[Iterator[T]]:
         """``data/`` of each repository, by several connections."""
@@ -144,24 +146,34 @@ class _Phases(Generic[T]):
             yield list_in_parallel(self._s3, self._bucket, path, read, concurrency)
 
     def list_rest(self) -> Iterator[Iterator[T]]:
-        """Everything that is in no other phase, directory by directory."""
-        levels = [self._top]
+        """Everything that is in no other phase, directory by directory, several at once."""
+        levels, below = [self._top], list[str]()
         while levels:
-            level = levels.pop()
-            inner = self._repository_directories(level.prefix)
-            later = {f"{level.prefix}{name}/" for name in (*_FIRST, _LAST)} & inner
-            directories = inner | self._divided_in(level.prefix) if level.has_more else level.directories
-            for path in sorted(directories - later):
-                if path in self._divided or path.endswith(_INNER_OWN):
-                    below = _Level(self._s3, self._bucket, path)
-                    yield self._read(below.keys(), repository=path if path in self._roots else None)
-                    below.finish()
-                    levels.append(below)
-                elif not is_own_key(path):
-                    yield self._list(path, repository=level.prefix if path in inner else None)
-            if level.has_more:
-                batches = self._s3.version_batches(self._bucket, level.prefix)
-                yield self._read(_outside(batches, level.prefix, directories | later), repository=None)
+            for level in levels:
+                yield from self._list_rest_of(level, below)
+            levels = [_Level(self._s3, self._bucket, path) for path in below[-_CONNECTIONS:]]
+            del below[-_CONNECTIONS:]
+            yield _in_threads([partial(self._read_level, level) for level in levels])
+
+    def _list_rest_of(self, level: _Level, below: list[str]) -> Iterator[Iterator[T]]:
+        """What is in the directories of a level; those that are divided are only added to ``below``."""
+        inner = self._repository_directories(level.prefix)
+        later = {f"{level.prefix}{name}/" for name in (*_FIRST, _LAST)} & inner
+        directories = inner | self._divided_in(level.prefix) if level.has_more else level.directories
+        tasks = []
+        for path in sorted(directories - later):
+            if path in self._divided or path.endswith(_INNER_OWN):
+                below.append(path)
+            elif not is_own_key(path):
+                tasks.append(partial(self._list, path, level.prefix if path in inner else None))
+        yield _in_threads(tasks)
+        if level.has_more:
+            batches = self._s3.version_batches(self._bucket, level.prefix)
+            yield self._read(_outside(batches, level.prefix, directories | later), repository=None)
+
+    def _read_level(self, level: _Level) -> Iterator[T]:
+        yield from self._read(level.keys(), repository=level.prefix if level.prefix in self._roots else None)
+        level.finish()
 
     def _repository_directories(self, root: str) -> set[str]:
         """The directories of a repository itself; none if that directory is no repository."""
@@ -172,8 +184,13 @@ class _Phases(Generic[T]):
         start = len(directory)
         return {path for path in self._divided if path.startswith(directory) and path.find("/", start) == len(path) - 1}
 
-    def _list(self, path: str, *, repository: str | None) -> Iterator[T]:
+    def _list(self, path: str, repository: str | None) -> Iterator[T]:
         return self._read(self._s3.version_batches(self._bucket, path), repository=repository)
+
+
+def _in_threads(tasks: Sequence[Callable[[], Iterator[T]]]) -> Iterator[T]:
+    """The items of all tasks; those of one task in their order."""
+    return tasks[0]() if len(tasks) == 1 else merge_in_threads(tasks, min(_CONNECTIONS, len(tasks)))
 
 
 def _outside(batches: Batches, prefix: str, directories: Collection[str]) -> Iterator[Sequence[ObjectVersion]]:

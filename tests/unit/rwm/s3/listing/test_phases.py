@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -38,20 +39,21 @@ def listed(s3: MemoryS3, location: Location = BUCKET) -> list[Listed]:
 
 def test_phases_of_two_repositories_and_the_rest() -> None:
     s3 = ListedS3(*repository("", "host1/"), "locks/l", "notes/x", "rwm/states/s", "host1/rwm/states/s", "host1/x/y")
-    assert listed(s3) == [
-        ("config", ""),
-        ("snapshots/s", ""),
-        ("host1/snapshots/s", "host1/"),
-        ("index/i", ""),
-        ("host1/index/i", "host1/"),
-        ("host1/config", "host1/"),
-        ("keys/k", ""),
-        ("locks/l", ""),
-        ("notes/x", None),
-        ("host1/keys/k", "host1/"),
-        ("host1/x/y", None),
-        ("data/00/p", ""),
-        ("host1/data/00/p", "host1/"),
+    found = listed(s3)
+    parts = [found[:1], found[1:3], found[3:5], found[5:-2], found[-2:]]
+    assert [sorted(part) for part in parts] == [
+        [("config", "")],
+        [("host1/snapshots/s", "host1/"), ("snapshots/s", "")],
+        [("host1/index/i", "host1/"), ("index/i", "")],
+        [
+            ("host1/config", "host1/"),
+            ("host1/keys/k", "host1/"),
+            ("host1/x/y", None),
+            ("keys/k", ""),
+            ("locks/l", ""),
+            ("notes/x", None),
+        ],
+        [("data/00/p", ""), ("host1/data/00/p", "host1/")],
     ]
 
 
@@ -117,3 +119,43 @@ def test_a_directory_with_very_many_directories_takes_one_more_listing(monkeypat
         key=str,
     )
     assert "host1/" in asked and not [path for path in asked if path.startswith("host1/x")]
+
+
+class TestSeveralDirectoriesAtOnce:
+    """A machine can make any number of directories below its prefix, and must not slow a capture of all."""
+
+    @pytest.mark.parametrize(
+        ("keys", "paths"),
+        [
+            ([f"host1/x{n}/k" for n in range(8)], [f"host1/x{n}/" for n in range(8)]),
+            (repository("host2/"), ["host1/snapshots/", "host2/snapshots/", "host1/index/", "host2/index/"]),
+        ],
+    )
+    def test_each_waits_for_another_one(
+        self, monkeypatch: pytest.MonkeyPatch, keys: Sequence[str], paths: Sequence[str]
+    ) -> None:
+        s3 = ListedS3(*repository("host1/"), *keys)
+        together = threading.Barrier(2)
+        version_batches = s3.version_batches
+
+        def batches(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+            if prefix in paths:
+                together.wait(timeout=20)
+            return version_batches(bucket, prefix, page_size=page_size)
+
+        monkeypatch.setattr(s3, "version_batches", batches)
+        assert {entry.key for entry in listed(s3)} == {*repository("host1/"), *keys}
+
+    def test_the_directories_of_repositories(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        roots = [f"host{n}/" for n in range(4)]
+        s3 = ListedS3(*repository(*roots))
+        together = threading.Barrier(2)
+        level = s3.level
+
+        def levels(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
+            if prefix in roots:
+                together.wait(timeout=20)
+            return level(bucket, prefix, page_size=page_size)
+
+        monkeypatch.setattr(s3, "level", levels)
+        assert {entry.key for entry in listed(s3)} == set(repository(*roots))
