@@ -1,4 +1,4 @@
-"""A backup run: hooks and restic for each entry, then retention, then a state that records the outcome."""
+"""A backup run: hooks and restic for each entry, retention, a state that records the outcome, a quick audit."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ from rwm import process, restic
 from rwm.backup.file_counts import FileCountHistory
 from rwm.backup.hooks import run_hooks
 from rwm.backup.preflight import bucket_warnings
+from rwm.backup.quick_audit import audit_quickly
 from rwm.backup.report import BackupResult, Report
 from rwm.backup.sources import missing_sources, unmet_requirement
 from rwm.config import BackupConfig, Config
 from rwm.errors import Refused, RwmError
 from rwm.index import Index
 from rwm.location import Location
-from rwm.model import Outcome
+from rwm.model import Outcome, StateInfo
 from rwm.s3 import S3
 from rwm.states import capture_state
 
 Notify = Callable[[str], None]
 """Receives each status line of a run."""
+
+_SHOWN = 10
+"""Findings of the audit that are reported one by one."""
 
 NOT_STARTED = 127
 """The exit code that shells report for a program that could not be started."""
@@ -36,7 +40,8 @@ def run_backups(
 ) -> Report:
     """Run the backups one after the other; a failed one does not stop the others.
 
-    Retention is applied only if all succeeded. A state is captured whatever the outcome, and records it.
+    Retention is applied only if all succeeded. A state is captured whatever the outcome, and records it; then the
+    bucket is audited quickly.
     The caller holds the lock. Raises only what makes every backup impossible (no restic, no password).
     """
     location = config.location
@@ -50,7 +55,10 @@ def run_backups(
         report.backups.append(_run_backup(config, name, backup, history, notify, on_line))
     if config.retention:
         _apply_retention(config, report, notify, on_line)
+    _check_versioning(s3, location, report, notify)
     _capture(s3, location, open_index, report, notify)
+    if report.state and config.audit.after_backup:
+        _audit(config, s3, open_index, report.state, report, notify)
     return report
 
 
@@ -146,3 +154,34 @@ def _capture(s3: S3, location: Location, open_index: Callable[[], Index], report
     except (RwmError, OSError) as error:  # OSError: no space for the spool
         report.errors.append(f"no state was captured: {error}")
         notify(f"error: {report.errors[-1]}")
+
+
+def _check_versioning(s3: S3, location: Location, report: Report, notify: Notify) -> None:
+    """Note whether the bucket has versioning now, if that can be read."""
+    try:
+        state = s3.versioning(location.bucket)
+    except RwmError:
+        return
+    report.is_versioned = state == "Enabled"
+    if not report.is_versioned:
+        notify(f"error: versioning of bucket {location.bucket} is {state or 'off'}: what is overwritten is lost")
+
+
+def _audit(
+    config: Config, s3: S3, open_index: Callable[[], Index], state: StateInfo, report: Report, notify: Notify
+) -> None:
+    """Audit the location. A failure is a warning: the backup is complete."""
+    notify(f"audit {state.location}")
+    try:
+        report.audit = found = audit_quickly(s3, open_index(), config, state)
+    except (RwmError, OSError) as error:
+        report.warnings.append(f"the bucket was not audited: {error}")
+        notify(f"warning: {report.warnings[-1]}")
+        return
+    for finding in found.findings[:_SHOWN]:
+        notify(f"{finding.rule.level}: {finding.rule.code}: {finding.detail}: {finding.key}")
+    if found.proofs:
+        notify(
+            f"error: {found.proofs} proof{'s' * (found.proofs != 1)} of an attack or a fault in the bucket: "
+            f"`rwm audit {state.location}` shows them and the last clean state"
+        )

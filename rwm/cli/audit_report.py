@@ -47,6 +47,11 @@ def _state_json(item: StateVerdict) -> dict[str, Any]:
 
 
 def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
+    """A finding as JSON, and whether a person has judged it."""
+    return {**finding_fields(finding), "acknowledged": audit.is_acknowledged(finding)}
+
+
+def finding_fields(finding: Finding) -> dict[str, Any]:
     """A finding as JSON."""
     return {
         "id": finding.id,
@@ -57,7 +62,6 @@ def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:
         "version_id": finding.version_id or None,
         "at": iso(finding.at),
         "detail": finding.detail,
-        "acknowledged": audit.is_acknowledged(finding),
     }
 
 

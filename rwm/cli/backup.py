@@ -1,4 +1,4 @@
-"""``rwm backup``: run the configured backups, apply retention, capture the state."""
+"""``rwm backup``: run the configured backups, apply retention, capture the state, audit the bucket quickly."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.audit_report import finding_fields
 from rwm.console import App, common_options, pass_app
 
 if TYPE_CHECKING:
-    from rwm.backup import Report
+    from rwm.backup import QuickAudit, Report
 
 
 @click.command(short_help="Run backups, apply retention, capture the state.")
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 @click.option("--all", "all_backups", is_flag=True, help="Run all backups of the configuration.")
 @pass_app
 def backup(app: App, names: tuple[str, ...], all_backups: bool) -> int:
-    """Run backups, apply retention if all succeeded, and capture the bucket's state."""
+    """Run backups, apply retention if all succeeded, capture the bucket's state, and audit the bucket quickly.
+
+    Exit code 4 if the bucket has no versioning, or shows a proof of an attack that nobody has acknowledged.
+    """
     return run_and_print(app, names, all_backups=all_backups)
 
 
@@ -49,16 +53,39 @@ def _report_json(report: Report) -> dict[str, Any]:
         "state": console.state_json(report.state) if report.state else None,
         "warnings": report.warnings,
         "errors": report.errors,
+        "versioned": report.is_versioned,
+        "audit": _audit_json(report.audit) if report.audit else None,
+    }
+
+
+def _audit_json(audit: QuickAudit) -> dict[str, Any]:
+    return {
+        "verdict": audit.verdict,
+        "packs": audit.has_packs,
+        "proofs": audit.proofs,
+        "hints": audit.hints,
+        "findings": [finding_fields(finding) for finding in audit.findings],
     }
 
 
 def _print_report(report: Report) -> None:
-    rows = [(r.name, r.outcome, f"{r.seconds:.1f} s", r.detail) for r in report.backups]
+    rows: list[tuple[str, str, str, str]] = [
+        (r.name, r.outcome, f"{r.seconds:.1f} s", r.detail) for r in report.backups
+    ]
     if report.forget:
         rows.append(("(forget, prune)", report.forget.outcome, "", report.forget.detail))
     if report.state:
         info = report.state
         rows.append(("(state)", "ok", "", f"{info.id[: console.SHORT_ID]}: {info.objects} objects"))
     rows += [("(state)", "failed", "", error) for error in report.errors]
+    if report.is_versioned is False:
+        rows.append(("(bucket)", "unsafe", "", "it has no versioning: what is overwritten is lost"))
+    if report.audit:
+        rows.append(("(audit)", report.audit.verdict, "", _describe_audit(report.audit)))
     click.echo()
     console.print_table(["backup", "result", "time", "detail"], rows, right=(2,))
+
+
+def _describe_audit(audit: QuickAudit) -> str:
+    found = f"{console.format_count(audit.proofs, 'proof')}, {console.format_count(audit.hints, 'hint')}"
+    return found if audit.has_packs else f"{found} (without packs)"

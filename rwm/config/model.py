@@ -133,9 +133,13 @@ class BackupConfig(_Strict):
 
 
 class AuditConfig(_Strict):
-    """Settings of ``rwm audit``. Findings with a code in ``except`` are not reported."""
+    """Settings of ``rwm audit``. Findings with a code in ``except`` are not reported.
+
+    ``after_backup``: whether `rwm backup` audits the bucket after the capture.
+    """
 
     except_: Strings = Field(default=[], alias="except")
+    after_backup: bool = True
 
 
 class Config(_Strict):

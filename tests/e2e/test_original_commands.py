@@ -98,10 +98,10 @@ def mount_restore(shell: Shell) -> list[str]:
 
 
 def test_simple_backups(shell: Shell, server: Server, directories: None) -> None:
-    """One account and an unprotected bucket made by restic; the backup warns of it."""
+    """One account and an unprotected bucket made by restic; the backup ends with exit code 4."""
     copy(shell, "cp examples/rwm-backups.conf rwm.conf", server, "admin")
     assert "created restic repository" in shell.line("rwm restic init").stdout
-    backup = shell.line("rwm backup_all")
+    backup = shell.line("rwm backup_all", code=4)
     assert re.search(r"^etc +ok", backup.stdout, re.MULTILINE)
     assert "no state was captured: bucket bucket1 has no versioning" in backup.stderr
     assert "1 snapshots" in shell.line("rwm restic snapshots").stdout

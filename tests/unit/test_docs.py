@@ -18,6 +18,7 @@ import pytest
 
 from bench.__main__ import PARTS
 from rwm import config, errors
+from rwm.backup.quick_audit import QuickAudit
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
@@ -336,6 +337,7 @@ AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, 
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
+REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
 
 
 @pytest.mark.parametrize(

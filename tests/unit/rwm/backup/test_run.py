@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.errors import CommandMissing, ConfigError, IndexUnusable
+from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable
 from rwm.index import Index
 from rwm.location import Location
+from rwm.model import Acknowledgement
 from rwm.restic.run import Result
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes, restic_exits
+from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
 
 def test_all_backups_succeed(host: BackupHost) -> None:
@@ -104,12 +106,29 @@ class TestRetention:
 
 
 class TestState:
-    def test_an_unversioned_bucket_is_a_warning(self, host: BackupHost) -> None:
+    def test_an_unversioned_bucket_has_no_state_and_ends_the_run_with_4(self, host: BackupHost) -> None:
         host.s3.states[BUCKET] = ""
         report = host.run({"etc": {}})
         assert report.state is None
         assert any(warning.startswith("no state was captured: bucket") for warning in report.warnings)
-        assert (report.errors, report.exit_code) == ([], 0)
+        assert (report.outcome, report.errors, report.is_versioned, report.exit_code) == ("ok", [], False, 4)
+        assert f"error: versioning of bucket {BUCKET} is off: what is overwritten is lost" in host.output
+
+    def test_suspended_versioning_ends_the_run_with_4(self, host: BackupHost) -> None:
+        host.s3.states[BUCKET] = "Suspended"
+        report = host.run({"etc": {}})
+        assert report.state is not None
+        assert (report.outcome, report.is_versioned, report.exit_code) == ("ok", False, 4)
+        assert host.run({"etc": restic_exits(1)}).exit_code == 1
+
+    def test_versioning_that_cannot_be_read_is_not_known(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(bucket: str) -> str:
+            raise AccessDenied("GetBucketVersioning: AccessDenied")
+
+        monkeypatch.setattr(host.s3, "versioning", denied)
+        assert host.run({"etc": {}}).is_versioned is None
 
     @pytest.mark.parametrize("fault", [IndexUnusable("index: disk is full"), OSError(28, "No space left on device")])
     def test_a_failed_capture_keeps_the_results_of_the_backups(self, host: BackupHost, fault: Exception) -> None:
@@ -151,3 +170,68 @@ class TestPreconditions:
             host.run({"etc": {"prerun": [host.note("never")]}}, restic_password=None)
         assert host.trail == []
         assert host.s3.present(BUCKET).keys() == {"config"}
+
+
+def attack(host: BackupHost) -> None:
+    """Put a repository into the bucket, and delete its config without a lock."""
+    bucket, _ = with_backups("")
+    bucket.now += 3_600_000
+    bucket.delete("config")
+    load(host.s3, bucket, bucket.now + 5000)
+
+
+class TestAudit:
+    def test_a_proof_ends_the_run_with_4(self, host: BackupHost) -> None:
+        attack(host)
+        report = host.run({"etc": {}})
+        assert report.audit is not None
+        assert (report.outcome, report.exit_code, report.audit.verdict) == ("ok", 4, "suspect")
+        assert {finding.rule.code for finding in report.audit.findings} == {"removed-config", "unlocked-removal"}
+        assert "proof: removed-config: config was removed: config" in host.output
+        assert any(line.startswith("error: 2 proofs of an attack or a fault in the bucket") for line in host.output)
+
+    def test_an_honest_history_is_clean(self, host: BackupHost) -> None:
+        bucket, _ = with_backups("")
+        load(host.s3, bucket, bucket.now + 5000)
+        report = host.run({"etc": {}})
+        assert report.audit is not None
+        assert (report.audit.verdict, report.audit.proofs, report.audit.hints) == ("clean", 0, 0)
+        assert (report.audit.has_packs, report.exit_code) == (True, 0)
+
+    def test_a_large_repository_is_audited_without_packs(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rwm.backup.quick_audit.SMALL", 0)
+        attack(host)
+        report = host.run({"etc": {}})
+        assert report.audit is not None
+        assert (report.audit.has_packs, report.audit.proofs) == (False, 2)
+
+    def test_acknowledged_findings_do_not_count(self, host: BackupHost) -> None:
+        attack(host)
+        for code in ("removed-config", "unlocked-removal"):
+            judged = Acknowledgement(code, host.s3.now, 0, "we did it")
+            host.open_index().audits.acknowledge(BUCKET, judged)
+        report = host.run({"etc": {}})
+        assert report.audit is not None
+        assert (report.audit.proofs, report.audit.findings, report.exit_code) == (0, (), 0)
+
+    def test_it_is_turned_off(self, host: BackupHost) -> None:
+        attack(host)
+        report = host.run({"etc": {}}, audit={"after_backup": False})
+        assert (report.audit, report.exit_code) == (None, 0)
+
+    @pytest.mark.parametrize("audit", [{}, {"except": ["no-such-code"]}])
+    def test_an_audit_that_fails_does_not_fail_the_backup(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch, audit: dict[str, object]
+    ) -> None:
+        def denied(*_: object, **__: object) -> None:
+            raise AccessDenied("ListObjectVersions: AccessDenied")
+
+        if not audit:
+            monkeypatch.setattr("rwm.backup.quick_audit.audit_location", denied)
+        report = host.run({"etc": {}}, audit=audit)
+        assert (report.audit, report.exit_code) == (None, 0)
+        (warning,) = report.warnings
+        assert warning.startswith("the bucket was not audited: ")
+        assert f"warning: {warning}" in host.output

@@ -12,6 +12,7 @@ from rwm.cli.main import cli
 from rwm.console import error_boundary
 from rwm.model import StateInfo
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, restic_exits
+from tests.unit.rwm.backup.test_run import attack
 
 
 @pytest.fixture
@@ -38,6 +39,21 @@ def test_the_command_prints_a_table_and_has_the_documented_exit_code(
     assert "restic-password-value" not in out + err
 
 
+def test_a_bucket_that_is_not_safe_is_reported_loudly(host: BackupHost, capfd: pytest.CaptureFixture[str]) -> None:
+    host.config({"etc": {}})
+    attack(host)
+    host.s3.states[BUCKET] = "Suspended"
+    assert command(host, "--all") == 4
+    out, err = capfd.readouterr()
+    assert "(bucket)" in out and "it has no versioning" in out
+    assert any(line.split()[:4] == ["(audit)", "suspect", "2", "proofs,"] for line in out.splitlines())
+    assert "error: 2 proofs of an attack" in err
+    assert command(host, "--all", "--json") == 4
+    document = json.loads(capfd.readouterr().out)
+    assert (document["versioned"], document["audit"]["proofs"]) == (False, 2)
+    assert {finding["key"] for finding in document["audit"]["findings"]} == {"config"}
+
+
 def test_json_is_one_document_and_output_of_children_goes_to_stderr(
     host: BackupHost, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +67,8 @@ def test_json_is_one_document_and_output_of_children_goes_to_stderr(
         ("home", "partial", 3),
     ]
     assert document["forget"] is None
+    assert document["versioned"] is True
+    assert (document["audit"]["verdict"], document["audit"]["packs"]) == ("clean", True)
     state = StateInfo(**{**document["state"], "captured_at": 0})
     assert (state.bucket, state.outcome) == (BUCKET, "partial")
     assert {"hook", "restic says backup", "restic warns of backup"} <= set(err.splitlines())
