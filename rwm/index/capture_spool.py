@@ -119,6 +119,17 @@ class CaptureSpool:
             raise
         self._connection.execute("COMMIT")
 
+    def discard(self, keys: Iterable[str]) -> None:
+        """Remove the entries of these keys."""
+        with errors(TEMPORARY), self._transaction():
+            for key in keys:
+                if (block := self._find_overlap(key, key)) is not None:
+                    self._replace_block(block)
+                removed = self._connection.execute("DELETE FROM temp.single WHERE key = ? RETURNING size", (key,))
+                for (size,) in removed.fetchall():
+                    self._objects -= 1
+                    self._bytes -= size
+
     def totals(self) -> tuple[int, int]:
         """(number of objects, sum of their bytes)."""
         return self._objects, self._bytes

@@ -18,6 +18,7 @@ from rwm.s3.buckets import Buckets
 from rwm.s3.credentials import load_credentials
 from rwm.s3.error_hints import register_hints
 from rwm.s3.error_mapping import mapped
+from rwm.s3.listing import UnknownKeys
 from rwm.s3.objects import Objects
 from rwm.s3.reader import ATTEMPTS as READER_ATTEMPTS
 from rwm.s3.reader import BucketReader
@@ -49,6 +50,7 @@ class S3(Objects, Versions, Buckets):
         self.endpoint_url = settings.endpoint_url
         self.region = settings.region
         self.client = client
+        self.unknown_keys = UnknownKeys()
 
     def reader(
         self, bucket: str, attempts: int = READER_ATTEMPTS, allocate: Callable[[int], WriteableBuffer] = bytearray

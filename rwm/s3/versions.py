@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,18 @@ from botocore.exceptions import IncompleteReadError
 from rwm.errors import BadResponse, RwmError
 from rwm.model import ObjectVersion
 from rwm.s3.error_mapping import mapped
-from rwm.s3.listing import DirectoryLister, Level, ListingCheck, Page, UploadPage, is_torn, parse_page, parse_uploads
+from rwm.s3.listing import (
+    DirectoryLister,
+    Level,
+    ListingCheck,
+    Page,
+    UnknownKeys,
+    UploadPage,
+    is_garbled,
+    is_torn,
+    parse_page,
+    parse_uploads,
+)
 from rwm.s3.retry import RetryMixin
 from rwm.times import parse_http_date
 
@@ -72,6 +84,8 @@ class Versions(RetryMixin):
     """Operations on versions. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
+    unknown_keys: UnknownKeys
+    """Keys that the listings so far could not tell."""
 
     def list_pages(
         self, bucket: str, prefix: str = "", *, delimiter: str = "", page_size: int = 1000
@@ -86,7 +100,7 @@ class Versions(RetryMixin):
 
     def _pages(self, bucket: str, prefix: str, delimiter: str, page_size: int, page: Page) -> Iterator[Page]:
         """The pages of a listing whose first page is given."""
-        check = ListingCheck(prefix)
+        check = ListingCheck(prefix, partial(self._note_ambiguous, bucket))
         seen: set[tuple[str, str]] = set()
         while True:
             with _errors_naming(bucket):
@@ -94,6 +108,11 @@ class Versions(RetryMixin):
             yield page
             if page.next_key is None:
                 return
+            if not page.encoded and is_garbled(page.next_key):
+                raise BadResponse(
+                    f"ListObjectVersions {bucket}: the listing cannot continue after {page.next_key!r}: "
+                    "the server does not send the key's exact name"
+                )
             marker = (page.next_key, page.next_version or "")
             if marker in seen:
                 raise BadResponse(f"ListObjectVersions {bucket}: the server repeats the marker {marker!r}")
@@ -125,9 +144,21 @@ class Versions(RetryMixin):
         for _ in range(_TORN_PAGE_RETRIES):
             page, loses = read_page()
             if not is_torn(page.versions, key if version else ""):
-                return page, loses
+                break
             self.sleep(random.uniform(*_TORN_PAGE_PAUSE))  # noqa: S311 - jitter
-        return read_page()
+        else:
+            page, loses = read_page()
+        self._note_garbled(bucket, page)
+        return page, loses
+
+    def _note_garbled(self, bucket: str, page: Page) -> None:
+        for entry in page.garbled:
+            self.unknown_keys.add(bucket, entry, "garbled")
+        for name in page.garbled_prefixes:
+            self.unknown_keys.add_directory(bucket, name)
+
+    def _note_ambiguous(self, bucket: str, entry: ObjectVersion) -> None:
+        self.unknown_keys.add(bucket, entry, "ambiguous")
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         """Every entry below ``prefix``, per key newest first; the entries of one key are consecutive."""
@@ -170,7 +201,7 @@ class Versions(RetryMixin):
 
             return self.retry(request_page, f"ListObjectsV2 {bucket}")
 
-        return DirectoryLister(fetch_page, list_current, page_size)
+        return DirectoryLister(fetch_page, list_current, page_size, partial(self._note_ambiguous, bucket))
 
     def server_time(self, bucket: str) -> int:
         """The server's clock from the Date header: a whole second, in milliseconds. Raises BadResponse without one.

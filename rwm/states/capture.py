@@ -49,8 +49,9 @@ def capture_state(
 
     ``concurrency`` connections list each ``data/``; None means to measure which number is fastest.
 
-    The copy in the bucket is written first, because a lost index can be rebuilt from it. ``progress`` is called with
-    the number of versions listed since the last call and their bytes, ``warn`` with warnings for the user.
+    The copy in the bucket is written first, because a lost index can be rebuilt from it. Keys that the listing cannot
+    tell are left out; ``s3.unknown_keys`` has them afterwards. ``progress`` is called with the number of versions
+    listed since the last call and their bytes, ``warn`` with warnings for the user.
     Raises Refused for a bucket without versioning, NotFound for a prefix below which nothing is, UsageError for a
     directory of a repository and for a time that is not over, BadResponse for impossible sizes, and the errors of S3
     and of the index; nothing is recorded then.
@@ -71,6 +72,7 @@ def capture_state(
         read = partial(_current, second=second, is_past=at is not None, progress=report)
         for part in list_in_phases(s3, location, read, concurrency=concurrency, discovery_limit=limit):
             spool.add(part)
+        spool.discard(key.key for key in s3.unknown_keys.below(location) if key.reason == "ambiguous")
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"{location}: {objects} objects of {size} bytes are listed, which is impossible")

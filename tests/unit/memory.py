@@ -14,6 +14,7 @@ from rwm.model import ObjectVersion
 from rwm.s3 import S3, DeleteFailure, Policy
 from rwm.s3.listing.pages import Page
 from rwm.s3.listing.sibling_order import Level
+from rwm.s3.listing.unknown_keys import UnknownKeys
 from rwm.times import SECOND
 
 START = 1_700_000_000_000
@@ -28,6 +29,7 @@ class MemoryS3(S3):
 
     def __init__(self, *buckets: str) -> None:
         self.endpoint_url = "memory"
+        self.unknown_keys = UnknownKeys()
         self.buckets: dict[str, dict[str, list[ObjectVersion]]] = {bucket: {} for bucket in buckets}
         self.bodies: dict[str, bytes] = {}
         self.now = START

@@ -7,6 +7,7 @@ same for a capture; ``discovery.py``: where repositories are.
 
 from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 from rwm.s3.listing.discovery import Discovered, discover, enclosing_repository
+from rwm.s3.listing.garbled import CHARACTERS, garble, is_garbled
 from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.parallel import list_in_parallel
@@ -14,17 +15,23 @@ from rwm.s3.listing.per_directory import DirectoryLister
 from rwm.s3.listing.phases import list_in_phases
 from rwm.s3.listing.queue import map_in_threads, merge_in_threads
 from rwm.s3.listing.sibling_order import Level
+from rwm.s3.listing.unknown_keys import UnknownKey, UnknownKeys
 
 __all__ = [
+    "CHARACTERS",
     "DirectoryLister",
     "Discovered",
     "Level",
     "ListingCheck",
     "Page",
+    "UnknownKey",
+    "UnknownKeys",
     "UploadPage",
     "discover",
     "enclosing_repository",
+    "garble",
     "group_by_key",
+    "is_garbled",
     "is_torn",
     "list_by_prefix",
     "list_histories",

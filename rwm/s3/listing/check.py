@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, compress, islice
 from operator import and_, eq, lt
 
 from rwm.errors import BadResponse
@@ -18,11 +18,20 @@ class ListingCheck:
 
     Servers sort keys by byte (S3, Ceph RGW) or by path component (SeaweedFS); a listing must keep to either order
     from its first entry to its last. ``prefix`` is what was asked for.
+
+    A key whose versions are not listed newest first says nothing of the rest of the listing, so it is no error:
+    ``ambiguous`` is called with the entry that shows it. SeaweedFS lists a ``null`` version last, also when it was
+    written last, while versioning was suspended. Times decide only about a ``null`` version: Ceph RGW lists concurrent
+    writes in the right order with times in another.
     """
 
     prefix: str = ""
+    ambiguous: Callable[[ObjectVersion], None] = lambda entry: None
+    # Of the last entry, and the id of the first entry of its key:
     _key: str | None = None
     _version_id: str = ""
+    _time: int = 0
+    _first_id: str = ""
     _by_byte: bool = True
     _by_component: bool = True
 
@@ -33,7 +42,9 @@ class ListingCheck:
         batch = VersionBatch.of(versions)
         if not self._is_rising(batch):
             self._check_each(versions)
-        self._key, self._version_id = batch.keys[-1], batch.version_ids[-1]
+            return
+        self._key, self._version_id, self._time = batch.keys[-1], batch.version_ids[-1], batch.last_modified[-1]
+        self._first_id = self._version_id
 
     def _is_rising(self, batch: VersionBatch) -> bool:
         """Whether each key is greater by byte than the one before: the usual page, cheap to check."""
@@ -47,19 +58,19 @@ class ListingCheck:
         return True
 
     def _check_each(self, versions: Sequence[ObjectVersion]) -> None:
-        last_key, last_version_id = self._key, self._version_id
         for version in versions:
-            key = version.key
+            key, version_id = version.key, version.version_id
             if not key.startswith(self.prefix):
                 raise BadResponse(f"the listing of {self.prefix!r} answered with the key {key!r}")
-            if last_key is not None:
-                if key != last_key:
-                    self._check_order(last_key, key)
-                elif version.version_id == last_version_id:
-                    raise BadResponse(f"the listing repeats version {version.version_id} of {key!r}")
-                elif version.is_latest:
-                    raise BadResponse(f"the listing names a second latest version of {key!r}")
-            last_key, last_version_id = key, version.version_id
+            if key != self._key:
+                if self._key is not None:
+                    self._check_order(self._key, key)
+                self._first_id = version_id
+            elif version_id in (self._version_id, self._first_id):
+                raise BadResponse(f"the listing repeats version {version_id} of {key!r}")
+            elif version.is_latest or (version_id == "null" and version.last_modified > self._time):
+                self.ambiguous(version)
+            self._key, self._version_id, self._time = key, version_id, version.last_modified
 
     def _check_order(self, before: str, after: str) -> None:
         self._by_byte = self._by_byte and before < after
@@ -76,11 +87,12 @@ def _is_sorted(keys: Sequence[str]) -> bool:
 def is_torn(page: Sequence[ObjectVersion], after: str = "") -> bool:
     """Whether a page has a latest version after another version of its key, which was written while the page was made.
 
-    ``after`` is the key of the page's version marker, if it has one.
+    ``after`` is the key of the page's version marker, if it has one. A ``null`` version is no sign of it.
     """
     batch = VersionBatch.of(page)
     is_repeated = map(eq, batch.keys, chain([after], batch.keys))
-    return any(map(and_, batch.is_latest, is_repeated))
+    torn = compress(batch.version_ids, map(and_, batch.is_latest, is_repeated))
+    return any(version_id != "null" for version_id in torn)
 
 
 def keys_of(versions: Sequence[ObjectVersion]) -> Sequence[str]:

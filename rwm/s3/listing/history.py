@@ -20,14 +20,24 @@ _BATCH = 1000  # keys
 
 
 def list_histories(
-    s3: Lister, location: Location, *, own: bool = False, concurrency: int | None = 1
+    s3: Lister, location: Location, *, own: bool = False, ambiguous: bool = False, concurrency: int | None = 1
 ) -> Iterator[Iterator[list[ObjectVersion]]]:
     """One iterator for the keys without a prefix, then one for each top-level prefix; with ``own``, also RWM's.
 
-    Each yields the entries of one key at a time, newest first. ``concurrency`` as in :func:`list_by_prefix`.
+    Each yields the entries of one key at a time, newest first. Keys whose versions are not listed in that order are
+    left out, unless ``ambiguous``. ``concurrency`` as in :func:`list_by_prefix`.
     """
     parts = list_by_prefix(s3, location, _group, own=own, concurrency=concurrency)
-    return (chain.from_iterable(part) for part in parts)
+    histories = (chain.from_iterable(part) for part in parts)
+    return histories if ambiguous else (_without_ambiguous(part, s3, location.bucket) for part in histories)
+
+
+def _without_ambiguous(
+    histories: Iterable[list[ObjectVersion]], s3: Lister, bucket: str
+) -> Iterator[list[ObjectVersion]]:
+    """A key is known to be ambiguous when its last entry was listed."""
+    unknown = s3.unknown_keys
+    return (history for history in histories if not unknown.is_ambiguous(bucket, history[0].key))
 
 
 def _group(listed: Iterable[Sequence[ObjectVersion]]) -> Iterator[list[list[ObjectVersion]]]:

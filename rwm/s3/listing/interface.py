@@ -7,10 +7,15 @@ from typing import Protocol
 
 from rwm.model import ObjectVersion
 from rwm.s3.listing.sibling_order import Level
+from rwm.s3.listing.unknown_keys import UnknownKeys
 
 
 class Lister(Protocol):
     """Lists versions. :class:`rwm.s3.S3` implements it; any thread may call it."""
+
+    @property
+    def unknown_keys(self) -> UnknownKeys:
+        """The keys that the listings so far could not tell: garbled ones are in no batch."""
 
     def version_batches(
         self, bucket: str, prefix: str = "", *, page_size: int = 1000

@@ -14,11 +14,11 @@ from typing import NamedTuple, TypeVar
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion, VersionBatch
 from rwm.s3.listing.entry_pattern import NotPlain, decode_url, parse_timestamp, read_run, split
+from rwm.s3.listing.garbled import is_garbled
 
 T = TypeVar("T")
 _VERSIONS = ("ListVersionsResult", "ListObjectVersionsResult")
 _UPLOADS = ("ListMultipartUploadsResult",)
-_REPLACEMENT = "\ufffd"
 # Character references, and characters that XML does not allow: Ceph RGW sends them in markers and keys of uploads.
 _REFERENCE = re.compile(rb"&#(?:[xX]([0-9a-fA-F]{1,6})|([0-9]{1,7}));|[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 _MARK = "\ue000"
@@ -30,7 +30,8 @@ class Page(NamedTuple):
     """One page: entries in the server's order (per key newest first), common prefixes, and the next page's markers.
 
     ``next_key`` and ``next_version`` are both None on the last page. ``encoded``: the server says that names are
-    percent-encoded.
+    percent-encoded. Names that the server does not send exactly are apart, in ``garbled`` and ``garbled_prefixes``
+    (:mod:`rwm.s3.listing.garbled`).
     """
 
     versions: Sequence[ObjectVersion]
@@ -38,6 +39,8 @@ class Page(NamedTuple):
     next_key: str | None
     next_version: str | None
     encoded: bool = False
+    garbled: Sequence[ObjectVersion] = ()
+    garbled_prefixes: Sequence[str] = ()
 
 
 class UploadPage(NamedTuple):
@@ -174,13 +177,27 @@ def _read(root: ET.Element, space: str, entries: Sequence[ObjectVersion] | None)
     common = space + "CommonPrefixes"
     prefixes = [decode(part.text or "") for child in root if child.tag == common for part in child]
     versions: Sequence[ObjectVersion] = _versions(root, space, decode) if entries is None else entries
-    if head["IsTruncated"].strip().lower() != "true":
-        return Page(versions, prefixes, None, None, encoded)
-    if not head.get("NextKeyMarker"):
-        raise BadResponse("the version listing is truncated but has no next marker")
-    listed = [*prefixes[-1:], *VersionBatch.of(versions).keys[-1:]]
-    next_key = _next_key(head["NextKeyMarker"], listed, decode)
-    return Page(versions, prefixes, next_key, head.get("NextVersionIdMarker", ""), encoded)
+    next_key = next_version = None
+    if head["IsTruncated"].strip().lower() == "true":
+        if not head.get("NextKeyMarker"):
+            raise BadResponse("the version listing is truncated but has no next marker")
+        listed = [*prefixes[-1:], *VersionBatch.of(versions).keys[-1:]]
+        next_key = _next_key(head["NextKeyMarker"], listed, decode)
+        next_version = head.get("NextVersionIdMarker", "")
+    page = Page(versions, prefixes, next_key, next_version, encoded)
+    return page if encoded else separate_garbled(page)
+
+
+def separate_garbled(page: Page) -> Page:
+    """The page with the names that the server garbled apart from the others."""
+    if not is_garbled("\0".join([*VersionBatch.of(page.versions).keys, *page.prefixes])):
+        return page
+    return page._replace(
+        versions=[version for version in page.versions if not is_garbled(version.key)],
+        prefixes=[prefix for prefix in page.prefixes if not is_garbled(prefix)],
+        garbled=[version for version in page.versions if is_garbled(version.key)],
+        garbled_prefixes=[prefix for prefix in page.prefixes if is_garbled(prefix)],
+    )
 
 
 def _next_key(text: str, listed: list[str], decode: Callable[[str], str]) -> str:
@@ -189,8 +206,6 @@ def _next_key(text: str, listed: list[str], decode: Callable[[str], str]) -> str
     Ceph RGW encodes names but not this marker, other servers encode both or neither. A wrongly decoded marker would
     skip or repeat keys, so an ambiguous one that is not the last name is an error.
     """
-    if _REPLACEMENT in text and decode is not decode_url:
-        raise BadResponse(f"the listing cannot continue after {text!r}: the server does not send the key's exact name")
     if text in listed:
         return text
     decoded = decode(text)

@@ -6,14 +6,15 @@ directory in it in the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
 from rwm.s3.listing.check import ListingCheck
+from rwm.s3.listing.garbled import garble, is_garbled
 from rwm.s3.listing.pages import Page
-from rwm.s3.listing.sibling_order import Cut, Level, Siblings, cut
+from rwm.s3.listing.sibling_order import Cut, Level, Siblings, cut, skip_garbled
 
 MAX_PAGE_SIZE = 1000
 
@@ -33,23 +34,33 @@ class ListCurrent(Protocol):
 
 
 class DirectoryLister:
-    """Lists one bucket completely. Raises BadResponse if the server makes that impossible."""
+    """Lists one bucket completely. Raises BadResponse if the server makes that impossible.
 
-    def __init__(self, fetch: FetchPage, list_current: ListCurrent, size: int = MAX_PAGE_SIZE) -> None:
+    ``ambiguous`` is called with an entry of each key whose versions are not listed in their order.
+    """
+
+    def __init__(
+        self,
+        fetch: FetchPage,
+        list_current: ListCurrent,
+        size: int = MAX_PAGE_SIZE,
+        ambiguous: Callable[[ObjectVersion], None] = lambda entry: None,
+    ) -> None:
         self._fetch = fetch
         self._list_current = list_current
         self._size = size
+        self._ambiguous = ambiguous
 
     def list_all(self, prefix: str, first: Page | None = None) -> Iterator[Sequence[ObjectVersion]]:
         """All entries below ``prefix``; ``first`` is the first page of its flat listing, if it was read already."""
         page = first or self._fetch(prefix, "", self._size, "", "")
         if page.next_key is None:
-            ListingCheck(prefix).check(page.versions)
+            ListingCheck(prefix, self._ambiguous).check(page.versions)
             yield page.versions
             return
         directory = prefix.rfind("/") + 1
         # The walk has met no directory yet: the first page with a delimiter would be the same.
-        flat = all("/" not in version.key[directory:] for version in page.versions)
+        flat = all("/" not in version.key[directory:] for version in (*page.versions, *page.garbled))
         siblings = Siblings(prefix)
         for level in self.level(prefix, page if flat else None):
             yield level.versions
@@ -69,7 +80,7 @@ class DirectoryLister:
         After a page without a safe marker, the rest is listed directory by directory.
         """
         wanted = set(directories)
-        check = ListingCheck(prefix)
+        check = ListingCheck(prefix, self._ambiguous)
         key = ""
         while True:
             whole = page.next_key is None
@@ -89,22 +100,28 @@ class DirectoryLister:
 
     def level(self, prefix: str, first: Page | None = None) -> Iterator[Level]:
         """One directory, or the part of it whose names begin with ``prefix``; ``first`` is its first page."""
-        check = ListingCheck(prefix)
+        check = ListingCheck(prefix, self._ambiguous)
         key = version = ""
         ahead: set[str] = set()  # directories that were yielded or looked up before the listing reached them
         while True:
             # SeaweedFS shows an emptied directory as a key in itself. As the first name, no page break loses it.
-            current = [name for name in self._list_current(prefix, key) if name != prefix]
+            # The plain listing has exact names, the version listing may garble them.
+            names = self._list_current(prefix, key)
+            current = [name for name in names if name != prefix and not is_garbled(garble(name))]
             if first is not None and _lacks(first, current):  # written after that page was read
                 first = None
             page = first or self._fetch(prefix, "/", self._size, key, version)
             first = None
             if page.next_key is not None and cut(page, prefix) is None:
                 page = self._fetch(prefix, "/", MAX_PAGE_SIZE, key, version)
-            part = Cut(page.versions, page.prefixes, "", "") if page.next_key is None else _require_cut(prefix, page)
+            part = (
+                Cut(page.versions, page.prefixes, "", "") if page.next_key is None else _require_cut(page, prefix, key)
+            )
             check.check(part.versions)
-            found = [entry for name in part.lookup_keys if name > key for entry in self._list_key(name)]
-            _check_complete(current, part, key, {*ahead, *(entry.key for entry in found)})
+            looked_up = {name: self._list_key(name) for name in part.lookup_keys if name > key}
+            found = [entry for entries in looked_up.values() for entry in entries or ()]
+            elsewhere = {*ahead, *(name for name, entries in looked_up.items() if entries != [])}
+            _check_complete(current, part, key, elsewhere)
             directories = [name for name in part.lookup_directories if name not in ahead and self._exists(name)]
             directories += [name for name in part.prefixes if name not in ahead]
             # The entries of a key stay together: names that were looked up come between two keys.
@@ -120,21 +137,26 @@ class DirectoryLister:
 
     def _exists(self, directory: str) -> bool:
         # ``k.versions/`` is answered with the entries of the key ``k``.
-        return any(entry.key.startswith(directory) for entry in self._fetch(directory, "", 1, "", "").versions)
+        page = self._fetch(directory, "", 1, "", "")
+        return any(entry.key.startswith(directory) for entry in (*page.versions, *page.garbled))
 
-    def _list_key(self, key: str) -> list[ObjectVersion]:
-        """All entries of one key; if more than a page begins with it, from the directory where SeaweedFS stores it."""
+    def _list_key(self, key: str) -> list[ObjectVersion] | None:
+        """All entries of one key; if more than a page begins with it, from the directory where SeaweedFS stores it.
+
+        None if that is more than a page too: the key is ambiguous then.
+        """
         for prefix, delimiter in ((key, "/"), (f"{key}.versions/", "")):
             page = self._fetch(prefix, delimiter, MAX_PAGE_SIZE, "", "")
             if page.next_key is None:
                 found = [version for version in page.versions if version.key == key]
-                ListingCheck().check(found)
+                ListingCheck(ambiguous=self._ambiguous).check(found)
                 return found
-        raise BadResponse(f"{key!r} has more than a page of entries, among names where this server loses keys")
+        self._ambiguous(next(version for version in page.versions if version.key == key))
+        return None
 
 
-def _require_cut(prefix: str, page: Page) -> Cut:
-    found = cut(page, prefix)
+def _require_cut(page: Page, prefix: str, after: str) -> Cut:
+    found = cut(page, prefix) or skip_garbled(page, prefix, after)
     if found is None:
         raise BadResponse(
             f"the listing of {prefix!r} cannot continue: this server would lose keys after {page.next_key!r}"

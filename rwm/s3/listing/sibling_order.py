@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from rwm.model import ObjectVersion
+from rwm.s3.listing.garbled import marker_beyond
 from rwm.s3.listing.pages import Page
 
 _VERSIONS_SUFFIX = ".versions"
@@ -82,6 +83,20 @@ def cut(page: Page, prefix: str) -> Cut | None:
     return fallback
 
 
+def skip_garbled(page: Page, prefix: str, after: str) -> Cut | None:
+    """Go on behind the garbled names with which a page begins; ``after`` is the marker that it follows.
+
+    None if there is none, or if names that are known come before the next ones.
+    """
+    garbled = [*(version.key for version in page.garbled), *page.garbled_prefixes]
+    marker = marker_beyond(garbled, after) if garbled else None
+    names = [*(version.key for version in page.versions), *page.prefixes]
+    if marker is None or any(name <= marker for name in names):
+        return None
+    last = max((name.walked for name in _names(page, prefix.rfind("/") + 1)), default="")
+    return _cut_at(page, prefix, _Name(marker, "", "", ""), last)
+
+
 def _names(page: Page, directory: int) -> list[_Name]:
     names = [_Name(text, text[directory:-1], text[directory:], "") for text in page.prefixes]
     for key, group in groupby(page.versions, key=lambda version: version.key):
@@ -99,7 +114,7 @@ def _cut_at(page: Page, prefix: str, name: _Name, last: str) -> Cut:
     beginnings = [name.text[:at] for at in range(directory + 1, len(name.text)) if name.text[at] < "/"]
     beginnings = [text for text in beginnings if text.startswith(prefix)]
     ahead = {f"{text}/" for text in beginnings}
-    end = max([*keys, *page.prefixes])
+    end = max([*keys, *page.prefixes], default="")
     return Cut(
         [version for version in page.versions if version.key <= name.text],
         [text for text in page.prefixes if text <= name.text or text in ahead],

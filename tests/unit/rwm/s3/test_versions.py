@@ -43,11 +43,20 @@ def test_a_page_that_continues_a_key_with_its_latest_version_is_requested_again(
     assert [len(page.versions) for page in s3.list_pages("bucket1")] == [1, 2]
 
 
-def test_two_latest_versions_on_every_attempt_are_an_error(serve: Serve) -> None:
+def test_two_latest_versions_on_every_attempt_are_of_an_ambiguous_key(serve: Serve) -> None:
     paths: list[str] = []
-    with pytest.raises(BadResponse, match="second latest version of 'a'"):
-        [*serve(TORN, paths=paths).versions("bucket1")]
+    s3 = serve(TORN, paths=paths)
+    assert [entry.key for entry in s3.versions("bucket1")] == ["a", "a", "b"]
     assert len(paths) == 11
+    assert s3.unknown_keys.is_ambiguous("bucket1", "a") and not s3.unknown_keys.is_ambiguous("bucket1", "b")
+
+
+def test_a_null_version_that_is_listed_last_is_not_requested_again(serve: Serve) -> None:
+    paths: list[str] = []
+    s3 = serve(versions(("a", "v1", False), ("a", "null", True)), paths=paths)
+    assert len([*s3.versions("bucket1")]) == 2
+    assert len(paths) == 1
+    assert s3.unknown_keys.is_ambiguous("bucket1", "a")
 
 
 # --- unfinished uploads ------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from rwm.model import ObjectVersion
 from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 
 
-def entry(key: str, version_id: str = "v1", *, latest: bool = True) -> ObjectVersion:
-    return ObjectVersion(key, version_id, latest, False, 1, "etag", 0)
+def entry(key: str, version_id: str = "v1", *, latest: bool = True, time: int = 0) -> ObjectVersion:
+    return ObjectVersion(key, version_id, latest, False, 1, "etag", time)
 
 
 def check(*pages: Sequence[ObjectVersion], prefix: str = "") -> None:
@@ -52,9 +52,32 @@ def test_a_key_that_goes_backwards() -> None:
     refused("backwards: 'a' after 'b'", [entry("b")], [entry("a")])
 
 
-def test_a_second_latest_version() -> None:
-    refused("second latest", [entry("a", "v2"), entry("a", "v1")])
-    refused("second latest", [entry("a", "v2", latest=False)], [entry("a", "v1")])
+def test_a_repeated_page_of_one_key() -> None:
+    page = [entry("a", "v3"), entry("a", "v2", latest=False)]
+    refused("repeats version v3 of 'a'", page, page)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [entry("a", "v2"), entry("a", "v1")],
+        [entry("a", "v2", latest=False), entry("a", "null")],
+        [entry("a", "v2"), entry("a", "null", latest=False, time=1)],
+    ],
+)
+def test_versions_of_a_key_in_another_order(listed: list[ObjectVersion]) -> None:
+    """It says nothing of other keys."""
+    found: list[ObjectVersion] = []
+    for pages in ([[entry("0"), *listed, entry("b")]], [[one] for one in (entry("0"), *listed, entry("b"))]):
+        watch = ListingCheck(ambiguous=found.append)
+        for page in pages:
+            watch.check(page)
+    assert found == [listed[1]] * 2
+
+
+def test_a_version_from_before_versioning_is_in_order() -> None:
+    watch = ListingCheck(ambiguous=lambda entry: pytest.fail(f"ambiguous: {entry}"))
+    watch.check([entry("a", "v2", time=2), entry("a", "v1", latest=False, time=3), entry("a", "null", latest=False)])
 
 
 @pytest.mark.parametrize(

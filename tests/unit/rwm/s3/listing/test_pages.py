@@ -156,13 +156,16 @@ def test_it_goes_on_after_what_was_listed_last_in_whichever_form_the_marker_come
     assert found.next_key == name
 
 
-def test_a_marker_whose_exact_name_is_unknown_is_an_error() -> None:
-    """Where nothing is encoded, a key that XML cannot carry is lost on the way."""
-    with pytest.raises(BadResponse, match="does not send the key's exact name"):
-        parse_page(
-            b"<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a\xef\xbf\xbdb</NextKeyMarker>"
-            b"</ListVersionsResult>"
-        )
+def test_garbled_names_are_apart_where_nothing_is_encoded() -> None:
+    """A key that XML cannot carry is lost on the way."""
+    names = ["a", "a\ufffdb", "b"]
+    entries = [ObjectVersion(name, "v1", True, False, 1, "e", 0) for name in names]
+    found = parse_page(page(entries, ["d/", "\ufffd/"]))
+    assert [version.key for version in found.versions] == ["a", "b"]
+    assert [version.key for version in found.garbled] == ["a\ufffdb"]
+    assert (found.prefixes, found.garbled_prefixes) == (["d/"], ["\ufffd/"])
+    exact = parse_page(page(entries, ["d/", "\ufffd/"], "path"))
+    assert [version.key for version in exact.versions] == names and not exact.garbled
 
 
 # --- any history, rendered --------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rwm.errors import BadResponse
 from rwm.model import ObjectVersion
 from rwm.s3.listing.check import group_by_key
-from rwm.s3.listing.pages import Page
+from rwm.s3.listing.garbled import garble, is_garbled
+from rwm.s3.listing.pages import Page, separate_garbled
 from rwm.s3.listing.per_directory import DirectoryLister
 
 STORED = ".versions"
@@ -32,6 +33,7 @@ class Seaweed:
         for key in old & set(keys):  # written before versioning: a file of that name, beside the directory
             self.entries[key].append(ObjectVersion(key, "null", not self.entries[key], False, 1, "e", 0))
         self.asked = 0
+        self.ambiguous: set[str] = set()
         self.hidden: set[str] = set()
 
     def fetch(self, prefix: str, delimiter: str, size: int, key: str, version: str) -> Page:
@@ -43,11 +45,12 @@ class Seaweed:
                 break
         # By byte, and per key newest first, wherever the walk met them.
         kept = sorted(found, key=lambda one: (one[0], self.entries[one[0]].index(one[1]) if one[1] else 0))[:size]
-        versions = [entry for _, entry in kept if entry]
-        prefixes = [text for text, entry in kept if entry is None]
+        versions = [entry._replace(key=garble(entry.key)) for _, entry in kept if entry]
+        prefixes = [garble(text) for text, entry in kept if entry is None]
         if len(found) <= size:
-            return Page(versions, prefixes, None, None)
-        return Page(versions, prefixes, kept[-1][0], versions[-1].version_id if kept[-1][1] else "")
+            return separate_garbled(Page(versions, prefixes, None, None))
+        last = versions[-1].version_id if kept[-1][1] else ""
+        return separate_garbled(Page(versions, prefixes, garble(kept[-1][0]), last))
 
     def _walk(self, prefix: str, delimiter: str, key: str, version: str) -> list[tuple[str, ObjectVersion | None]]:
         names: list[tuple[list[str], str, list[ObjectVersion]]] = []
@@ -96,7 +99,7 @@ class Seaweed:
         return sorted(name for name in names if name > after)
 
     def list_all(self, prefix: str = "", size: int = 1000) -> dict[str, list[ObjectVersion]]:
-        walk = DirectoryLister(self.fetch, self.present, size)
+        walk = DirectoryLister(self.fetch, self.present, size, lambda entry: self.ambiguous.add(entry.key))
         found: dict[str, list[ObjectVersion]] = {}
         for history in group_by_key(entry for part in walk.list_all(prefix) for entry in part):
             assert history[0].key not in found, "a key came twice"
@@ -184,18 +187,19 @@ def test_more_siblings_than_a_page(others: list[str]) -> None:
     assert server.list_all("") == server.entries
 
 
-def test_what_cannot_be_listed_is_an_error_that_names_it() -> None:
+def test_a_key_that_cannot_be_listed_is_ambiguous() -> None:
     server = Seaweed({"k": 1001, **{f"k-{n:04}": 1 for n in range(1100)}})
-    with pytest.raises(BadResponse, match="'k' has more than a page of entries"):
-        server.list_all("")
+    assert server.list_all("") == {key: entries for key, entries in server.entries.items() if key != "k"}
+    assert server.ambiguous == {"k"}
 
 
-def test_two_latest_versions_of_a_key_that_is_listed_alone_are_an_error() -> None:
+def test_two_latest_versions_of_a_key_that_is_listed_alone_are_ambiguous() -> None:
     server = Seaweed({"k": 2, **{f"k-{n:04}": 1 for n in range(1100)}})
     assert server.list_all("") == server.entries
+    assert not server.ambiguous
     server.entries["k"][1] = server.entries["k"][1]._replace(is_latest=True)
-    with pytest.raises(BadResponse, match="second latest version of 'k'"):
-        server.list_all("")
+    assert server.list_all("") == server.entries
+    assert server.ambiguous == {"k"}
 
 
 def test_a_key_that_the_plain_listing_shows_and_this_one_lacks_is_an_error() -> None:
@@ -211,8 +215,37 @@ def test_a_directory_of_which_all_versions_were_deleted_is_empty() -> None:
     assert [entry for level in walk.level("gone/") for entry in (*level.versions, *level.prefixes)] == []
 
 
-def test_a_server_that_always_has_two_latest_versions_of_a_key_is_not_believed() -> None:
+def test_two_latest_versions_of_a_key_on_a_single_page_are_ambiguous() -> None:
     server = Seaweed({"a": 2})
     server.entries["a"][1] = server.entries["a"][1]._replace(is_latest=True)
-    with pytest.raises(BadResponse, match="second latest version of 'a'"):
-        list(DirectoryLister(server.fetch, lambda prefix, after: []).list_all(""))
+    assert server.list_all("") == server.entries
+    assert server.ambiguous == {"a"}
+
+
+# --- names that the server garbles ---------------------------------------------------------------------------
+
+hostile_segments = st.sampled_from(
+    ["\x01", "k\x01", "\x0e", "k\x1fx", "\ufffd", "k\ufffe", "\t", "k\t", "k", "k-a", "0", "\x01\x02"]
+)
+hostile_paths = st.lists(hostile_segments, min_size=1, max_size=3).map("/".join)
+
+
+@settings(max_examples=300)
+@given(
+    keys=st.dictionaries(hostile_paths | paths, st.integers(1, 3), max_size=14),
+    size=st.integers(1, 9),
+    prefix=st.sampled_from(["", "k/", "k"]),
+)
+@example(keys={"\x0e": 3, "\x0ea": 3, "a": 1, "\t": 1}, size=2, prefix="")
+@example(keys={"k\x01": 3, "k": 1, "k-a": 1, "k/x": 1}, size=1, prefix="")
+def test_every_other_key_is_listed_beside_garbled_ones(keys: dict[str, int], size: int, prefix: str) -> None:
+    server = Seaweed(keys)
+    exact = {key for key in server.entries if key.startswith(prefix) and not is_garbled(garble(key))}
+    assert server.list_all(prefix, size) == {key: server.entries[key] for key in exact}
+
+
+def test_more_garbled_names_than_pages() -> None:
+    keys = {f"data/00/\x0e{n:04}": 1 for n in range(2100)}
+    server = Seaweed({**keys, "config": 1, "data/00/\t": 2, "data/00/a": 2, "data/01/a": 1})
+    assert set(server.list_all()) == {"config", "data/00/\t", "data/00/a", "data/01/a"}
+    assert server.asked < 40
