@@ -54,6 +54,13 @@ class App:
 
         return Index.open(self.config.index_path, readonly=True)
 
+    def warn_of_unknown_keys(self) -> bool:
+        """Warn if a listing of this run met keys that it could not tell; whether one did."""
+        from rwm.console.unknown_keys import warn_of_unknown_keys
+
+        s3 = self.__dict__.get("s3")  # None before its first use
+        return s3 is not None and warn_of_unknown_keys(s3)
+
     def close_index(self) -> None:
         """Close the index, however it was opened; the next use opens it again."""
         for name in ("index", "readonly_index"):

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 
+from rwm.console.app import App
 from rwm.console.formatting import escape
 from rwm.console.standard_streams import lost_output, open_standard_streams
 from rwm.errors import PartlyDone, RwmError
@@ -38,9 +39,20 @@ def exit_code_of_output(program: str) -> int:
 
 
 def run_command(command: click.Command, program: str, arguments: list[str]) -> int:
-    """Run ``command``, print its error if it fails, and return the exit code. ``-v`` adds a traceback."""
+    """Run ``command``, print its error if it fails, and return the exit code. ``-v`` adds a traceback.
+
+    The exit code of a success is 3 if a listing met keys that the server garbles (:mod:`rwm.s3.listing.unknown_keys`).
+    """
+    app = App()
+    code = _run(command, program, arguments, app)
+    if app.warn_of_unknown_keys():
+        return code or PartlyDone.exit_code
+    return code
+
+
+def _run(command: click.Command, program: str, arguments: list[str], app: App) -> int:
     try:
-        result = command.main(arguments, prog_name=program, standalone_mode=False)
+        result = command.main(arguments, prog_name=program, standalone_mode=False, obj=app)
         sys.stdout.flush()
     except RwmError as error:
         _print_traceback_if_verbose(arguments)

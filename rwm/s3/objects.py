@@ -101,6 +101,18 @@ class Objects:
             response = self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects})
         return failures + _delete_failures(in_xml, dict(response))
 
+    def current_keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """The keys below a prefix in the plain listing: their exact names, also where the version listing has not."""
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+        while True:
+            with mapped("ListObjectsV2", bucket):
+                response = self.client.list_objects_v2(**request)
+            keys = [item["Key"] for item in response.get("Contents", [])]
+            yield from keys
+            if not response.get("IsTruncated") or not keys or keys[-1] <= request.get("StartAfter", ""):
+                return
+            request["StartAfter"] = keys[-1]
+
     def _delete_version(self, bucket: str, key: str, version_id: str) -> list[DeleteFailure]:
         try:
             with mapped("DeleteObject", f"{bucket}/{key!r}"):

@@ -8,6 +8,11 @@ from contextlib import suppress
 from rwm.errors import BadResponse, NotFound, NotSupported
 from rwm.location import Location
 from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
+from rwm.s3.listing import Page
+from rwm.storage.garbled_versions import delete_garbled
+
+GARBLED = "GarbledKey"
+"""Code of a failure that is not the server's: it does not list the exact key, so the version cannot be named."""
 
 Progress = Callable[[int], None]
 
@@ -29,15 +34,32 @@ def delete_storage(s3: S3, location: Location, progress: Progress = lambda count
             s3.abort_upload(bucket, key, upload)
     before: list[tuple[str, str]] = []
     failures: list[DeleteFailure] = []
-    while page := next(s3.list_pages(bucket, prefix, page_size=DELETE_BATCH)).versions:
-        listed = [(version.key, version.version_id) for version in page]
+    while True:
+        page = next(s3.list_pages(bucket, prefix, page_size=DELETE_BATCH))
+        if page.garbled:
+            if left := _delete_garbled(s3, location, page):
+                return left
+            continue
+        if not page.versions:
+            break
+        listed = [(version.key, version.version_id) for version in page.versions]
         if kept := [failure for failure in failures if failure[:2] in listed]:
             return kept
         if listed == before:
             raise BadResponse(f"bucket {bucket}: the server still lists {listed[0][0]!r}, which it says is deleted")
         failures = s3.delete_versions(bucket, listed)
-        progress(len(page))
+        progress(len(page.versions))
         before = listed
+    s3.unknown_keys.forget(location)
     if not prefix:
         s3.delete_bucket(bucket)
     return []
+
+
+def _delete_garbled(s3: S3, location: Location, page: Page) -> list[DeleteFailure]:
+    """Delete the garbled versions of the first page; those that it still shows afterwards."""
+    delete_garbled(s3, location.bucket, page.garbled)
+    tried = {(version.key, version.version_id) for version in page.garbled}
+    again = next(s3.list_pages(location.bucket, location.prefix, page_size=DELETE_BATCH)).garbled
+    left = [version for version in again if (version.key, version.version_id) in tried]
+    return [DeleteFailure(version.key, version.version_id, GARBLED) for version in left]

@@ -20,6 +20,7 @@ from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
+from rwm.trust.unknown_key_rules import judge_unknown_keys
 from rwm.trust.verdict import quiet_second, verdict_at
 
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
@@ -155,6 +156,8 @@ def audit_location(
                 continue
             repository.observe(_counted(_list_phase(s3, location.bucket, root, phase), progress))
         repository.finish()
+        for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), audit.now):
+            repository.log.add(finding)
         audit.repositories.append(repository)
     for prefix in sorted(found.state_prefixes):
         audit.state_logs[prefix] = _new_log(settings, now)

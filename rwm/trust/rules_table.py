@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rwm.trust import hint_rules, key_rules, report, repository_rules, state_file_rules
+from rwm.trust import hint_rules, key_rules, report, repository_rules, state_file_rules, unknown_key_rules
 from rwm.trust.finding import Rule
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
             value
-            for module in (key_rules, repository_rules, hint_rules, state_file_rules, report)
+            for module in (key_rules, repository_rules, hint_rules, state_file_rules, unknown_key_rules, report)
             for name, value in vars(module).items()
             if isinstance(value, Rule) and name.isupper()
         ),

@@ -403,20 +403,6 @@ def test_pages_that_end_at_a_key_that_xml_cannot_carry(rgw: Server, size: int) -
     assert top_level(s3, model.bucket, size)[1] == ["\x01/", "a\x01/"]
 
 
-def test_a_page_that_ends_at_a_key_of_unknown_name_is_an_error(seaweedfs: Server) -> None:
-    """SeaweedFS returns a wrong name for such a key; continuing from it would skip keys."""
-    s3 = seaweedfs.connect()
-    bucket = versioned(s3, "odd")
-    s3.put(bucket, "data/a\x01b", b"1")
-    s3.put(bucket, "data/a\x01b", b"2")
-    assert [version.key for version in s3.versions(bucket)] == ["data/a\ufffdb"] * 2
-    with pytest.raises(BadResponse, match="exact name"):
-        [*s3.versions(bucket, page_size=1)]
-    s3.put(bucket, "data/ab", b"1")
-    with pytest.raises(BadResponse, match="backwards"):
-        [*s3.versions(bucket)]
-
-
 def test_keys_that_end_in_a_slash(server: Server, s3: S3) -> None:
     """For SeaweedFS they are directories, without versions or content."""
     bucket = versioned(s3, "odd")

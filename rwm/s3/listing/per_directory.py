@@ -145,13 +145,15 @@ class DirectoryLister:
 
         None if that is more than a page too: the key is ambiguous then.
         """
+        found: list[ObjectVersion] = []
         for prefix, delimiter in ((key, "/"), (f"{key}.versions/", "")):
             page = self._fetch(prefix, delimiter, MAX_PAGE_SIZE, "", "")
+            found = [version for version in page.versions if version.key == key]
             if page.next_key is None:
-                found = [version for version in page.versions if version.key == key]
                 ListingCheck(ambiguous=self._ambiguous).check(found)
                 return found
-        self._ambiguous(next(version for version in page.versions if version.key == key))
+        for entry in found[:1]:
+            self._ambiguous(entry)
         return None
 
 

@@ -58,6 +58,18 @@ class UnknownKeys:
         found = self._found.get(bucket)
         return found is not None and key in found and found[key].reason == "ambiguous"
 
+    def forget(self, location: Location) -> None:
+        """Forget those below a location, where nothing is left."""
+        with self._lock:
+            keys = self._found.get(location.bucket, {})
+            for key in [key for key in keys if key.startswith(location.prefix)]:
+                del keys[key]
+
+    def buckets(self) -> list[str]:
+        """The buckets that have some."""
+        with self._lock:
+            return sorted(bucket for bucket, keys in self._found.items() if keys)
+
     def below(self, location: Location) -> list[UnknownKey]:
         """Those below a location that were met so far, by key."""
         with self._lock:
