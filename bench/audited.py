@@ -11,13 +11,14 @@ from itertools import chain, islice
 
 from bench import processes
 from rwm.model import ObjectVersion
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
 from rwm.trust.finding import FindingLog
 from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PHASES, RepositoryAudit
 from tests.histories.stream import stream_directory
 
 START = 1_767_225_600_000  # 2026-01-01
+NOW = START + 40 * 365 * DAY
 HONEST_PART = 10_000
 """Versions of an honest repository beside those of an attacker."""
 
@@ -101,7 +102,7 @@ def main(name: str, versions: int) -> None:
     for phase in PHASES:
         deque(group_keys(_pages(made(phase, versions))), maxlen=0)
     grouped = time.process_time()
-    audit = RepositoryAudit("", FindingLog(), START + 100 * 365 * 86_400 * SECOND)
+    audit = RepositoryAudit("", FindingLog(), NOW)
     for phase in PHASES:
         audit.observe(chain.from_iterable(group_keys(_pages(made(phase, versions)))))
     audit.finish()

@@ -99,6 +99,8 @@ class Activity:
         if slot < len(self._added):
             return slot if slot > 0 else 0
         slot = min(slot, _MAX_HOURS)
+        if slot < len(self._added):
+            return slot
         for column in (self._added, self._added_bytes, self._removed, self._removed_bytes, self._pack_bytes):
             column.extend(bytes(slot + 1 - len(column)))
         self._first_removal.extend(FOREVER for _ in range(slot + 1 - len(self._first_removal)))

@@ -15,7 +15,7 @@ MAX_ENTRIES = 2 * HALF
 """Entries of a key up to which all are kept."""
 
 MAX_SAMPLE = 1000
-"""Entries between the newest and the oldest ones that are kept because their content differs."""
+"""Entries between the newest and the oldest ones that are kept: the oldest one of each content."""
 
 _BATCH = 4000  # entries
 
@@ -50,7 +50,7 @@ def group_keys(batches: Iterable[Iterable[ObjectVersion]]) -> Iterator[list[Sequ
 
 
 class LongHistory(list[ObjectVersion]):
-    """Some entries of one key, newest first: the newest, the oldest, and of the others those with other content.
+    """Some entries of one key, newest first: the newest, the oldest, and of the others one of each content.
 
     Every delete marker with an id of its own is beside the version that it removed, so that no removal is invented.
     """
@@ -61,8 +61,7 @@ class LongHistory(list[ObjectVersion]):
         """How many entries are missing here; :attr:`omitted_from` and :attr:`omitted_until` are their outer times."""
         self.omitted_from = FOREVER
         self.omitted_until = 0
-        self._sample: list[ObjectVersion] = []
-        self._contents: set[tuple[int, str]] = set()
+        self._sample: dict[tuple[int, str] | None, ObjectVersion] = {}
         self._oldest: deque[ObjectVersion] = deque()
         for entry in entries:
             self.append(entry)
@@ -83,21 +82,26 @@ class LongHistory(list[ObjectVersion]):
                 self._omit(self._oldest.popleft())
 
     def _omit(self, entry: ObjectVersion) -> None:
-        is_unique = entry.version_id == "null"
-        if not entry.is_marker and (entry.size, entry.etag) not in self._contents:
-            is_unique = True
-            if len(self._contents) < MAX_SAMPLE:
-                self._contents.add((entry.size, entry.etag))
-        if is_unique and len(self._sample) < MAX_SAMPLE:
-            self._sample.append(entry)
-            return
+        """Keep the entry as the oldest of its content, or the null version, or leave it out."""
+        content = None if entry.version_id == "null" else (entry.size, entry.etag)
+        if entry.is_marker and content:
+            self._leave_out(entry)
+        elif content in self._sample:
+            self._leave_out(self._sample.pop(content))
+            self._sample[content] = entry  # the last one, because it is the oldest
+        elif len(self._sample) < MAX_SAMPLE:
+            self._sample[content] = entry
+        else:
+            self._leave_out(entry)
+
+    def _leave_out(self, entry: ObjectVersion) -> None:
         self.omitted += 1
         self.omitted_from = min(self.omitted_from, entry.last_modified)
         self.omitted_until = max(self.omitted_until, entry.last_modified)
 
     def finished(self) -> LongHistory:
         """All that is kept, after the last entry was added."""
-        self.extend(self._sample)
+        self.extend(self._sample.values())
         self.extend(self._oldest)
-        self._sample, self._oldest = [], deque()
+        self._sample, self._oldest = {}, deque()
         return self

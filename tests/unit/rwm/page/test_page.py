@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import html5lib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rwm.page
 from rwm import console
 from rwm.page import PageText
 from rwm.page.page import FINDINGS_SHOWN
@@ -102,3 +104,31 @@ def test_a_bucket_without_states_and_changes_has_no_timeline() -> None:
 
 def test_the_same_report_gives_the_same_page() -> None:
     assert page_of(attacked_report()) == page_of(attacked_report())
+
+
+# --- colours -----------------------------------------------------------------------------------------
+
+CSS = (Path(rwm.page.__file__).parent / "templates" / "audit.css").read_text()
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of ``#rrggbb``."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("block", range(3), ids=["light", "dark", "print"])
+def test_contrast_is_that_of_wcag(block: int) -> None:
+    root = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)[block]
+    found = dict(re.findall(r"--([\w-]+): #(\w+);", root))
+    colours = {name: "#" + (d if len(d) == 6 else "".join(2 * c for c in d)) for name, d in found.items()}
+    texts = [(text, back) for text in ("text", "muted") for back in ("page", "card", "code", "green-soft")]
+    texts += [(tone, back) for tone in ("red", "amber", "green") for back in ("card", f"{tone}-soft")]
+    assert not [pair for pair in texts if contrast(colours[pair[0]], colours[pair[1]]) < 4.5]
+    assert not [mark for mark in ("blue", "orange") if contrast(colours[mark], colours["card"]) < 3]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
 from rwm.model import ObjectVersion
+from rwm.trust import evidence
 from rwm.trust.evidence import REFRESH, SLACK, STALE, LockHistory, LockState, Times
 
 START = 1_800_000_000_000
@@ -101,3 +104,12 @@ def test_times_in_any_order() -> None:
     assert times.count_until(4) == 1
     assert not times.any_in(6, 8)
     assert times.any_in(1, 1)
+
+
+def test_of_too_many_locks_none_counts_as_the_only_one() -> None:
+    lives = [lock(f"{number}", number * 60 * MINUTE, -(number * 60 + 1) * MINUTE) for number in range(1, 5)]
+    assert history(*lives).lone_lock(START + 60 * MINUTE) == (START + 60 * MINUTE, START + 61 * MINUTE)
+    with patch.object(evidence, "MAX_DISJOINT", 3):
+        many = history(*lives)
+    assert many.state(START + 60 * MINUTE) == "held"
+    assert many.lone_lock(START + 60 * MINUTE) is None

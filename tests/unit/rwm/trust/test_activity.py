@@ -1,0 +1,74 @@
+"""What was written and removed, by hour and by session, against a plain count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from unittest.mock import patch
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.model import ObjectVersion
+from rwm.trust import activity
+from rwm.trust.activity import HOUR, Activity
+from rwm.trust.evidence import LockHistory
+
+START = 1_767_225_600_000
+NOW = START + 1000 * HOUR
+TIMES = st.integers(START, NOW)
+
+
+def lock(start: int, end: int) -> list[ObjectVersion]:
+    return [
+        ObjectVersion("locks/x", "1", False, False, 135, "e", start),
+        ObjectVersion("locks/x", "2", True, True, 0, "", end),
+    ]
+
+
+@given(st.lists(st.tuples(TIMES, st.integers(0, 1000), st.integers(0, 100))))
+def test_hours_have_what_was_written_and_removed(packs: list[tuple[int, int, int]]) -> None:
+    counted = Activity(LockHistory(), NOW)
+    added: Counter[int] = Counter()
+    change: Counter[int] = Counter()
+    for written, size, hours in packs:
+        removed = min(NOW, written + hours * HOUR)
+        counted.add_written(written, size)
+        counted.remove_pack(removed, size)
+        added[written // HOUR * HOUR] += 1
+        change[written // HOUR * HOUR] += size
+        change[removed // HOUR * HOUR] -= size
+    found = list(counted.hours())
+    assert [hour.start for hour in found] == sorted(change)
+    assert {hour.start: hour.added for hour in found if hour.added} == added
+    assert {hour.start: hour.added_bytes - hour.removed_bytes for hour in found} == change
+    totals = list(counted.totals())
+    assert not totals or totals[-1][2] == 0
+
+
+def test_sessions_have_the_packs_that_were_written_under_their_locks() -> None:
+    locks = LockHistory()
+    for number in range(3):
+        locks.add(lock(START + number * HOUR, START + number * HOUR + 60_000))
+    counted = Activity(locks, NOW)
+    counted.add_written(START + 2000, 10)
+    counted.add_written(START + 1000, 20)
+    counted.add_written(START + HOUR // 2, 40)  # under no lock
+    counted.add_written(START + 2 * HOUR + 1000, 80)
+    assert counted.sessions() == [(START + 1000, 30), (START + 2 * HOUR + 1000, 80)]
+    assert counted.written_since(START + HOUR) == 80
+
+
+def test_without_locks_bytes_are_counted_by_the_hour() -> None:
+    counted = Activity(LockHistory(), NOW)
+    counted.add_written(START, 1)
+    counted.add_written(START + HOUR, 2)
+    counted.add_written(NOW, 4)
+    assert [counted.written_since(START + part) for part in (0, 1, HOUR, HOUR + 1)] == [7, 6, 6, 4]
+
+
+def test_times_outside_count_as_of_the_oldest_and_the_newest_hour() -> None:
+    with patch.object(activity, "_MAX_HOURS", 10):
+        counted = Activity(LockHistory(), NOW)
+        for time in (0, NOW - 100 * HOUR, NOW + 5 * HOUR):
+            counted.add_written(time, 1)
+    assert [(hour.start, hour.added) for hour in counted.hours()] == [(NOW - 10 * HOUR, 2), (NOW, 1)]
