@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.state import LOCATION_ARGUMENT, describe_state
 from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexDamaged, IndexUnusable, PartlyDone
 from rwm.location import Location
-from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.index import Index
@@ -47,8 +46,10 @@ def sync(app: App, location: Location, again: bool) -> None:
 
 def run_sync(app: App, location: Location, *, again: bool = False) -> tuple[int, SyncResult, list[ComparisonResult]]:
     """The number of state files, the result for new ones, and that of the comparison with the history."""
+    from rwm.s3.listing import check_location
     from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
 
+    check_location(app.s3, location)
     with console.show_progress(f"listing state files of {location}"):
         files = list_state_files(app.s3, location, _known_prefixes(app, location.bucket))
     index = _usable_index(app)
@@ -142,7 +143,7 @@ def _print_verdict(one: ComparisonResult) -> None:
     elif one.unknown:
         versions = console.format_count(one.info.objects, "version")
         detail = f": {one.unknown} of {versions} are no longer in the bucket"
-    click.echo(f"state {one.info.id[: console.SHORT_ID]} of {iso(one.info.captured_at)}: {one.verdict}{detail}")
+    click.echo(console.escape(f"{describe_state(one.info)}: {one.verdict}{detail}"))
     for key, version, why in one.contradictions[:MAX_CONTRADICTIONS]:
         subject = f"{key} version {version}: " if key else ""
         click.echo(console.escape(f"  {subject}{why}"))

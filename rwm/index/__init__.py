@@ -7,7 +7,7 @@ Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the
 from rwm.index.batches import ObservedEntries
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.connection import move_aside
-from rwm.index.find import missing_index
+from rwm.index.find import missing_index, states_by_location
 from rwm.index.freezes import Freezes
 from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
@@ -33,4 +33,5 @@ __all__ = [
     "find_last_clean",
     "missing_index",
     "move_aside",
+    "states_by_location",
 ]

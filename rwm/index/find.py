@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ class Finder:
             f"no state of the whole of {_named(location)} is recorded{when}, only of {names}",
             hint=f"name one of these locations, or record all of it: `rwm state capture {location}`",
         )
+
+
+def states_by_location(recorded: Iterable[RecordedState]) -> dict[Location, list[RecordedState]]:
+    """The states of each location in their order; the locations sorted, so each comes before those below it."""
+    found: dict[Location, list[RecordedState]] = {}
+    for state in recorded:
+        found.setdefault(state.info.location, []).append(state)
+    return dict(sorted(found.items()))
 
 
 def _named(location: Location) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rwm.index import Index
+from rwm.index import Index, states_by_location
 from rwm.location import Location
 from rwm.model import Entry, RecordedState, StateInfo
 from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs
-from rwm.retention.selection import candidates, follows_rule, states_by_location
+from rwm.retention.selection import candidates, follows_rule
 
 
 class Coverage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rwm.errors import UsageError
-from rwm.index import Index
+from rwm.index import Index, states_by_location
 from rwm.location import Location
 from rwm.model import RecordedState, StateInfo
 
@@ -40,11 +40,3 @@ def candidates(states: Sequence[RecordedState]) -> list[StateInfo]:
     """The states of one location that the rule may keep: the confirmed ones, without any the unchecked ones."""
     confirmed = [state.info for state in states if state.trust in ("own", "verified")]
     return confirmed or [state.info for state in states if state.trust == "unchecked"]
-
-
-def states_by_location(recorded: Iterable[RecordedState]) -> dict[Location, list[RecordedState]]:
-    """The states of each location in their order; the locations sorted, so each comes before those below it."""
-    found: dict[Location, list[RecordedState]] = {}
-    for state in recorded:
-        found.setdefault(state.info.location, []).append(state)
-    return dict(sorted(found.items()))

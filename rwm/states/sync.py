@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, NamedTuple
 
 from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
-from rwm.index import RECORDED_AS, Index, References
+from rwm.index import RECORDED_AS, Index, References, states_by_location
 from rwm.layout import OWN_PREFIX, STATES_PREFIX, is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion, RecordedState, StateInfo
@@ -151,11 +151,12 @@ class _Sync:
         self._index = index
         self._bucket = bucket
         self._file_count = file_count
+        self._ignored = index.ledger.ignored(bucket).keys()
         self._denied = 0
 
     def import_files(self, files: Sequence[StateFile], new: Sequence[StateFile], progress: Progress) -> None:
         """Import the ``new`` ones of all ``files`` of one prefix."""
-        sources = _sources_by_id(self._s3, self._bucket, files, self._index.ledger.ignored(self._bucket).keys())
+        sources = _sources_by_id(self._s3, self._bucket, files, self._ignored)
         done: set[str] = set()
         with StateImporter(self._index, self._bucket, sources.get) as importer:
             for file in new:
@@ -234,7 +235,8 @@ def compare_with_history(
     if not unchecked and not (always and recorded):
         return []
     now = s3.server_time(location.bucket)
-    scopes = _Scopes(index, [state for state in recorded if state.info.location in unchecked], files)
+    judged = {place: states for place, states in states_by_location(recorded).items() if place in unchecked}
+    scopes = _Scopes(index, judged, files, index.ledger.ignored(location.bucket))
     classes = index.class_table()
     try:
         for part in list_histories(s3, location):
@@ -253,14 +255,20 @@ def compare_with_history(
 class _Scopes:
     """One comparison for each location of the states: a key is compared with the states that cover it."""
 
-    def __init__(self, index: Index, recorded: Sequence[RecordedState], files: Sequence[StateFile]) -> None:
+    def __init__(
+        self,
+        index: Index,
+        recorded: Mapping[Location, Sequence[RecordedState]],
+        files: Sequence[StateFile],
+        ignored: Mapping[str, str],
+    ) -> None:
         self._scopes: dict[str, tuple[Comparison, References]] = {}
-        for location in sorted({state.info.location for state in recorded}):
-            here = [state for state in recorded if state.info.location == location]
+        files_by_prefix = _by_prefix(files)
+        for location, here in recorded.items():
             states = [state.info for state in here]
             wanted = [state.info.id for state in here if state.trust == "unchecked"]
-            comparison = Comparison(states, wanted, _upload_times(index, location, files))
-            self._scopes[location.prefix] = comparison, index.references(location, states)
+            uploaded = _upload_times(files_by_prefix.get(location.prefix, []), ignored)
+            self._scopes[location.prefix] = Comparison(states, wanted, uploaded), index.references(location, states)
         self._directory: str | None = None
         self._covering: list[tuple[Comparison, References]] = []
 
@@ -281,15 +289,14 @@ class _Scopes:
         return sorted(found, key=lambda result: result.info.captured_at)
 
 
-def _upload_times(index: Index, location: Location, files: Sequence[StateFile]) -> dict[str, int]:
-    """When the file of each state of the location was written, in milliseconds by state id."""
-    ignored = index.ledger.ignored(location.bucket)
+def _upload_times(files: Iterable[StateFile], ignored: Mapping[str, str]) -> dict[str, int]:
+    """When the file of each state of one location was written, in milliseconds by state id."""
     times: dict[str, int] = {}
     for file in files:
         why = ignored.get(file.ledger_key, "")
         if why.startswith(RECORDED_AS):
             times[why.removeprefix(RECORDED_AS)] = file.uploaded
-        elif file.name and file.name.prefix == location.prefix and not why:
+        elif file.name and not why:
             before = times.get(file.name.id)
             # A file written before the state's second cannot be a copy of it: somebody guessed the name.
             if before is None or before + SECOND < file.name.captured_at:

@@ -68,7 +68,7 @@ def test_forged_states_and_rejected_files_are_reported_once(rwm_: Terminal, s3: 
     assert lines[0] == "bucket1: 5 state files, 4 new states"
     assert lines[1].startswith("rejected rwm/states/junk (version v")
     assert lines[1].endswith("): its name is not that of a state file")
-    assert lines[2] == f"state {forged.id[:12]} of {iso(forged.captured_at)}: contradicted: 4 differences"
+    assert lines[2] == f"state {forged.id[:12]} of bucket1 at {iso(forged.captured_at)}: contradicted: 4 differences"
     assert lines[3].startswith("  config version v0: the bucket's version has another size")
     assert lines[-1] == "compared 4 states with the bucket's history: 3 verified, 1 contradicted"
     assert rwm_.err.startswith(

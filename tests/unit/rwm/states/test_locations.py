@@ -312,7 +312,7 @@ def test_the_state_of_a_prefix_is_that_part_of_the_whole_state(
         else:
             s3.put("bucket1", place + name, b"1")
         s3.now += pause * SECOND
-    s3.now += 20 * SECOND
+    s3.now += 31 * SECOND  # later than any of the times below
     second = START + (10 + at) * SECOND
     locations = [BUCKET, Location("bucket1", prefix)]
     with Index.open(tmp_path_factory.mktemp("index") / "index.sqlite") as index:
