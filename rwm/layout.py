@@ -8,7 +8,7 @@ RWM keeps its objects below ``rwm/``, and the state files of a prefix below ``PR
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 OWN_PREFIX = "rwm/"
 """The prefix of RWM's own objects in a bucket; they are never part of a state."""
@@ -66,3 +66,20 @@ def is_repository_root(files: Collection[str], directories: Collection[str], *, 
     if CONFIG_FILE not in files or KEYS_DIRECTORY not in directories:
         return False
     return has_key_file or REQUIRED_DIRECTORIES.issubset(directories)
+
+
+def enclosing_root(prefix: str, is_root: Callable[[str], bool], top: str = "") -> str | None:
+    """The prefix of the repository one of whose own directories ``prefix`` is, or is in; None if there is none.
+
+    ``is_root`` tells whether the prefix of a directory is that of a repository. It is asked only as far as it matters,
+    of ``top`` and what is below it. A repository inside a directory of another one is a place of its own, and so is
+    what it contains.
+    """
+    found: str | None = None
+    directory = top
+    for name in prefix.removeprefix(top).split("/")[:-1]:
+        is_inner = name in REPOSITORY_DIRECTORIES
+        if (is_inner or found is not None) and is_root(directory):
+            found = directory if is_inner else None
+        directory += f"{name}/"
+    return None if found is None or is_root(directory) else found

@@ -131,13 +131,19 @@ def enclosing_repository(tree: StateTree, location: Location) -> Location | None
 
     None if there is none, or if the location is itself a repository. It is below the tree's root.
     """
+
+    def is_root(prefix: str) -> bool:
+        directory = find_directory(tree, prefix)
+        return directory is not None and is_repository(tree, directory)
+
+    root = layout.enclosing_root(location.prefix, is_root, tree.prefix)
+    return None if root is None else Location(location.bucket, root)
+
+
+def find_directory(tree: StateTree, prefix: str) -> int | None:
+    """The directory of a state with that prefix, which is the root of the tree or below; None if it has none."""
     directory: int | None = tree.root
-    path, repository = tree.prefix, None
-    for name in location.prefix.removeprefix(tree.prefix).split("/")[:-1]:
-        if directory is None:
-            return repository
-        if is_repository(tree, directory):
-            repository = Location(location.bucket, path) if name in layout.REPOSITORY_DIRECTORIES else None
-        node = tree.child(directory, name)
-        directory, path = node and node.directory, f"{path}{name}/"
-    return None if directory is not None and is_repository(tree, directory) else repository
+    for name in prefix.removeprefix(tree.prefix).split("/")[:-1]:
+        node = None if directory is None else tree.child(directory, name)
+        directory = node and node.directory
+    return directory

@@ -74,9 +74,11 @@ def prune_and_print(
 ) -> None:
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
+    from rwm.s3.listing import check_location
     from rwm.trust import AuditSettings
 
     index, config = app.readonly_index, app.config
+    check_location(app.s3, location)
     keep = select_kept_states(index, location, last=keep_last, named=keep_state)
     settings = AuditSettings(index.audits.acknowledged(location), frozenset(config.audit.except_), config.retention)
     with console.show_progress(f"listing {location}") as progress:

@@ -140,9 +140,10 @@ def info(app: App, location: Location) -> None:
     With PREFIX, those below it. Also unfinished uploads, state files, versions by storage class, and the restic
     repositories with the newest recorded state of each.
     """
-    from rwm.s3.listing import discover
+    from rwm.s3.listing import check_location, discover
     from rwm.storage import storage_info
 
+    check_location(app.s3, location)
     with console.show_progress(f"listing {location}") as progress:
         roots = discover(app.s3, location).repositories
         summary = storage_info(app.s3, location, progress, roots=roots)

@@ -6,7 +6,7 @@ from rwm.console import SHORT_ID
 from rwm.errors import StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo, StateTree
-from rwm.repositories import enclosing_repository
+from rwm.repositories import enclosing_repository, find_directory
 
 
 def check_covers(info: StateInfo, location: Location) -> None:
@@ -37,8 +37,5 @@ def check_directory(state: StateTree, location: Location) -> None:
 
 
 def _has_files(state: StateTree, location: Location) -> bool:
-    directory: int | None = state.root
-    for name in location.prefix.removeprefix(state.prefix).split("/")[:-1]:
-        node = None if directory is None else state.child(directory, name)
-        directory = node and node.directory
+    directory = find_directory(state, location.prefix)
     return directory is not None and bool(state.children(directory, limit=1))

@@ -6,7 +6,7 @@ same for a capture; ``discovery.py``: where repositories are.
 """
 
 from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
-from rwm.s3.listing.discovery import Discovered, discover, enclosing_repository
+from rwm.s3.listing.discovery import Discovered, check_location, discover, enclosing_repository
 from rwm.s3.listing.garbled import CHARACTERS, garble, is_garbled
 from rwm.s3.listing.history import list_by_prefix, list_histories
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
@@ -27,6 +27,7 @@ __all__ = [
     "UnknownKey",
     "UnknownKeys",
     "UploadPage",
+    "check_location",
     "discover",
     "enclosing_repository",
     "garble",

@@ -19,6 +19,7 @@ from rwm.layout import (
     KEYS_DIRECTORY,
     REPOSITORY_DIRECTORIES,
     STATES_PREFIX,
+    enclosing_root,
     is_key_file,
     is_own_key,
     is_repository_root,
@@ -162,22 +163,25 @@ def read_directory(s3: Lister, bucket: str, prefix: str) -> Directory:
     return Directory(prefix, directories, has_config, count == 0, has_key_file)
 
 
-def check_location(s3: Lister, location: Location, top: Directory) -> None:
-    """Refuse a prefix that cannot be a repository's; ``top`` is its directory.
+def check_location(s3: Lister, location: Location, top: Directory | None = None) -> None:
+    """Refuse a prefix that cannot be a repository's. ``top`` is its directory, if it was read already.
 
-    Raises NotFound if nothing is below it, UsageError if it is in a directory of a repository above it.
+    Raises UsageError if it is in a directory of a repository above it, NotFound if nothing is below it.
     """
-    if not location.prefix or top.is_repository:
+    if not location.prefix:
         return
-    if top.is_empty:
-        raise NotFound(
-            f"nothing is stored below {location}, and nothing was",
-            hint="check the prefix; `rwm restic init` creates a repository there if restic_bucket names it",
-        )
+    top = top or read_directory(s3, location.bucket, location.prefix)
+    if top.is_repository:
+        return
     if repository := enclosing_repository(s3, location):
         raise UsageError(
             f"{location} is a directory of the repository at {repository}, not a place for one",
             hint=f"name the repository itself: {repository}",
+        )
+    if top.is_empty:
+        raise NotFound(
+            f"nothing is stored below {location}, and nothing was",
+            hint="check the prefix; `rwm restic init` creates a repository there if restic_bucket names it",
         )
 
 
@@ -186,13 +190,12 @@ def enclosing_repository(s3: Lister, location: Location) -> Location | None:
 
     None if there is none, or if the account may not list above the location.
     """
-    above = ""
-    for name in location.prefix.split("/")[:-1]:
-        if name in REPOSITORY_DIRECTORIES:
-            try:
-                if read_directory(s3, location.bucket, above).is_repository:
-                    return Location(location.bucket, above)
-            except AccessDenied:
-                return None
-        above += f"{name}/"
-    return None
+
+    def is_root(prefix: str) -> bool:
+        try:
+            return read_directory(s3, location.bucket, prefix).is_repository
+        except AccessDenied:
+            return False
+
+    root = enclosing_root(location.prefix, is_root)
+    return None if root is None else Location(location.bucket, root)

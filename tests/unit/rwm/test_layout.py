@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.layout import is_key_file, is_own_key, is_repository_root, is_restic_name
+from rwm.layout import enclosing_root, is_key_file, is_own_key, is_repository_root, is_restic_name
 
 
 @pytest.mark.parametrize("key", ["rwm/", "rwm/states/x", "rwm/anything", "host1/rwm/states/", "a/b/rwm/states/x.gz"])
@@ -44,3 +44,35 @@ def test_names_of_restic(name: str) -> None:
 )
 def test_names_that_restic_does_not_give(name: str) -> None:
     assert not is_restic_name(name)
+
+
+class TestEnclosingRoot:
+    ROOTS = ("", "host1/", "host1/data/old/")
+
+    @pytest.mark.parametrize(
+        ("prefix", "root"),
+        [
+            ("data/", ""),
+            ("snapshots/a/b/", ""),
+            ("data/notes/keys/", ""),
+            ("host1/keys/", "host1/"),
+            ("host1/data/00/", "host1/"),
+            ("host1/data/old/locks/", "host1/data/old/"),
+        ],
+    )
+    def test_a_directory_of_a_repository(self, prefix: str, root: str) -> None:
+        assert enclosing_root(prefix, self.ROOTS.__contains__) == root
+
+    @pytest.mark.parametrize("prefix", ["", "notes/", "notes/data/", "host1/", "host1/data/old/", "host1/data/old/x/"])
+    def test_a_place_of_its_own(self, prefix: str) -> None:
+        assert enclosing_root(prefix, self.ROOTS.__contains__) is None
+
+    def test_only_what_matters_is_asked(self) -> None:
+        asked: list[str] = []
+
+        def is_root(prefix: str) -> bool:
+            asked.append(prefix)
+            return False
+
+        assert enclosing_root("sites/host1/index/", is_root, "sites/") is None
+        assert asked == ["sites/host1/"]

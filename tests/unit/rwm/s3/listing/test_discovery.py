@@ -204,22 +204,29 @@ class TestCheckOfALocation:
             self.check(s3, prefix)
         self.check(ListedS3(), "")
 
-    @pytest.mark.parametrize("prefix", ["host1/data/", "host1/data/00/", "host1/snapshots/"])
+    @pytest.mark.parametrize("prefix", ["host1/data/", "host1/data/00/", "host1/data/01/", "host1/snapshots/"])
     def test_a_directory_of_a_repository(self, prefix: str) -> None:
         with pytest.raises(UsageError, match="is a directory of the repository at bucket1/host1, "):
             self.check(ListedS3(*repository("host1/"), "a/b"), prefix)
         with pytest.raises(UsageError, match="is a directory of the repository at bucket1, "):
             self.check(ListedS3(*repository("")), prefix.removeprefix("host1/"))
 
-    def test_a_repository_in_a_directory_of_another_is_one(self) -> None:
-        self.check(ListedS3(*repository("", "data/host1/")), "data/host1/")
+    @pytest.mark.parametrize("prefix", ["data/host1/", "data/host1/old/"])
+    def test_a_repository_in_a_directory_of_another_is_one(self, prefix: str) -> None:
+        self.check(ListedS3(*repository("", "data/host1/"), "data/host1/old/x"), prefix)
+        with pytest.raises(UsageError, match="is a directory of the repository at bucket1/data/host1, "):
+            self.check(ListedS3(*repository("", "data/host1/")), "data/host1/keys/")
 
     def test_an_account_that_may_not_list_above(self) -> None:
         s3 = ListedS3(*repository("host1/"))
         s3.denied_above = "host1/data/"
         self.check(s3, "host1/data/")
+        s3 = ListedS3(*repository("data/host1/"))
+        s3.denied_above = "data/host1/"
+        with pytest.raises(UsageError, match="is a directory of the repository at bucket1/data/host1, "):
+            self.check(s3, "data/host1/data/")
 
-    @pytest.mark.parametrize("prefix", ["host2/", "host1/data/01/"])
+    @pytest.mark.parametrize("prefix", ["host2/", "host1/old/"])
     def test_a_prefix_below_which_nothing_is(self, prefix: str) -> None:
         with pytest.raises(NotFound, match=f"nothing is stored below bucket1/{prefix[:-1]}, and nothing was"):
             self.check(ListedS3(*repository("host1/")), prefix)
