@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from rwm.layout import is_own_key
+from rwm.layout import CONFIG_FILE, is_own_key
 from rwm.model import ObjectVersion
-from rwm.retention.key_plan import KeyPlan, plan_key
+from rwm.retention.evidence import EvidenceKeeper
+from rwm.retention.key_plan import Deletion, plan_key
 from rwm.times import iso
-from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
-from rwm.trust.names import Kind, kind_of
+from rwm.trust import CONTENT_ADDRESSED, Kind, RepositoryRoots
 from tests.histories.bucket import Bucket
 
 _NEVER = 1 << 62
@@ -99,64 +98,43 @@ def remove_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int
     for state in kept:
         for key, version_id in state.current.items():
             needed.setdefault(key, set()).add(version_id)
-    plans = [(history, plan_key(history, needed.get(history[0].key, set()), cutoff)) for history in _histories(bucket)]
-    staying = _evidence(plans) if keeps_locks else set()
-    removed = 0
-    for history, plan in plans:
-        for deletion in [*plan.versions, *plan.markers] if history[0].key not in staying else ():
-            bucket.remove_version(deletion.key, deletion.version_id)
-            removed += 1
-    return removed
-
-
-def _evidence(plans: list[tuple[list[ObjectVersion], KeyPlan]]) -> set[str]:
-    """The keys that stay because the audit needs them."""
-    staying: set[str] = set()
-    by_root: dict[str, list[tuple[Kind, list[ObjectVersion], KeyPlan]]] = {}
-    for history, plan in plans:
-        root, kind = _place(history[0].key)
-        by_root.setdefault(root, []).append((kind, history[::-1], plan))
-    for keys in by_root.values():
-        evidence = KeptEvidence()
-        doomed: dict[Kind, list[list[ObjectVersion]]] = {kind: [] for kind in SUCCEEDED}
-        for kind, entries, plan in keys:
-            gone = {deletion.version_id for deletion in [*plan.versions, *plan.markers]}
-            if kind is Kind.LOCKS:
-                evidence.add_lock(entries)
-            else:
-                evidence.add_staying(kind, [entry for entry in entries if entry.version_id not in gone])
-                if gone and kind in doomed:
-                    doomed[kind].append(entries)
-        for kind, histories in doomed.items():
-            staying |= evidence.keep_successors(kind, histories)
-        staying |= {es[0].key for kind, es, _ in keys if kind is Kind.LOCKS and evidence.needs_lock(es)}
-    return staying
-
-
-def _place(key: str) -> tuple[str, Kind]:
-    """The root of the repository that a key is in, and its kind."""
-    match = re.fullmatch(r"(.*?)((?:config)|(?:keys|index|snapshots|locks|data)/.*)", key, re.DOTALL)
-    return (match[1], kind_of(match[2])) if match else ("", Kind.OTHER)
+    histories = _histories(bucket)
+    roots = RepositoryRoots({key.removesuffix(CONFIG_FILE) for key in histories if f"/{key}".endswith("/config")})
+    evidence = EvidenceKeeper()
+    deletions: dict[str, list[Deletion]] = {}
+    for key, history in histories.items():
+        place = roots.find(key)
+        is_written_once = place is not None and place[1] in (*CONTENT_ADDRESSED, Kind.CONFIG)
+        is_proved = (lambda _: False) if is_written_once else None
+        plan = plan_key(history, needed.get(key, set()), cutoff, is_proved=is_proved)
+        deletions[key] = [*plan.versions, *plan.markers]
+        if place is not None:
+            evidence.observe(*place, history, plan)
+    staying = evidence.find_kept() if keeps_locks else set()
+    removed = [deletion for key, items in deletions.items() if key not in staying for deletion in items]
+    for deletion in removed:
+        bucket.remove_version(deletion.key, deletion.version_id)
+    return len(removed)
 
 
 def expire_noncurrent(bucket: Bucket, age: int, *, removes_markers: bool = True) -> int:
     """A lifecycle rule: versions that have been noncurrent for ``age`` go, then markers that are alone, if wanted."""
     removed = 0
-    for history in list(_histories(bucket)):
+    for key, history in _histories(bucket).items():
         for newer, version in pairwise(history):
             if newer.last_modified < bucket.now - age:
                 bucket.remove_version(version.key, version.version_id)
                 removed += 1
-        left = bucket.history(history[0].key)
+        left = bucket.history(key)
         if removes_markers and len(left) == 1 and left[0].is_marker and left[0].last_modified < bucket.now - age:
             bucket.remove_version(left[0].key, left[0].version_id)
             removed += 1
     return removed
 
 
-def _histories(bucket: Bucket) -> list[list[ObjectVersion]]:
+def _histories(bucket: Bucket) -> dict[str, list[ObjectVersion]]:
     histories: dict[str, list[ObjectVersion]] = {}
     for version in bucket:
         if not is_own_key(version.key):
             histories.setdefault(version.key, []).append(version)
-    return list(histories.values())
+    return histories

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rwm.times import SECOND
 from tests.unit.memory import MemoryS3
+from tests.unit.rwm.verify.verify_setup import named
 from tests.unit.terminal import Terminal
 
 
@@ -49,6 +51,32 @@ def test_failed_deletions_are_reported_with_exit_code_3(rwm_: Terminal, s3: Memo
     document = json.loads(rwm_.out)
     assert document["failures"] == [{"key": "notes", "version_id": replaced[0], "code": "AccessDenied"}]
     assert document["versions"] == 1
+
+
+def test_findings_refuse_and_are_overridden_by_name(rwm_: Terminal, s3: MemoryS3) -> None:
+    content, key = b"p" * 300, b"k" * 440
+    pack = f"host1/{named('data', content)}"
+    for name, body in (("host1/config", b"c" * 155), (f"host1/{named('keys', key)}", key), (pack, content)):
+        s3.put("bucket1", name, body)
+    s3.now += SECOND
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1/host1") == 0
+    s3.now += SECOND
+    s3.put("bucket1", pack, b"garbage")
+    s3.now += SECOND
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1/host1") == 0
+    prune = ("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes")
+    assert rwm_(*prune) == 5
+    assert "is suspect: other-content; there is a proof" in rwm_.err
+    assert "nothing was deleted; `rwm audit bucket1/host1` shows the findings" in rwm_.err
+    assert "--force prunes anyway" in rwm_.err
+    assert rwm_(*prune, "--force") == 0
+    assert "overridden: the newest kept state" in rwm_.err and "is suspect: other-content" in rwm_.err
+    assert "keep: first versions of names written again" in rwm_.out
+    assert s3.deleted == []
+    for code in ("other-content", "written-twice"):
+        assert rwm_("-c", "here.conf", "audit", "bucket1/host1", "--ack", code, "--note", "a test") in (0, 4)
+    assert rwm_(*prune, "--json") == 5
+    assert "cannot be used: its content" in rwm_.err and "suspect" not in rwm_.err
 
 
 @pytest.fixture
