@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import shutil
+import signal
+import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,3 +135,125 @@ def test_one_command_on_an_empty_computer(computer: Shell, attacked: Attacked) -
     assert "it is the newest clean one" in again
     listed = computer.json("rwm", "state", "list", attacked.bucket)
     assert [(state["origin"], state["verdict"]) for state in listed] == [("past", "clean")]
+
+
+def test_an_attack_on_one_machine_takes_nothing_from_another(computer: Shell, attacked: Attacked) -> None:
+    """A state that was captured after the attack is suspect because of host1, and the last clean one of host2."""
+    after = computer.json("rwm", "state", "capture", attacked.bucket)["id"]
+    found = {
+        place: computer.json("rwm", "recover", place)
+        for place in (attacked.bucket, f"{attacked.bucket}/host1", f"{attacked.bucket}/host2")
+    }
+    whole, host1, host2 = (each["state"] and each["state"]["id"] for each in found.values())
+    assert host2 == after
+    assert after not in (whole, host1)
+    proofs = [each["proofs"] > 0 for each in found.values()]
+    assert proofs == [True, True, False]
+    listed = computer.json("rwm", "state", "list", f"{attacked.bucket}/host2")
+    assert listed[-1]["verdict"] == "clean"
+    (computer.directory / "repo").mkdir()
+    mounted = computer("rwmfs", "mount", f"{attacked.bucket}/host2", "--at", "last-clean", "repo")
+    assert f"last-clean: state {after[:12]} of " in mounted.stderr
+    computer("rwmfs", "umount", "repo")
+    computer("rwm", "audit", attacked.bucket, code=4)
+    assert computer.json("rwm", "state", "list", attacked.bucket)[-1]["verdict"] == "suspect"
+    suspect = computer("rwmfs", "mount", attacked.bucket, "--at", after, "repo")
+    assert f"state {after[:12]} is suspect by the audit of" in suspect.stderr
+    computer("rwmfs", "umount", "repo")
+    computer("rwmfs", "mount", attacked.bucket, "repo")
+    repo = computer.directory / "repo"
+    assert (repo / "latest").readlink() == Path("ids", after)
+    assert (repo / "last-clean").readlink() != Path("ids", after)
+    done = computer("restic", "-r", repo / "last-clean" / "host1", "--no-cache", "check", "--read-data")
+    assert "no errors were found" in done.stdout
+
+
+def test_last_clean_is_captured_where_a_state_is_named(computer: Shell, attacked: Attacked) -> None:
+    place = f"{attacked.bucket}/host1"
+    (computer.directory / "repo").mkdir()
+    refused = computer("rwmfs", "mount", place, "--at", "last-clean", "repo", code=1)
+    assert "there is no index" in refused.stderr
+    shown = computer("rwm", "state", "show", "last-clean", "-b", place, "--json")
+    assert "last-clean: state " in shown.stderr
+    assert any(entry["key"] == "host1/config" for entry in json.loads(shown.stdout)["entries"])
+    again = computer.json("rwm", "audit", place, "--capture", code=4)
+    assert again["last_clean"] == json.loads(shown.stdout)["id"]
+    computer("rwm", "state", "restore", "last-clean", "-b", place, "--to-dir", "copy")
+    assert (computer.directory / "copy" / "config").exists()
+
+
+def test_what_cannot_be_recovered(computer: Shell, attacked: Attacked) -> None:
+    def refuse(*words: str, code: int, says: str, **variables: str) -> None:
+        done = computer("rwm", "recover", *words, code=code, **variables)
+        assert says in done.stderr
+        assert done.stdout == ""
+
+    bucket, here = attacked.bucket, computer.directory
+    (here / "full").mkdir()
+    (here / "full" / "file").touch()
+    refuse("no-such-bucket-here", "repo", code=1, says="no-such-bucket-here")
+    refuse(bucket, "full", code=1, says=f"mountpoint {here}/full is not empty")
+    refuse(bucket, "full/file", code=1, says="is not a directory")
+    refuse(bucket, "--to-dir", "full", code=5, says="directory full is not empty")
+    refuse(bucket, "repo", "--to-dir", "copy", code=2, says="a mountpoint and --to-dir are both given")
+    refuse(bucket, "repo", "--at", "abcdef", code=1, says="has an id that begins with abcdef")
+    refuse(bucket, "repo", code=6, says="rwm: ", RWM_S3_SECRET_KEY="wrong")
+    refuse(f"{bucket}/nothing", "repo", code=1, says="has no restic repository")
+    assert not (here / "repo").exists()
+
+
+def test_nothing_that_is_clean_is_chosen(computer: Shell, attacked: Attacked) -> None:
+    """A repository that was overwritten before it was complete."""
+    s3, bucket = attacked.server.connect(), attacked.bucket
+    for content in (b"c" * 155, b"junk"):
+        s3.put(bucket, "host3/config", content)
+    for directory in ("keys/", "index/", "snapshots/", "data/00/"):
+        s3.put(bucket, f"host3/{directory}{'0' * 64}", b"x" * 100)
+    place = f"{bucket}/host3"
+    try:
+        refused = computer("rwm", "recover", place, "repo", code=4)
+        assert "no recorded state is clean, and no second is known" in refused.stderr
+        assert f"`rwm audit {place}` lists what was found; --at STATE" in refused.stderr
+        state = computer.json("rwm", "state", "capture", place)
+        chosen = computer("rwm", "recover", place, "--at", "latest")
+        assert f"state {state['id'][:12]} of" in chosen.stdout
+        assert "--at names it" in chosen.stdout
+    finally:
+        s3.delete_versions(bucket, [(each.key, each.version_id) for each in s3.versions(bucket, "host3/")])
+
+
+def is_mounting(mountpoint: Path) -> bool:
+    """Whether a mount there was begun and is not ready."""
+    name = os.fsencode(mountpoint)
+    lines = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return not mountpoint.is_mount() and any(b"rwmfs" in line and name in line for line in lines)
+    return True  # a process has ended meanwhile: look again
+
+
+@pytest.mark.parametrize(
+    "seconds", [1.0, pytest.param(0.5, marks=pytest.mark.slow), pytest.param(2.0, marks=pytest.mark.slow)]
+)
+def test_killed_in_the_middle_and_run_again(computer: Shell, attacked: Attacked, seconds: float) -> None:
+    command = [sys.executable, "-m", "rwm", "recover", attacked.bucket, str(computer.directory / "repo")]
+    with process.spawn(command, env=computer.environment, log_path=computer.directory / "log") as run:
+        time.sleep(seconds)
+        os.kill(run.pid, signal.SIGKILL)
+    while is_mounting(computer.directory / "repo"):
+        time.sleep(0.1)
+    if (computer.directory / "repo").is_mount():
+        computer("rwmfs", "umount", "repo")
+    first, _ = restore_commands(computer("rwm", "recover", attacked.bucket, "repo").stdout)
+    assert run_restore(computer, first) == FILES["host1"]
+
+
+@pytest.mark.slow
+def test_on_a_real_ceph_gateway(rgw: Server, restic_program: str, tmp_path: Path) -> None:
+    attacked = attacked_bucket(rgw, tmp_path / "machines", restic_program)
+    shell = Shell(tmp_path, RESTIC_PASSWORD=PASSWORD, **attacked.variables())
+    said = shell("rwm", "recover", attacked.bucket, "repo").stdout
+    try:
+        for command, text in zip(restore_commands(said), FILES.values(), strict=True):
+            assert run_restore(shell, command, restic_program) == text
+    finally:
+        shell("rwmfs", "umount", "repo")

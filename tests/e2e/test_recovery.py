@@ -149,7 +149,9 @@ def expect_restored(directory: Path) -> None:
 def test_recovery_document_has_the_commands_that_are_typed_here() -> None:
     lines = shell_lines((ROOT / "docs" / "recovery.md").read_text())
     for line in (
+        "rwm -c admin.conf recover bucket1 /mnt/repo",
         "rwm -c admin.conf state sync bucket1",
+        "rwm -c admin.conf audit bucket1",
         "rwm -c admin.conf state list bucket1",
         "rwmfs -c admin.conf mount bucket1 --at 3455a41a00bb /mnt/repo",
         "restic -r /mnt/repo --no-cache snapshots",
@@ -190,15 +192,13 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, bucket: str, tmp_path: Pat
 
 def test_recovery_by_the_commands_of_the_readme(fresh: Shell, bucket: str) -> None:
     repo = fresh.directory / "repo"
-    # restic takes a relative path with a colon in it for the URL of a backend.
-    lines = [line.replace("/mnt/repo", str(repo)) for line in readme_commands()]
-    sync, make_mountpoint, mount, restore = (local_line(line, bucket) for line in lines)
-    fresh(*shlex.split(sync), code=4)
-    fresh(*shlex.split(make_mountpoint))
-    fresh(*shlex.split(mount))
+    freeze, recover, restore = (local_line(line, bucket) for line in readme_commands())
+    assert freeze == f"rwm -c admin.conf storage freeze {bucket}"  # other tests use the bucket
+    said = fresh(*shlex.split(recover)).stdout
     try:
-        newest = max((repo / "times").iterdir())
-        fresh(*shlex.split(re.sub(r"times/\S+", f"times/{newest.name}", restore)))
+        assert "first at" in said
+        assert f"restic -r {repo} --no-cache restore latest --target /restore" in said
+        fresh(*shlex.split(restore))
         expect_restored(fresh.directory / "restored")
     finally:
         fresh("rwmfs", "umount", "repo")
@@ -212,6 +212,24 @@ def test_without_any_state_file_the_history_is_enough(fresh: Shell, bucket: str)
     past = fresh.json(*rwm, "capture", bucket, "--at", state["captured_at"])
     assert (past["origin"], past["objects"], past["bytes"]) == ("past", state["objects"], state["bytes"])
     assert [state["trust"] for state in fresh.json(*rwm, "list")] == ["verified", "own"]
+
+
+def test_recover_takes_the_last_state_before_the_attack(fresh: Shell, bucket: str) -> None:
+    """Two backups recorded a state each; false state files, junk and removals came later."""
+    rwm = ("rwm", "-c", "admin.conf")
+    done = fresh(*rwm, "recover", bucket)
+    assert "1 state file in the bucket that is no state of it" in done.stderr
+    states = fresh.json(*rwm, "state", "list", bucket)
+    assert f"state {states[-1]['id'][:12]} of" in done.stdout
+    assert "it is the newest clean one" in done.stdout
+    assert f"  rwm recover {bucket} /mnt/repo" in done.stdout
+    assert [state["verdict"] for state in states] == ["clean", "clean"]
+    assert fresh.json(*rwm, "state", "show", "last-clean", "-b", bucket)["id"] == states[-1]["id"]
+    found = fresh.json(*rwm, "recover", bucket, "--to-dir", "copy")
+    assert (found["state"]["id"], found["captured"], found["mountpoint"]) == (states[-1]["id"], False, None)
+    (command,) = found["commands"]
+    fresh(*shlex.split(local_line(command, bucket)))
+    expect_restored(fresh.directory / "restored")
 
 
 def test_an_older_state_needs_the_password_of_its_time(seaweedfs: Server, tmp_path: Path) -> None:

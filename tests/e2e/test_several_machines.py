@@ -170,7 +170,7 @@ def test_a_prefix_with_characters_that_urls_quote(
         office("rwmfs", "umount", "repo")
 
 
-def test_the_guide_has_the_commands_that_are_typed_here() -> None:
+def test_the_guide_has_the_commands_that_tests_type() -> None:
     lines = shell_lines((ROOT / "docs" / "several-machines.md").read_text())
     for line in (
         "rwm -c admin.conf storage create bucket1 user1:host1/ user2:host2/",
@@ -178,9 +178,9 @@ def test_the_guide_has_the_commands_that_are_typed_here() -> None:
         "rwm backup --all",
         "rwm -c admin.conf state sync bucket1",
         "rwm -c admin.conf state capture bucket1",
-        "rwmfs -c admin.conf mount bucket1 --at 9c1185a5c5e9 /mnt/all",
+        "rwm -c admin.conf recover bucket1 /mnt/all",
         "restic -r /mnt/all/host1 --no-cache restore latest --target /restore/host1",
-        "rwmfs -c admin.conf mount bucket1/host1 --at 3455a41a00bb /mnt/repo",
+        "rwm -c admin.conf recover bucket1/host1 /mnt/repo",
         "restic -r /mnt/repo --no-cache restore latest --target /restore",
     ):
         assert line in lines
