@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +11,15 @@ import click
 from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage_access import print_users
+from rwm.cli.storage_freeze import USER_CONFIG_OPTION, connect_user, print_attempts
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, StateNotFound
+from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
-    from rwm.storage import Inspection, StorageInfo, StorageRow
+    from rwm.storage import Attempt, Inspection, StorageInfo, StorageRow
 
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -33,22 +34,31 @@ def storage() -> None:
 @common_options
 @LOCATION_ARGUMENT
 @click.option("--no-listing", is_flag=True, help="Do not list the versions to count those in archive classes.")
+@click.option("--probe", is_flag=True, help="Try what a machine must not do, with its keys (--user-config).")
+@USER_CONFIG_OPTION
 @pass_app
-def check(app: App, location: Location, no_listing: bool) -> None:
+def check(app: App, location: Location, no_listing: bool, probe: bool, user_config: str | None) -> None:
     """List what leaves BUCKET unprotected, and its users. Exit code 4 for a problem.
 
     Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions
     in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are protected, but
     cannot be read before they are retrieved.
+
+    --probe tries every forbidden operation with the keys of a machine, in a form that harms nothing if it succeeds, on
+    objects of its own below rwm/probe/. What gets through is undone with the keys of this account.
     """
-    from rwm.storage import inspect_storage
+    from rwm.storage import inspect_storage, passed
+
+    if probe != (user_config is not None):
+        raise UsageError("--probe and --user-config FILE go together")
 
     found = inspect_storage(app.s3, location)
+    attempts = None if user_config is None else _probe(app, location, user_config)
     classes = None if no_listing else _count_classes(app, location)
     if text := console.describe_archived(classes) if classes else "":
         console.warn(f"{_subject(location)}: {text}: a restore has to wait until they are retrieved from the archive")
     if app.json:
-        console.print_json(_check_json(found, classes))
+        console.print_json(_check_json(found, classes, attempts))
     else:
         if found.drift:
             console.print_table(["code", "detail"], found.drift)
@@ -57,21 +67,35 @@ def check(app: App, location: Location, no_listing: bool) -> None:
         if found.users:
             click.echo()
             print_users(found.users)
-    if found.drift:
-        raise CheckFailed(f"{_subject(location)}: {console.format_count(len(found.drift), 'problem')} found")
+        if attempts is not None:
+            click.echo()
+            print_attempts(attempts)
+    problems = len(found.drift) + len(passed(attempts or []))
+    if problems:
+        raise CheckFailed(f"{_subject(location)}: {console.format_count(problems, 'problem')} found")
+
+
+def _probe(app: App, location: Location, user_config: str) -> list[Attempt]:
+    from rwm.storage import probe_storage
+
+    machine, place = connect_user(user_config, location)
+    return probe_storage(app.s3, machine, place)
 
 
 def _subject(location: Location) -> str:
     return str(location) if location.prefix else f"bucket {location.bucket}"
 
 
-def _check_json(found: Inspection, classes: StorageClasses | None) -> dict[str, Any]:
+def _check_json(
+    found: Inspection, classes: StorageClasses | None, attempts: Sequence[Attempt] | None
+) -> dict[str, Any]:
     archived = classes.archived._asdict() if classes else None
     return {
         "ok": not found.drift,
         "drift": [item._asdict() for item in found.drift],
         "archived": archived,
         "users": [access._asdict() for access in found.users],
+        "probe": None if attempts is None else [each._asdict() for each in attempts],
     }
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 USER_CONFIG_OPTION = click.option(
     "--user-config",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
     help="Configuration with the machine's keys, to prove the result with them.",
 )
 
@@ -69,7 +68,7 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
     else:
         _print_frozen(result)
         if proof is not None:
-            console.print_table(["tried with the machine's keys", "outcome", "reason"], proof)
+            print_attempts(proof)
         if state is not None:
             click.echo(console.escape(f"captured {describe_state(state)}"))
     _print_warnings(result)
@@ -123,6 +122,12 @@ def _print_frozen(result: FreezeResult) -> None:
         can = "can still read, but write and delete nothing" if frozen.reads else "can do nothing"
         note = f" ({frozen.note})" if frozen.note else ""
         click.echo(console.escape(f"{frozen.user} {can} in bucket {result.bucket}, since {iso(frozen.since)}{note}"))
+
+
+def print_attempts(attempts: Sequence[Attempt]) -> None:
+    """Print what was tried, the outcome and the reason."""
+    rows = [(each.operation, each.outcome, each.detail) for each in attempts]
+    console.print_table(["tried with the machine's keys", "outcome", "reason"], rows)
 
 
 def _print_warnings(result: FreezeResult) -> None:

@@ -25,7 +25,7 @@ from rwm.s3.reader import BucketReader
 from rwm.s3.versions import Versions, keep_raw_listings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
@@ -58,10 +58,23 @@ class S3(Objects, Versions, Buckets):
         """A reader of the bucket's versions, which cannot write (:mod:`rwm.s3.reader`)."""
         return BucketReader(self.client, bucket, attempts, allocate)
 
-    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        """Send one request of the SDK, named as there (``put_object``), for a probe of what the account may do."""
-        with mapped(operation, str(parameters.get("Bucket", self.endpoint_url))):
-            return dict(getattr(self.client, operation)(**parameters))
+    def call(self, operation: str, *, headers: Mapping[str, str] | None = None, **parameters: Any) -> dict[str, Any]:
+        """Send one request of the SDK, named as there (``put_object``), for a probe of what the account may do.
+
+        With ``headers`` of its own no other thread may use the client meanwhile.
+        """
+
+        def add_headers(request: Any, **_: object) -> None:
+            for name, value in (headers or {}).items():
+                request.headers[name] = value
+
+        events = self.client.meta.events
+        events.register("before-sign.s3", add_headers)
+        try:
+            with mapped(operation, str(parameters.get("Bucket", self.endpoint_url))):
+                return dict(getattr(self.client, operation)(**parameters))
+        finally:
+            events.unregister("before-sign.s3", add_headers)
 
     def caller_arn(self) -> str | None:
         """The ARN of this account from STS, or None where the server has no STS (Ceph RGW)."""

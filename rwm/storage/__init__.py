@@ -15,6 +15,7 @@ from rwm.storage.freeze import FreezeResult, freeze_storage, thaw_storage
 from rwm.storage.freeze_proof import prove_freeze
 from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
 from rwm.storage.overview import StorageRow, list_storage
+from rwm.storage.probe import probe_storage
 from rwm.storage.users import UserAccess, describe_change, parse_granted_prefix, parse_user, single_prefix
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "parse_granted_prefix",
     "parse_user",
     "passed",
+    "probe_storage",
     "prove_freeze",
     "revoke_access",
     "single_prefix",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from rwm.errors import AccessDenied, RwmError, S3Error
@@ -18,11 +18,15 @@ _REFUSALS = ("AccessDenied", "403", "Forbidden", "")
 
 
 class Attempt(NamedTuple):
-    """The outcome of one operation. ``detail`` is the reason, where there is one."""
+    """The outcome of one operation. ``detail`` is the reason, where there is one.
+
+    ``known``: no policy can refuse it on this server.
+    """
 
     operation: str
     outcome: Outcome
     detail: str = ""
+    known: bool = False
 
 
 def probe_key(prefix: str) -> str:
@@ -30,8 +34,11 @@ def probe_key(prefix: str) -> str:
     return f"{prefix}{OWN_PREFIX}probe/{secrets.token_hex(8)}"
 
 
-def attempt(operation: str, action: Callable[[], object]) -> Attempt:
-    """Try one operation. Raises AccessDenied if the server does not accept the keys at all."""
+def attempt(operation: str, action: Callable[[], object], through: Collection[str] = ()) -> Attempt:
+    """Try one operation. ``through`` are error codes of one that was allowed.
+
+    Raises AccessDenied if the server does not accept the keys at all.
+    """
     try:
         action()
     except AccessDenied as error:
@@ -41,6 +48,8 @@ def attempt(operation: str, action: Callable[[], object]) -> Attempt:
             return Attempt(operation, "refused")
         return Attempt(operation, "cannot be tried", error.message)
     except S3Error as error:
+        if error.code in through:
+            return Attempt(operation, "NOT REFUSED", error.code)
         return Attempt(operation, "cannot be tried", error.message)
     return Attempt(operation, "NOT REFUSED")
 
@@ -62,5 +71,5 @@ def remove_leftovers(admin: S3, bucket: str, keys: Iterable[str]) -> list[str]:
 
 
 def passed(attempts: Sequence[Attempt]) -> list[Attempt]:
-    """The attempts that were not refused."""
-    return [each for each in attempts if each.outcome == "NOT REFUSED"]
+    """The attempts that were not refused, without known limits of the server."""
+    return [each for each in attempts if each.outcome == "NOT REFUSED" and not each.known]

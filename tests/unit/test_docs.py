@@ -349,7 +349,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm state list --all", list_command._summary_json(SUMMARY)),
         ("rwm state show STATE", SHOWN),
         ("rwm state verify STATE", verify_command._report_json(VERIFY_REPORT, PROBLEMS)),
-        ("rwm storage check BUCKET", storage_command._check_json(INSPECTION, CLASSES)),
+        ("rwm storage check BUCKET", storage_command._check_json(INSPECTION, CLASSES, [Attempt("a", "refused")])),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),

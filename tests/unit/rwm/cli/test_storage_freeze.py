@@ -75,6 +75,22 @@ def test_a_user_that_the_policy_does_not_name_needs_a_proof(
     assert {each["outcome"] for each in json.loads(rwm_.out)["proof"]} == {"NOT REFUSED"}
 
 
+def test_a_probe_needs_the_keys_of_a_machine(rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    rwm_.configure("machine")
+    assert rwm_(*STORAGE, "check", "bucket1", "--probe") == 2
+    assert rwm_(*STORAGE, "check", "bucket1", "--user-config", "machine.conf") == 2
+    assert "--probe and --user-config FILE go together" in rwm_.err
+    command = (*STORAGE, "check", "bucket1", "--no-listing", "--probe", "--user-config", "machine.conf")
+    found = [Attempt("a", "refused"), Attempt("b", "cannot be tried", "why"), Attempt("c", "NOT REFUSED", "", True)]
+    monkeypatch.setattr("rwm.storage.probe_storage", lambda admin, machine, place: found)
+    assert rwm_(*command) == 0
+    assert "NOT REFUSED" in rwm_.out
+    found.append(Attempt("d", "NOT REFUSED"))
+    assert rwm_(*command, "--json") == 4
+    document = {"operation": "d", "outcome": "NOT REFUSED", "detail": "", "known": False}
+    assert json.loads(rwm_.out)["probe"][-1] == document
+
+
 def test_a_proof_writes_where_the_machine_may(tmp_path: Path) -> None:
     path = tmp_path / "machine.conf"
     text = "s3_endpoint_url: http://localhost:1\ns3_access_key: K\ns3_secret_key: S\n"

@@ -1,0 +1,129 @@
+"""The probe on the real servers: nothing is left behind, and each missing statement of the policy is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from rwm.errors import AccessDenied, UsageError
+from rwm.location import Location
+from rwm.s3 import S3
+from rwm.storage import check_storage, create_storage, passed, probe_storage
+from rwm.storage.attempts import Attempt
+from tests.contract.buckets import unique
+from tests.servers import Server
+
+LIMITS = {
+    "seaweedfs": ["GetObject of a noncurrent version by its path"],
+    "rgw": [
+        "UploadPartCopy of a noncurrent version",
+        "CopyObject with x-amz-acl",
+        "CreateMultipartUpload with x-amz-acl",
+    ],
+}
+"""What a machine can do whatever the policy says."""
+UNTRIED = {"seaweedfs": ["DeleteBucketPolicy", "DeleteBucket"], "rgw": ["DeleteBucketPolicy"]}
+
+
+def operations(attempts: Iterable[Attempt], outcome: str) -> list[str]:
+    return [each.operation for each in attempts if each.outcome == outcome]
+
+
+def leftovers(admin: S3, bucket: str) -> list[object]:
+    return [*admin.versions(bucket), *admin.unfinished_uploads(bucket), *check_storage(admin, bucket)]
+
+
+@pytest.mark.parametrize("prefix", ["", "host1/"], ids=["whole", "prefix"])
+def test_only_limits_of_the_server_get_through_a_protected_bucket(server: Server, prefix: str) -> None:
+    admin, bucket = server.connect(), unique("shared")
+    create_storage(admin, bucket, *(["user1:host1", "user2:host2"] if prefix else ["user1"]))
+    found = probe_storage(admin, server.connect("user1"), Location(bucket, prefix))
+    assert passed(found) == []
+    assert operations(found, "NOT REFUSED") == LIMITS[server.name]
+    assert operations(found, "cannot be tried") == UNTRIED[server.name]
+    assert len(found) == len({each.operation for each in found}) >= (28 if prefix else 25)
+    assert leftovers(admin, bucket) == []
+
+
+def test_what_gets_through_is_undone(server: Server) -> None:
+    """The machine may do everything, on a bucket with Object Lock."""
+    admin, bucket = server.connect(), unique("open")
+    admin.call("create_bucket", Bucket=bucket, ObjectLockEnabledForBucket=True)
+    create_storage(admin, bucket, "user1")
+    policy = admin.policy(bucket) or {}
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    policy["Statement"] = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
+    for each in policy["Statement"]:
+        each |= {"Action": ["s3:*"], "Resource": resources}
+    admin.put_policy(bucket, policy)
+    before = admin.policy(bucket)
+    found = probe_storage(admin, server.connect("user1"), Location(bucket))
+    through = operations(passed(found), "NOT REFUSED")
+    for operation in (
+        "GetObject of a noncurrent version",
+        "PutObject with x-amz-acl",
+        "PutObjectRetention",
+        "PutObjectLegalHold",
+        "DeleteObject of a version",
+        "PutBucketPolicy",
+        "PutBucketVersioning",
+        "PutBucketLifecycle",
+    ):
+        assert operation in through
+    assert [each.detail for each in found if "not undone" in each.detail] == []
+    assert [*admin.versions(bucket), *admin.unfinished_uploads(bucket)] == []
+    assert admin.policy(bucket) == before
+    assert admin.lifecycle_rules(bucket) == []
+
+
+EACH = {
+    "RwmUserPublishDeniedAcl",
+    "RwmUserPublishDeniedGrantRead",
+    "RwmUserPublishDeniedGrantWrite",
+    "RwmUserPublishDeniedGrantReadAcp",
+    "RwmUserPublishDeniedGrantWriteAcp",
+    "RwmUserPublishDeniedGrantFullControl",
+}
+FOUND_BY_PROBE = {
+    # The rest is denied twice: what SeaweedFS's identity policy, or no grant at all on RGW, does not allow either.
+    ("seaweedfs", ""): EACH,
+    ("rgw", ""): EACH | {"RwmUserObjects", "RwmUserObjectsDenied"},
+    ("seaweedfs", "host1/"): EACH | {"RwmPrefix1OutsideDenied", "RwmPrefix1ListDenied"},
+    ("rgw", "host1/"): EACH | {"RwmPrefix1Objects", "RwmUserObjectsDenied"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("seaweedfs", ""),
+        pytest.param("seaweedfs", "host1/", marks=pytest.mark.slow),
+        pytest.param("rgw", "", marks=pytest.mark.slow),
+        pytest.param("rgw", "host1/", marks=pytest.mark.slow),
+    ],
+)
+def test_each_missing_statement_is_found(request: pytest.FixtureRequest, name: str, prefix: str) -> None:
+    server: Server = request.getfixturevalue(name)
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("shared")
+    create_storage(admin, bucket, *(["user1:host1", "user2:host2"] if prefix else ["user1"]))
+    policy = admin.policy(bucket)
+    assert policy is not None
+    probed = set()
+    for missing in policy["Statement"]:
+        rest = [each for each in policy["Statement"] if each is not missing]
+        admin.put_policy(bucket, {**policy, "Statement": rest})
+        assert check_storage(admin, bucket), missing["Sid"]
+        try:
+            if passed(probe_storage(admin, user, Location(bucket, prefix))):
+                probed.add(missing["Sid"])
+        except AccessDenied:
+            probed.add(missing["Sid"])
+    assert probed == FOUND_BY_PROBE[name, prefix]
+
+
+def test_the_keys_of_the_admin_are_refused(server: Server) -> None:
+    admin, bucket = server.connect(), unique("protected")
+    create_storage(admin, bucket, "user1")
+    with pytest.raises(UsageError, match="has the admin's keys"):
+        probe_storage(admin, server.connect(), Location(bucket))
