@@ -29,13 +29,14 @@ class Coverage:
     ) -> None:
         self._trust = {info.id: index.trust(info) for info in keep}
         self._locations = states_by_location(recorded)
+        verifications = index.verifications.of_states()
         self._collectors = []
         self._references = []
         for place, states in self._locations.items():
             infos = [state.info for state in states]
             by_rule = follows_rule(location, place)
             kept = [info for info in infos if info.id in self._trust] if by_rule else infos
-            self._collectors.append(LocationCollector(place, states, kept, judgement, by_rule=by_rule))
+            self._collectors.append(LocationCollector(place, states, kept, judgement, verifications, by_rule=by_rule))
             self._references.append(index.references(place, infos))
         self._directory: str | None = None
         self._covering: list[int] = []

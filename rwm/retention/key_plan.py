@@ -53,6 +53,8 @@ def plan_key(
     A marker is deleted only when no older version of the key stays: otherwise that version would become current, now
     or in a past state. A marker that is too young stays.
     """
+    if len(history) == 1 and not history[0].is_marker:  # almost every key
+        return KeyPlan([], [], 1, 0)
     replaced_at = [history[0].last_modified, *(version.last_modified for version in history[:-1])]
     oldest_first = list(reversed(list(zip(history, replaced_at, strict=True))))
     written = [(version, replacement) for version, replacement in oldest_first if not version.is_marker]
@@ -60,9 +62,12 @@ def plan_key(
         version.version_id: _why_kept(version, replacement, version is history[0], kept, cutoff, is_locked)
         for version, replacement in written
     }
-    if is_proved is not None and any(reasons[later.version_id] and not is_proved(later) for later, _ in written[1:]):
-        first, _ = written[0]
-        reasons[first.version_id] = reasons[first.version_id] or "first"
+    if is_proved is not None and len(written) > 1:
+        # By time, because SeaweedFS lists a ``null`` version last of its key.
+        first = min((version for version, _ in written), key=lambda version: version.last_modified)
+        later = [version for version, _ in written if version is not first]
+        if any(reasons[version.version_id] and not is_proved(version) for version in later):
+            reasons[first.version_id] = reasons[first.version_id] or "first"
     versions: list[Deletion] = []
     markers: list[Deletion] = []
     older_version_stays = False

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rwm.location import Location
-from rwm.model import Entry, ObjectVersion, RecordedState, StateInfo, Trust
+from rwm.model import Entry, Level, ObjectVersion, RecordedState, StateInfo, Trust, Verification
 from rwm.retention.audit_judgement import AuditJudgement, describe_ended_last_clean
 from rwm.retention.completeness import Completeness
 from rwm.retention.key_plan import KeyPlan
-from rwm.retention.newest_state_rules import RepositoryFiles, failed_backup, shrunken_state
+from rwm.retention.newest_state_rules import RepositoryFiles, failed_backup, failed_verification, shrunken_state
 from rwm.retention.sample import FileSample
 from rwm.times import iso
 from rwm.trust import Kind
@@ -53,7 +53,7 @@ class LocationCollector:
     """Collects what a prune does to the states of one location. ``states`` and ``kept`` come oldest first.
 
     ``by_rule`` says whether the keep rule applies to the location. Otherwise all of its states are kept; then the plan
-    cannot harm them, and nothing is refused or found because of them.
+    cannot harm them, and nothing is refused or found because of them. ``verifications`` are the results by state id.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class LocationCollector:
         states: Sequence[RecordedState],
         kept: Sequence[StateInfo],
         judgement: AuditJudgement,
+        verifications: Mapping[str, Mapping[Level, Verification]],
         *,
         by_rule: bool = True,
     ) -> None:
@@ -75,6 +76,7 @@ class LocationCollector:
         self._is_judged = bool(kept) and by_rule
         if self._is_judged:
             self._newest = infos.index(kept[-1])
+            self._verified = verifications.get(kept[-1].id, {})
             self._files = RepositoryFiles(kept[-1], infos)
             self._relied = infos.index(judgement.newest_clean(kept) or kept[-1])
         self.sample = FileSample()
@@ -159,6 +161,7 @@ class LocationCollector:
             *self._judgement.describe_younger_proof(self.location, self.kept),
             *self._files.missing_configs(),
             *failed_backup(newest),
+            *failed_verification(newest, self._verified),
             *shrunken_state(newest, ended),
             *self._files.shrunken_repositories(ended),
             *_describe_untrusted(self.kept, trust),

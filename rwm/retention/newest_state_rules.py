@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from rwm.layout import CONFIG_FILE
-from rwm.model import ObjectVersion, StateInfo
+from rwm.model import Level, ObjectVersion, StateInfo, Verification
+from rwm.times import iso
 
 SHRINK_FACTOR = 2
 """An ended state with more than this many times the objects of the newest kept state is a sign of deleted data."""
@@ -19,6 +20,13 @@ def failed_backup(newest: StateInfo) -> Iterator[str]:
     """The newest kept state was captured after a backup that failed."""
     if newest.outcome == "failed":
         yield f"{_name(newest)} was captured after a backup that failed"
+
+
+def failed_verification(newest: StateInfo, results: Mapping[Level, Verification]) -> Iterator[str]:
+    """A verification found something wrong or missing in the newest kept state."""
+    for level, result in results.items():
+        if result.faults:
+            yield f"{_name(newest)} was verified ({level}) on {iso(result.checked_at)}: {result.faults} faults"
 
 
 def shrunken_state(newest: StateInfo, ended: Sequence[StateInfo]) -> Iterator[str]:

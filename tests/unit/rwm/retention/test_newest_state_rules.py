@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rwm.model import StateInfo
-from rwm.retention.newest_state_rules import RepositoryFiles, failed_backup, shrunken_state
+from rwm.model import Level, StateInfo, Verification
+from rwm.retention.newest_state_rules import RepositoryFiles, failed_backup, failed_verification, shrunken_state
 from tests.unit.rwm.trust.histories import history, state
 
 NEWEST = state(49)
@@ -12,6 +12,15 @@ NEWEST = state(49)
 def test_failed_backup_ignores_a_partial_one() -> None:
     assert list(failed_backup(state(1, "partial"))) == []
     assert ["after a backup that failed" in found for found in failed_backup(state(1, "failed"))] == [True]
+
+
+def test_a_verification_with_faults_is_named_by_its_level() -> None:
+    results: dict[Level, Verification] = {
+        "structure": Verification(0, 9, 9, 9, 0),
+        "content": Verification(0, 7, 7, 9, 2),
+    }
+    (found,) = failed_verification(NEWEST, results)
+    assert found.endswith("was verified (content) on 1970-01-01T00:00:00Z: 2 faults")
 
 
 def test_shrunken_state_compares_with_the_largest_ended_state() -> None:

@@ -99,6 +99,11 @@ class TestPlanKey:
         found = plan_key(history("m3", "v2", "v1"), set(), NEVER, is_proved=lambda version: False)
         assert (len(found.versions), found.first) == (2, 0)  # nothing of the key stays
 
+    def test_the_first_version_is_the_oldest_by_time(self) -> None:
+        """SeaweedFS lists a version that was written while versioning was suspended last of its key."""
+        found = plan_key(history("v3@9", "v1@1", "null@5"), {"null"}, NEVER, is_proved=lambda version: False)
+        assert (found.versions, found.kept, found.first) == ([], 2, 1)
+
     def test_proved_later_versions_replace_the_first(self) -> None:
         entries = history("v3", "v2", "v1")
         for kept, deleted in (("", ["v1", "v2"]), ("v2", [])):  # v2 was not read
