@@ -29,6 +29,7 @@ from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
 from rwm.index.listed_versions import ListedVersions
 from rwm.index.pending import Before, Comparison, PendingState
+from rwm.index.rebase import rebase
 from rwm.index.record import is_recorded
 from rwm.index.references import References
 from rwm.index.timeline import OVERLAPS
@@ -50,6 +51,9 @@ from rwm.model import (
     StoredFile,
     Trust,
 )
+
+MAX_MOVED = 50_000
+"""Differences between two states that are held in memory."""
 
 
 class Index:
@@ -144,21 +148,32 @@ class Index:
         trust: Trust = "own",
         stored: StoredFile | None = None,
     ) -> bool:
-        """Record a state by its changes from ``base``, sorted by key. The cost grows with the changes only.
+        """Record a state by its changes from ``base``, a state of its location. ``changes`` are sorted by key.
 
-        False, and nothing is recorded, if the state is recorded already, or if ``base`` is not the last state of its
-        location before it, or a state of an overlapping location lies between them.
+        The cost grows with the changes only, if ``base`` is the state before it. With others between them, also of
+        overlapping locations, what these changed is found in one pass over the index.
+
+        False, and nothing is recorded, if the state is recorded already, if ``base`` is not, or if too much changed
+        between them to be held in memory.
         """
-
-        def is_upon_base(before: Before) -> bool:
-            return before.is_base and before.base == base.id
+        is_compared = False
 
         def compare(before: Before, moment: int, table: ChangeTable) -> None:
-            if is_upon_base(before):
+            nonlocal is_compared
+            if before.is_base and before.base == base.id:
                 table.add(changes)
+            elif (known := self.by_id(base.id)) is None or known.location != info.location:
+                return
+            else:
+                moments, root = (self.moment(known), moment - 1), self._directory(info.location)
+                moved = walk.differences_up_to(MAX_MOVED, self._connection, root, *moments)
+                if moved is None:
+                    return
+                table.add(rebase(changes, moved))
+            is_compared = True
 
         pending = PendingState(self._connection, self.path, info, Comparison(compare))
-        return is_upon_base(pending.before) and pending.try_to_record(trust, stored)
+        return is_compared and pending.try_to_record(trust, stored)
 
     def class_table(self) -> ClassTable:
         """A spool for the storage classes of a listing that is no capture. One at a time."""

@@ -93,6 +93,15 @@ def differences(connection: sqlite3.Connection, directory: int, before: int, aft
 
     One pass over its rows in SQLite; memory grows with the differences.
     """
+    found = differences_up_to(None, connection, directory, before, after)
+    assert found is not None
+    return found
+
+
+def differences_up_to(
+    limit: int | None, connection: sqlite3.Connection, directory: int, before: int, after: int
+) -> list[Difference] | None:
+    """The same; None if there are more than ``limit``."""
     rows = connection.execute(
         f"""SELECT directory, name, version_id, size, etag, last_modified, since <= :after AND until > :after
            FROM version WHERE directory IN {SUBTREE}
@@ -106,4 +115,6 @@ def differences(connection: sqlite3.Connection, directory: int, before: int, aft
         entry = Entry(key, unpack(version_id), size, unpack(etag), last_modified)
         old, new = found.get(key, (None, None))
         found[key] = (old, entry) if is_after else (entry, new)
+        if limit is not None and len(found) > limit:
+            return None
     return [Difference(key, old, new) for key, (old, new) in sorted(found.items()) if old != new]

@@ -89,7 +89,7 @@ class StateImporter:
         return info, self._index.record(info, self._spool, trust="unchecked", stored=stored)
 
     def _record_delta(self, source: ImportSource, info: StateInfo, base: StateInfo, stored: StoredFile | None) -> bool:
-        """Record only the changes; False when the base is not the state before this one in the index."""
+        """Record only the changes; False when too much changed in the index between the base and this state."""
         with source.open() as content:
             again = open_state_file(content, source.label)
             assert isinstance(again, DeltaState)

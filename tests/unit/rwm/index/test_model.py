@@ -110,10 +110,10 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(location=locations, second=seconds, entries=contents, base=picks)
     @precondition(lambda self: self.entries)
     def record_changes(self, location: Location, second: int, entries: list[Entry], base: int) -> None:
-        """Upon any state, which is the one before or is not."""
+        """Upon any state, which is the one before or is not; never upon one of another location."""
         (info, entries), upon = self._state(location, second, entries), self._pick(base)
         found = list(changes(self.entries[upon], entries))
-        can_be = info not in self.entries and self._before(info) == Before((upon.id,), upon.id)
+        can_be = info not in self.entries and upon.location == info.location
         assert self.index.record_changes(info, upon, found) == can_be
         if can_be:
             self._remember(info, entries)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -67,6 +69,10 @@ def capture(s3: MemoryS3, index: Index, location: Location) -> StateInfo:
     info = capture_state(s3, index, location)
     s3.now += 10_000
     return info
+
+
+def hash_of(number: int) -> str:
+    return hashlib.sha256(bytes([number])).hexdigest()
 
 
 def sync(
@@ -209,6 +215,32 @@ class TestSync:
             assert [(one.info, one.verdict) for one in judged] == [(info, "verified") for info in infos]
             assert all(keys(index, info) == keys(machines, info) for info in infos)
         assert sync(s3, index, BUCKET) == (SyncResult(), [])
+
+    @pytest.mark.parametrize("limit", [50_000, 0])
+    def test_states_between_those_of_a_location_do_not_make_its_deltas_full(
+        self, s3: ListedS3, index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        for number in range(100):
+            s3.put("bucket1", f"host{1 + number % 2}/data/00/{hash_of(number)}", b"1")
+        with Index.open(tmp_path / "machines.sqlite") as machines:
+            infos = []
+            for number, location in enumerate((BUCKET, HOST1, BUCKET, HOST1, HOST2, BUCKET, HOST1)):
+                s3.put("bucket1", f"host{1 + number % 2}/snapshots/s{number}", b"1")
+                infos.append(capture(s3, machines, location))
+            record, compared = index.record, []
+
+            def record_all(info: StateInfo, *arguments: Any, **options: Any) -> bool:
+                compared.append(info.id)
+                return record(info, *arguments, **options)
+
+            monkeypatch.setattr(index, "record", record_all)
+            monkeypatch.setattr("rwm.index.store.MAX_MOVED", limit)
+            sync(s3, index, BUCKET)
+            stored = {info.id: machines.ledger.stored_file(info) for info in infos}
+            full = {state_id for state_id, file in stored.items() if file and file.base is None}
+            assert len(full) == 3, "of each location the first"
+            assert full < set(compared) if limit == 0 else full == set(compared)
+            assert all(keys(index, info) == keys(machines, info) for info in infos)
 
     def test_a_machine_reads_only_below_its_prefix(self, s3: ListedS3, index: Index, tmp_path: Path) -> None:
         with Index.open(tmp_path / "machines.sqlite") as machines:
