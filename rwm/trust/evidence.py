@@ -24,6 +24,9 @@ REFRESH = 5 * 60 * SECOND
 """How often restic replaces its lock (0.14 to 0.18). When another takes the lock away, the operation goes on without
 one until it is due to replace it; also after a sleep, the removals come after the new lock."""
 
+_JITTER = SECOND // 10  # between two gateways of one server
+_MAX_COMPARED = 100  # locks close to each other
+
 STALE = 30 * 60 * SECOND
 """Age at which restic calls a lock stale: it was not replaced six times (0.14 to 0.18)."""
 
@@ -43,6 +46,8 @@ class LockHistory:
         """The oldest lock that is left: what was before it may have been pruned, or expired."""
         self.oldest_end = FOREVER
         """The oldest removal of a lock that is left."""
+        self.snapshots = Times()
+        """When snapshots were written."""
         self._starts = array("q")
         self._ends = array("q")
         self._is_sorted = True
@@ -89,6 +94,23 @@ class LockHistory:
             return "unknown"
         return "recent" if time in self._recent else "none"
 
+    def is_after_backups(self, time: int) -> bool:
+        """Whether all locks that were written so shortly before are those of backups which had written their snapshot.
+
+        Such an operation removes nothing more, except a snapshot that it replaces (``tag``, ``rewrite``).
+        """
+        self._sort()
+        first = bisect_left(self._starts, time - REFRESH - SLACK)
+        last = bisect_right(self._starts, time)
+        return (
+            self._is_complete
+            and last - first <= _MAX_COMPARED
+            and all(
+                self.snapshots.any_in(start, end + _JITTER) and end < FOREVER - SLACK
+                for start, end in zip(self._starts[first:last], self._ends[first:last], strict=True)
+            )
+        )
+
     def is_stale(self, time: int) -> bool:
         """Whether all locks held at the time were stale: restic would have replaced them, unless it slept."""
         return time in self.held and time not in self.fresh
@@ -103,15 +125,23 @@ class LockHistory:
         return self.held.at(time)
 
     def lone_lock(self, time: int) -> tuple[int, int] | None:
-        """The only lock that was held at any time from its start to its end, if it was held at ``time``."""
+        """The only lock that was held at any time from its start to its end, if it was held at ``time``.
+
+        (start, end); the end is a second early where another lock follows at once, because the two may share a second.
+        """
         session = self.session(time)
         if session is None or not self._is_complete:
             return None
         self._sort()
-        first = bisect_left(self._starts, session[0])
-        if bisect_right(self._starts, session[1]) - first != 1:
+        first, last = bisect_left(self._starts, session[0]), bisect_right(self._starts, session[1])
+        if last - first > _MAX_COMPARED:
             return None
-        return self._starts[first], self._ends[first]
+        locks = list(zip(self._starts[first:last], self._ends[first:last], strict=True))
+        held = [lock for lock in locks if lock[0] <= time <= lock[1]]
+        if len(held) != 1 or sum(start < held[0][1] and end > held[0][0] for start, end in locks) != 1:
+            return None
+        start, end = held[0]
+        return start, end if len(locks) == 1 else end - SECOND
 
     def _sort(self) -> None:
         if not self._is_sorted:

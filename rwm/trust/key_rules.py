@@ -101,6 +101,8 @@ def unlocked_removal(history: KeyHistory, locks: LockHistory) -> Iterator[Findin
     for number, marker in history.removals():
         at, end = marker.last_modified, history.restored_at(number)
         state = locks.state(at)
+        if state == "recent" and history.kind is not Kind.SNAPSHOTS and locks.is_after_backups(at):
+            state = "none"
         if state == "none":
             yield history.finding(UNLOCKED_REMOVAL, marker, "removed while no restic held a lock", at, end)
         elif state == "recent":

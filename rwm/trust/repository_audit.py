@@ -1,8 +1,8 @@
 """The audit of one repository: applies every rule to its keys, in the order in which they are listed. Pure.
 
-First all of ``locks/``, then ``config`` and ``keys/``, ``index/``, ``snapshots/``, and ``data/`` last: what the rules
-need to know of the whole repository is complete when they judge a pack. Memory grows with locks, indexes and snapshots
-(some bytes each, up to a limit), with hours of activity and with listed findings, not with packs.
+First all of ``locks/`` and ``snapshots/``, then ``config``, ``keys/`` and ``index/``, and ``data/`` last: what the
+rules need to know of the whole repository is complete when they judge a pack. Memory grows with locks, indexes and
+snapshots (some bytes each, up to a limit), with hours of activity and with listed findings, not with packs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rwm.trust.names import Kind, kind_of
 from rwm.trust.repository_rules import Inventory, Removals
 
 PACKS = "data/"
-PHASES = ("locks/", "", "keys/", "index/", "snapshots/", PACKS)
+PHASES = ("locks/", "snapshots/", "", "keys/", "index/", PACKS)
 """Directories in the order in which they are to be observed; the empty one is the root alone."""
 
 
@@ -48,6 +48,7 @@ class RepositoryAudit:
         self.keys = Inventory()
         self.indexes = Inventory()
         self.snapshots = Inventory()
+        self.locks.snapshots = self.snapshots.written
         self.versions = 0
         self._now = now
         self._policy = policy or KeepPolicy({})

@@ -178,7 +178,7 @@ def pack_before_index(
     """
     for number, marker in history.removals():
         at, end = marker.last_modified, history.restored_at(number)
-        session = locks.session(at)
+        session = locks.session(at) or ((at, at) if locks.state(at) == "recent" else None)
         if session is None or indexes.removed.any_in(session[0], at + SLACK):
             continue
         written = history.entries[number - 1].last_modified

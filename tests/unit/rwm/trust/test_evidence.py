@@ -94,6 +94,27 @@ def test_the_only_lock_of_its_time() -> None:
     assert history(alone, lock("b", 30 * MINUTE, -31 * MINUTE)).lone_lock(START + MINUTE) is not None
 
 
+def backups(*times: int) -> Times:
+    """Times at which snapshots were written."""
+    result = Times()
+    for time in times:
+        result.add(START + time)
+    return result
+
+
+def test_after_a_backup_that_ended_no_operation_goes_on() -> None:
+    """What is removed then is no continued prune whose lock was taken away."""
+    one = history(lock("a", 0, -MINUTE))
+    one.snapshots = backups(MINUTE - 5)
+    assert one.is_after_backups(START + 2 * MINUTE)
+    one.snapshots = backups(2 * MINUTE)
+    assert not one.is_after_backups(START + 2 * MINUTE)
+    beside = history(lock("a", 0, -MINUTE), lock("b", 2 * MINUTE, -2 * MINUTE - 1000))
+    beside.snapshots = backups(MINUTE - 5)
+    assert not beside.is_after_backups(START + 3 * MINUTE)
+    assert beside.is_after_backups(START + MINUTE + 1)
+
+
 def test_times_in_any_order() -> None:
     times = Times()
     for time in (5, 1, 9, 5):
