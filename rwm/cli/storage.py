@@ -19,7 +19,7 @@ from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
-    from rwm.storage import Attempt, Inspection, StorageInfo, StorageRow
+    from rwm.storage import Attempt, FixStep, Inspection, StorageInfo, StorageRow
 
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -36,8 +36,20 @@ def storage() -> None:
 @click.option("--no-listing", is_flag=True, help="Do not list the versions to count those in archive classes.")
 @click.option("--probe", is_flag=True, help="Try what a machine must not do, with its keys (--user-config).")
 @USER_CONFIG_OPTION
+@click.option("--fix", is_flag=True, help="Repair versioning, policy, ACL and lifecycle rules, then check.")
+@click.option("--dry-run", is_flag=True, help="Only print what --fix would change.")
+@YES_OPTION
 @pass_app
-def check(app: App, location: Location, no_listing: bool, probe: bool, user_config: str | None) -> None:
+def check(
+    app: App,
+    location: Location,
+    no_listing: bool,
+    probe: bool,
+    user_config: str | None,
+    fix: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
     """List what leaves BUCKET unprotected, and its users. Exit code 4 for a problem.
 
     Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions
@@ -46,11 +58,16 @@ def check(app: App, location: Location, no_listing: bool, probe: bool, user_conf
 
     --probe tries every forbidden operation with the keys of a machine, in a form that harms nothing if it succeeds, on
     objects of its own below rwm/probe/. What gets through is undone with the keys of this account.
+
+    --fix prints a plan, asks, makes the bucket a protected one for the users of its policy, and checks it again.
     """
     from rwm.storage import inspect_storage, passed
 
     if probe != (user_config is not None):
         raise UsageError("--probe and --user-config FILE go together")
+    if (dry_run or yes) and not fix:
+        raise UsageError("--dry-run and --yes belong to --fix")
+    steps = _fix(app, location.bucket, dry_run=dry_run, yes=yes) if fix else None
 
     found = inspect_storage(app.s3, location)
     attempts = None if user_config is None else _probe(app, location, user_config)
@@ -58,7 +75,7 @@ def check(app: App, location: Location, no_listing: bool, probe: bool, user_conf
     if text := console.describe_archived(classes) if classes else "":
         console.warn(f"{_subject(location)}: {text}: a restore has to wait until they are retrieved from the archive")
     if app.json:
-        console.print_json(_check_json(found, classes, attempts))
+        console.print_json(_check_json(found, classes, attempts, steps))
     else:
         if found.drift:
             console.print_table(["code", "detail"], found.drift)
@@ -75,6 +92,22 @@ def check(app: App, location: Location, no_listing: bool, probe: bool, user_conf
         raise CheckFailed(f"{_subject(location)}: {console.format_count(problems, 'problem')} found")
 
 
+def _fix(app: App, bucket: str, *, dry_run: bool, yes: bool) -> list[FixStep]:
+    """Print the plan, and apply it unless ``dry_run``."""
+    from rwm.storage import apply_fix, plan_fix
+
+    steps = plan_fix(app.s3, bucket)
+    if not app.json:
+        for step in steps:
+            console.print_note(f"{'would fix' if dry_run else 'fix'} {step.detail}")
+        if not steps:
+            console.print_note(f"bucket {bucket}: nothing to fix")
+    if steps and not dry_run:
+        console.confirm(f"Change these settings of bucket {bucket}?", yes=yes)
+        apply_fix(steps)
+    return steps
+
+
 def _probe(app: App, location: Location, user_config: str) -> list[Attempt]:
     from rwm.storage import probe_storage
 
@@ -87,7 +120,10 @@ def _subject(location: Location) -> str:
 
 
 def _check_json(
-    found: Inspection, classes: StorageClasses | None, attempts: Sequence[Attempt] | None
+    found: Inspection,
+    classes: StorageClasses | None,
+    attempts: Sequence[Attempt] | None,
+    steps: Sequence[FixStep] | None,
 ) -> dict[str, Any]:
     archived = classes.archived._asdict() if classes else None
     return {
@@ -95,6 +131,7 @@ def _check_json(
         "drift": [item._asdict() for item in found.drift],
         "archived": archived,
         "users": [access._asdict() for access in found.users],
+        "fixed": None if steps is None else [{"setting": step.setting, "detail": step.detail} for step in steps],
         "probe": None if attempts is None else [each._asdict() for each in attempts],
     }
 

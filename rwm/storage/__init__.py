@@ -11,6 +11,7 @@ from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspe
 from rwm.storage.create import create_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
+from rwm.storage.fix import FixStep, apply_fix, plan_fix
 from rwm.storage.freeze import FreezeResult, freeze_storage, thaw_storage
 from rwm.storage.freeze_proof import prove_freeze
 from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
@@ -21,12 +22,14 @@ from rwm.storage.users import UserAccess, describe_change, parse_granted_prefix,
 __all__ = [
     "Attempt",
     "Drift",
+    "FixStep",
     "FreezeResult",
     "Inspection",
     "PolicyChange",
     "StorageInfo",
     "StorageRow",
     "UserAccess",
+    "apply_fix",
     "check_storage",
     "count_classes",
     "create_storage",
@@ -40,6 +43,7 @@ __all__ = [
     "parse_granted_prefix",
     "parse_user",
     "passed",
+    "plan_fix",
     "probe_storage",
     "prove_freeze",
     "revoke_access",

@@ -72,9 +72,9 @@ def _change(
     before = policy_users(policy, bucket, owner)
     after = decide(before, principal)
     new = protected_policy(bucket, admin, after)
-    change = PolicyChange(before, after, _missing(policy, new), _missing(new, policy))
+    change = PolicyChange(before, after, *differing_statements(policy, new))
     if change and not dry_run:
-        _replace(s3, bucket, policy, new)
+        replace_policy(s3, bucket, policy, new)
     return change
 
 
@@ -88,6 +88,11 @@ def _check_drift(policy: Policy | None, bucket: str, owner: str) -> None:
         )
 
 
+def differing_statements(old: Policy, new: Policy) -> tuple[list[Statement], list[Statement]]:
+    """The statements that only the old policy has, and those that only the new one has, whatever their form."""
+    return _missing(old, new), _missing(new, old)
+
+
 def _missing(policy: Policy, other: Policy) -> list[Statement]:
     """The statements of a policy that the other one does not have, whatever their form."""
     known = {frozenset(grants({"Statement": [statement]})) for statement in _statements(other)}
@@ -99,8 +104,11 @@ def _statements(policy: Policy) -> list[Any]:
     return statements if isinstance(statements, list) else [statements]
 
 
-def _replace(s3: S3, bucket: str, old: Policy, new: Policy) -> None:
-    """Write the policy if it still is ``old``, and read it until it is ``new``, at last after a pause."""
+def replace_policy(s3: S3, bucket: str, old: Policy, new: Policy) -> None:
+    """Write the policy if it still is ``old``, and read it until it is ``new``, at last after a pause.
+
+    Raises Refused if it was changed meanwhile, and RwmError if the server does not return the new one.
+    """
     if s3.policy(bucket) != old:
         raise Refused(f"the policy of bucket {bucket} was changed meanwhile", hint="repeat the command")
     s3.put_policy(bucket, new)

@@ -9,7 +9,7 @@ import pytest
 from rwm.errors import AccessDenied, UsageError
 from rwm.location import Location
 from rwm.s3 import S3
-from rwm.storage import check_storage, create_storage, passed, probe_storage
+from rwm.storage import apply_fix, check_storage, create_storage, passed, plan_fix, probe_storage
 from rwm.storage.attempts import Attempt
 from tests.contract.buckets import unique
 from tests.servers import Server
@@ -92,6 +92,24 @@ FOUND_BY_PROBE = {
     ("seaweedfs", "host1/"): EACH | {"RwmPrefix1OutsideDenied", "RwmPrefix1ListDenied"},
     ("rgw", "host1/"): EACH | {"RwmPrefix1Objects", "RwmUserObjectsDenied"},
 }
+
+
+def test_fix_brings_protection_back(server: Server) -> None:
+    admin, bucket = server.connect(), unique("open")
+    create_storage(admin, bucket, "user1")
+    policy = admin.policy(bucket) or {}
+    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    everyone = {"Sid": "X", "Effect": "Allow", "Principal": "*", "Action": ["s3:*"], "Resource": resources}
+    rest = [each for each in policy["Statement"] if "Denied" not in each["Sid"]]
+    admin.put_policy(bucket, {**policy, "Statement": [*rest, everyone]})
+    admin.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    admin.client.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    rule = {"ID": "eat", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
+    admin.put_lifecycle_rules(bucket, [rule])
+    apply_fix(plan_fix(admin, bucket))
+    assert check_storage(admin, bucket) == []
+    assert admin.policy(bucket) == policy
+    assert passed(probe_storage(admin, server.connect("user1"), Location(bucket))) == []
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,17 @@ from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
-from rwm.storage import Attempt, Drift, FreezeResult, Inspection, PolicyChange, StorageInfo, StorageRow, UserAccess
+from rwm.storage import (
+    Attempt,
+    Drift,
+    FixStep,
+    FreezeResult,
+    Inspection,
+    PolicyChange,
+    StorageInfo,
+    StorageRow,
+    UserAccess,
+)
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.policy import protected_policy
 from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit, StateVerdict
@@ -320,6 +330,8 @@ COUNTED = StorageInfo(
     "bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts), repositories=[RepositoryCount("", 1, 155)]
 )
 FREEZE = FreezeResult("bucket1", (FrozenUser("u", True, 0, ""),), [], [])
+PROOF = [Attempt("a", "refused")]
+FIX = FixStep("acl", "d", print)
 CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
@@ -349,12 +361,15 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm state list --all", list_command._summary_json(SUMMARY)),
         ("rwm state show STATE", SHOWN),
         ("rwm state verify STATE", verify_command._report_json(VERIFY_REPORT, PROBLEMS)),
-        ("rwm storage check BUCKET", storage_command._check_json(INSPECTION, CLASSES, [Attempt("a", "refused")])),
+        (
+            "rwm storage check BUCKET",
+            storage_command._check_json(INSPECTION, CLASSES, PROOF, [FIX]),
+        ),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
         ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
-        ("rwm storage freeze BUCKET", freeze_command._freeze_json(FREEZE, [Attempt("a", "refused")], INFO)),
+        ("rwm storage freeze BUCKET", freeze_command._freeze_json(FREEZE, PROOF, INFO)),
         ("rwm storage thaw BUCKET", freeze_command._thaw_json(FREEZE)),
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
         ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),

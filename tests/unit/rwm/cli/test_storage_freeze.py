@@ -91,6 +91,24 @@ def test_a_probe_needs_the_keys_of_a_machine(rwm_: Terminal, shared: MemoryS3, m
     assert json.loads(rwm_.out)["probe"][-1] == document
 
 
+def test_fix_shows_a_plan_asks_and_checks_again(
+    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
+    command = (*STORAGE, "check", "bucket1", "--no-listing")
+    shared.states["bucket1"], shared.account = "Suspended", "admin"
+    assert rwm_(*command, "--dry-run") == 2
+    assert rwm_(*command, "--fix", "--dry-run") == 4
+    assert "would fix versioning: Suspended -> Enabled" in rwm_.err + rwm_.out
+    assert rwm_(*command, "--fix") == 2, "without a terminal and --yes"
+    assert shared.states["bucket1"] == "Suspended"
+    assert rwm_(*command, "--fix", "--yes", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["ok"], document["fixed"][0]["setting"]) == (True, "versioning")
+    assert rwm_(*command, "--fix", "--yes") == 0
+    assert "nothing to fix" in rwm_.err + rwm_.out
+
+
 def test_a_proof_writes_where_the_machine_may(tmp_path: Path) -> None:
     path = tmp_path / "machine.conf"
     text = "s3_endpoint_url: http://localhost:1\ns3_access_key: K\ns3_secret_key: S\n"

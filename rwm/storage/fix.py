@@ -1,0 +1,106 @@
+"""Repair the drift of a protected bucket: plan from its settings, apply, check again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from rwm.errors import Refused
+from rwm.s3 import S3, Policy
+from rwm.storage.change import differing_statements, replace_policy
+from rwm.storage.frozen import disabled, frozen_users, same_policy
+from rwm.storage.grants import grants
+from rwm.storage.policy import protected_policy
+from rwm.storage.policy_users import policy_users
+from rwm.storage.principals import admin_principal, expected_admin
+from rwm.storage.users import UserAccess, overlaps
+
+
+class FixStep(NamedTuple):
+    """One change of a setting. ``detail`` says what changes, for people."""
+
+    setting: str
+    detail: str
+    apply: Callable[[], None]
+
+
+def plan_fix(s3: S3, bucket: str) -> list[FixStep]:
+    """What makes the bucket a protected one for the users that its policy names; empty if nothing has to change.
+
+    Raises Refused where the policy leaves open what is meant: it names no user or no admin, or two users reach the same
+    objects; for a frozen bucket, and for one of another account.
+    """
+    owner, granted = s3.acl(bucket)
+    if owner != (account := s3.owner_id()):
+        raise Refused(
+            f"bucket {bucket} belongs to {owner or 'an unknown account'}, not to this one ({account})",
+            hint="an owner can undo every protection: copy the data to a bucket of the admin's account",
+        )
+    policy, rules = s3.policy(bucket), s3.lifecycle_rules(bucket)
+    steps = []
+    if (versioning := s3.versioning(bucket)) != "Enabled":
+        detail = f"versioning: {versioning or 'off'} -> Enabled"
+        steps.append(FixStep("versioning", detail, lambda: s3.enable_versioning(bucket)))
+    steps += _fix_policy(s3, bucket, policy, owner)
+    for grantee, permission in granted:
+        if grantee != owner:
+            detail = f"ACL of the bucket: - {permission} to {grantee}"
+            steps.append(FixStep("acl", detail, lambda: s3.make_private(bucket)))
+    for rule in rules:
+        if rule.get("Status", "Enabled") == "Enabled":
+            detail = f"lifecycle rule {rule.get('ID') or 'without a name'}: Enabled -> Disabled"
+            steps.append(FixStep("lifecycle", detail, lambda: s3.put_lifecycle_rules(bucket, disabled(rules))))
+    return steps
+
+
+def apply_fix(steps: list[FixStep]) -> None:
+    """Apply the plan, each setting once. Errors as of the setting's write."""
+    done = set()
+    for step in steps:
+        if step.setting not in done:
+            step.apply()
+            done.add(step.setting)
+
+
+def _fix_policy(s3: S3, bucket: str, policy: Policy | None, owner: str) -> list[FixStep]:
+    users = _users(policy, bucket, owner)
+    assert policy is not None
+    admin = admin_principal(policy, owner) or expected_admin(policy, owner)
+    if not admin.startswith("arn:"):
+        raise Refused(f"the policy of bucket {bucket} does not name its admin", hint="the owner's account is not known")
+    wanted = protected_policy(bucket, admin, users)
+    if same_policy(policy, wanted):
+        return []
+
+    def replace() -> None:
+        replace_policy(s3, bucket, policy, wanted)
+
+    removed, added = differing_statements(policy, wanted)
+    changes = [f"- {_name(each)}" for each in removed] + [f"+ {_name(each)}" for each in added]
+    return [FixStep("policy", f"policy: {change}", replace) for change in changes]
+
+
+def _name(statement: object) -> str:
+    """A statement in a line: its name and what it grants or denies."""
+    found = sorted(grants({"Statement": [statement]}))
+    name = statement.get("Sid") if isinstance(statement, dict) else None
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return f"{name or 'statement'}: {found[0]}{more}" if found else str(name)
+
+
+def _users(policy: Policy | None, bucket: str, owner: str) -> list[UserAccess]:
+    """Who the policy is for. Raises Refused if that is not certain."""
+    users = policy_users(policy, bucket, owner)
+    if not users:
+        raise Refused(
+            f"the policy of bucket {bucket} names no machine, so the policy that it should have is not known",
+            hint="`rwm storage create` makes a protected bucket of one that is empty and has no policy",
+        )
+    if frozen_users(policy):
+        raise Refused(f"bucket {bucket} is frozen", hint=f"`rwm storage thaw {bucket}` first")
+    for one, other in overlaps(users):
+        raise Refused(
+            f"{one.user} ({one.reach}) and {other.user} ({other.reach}) reach the same objects",
+            hint=f"`rwm storage revoke {bucket} USER` takes the access of one of them",
+        )
+    return users
