@@ -18,8 +18,10 @@ FOREVER = 1 << 47
 _COMPACT_AFTER = 50_000
 """Added intervals after which all are merged, so that memory grows with the disjoint ones only."""
 
-MAX_DISJOINT = 500_000
-"""Disjoint intervals above which the smallest gaps between them are closed: memory is bounded."""
+MAX_DISJOINT = 250_000
+"""Disjoint intervals above which the smallest gaps between them are closed: a lock an hour for 28 years."""
+
+_BITS = 40  # of an end in seconds; a pair as one number takes a third of the memory of a tuple
 
 
 class Intervals:
@@ -28,32 +30,34 @@ class Intervals:
     def __init__(self) -> None:
         self._starts = array("q")
         self._ends = array("q")
-        self._added: list[tuple[int, int]] = []
+        self._added: list[int] = []
+        self._gap = 1
+        """Intervals with so few seconds between them are joined."""
         self.closed_since = FOREVER
         """The oldest gap that was closed because there were too many intervals; FOREVER if none was."""
 
     def add(self, start: int, end: int) -> None:
-        """Add the seconds from that of ``start`` to that of ``end``."""
-        self._added.append((start // SECOND, end // SECOND))
+        """Add the seconds from that of ``start`` to that of ``end``. There are none before 1970."""
+        self._added.append(_pack(max(0, start // SECOND), max(0, end // SECOND)))
         if len(self._added) >= max(_COMPACT_AFTER, len(self._starts) // 4):
             self._merge()
 
     def _merge(self) -> None:
         if not self._added:
             return
-        self._join(sorted([*zip(self._starts, self._ends, strict=True), *self._added]), gap=1)
+        self._join(sorted([*map(_pack, self._starts, self._ends), *self._added]))
         self._added = []
-        gap = 2
         while len(self._starts) > MAX_DISJOINT:
-            self._join(zip(self._starts, self._ends, strict=True), gap)
-            gap *= 2
+            self._gap *= 2
+            self._join(map(_pack, self._starts, self._ends))
 
-    def _join(self, intervals: Iterable[tuple[int, int]], gap: int) -> None:
-        """Replace all by these, which are sorted, joined where the next begins at most ``gap`` seconds after an end."""
+    def _join(self, pairs: Iterable[int]) -> None:
+        """Replace all by these, which are sorted, with small gaps closed."""
         starts, ends = array("q"), array("q")
-        last = -1 << 62
-        for start, end in intervals:
-            if start <= last + gap:
+        last = -1 << _BITS
+        for pair in pairs:
+            start, end = pair >> _BITS, pair & (1 << _BITS) - 1
+            if start <= last + self._gap:
                 if start > last + 1:
                     self.closed_since = min(self.closed_since, last * SECOND)
                 if end > last:
@@ -91,3 +95,7 @@ class Intervals:
 
     def __contains__(self, time: int) -> bool:
         return self.find(time) >= 0
+
+
+def _pack(start: int, end: int) -> int:
+    return start << _BITS | end
