@@ -1,0 +1,45 @@
+"""How a location is listed for its audit: all of it once, phase by phase, packs by several connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from rwm.location import Location
+from rwm.model import ObjectVersion
+from rwm.trust import audit_location
+from tests.histories.stream import stream
+from tests.unit.memory import MemoryS3
+from tests.unit.rwm.trust.auditing import audit_repository
+from tests.unit.rwm.trust.memory_bucket import load
+
+VERSIONS = 12_000
+
+
+@pytest.fixture(scope="module")
+def versions() -> list[ObjectVersion]:
+    return list(stream(VERSIONS))
+
+
+def test_packs_are_listed_in_parallel_and_last(versions: list[ObjectVersion], monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = MemoryS3("bucket1")
+    now = max(version.last_modified for version in versions)
+    load(s3, versions, now)
+    listed: list[str] = []
+    batches = s3.version_batches
+
+    def noted(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+        listed.append(prefix)
+        return batches(bucket, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "version_batches", noted)
+    counts: list[int] = []
+    found = audit_location(s3, Location("bucket1"), progress=counts.append)
+    (repository,) = found.repositories
+    expected = audit_repository(versions, now=found.now)
+    assert repository.versions == sum(counts) == VERSIONS
+    assert repository.log.counts == expected.log.counts
+    assert list(repository.activity.hours()) == list(expected.activity.hours())
+    assert listed[:6] == ["locks/", "config", "keys/", "index/", "snapshots/", "data/"]
+    assert len(set(listed[6:])) > 1 and all(prefix.startswith("data/") for prefix in listed[6:])
