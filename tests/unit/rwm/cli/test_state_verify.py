@@ -12,6 +12,7 @@ import pytest
 from rwm.cli.state_verify import verify
 from rwm.errors import IndexUnusable, Unreachable
 from rwm.index.verification import Verifications
+from rwm.verify import RepositoryCheck
 from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
@@ -216,3 +217,24 @@ def test_a_part_makes_no_summary_of_the_state(rwm_: Terminal, machines: list[str
 def test_a_part_must_be_one(rwm_: Terminal, machines: list[str]) -> None:
     assert rwm_(*VERIFY[:-1], "bucket1/host3") == 1
     assert "has nothing below bucket1/host3" in rwm_.err
+
+
+def test_restic_checks_the_repositories_of_a_part(
+    rwm_: Terminal, s3: MemoryS3, machines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for prefix in ("host1/", "host1/old/", "host10/"):
+        for name in ("config", "keys/k", "data/00/p"):
+            s3.put("bucket1", prefix + name, b"1")
+    s3.now += 10_000
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+
+    def check(*arguments: Any) -> list[RepositoryCheck]:
+        return [RepositoryCheck(one) for one in arguments[2]]
+
+    monkeypatch.setattr("rwm.verify.check_with_restic", check)
+    assert part(rwm_, "host1", "--restic")["checked"] == 2
+    assert rwm_(*LIST, "--json") == 0
+    assert json.loads(rwm_.out)[-1]["verified_restic_at"] is None
+    assert document(rwm_, "--restic")["checked"] == 3
+    assert rwm_(*VERIFY[:-1], "bucket1/host2", "--restic") == 1
+    assert "below bucket1/host2 has no restic repository: nothing was checked" in rwm_.err
