@@ -16,6 +16,9 @@ OWN_PREFIX = "rwm/"
 STATES_PREFIX = OWN_PREFIX + "states/"
 """The prefix of state files, below the prefix of their states."""
 
+CLOCK_KEY = STATES_PREFIX + "clock"
+"""The key of the multipart upload that measures the server's clock; it is never completed."""
+
 _INNER_STATES = "/" + STATES_PREFIX
 
 CONFIG_FILE = "config"

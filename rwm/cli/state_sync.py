@@ -106,6 +106,7 @@ def _result_json(
                 **console.state_json(one.info),
                 "trust": one.verdict,
                 "entries": {"verified": one.verified, "contradicted": one.contradicted, "unknown": one.unknown},
+                "doubt": one.doubt or None,
                 "contradictions": [contradiction._asdict() for contradiction in one.contradictions],
             }
             for one in judged
@@ -140,6 +141,8 @@ def _print_verdict(one: ComparisonResult) -> None:
     detail = ""
     if one.contradicted:
         detail = f": {console.format_count(one.contradicted, 'difference')}"
+    elif one.doubt:
+        detail = f": {one.doubt}"
     elif one.unknown:
         versions = console.format_count(one.info.objects, "version")
         detail = f": {one.unknown} of {versions} are no longer in the bucket"

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from boto3.s3.transfer import TransferConfig
 
-from rwm.errors import AccessDenied
+from rwm.errors import AccessDenied, BadResponse
 from rwm.s3.error_mapping import mapped
 from rwm.s3.response_checks import check_version
 
@@ -122,6 +122,25 @@ class Objects:
         if response.get("VersionId", version_id) != version_id:
             return [DeleteFailure(key, version_id, NOT_CONFIRMED)]
         return []
+
+    def stamp_time(self, bucket: str, key: str) -> int:
+        """The time in milliseconds that the server gives to what is written now, by the clock of LastModified.
+
+        The Date header may have another clock, that of a gateway. The time is that of a part of a multipart upload of
+        ``key``, which is aborted: no version is written.
+        """
+        with mapped("CreateMultipartUpload", f"{bucket}/{key}"):
+            upload = self.client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        try:
+            with mapped("UploadPart", f"{bucket}/{key}"):
+                self.client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"\n")
+            with mapped("ListParts", f"{bucket}/{key}"):
+                parts = self.client.list_parts(Bucket=bucket, Key=key, UploadId=upload).get("Parts", [])
+        finally:
+            self.abort_upload(bucket, key, upload)
+        if not parts:
+            raise BadResponse(f"ListParts {bucket}/{key}: the part that was written is not listed")
+        return int(parts[0]["LastModified"].timestamp() * 1000)
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Abort an unfinished multipart upload and free its parts."""

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from rwm.errors import BadResponse, Refused, UsageError
+from rwm.errors import BadResponse, Refused, S3Error, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
-from rwm.layout import is_restic_name
+from rwm.layout import CLOCK_KEY, is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3
@@ -65,7 +65,7 @@ def capture_state(
             f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
         )
-    second = _second(s3, bucket, at)
+    second = _second(s3, location, at)
     listed_at = second if at is None else s3.server_time(bucket)
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report, limit = _serialized(progress), None if at is None else _DISCOVERY_LIMIT_PAST
@@ -92,17 +92,40 @@ def _rare_garbage_collection() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _second(s3: S3, bucket: str, at: int | None) -> int:
+def _second(s3: S3, location: Location, at: int | None) -> int:
     """The second of the state: the newest one that is over by the server's clock, or the one that contains ``at``.
 
-    Waits for the end of the current second, because some servers have times of whole seconds only.
+    Waits for the end of the current second, because some servers have times of whole seconds only. The clock is that
+    of LastModified, with which the state is compared: a gateway may answer with a Date of its own.
     """
+    bucket = location.bucket
     now = s3.server_time(bucket)
+    stamp = _stamp_time(s3, location)
+    is_one_clock = stamp is None or now <= stamp // SECOND * SECOND <= now + SECOND
+    if stamp is not None and not is_one_clock:
+        now = stamp // SECOND * SECOND
     if at is not None:
         second = at // SECOND * SECOND
         if second >= now:
             raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
         return second
+    if stamp is None or is_one_clock:
+        _wait_for_tick(s3, bucket, now)
+    else:
+        time.sleep((SECOND - stamp % SECOND) / SECOND + _SETTLE)
+    return now
+
+
+def _stamp_time(s3: S3, location: Location) -> int | None:
+    """The server's time by the clock of LastModified; None if the account cannot measure it."""
+    try:
+        return s3.stamp_time(location.bucket, location.key(CLOCK_KEY))
+    except S3Error:
+        return None
+
+
+def _wait_for_tick(s3: S3, bucket: str, now: int) -> None:
+    """Wait until the second ``now`` is over by the Date header."""
     deadline, waited = time.monotonic() + _TICK_LIMIT, False
     while s3.server_time(bucket) <= now:
         if time.monotonic() > deadline:
@@ -111,7 +134,6 @@ def _second(s3: S3, bucket: str, at: int | None) -> int:
         waited = True
     if waited:  # Ceph RGW may list an entry some milliseconds after its time
         time.sleep(_SETTLE)
-    return now
 
 
 def _serialized(progress: Progress) -> Progress:

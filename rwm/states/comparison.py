@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from rwm.layout import is_own_key
 from rwm.model import Entry, ObjectVersion, StateInfo
+from rwm.states.clock_folds import Folds
 from rwm.states.key_history import ALWAYS, KeyHistory
 from rwm.times import DAY, SECOND, iso
 
@@ -33,7 +34,7 @@ MAX_LISTING = DAY // 4
 
 
 class Contradiction(NamedTuple):
-    """A claim of a state that the history contradicts. Key and version id are empty for a fault of the whole state."""
+    """A claim of a state that the history contradicts."""
 
     key: str
     version_id: str
@@ -44,8 +45,9 @@ class Contradiction(NamedTuple):
 class ComparisonResult:
     """The result for one state.
 
-    ``verified`` and ``unknown`` count entries; ``contradicted`` counts entries, keys that the state lacks, and faults
-    of the whole state. ``contradictions`` are the first of them.
+    ``verified`` and ``unknown`` count entries; ``contradicted`` counts entries, and keys that the state lacks.
+    ``contradictions`` are the first of them. ``doubt`` says why the time of the state cannot be
+    compared with the history, or is empty.
     """
 
     info: StateInfo
@@ -54,6 +56,7 @@ class ComparisonResult:
     contradicted: int
     unknown: int
     contradictions: tuple[Contradiction, ...]
+    doubt: str = ""
 
 
 class Comparison:
@@ -62,6 +65,10 @@ class Comparison:
     ``states`` come oldest first; ranges are positions in them. ``uploaded`` is when the file of a state was written, in
     milliseconds by state id, where that is known: nothing written later can be in the state. One second is added,
     because some servers know only whole seconds.
+
+    A state is *undated* if its time and the history have different clocks: its file was written before its time, or
+    the server's clock was set back over that time, as entries of a key show. The history then contradicts only what
+    does not depend on the time of the state, and the verdict is unknown at best.
     """
 
     def __init__(self, states: Sequence[StateInfo], wanted: Iterable[str], uploaded: Mapping[str, int]) -> None:
@@ -76,24 +83,26 @@ class Comparison:
         ]
         self._lenient = [number for number in self._wanted if self._is_lenient(number)]
         self._verified = [0] * (len(states) + 1)
-        self._contradicted = [0] * (len(states) + 1)
-        self._other_faults = [0] * (len(states) + 1)  # contradictions that are not about an entry of the state
-        self._reported: list[list[Contradiction]] = [[] for _ in states]
+        self._wrong = [0] * (len(states) + 1)  # entries that differ from the version, whatever the time
+        self._untimely = [0] * (len(states) + 1)  # entries that were not current at the time
+        self._absent = [0] * (len(states) + 1)  # keys that the state lacks
+        self._reported: list[list[tuple[Contradiction, bool]]] = [[] for _ in states]  # and whether it is about time
+        self._uploaded = [uploaded.get(info.id) for info in states]
+        self._folds = Folds()
         # Union-find: a state below its limit of contradictions points to itself, another one to a later state.
         self._next_open = [number if info.id in ids else number + 1 for number, info in enumerate(states)]
         self._next_open.append(len(states))
-        for number in self._wanted:
-            self._check_time(number)
 
     def _is_lenient(self, number: int) -> bool:
         """Whether it is a state of the original tool, whose listing continued until its file was written."""
         return self._states[number].origin == "original" and self._listing_ends[number] != ALWAYS
 
-    def _check_time(self, number: int) -> None:
-        info, end = self._states[number], self._listing_ends[number]
-        if info.captured_at > end:
-            why = f"its time is {iso(info.captured_at)}, but its file was written at {iso(end - SECOND)}"
-            self._contradict(self._other_faults, number, number + 1, Contradiction("", "", why))
+    def _doubt(self, number: int) -> str:
+        """Why the time of the state is not one of the server's clock, or ""."""
+        info, uploaded = self._states[number], self._uploaded[number]
+        if uploaded is not None and info.captured_at > uploaded + SECOND:
+            return f"its time is {iso(info.captured_at)}, but its file was written at {iso(uploaded)}"
+        return ""
 
     def compare_key(self, entries: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]]) -> None:
         """Compare one key: all its ``entries`` in the bucket, newest first, with what the states claim about it.
@@ -103,6 +112,8 @@ class Comparison:
         """
         if not entries or is_own_key(entries[0].key):
             return
+        if len(entries) > 1:
+            self._folds.add_history(entries)
         history = KeyHistory(entries)
         runs = self._runs(history)
         position = 0
@@ -115,13 +126,20 @@ class Comparison:
 
     def results(self) -> list[ComparisonResult]:
         """The results for the wanted states, oldest first, once all keys of the bucket were compared."""
-        verified, contradicted, other_faults = (
-            list(accumulate(counts)) for counts in (self._verified, self._contradicted, self._other_faults)
+        verified, wrong, untimely, absent = (
+            list(accumulate(counts)) for counts in (self._verified, self._wrong, self._untimely, self._absent)
         )
-        return [
-            _result(self._states[n], verified[n], contradicted[n], other_faults[n], self._reported[n])
-            for n in self._wanted
-        ]
+        found = []
+        for n in self._wanted:
+            doubt = self._doubt(n)
+            is_dated = not doubt and self._states[n].captured_at not in self._folds
+            contradicted = wrong[n] + (untimely[n] if is_dated else 0)
+            reported = tuple(fault for fault, is_timed in self._reported[n] if is_dated or not is_timed)
+            if not (doubt or is_dated) and untimely[n] + absent[n]:
+                doubt = "the server's clock was set back around its time"
+            counts = verified[n], contradicted, absent[n] if is_dated else 0
+            found.append(_result(self._states[n], *counts, reported, doubt))
+        return found
 
     # --- one key -------------------------------------------------------------------------------------
 
@@ -148,7 +166,7 @@ class Comparison:
             if entry.version_id == "null":
                 return  # unknown: overwritten in place
             fault = Contradiction(entry.key, entry.version_id, why)
-            self._contradict(self._contradicted, numbers.start, numbers.stop, fault)
+            self._contradict(self._wrong, numbers.start, numbers.stop, fault)
             return
         for start, stop, current in _clip(runs, numbers.start, numbers.stop):
             if current is version:
@@ -161,9 +179,13 @@ class Comparison:
     def _check_created_during_capture(self, history: KeyHistory, version: ObjectVersion, start: int, stop: int) -> None:
         """The states claim a version of a key that did not exist by the end of their second."""
         for number in _in_range(self._wanted, start, stop):
+            uploaded = self._uploaded[number]
+            if uploaded is not None and version.last_modified > uploaded + SECOND:
+                # Nobody knows the id of a version before it is written.
+                self._folds.add(min(uploaded, self._states[number].captured_at), version.last_modified)
             if why := self._why_not_captured(history, version, number):
                 fault = Contradiction(version.key, version.version_id, why)
-                self._contradict(self._contradicted, number, number + 1, fault)
+                self._contradict(self._untimely, number, number + 1, fault)
             else:
                 _add(self._verified, number, number + 1)
 
@@ -185,10 +207,10 @@ class Comparison:
         fault = Contradiction(version.key, version.version_id, f"the bucket's history says {what}")
         for number in _in_range(self._lenient, start, stop):
             if self._may_have_seen(history, version, number):
-                self._contradict(self._contradicted, start, number, fault)
+                self._contradict(self._untimely, start, number, fault)
                 _add(self._verified, number, number + 1)
                 start = number + 1
-        self._contradict(self._contradicted, start, stop, fault)
+        self._contradict(self._untimely, start, stop, fault)
 
     def _check_absence(self, history: KeyHistory, runs: Iterable[_Run]) -> None:
         """The states have no entry of the key."""
@@ -198,9 +220,9 @@ class Comparison:
             fault = Contradiction(current.key, current.version_id, "the state lacks a key that was there")
             for number in _in_range(self._lenient, start, stop):
                 if history.was_deleted(self._ends[number], self._listing_ends[number]):
-                    self._contradict(self._other_faults, start, number, fault)
+                    self._contradict(self._absent, start, number, fault)
                     start = number + 1
-            self._contradict(self._other_faults, start, stop, fault)
+            self._contradict(self._absent, start, stop, fault)
 
     def _may_have_seen(self, history: KeyHistory, version: ObjectVersion, number: int) -> bool:
         """Whether a lenient state's listing was running while the version was current."""
@@ -213,9 +235,10 @@ class Comparison:
         if start >= stop:
             return
         _add(counts, start, stop)
+        is_timed = counts is not self._wrong
         number = self._find_open(start)
         while number < stop:
-            self._reported[number].append(fault)
+            self._reported[number].append((fault, is_timed))
             if len(self._reported[number]) == MAX_CONTRADICTIONS:
                 self._next_open[number] = number + 1
             number = self._find_open(number + 1)
@@ -268,11 +291,17 @@ def _describe_mismatch(version: ObjectVersion, entry: Entry) -> str:
 
 
 def _result(
-    info: StateInfo, verified: int, contradicted: int, other_faults: int, reported: list[Contradiction]
+    info: StateInfo,
+    verified: int,
+    contradicted: int,
+    absent: int,
+    reported: tuple[Contradiction, ...],
+    doubt: str,
 ) -> ComparisonResult:
     unknown = max(0, info.objects - verified - contradicted)
-    verdict: Verdict = "contradicted" if contradicted or other_faults else "unknown" if unknown else "verified"
-    return ComparisonResult(info, verdict, verified, contradicted + other_faults, unknown, tuple(reported))
+    is_known = not (unknown or doubt)
+    verdict: Verdict = "contradicted" if contradicted or absent else "verified" if is_known else "unknown"
+    return ComparisonResult(info, verdict, verified, contradicted + absent, unknown, reported, doubt)
 
 
 def _add(differences: list[int], start: int, stop: int) -> None:

@@ -28,9 +28,9 @@ OVERWRITTEN_STATE_FILE = Rule(
 )
 FORGED_STATE_FILE = Rule(
     "forged-state-file",
-    "proof",
+    "hint",
     "a state file was written before the time of its state",
-    "RWM writes the file after the capture",
+    "RWM writes the file after the capture, unless the server's clock was set back meanwhile",
 )
 
 

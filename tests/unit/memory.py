@@ -154,6 +154,9 @@ class MemoryS3(S3):
         self.now += SECOND
         return now
 
+    def stamp_time(self, bucket: str, key: str) -> int:
+        return self.now
+
     # --- buckets
 
     def list_buckets(self) -> list[str]:

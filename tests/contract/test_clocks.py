@@ -1,0 +1,46 @@
+"""Servers whose Date header has another clock than LastModified, as behind a gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rwm.index import Index
+from rwm.location import Location
+from rwm.states import capture_state, compare_with_history, list_state_files, new_state_files, sync_states
+from rwm.storage import create_storage
+from rwm.times import SECOND
+from tests.contract.buckets import unique
+from tests.servers import Server
+
+
+def test_the_time_that_the_server_stamps(server: Server) -> None:
+    """Measured with the machine's keys, and nothing is left of it."""
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("clock")
+    create_storage(admin, bucket, "user1")
+    before = user.server_time(bucket)
+    stamp = user.stamp_time(bucket, "rwm/states/clock")
+    assert before <= stamp < user.server_time(bucket) + SECOND
+    assert [*admin.versions(bucket)] == [] == [*admin.unfinished_uploads(bucket)]
+
+
+@pytest.mark.parametrize("ahead", [3, -3, 3600], ids=lambda ahead: f"{ahead}s")
+def test_states_are_verified_whatever_the_date(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("clock")
+    create_storage(admin, bucket, "user1")
+    place = Location(bucket)
+    server_time = user.server_time
+    monkeypatch.setattr(user, "server_time", lambda bucket: server_time(bucket) + ahead * SECOND)
+    with Index.open(tmp_path / "one.sqlite") as index:
+        for number in range(2):
+            written = user.put(bucket, "data/00/a", bytes(number))
+            info = capture_state(user, index, place)
+            assert [entry.version_id for batch in index.batches(info) for entry in batch.entries()] == [written]
+            user.put(bucket, "data/00/a", b"later")
+    with Index.open(tmp_path / "two.sqlite") as index:
+        files = list_state_files(admin, place)
+        sync_states(admin, index, place, files, new_state_files(index, place, files))
+        assert [one.verdict for one in compare_with_history(admin, index, place, files)] == ["verified"] * 2
