@@ -131,6 +131,6 @@ class PendingState:
     def _before(self) -> tuple[Before, int]:
         """What is before the state, and the moment that it would get now."""
         bucket = bucket_id(self._connection, self.info.bucket)
-        moment = free_moment(self._connection, bucket, self.info.captured_at)
+        moment = free_moment(self._connection, bucket, self.info.prefix, self.info.captured_at)
         at = (self._connection, bucket, self.info.prefix, moment)
         return Before(tuple(state.id for state in states_before(*at)), previous_state(*at)), moment

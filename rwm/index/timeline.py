@@ -23,6 +23,9 @@ _SELECT = f"SELECT id, prefix, moment FROM state s WHERE bucket = ?1 AND {OVERLA
 _EARLIER = f"{_SELECT} AND moment < ?3 ORDER BY moment DESC"
 _LATER = f"{_SELECT} AND moment > ?3 ORDER BY moment"
 
+_MOMENTS = 1000
+"""Moments in a second: milliseconds."""
+
 
 class Neighbour(NamedTuple):
     """A state beside a moment."""
@@ -85,16 +88,38 @@ def previous_state(connection: sqlite3.Connection, bucket: int, prefix: str, mom
     return None if row is None else str(row[0])
 
 
-def free_moment(connection: sqlite3.Connection, bucket: int, captured_at: int) -> int:
-    """The first millisecond of the state's second that no other state of the bucket has."""
-    taken = {
-        moment
-        for (moment,) in connection.execute(
-            "SELECT moment FROM state WHERE bucket = ? AND moment BETWEEN ? AND ?",
-            (bucket, captured_at, captured_at + 999),
+def free_moment(connection: sqlite3.Connection, bucket: int, prefix: str, captured_at: int) -> int:
+    """The first millisecond of the state's second that no other state of the bucket has.
+
+    Raises BadState if there is none, or if states below a directory that contains ``prefix`` have taken their share:
+    a machine, which can make any number of states below its prefix, must leave room for those of others.
+    """
+    taken: dict[int, str] = dict(
+        connection.execute(
+            "SELECT moment, prefix FROM state WHERE bucket = ? AND moment BETWEEN ? AND ?",
+            (bucket, captured_at, captured_at + _MOMENTS - 1),
         )
-    }
-    for moment in range(captured_at, captured_at + 1000):
+    )
+    if full := _full_directory(prefix, taken.values()):
+        raise BadState(f"many states of {iso(captured_at)} below {full} are recorded: there is no room for another")
+    for moment in range(captured_at, captured_at + _MOMENTS):
         if moment not in taken:
             return moment
-    raise BadState(f"1,000 states of {iso(captured_at)} are recorded: there is no room for another")
+    raise BadState(f"{_MOMENTS:,} states of {iso(captured_at)} are recorded: there is no room for another")
+
+
+def _full_directory(prefix: str, taken: Iterable[str]) -> str | None:
+    """The outermost directory above ``prefix``, or itself, whose states have taken their share of a second.
+
+    ``taken`` are the prefixes of the states of that second. A directory may have half of what the others in the
+    directory above it leave, so no number of states below one fills the second.
+    """
+    share, within = _MOMENTS, list(taken)
+    for directory in _path_and_above(prefix):
+        if directory:
+            own = [other for other in within if other.startswith(directory)]
+            share = max(1, (share - len(within) + len(own)) // 2)
+            if len(own) >= share:
+                return directory
+            within = own
+    return None
