@@ -11,7 +11,19 @@ from collections.abc import Sequence
 from bench.options import parse_arguments
 from rwm.errors import RwmError
 
-PARTS = ("listing", "parallel", "capture", "memory", "index", "sync", "browsing", "verify", "audit", "restore")
+PARTS = (
+    "listing",
+    "parallel",
+    "capture",
+    "memory",
+    "index",
+    "sync",
+    "browsing",
+    "verify",
+    "audit",
+    "recover",
+    "restore",
+)
 """Modules of this package with ``main(options)``, in the order in which they run."""
 
 ON_REQUEST = ("soak",)

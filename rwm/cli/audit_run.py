@@ -55,7 +55,16 @@ def capture_quiet_second(app: App, report: AuditReport, second: int | None = Non
     if second is None:
         raise none_is_clean(location)
     with console.show_progress(f"listing {location} as of {iso(second)}") as progress:
-        capture_state(app.s3, app.index, location, at=second, origin="past", progress=progress, warn=console.warn)
+        capture_state(
+            app.s3,
+            app.index,
+            location,
+            at=second,
+            origin="past",
+            needs_file=False,
+            progress=progress,
+            warn=console.warn,
+        )
     report = make_report(report.audit, app.index.recorded(location), app.index.born_later(location))
     _record(app, report)
     return report

@@ -33,6 +33,7 @@ def write_configurations(
             "s3_secret_key": accounts[account].secret_key,
             "index_path": str(directory / "index" / "index.sqlite"),
             "lock_path": str(directory / "backup.lock"),
+            "log_path": str(directory / "log"),
             **more,
         }
         (directory / name).touch(mode=0o600)

@@ -88,15 +88,14 @@ def _try_to_delete(user: S3, bucket: str, versions: list[tuple[str, str]]) -> in
 def _recover(narrator: Narrator, directory: Path, bucket: str, state: dict[str, Any]) -> None:
     narrator.step("The repository is gone", "Without the recorded states, the backups would be lost here.")
     narrator.run("rwm", "restic", "snapshots", fails=True)
-    short = str(state["id"])[:12]
     narrator.step(
-        "The admin mounts the state before the attack", "Two states were recorded; the newer one is still complete."
+        "The admin recovers", "RWM finds what restic cannot have done, and mounts the newest state from before it."
     )
-    narrator.run("rwm", "-c", "admin.conf", "state", "list", bucket)
+    said = narrator.run("rwm", "-c", "admin.conf", "recover", bucket, "mnt")
+    if str(state["id"])[:12] not in said:
+        raise RwmError(f"the demo stops: the state before the attack, {state['id']}, was not chosen")
     narrator.say("The mount fetches exactly the versions of that state, on demand. Nothing is copied or changed.")
-    (directory / "mnt").mkdir()
-    mount = ["mount", bucket, "--at", short, "mnt", "--log-file", "rwmfs.log"]
-    narrator.run("rwmfs", "-c", "admin.conf", *mount)
+    narrator.run("rwm", "-c", "admin.conf", "state", "list", bucket)
     narrator.step(
         "Plain restic restores from it",
         "To restic it is a local repository. --no-cache: it must not use what it cached of the attacked bucket.",

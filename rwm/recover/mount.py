@@ -14,7 +14,7 @@ from rwm.model import StateInfo
 
 _PROGRAM = "rwmfs"
 _OWN_LINE = f"{_PROGRAM}: "
-"""What each of its errors and warnings begins with."""
+"""What each of its errors begins with."""
 
 
 def check_mountpoint(path: Path) -> None:
@@ -53,7 +53,7 @@ def mount_state(config: Config, info: StateInfo, location: Location, mountpoint:
     lines = done.stderr.splitlines()
     if done.returncode:
         raise _mount_error(lines, done.returncode)
-    return [line.removeprefix(_OWN_LINE) for line in lines]
+    return lines
 
 
 def _mount_error(lines: Sequence[str], code: int) -> MountError:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from rwm.errors import BadResponse, Refused, S3Error, UsageError
+from rwm.errors import AccessDenied, BadResponse, Refused, S3Error, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
 from rwm.layout import CLOCK_KEY, is_restic_name
 from rwm.location import Location
@@ -41,6 +41,7 @@ def capture_state(
     at: int | None = None,
     origin: Origin = "capture",
     outcome: Outcome | None = None,
+    needs_file: bool = True,
     concurrency: int | None = None,
     progress: Progress = lambda count, size: None,
     warn: Callable[[str], None] = lambda text: None,
@@ -49,7 +50,8 @@ def capture_state(
 
     ``concurrency`` connections list each ``data/``; None means to measure which number is fastest.
 
-    The copy in the bucket is written first, because a lost index can be rebuilt from it. Keys that the listing cannot
+    The copy in the bucket is written first, because a lost index can be rebuilt from it. Without ``needs_file`` keys
+    that may not write record the state in the index alone, with a warning. Keys that the listing cannot
     tell are left out; ``s3.unknown_keys`` has them afterwards. ``progress`` is called with the number of versions
     listed since the last call and their bytes, ``warn`` with warnings for the user.
     Raises Refused for a bucket without versioning, NotFound for a prefix below which nothing is, UsageError for a
@@ -76,7 +78,8 @@ def capture_state(
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"{location}: {objects} objects of {size} bytes are listed, which is impossible")
-        info = _record(s3, index, spool, StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix))
+        info = StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix)
+        info = _record(s3, index, spool, info, None if needs_file else warn)
         index.record_classes(location, spool.classes, listed_at)
         return info
 
@@ -176,8 +179,13 @@ def _counted(listed: Iterable[Sequence[ObjectVersion]], progress: Progress) -> I
             yield batch
 
 
-def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> StateInfo:
-    """One pass over the spool computes the id, finds the changes, and writes the file of a first state."""
+def _record(
+    s3: S3, index: Index, spool: CaptureSpool, info: StateInfo, warn: Callable[[str], None] | None
+) -> StateInfo:
+    """One pass over the spool computes the id, finds the changes, and writes the file of a first state.
+
+    With ``warn`` a state whose file may not be written is recorded all the same.
+    """
     with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
         is_first = info.location not in index.locations(info.bucket)
         digest = StateDigest(info, file if is_first else None)
@@ -187,5 +195,12 @@ def _record(s3: S3, index: Index, spool: CaptureSpool, info: StateInfo) -> State
             return info
         file.flush()
         full = Path(file.name) if is_first else None
-        pending.record("own", publish_state(s3, index, spool, pending, full))
+        try:
+            stored = publish_state(s3, index, spool, pending, full)
+        except AccessDenied:
+            if warn is None:
+                raise
+            warn(f"state {info.id[:12]} is in the index alone: these keys may not write to bucket {info.bucket}")
+            stored = None
+        pending.record("own", stored)
     return info

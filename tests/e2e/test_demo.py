@@ -20,7 +20,7 @@ from rwm.demo.sample_files import MIB
 from rwm.errors import RwmError
 from tests.servers import Server
 
-TOLD = ("refused", "byte for byte", "$ rwmfs -c admin.conf mount bucket1 --at", "Nothing was lost")
+TOLD = ("refused", "byte for byte", "$ rwm -c admin.conf recover bucket1 mnt", "Nothing was lost")
 
 
 @pytest.mark.slow

@@ -178,3 +178,22 @@ def test_progress_counts_every_version(index: Index) -> None:
     counted: list[tuple[int, int]] = []
     capture_state(s3, index, Location(BUCKET), progress=lambda count, size: counted.append((count, size)))
     assert [sum(column) for column in zip(*counted, strict=True)] == [4, 3]
+
+
+class ReadOnly(MemoryS3):
+    """Denies each upload."""
+
+    def upload(self, bucket: str, key: str, path: Path) -> None:
+        raise AccessDenied("no")
+
+
+def test_keys_that_may_not_write_record_in_the_index_alone_where_no_file_is_needed(index: Index) -> None:
+    s3, said = ReadOnly(BUCKET), list[str]()
+    s3.put(BUCKET, "config", b"abc")
+    with pytest.raises(AccessDenied):
+        capture_state(s3, index, Location(BUCKET))
+    assert index.states() == []
+    info = capture_state(s3, index, Location(BUCKET), needs_file=False, warn=said.append)
+    assert index.states() == [info]
+    assert index.ledger.stored_file(info) is None
+    assert said == [f"state {info.id[:12]} is in the index alone: these keys may not write to bucket {BUCKET}"]
