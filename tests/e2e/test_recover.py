@@ -198,7 +198,7 @@ def test_what_cannot_be_recovered(computer: Shell, attacked: Attacked) -> None:
     refuse(bucket, "repo", "--to-dir", "copy", code=2, says="a mountpoint and --to-dir are both given")
     refuse(bucket, "repo", "--at", "abcdef", code=1, says="has an id that begins with abcdef")
     refuse(bucket, "repo", code=6, says="rwm: ", RWM_S3_SECRET_KEY="wrong")
-    refuse(f"{bucket}/nothing", "repo", code=1, says="has no restic repository")
+    refuse(f"{bucket}/nothing", "repo", code=1, says="nothing is stored below")
     assert not (here / "repo").exists()
 
 
