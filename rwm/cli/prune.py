@@ -75,12 +75,12 @@ def prune_and_print(
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
     from rwm.s3.listing import check_location
-    from rwm.trust import AuditSettings
+    from rwm.trust import make_settings
 
-    index, config = app.readonly_index, app.config
+    index = app.readonly_index
     check_location(app.s3, location)
     keep = select_kept_states(index, location, last=keep_last, named=keep_state)
-    settings = AuditSettings(index.audits.acknowledged(location), frozenset(config.audit.except_), config.retention)
+    settings = make_settings(app.config, index.audits.acknowledged(location))
     with console.show_progress(f"listing {location}") as progress:
         plan = plan_prune(app.s3, index, location, keep, min_age=min_age, settings=settings, progress=progress)
     if app.json and dry_run:
