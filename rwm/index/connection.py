@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,13 +30,32 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     if readonly:
         return _connect_readonly(path)
     make_private_directory(path.parent, hint="set another index_path")
-    return _connect(path, os.O_CREAT)
-
-
-def _connect(path: Path, create: int) -> sqlite3.Connection:
     with errors(path):
-        # Created before SQLite opens it, so that it never has a mode that others can read.
-        os.close(os.open(path, create | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        _create_file(path)
+    return _connect(path)
+
+
+def _create_file(path: Path) -> None:
+    """Create the file unless it exists. Before SQLite opens it, so that it never has a mode that others can read."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
+def _check_file(path: Path, mode: int) -> None:
+    """Raise OSError unless the file exists and may be opened in that mode; a symbolic link may not.
+
+    It is not opened: closing any descriptor of a file drops all POSIX locks that this process has on it. Another
+    process would then remove the log of a connection that is in use, and what that writes would be lost.
+    """
+    kind = path.lstat().st_mode
+    code = errno.ELOOP if stat.S_ISLNK(kind) else errno.EISDIR if stat.S_ISDIR(kind) else errno.EACCES
+    if code != errno.EACCES or not os.access(path, mode):
+        raise OSError(code, os.strerror(code))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    with errors(path):
+        _check_file(path, os.R_OK | os.W_OK)
         connection = sqlite3.connect(
             path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, cached_statements=256
         )
@@ -49,12 +70,12 @@ def _connect(path: Path, create: int) -> sqlite3.Connection:
 def _connect_readonly(path: Path) -> sqlite3.Connection:
     with errors(path):
         try:
-            os.close(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            _check_file(path, os.R_OK)
         except FileNotFoundError:
             connection = open_missing()
         else:
             check_private_directory(path.parent, hint="copy it to a directory of your own, or set another index_path")
-            connection = _connect(path, 0) if can_write(path) else open_unwritable(path)
+            connection = _connect(path) if can_write(path) else open_unwritable(path)
         if _is_outdated(connection, path):
             connection = _migrated_copy(connection, path)
         connection.execute("PRAGMA cache_size = -16384")

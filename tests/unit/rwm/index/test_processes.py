@@ -334,3 +334,31 @@ def test_a_state_that_is_taken_in_and_killed_is_there_or_not(path: Path, tmp_pat
         if is_done:
             break
     assert states[0] == [] and states[-1] == [info]
+
+
+# --- two connections of one process -----------------------------------------------------------------------------
+
+
+def _require_states(path: Path, count: int) -> None:
+    with Index.open(path, readonly=True) as index:
+        assert len(index.states()) == count
+
+
+def in_another_process(path: Path, count: int) -> bool:
+    """Whether another process, which opens and closes the index, finds so many states."""
+    child = SPAWN.Process(target=_require_states, args=(path, count))
+    child.start()
+    child.join()
+    return child.exitcode == 0
+
+
+@pytest.mark.parametrize("readonly_first", [True, False])
+def test_a_second_connection_keeps_the_locks_of_the_first(path: Path, readonly_first: bool) -> None:
+    """Without them another process, when it closes the index, removes the log that is in use: later writes are lost."""
+    Index.open(path).close()
+    with Index.open(path, readonly=readonly_first) as first, Index.open(path, readonly=not readonly_first) as second:
+        writer = second if readonly_first else first
+        put(writer, 1, {"config": "v1"})
+        assert in_another_process(path, 1)
+        put(writer, 2, {"config": "v2"})
+        assert in_another_process(path, 2)
