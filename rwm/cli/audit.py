@@ -13,6 +13,7 @@ from rwm.cli.audit_bisect import bisect
 from rwm.cli.audit_page import check_page_option, output_page
 from rwm.cli.audit_report import print_report, report_json
 from rwm.cli.audit_run import capture_quiet_second, run_audit
+from rwm.cli.audit_snapshots import DEFAULT_STATES, print_snapshots
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import CheckFailed, UsageError
 from rwm.location import Location
@@ -42,6 +43,16 @@ if TYPE_CHECKING:
     help="Find the newest state on which `restic check` passes, on mounts, with the configured password.",
 )
 @click.option("--again", is_flag=True, help="With --bisect: also check states that were checked before.")
+@click.option(
+    "--snapshots", is_flag=True, help="List the snapshots of states, read on mounts with the configured password."
+)
+@click.option(
+    "--states",
+    "limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"With --snapshots: of the newest N states (default: {DEFAULT_STATES}).",
+)
 @pass_app
 def audit(
     app: App,
@@ -55,6 +66,8 @@ def audit(
     rules: bool,
     bisects: bool,
     again: bool,
+    snapshots: bool,
+    limit: int | None,
 ) -> None:
     """Find what restic cannot have done in BUCKET, and the last clean state.
 
@@ -64,6 +77,8 @@ def audit(
 
     --bisect is for what no listing shows, a malformed file under a valid name. It assumes that what is wrong in a state
     stays wrong in all later ones, checks few of them, and goes on where an earlier run was interrupted.
+
+    --snapshots shows restic's time of each snapshot, which the machine chooses, beside that of its upload.
     """
     if rules:
         _print_rules(app)
@@ -74,8 +89,12 @@ def audit(
         raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
     if again and not bisects:
         raise UsageError("--again goes together with --bisect")
+    if bisects and snapshots:
+        raise UsageError("--bisect and --snapshots print two results", hint="run the command once for each")
+    if limit is not None and not snapshots:
+        raise UsageError("--states goes together with --snapshots")
     if page is not None:
-        check_page_option(page, prints=app.json or bisects)
+        check_page_option(page, prints=app.json or bisects or snapshots)
     if withdraw is not None:
         _withdraw(app, location, withdraw)
     report = run_audit(app, location)
@@ -88,6 +107,8 @@ def audit(
         output_page(report, page)
     if bisects:
         bisect(app, report, again=again)
+    elif snapshots:
+        print_snapshots(app, report, limit or DEFAULT_STATES)
     elif app.json:
         console.print_json(report_json(report))
     elif str(page) != "-":

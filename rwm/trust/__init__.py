@@ -14,6 +14,7 @@ from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
 from rwm.trust.roots import RepositoryRoots
 from rwm.trust.rules_table import CODES, RULES
 from rwm.trust.settings import make_settings
+from rwm.trust.snapshot_rules import judge_snapshot_time
 
 __all__ = [
     "CODES",
@@ -32,6 +33,7 @@ __all__ = [
     "StateVerdict",
     "audit_location",
     "contains",
+    "judge_snapshot_time",
     "make_report",
     "make_settings",
 ]

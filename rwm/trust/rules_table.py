@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from rwm.trust import hint_rules, key_rules, report, repository_rules, state_file_rules, unknown_key_rules
+from rwm.trust import (
+    hint_rules,
+    key_rules,
+    report,
+    repository_rules,
+    snapshot_rules,
+    state_file_rules,
+    unknown_key_rules,
+)
 from rwm.trust.finding import Rule
+
+_MODULES = (key_rules, repository_rules, hint_rules, snapshot_rules, state_file_rules, unknown_key_rules, report)
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
             value
-            for module in (key_rules, repository_rules, hint_rules, state_file_rules, unknown_key_rules, report)
+            for module in _MODULES
             for name, value in vars(module).items()
             if isinstance(value, Rule) and name.isupper()
         ),

@@ -10,6 +10,7 @@ from rwm.verify.content import CONNECTIONS, ContentRun, plan_content, read_conte
 from rwm.verify.mounted import RepositoryCheck, check_with_restic, judge_checks, report_checks, server_answers
 from rwm.verify.report import Kind, Problem, VerifiedPart, VerifyReport
 from rwm.verify.rules import draw_sample, parse_percent
+from rwm.verify.snapshots import ReadSnapshots, Snapshot, read_snapshots, require_password
 from rwm.verify.structure import list_state, verify_structure
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Kind",
     "Outcome",
     "Problem",
+    "ReadSnapshots",
     "RepositoryCheck",
+    "Snapshot",
     "VerifiedPart",
     "VerifyReport",
     "bisect_states",
@@ -31,8 +34,10 @@ __all__ = [
     "parse_percent",
     "plan_content",
     "read_content",
+    "read_snapshots",
     "report_checks",
     "report_content",
+    "require_password",
     "server_answers",
     "verify_structure",
 ]

@@ -61,10 +61,10 @@ def check_with_restic(
     Raises CommandMissing, ConfigError without a password, MountError, and RwmError if it opens no repository.
     """
     restic, environment = process.find_program("restic"), local_environment(config)
-    with _temporary_directory() as directory, _mounted(config, info, directory) as mount:
+    with mounted_state(config, info) as mount:
         checks = [
             _check(
-                [restic, "-r", str(mount.path / one.prefix[len(info.prefix) :]), f"--cache-dir={directory}/cache"],
+                [restic, "-r", str(mount.path / one.prefix[len(info.prefix) :]), f"--cache-dir={mount.cache}"],
                 environment,
                 one,
                 percent,
@@ -76,6 +76,11 @@ def check_with_restic(
     if all(check.unknown == WRONG_PASSWORD for check in checks):
         raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
     return checks
+
+
+def opens_no_key(done: process.Completed) -> bool:
+    """Whether restic ended because the password opens no key of the repository."""
+    return done.returncode == _EXIT_WRONG_PASSWORD or (done.returncode > 0 and _SAYS_WRONG_PASSWORD in done.stderr)
 
 
 def judge_checks(info: StateInfo, checks: Sequence[RepositoryCheck]) -> Outcome:
@@ -115,8 +120,11 @@ def report_checks(checks: Sequence[RepositoryCheck], report: VerifyReport) -> No
 
 
 @dataclass(frozen=True, slots=True)
-class _Mount:
+class Mount:
+    """A mounted state, and a directory for restic's cache."""
+
     path: Path
+    cache: Path
     daemon: process.Daemon
 
     def is_alive(self) -> bool:
@@ -139,11 +147,17 @@ def _temporary_directory() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[_Mount]:
-    """A mount of the state for the block. It ends with this process, even if that is killed.
+def mounted_state(config: Config, info: StateInfo) -> Iterator[Mount]:
+    """A mount of the state for the block, in a private temporary directory. It ends with this process.
 
-    Without the disk cache, which would answer in place of the bucket.
+    Without the disk cache, which would answer in place of the bucket. Raises MountError.
     """
+    with _temporary_directory() as directory, _mounted(config, info, directory) as mount:
+        yield mount
+
+
+@contextlib.contextmanager
+def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[Mount]:
     path = directory / "repository"
     path.mkdir(mode=0o700)
     program = process.find_beside_python("rwmfs") or process.find_program("rwmfs")
@@ -152,7 +166,7 @@ def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[_Moun
     with process.spawn([program, *chosen, *arguments], log_path=directory / "mount.log") as daemon:
         try:
             _wait_until_mounted(path, daemon)
-            yield _Mount(path, daemon)
+            yield Mount(path, directory / "cache", daemon)
         finally:
             daemon.stop(_UNMOUNT_SECONDS)
             _remove_dead_mount(path)
@@ -193,7 +207,7 @@ def _check(
     done = process.stream([*command, "check", *subset], env=environment, on_line=on_line)
     if done.returncode == 0:
         return RepositoryCheck(repository)
-    if done.returncode == _EXIT_WRONG_PASSWORD or _SAYS_WRONG_PASSWORD in done.stderr:
+    if opens_no_key(done):
         return RepositoryCheck(repository, unknown=WRONG_PASSWORD)
     if done.returncode < 0:
         unknown = f"restic was ended by signal {-done.returncode}"

@@ -32,6 +32,7 @@ from rwm.cli import storage_access as access_command
 from rwm.cli import storage_freeze as freeze_command
 from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
+from rwm.cli.audit_snapshots import SnapshotFile, SnapshotHistory, history_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.location import Location
@@ -60,7 +61,7 @@ from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit,
 from rwm.trust.finding import FindingLog
 from rwm.trust.key_rules import UNLOCKED_REMOVAL
 from rwm.trust.repository_audit import RepositoryAudit
-from rwm.verify import Bisection, CheckedState, Kind, Problem, VerifyReport
+from rwm.verify import Bisection, CheckedState, Kind, Problem, Snapshot, VerifyReport
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -348,6 +349,8 @@ AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", Fi
 AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
+SNAPSHOT_FILE = SnapshotFile("", ENTRY, Snapshot("0", 0, "h", ("/etc",)))
+SNAPSHOTS = SnapshotHistory({("config", "v"): SNAPSHOT_FILE}, [(INFO, [SNAPSHOT_FILE])], [FINDING])
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
 
@@ -374,6 +377,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),
         ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),
         ("rwm recover BUCKET MOUNTPOINT", recover_command._recovery_json(RECOVERY)),
+        ("rwm audit BUCKET --snapshots", history_json(AUDIT_REPORT, SNAPSHOTS)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),

@@ -1,0 +1,30 @@
+"""The rule that compares restic's time of a snapshot, which the machine chooses, with the server's. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rwm.model import Entry
+from rwm.times import SECOND
+from rwm.trust.finding import Finding, Rule
+from rwm.trust.intervals import FOREVER
+from rwm.trust.key_rules import describe_gap
+
+LARGE_DIFFERENCE = 3600 * SECOND
+
+SNAPSHOT_TIME = Rule(
+    "snapshot-time",
+    "hint",
+    "restic's time of a snapshot and that of its upload differ by more than an hour (`rwm audit --snapshots`)",
+    "the machine chooses restic's time; a backup of more than an hour, `copy` and `--time` differ too",
+)
+
+
+def judge_snapshot_time(root: str, entry: Entry, time: int) -> Iterator[Finding]:
+    """The finding about a snapshot file of the repository at ``root``; ``time`` is restic's, in milliseconds."""
+    difference = time - entry.last_modified
+    if abs(difference) > LARGE_DIFFERENCE:
+        detail = (
+            f"restic's time is {describe_gap(abs(difference))} {'after' if difference > 0 else 'before'} the upload"
+        )
+        yield Finding(SNAPSHOT_TIME, root, entry.key, entry.version_id, entry.last_modified, detail, FOREVER, 0)

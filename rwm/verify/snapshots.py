@@ -1,0 +1,88 @@
+"""Read the snapshots of a state with ``restic snapshots`` on a mount."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from rwm import process
+from rwm.config import Config
+from rwm.errors import RwmError
+from rwm.model import StateInfo
+from rwm.restic import local_environment
+from rwm.verify.mounted import mounted_state, opens_no_key
+
+_MAX_ARGUMENTS = 500
+"""Snapshots that are named one by one; of more, restic reads all."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Snapshot(NamedTuple):
+    """What restic says of a snapshot. ``time`` is in milliseconds."""
+
+    id: str
+    time: int
+    host: str
+    paths: tuple[str, ...]
+
+
+@dataclass
+class ReadSnapshots:
+    """The snapshots that were read, by id; ``error`` says why the rest could not be read, and is empty otherwise."""
+
+    snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    error: str = ""
+    is_wrong_password: bool = False
+
+
+def read_snapshots(config: Config, info: StateInfo, wanted: Mapping[str, Sequence[str]]) -> dict[str, ReadSnapshots]:
+    """Mount the state, and read snapshots: ``wanted`` are their ids by the prefix of their repository.
+
+    Raises CommandMissing, ConfigError without a password, and MountError.
+    """
+    restic, environment = process.find_program("restic"), local_environment(config)
+    found = {}
+    with mounted_state(config, info) as mount:
+        for root, ids in wanted.items():
+            repository = mount.path / root[len(info.prefix) :]
+            command = [restic, "-r", str(repository), f"--cache-dir={mount.cache}", "snapshots", "--json"]
+            named = ids if len(ids) <= _MAX_ARGUMENTS else ()
+            done = process.run([*command, *named], env=environment)
+            found[root] = _interpret(done)
+    return found
+
+
+def _interpret(done: process.Completed) -> ReadSnapshots:
+    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    if done.returncode:
+        why = lines[-1] if lines else f"restic ended with exit code {done.returncode}"
+        return ReadSnapshots(error=why, is_wrong_password=opens_no_key(done))
+    try:
+        return ReadSnapshots({one.id: one for one in parse_snapshots(done.stdout)})
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        return ReadSnapshots(error=f"restic's list of snapshots is malformed: {error}")
+
+
+def parse_snapshots(text: str) -> list[Snapshot]:
+    """The snapshots of the JSON that restic prints (0.14 to 0.18). Raises ValueError, KeyError or TypeError."""
+    return [_parse(document) for document in json.loads(text) or []]
+
+
+def _parse(document: Mapping[str, Any]) -> Snapshot:
+    time = datetime.fromisoformat(document["time"])
+    paths = tuple(str(path) for path in document.get("paths") or ())
+    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
+    return Snapshot(str(document["id"]), milliseconds, str(document.get("hostname", "")), paths)
+
+
+def require_password(found: Mapping[str, ReadSnapshots], info: StateInfo) -> None:
+    """Raise RwmError if the configured password opens none of the repositories."""
+    if found and all(one.is_wrong_password for one in found.values()):
+        raise RwmError(
+            f"state {info.id[:12]}: the configured password opens no key of the repository",
+            hint="a state has the passwords of its time: configure the one that was valid then",
+        )
