@@ -83,6 +83,11 @@ def print_warnings(report: dict[str, Any], at: str | None) -> None:
         console.note_last_clean(report["id"], report["captured_at"], report["audited_at"])
     console.warn_if_archived(report.get("id", ""), console.classes_from_json(report))
     if "id" not in report:
+        if unreadable := report["unreadable"]:
+            console.warn(
+                f"the latest state ({unreadable['id'][: console.SHORT_ID]}) cannot be read, earlier ones can: "
+                f"{unreadable['why']}"
+            )
         if contradicted := report["trust"].get("contradicted"):
             states = console.format_count(contradicted, "state")
             console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rwm.console import classes_json, state_json, verdict_json
-from rwm.errors import RwmError
+from rwm.errors import RwmError, S3Error
 from rwm.model import LATEST, ClassCount, RecordedState, StorageClasses
 from rwm.repositories import is_repository
 from rwmfs.mount import logs
@@ -129,8 +129,8 @@ def _classes(index: Index, info: StateInfo, location: Location) -> StorageClasse
 
 
 def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple[Contents, dict[str, Any]]:
-    """The contents and the report of a mount of all states; the latest one is checked to be readable."""
-    from rwmfs.mount.readable import check_readable
+    """The contents and the report of a mount of all states; one must be readable, and the latest one should be."""
+    from rwmfs.mount.readable import check_newest_readable, sample
     from rwmfs.tree import AllStates
 
     contents = AllStates(index, location)
@@ -139,14 +139,18 @@ def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple
         index.resolve(LATEST, location)  # raises StateNotFound with a hint
     states = [state for state in index.recorded(location) if state.info.location.covers(location)]
     _check_any_directory(index, [state.info for state in states], location)
+    unreadable: S3Error | None = None
     if (latest := catalog.named.get(LATEST)) is not None:
-        check_readable(index.tree(latest, location.prefix), source)
+        others = sample([state.info for state in reversed(states) if state.info != latest])
+        trees = (index.tree(info, location.prefix) for info in (latest, *others))
+        unreadable = check_newest_readable(trees, source)
     trust = Counter(state.trust for state in states)
     report = {
         "bucket": location.bucket,
         "prefix": location.prefix,
         "states": len(catalog.ids),
         "trust": dict(trust),
+        "unreadable": {"id": latest.id, "why": unreadable.message} if latest and unreadable else None,
     }
     return contents, report | classes_json(index.location_classes(location))
 

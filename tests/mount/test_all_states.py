@@ -104,6 +104,7 @@ def test_json_report(place: Place) -> None:
         "storage_classes": {},
         "states": 1,
         "trust": {"own": 1},
+        "unreadable": None,
         "mountpoint": str(place.mountpoint),
         "log_file": str(place.shell.directory / "log"),
     }
