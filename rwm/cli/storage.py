@@ -144,7 +144,10 @@ def _count_classes(app: App, location: Location) -> StorageClasses | None:
         with console.show_progress(f"listing {location}") as progress:
             return count_classes(app.s3, location, progress)
     except (AccessDenied, NotSupported) as error:
-        console.warn(f"archived versions are not counted: {error.message}")
+        name_it = (
+            "" if location.prefix or isinstance(error, NotSupported) else " (keys of a prefix: name BUCKET/PREFIX)"
+        )
+        console.warn(f"archived versions are not counted: {error.message}{name_it}")
         return None
 
 

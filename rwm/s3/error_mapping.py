@@ -174,7 +174,10 @@ def _hint(status: int, message: str) -> str:
     if status in (400, 403) and _ASKS_FOR_VIRTUAL.search(message):
         return _VIRTUAL
     if status in (401, 403):
-        return "check s3_access_key and s3_secret_key, and what the bucket's policy allows this account"
+        return (
+            "check s3_access_key and s3_secret_key, and what the bucket's policy allows this account: "
+            "`rwm storage check BUCKET` shows it"
+        )
     if status >= 500 or status == 429:
         return "the server is in trouble or overloaded: try again later"
     return ""

@@ -72,6 +72,7 @@ def test_check_goes_on_where_versions_cannot_be_listed(
     assert rwm_("-c", "here.conf", "storage", "check", "bucket1", "--json") == 4
     assert json.loads(rwm_.out)["archived"] is None
     assert "archived versions are not counted: ListObjectVersions" in rwm_.err
+    assert " (keys of a prefix: name BUCKET/PREFIX)\n" in rwm_.err
 
 
 STORAGE = ("-c", "here.conf", "storage")
