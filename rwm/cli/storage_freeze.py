@@ -40,7 +40,7 @@ def connect_user(path: str, location: Location) -> tuple[S3, Location]:
     return connect(config.s3_settings()), own if location.covers(own) else location
 
 
-@click.command()
+@click.command(short_help="Stop machines: they can write and delete nothing.")
 @common_options
 @LOCATION_ARGUMENT
 @click.option("--user", metavar="USER", help="Freeze only this account (default: all that reach the location).")
@@ -83,7 +83,7 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
         raise PartlyDone(f"{location} is frozen, but its state is not captured: {failure.message}", hint=failure.hint)
 
 
-@click.command()
+@click.command(short_help="Undo a freeze: the former policy and rules come back.")
 @common_options
 @LOCATION_ARGUMENT
 @click.option("--user", metavar="USER", help="Thaw only this account.")
