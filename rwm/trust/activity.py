@@ -46,6 +46,8 @@ class Activity:
         self._last_change = array("q")
         self._session_bytes = array("q")
         self._session_start = array("q")
+        self._slots: array[int] | None = None
+        """After :meth:`compact`: hours before now, for each position in the columns."""
 
     def add_pack(self, history: KeyHistory) -> None:
         """Add the changes of one pack."""
@@ -115,29 +117,46 @@ class Activity:
     def written_since(self, time: int) -> int:
         """Bytes of packs that sessions wrote which began to write at a time or later; of any writer without locks."""
         if self._locks.is_empty:
-            newest = self._pack_bytes[: max(0, self._now_hour + time // -HOUR + 1)]
-            return sum(max(0, change) for change in newest)
+            changes = enumerate(self._pack_bytes)
+            return sum(max(0, change) for position, change in changes if self._start(position) >= time)
         return sum(size for start, size in self.sessions() if start >= time)
 
     def totals(self) -> Iterator[tuple[int, int, int]]:
         """(first removal, last change, bytes of all packs then) for each hour in which packs changed."""
         total = 0
-        for slot in reversed(range(len(self._added))):
-            if self._last_change[slot]:
-                total += self._pack_bytes[slot]
-                yield self._first_removal[slot], self._last_change[slot], total
+        for position in reversed(range(len(self._added))):
+            if self._last_change[position]:
+                total += self._pack_bytes[position]
+                yield self._first_removal[position], self._last_change[position], total
 
     def hours(self) -> Iterator[Hour]:
         """The hours in which files were written or removed, oldest first."""
-        for slot in reversed(range(len(self._added))):
-            if self._added[slot] or self._removed[slot]:
+        for position in reversed(range(len(self._added))):
+            if self._added[position] or self._removed[position]:
                 yield Hour(
-                    (self._now_hour - slot) * HOUR,
-                    self._added[slot],
-                    self._added_bytes[slot],
-                    self._removed[slot],
-                    self._removed_bytes[slot],
+                    self._start(position),
+                    self._added[position],
+                    self._added_bytes[position],
+                    self._removed[position],
+                    self._removed_bytes[position],
                 )
+
+    def _start(self, position: int) -> int:
+        """When the hour at a position in the columns begins."""
+        return (self._now_hour - (position if self._slots is None else self._slots[position])) * HOUR
+
+    def compact(self) -> None:
+        """Free the memory of hours without any change. Nothing can be added afterwards."""
+        used = [slot for slot in range(len(self._added)) if self._added[slot] or self._removed[slot]]
+
+        def compacted(column: array[int]) -> array[int]:
+            return array("q", (column[slot] for slot in used))
+
+        self._added, self._added_bytes = compacted(self._added), compacted(self._added_bytes)
+        self._removed, self._removed_bytes = compacted(self._removed), compacted(self._removed_bytes)
+        self._pack_bytes, self._last_change = compacted(self._pack_bytes), compacted(self._last_change)
+        self._first_removal = compacted(self._first_removal)
+        self._slots = array("q", used)
 
 
 def _changes(history: KeyHistory) -> Iterator[tuple[int, int]]:

@@ -51,7 +51,7 @@ class LockHistory:
         self._starts = array("q")
         self._ends = array("q")
         self._is_sorted = True
-        self._is_complete = True
+        self._omitted_since = FOREVER
 
     @property
     def is_empty(self) -> bool:
@@ -80,7 +80,7 @@ class LockHistory:
         self.fresh.add(start - SLACK, min(end, start + STALE) + SLACK)
         self.oldest_end = min(self.oldest_end, end)
         if len(self._starts) >= MAX_DISJOINT:
-            self._is_complete = False
+            self._omitted_since = min(self._omitted_since, start)
             return
         self._starts.append(start)
         self._ends.append(end)
@@ -103,7 +103,7 @@ class LockHistory:
         first = bisect_left(self._starts, time - REFRESH - SLACK)
         last = bisect_right(self._starts, time)
         return (
-            self._is_complete
+            self._omitted_since == FOREVER
             and last - first <= _MAX_COMPARED
             and all(
                 self.snapshots.any_in(start, end + _JITTER) and end < FOREVER - SLACK
@@ -117,8 +117,9 @@ class LockHistory:
 
     @property
     def closed_since(self) -> int:
-        """Since when the repository counts as locked also between two locks, because there were too many."""
-        return min(self.held.closed_since, self._recent.closed_since, self.fresh.closed_since)
+        """Since when locks are not known one by one, because there were too many; FOREVER if they are."""
+        closed = (each.closed_since for each in (self.held, self._recent, self.fresh))
+        return min(self._omitted_since, *closed)
 
     def session(self, time: int) -> tuple[int, int] | None:
         """The time around ``time`` in which there was always a lock; None if there was none."""
@@ -130,7 +131,7 @@ class LockHistory:
         (start, end); the end is a second early where another lock follows at once, because the two may share a second.
         """
         session = self.session(time)
-        if session is None or not self._is_complete:
+        if session is None or self._omitted_since != FOREVER:
             return None
         self._sort()
         first, last = bisect_left(self._starts, session[0]), bisect_right(self._starts, session[1])

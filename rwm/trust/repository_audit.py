@@ -131,6 +131,7 @@ class RepositoryAudit:
         self._log(hint_rules.no_snapshot_left(self.root, self.snapshots))
         self._log(hint_rules.beyond_retention(self.root, self._lives, self.locks, self._policy))
         self._log(hint_rules.no_recent_backup(self.root, self.snapshots.written, self._now))
+        self.activity.compact()
 
     def written_since(self, time: int) -> Written:
         """What was written from a time on, in milliseconds; packs by whole lock sessions, or by hours without locks."""

@@ -61,7 +61,7 @@ def test_hostile_names_are_shown_escaped(name: str) -> None:
 def test_no_text_leaves_its_place(text: str) -> None:
     """Sentences may name a location, whose prefix an attacker may have chosen."""
     report = empty_report()
-    page = page_of(report, PageText(text, [text], [text, "  " + text]))
+    page = page_of(report, PageText(text, [text], ["x" + text, "  " + text]))
     assert elements(page) == elements(page_of(report, PageText("x", ["x"], ["x", "  x"])))
     visible = page[page.index("<body>") :].replace("\n", "").replace("\u202f", "")
     assert visible.isprintable()

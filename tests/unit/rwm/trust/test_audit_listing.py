@@ -9,6 +9,7 @@ import pytest
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.trust import audit_location
+from rwm.trust.repository_audit import PHASES
 from tests.histories.stream import stream
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.auditing import audit_repository
@@ -41,5 +42,5 @@ def test_packs_are_listed_in_parallel_and_last(versions: list[ObjectVersion], mo
     assert repository.versions == sum(counts) == VERSIONS
     assert repository.log.counts == expected.log.counts
     assert list(repository.activity.hours()) == list(expected.activity.hours())
-    assert listed[:6] == ["locks/", "config", "keys/", "index/", "snapshots/", "data/"]
+    assert listed[:6] == [phase or "config" for phase in PHASES]
     assert len(set(listed[6:])) > 1 and all(prefix.startswith("data/") for prefix in listed[6:])

@@ -134,3 +134,4 @@ def test_of_too_many_locks_none_counts_as_the_only_one() -> None:
         many = history(*lives)
     assert many.state(START + 60 * MINUTE) == "held"
     assert many.lone_lock(START + 60 * MINUTE) is None
+    assert many.closed_since == START + 4 * 60 * MINUTE
