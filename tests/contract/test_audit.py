@@ -1,0 +1,98 @@
+"""The audit of real repositories on real servers: honest, then attacked with the machine's keys."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rwm import process
+from rwm.location import Location
+from rwm.s3 import S3
+from rwm.storage import create_storage
+from rwm.trust import LocationAudit, audit_location
+from tests import restics
+from tests.contract.buckets import at_once, next_second, unique
+from tests.servers import Server
+
+
+class Machines:
+    """A bucket with the repositories of two machines, and the keys that write to it."""
+
+    def __init__(self, server: Server, restic: str, directory: Path) -> None:
+        self.admin, self.user, self.bucket = server.connect(), server.connect("user1"), unique("audit")
+        create_storage(self.admin, self.bucket, "user1")
+        self.restic = restic
+        self.environment = {**server.environment("user1"), "RESTIC_PASSWORD": "secret", "HOME": str(directory)}
+        self.endpoint = server.endpoint
+        self.source = directory / "source"
+        self.source.mkdir()
+        for machine in ("host1", "host2"):
+            self.run(machine, "init")
+        for number in range(2):
+            (self.source / f"{number}").write_bytes(os.urandom(100_000))
+            for machine in ("host1", "host2"):
+                self.run(machine, "backup", str(self.source))
+        self.run("host1", "forget", "--keep-last", "1", "--prune")
+
+    def run(self, machine: str, *words: str) -> None:
+        repository = f"s3:{self.endpoint}/{self.bucket}/{machine}"
+        done = process.run([self.restic, "-r", repository, *words], env=self.environment)
+        assert done.returncode == 0, done.stderr
+
+    def audit(self, prefix: str = "", s3: S3 | None = None) -> LocationAudit:
+        next_second(self.admin, self.bucket)
+        return audit_location(s3 or self.admin, Location(self.bucket, prefix))
+
+    def keys(self, prefix: str) -> list[str]:
+        found = self.admin.versions(self.bucket, prefix)
+        return sorted(entry.key for entry in found if entry.is_latest and not entry.is_marker)
+
+
+ATTACKED = {"removed-config", "other-content", "foreign-name", "all-keys-removed", "last-index-removed"}
+
+
+def attack(user: S3, machines: Machines) -> None:
+    """Five attacks on the first machine's repository."""
+    bucket = machines.bucket
+    user.put(bucket, machines.keys("host1/data/")[0], b"")
+    user.put(bucket, "host1/data/00/README.txt", b"pay")
+    for key in ["host1/config", *machines.keys("host1/keys/"), *machines.keys("host1/index/")]:
+        user.delete(bucket, key)
+
+
+@restics.current_is_slow
+def test_attacks_on_one_machine_are_found_and_the_other_one_stays_clean(
+    server: Server, restic_program: str, tmp_path: Path
+) -> None:
+    machines = Machines(server, restic_program, tmp_path)
+    honest = machines.audit()
+    assert honest.proofs == 0, honest.findings()
+    assert [audit.root for audit in honest.repositories] == ["host1/", "host2/"]
+    assert honest.verdict_now() == "clean", honest.findings()
+    attack(machines.user, machines)
+    audit = machines.audit()
+    assert set(audit.counts()) >= ATTACKED
+    assert {finding.root for finding in audit.findings()} == {"host1/"}
+    assert machines.audit("host1/").verdict_now() == "suspect"
+    assert machines.audit("host2/").verdict_now() == "clean"
+    assert set(machines.audit("host1/", machines.user).counts()) >= ATTACKED, "the machine's keys see it too"
+    quick = audit_location(machines.user, Location(machines.bucket, "host1/"), packs=False)
+    assert set(quick.counts()) >= ATTACKED - {"other-content", "foreign-name"}
+
+
+@pytest.mark.slow
+def test_two_audits_at_once(seaweedfs: Server, tmp_path: Path) -> None:
+    """Each says the same, while restic works."""
+    machines = Machines(seaweedfs, restics.program("restic-debian"), tmp_path)
+    machines.audit()
+
+    def work(number: int) -> int:
+        if number == 0:
+            machines.run("host2", "backup", str(machines.source), "--force")
+            machines.run("host2", "forget", "--keep-last", "1", "--prune")
+            return 0
+        return audit_location(seaweedfs.connect(), Location(machines.bucket)).proofs
+
+    assert at_once(work, range(5)) == [0] * 5
