@@ -1,0 +1,72 @@
+"""Which snapshots a retention keeps: against the rules of restic forget, written down plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rwm.times import DAY
+from rwm.trust.keep_policy import OFFSETS, KeepPolicy
+
+HOUR = DAY // 24
+START = 1_700_000_000_000
+BUCKETS = {"hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m", "yearly": "%Y"}
+
+
+def naive(times: Sequence[int], counts: dict[str, int], last: int, within: int, offset: int) -> set[int]:
+    """As restic does it: from the newest on, a snapshot is kept by each rule whose bucket is new and has a rest."""
+    left = dict(counts)
+    seen: dict[str, str] = {}
+    kept = set()
+    for number, position in enumerate(reversed(range(len(times)))):
+        local = datetime.fromtimestamp((times[position] + offset) // 1000, UTC)
+        if number < last or (within and times[position] > times[-1] - within):
+            kept.add(position)
+        for name in counts:
+            bucket = local.strftime(BUCKETS[name])
+            if left[name] > 0 and bucket != seen.get(name):
+                seen[name] = bucket
+                left[name] -= 1
+                kept.add(position)
+    return kept
+
+
+@given(
+    gaps=st.lists(st.integers(1, 40 * 24), max_size=40),
+    counts=st.dictionaries(st.sampled_from(sorted(BUCKETS)), st.integers(1, 8)),
+    last=st.integers(0, 5),
+    within=st.integers(0, 60),
+)
+def test_as_restic_forgets(gaps: list[int], counts: dict[str, int], last: int, within: int) -> None:
+    times = [START]
+    for gap in gaps:
+        times.append(times[-1] + gap * HOUR)
+    rules = {f"keep-{name}": str(count) for name, count in counts.items()}
+    policy = KeepPolicy({**rules, "keep-last": str(last), **({"keep-within": f"{within}d"} if within else {})})
+    expected = [naive(times, counts, last, within * DAY, offset) for offset in OFFSETS]
+    assert policy.surely_keeps(times) == set.intersection(*expected)
+
+
+def test_an_empty_policy_keeps_nothing() -> None:
+    assert KeepPolicy({}).is_empty
+    assert KeepPolicy({"keep-tag": "x"}).is_empty
+    assert not KeepPolicy({"keep-last": "1"}).is_empty
+    assert KeepPolicy({}).surely_keeps([START]) == set()
+    assert KeepPolicy({"keep-last": "1"}).surely_keeps([]) == set()
+
+
+def test_unlimited_keeps_one_of_each_period() -> None:
+    times = [START + number * DAY for number in range(50)]
+    for word in ("unlimited", "-1"):
+        assert KeepPolicy({"keep-daily": word}).surely_keeps(times) == set(range(50))
+
+
+def test_durations_are_those_of_restic() -> None:
+    times = [START + number * DAY for number in range(100)]
+    assert len(KeepPolicy({"keep-within": "2m"}).surely_keeps(times)) in range(58, 64), "m are months"
+    assert len(KeepPolicy({"keep-within": "48h"}).surely_keeps(times)) == 2
+    assert KeepPolicy({"keep-within": "soon"}).surely_keeps(times) == set()
+    assert len(KeepPolicy({"keep-within-daily": "10d"}).surely_keeps(times)) == 10
