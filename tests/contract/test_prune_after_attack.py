@@ -21,8 +21,8 @@ from rwm.storage import create_storage
 from tests.contract.buckets import next_second, unique
 from tests.servers import Server
 
-DIRECTORIES = ("keys", "locks", "data", "index", "snapshots")
-"""In the order in which a backup writes to them."""
+WRITE_ORDER = ("config", "keys", "locks", "data", "index", "snapshots")
+"""In which restic writes to its directories."""
 
 Attack = Callable[[S3, str, list[str]], None]
 
@@ -46,6 +46,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+def write_order(key: str) -> int:
+    return WRITE_ORDER.index(key.partition("/")[0])
+
+
 class Attacked:
     """A bucket with the repository, and a state of it from before the attack."""
 
@@ -61,10 +65,8 @@ class Attacked:
     def _upload(self, repository: dict[str, bytes]) -> None:
         """Write all files as restic does, within a lock."""
         bucket, lock = self.location.bucket, f"locks/{'ab' * 32}"
-        written = sorted(repository, key=lambda key: (key != "config", DIRECTORIES.index(key.partition("/")[0])
-                                                      if "/" in key else 0))  # fmt: skip
         self.user.put(bucket, lock, bytes(140))
-        for key in written:
+        for key in sorted(repository, key=write_order):
             self.user.put(bucket, key, repository[key])
         self.user.delete(bucket, lock)
 
