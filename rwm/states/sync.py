@@ -26,8 +26,7 @@ from rwm.s3.listing import discover, group_by_key, list_histories, merge_in_thre
 from rwm.statefile import FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
-from rwm.states.second_limits import SecondLimits
-from rwm.times import SECOND, iso
+from rwm.times import SECOND
 
 _SPOOL_MEMORY = 1 << 20  # bytes; larger files are spooled to disk
 _MAX_VERSIONS = 8  # of one key, oldest first
@@ -154,7 +153,6 @@ class _Sync:
         self._file_count = file_count
         self._ignored = index.ledger.ignored(bucket).keys()
         self._denied = 0
-        self._limits = SecondLimits(index.states(Location(bucket)))
 
     def import_files(self, files: Sequence[StateFile], new: Sequence[StateFile], progress: Progress) -> None:
         """Import the ``new`` ones of all ``files`` of one prefix."""
@@ -171,8 +169,6 @@ class _Sync:
         try:
             if not file.name and not is_original_key(file.key):
                 raise BadState("its name is not that of a state file")
-            if file.name and not self._limits.has_room(file.prefix, file.name.captured_at):
-                raise BadState(f"there are many other states of {iso(file.name.captured_at)}")
             info, is_new = importer.import_state(_source(self._s3, self._bucket, file))
         except (BadState, NotFound) as error:
             self._index.ledger.ignore(self._bucket, file.ledger_key, error.message)
@@ -190,7 +186,6 @@ class _Sync:
         if not file.name:  # its id is not in its name
             self._index.ledger.ignore(self._bucket, file.ledger_key, RECORDED_AS + info.id)
         if is_new:
-            self._limits.add(info.prefix, info.captured_at)
             self.result.recorded.append(info)
         return info
 

@@ -22,9 +22,8 @@ from rwm.statefile.canonical import canonical_form, delta_key, file_key, identif
 from rwm.statefile.delta import write_delta
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
-from rwm.states.second_limits import MAX_OF_LOCATION
 from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
-from rwm.times import DAY, SECOND, iso
+from rwm.times import DAY, iso
 from tests.unit.memory import MemoryS3
 from tests.unit.states import changes
 
@@ -283,20 +282,6 @@ def test_a_state_of_the_future_is_unknown(s3: RecordingS3, index: Index) -> None
     assert "its file was written at" in result.compared[0].doubt
     with pytest.raises(StateNotFound):
         index.resolve("latest", Location(BUCKET))
-
-
-def test_many_states_of_one_second_are_not_all_recorded(s3: RecordingS3, index: Index) -> None:
-    """The first ones are; they leave room for other locations."""
-    second = s3.now // 1000 * 1000
-    made = []
-    for number in range(MAX_OF_LOCATION + 3):
-        made.append(put_forged_state(s3, [Entry("key", f"v{number}", 1, "e", 1000)], second))
-        s3.now += SECOND
-    result = sync(s3, index)
-    assert {info.id for info in result.imported.recorded} == {info.id for info in made[:MAX_OF_LOCATION]}
-    assert {file.why for file in result.imported.rejected} == {f"there are many other states of {iso(second)}"}
-    assert len(result.imported.rejected) == 3
-    assert not sync(s3, index).imported.rejected
 
 
 def test_a_forged_empty_state_is_contradicted(s3: RecordingS3, index: Index) -> None:
