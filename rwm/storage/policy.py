@@ -77,6 +77,13 @@ PUBLISHING_HEADERS = (
 )
 
 
+COPY_HEADER = "x-amz-copy-source"
+"""restic copies nothing. On Ceph RGW this stops CopyObject, which publishes by an ACL header, but no UploadPartCopy."""
+KMS_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
+SSE_C_HEADER = "x-amz-server-side-encryption-customer-algorithm"
+"""A machine must not encrypt with a key that the admin does not have. Ceph RGW has no condition for SSE-C."""
+
+
 def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Policy:
     """The policy of a protected bucket. ``admin`` and the users are principal ARNs in the form of the server."""
     prefixes: dict[str, list[str]] = {}
@@ -90,10 +97,12 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
     limited = {user: own for user, own in prefixes.items() if "" not in own}
     on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
 
-    def deny_header(header: str) -> Statement:
-        sid = "RwmUserPublishDenied" + header.removeprefix("x-amz").title().replace("-", "")
-        denied = _statement(sid, "Deny", [*prefixes], ["s3:PutObject"], [on_objects])
+    def deny_header(sid: str, header: str, denied_users: Iterable[str] = tuple(prefixes)) -> Statement:
+        denied = _statement(sid, "Deny", list(denied_users), ["s3:PutObject"], [on_objects])
         return denied | {"Condition": {"StringLike": {f"s3:{header}": ["?*"]}}}
+
+    def deny_publishing(header: str) -> Statement:
+        return deny_header("RwmUserPublishDenied" + header.removeprefix("x-amz").title().replace("-", ""), header)
 
     statements = [
         _statement("RwmAdmin", "Allow", [admin], ["s3:*"], [on_bucket, on_objects]),
@@ -108,7 +117,10 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
     statements += [
         _statement("RwmUserBucketDenied", "Deny", [*prefixes], DENIED_BUCKET_ACTIONS, [on_bucket]),
         _statement("RwmUserObjectsDenied", "Deny", [*prefixes], DENIED_OBJECT_ACTIONS, [on_objects]),
-        *map(deny_header, PUBLISHING_HEADERS),
+        *map(deny_publishing, PUBLISHING_HEADERS),
+        deny_header("RwmUserCopyDenied", COPY_HEADER),
+        deny_header("RwmUserKmsKeyDenied", KMS_HEADER),
+        deny_header("RwmUserSseCDenied", SSE_C_HEADER, (user for user in prefixes if not _is_of_rgw(user))),
         # On RGW a writer keeps rights on its objects without any grant.
         _statement("RwmRevoked", "Deny", revoked, ["s3:*"], [on_bucket, on_objects]),
     ]

@@ -6,17 +6,20 @@ versions. Settings are replaced by what they are already. What has no harmless f
 
 from __future__ import annotations
 
+import secrets
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import md5
 from typing import Any, NamedTuple
 
 from rwm.errors import AccessDenied, NotFound, RwmError, S3Error, UsageError
 from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage.attempts import Attempt, attempt, probe_key, remove_leftovers
-from rwm.storage.policy import PUBLISHING_HEADERS
+from rwm.storage.policy import KMS_HEADER, PUBLISHING_HEADERS, SSE_C_HEADER
 from rwm.storage.principals import SEAWEEDFS_ACCOUNT, admin_principal, is_aws_account, principal_account
 
 _GROUP = 'uri="http://acs.amazonaws.com/groups/global/AuthenticatedUsers"'
@@ -129,6 +132,7 @@ def _try(trial: _Trial) -> Attempt:
 def _trials(bench: _Bench) -> Iterator[_Trial]:
     yield from _reading(bench)
     yield from _publishing(bench)
+    yield from _encrypting(bench)
     yield from _locking(bench)
     yield from _destroying(bench)  # after what needs the version
     yield from _settings(bench)
@@ -158,6 +162,8 @@ def _reading(bench: _Bench) -> Iterator[_Trial]:
     yield _Trial("GetObject of a noncurrent version", bench.mine("get_object", VersionId=bench.first))
     yield _Trial("HeadObject of a noncurrent version", bench.mine("head_object", VersionId=bench.first))
     yield _Trial("CopyObject of a noncurrent version", bench.mine("copy_object", "copy", CopySource=source))
+    current = {"Bucket": bench.bucket, "Key": bench.key}
+    yield _Trial("CopyObject", bench.mine("copy_object", "copy", CopySource=current))
     yield _Trial(
         "UploadPartCopy of a noncurrent version",
         lambda: _copy_part(bench, source),
@@ -182,13 +188,31 @@ def _publishing(bench: _Bench) -> Iterator[_Trial]:
     for header in PUBLISHING_HEADERS:
         value = "authenticated-read" if header == "x-amz-acl" else _GROUP
         yield _Trial(f"PutObject with {header}", bench.mine("put_object", "acl", Body=b"", headers={header: value}))
-    limit = bench.on("rgw", limit="Ceph RGW checks no condition on ACL headers here; restic's contents are encrypted")
+    limit = bench.on("rgw", limit="Ceph RGW checks no condition here; restic's contents are encrypted")
     acl = {"ACL": "authenticated-read"}
     source = {"Bucket": bench.bucket, "Key": bench.key}
-    yield _Trial("CopyObject with x-amz-acl", bench.mine("copy_object", "acl", CopySource=source, **acl), limit=limit)
+    yield _Trial("CopyObject with x-amz-acl", bench.mine("copy_object", "acl", CopySource=source, **acl))
     yield _Trial(
         "CreateMultipartUpload with x-amz-acl", bench.mine("create_multipart_upload", "acl", **acl), limit=limit
     )
+
+
+def _encrypting(bench: _Bench) -> Iterator[_Trial]:
+    """Encryption with keys that the admin does not have."""
+    key = secrets.token_bytes(32)
+    headers = {
+        SSE_C_HEADER: "AES256",
+        SSE_C_HEADER.replace("algorithm", "key"): b64encode(key).decode(),
+        SSE_C_HEADER.replace("algorithm", "key-MD5"): b64encode(md5(key, usedforsecurity=False).digest()).decode(),
+    }
+    limit = bench.on("rgw", limit="Ceph RGW knows no condition for it; earlier versions stay as they are")
+    yield _Trial(
+        "PutObject with a key of the client (SSE-C)",
+        bench.mine("put_object", "encrypted", Body=b"", headers=headers),
+        limit=limit,
+    )
+    headers = {"x-amz-server-side-encryption": "aws:kms", KMS_HEADER: "rwm-probe"}
+    yield _Trial("PutObject with a KMS key", bench.mine("put_object", "encrypted", Body=b"", headers=headers))
 
 
 def _locking(bench: _Bench) -> Iterator[_Trial]:

@@ -18,12 +18,15 @@ LIMITS = {
     "seaweedfs": ["GetObject of a noncurrent version by its path"],
     "rgw": [
         "UploadPartCopy of a noncurrent version",
-        "CopyObject with x-amz-acl",
         "CreateMultipartUpload with x-amz-acl",
     ],
 }
 """What a machine can do whatever the policy says."""
-UNTRIED = {"seaweedfs": ["DeleteBucketPolicy", "DeleteBucket"], "rgw": ["DeleteBucketPolicy"]}
+UNTRIED = {
+    "seaweedfs": ["DeleteBucketPolicy", "DeleteBucket"],
+    "rgw": ["PutObject with a key of the client (SSE-C)", "DeleteBucketPolicy"],
+}
+"""RGW takes no key of the client without TLS."""
 
 
 def operations(attempts: Iterable[Attempt], outcome: str) -> list[str]:
@@ -84,12 +87,13 @@ EACH = {
     "RwmUserPublishDeniedGrantReadAcp",
     "RwmUserPublishDeniedGrantWriteAcp",
     "RwmUserPublishDeniedGrantFullControl",
+    "RwmUserCopyDenied",
 }
 FOUND_BY_PROBE = {
-    # The rest is denied twice: what SeaweedFS's identity policy, or no grant at all on RGW, does not allow either.
-    ("seaweedfs", ""): EACH,
+    # No KMS is set up. The rest is denied twice: SeaweedFS's identity policy, or the lack of a grant, refuses it too.
+    ("seaweedfs", ""): EACH | {"RwmUserSseCDenied"},
     ("rgw", ""): EACH | {"RwmUserObjects", "RwmUserObjectsDenied"},
-    ("seaweedfs", "host1/"): EACH | {"RwmPrefix1OutsideDenied", "RwmPrefix1ListDenied"},
+    ("seaweedfs", "host1/"): EACH | {"RwmUserSseCDenied", "RwmPrefix1OutsideDenied", "RwmPrefix1ListDenied"},
     ("rgw", "host1/"): EACH | {"RwmPrefix1Objects", "RwmUserObjectsDenied"},
 }
 

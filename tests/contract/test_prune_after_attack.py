@@ -58,9 +58,17 @@ class Attacked:
         self.user = server.connect("user1")
         self.location = Location(unique("attacked"))
         create_storage(self.s3, self.location.bucket, "user1")
+        self._allow_copies()
         self.keys = list(repository)
         self._upload(repository)
         self.good = self.capture()
+
+    def _allow_copies(self) -> None:
+        """Make the policy that of an earlier version, which refuses fewer attacks."""
+        policy = self.s3.policy(self.location.bucket) or {}
+        later = ("RwmUserCopyDenied", "RwmUserKmsKeyDenied", "RwmUserSseCDenied")
+        statements = [each for each in policy["Statement"] if each["Sid"] not in later]
+        self.s3.put_policy(self.location.bucket, {**policy, "Statement": statements})
 
     def _upload(self, repository: dict[str, bytes]) -> None:
         """Write all files as restic does, within a lock."""

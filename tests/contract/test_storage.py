@@ -71,7 +71,9 @@ def _protected(request: pytest.FixtureRequest) -> Protected:
 # --- what the user can and cannot do -------------------------------------------------------------------
 
 
-def test_restic_works_with_the_keys_of_the_user(protected: Protected, request: pytest.FixtureRequest) -> None:
+def test_restic_works_with_the_keys_of_the_user(
+    protected: Protected, request: pytest.FixtureRequest, restic_program: str
+) -> None:
     keys = protected.user.settings.credentials
     assert isinstance(keys, Credentials)
     environment = {
@@ -88,7 +90,7 @@ def test_restic_works_with_the_keys_of_the_user(protected: Protected, request: p
         ["forget", "--keep-last", "1", "--group-by", "", "--prune"],
         ["check", "--read-data"],
     ):
-        run = ["restic", "-q", "-r", f"s3:{protected.user.endpoint_url}/{protected.bucket}/repo", *arguments]
+        run = [restic_program, "-q", "-r", f"s3:{protected.user.endpoint_url}/{protected.bucket}/repo", *arguments]
         done = process.run(run, env=environment)
         assert done.returncode == 0, (arguments, done.stderr)
     entries = [*protected.admin.versions(protected.bucket, "repo/")]

@@ -97,7 +97,6 @@ def work(b: SharedBucket) -> str:
     s3.put(name, key, b"1")
     assert s3.get(name, key) == b"1"
     assert s3.size(name, key) == 1
-    client.copy_object(Bucket=name, Key=b.key(), CopySource=f"{name}/{key}")
     assert key in {entry.key for entry in s3.versions(name, OWN)}
     for found in (client.list_objects_v2(Bucket=name, Prefix=OWN), client.list_objects(Bucket=name, Prefix=OWN)):
         assert key in {item["Key"] for item in found["Contents"]}
@@ -311,6 +310,9 @@ ATTEMPTS: dict[str, Callable[[SharedBucket], str]] = {
     ),
     "CopyObject to there": lambda b: code_of(
         lambda: b.user1.client.copy_object(Bucket=b.bucket, Key="host2/key", CopySource=f"{b.bucket}/host1/key")
+    ),
+    "CopyObject within its own prefix": lambda b: code_of(
+        lambda: b.user1.client.copy_object(Bucket=b.bucket, Key=b.key(), CopySource=f"{b.bucket}/host1/key")
     ),
     "UploadPartCopy from there, also of a version": lambda b: every(
         *(

@@ -280,7 +280,7 @@ def test_a_second_user_is_drift() -> None:
 
 def test_a_removed_statement_is_missing() -> None:
     sids = {item["Sid"] for item in good()["Statement"] if item["Effect"] == "Deny"}
-    assert len(sids) == 2 + len(PUBLISHING_HEADERS)
+    assert len(sids) == 4 + len(PUBLISHING_HEADERS)
     for sid in ("RwmAdmin", *sids):
         policy = good()
         policy["Statement"].remove(statement(policy, sid))
