@@ -84,7 +84,7 @@ def _check_drift(policy: Policy | None, bucket: str, owner: str) -> None:
         more = f", and {len(drift) - 1} more" if len(drift) > 1 else ""
         raise Refused(
             f"the policy of bucket {bucket} is not that of a protected bucket ({drift[0].detail}{more})",
-            hint=f"`rwm storage check {bucket}` lists all differences; remove them first",
+            hint=f"`rwm storage check {bucket}` lists all differences, and with --fix removes them",
         )
 
 

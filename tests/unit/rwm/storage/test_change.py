@@ -97,7 +97,7 @@ def test_a_policy_with_drift_is_not_changed(s3: RacingS3, policy: Policy | None)
         s3.policies[BUCKET] = policy
     with pytest.raises(Refused, match="is not that of a protected bucket") as error:
         grant_access(s3, HOST3, "user3")
-    assert error.value.hint == "`rwm storage check bucket1` lists all differences; remove them first"
+    assert error.value.hint == "`rwm storage check bucket1` lists all differences, and with --fix removes them"
     assert not s3.written
 
 
