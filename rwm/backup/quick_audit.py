@@ -31,12 +31,15 @@ class QuickAudit:
     findings: tuple[Finding, ...] = ()
 
 
-def audit_quickly(s3: S3, index: Index, config: Config, state: StateInfo) -> QuickAudit:
-    """Audit the location of a state that was captured now. Raises ConfigError, and the errors of the listing."""
+def audit_quickly(s3: S3, index: Index, config: Config, state: StateInfo) -> QuickAudit | None:
+    """Audit the location of a state that was captured now; None if there is no repository.
+
+    Raises ConfigError, and the errors of the listing and of the index.
+    """
     settings = make_settings(config, index.audits.acknowledged(state.location))
     has_packs = state.objects <= SMALL
     audit = audit_location(s3, state.location, settings, packs=has_packs)
-    return summarise(audit, has_packs=has_packs)
+    return summarise(audit, has_packs=has_packs) if audit.repositories else None
 
 
 def summarise(audit: LocationAudit, *, has_packs: bool) -> QuickAudit:

@@ -178,6 +178,8 @@ def _audit(
         report.warnings.append(f"the bucket was not audited: {error}")
         notify(f"warning: {report.warnings[-1]}")
         return
+    if found is None:
+        return
     for finding in found.findings[:_SHOWN]:
         notify(f"{finding.rule.level}: {finding.rule.code}: {finding.detail}: {finding.key}")
     if found.proofs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def read_history(app: App, report: AuditReport, limit: int) -> SnapshotHistory:
         roots = [one.root for one in report.audit.repositories if one.root.startswith(info.prefix)]
         of_state, new = [], []
         for root in roots:
-            for entry in app.readonly_index.entries(info, f"{root}snapshots/"):
+            for entry in _snapshot_entries(app, info, root):
                 file = history.files.get((entry.key, entry.version_id))
                 if file is None:
                     file = history.files[entry.key, entry.version_id] = SnapshotFile(root, entry)
@@ -80,6 +81,15 @@ def read_history(app: App, report: AuditReport, limit: int) -> SnapshotHistory:
             _read(app, info, new, history)
     _judge(report, history)
     return history
+
+
+def _snapshot_entries(app: App, info: StateInfo, root: str) -> Iterator[Entry]:
+    """The snapshot files of a state's repository; files with foreign names are none."""
+    from rwm.verify import is_snapshot_name
+
+    directory = f"{root}snapshots/"
+    entries = app.readonly_index.entries(info, directory)
+    return (entry for entry in entries if is_snapshot_name(entry.key[len(directory) :]))
 
 
 def _read(app: App, info: StateInfo, files: list[SnapshotFile], history: SnapshotHistory) -> None:

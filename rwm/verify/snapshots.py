@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from rwm.verify.mounted import mounted_state, opens_no_key
 _MAX_ARGUMENTS = 500
 """Snapshots that are named one by one; of more, restic reads all."""
 
+_NAME = re.compile("[0-9a-f]{64}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,6 +41,11 @@ class ReadSnapshots:
     is_wrong_password: bool = False
 
 
+def is_snapshot_name(name: str) -> bool:
+    """Whether restic gives such names to snapshots: others are foreign, and may be meant as its options."""
+    return _NAME.fullmatch(name) is not None
+
+
 def read_snapshots(config: Config, info: StateInfo, wanted: Mapping[str, Sequence[str]]) -> dict[str, ReadSnapshots]:
     """Mount the state, and read snapshots: ``wanted`` are their ids by the prefix of their repository.
 
@@ -50,8 +57,8 @@ def read_snapshots(config: Config, info: StateInfo, wanted: Mapping[str, Sequenc
         for root, ids in wanted.items():
             repository = mount.path / root[len(info.prefix) :]
             command = [restic, "-r", str(repository), f"--cache-dir={mount.cache}", "snapshots", "--json"]
-            named = ids if len(ids) <= _MAX_ARGUMENTS else ()
-            done = process.run([*command, *named], env=environment)
+            named = [name for name in ids if is_snapshot_name(name)] if len(ids) <= _MAX_ARGUMENTS else []
+            done = process.run([*command, "--", *named], env=environment)
             found[root] = _interpret(done)
     return found
 

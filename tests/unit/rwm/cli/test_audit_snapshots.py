@@ -117,6 +117,14 @@ def test_a_snapshot_that_cannot_be_read_is_partly_done(place: Place, reader: Rea
     assert "not readable" in place.rwm.out
 
 
+def test_foreign_names_are_no_snapshots(place: Place, reader: Reader) -> None:
+    place.bucket.put("snapshots/--password-command=x", 200)
+    place.capture()
+    place.load()
+    assert len(snapshots(place, code=4)["states"][0]["snapshots"]) == 6
+    assert not [name for _, ids in reader.calls for name in ids if name.startswith("-")]
+
+
 def test_a_wrong_password_stops(place: Place, reader: Reader) -> None:
     reader.result = ReadSnapshots(error="Fatal: wrong password or no key found", is_wrong_password=True)
     assert place.rwm(*HERE, "audit", "bucket1", "--snapshots") == 1

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from rwm.process import Completed
-from rwm.verify.snapshots import Snapshot, _interpret, parse_snapshots
+from rwm.verify.snapshots import Snapshot, _interpret, is_snapshot_name, parse_snapshots
 
 DOCUMENT = {
     "time": "2026-11-28T20:08:48.123456789+01:00",
@@ -40,3 +40,11 @@ def test_a_failure_of_restic(code: int, stderr: str, is_wrong: bool) -> None:
     found = _interpret(Completed(code, "", stderr))
     assert found.error
     assert found.is_wrong_password == is_wrong
+
+
+@pytest.mark.parametrize(
+    "name", ["--password-command=x", "-o", "", "ab" * 31, "AB" * 32, "ab" * 32 + "/x", "ab" * 32 + "\n"]
+)
+def test_a_foreign_name_is_no_argument_of_restic(name: str) -> None:
+    assert not is_snapshot_name(name)
+    assert is_snapshot_name("ab" * 32)
