@@ -32,7 +32,7 @@ _CODES = 3
 
 @dataclass
 class _Recovery:
-    """What is reported. ``second`` is that of a state that was not captured, because nothing was to be made of it."""
+    """What is reported. ``second`` is that of the state, also of one that would have to be captured first."""
 
     report: AuditReport
     state: StateInfo | None
@@ -81,8 +81,9 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
         downloaded = _download(app, found, to_dir)
     elif not app.json:
         chosen = ["--at", at] if at else []
+        config = ["-c", app.config_path] if app.config_path else []
         click.echo("nothing is mounted; mount it with:")
-        click.echo(console.escape(f"  {shlex.join(['rwm', 'recover', str(location), '/mnt/repo', *chosen])}"))
+        click.echo(console.escape(f"  {shlex.join(['rwm', *config, 'recover', str(location), '/mnt/repo', *chosen])}"))
     if app.json:
         console.print_json(_recovery_json(found))
     if downloaded is not None:
@@ -115,7 +116,8 @@ def _choose(app: App, report: AuditReport, at: str | None, *, capture: bool) -> 
         state = app.index.resolve(at, location)
         if not state.location.covers(location):
             raise UsageError(f"state {state.id[: console.SHORT_ID]} is of {state.location}, which is a part only")
-        return _Recovery(report, state, state.captured_at, "--at names it")
+        verdict = next((item.verdict for item in report.states if item.state.info.id == state.id), "not known")
+        return _Recovery(report, state, state.captured_at, f"--at names it, its verdict is {verdict}")
     choice: Choice | None = choose_state(report)
     if choice is None:
         raise none_is_clean(location)
@@ -185,11 +187,10 @@ def _describe(found: _Recovery) -> Iterator[str]:
     else:
         state = found.state
         contents = f"{console.format_count(state.objects, 'object')}, {console.format_size(state.bytes)}"
+        whole = "" if state.location == audit.location else f" of {state.location}"
         origin = ", captured from history" if found.captured else ""
-        yield (
-            f"state {state.id[: console.SHORT_ID]} of {iso(state.captured_at)} ({contents}){origin}: {found.why}, as "
-            f"of the audit of {iso(audit.now // SECOND * SECOND)}"
-        )
+        named = f"state {state.id[: console.SHORT_ID]}{whole} of {iso(state.captured_at)} ({contents}){origin}"
+        yield f"{named}: {found.why}, as of the audit of {iso(audit.now // SECOND * SECOND)}"
     written = audit.written_after(found.second)
     yield (
         f"written later and not in it: {console.format_count(written.snapshots, 'snapshot')}, "

@@ -217,7 +217,7 @@ def test_nothing_that_is_clean_is_chosen(computer: Shell, attacked: Attacked) ->
         state = computer.json("rwm", "state", "capture", place)
         chosen = computer("rwm", "recover", place, "--at", "latest")
         assert f"state {state['id'][:12]} of" in chosen.stdout
-        assert "--at names it" in chosen.stdout
+        assert "--at names it, its verdict is review" in chosen.stdout
     finally:
         s3.delete_versions(bucket, [(each.key, each.version_id) for each in s3.versions(bucket, "host3/")])
 
