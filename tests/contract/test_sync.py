@@ -135,11 +135,12 @@ def test_forged_states_are_contradicted_and_other_files_rejected(place: Place, i
     found = {one.info: one for one in judged}
     assert {info: one.verdict for info, one in found.items()} == {
         true: "verified",
-        **dict.fromkeys([lacking, swapped, future, empty], "contradicted"),
+        future: "unknown",  # clocks may differ
+        **dict.fromkeys([lacking, swapped, empty], "contradicted"),
     }
     assert [fault.key for fault in found[lacking].contradictions] == [entries[-1].key]
     assert [(fault.key, fault.version_id) for fault in found[swapped].contradictions] == [entries[first][:2]]
-    assert [fault.key for fault in found[future].contradictions] == [""]
+    assert "its file was written at" in found[future].doubt
     assert found[empty].contradicted == len(entries)
     assert index.resolve("latest", Location(place.bucket)) == true
 
