@@ -35,7 +35,7 @@ def _overwritten_packs(phase: str, versions: int) -> Iterator[ObjectVersion]:
         for number in range(versions // 2):
             key = _name("data/ff/", number)
             yield _version(key, number, START + number * SECOND, 2000)
-            yield _version(key, number, START, 1000)
+            yield _version(key, versions + number, START, 1000)
 
 
 def _locks(phase: str, versions: int) -> Iterator[ObjectVersion]:
