@@ -2,7 +2,8 @@
 
 The meaning of the rules is that of `restic forget` (0.14 to 0.18, "Removing snapshots according to a policy"). Two
 things are not known here: how restic groups the snapshots, and its time zone. The same rules applied to all snapshots
-as one group keep only snapshots that they keep in every grouping by host or paths.
+as one group keep only snapshots that they keep in every grouping by host or paths. Newer versions of restic also keep
+the oldest snapshot while a rule has a rest; here it is not counted on.
 """
 
 from __future__ import annotations
