@@ -208,10 +208,13 @@ def test_ten_repositories_pass_restic_check_while_one_is_written(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("name", "program"), [("rgw", "restic-debian"), ("seaweedfs", "restic-current")])
 def test_each_restic_checks_all_ten(
-    restic_program: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, program: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check_ten_repositories(restic_program, server, tmp_path, monkeypatch, check_all=True)
+    check_ten_repositories(
+        restics.program(program), request.getfixturevalue(name), tmp_path, monkeypatch, check_all=True
+    )
 
 
 @pytest.mark.slow
