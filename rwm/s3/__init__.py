@@ -11,5 +11,6 @@ from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
 from rwm.s3.credentials import current_credentials
 from rwm.s3.objects import DELETE_BATCH, DeleteFailure
+from rwm.s3.versions import SETTLE
 
-__all__ = ["DELETE_BATCH", "S3", "DeleteFailure", "Policy", "connect", "current_credentials"]
+__all__ = ["DELETE_BATCH", "S3", "SETTLE", "DeleteFailure", "Policy", "connect", "current_credentials"]

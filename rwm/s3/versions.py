@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +28,7 @@ from rwm.s3.listing import (
     parse_uploads,
 )
 from rwm.s3.retry import RetryMixin
-from rwm.times import parse_http_date
+from rwm.times import iso, parse_http_date
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 _RAW = "RawBody"
 _ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
 _EMPTY = b"<Empty/>"
+_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
+SETTLE = 0.2
+"""Seconds after which Ceph RGW surely lists what was written."""
+
 _TORN_PAGE_RETRIES = 10  # for a page that the server made while a key was written
 _TORN_PAGE_PAUSE = (0.01, 0.05)  # seconds, at random between these
 
@@ -217,6 +222,20 @@ class Versions(RetryMixin):
             raise BadResponse(
                 f"GetBucketVersioning {bucket}: the answer has no usable Date header ({header!r})"
             ) from error
+
+    def wait_for_tick(self, bucket: str, second: int) -> None:
+        """Wait until a second is over by the server's clock: from then on listings show all that was written in it.
+
+        Some servers have times of whole seconds only. Raises BadResponse if the clock stands still.
+        """
+        deadline, waited = time.monotonic() + _TICK_LIMIT, False
+        while self.server_time(bucket) <= second:
+            if time.monotonic() > deadline:
+                raise BadResponse(f"the clock of the server stands still at {iso(second)}")
+            time.sleep(0.05)
+            waited = True
+        if waited:  # Ceph RGW may list an entry some milliseconds after its time
+            time.sleep(SETTLE)
 
     def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         """(key, upload id, start in milliseconds) of multipart uploads that were neither completed nor aborted."""

@@ -16,15 +16,13 @@ from rwm.index import CaptureSpool, Index, ObservedEntries
 from rwm.layout import CLOCK_KEY, is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
-from rwm.s3 import S3
+from rwm.s3 import S3, SETTLE
 from rwm.s3.listing import list_in_phases
 from rwm.statefile import INTEGER_LIMIT, StateDigest
 from rwm.states.current import current_entries
 from rwm.states.publish import publish_state
 from rwm.times import SECOND, iso
 
-_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
-_SETTLE = 0.2  # seconds
 _DISCOVERY_LIMIT_PAST = 100
 """Directories that are visited to find repositories when the order does not matter, only the speed."""
 
@@ -113,9 +111,9 @@ def _second(s3: S3, location: Location, at: int | None) -> int:
             raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
         return second
     if stamp is None or is_one_clock:
-        _wait_for_tick(s3, bucket, now)
+        s3.wait_for_tick(bucket, now)
     else:
-        time.sleep((SECOND - stamp % SECOND) / SECOND + _SETTLE)
+        time.sleep((SECOND - stamp % SECOND) / SECOND + SETTLE)
     return now
 
 
@@ -125,18 +123,6 @@ def _stamp_time(s3: S3, location: Location) -> int | None:
         return s3.stamp_time(location.bucket, location.key(CLOCK_KEY))
     except S3Error:
         return None
-
-
-def _wait_for_tick(s3: S3, bucket: str, now: int) -> None:
-    """Wait until the second ``now`` is over by the Date header."""
-    deadline, waited = time.monotonic() + _TICK_LIMIT, False
-    while s3.server_time(bucket) <= now:
-        if time.monotonic() > deadline:
-            raise BadResponse(f"the clock of the server stands still at {iso(now)}")
-        time.sleep(0.05)
-        waited = True
-    if waited:  # Ceph RGW may list an entry some milliseconds after its time
-        time.sleep(_SETTLE)
 
 
 def _serialized(progress: Progress) -> Progress:

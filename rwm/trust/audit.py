@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from rwm.errors import BadResponse
 from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3
 from rwm.s3.listing import Discovered, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
-from rwm.times import SECOND, iso
+from rwm.times import SECOND
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
@@ -22,9 +20,6 @@ from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.unknown_key_rules import judge_unknown_keys
 from rwm.trust.verdict import quiet_second, verdict_at
-
-_TICK_LIMIT = 30  # seconds to wait for the server's clock to move
-_SETTLE = 0.2  # seconds
 
 Progress = Callable[[int], None]
 Histories = Sequence[Sequence[ObjectVersion]]
@@ -146,7 +141,8 @@ def audit_location(
     one after the other. Raises the errors of the listing: an audit of a part would call clean what it has not seen.
     """
     settings = settings or AuditSettings()
-    now = _settled_second(s3, location.bucket)
+    now = s3.server_time(location.bucket)
+    s3.wait_for_tick(location.bucket, now)
     audit = LocationAudit(location, now, settings)
     found: Discovered = discover(s3, location)
     for root in sorted(found.repositories):
@@ -164,20 +160,6 @@ def audit_location(
         for history in _counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX)), progress):
             _judge_state_file(audit, prefix, history[::-1])
     return audit
-
-
-def _settled_second(s3: S3, bucket: str) -> int:
-    """The server's second now, after which its end has been waited for: from then on listings show all of it."""
-    now, deadline = s3.server_time(bucket), time.monotonic() + _TICK_LIMIT
-    waited = False
-    while s3.server_time(bucket) <= now:
-        if time.monotonic() > deadline:
-            raise BadResponse(f"the clock of the server stands still at {iso(now)}")
-        time.sleep(0.05)
-        waited = True
-    if waited:  # Ceph RGW may list an entry some milliseconds after its time
-        time.sleep(_SETTLE)
-    return now
 
 
 def _new_log(settings: AuditSettings, now: int) -> FindingLog:

@@ -40,6 +40,9 @@ class SimulatedS3(MemoryS3):
         self.simulated.now += SECOND
         return now
 
+    def stamp_time(self, bucket: str, key: str) -> int:
+        return self.simulated.now
+
     def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
         content = body if isinstance(body, bytes) else body.read()
         return self.simulated.put(key, len(content)).version_id

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import rwm.states.capture
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
 from rwm.location import Location
@@ -124,7 +123,7 @@ class TestNothingIsRecorded:
 
     def test_when_the_clock_of_the_server_stands_still(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         s3 = MemoryS3(BUCKET)
-        monkeypatch.setattr(rwm.states.capture, "_TICK_LIMIT", 0.01)
+        monkeypatch.setattr("rwm.s3.versions._TICK_LIMIT", 0.01)
         monkeypatch.setattr(s3, "server_time", lambda bucket: START)
         with pytest.raises(BadResponse, match="stands still"):
             capture_state(s3, index, Location(BUCKET))

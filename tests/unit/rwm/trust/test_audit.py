@@ -101,7 +101,7 @@ def test_codes_that_are_excepted_are_not_judged(live: LiveS3) -> None:
 
 
 def test_a_clock_that_stands_still_is_an_error(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.trust.audit._TICK_LIMIT", 0)
+    monkeypatch.setattr("rwm.s3.versions._TICK_LIMIT", 0)
     monkeypatch.setattr(live, "server_time", lambda bucket: 1000)
     with pytest.raises(BadResponse, match="stands still"):
         audit_location(live, BUCKET1)
