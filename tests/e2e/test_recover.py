@@ -155,7 +155,7 @@ def test_an_attack_on_one_machine_takes_nothing_from_another(computer: Shell, at
     mounted = computer("rwmfs", "mount", f"{attacked.bucket}/host2", "--at", "last-clean", "repo")
     assert f"last-clean: state {after[:12]} of " in mounted.stderr
     computer("rwmfs", "umount", "repo")
-    computer("rwm", "audit", attacked.bucket, code=4)
+    computer("rwm", "audit", attacked.bucket, "--capture", code=4)
     assert computer.json("rwm", "state", "list", attacked.bucket)[-1]["verdict"] == "suspect"
     suspect = computer("rwmfs", "mount", attacked.bucket, "--at", after, "repo")
     assert f"state {after[:12]} is suspect by the audit of" in suspect.stderr
