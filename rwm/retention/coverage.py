@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rwm.index import Index, states_by_location
 from rwm.location import Location
 from rwm.model import Entry, RecordedState, StateInfo
+from rwm.names import parent_directories
 from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs
 from rwm.retention.selection import candidates, follows_rule
@@ -38,6 +39,7 @@ class Coverage:
             kept = [info for info in infos if info.id in self._trust] if by_rule else infos
             self._collectors.append(LocationCollector(place, states, kept, judgement, verifications, by_rule=by_rule))
             self._references.append(index.references(place, infos))
+        self._positions = {place.prefix: n for n, place in enumerate(self._locations)}
         self._directory: str | None = None
         self._covering: list[int] = []
 
@@ -50,7 +52,8 @@ class Coverage:
         directory = key[: key.rfind("/") + 1]
         if directory != self._directory:
             self._directory = directory
-            self._covering = [n for n, place in enumerate(self._locations) if directory.startswith(place.prefix)]
+            prefixes = ("", *parent_directories(key))
+            self._covering = [self._positions[prefix] for prefix in prefixes if prefix in self._positions]
         return self._covering
 
     def samples(self) -> list[Entry]:
