@@ -82,6 +82,27 @@ def test_a_user_of_a_prefix_reaches_only_its_prefix() -> None:
     assert Grant("Deny", USER, "s3:*", outside, "") in grants(good(SHARED))
 
 
+def test_a_listing_outside_of_the_prefixes_is_denied() -> None:
+    """RGW would deny all that is not below every one of several prefixes. SeaweedFS gives HeadBucket no prefix."""
+    denied = {
+        (grant.principal.rpartition("/")[2], grant.action, grant.condition)
+        for users in ("prefixes", "aws", "seaweedfs")
+        for grant in grants(good(USERS[users]))
+        if grant.effect == "Deny" and grant.resource == ON_BUCKET and grant.action.startswith("s3:list")
+    }
+    actions = ("s3:listbucket", "s3:listbucketversions", "s3:listbucketmultipartuploads")
+    elsewhere = {
+        ("user1", '{"StringNotLike": {"s3:prefix": ["host1/*"]}}'),
+        ("user1", '{"StringNotLike": {"s3:prefix": ["a/*"]}}'),
+        ("u2", '{"StringNotLike": {"s3:prefix": ["b/*"]}}'),
+        (
+            "user1",
+            '{"StringNotEquals": {"s3:RequestMethod": ["HEAD"]}, "StringNotLike": {"s3:prefix": ["a/*", "b/*"]}}',
+        ),
+    }
+    assert denied == {(user, action, condition) for user, condition in elsewhere for action in actions}
+
+
 def test_only_rgw_may_answer_whether_a_key_is_absent_without_a_prefix() -> None:
     """On AWS the same condition would allow a listing of everything."""
     for name, users in USERS.items():
