@@ -190,7 +190,7 @@ def _row_cells(row: StorageRow) -> tuple[str, str, str, str]:
     if row.inspection is None:
         return row.bucket, "", f"error: {row.error}", ""
     drift, users = row.inspection
-    reach = ", ".join(f"{access.user} ({access.reach})" for access in users)
+    reach = ", ".join(map(str, users))
     return row.bucket, row.versioning, console.format_count(len(drift), "problem") if drift else "protected", reach
 
 

@@ -67,8 +67,6 @@ def _change(
     assert policy is not None
     admin = admin_principal(policy, owner)
     principal = user_principal(admin, user)
-    if principal == admin:
-        raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
     before = policy_users(policy, bucket, owner)
     after = decide(before, principal)
     new = protected_policy(bucket, admin, after)

@@ -51,11 +51,7 @@ def _granted(wanted: Iterable[tuple[str, str]]) -> list[UserAccess]:
 
 def _principals(wanted: Iterable[tuple[str, str]], admin: str) -> list[UserAccess]:
     """The accesses of the users' principals. Raises Refused for the admin."""
-    named = [(user, user_principal(admin, user), prefix) for user, prefix in wanted]
-    for user, principal, _ in named:
-        if principal == admin:
-            raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
-    return _granted((principal, prefix) for _, principal, prefix in named)
+    return _granted((user_principal(admin, user), prefix) for user, prefix in wanted)
 
 
 def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]]) -> None:

@@ -43,8 +43,7 @@ def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drif
     found += _group_actions("policy-missing-statement", "missing", expected - actual_grants)
     found += _group_actions("policy-extra-statement", "not intended", actual_grants - expected)
     return found + [
-        Drift("policy-overlap", f"{one.user} ({one.reach}) and {other.user} ({other.reach}) reach the same objects")
-        for one, other in overlaps(users)
+        Drift("policy-overlap", f"{one} and {other} reach the same objects") for one, other in overlaps(users)
     ]
 
 

@@ -100,7 +100,7 @@ def _users(policy: Policy | None, bucket: str, owner: str) -> list[UserAccess]:
         raise Refused(f"bucket {bucket} is frozen", hint=f"`rwm storage thaw {bucket}` first")
     for one, other in overlaps(users):
         raise Refused(
-            f"{one.user} ({one.reach}) and {other.user} ({other.reach}) reach the same objects",
+            f"{one} and {other} reach the same objects",
             hint=f"`rwm storage revoke {bucket} USER` takes the access of one of them",
         )
     return users

@@ -22,6 +22,7 @@ from rwm.storage.create import find_admin_principal
 from rwm.storage.frozen import disabled, frozen_policy, frozen_users, named_accounts, same_policy, without_freeze
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin, user_principal
+from rwm.storage.users import UserAccess
 from rwm.times import iso
 
 RECORDS_PREFIX = OWN_PREFIX + "freezes/"
@@ -134,26 +135,20 @@ def _admin(s3: S3, bucket: str, policy: Policy | None) -> str:
 def _select(s3: S3, freeze: Freeze, location: Location, user: str | None) -> list[str]:
     """The principals that a command means. Raises Refused if there are none."""
     if user is not None:
-        principal = user_principal(freeze.admin, user)
-        if principal == freeze.admin:
-            raise Refused(f"{user} is the admin account itself", hint="name the account of a machine")
-        return [principal]
+        return [user_principal(freeze.admin, user)]
     users = named_accounts(freeze.policy, freeze.admin)
     users += [frozen.user for frozen in freeze.users if frozen.user not in users]
     if location.prefix:
         owner, _ = s3.acl(location.bucket)
         reached = policy_users(freeze.policy, location.bucket, owner)
-        users = sorted({each.user for each in reached if not each.revoked and _meet(each.prefix, location.prefix)})
+        meant = UserAccess("", location.prefix)
+        users = sorted({each.user for each in reached if each.overlaps(meant)})
     if not users:
         raise Refused(
             f"the policy of bucket {location.bucket} names no account that reaches {location}",
             hint="name the account of the machine: --user USER",
         )
     return users
-
-
-def _meet(one: str, other: str) -> bool:
-    return one.startswith(other) or other.startswith(one)
 
 
 def _unnamed(freeze: Freeze, users: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rwm.errors import UsageError
+from rwm.errors import Refused, UsageError
 from rwm.s3 import Policy
 from rwm.storage.grants import NOBODY, grants, principals
 
@@ -50,10 +50,15 @@ def user_principal(admin: str, user: str) -> str:
     """The principal of ``user`` in the form of the principal ``admin``. A full ARN is returned unchanged.
 
     ``t1$user1`` names a user and its tenant. Raises UsageError when that is not the admin's tenant: S3 clients reach
-    only buckets of their own tenant.
+    only buckets of their own tenant, and Refused for the admin itself.
     """
-    if user.startswith("arn:"):
-        return user
+    principal = user if user.startswith("arn:") else _principal_of_name(admin, user)
+    if principal == admin:
+        raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
+    return principal
+
+
+def _principal_of_name(admin: str, user: str) -> str:
     tenant, dollar, name = user.rpartition("$")
     account = principal_account(admin)
     if dollar and tenant != account:

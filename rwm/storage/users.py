@@ -26,6 +26,10 @@ class UserAccess(NamedTuple):
     prefix: str = ""
     revoked: bool = False
 
+    def __str__(self) -> str:
+        """The user and its reach, for people."""
+        return f"{self.user} ({self.reach})"
+
     @property
     def reach(self) -> str:
         """The reach in words."""
@@ -85,7 +89,7 @@ def check_overlaps(users: Iterable[UserAccess]) -> None:
     """Raise UsageError if two users may reach the same keys."""
     for one, other in overlaps(users):
         raise UsageError(
-            f"{one.user} ({one.reach}) and {other.user} ({other.reach}) would reach the same objects",
+            f"{one} and {other} would reach the same objects",
             hint="each user needs a prefix of its own",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.errors import UsageError
+from rwm.errors import Refused, UsageError
 from rwm.storage.drift import policy_drift
 from rwm.storage.policy import protected_policy
 from rwm.storage.principals import acl_id, admin_principal, candidate_principals, user_ids, user_principal
@@ -63,6 +63,12 @@ def test_user_principal_has_the_form_of_the_admin(admin: str, user: str, princip
 def test_a_user_of_another_tenant_is_refused(admin: str, user: str) -> None:
     with pytest.raises(UsageError, match="is not of the tenant"):
         user_principal(admin, user)
+
+
+@pytest.mark.parametrize("user", ["admin", ADMIN])
+def test_the_admin_is_no_user(user: str) -> None:
+    with pytest.raises(Refused, match="is the admin account itself"):
+        user_principal(ADMIN, user)
 
 
 @pytest.mark.parametrize("tenant", ["", "t1", "123"])
