@@ -147,6 +147,9 @@ def test_users_that_reach_the_same_objects_are_drift() -> None:
     ]
     inside = [UserAccess(USER, "a/"), UserAccess(STRANGER, "a/b/")]
     assert drift(good(inside)) == [("policy-overlap", f"{USER} (a/) and {STRANGER} (a/b/) reach the same objects")]
+    assert drift(good([*inside, UserAccess("arn:aws:iam:::user/user3", "c/")])) == drift(good(inside))
+    third = [UserAccess(USER, "a/"), UserAccess(STRANGER, "b/"), UserAccess("arn:aws:iam:::user/user3", "b/c/")]
+    assert [code for code, _ in drift(good(third))] == ["policy-overlap"]
     assert drift(good([UserAccess(USER, "a/"), UserAccess(STRANGER, "a-b/")])) == []
     assert drift(good([UserAccess(USER, "a/"), UserAccess(USER, "a/b/")])) == [], "of one user"
 
@@ -429,8 +432,9 @@ def test_versioning_must_be_enabled(versioning: str, word: str) -> None:
     assert found.startswith(f"versioning: versioning is {word}")
 
 
-def test_the_user_must_not_own_the_bucket() -> None:
-    (found,) = settings(owner="user1", bucket_grants=[("user1", "FULL_CONTROL")])
+@pytest.mark.parametrize("users", [["user1"], ["user0", "user1", "user2"]])
+def test_no_user_may_own_the_bucket(users: list[str]) -> None:
+    (found,) = settings(owner="user1", user_ids=users, bucket_grants=[("user1", "FULL_CONTROL")])
     assert found.startswith("ownership: ")
 
 

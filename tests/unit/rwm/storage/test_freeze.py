@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,12 +14,19 @@ import pytest
 from rwm.errors import AccessDenied, NotFound, Refused
 from rwm.index import Freezes, Index
 from rwm.location import Location
+from rwm.model import Freeze, FrozenUser
 from rwm.s3 import Policy
 from rwm.storage import check_storage, freeze_storage, inspect_storage, revoke_access, thaw_storage
-from rwm.storage.frozen import ALL_SID, WRITES_SID, frozen_users
+from rwm.storage.frozen import ALL_SID, WRITES_SID, frozen_policy, frozen_users
 from rwm.storage.grants import grants
+from rwm.storage.policy import (
+    DENIED_BUCKET_ACTIONS,
+    DENIED_OBJECT_ACTIONS,
+    USER_BUCKET_ACTIONS,
+    USER_OBJECT_ACTIONS,
+)
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_OBJECTS, SHARED, STRANGER, USER, good, plus
+from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, SHARED, STRANGER, USER, good, plus
 
 HERE = Location(BUCKET)
 DATE = datetime(2030, 1, 1, tzinfo=UTC)
@@ -121,6 +129,34 @@ def test_one_user_is_frozen_without_reads_then_another(s3: KillableS3, freezes: 
     thaw_storage(s3, freezes, Location(BUCKET, "host2/"))
     assert s3.policies[BUCKET] == good(SHARED)
     assert s3.rules[BUCKET][0]["Status"] == "Enabled"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "users"),
+    [("host1/", [USER]), ("host1/sub/", [USER]), ("old/", [STRANGER]), ("old/host2/", [STRANGER])],
+)
+def test_the_users_that_reach_a_part_of_a_prefix_are_frozen(
+    s3: KillableS3, freezes: Freezes, prefix: str, users: list[str]
+) -> None:
+    freeze_storage(s3, freezes, Location(BUCKET, prefix))
+    assert list(denied(s3)) == users
+
+
+def test_a_prefix_that_no_user_reaches_is_not_frozen(s3: KillableS3, freezes: Freezes) -> None:
+    with pytest.raises(Refused, match="names no account that reaches bucket1/host3"):
+        freeze_storage(s3, freezes, Location(BUCKET, "host3/"))
+    assert s3.policies[BUCKET] == good(SHARED)
+
+
+def test_every_action_that_changes_something_is_denied() -> None:
+    known = {*USER_BUCKET_ACTIONS, *USER_OBJECT_ACTIONS, *DENIED_BUCKET_ACTIONS, *DENIED_OBJECT_ACTIONS}
+    writes = {action for action in known if not action.startswith(("s3:Get", "s3:List"))} | {"s3:RestoreObject"}
+    frozen = Freeze(BUCKET, ADMIN, good(), [], (FrozenUser(USER, True, 0, ""),))
+    (denies,) = [each for each in (frozen_policy(frozen) or {})["Statement"] if each["Sid"] == WRITES_SID]
+    assert denies["Resource"] == [ON_BUCKET, ON_OBJECTS]
+    unmatched = [one for one in writes if not any(fnmatchcase(one, pattern) for pattern in denies["Action"])]
+    assert unmatched == []
+    assert not [one for one in known - writes if any(fnmatchcase(one, pattern) for pattern in denies["Action"])]
 
 
 @pytest.mark.parametrize("kill_at", [1, 2, 3, -2, -3, -4])
