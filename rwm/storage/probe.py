@@ -251,7 +251,8 @@ def _settings(bench: _Bench) -> Iterator[_Trial]:
         skip="" if policy else "the bucket has no policy that could be written again",
     )
     yield _Trial("DeleteBucketPolicy", skip="it would leave the bucket without its policy for a moment")
-    private = {grantee for grantee, _ in admin.acl(bucket)[1]} <= {admin.acl(bucket)[0]}
+    owner, granted = admin.acl(bucket)
+    private = {grantee for grantee, _ in granted} <= {owner}
     yield _Trial(
         "PutBucketAcl",
         bench.setting("put_bucket_acl", ACL="private"),
