@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rwm.errors import Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import enclosing_repository
 from rwm.storage.drift import policy_drift
-from rwm.storage.grants import grants
+from rwm.storage.grants import grants, statements
 from rwm.storage.policy import Statement, protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, user_principal
@@ -93,13 +93,8 @@ def differing_statements(old: Policy, new: Policy) -> tuple[list[Statement], lis
 
 def _missing(policy: Policy, other: Policy) -> list[Statement]:
     """The statements of a policy that the other one does not have, whatever their form."""
-    known = {frozenset(grants({"Statement": [statement]})) for statement in _statements(other)}
-    return [each for each in _statements(policy) if frozenset(grants({"Statement": [each]})) not in known]
-
-
-def _statements(policy: Policy) -> list[Any]:
-    statements = policy["Statement"]
-    return statements if isinstance(statements, list) else [statements]
+    known = {frozenset(grants({"Statement": [statement]})) for statement in statements(other)}
+    return [each for each in statements(policy) if frozenset(grants({"Statement": [each]})) not in known]
 
 
 def replace_policy(s3: S3, bucket: str, old: Policy, new: Policy) -> None:

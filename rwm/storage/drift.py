@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from rwm.s3 import Policy
 from rwm.storage.frozen import frozen_users, without_freeze
 from rwm.storage.grants import Grant, grants
+from rwm.storage.lifecycle import is_enabled, rule_name
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin
@@ -78,8 +79,8 @@ def settings_drift(
     for grantee, permission in bucket_grants:
         if grantee != owner:
             found.append(Drift("acl", f"the bucket's ACL grants {permission} to {grantee}"))
-    for rule in lifecycle:
-        name = rule.get("ID") or "without a name"
-        if rule.get("Status", "Enabled") == "Enabled":
-            found.append(Drift("lifecycle", f"the lifecycle rule {name!r} may delete versions that a state needs"))
-    return found
+    return found + [
+        Drift("lifecycle", f"the lifecycle rule {rule_name(rule)!r} may delete versions that a state needs")
+        for rule in lifecycle
+        if is_enabled(rule)
+    ]

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from rwm.errors import Refused
 from rwm.s3 import S3, Policy
 from rwm.storage.change import differing_statements, replace_policy
-from rwm.storage.frozen import disabled, frozen_users, same_policy
+from rwm.storage.frozen import frozen_users, same_policy
 from rwm.storage.grants import grants
+from rwm.storage.lifecycle import disabled, is_enabled, rule_name
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin
@@ -47,8 +48,8 @@ def plan_fix(s3: S3, bucket: str) -> list[FixStep]:
             detail = f"ACL of the bucket: - {permission} to {grantee}"
             steps.append(FixStep("acl", detail, lambda: s3.make_private(bucket)))
     for rule in rules:
-        if rule.get("Status", "Enabled") == "Enabled":
-            detail = f"lifecycle rule {rule.get('ID') or 'without a name'}: Enabled -> Disabled"
+        if is_enabled(rule):
+            detail = f"lifecycle rule {rule_name(rule)}: Enabled -> Disabled"
             steps.append(FixStep("lifecycle", detail, lambda: s3.put_lifecycle_rules(bucket, disabled(rules))))
     return steps
 

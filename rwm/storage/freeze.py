@@ -19,7 +19,8 @@ from rwm.location import Location
 from rwm.model import Freeze, FrozenUser
 from rwm.s3 import S3, Policy
 from rwm.storage.create import find_admin_principal
-from rwm.storage.frozen import disabled, frozen_policy, frozen_users, named_accounts, same_policy, without_freeze
+from rwm.storage.frozen import frozen_policy, frozen_users, named_accounts, same_policy, without_freeze
+from rwm.storage.lifecycle import disabled, is_enabled
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin, user_principal
 from rwm.storage.users import UserAccess
@@ -229,7 +230,7 @@ def _thaw_unrecorded(s3: S3, location: Location, user: str | None, now: int) -> 
 def _disable_rules(s3: S3, bucket: str) -> list[str]:
     try:
         rules = s3.lifecycle_rules(bucket)
-        if any(rule.get("Status", "Enabled") == "Enabled" for rule in rules):
+        if any(map(is_enabled, rules)):
             s3.put_lifecycle_rules(bucket, disabled(rules))
     except (AccessDenied, NotSupported) as error:
         return [f"lifecycle rules may still be enabled: {error.message}"]
@@ -250,7 +251,7 @@ def _close_acl(s3: S3, bucket: str) -> list[str]:
 
 def _enable_rules(s3: S3, freeze: Freeze) -> list[str]:
     """Bring the former lifecycle rules back, unless somebody has changed them since."""
-    if not any(rule.get("Status", "Enabled") == "Enabled" for rule in freeze.lifecycle):
+    if not any(map(is_enabled, freeze.lifecycle)):
         return []
     now = s3.lifecycle_rules(freeze.bucket)
     if _text(now) == _text(disabled(freeze.lifecycle)):

@@ -6,12 +6,12 @@ statements for anybody (``*``, an account) are left out: a frozen machine could 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rwm.model import Freeze, FrozenUser
 from rwm.s3 import Policy
-from rwm.storage.grants import Grant, grants, principals
+from rwm.storage.grants import Grant, grants, principals, statements
+from rwm.storage.policy import make_statement
 
 WRITE_ACTIONS = ("s3:Put*", "s3:Delete*", "s3:Abort*", "s3:Bypass*", "s3:Restore*")
 """Every action that changes something. Ceph RGW refuses a pattern that matches no action that it knows."""
@@ -23,15 +23,15 @@ def frozen_policy(freeze: Freeze) -> Policy | None:
     """The policy that a bucket should have while its users are frozen; the former one if there are none."""
     if not freeze.users:
         return freeze.policy
-    statements = [kept for each in _statements(freeze.policy) if (kept := _without_anybody(each))]
+    found = [kept for each in statements(freeze.policy) if (kept := _without_anybody(each))]
     resources = [f"arn:aws:s3:::{freeze.bucket}", f"arn:aws:s3:::{freeze.bucket}/*"]
     admin = {Grant("Allow", freeze.admin, "s3:*", resource, "") for resource in resources}
-    if freeze.admin and not admin <= grants({"Statement": statements}):
-        statements.append(_statement("RwmAdmin", "Allow", [freeze.admin], ["s3:*"], resources))
+    if freeze.admin and not admin <= grants({"Statement": found}):
+        found.append(make_statement("RwmAdmin", "Allow", [freeze.admin], ["s3:*"], resources))
     for sid, actions, reads in ((WRITES_SID, WRITE_ACTIONS, True), (ALL_SID, ("s3:*",), False)):
         if users := [frozen.user for frozen in freeze.users if frozen.reads == reads]:
-            statements.append(_statement(sid, "Deny", users, actions, resources))
-    return {"Version": "2012-10-17", "Statement": statements}
+            found.append(make_statement(sid, "Deny", users, actions, resources))
+    return {"Version": "2012-10-17", "Statement": found}
 
 
 def without_freeze(policy: Policy | None) -> Policy | None:
@@ -41,14 +41,14 @@ def without_freeze(policy: Policy | None) -> Policy | None:
     """
     if policy is None or not frozen_users(policy):
         return policy
-    kept = [each for each in _statements(policy) if not _is_of_freeze(each)]
+    kept = [each for each in statements(policy) if not _is_of_freeze(each)]
     return {**policy, "Statement": kept} if kept else None
 
 
 def frozen_users(policy: Policy | None) -> list[FrozenUser]:
     """The users that the policy freezes, sorted; neither time nor note is known from it."""
     found: dict[str, FrozenUser] = {}
-    for each in _statements(policy):
+    for each in statements(policy):
         if _is_of_freeze(each):
             for user in principals({"Statement": [each]}):
                 found[user] = FrozenUser(user, each["Sid"] == WRITES_SID and found.get(user) is None, 0, "")
@@ -63,11 +63,6 @@ def same_policy(one: Policy | None, other: Policy | None) -> bool:
 def named_accounts(policy: Policy | None, admin: str) -> list[str]:
     """The single accounts beside the admin that the policy names, sorted."""
     return sorted(who for who in principals(policy or {}) if _is_account(who) and who != admin)
-
-
-def disabled(rules: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lifecycle rules with none of them enabled."""
-    return [{**rule, "Status": "Disabled"} for rule in rules]
 
 
 def _is_account(principal: str) -> bool:
@@ -92,20 +87,3 @@ def _without_anybody(statement: Any) -> Any:
     if len(accounts) == len(everyone):
         return statement
     return {**statement, "Principal": {"AWS": accounts}} if accounts and "NotPrincipal" not in statement else None
-
-
-def _statements(policy: Policy | None) -> list[Any]:
-    statements = (policy or {}).get("Statement", [])
-    return statements if isinstance(statements, list) else [statements]
-
-
-def _statement(
-    sid: str, effect: str, users: Iterable[str], actions: Iterable[str], resources: list[str]
-) -> dict[str, Any]:
-    return {
-        "Sid": sid,
-        "Effect": effect,
-        "Principal": {"AWS": list(users)},
-        "Action": list(actions),
-        "Resource": resources,
-    }

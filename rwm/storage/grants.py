@@ -29,10 +29,16 @@ class Grant(NamedTuple):
         return text + (f" if {self.condition}" if self.condition else "")
 
 
+def statements(policy: Policy | None) -> list[Any]:
+    """The statements of a policy as they are; servers may write a list of one element as that element."""
+    found = (policy or {}).get("Statement", [])
+    return found if isinstance(found, list) else [found]
+
+
 def grants(policy: Policy) -> set[Grant]:
     """Every grant of a policy; its statements may use strings or lists, ``*``, and the ``Not…`` elements."""
     found: set[Grant] = set()
-    for statement in _statements(policy):
+    for statement in _as_dicts(policy):
         effect, condition = str(statement.get("Effect", "?")), _condition(statement)
         actions, resources = _values(statement, "Action", lower=True), _values(statement, "Resource")
         for principal in _principals(statement):
@@ -44,13 +50,11 @@ def grants(policy: Policy) -> set[Grant]:
 
 def principals(policy: Policy) -> set[str]:
     """Every principal in the policy; :data:`NOBODY` for a statement without one."""
-    return {principal for statement in _statements(policy) for principal in _principals(statement)}
+    return {principal for statement in _as_dicts(policy) for principal in _principals(statement)}
 
 
-def _statements(policy: Policy) -> list[dict[str, Any]]:
-    statements = policy.get("Statement", [])
-    found = statements if isinstance(statements, list) else [statements]
-    return [item if isinstance(item, dict) else {"Effect": f"? {item!r}"} for item in found]
+def _as_dicts(policy: Policy) -> list[dict[str, Any]]:
+    return [item if isinstance(item, dict) else {"Effect": f"? {item!r}"} for item in statements(policy)]
 
 
 def _as_list(value: Any) -> list[str]:

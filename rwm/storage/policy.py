@@ -98,31 +98,31 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
     on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
 
     def deny_header(sid: str, header: str, denied_users: Iterable[str] = tuple(prefixes)) -> Statement:
-        denied = _statement(sid, "Deny", list(denied_users), ["s3:PutObject"], [on_objects])
+        denied = make_statement(sid, "Deny", list(denied_users), ["s3:PutObject"], [on_objects])
         return denied | {"Condition": {"StringLike": {f"s3:{header}": ["?*"]}}}
 
     def deny_publishing(header: str) -> Statement:
         return deny_header("RwmUserPublishDenied" + header.removeprefix("x-amz").title().replace("-", ""), header)
 
     statements = [
-        _statement("RwmAdmin", "Allow", [admin], ["s3:*"], [on_bucket, on_objects]),
-        _statement("RwmUserBucket", "Allow", whole, USER_BUCKET_ACTIONS, [on_bucket]),
-        _statement("RwmUserObjects", "Allow", whole, USER_OBJECT_ACTIONS, [on_objects]),
-        _statement("RwmPrefixBucket", "Allow", [*limited], _UNLISTED_BUCKET_ACTIONS, [on_bucket]),
-        _statement("RwmPrefixAbsent", "Allow", [*filter(_is_of_rgw, limited)], ["s3:ListBucket"], [on_bucket])
+        make_statement("RwmAdmin", "Allow", [admin], ["s3:*"], [on_bucket, on_objects]),
+        make_statement("RwmUserBucket", "Allow", whole, USER_BUCKET_ACTIONS, [on_bucket]),
+        make_statement("RwmUserObjects", "Allow", whole, USER_OBJECT_ACTIONS, [on_objects]),
+        make_statement("RwmPrefixBucket", "Allow", [*limited], _UNLISTED_BUCKET_ACTIONS, [on_bucket]),
+        make_statement("RwmPrefixAbsent", "Allow", [*filter(_is_of_rgw, limited)], ["s3:ListBucket"], [on_bucket])
         | {"Condition": {"Null": {"s3:max-keys": ["true"]}}},
     ]
     for number, (user, own) in enumerate(limited.items(), 1):
         statements += _prefix_statements(f"RwmPrefix{number}", user, bucket, own)
     statements += [
-        _statement("RwmUserBucketDenied", "Deny", [*prefixes], DENIED_BUCKET_ACTIONS, [on_bucket]),
-        _statement("RwmUserObjectsDenied", "Deny", [*prefixes], DENIED_OBJECT_ACTIONS, [on_objects]),
+        make_statement("RwmUserBucketDenied", "Deny", [*prefixes], DENIED_BUCKET_ACTIONS, [on_bucket]),
+        make_statement("RwmUserObjectsDenied", "Deny", [*prefixes], DENIED_OBJECT_ACTIONS, [on_objects]),
         *map(deny_publishing, PUBLISHING_HEADERS),
         deny_header("RwmUserCopyDenied", COPY_HEADER),
         deny_header("RwmUserKmsKeyDenied", KMS_HEADER),
         deny_header("RwmUserSseCDenied", SSE_C_HEADER, (user for user in prefixes if not _is_of_rgw(user))),
         # On RGW a writer keeps rights on its objects without any grant.
-        _statement("RwmRevoked", "Deny", revoked, ["s3:*"], [on_bucket, on_objects]),
+        make_statement("RwmRevoked", "Deny", revoked, ["s3:*"], [on_bucket, on_objects]),
     ]
     return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Principal"]["AWS"]]}
 
@@ -145,13 +145,13 @@ def _prefix_statements(sid: str, user: str, bucket: str, prefixes: list[str]) ->
     on_bucket = f"arn:aws:s3:::{bucket}"
     patterns = [f"{prefix}*" for prefix in prefixes]
     on_objects = [f"{on_bucket}/{pattern}" for pattern in patterns]
-    outside = _statement(f"{sid}OutsideDenied", "Deny", [user], ["s3:*"], [])
+    outside = make_statement(f"{sid}OutsideDenied", "Deny", [user], ["s3:*"], [])
     del outside["Resource"]
     outside["NotResource"] = [on_bucket, *on_objects]
     statements = [
-        _statement(f"{sid}List", "Allow", [user], LIST_ACTIONS, [on_bucket])
+        make_statement(f"{sid}List", "Allow", [user], LIST_ACTIONS, [on_bucket])
         | {"Condition": {"StringLike": {"s3:prefix": patterns}}},
-        _statement(f"{sid}Objects", "Allow", [user], USER_OBJECT_ACTIONS, on_objects),
+        make_statement(f"{sid}Objects", "Allow", [user], USER_OBJECT_ACTIONS, on_objects),
         outside,
     ]
     if len(prefixes) == 1 or not _is_of_rgw(user):  # RGW would deny all that is not below every one of the prefixes
@@ -167,11 +167,14 @@ def _list_denied(sid: str, user: str, on_bucket: str, patterns: list[str]) -> St
     elsewhere: dict[str, Any] = {"StringNotLike": {"s3:prefix": patterns}}
     if principal_account(user) == SEAWEEDFS_ACCOUNT:
         elsewhere["StringNotEquals"] = {"s3:RequestMethod": ["HEAD"]}
-    denied = _statement(f"{sid}ListDenied", "Deny", [user], LIST_ACTIONS, [on_bucket])
+    denied = make_statement(f"{sid}ListDenied", "Deny", [user], LIST_ACTIONS, [on_bucket])
     return denied | {"Condition": elsewhere}
 
 
-def _statement(sid: str, effect: str, principals: list[str], actions: Iterable[str], resources: list[str]) -> Statement:
+def make_statement(
+    sid: str, effect: str, principals: list[str], actions: Iterable[str], resources: list[str]
+) -> Statement:
+    """A statement without a condition."""
     return {
         "Sid": sid,
         "Effect": effect,
