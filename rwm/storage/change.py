@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rwm.errors import Refused, RwmError, UsageError
+from rwm.errors import Refused, UsageError
 from rwm.location import Location
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import enclosing_repository
@@ -14,13 +13,9 @@ from rwm.storage.drift import policy_drift
 from rwm.storage.grants import grants, statements
 from rwm.storage.policy import Statement, protected_policy
 from rwm.storage.policy_users import policy_users
+from rwm.storage.policy_write import replace_policy
 from rwm.storage.principals import admin_principal, user_principal
 from rwm.storage.users import UserAccess, grant, revoke
-
-_SETTLE_SECONDS = 1.0
-"""How long after the write the policy is read again: a program that read it before the write may write later."""
-_READ_SECONDS = 5.0
-"""How long to wait until the server returns the new policy."""
 
 
 class PolicyChange(NamedTuple):
@@ -95,22 +90,3 @@ def _missing(policy: Policy, other: Policy) -> list[Statement]:
     """The statements of a policy that the other one does not have, whatever their form."""
     known = {frozenset(grants({"Statement": [statement]})) for statement in statements(other)}
     return [each for each in statements(policy) if frozenset(grants({"Statement": [each]})) not in known]
-
-
-def replace_policy(s3: S3, bucket: str, old: Policy, new: Policy) -> None:
-    """Write the policy if it still is ``old``, and read it until it is ``new``, at last after a pause.
-
-    Raises Refused if it was changed meanwhile, and RwmError if the server does not return the new one.
-    """
-    if s3.policy(bucket) != old:
-        raise Refused(f"the policy of bucket {bucket} was changed meanwhile", hint="repeat the command")
-    s3.put_policy(bucket, new)
-    deadline = time.monotonic() + _READ_SECONDS
-    while grants(s3.policy(bucket) or {}) != grants(new) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    time.sleep(_SETTLE_SECONDS)
-    if grants(s3.policy(bucket) or {}) != grants(new):
-        raise RwmError(
-            f"bucket {bucket} has another policy than the one that was written",
-            hint="another program may have changed it at the same time; repeat the command",
-        )

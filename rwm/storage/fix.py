@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from rwm.errors import Refused
 from rwm.s3 import S3, Policy
-from rwm.storage.change import differing_statements, replace_policy
+from rwm.storage.change import differing_statements
 from rwm.storage.frozen import frozen_users, same_policy
 from rwm.storage.grants import grants
 from rwm.storage.lifecycle import disabled, is_enabled, rule_name
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
+from rwm.storage.policy_write import replace_policy
 from rwm.storage.principals import admin_principal, expected_admin
 from rwm.storage.users import UserAccess, overlaps
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from rwm.errors import AccessDenied, NotFound, NotSupported, Refused, RwmError, S3Error
+from rwm.errors import AccessDenied, NotFound, NotSupported, Refused, S3Error
 from rwm.index import Freezes
 from rwm.layout import OWN_PREFIX
 from rwm.location import Location
@@ -22,6 +22,7 @@ from rwm.storage.create import find_admin_principal
 from rwm.storage.frozen import frozen_policy, frozen_users, named_accounts, same_policy, without_freeze
 from rwm.storage.lifecycle import disabled, is_enabled
 from rwm.storage.policy_users import policy_users
+from rwm.storage.policy_write import other_policy, wait_for_other_writers, write_policy
 from rwm.storage.principals import admin_principal, expected_admin, user_principal
 from rwm.storage.users import UserAccess
 from rwm.times import iso
@@ -29,8 +30,6 @@ from rwm.times import iso
 RECORDS_PREFIX = OWN_PREFIX + "freezes/"
 """Where a bucket keeps a record of each freeze and thaw for people. RWM does not read it: a machine can write there."""
 
-_SETTLE_SECONDS = 1.0
-"""How long after a write the policy is compared again: another program may write at the same time."""
 _WRITE_SECONDS = 20.0
 """How long to try until the server returns the policy that was written."""
 
@@ -173,18 +172,12 @@ def _follow_record(s3: S3, freezes: Freezes, bucket: str) -> None:
         if same_policy(s3.policy(bucket), wanted):
             if settled:
                 return
-            time.sleep(_SETTLE_SECONDS)
+            wait_for_other_writers()
             settled = True
             continue
         settled = False
-        if wanted is None:
-            s3.delete_policy(bucket)
-        else:
-            s3.put_policy(bucket, wanted)
-    raise RwmError(
-        f"bucket {bucket} has another policy than the one that was written",
-        hint="another program may have changed it at the same time; repeat the command",
-    )
+        write_policy(s3, bucket, wanted)
+    raise other_policy(bucket)
 
 
 def _is_unchanged(policy: Policy | None, freeze: Freeze) -> bool:
@@ -215,10 +208,7 @@ def _thaw_unrecorded(s3: S3, location: Location, user: str | None, now: int) -> 
             hint="thaw it where it was frozen, or without a user and a prefix",
         )
     rest = without_freeze(policy)
-    if rest is None:
-        s3.delete_policy(bucket)
-    else:
-        s3.put_policy(bucket, rest)
+    write_policy(s3, bucket, rest)
     warnings = [
         "this index does not know the freeze: lifecycle rules stay disabled, and statements of the policy that it "
         "removed are not brought back"

@@ -81,7 +81,7 @@ STORAGE = ("-c", "here.conf", "storage")
 @pytest.fixture
 def shared(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
     """bucket1 with the policy of two machines."""
-    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
     s3.policies["bucket1"] = good(SHARED)
     return s3
 

@@ -23,7 +23,7 @@ STORAGE = ("-c", "here.conf", "storage")
 @pytest.fixture
 def shared(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
     """bucket1 with the policy of two machines."""
-    monkeypatch.setattr("rwm.storage.freeze._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
     monkeypatch.setattr("rwm.storage.freeze_proof._PROOF_SECONDS", 0)
     s3.policies["bucket1"] = good(SHARED)
     s3.put("bucket1", "host1/config", b"1")
@@ -94,7 +94,7 @@ def test_a_probe_needs_the_keys_of_a_machine(rwm_: Terminal, shared: MemoryS3, m
 def test_fix_shows_a_plan_asks_and_checks_again(
     rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
     command = (*STORAGE, "check", "bucket1", "--no-listing")
     shared.states["bucket1"], shared.account = "Suspended", "admin"
     assert rwm_(*command, "--dry-run") == 2

@@ -40,8 +40,8 @@ class RacingS3(MemoryS3):
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> RacingS3:
-    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
-    monkeypatch.setattr("rwm.storage.change._READ_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._READ_SECONDS", 0)
     return RacingS3()
 
 

@@ -18,7 +18,7 @@ RULE: dict[str, Any] = {"ID": "eat", "Status": "Enabled", "Filter": {"Prefix": "
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> MemoryS3:
-    monkeypatch.setattr("rwm.storage.change._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
     s3 = MemoryS3(BUCKET)
     s3.policies[BUCKET] = good()
     s3.account = "admin"

@@ -74,7 +74,7 @@ class KillableS3(MemoryS3):
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> KillableS3:
-    monkeypatch.setattr("rwm.storage.freeze._SETTLE_SECONDS", 0)
+    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
     return KillableS3()
 
 
