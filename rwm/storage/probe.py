@@ -56,10 +56,12 @@ class _Bench(NamedTuple):
 
     @property
     def bucket(self) -> str:
+        """The bucket of the machine."""
         return self.place.bucket
 
     @property
     def key(self) -> str:
+        """The key of the probe object."""
         return self.directory + "/object"
 
     def mine(self, operation: str, name: str = "object", **parameters: Any) -> Action:
@@ -72,6 +74,7 @@ class _Bench(NamedTuple):
         return lambda: self.user.call(operation, Bucket=self.bucket, **parameters)
 
     def on(self, *servers: str, limit: str) -> str:
+        """The limit if the server has it, else an empty string."""
         return limit if self.server in servers else ""
 
 

@@ -91,10 +91,7 @@ def test_a_probe_needs_the_keys_of_a_machine(rwm_: Terminal, shared: MemoryS3, m
     assert json.loads(rwm_.out)["probe"][-1] == document
 
 
-def test_fix_shows_a_plan_asks_and_checks_again(
-    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rwm.storage.policy_write._SETTLE_SECONDS", 0)
+def test_fix_shows_a_plan_asks_and_checks_again(rwm_: Terminal, shared: MemoryS3) -> None:
     command = (*STORAGE, "check", "bucket1", "--no-listing")
     shared.states["bucket1"], shared.account = "Suspended", "admin"
     assert rwm_(*command, "--dry-run") == 2
