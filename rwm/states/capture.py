@@ -65,8 +65,7 @@ def capture_state(
             f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
             hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
         )
-    second = _second(s3, location, at)
-    listed_at = second if at is None else s3.server_time(bucket)
+    second, listed_at = _second(s3, location, at)
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report, limit = _serialized(progress), None if at is None else _DISCOVERY_LIMIT_PAST
         read = partial(_current, second=second, is_past=at is not None, progress=report)
@@ -93,8 +92,8 @@ def _rare_garbage_collection() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def _second(s3: S3, location: Location, at: int | None) -> int:
-    """The second of the state: the newest one that is over by the server's clock, or the one that contains ``at``.
+def _second(s3: S3, location: Location, at: int | None) -> tuple[int, int]:
+    """The second of the state, and the server's time: the newest second that is over, or the one that contains ``at``.
 
     Waits for the end of the current second, because some servers have times of whole seconds only. The clock is that
     of LastModified, with which the state is compared: a gateway may answer with a Date of its own.
@@ -109,12 +108,12 @@ def _second(s3: S3, location: Location, at: int | None) -> int:
         second = at // SECOND * SECOND
         if second >= now:
             raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
-        return second
+        return second, now
     if stamp is None or is_one_clock:
         s3.wait_for_tick(bucket, now)
     else:
         time.sleep((SECOND - stamp % SECOND) / SECOND + SETTLE)
-    return now
+    return now, now
 
 
 def _stamp_time(s3: S3, location: Location) -> int | None:
