@@ -102,7 +102,8 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
     check_directory(index.tree(info), location)
     state = index.tree(info, location.prefix)
     check_readable(state, source)
-    objects, size = state.totals()
+    contents = SingleState(state, index.trust)
+    objects, size = contents.totals()
     report = state_json(info) | {
         "prefix": location.prefix,
         "objects": objects,
@@ -112,7 +113,7 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
         "repository": is_repository(state, state.root),
         **verdict_json(judged),
     }
-    return SingleState(state, index.trust), report | classes_json(_classes(index, info, location))
+    return contents, report | classes_json(_classes(index, info, location))
 
 
 def _classes(index: Index, info: StateInfo, location: Location) -> StorageClasses:
