@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -130,6 +129,8 @@ def _verify(
         summaries: dict[Level, Verification] = {"structure": report.structure()}
         if percent is not None:
             if percent < 100 and seed is None:
+                import secrets  # here, because it imports a lot
+
                 seed = secrets.randbits(32)
             _verify_content(app, listed, report, percent, again=again, seed=seed, connections=concurrency)
             summaries["content"] = report.content()
