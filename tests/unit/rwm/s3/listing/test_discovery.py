@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 
 import pytest
@@ -182,10 +183,14 @@ class TestBound:
 
     def test_memory_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         walk = discovery.Walk(10)
+        tracemalloc.start()
         for top in range(100):
-            walk.add(Directory(f"{top}/", [f"{top}/{n}/" for n in range(1000)], has_config=False, is_empty=False))
+            walk.add(Directory(f"{top}/", [f"{top}/{n}/" for n in range(100)], has_config=False, is_empty=False))
+        most, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
         assert walk.next_level() == ["0/0/", "1/0/", "10/0/", "11/0/", "12/0/"]
         assert walk.next_level() == []
+        assert most < 100_000
         monkeypatch.setattr(discovery, "_MAX_NAMES", 3)
         s3 = ListedS3(*(f"d/{n}/x" for n in range(9)))
         pages = [Level([], [f"d/{n}/"]) for n in range(9)]

@@ -121,6 +121,41 @@ def test_a_directory_with_very_many_directories_takes_one_more_listing(monkeypat
     assert "host1/" in asked and not [path for path in asked if path.startswith("host1/x")]
 
 
+def test_the_phases_of_a_location_with_very_many_directories_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phases, "_MAX_DIRECTORIES", 2)
+    many = [f"a{n}/k" for n in range(9)]
+    s3 = ListedS3(*repository(""), *many)
+    level = s3.level
+
+    def paged(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
+        for part in level(bucket, prefix):
+            yield part._replace(prefixes=part.prefixes[:3])
+            yield part._replace(versions=[], prefixes=part.prefixes[3:])
+
+    s3.level = paged  # type: ignore[method-assign]
+    assert sorted(listed(s3), key=str) == sorted(
+        [*(Listed(name, "") for name in REPOSITORY), *(Listed(key, None) for key in many)], key=str
+    )
+
+
+def test_a_key_directly_in_a_directory_above_a_repository_is_of_none() -> None:
+    s3 = ListedS3(*repository("hosts/host1/"), "hosts/config")
+    assert dict(listed(s3))["hosts/config"] is None
+
+
+def test_state_files_of_a_prefix_are_not_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = ListedS3(*repository("host1/"), "host1/rwm/states/s", "host1/rwm/other")
+    version_batches, asked = s3.version_batches, []
+
+    def batches(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+        asked.append(prefix)
+        return version_batches(bucket, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "version_batches", batches)
+    assert Listed("host1/rwm/other", None) in listed(s3)
+    assert not [path for path in asked if "host1/rwm/states/s".startswith(path)]
+
+
 class TestSeveralDirectoriesAtOnce:
     """A machine can make any number of directories below its prefix, and must not slow a capture of all."""
 
