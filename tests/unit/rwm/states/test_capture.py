@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
 from rwm.location import Location
+from rwm.model import ObjectVersion
+from rwm.s3 import SETTLE
 from rwm.s3.listing.sibling_order import Level
 from rwm.statefile.canonical import file_key
 from rwm.states.capture import capture_state
@@ -102,6 +104,34 @@ def test_the_past_is_what_a_plain_listing_showed_then(
         expected = {} if then is None else shown[then]
         assert {entry.key: entry.version_id for entry in index.entries(info)} == expected
         assert info.captured_at == START + second * SECOND
+
+
+def test_its_time_is_of_the_clock_of_the_objects_where_the_gateway_has_another(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = MemoryS3(BUCKET)
+    s3.put(BUCKET, "config", b"1")
+    slept: list[float] = []
+    monkeypatch.setattr(s3, "server_time", lambda bucket: START + 3_600_000)
+    monkeypatch.setattr(s3, "stamp_time", lambda bucket, key: START + 5300)
+    monkeypatch.setattr("rwm.states.capture.time.sleep", slept.append)
+    assert capture_state(s3, index, Location(BUCKET)).captured_at == START + 5000
+    assert slept == [pytest.approx(0.7 + SETTLE)]
+    with pytest.raises(UsageError, match="is not over"):
+        capture_state(s3, index, Location(BUCKET), at=START + 5000)
+
+
+@pytest.mark.parametrize("prefix", ["", "host1/"])
+def test_a_key_whose_versions_have_no_known_order_is_left_out(index: Index, prefix: str) -> None:
+    s3 = MemoryS3(BUCKET)
+    for key in ("host1/config", "host1/data/00/a", "host1/snapshots/s"):
+        s3.put(BUCKET, key, b"1")
+    for key in ("host1/data/00/a", "host2/x"):
+        s3.unknown_keys.add(BUCKET, ObjectVersion(key, "null", False, False, 1, "e", START), "ambiguous")
+    s3.unknown_keys.add(BUCKET, ObjectVersion("host1/config", "v9", False, False, 1, "e", START), "garbled")
+    info = capture_state(s3, index, Location(BUCKET, prefix))
+    assert [entry.key for entry in index.entries(info)] == ["host1/config", "host1/snapshots/s"]
+    assert (info.objects, info.bytes) == (2, 2)
 
 
 class TestNothingIsRecorded:
