@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from rwm import process
 from rwm.config import Config
-from rwm.errors import CommandMissing, ConfigError, MountError, RwmError
+from rwm.errors import CommandMissing, ConfigError, MountError, PartlyDone, RwmError
 from rwm.model import StateInfo
 from rwm.repositories import RepositoryCount
-from rwm.verify import Problem, RepositoryCheck, VerifyReport, check_with_restic, report_checks
+from rwm.verify import Problem, RepositoryCheck, VerifyReport, check_with_restic, judge_checks, report_checks
 
 INFO = StateInfo("ab" * 32, "bucket1", 0, "capture", 1, 155)
 ROOT = RepositoryCount("", 1, 155)
@@ -92,6 +92,31 @@ def test_an_error_counts_only_while_the_server_answers(script: Script) -> None:
     assert "could not read" in check(answers=False)[0].unknown
     script("restic", "kill -9 $$")
     assert "signal 9" in check()[0].unknown
+
+
+def test_an_error_does_not_count_after_the_mount_has_ended(script: Script, tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    script("rwmfs", f'echo $$ > {pid}; touch "${{5%/*}}/mounted"; exec sleep 600')
+    wait_for_zombie = 'while read -r _ _ state _ < /proc/$pid/stat && [ "$state" != Z ]; do :; done'
+    script("restic", f"read pid < {pid}; kill -9 $pid; {wait_for_zombie}; exit 1")
+    assert "could not read" in check()[0].unknown
+
+
+@pytest.mark.parametrize(
+    ("checks", "outcome"),
+    [
+        ([RepositoryCheck(ROOT), RepositoryCheck(INNER)], "passed"),
+        ([RepositoryCheck(ROOT, [], "u"), RepositoryCheck(INNER, ["e"])], "failed"),
+        ([RepositoryCheck(ROOT), RepositoryCheck(INNER, [], "signal", has_crashed=True)], "crashed"),
+    ],
+)
+def test_outcome_of_a_state(checks: list[RepositoryCheck], outcome: str) -> None:
+    assert judge_checks(INFO, checks) == outcome
+
+
+def test_a_state_with_a_repository_that_could_not_be_checked_has_no_outcome() -> None:
+    with pytest.raises(PartlyDone, match="bucket1/host1: u"):
+        judge_checks(INFO, [RepositoryCheck(ROOT), RepositoryCheck(INNER, [], "u")])
 
 
 def test_what_is_missing(script: Script, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ def test_each_missing_version_is_named(setup: VerifySetup) -> None:
     report, problems = setup.structure(info)
     assert problems == [Problem("missing", key, versions[key]) for key in gone]
     assert (report.faults, report.checked) == (3, info.objects - 3)
+    assert report.provable_bytes == 20
 
 
 @pytest.mark.parametrize(
