@@ -65,9 +65,18 @@ class KeyHistory:
         """When the key was written again after the removal at a position; FOREVER if it was not."""
         return next((entry.last_modified for entry in self.entries[number + 1 :] if not entry.is_marker), FOREVER)
 
-    def finding(self, rule: Rule, entry: ObjectVersion, detail: str, start: int, end: int) -> Finding:
-        """A finding about one entry; see :class:`Finding` for ``start`` and ``end``."""
-        return Finding(rule, self.root, self.key, entry.version_id, entry.last_modified, detail, start, end)
+    def finding(self, rule: Rule, number: int, detail: str) -> Finding:
+        """A finding about the entry at a position: states contain it from its time until it is replaced."""
+        return self._finding(rule, number, detail, self.replaced_at(number))
+
+    def removal_finding(self, rule: Rule, number: int, detail: str) -> Finding:
+        """A finding about a removal: states contain it from its time until the key is written again."""
+        return self._finding(rule, number, detail, self.restored_at(number))
+
+    def _finding(self, rule: Rule, number: int, detail: str, end: int) -> Finding:
+        entry = self.entries[number]
+        at = entry.last_modified
+        return Finding(rule, self.root, self.key, entry.version_id, at, detail, at, end)
 
 
 KeyRule = Callable[[KeyHistory, LockHistory], Iterator[Finding]]
@@ -99,16 +108,16 @@ def unlocked_removal(history: KeyHistory, locks: LockHistory) -> Iterator[Findin
     if history.kind in (Kind.LOCKS, Kind.FOREIGN, Kind.OTHER):
         return
     for number, marker in history.removals():
-        at, end = marker.last_modified, history.restored_at(number)
+        at = marker.last_modified
         state = locks.state(at)
         if state == "recent" and history.kind is not Kind.SNAPSHOTS and locks.is_after_backups(at):
             state = "none"
         if state == "none":
-            yield history.finding(UNLOCKED_REMOVAL, marker, "removed while no restic held a lock", at, end)
+            yield history.removal_finding(UNLOCKED_REMOVAL, number, "removed while no restic held a lock")
         elif state == "recent":
-            yield history.finding(LATE_REMOVAL, marker, "removed shortly after a lock had ended", at, end)
+            yield history.removal_finding(LATE_REMOVAL, number, "removed shortly after a lock had ended")
         elif locks.is_stale(at):
-            yield history.finding(STALE_LOCK_REMOVAL, marker, "removed under a lock that nobody renewed", at, end)
+            yield history.removal_finding(STALE_LOCK_REMOVAL, number, "removed under a lock that nobody renewed")
 
 
 REMOVED_CONFIG = Rule(
@@ -119,9 +128,8 @@ REMOVED_CONFIG = Rule(
 def removed_config(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
     """A removal of ``config``, also within a lock."""
     if history.kind is Kind.CONFIG:
-        for number, marker in history.removals():
-            end = history.restored_at(number)
-            yield history.finding(REMOVED_CONFIG, marker, "config was removed", marker.last_modified, end)
+        for number, _ in history.removals():
+            yield history.removal_finding(REMOVED_CONFIG, number, "config was removed")
 
 
 OTHER_CONTENT = Rule(
@@ -144,13 +152,11 @@ def written_again(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
         return
     _, first = history.written[0]
     for number, version in history.written[1:]:
-        end = history.replaced_at(number)
         difference = provable_difference(first, version)
-        if difference and not (first.size == version.size and is_retry_time(first, version)):
-            yield history.finding(OTHER_CONTENT, version, difference, version.last_modified, end)
+        if difference and not (first.size == version.size and _is_retry_time(first, version)):
+            yield history.finding(OTHER_CONTENT, number, difference)
         elif not _is_retry(first, version):
-            detail = describe_repetition(first, version)
-            yield history.finding(WRITTEN_TWICE, version, detail, version.last_modified, end)
+            yield history.finding(WRITTEN_TWICE, number, _describe_repetition(first, version))
 
 
 def provable_difference(first: ObjectVersion, later: ObjectVersion) -> str:
@@ -161,17 +167,17 @@ def provable_difference(first: ObjectVersion, later: ObjectVersion) -> str:
     return "written again with another MD5 sum" if both_md5 and first.etag != later.etag else ""
 
 
-def is_retry_time(first: ObjectVersion, later: ObjectVersion) -> bool:
+def _is_retry_time(first: ObjectVersion, later: ObjectVersion) -> bool:
     """Whether an upload may have been repeated so soon. With SSE-KMS on AWS that gives another ETag."""
     return later.last_modified - first.last_modified <= RETRY
 
 
 def _is_retry(first: ObjectVersion, later: ObjectVersion) -> bool:
     """Whether it is what an upload that was repeated leaves."""
-    return first.etag == later.etag and is_retry_time(first, later)
+    return first.etag == later.etag and _is_retry_time(first, later)
 
 
-def describe_repetition(first: ObjectVersion, later: ObjectVersion) -> str:
+def _describe_repetition(first: ObjectVersion, later: ObjectVersion) -> str:
     """``written again, 3 days after the first time``."""
     return f"written again, {describe_gap(later.last_modified - first.last_modified)} after the first time"
 
@@ -205,15 +211,13 @@ def rewritten_config(history: KeyHistory, locks: LockHistory) -> Iterator[Findin
     (_, genuine), *later = history.written
     may_migrate = True
     for number, version in later:
-        end = history.replaced_at(number)
         if (version.size, version.etag) == (genuine.size, genuine.etag):
             if not _is_retry(genuine, version):
-                detail = describe_repetition(genuine, version)
-                yield history.finding(WRITTEN_TWICE, version, detail, version.last_modified, end)
+                yield history.finding(WRITTEN_TWICE, number, _describe_repetition(genuine, version))
         elif locks.is_empty:
-            yield history.finding(CHANGED_CONFIG, version, "written again", version.last_modified, end)
+            yield history.finding(CHANGED_CONFIG, number, "written again")
         elif why := _why_no_migration(genuine, version, locks, may_migrate=may_migrate):
-            yield history.finding(REWRITTEN_CONFIG, version, why, version.last_modified, end)
+            yield history.finding(REWRITTEN_CONFIG, number, why)
         else:
             genuine, may_migrate = version, False
 
@@ -238,9 +242,8 @@ FOREIGN_NAME = Rule(
 def foreign_name(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
     """A file among restic's own that is not restic's."""
     if history.kind is Kind.FOREIGN:
-        for number, version in history.written:
-            end = history.replaced_at(number)
-            yield history.finding(FOREIGN_NAME, version, "restic gives no such name", version.last_modified, end)
+        for number, _ in history.written:
+            yield history.finding(FOREIGN_NAME, number, "restic gives no such name")
 
 
 IMPOSSIBLE_CONTENT = Rule(
@@ -257,8 +260,7 @@ def impossible_content(history: KeyHistory, locks: LockHistory) -> Iterator[Find
         return
     number, first = history.written[0]
     if first.size == 0 and not history.key.endswith(_EMPTY_SHA256):
-        end = history.replaced_at(number)
-        yield history.finding(IMPOSSIBLE_CONTENT, first, "empty under this name", first.last_modified, end)
+        yield history.finding(IMPOSSIBLE_CONTENT, number, "empty under this name")
 
 
 NULL_VERSION = Rule(
@@ -275,8 +277,7 @@ def null_version(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
         return
     for number, entry in enumerate(history.entries):
         if entry.version_id == "null" and any(_is_versioned_before(entry, other) for other in history.entries):
-            end = history.replaced_at(number)
-            yield history.finding(NULL_VERSION, entry, "written without versioning", entry.last_modified, end)
+            yield history.finding(NULL_VERSION, number, "written without versioning")
 
 
 def _is_versioned_before(null: ObjectVersion, other: ObjectVersion) -> bool:
@@ -302,8 +303,7 @@ def uncommon_size(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
     else:
         is_odd = 0 < first.size < CRYPTO_OVERHEAD or (history.kind is Kind.DATA and first.size > MAX_PACK_SIZE)
     if is_odd:
-        end = history.replaced_at(number)
-        yield history.finding(UNCOMMON_SIZE, first, f"{first.size} bytes", first.last_modified, end)
+        yield history.finding(UNCOMMON_SIZE, number, f"{first.size} bytes")
 
 
 LONG_HISTORY = Rule(

@@ -177,16 +177,16 @@ def pack_before_index(
     was written after it under that lock.
     """
     for number, marker in history.removals():
-        at, end = marker.last_modified, history.restored_at(number)
+        at = marker.last_modified
         session = locks.session(at) or ((at, at) if locks.state(at) == "recent" else None)
         if session is None or indexes.removed.any_in(session[0], at + SLACK):
             continue
         written = history.entries[number - 1].last_modified
         named = indexes.is_complete and _is_surely_named(written, session, locks, snapshots)
         if named and not indexes.removed.any_in(written, at + SLACK):
-            yield history.finding(PACK_BEFORE_INDEX, marker, "removed before the index that named it", at, end)
+            yield history.removal_finding(PACK_BEFORE_INDEX, number, "removed before the index that named it")
         elif snapshots.written.any_in(*session):
-            yield history.finding(PACK_BESIDE_BACKUP, marker, "removed around a backup", at, end)
+            yield history.removal_finding(PACK_BESIDE_BACKUP, number, "removed around a backup")
 
 
 def _is_surely_named(written: int, removal: tuple[int, int], locks: LockHistory, snapshots: Inventory) -> bool:
