@@ -115,6 +115,49 @@ def test_after_a_backup_that_ended_no_operation_goes_on() -> None:
     assert beside.is_after_backups(START + MINUTE + 1)
 
 
+def after_a_backup(snapshot: int, *, lock_start: int = 0, end: int = MINUTE, at: int = 2 * MINUTE) -> bool:
+    """Whether an operation goes on no longer, by a lock of one backup; times after START."""
+    one = history(lock("a", lock_start, -end) if end else lock("a", lock_start))
+    one.snapshots = backups(snapshot)
+    return one.is_after_backups(START + at)
+
+
+def test_the_snapshot_is_written_under_the_lock_of_its_backup() -> None:
+    jitter = evidence._JITTER
+    assert after_a_backup(0)
+    assert after_a_backup(MINUTE + jitter), "two gateways of a server differ"
+    assert not after_a_backup(MINUTE + jitter + 1)
+    assert not after_a_backup(-1, lock_start=0)
+
+
+def test_a_lock_that_stays_is_of_an_operation_that_may_go_on() -> None:
+    assert not after_a_backup(30_000, end=0)
+
+
+def test_locks_count_for_as_long_as_their_operation_may_go_on() -> None:
+    assert not after_a_backup(-MINUTE, at=REFRESH + SLACK)
+    assert after_a_backup(-MINUTE, at=REFRESH + SLACK + 1)
+
+
+def test_all_locks_of_backups_count_in_any_order() -> None:
+    many = [lock(f"{number}", number, -number - 1) for number in range(evidence._MAX_COMPARED + 1)]
+    for locks, is_after in ((many[1:], True), (many, False)):
+        for order in (locks, locks[::-1]):
+            found = history(*order)
+            found.snapshots = backups(*range(1, len(many) + 1))
+            assert found.is_after_backups(START + MINUTE) is is_after
+    prune_first = history(lock("b", 2 * MINUTE, -3 * MINUTE), lock("a", MINUTE, -MINUTE - 1))
+    prune_first.snapshots = backups(2 * MINUTE + 1)
+    assert not prune_first.is_after_backups(START + 4 * MINUTE)
+
+
+def test_of_too_many_locks_nothing_is_known_of_backups() -> None:
+    with patch.object(evidence, "MAX_DISJOINT", 1):
+        many = history(lock("a", 0, -MINUTE), lock("b", 10, -MINUTE))
+    many.snapshots = backups(20)
+    assert not many.is_after_backups(START + MINUTE)
+
+
 def test_times_in_any_order() -> None:
     times = Times()
     for time in (5, 1, 9, 5):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rwm.model import Acknowledgement
-from rwm.trust.finding import MAX_LISTED, Finding, FindingLog, Rule
+from rwm.trust.finding import IN_NO_STATE, MAX_LISTED, Finding, FindingLog, Rule
 from rwm.trust.intervals import FOREVER
 from rwm.trust.verdict import verdict_at
 
@@ -44,6 +44,18 @@ def test_what_is_over_in_its_second_is_in_no_state() -> None:
     assert (log.proofs, verdict_at(10_000, [log])) == (1, "clean")
 
 
+def test_what_is_over_in_the_next_second_is_in_one_state() -> None:
+    log = FindingLog()
+    log.add(finding(at=10_900, end=11_000))
+    assert [verdict_at(time, [log]) for time in (9_999, 10_000, 11_000)] == ["clean", "suspect", "clean"]
+
+
+def test_what_is_in_no_state_is_a_proof_all_the_same() -> None:
+    log = FindingLog()
+    log.add(Finding(PROOF, "", "k", "v", 10_000, "detail", *IN_NO_STATE))
+    assert (log.first_proof, list(log.suspect)) == (10_000, [])
+
+
 def test_a_hint_asks_for_a_review_and_a_proof_outweighs_it() -> None:
     log = FindingLog()
     log.add(finding(HINT))
@@ -60,6 +72,12 @@ def test_acknowledged_findings_stay_and_count_no_longer() -> None:
     log = FindingLog({"a-proof": Acknowledgement("a-proof", 9_999, 0, "note")})
     log.add(finding())
     assert log.proofs == 1, "it is later than the acknowledgement"
+
+
+def test_the_last_moment_that_is_judged() -> None:
+    log = FindingLog(until=10_000)
+    log.add(finding(at=10_000))
+    assert log.proofs == 1
 
 
 def test_excepted_codes_and_later_times_are_ignored() -> None:

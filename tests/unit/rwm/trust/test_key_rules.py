@@ -9,7 +9,7 @@ import pytest
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import Finding
-from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, KeyHistory, is_unremarkable
+from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, KeyHistory, is_unremarkable
 from rwm.trust.names import kind_of
 
 MINUTE = 60_000
@@ -73,6 +73,14 @@ def test_a_removal_soon_after_a_lock_was_written_is_a_hint() -> None:
     assert codes(PACK, WRITTEN, GONE, locks=locked((HOUR - 6 * MINUTE, HOUR - 2 * MINUTE))) == {"unlocked-removal"}
 
 
+def test_a_removal_after_a_backup_that_ended_is_a_proof() -> None:
+    """But not of a snapshot: `tag` and `rewrite` write one, and remove the one that it replaces."""
+    locks = locked((HOUR - 4 * MINUTE, HOUR - 2 * MINUTE))
+    locks.snapshots.add(START + HOUR - 3 * MINUTE)
+    assert codes(PACK, WRITTEN, GONE, locks=locks) == {"unlocked-removal"}
+    assert codes(f"snapshots/{NAME}", WRITTEN, GONE, locks=locks) == {"late-removal"}
+
+
 def test_a_removal_under_a_lock_that_nobody_renewed_is_a_hint() -> None:
     assert codes(PACK, WRITTEN, GONE, locks=locked((HOUR - 29 * MINUTE, 2 * HOUR))) == set()
     assert codes(PACK, WRITTEN, GONE, locks=locked((HOUR - 40 * MINUTE, 2 * HOUR))) == {"stale-lock-removal"}
@@ -123,6 +131,21 @@ class TestWrittenAgain:
         finding = next(one for one in judge(PACK, WRITTEN, (HOUR, 5, B), (2 * HOUR, 1000, A)))
         assert (finding.start, finding.end) == (START + HOUR, START + 2 * HOUR)
 
+    def test_each_version_is_compared_with_the_first_one(self) -> None:
+        found = judge(PACK, WRITTEN, (HOUR, 5, B), (2 * HOUR, 1000, A), (3 * HOUR, 5, B))
+        assert [(one.rule.code, one.version_id) for one in found] == [
+            ("other-content", "v1"),
+            ("written-twice", "v2"),
+            ("other-content", "v3"),
+        ]
+        assert [one.end - START for one in found[:2]] == [2 * HOUR, 3 * HOUR]
+
+    def test_the_last_moment_of_a_retry(self) -> None:
+        assert codes(PACK, WRITTEN, (RETRY, 1000, A)) == set()
+        assert codes(PACK, WRITTEN, (RETRY + 1, 1000, A)) == {"written-twice"}
+        assert codes(PACK, WRITTEN, (RETRY, 1000, B)) == {"written-twice"}
+        assert codes(PACK, WRITTEN, (RETRY + 1, 1000, B)) == {"other-content"}
+
 
 class TestConfig:
     WITHIN = locked((HOUR - MINUTE, HOUR + MINUTE), (3 * HOUR - MINUTE, 3 * HOUR + MINUTE))
@@ -137,7 +160,25 @@ class TestConfig:
         again = (3 * HOUR, CONFIG_SIZE, "2" * 32)
         assert codes("config", self.FIRST, self.MIGRATED, again, locks=self.WITHIN) == {"rewritten-config"}
 
+    def test_after_a_migration_what_it_wrote_is_the_genuine_one(self) -> None:
+        old, new = (2 * HOUR, CONFIG_SIZE, A), (2 * HOUR, CONFIG_SIZE, B)
+        assert codes("config", self.FIRST, self.MIGRATED, new, locks=self.WITHIN) == {"written-twice"}
+        assert codes("config", self.FIRST, self.MIGRATED, old, locks=self.WITHIN) == {"rewritten-config"}
+
+    def test_what_is_no_migration_is_never_genuine_and_ends_when_it_is_replaced(self) -> None:
+        forged, late = (2 * HOUR, CONFIG_SIZE, B), (3 * HOUR, CONFIG_SIZE, "2" * 32)
+        (found,) = judge("config", self.FIRST, forged, late, locks=self.WITHIN)
+        assert (found.rule.code, found.version_id) == ("rewritten-config", "v1")
+        assert (found.start, found.end) == (START + 2 * HOUR, START + 3 * HOUR)
+
+    def test_a_lock_that_was_taken_away_may_be_of_a_migration(self) -> None:
+        taken = locked((HOUR - 4 * MINUTE, HOUR - 2 * MINUTE))
+        assert codes("config", self.FIRST, self.MIGRATED, locks=taken) == set()
+        assert codes("config", (-200 * HOUR, CONFIG_SIZE, A), (-150 * HOUR, CONFIG_SIZE, B)) == set()
+
     def test_no_other_size(self) -> None:
+        assert codes("config", self.FIRST, (HOUR, 160, A), locks=self.WITHIN) == {"rewritten-config"}
+        assert codes("config", self.FIRST, (MINUTE, 160, A), locks=self.WITHIN) == {"rewritten-config"}
         assert codes("config", self.FIRST, (HOUR, 160, B), locks=self.WITHIN) == {"rewritten-config"}
 
     def test_without_locks_it_is_a_hint(self) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from unittest.mock import patch
 
 import pytest
 
+from rwm.model import ObjectVersion
 from rwm.times import DAY
+from rwm.trust.evidence import SLACK, LockHistory
+from rwm.trust.finding import Finding
+from rwm.trust.key_rules import KeyHistory
+from rwm.trust.names import Kind
+from rwm.trust.repository_rules import MAX_CHANGES, Inventory, Removals, last_index_removed
 from tests.histories.bucket import Bucket
 from tests.histories.restic import MINUTE, Repository
 from tests.histories.steps import Operation, run
@@ -71,6 +78,83 @@ def test_last_index_removed(place: Place) -> None:
     bucket, repository = place
     under_a_lock(bucket, repository, *repository.files("index"))
     assert codes(bucket) == {"last-index-removed"}
+
+
+LOCKED = 1_800_000_000_000
+"""When a lock is written that is the oldest one left."""
+
+
+def files(kind: Kind, *lives: Sequence[int]) -> list[KeyHistory]:
+    """Files that were written, removed and so on at times after LOCKED."""
+    return [
+        KeyHistory(
+            "",
+            kind,
+            [
+                ObjectVersion(f"{kind}/{number:064x}", f"{at}", False, n % 2 == 1, 0, "", LOCKED + at)
+                for n, at in enumerate(times)
+            ],
+        )
+        for number, times in enumerate(lives)
+    ]
+
+
+def judge_indexes(
+    indexes: list[KeyHistory], snapshots: list[KeyHistory], *, has_locks: bool = True, limit: int = MAX_CHANGES
+) -> list[Finding]:
+    locks, removals, of_indexes, of_snapshots = LockHistory(), Removals(), Inventory(), Inventory()
+    if has_locks:
+        locks.add(files(Kind.LOCKS, [0, 10 * MINUTE])[0].entries)
+    with patch("rwm.trust.repository_rules.MAX_CHANGES", limit):
+        for index in indexes:
+            of_indexes.add(index)
+            removals.add(index)
+        for snapshot in snapshots:
+            of_snapshots.add(snapshot)
+    return list(last_index_removed("", removals, locks, of_indexes, of_snapshots))
+
+
+class TestLastIndexRemoved:
+    REMOVED = files(Kind.INDEX, [-DAY, MINUTE])
+    SNAPSHOT = files(Kind.SNAPSHOTS, [-DAY])
+
+    def test_from_its_removal_until_it_is_written_again(self) -> None:
+        (found,) = judge_indexes(files(Kind.INDEX, [-DAY, MINUTE, 2 * MINUTE]), self.SNAPSHOT)
+        assert (found.rule.code, found.version_id) == ("last-index-removed", f"{MINUTE}")
+        assert (found.start - LOCKED, found.end - LOCKED) == (MINUTE, 2 * MINUTE)
+
+    def test_snapshots_before_and_after_the_removal(self) -> None:
+        """The last snapshot and the last index may go together, and the first one of both be written together."""
+        around = MINUTE + SLACK
+        for lives, codes_found in (
+            ([[-DAY]], ["last-index-removed"]),
+            ([], []),
+            ([[-DAY, around]], []),
+            ([[-DAY, around + 1]], ["last-index-removed"]),
+            ([[MINUTE - SLACK]], ["last-index-removed"]),
+            ([[MINUTE - SLACK + 1]], []),
+        ):
+            found = judge_indexes(self.REMOVED, files(Kind.SNAPSHOTS, *lives))
+            assert [one.rule.code for one in found] == codes_found, lives
+
+    @pytest.mark.parametrize(("written", "is_found"), [(MINUTE + SLACK, False), (MINUTE + SLACK + 1, True)])
+    def test_an_index_that_was_written_by_then_is_left(self, written: int, is_found: bool) -> None:
+        indexes = files(Kind.INDEX, [-DAY, MINUTE], [written])
+        assert bool(judge_indexes(indexes, self.SNAPSHOT)) is is_found
+
+    def test_before_the_oldest_lock_others_may_have_been_pruned(self) -> None:
+        assert judge_indexes(files(Kind.INDEX, [-DAY, -MINUTE]), self.SNAPSHOT) == []
+        assert judge_indexes(files(Kind.INDEX, [-2 * DAY, -MINUTE]), self.SNAPSHOT, has_locks=False)
+
+    def test_without_locks_it_is_a_hint(self) -> None:
+        (found,) = judge_indexes(self.REMOVED, self.SNAPSHOT, has_locks=False)
+        assert (found.rule.code, found.rule.level) == ("no-index-left", "hint")
+
+    def test_nothing_is_concluded_from_a_part(self) -> None:
+        more = files(Kind.SNAPSHOTS, [-DAY], [-DAY], [-DAY])
+        assert judge_indexes(self.REMOVED, more, limit=3)
+        assert judge_indexes(self.REMOVED, more, limit=2) == []
+        assert judge_indexes([*self.REMOVED, *files(Kind.INDEX, [MINUTE])], self.SNAPSHOT, limit=2) == []
 
 
 def test_one_of_several_indexes_is_removed_by_restic(place: Place) -> None:
