@@ -13,7 +13,7 @@ from rwm.s3 import S3
 from rwm.s3.listing import Discovered, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import SECOND
-from rwm.trust.finding import Finding, FindingLog
+from rwm.trust.finding import Finding, FindingLog, is_acknowledged
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
@@ -92,7 +92,7 @@ class LocationAudit:
 
     def is_acknowledged(self, finding: Finding) -> bool:
         """Whether a person has judged it."""
-        return _new_log(self.settings, self.now).acknowledgement(finding) is not None
+        return is_acknowledged(finding, self.settings.acknowledged)
 
     def last_proof(self, location: Location) -> int:
         """The time of the newest proof below a location that nobody has acknowledged; 0 without one."""

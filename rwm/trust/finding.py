@@ -49,6 +49,21 @@ class Finding(NamedTuple):
         return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
+IN_NO_STATE = (FOREVER, 0)
+"""``start`` and ``end`` of a finding of which states have no consequence."""
+
+
+def about_directory(rule: Rule, root: str, name: str, detail: str, start: int, end: int = FOREVER) -> Finding:
+    """A finding about a directory of the repository at ``root``, as of ``start``."""
+    return Finding(rule, root, f"{root}{name}/", "", start, detail, start, end)
+
+
+def is_acknowledged(finding: Finding, acknowledged: Mapping[str, Acknowledgement]) -> bool:
+    """Whether a person has judged a finding, by its code or id, in an acknowledgement that is not older than it."""
+    judged = (acknowledged.get(what) for what in (finding.rule.code, finding.id)) if acknowledged else ()
+    return any(one is not None and finding.at <= one.until for one in judged)
+
+
 @dataclass
 class FindingLog:
     """The findings of one repository: the first of each code in detail, all counted, and when states contain them.
@@ -78,7 +93,7 @@ class FindingLog:
         listed = self._listed.setdefault(code, [])
         if len(listed) < MAX_LISTED:
             listed.append(finding)
-        if self.acknowledgement(finding):
+        if is_acknowledged(finding, self.acknowledged):
             return
         if finding.rule.level == "proof":
             self.proofs += 1
@@ -88,14 +103,6 @@ class FindingLog:
         if finding.start // SECOND <= last // SECOND:
             consequence = self.suspect if finding.rule.level == "proof" else self.questionable
             consequence.add(finding.start, last)
-
-    def acknowledgement(self, finding: Finding) -> Acknowledgement | None:
-        """The acknowledgement of a finding, None without one."""
-        for what in (finding.rule.code, finding.id) if self.acknowledged else ():
-            judged = self.acknowledged.get(what)
-            if judged is not None and finding.at <= judged.until:
-                return judged
-        return None
 
     def listed(self) -> Iterator[Finding]:
         """The findings that are kept in detail, by time."""

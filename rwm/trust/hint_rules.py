@@ -10,7 +10,7 @@ from statistics import median
 from rwm.times import DAY, SECOND, iso
 from rwm.trust.activity import HOUR, Activity
 from rwm.trust.evidence import LockHistory, Times
-from rwm.trust.finding import Finding, Rule
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_rules import KeyHistory, describe_gap
@@ -47,7 +47,7 @@ def large_backup(root: str, activity: Activity) -> Iterator[Finding]:
     for at, size in sessions[1:]:
         if size > LARGE_FLOOR and size > LARGE_FACTOR * usual:
             detail = f"{size} bytes were added, {round(size / max(usual, 1))} times as much as usual"
-            yield Finding(LARGE_BACKUP, root, f"{root}data/", "", at, detail, at)
+            yield about_directory(LARGE_BACKUP, root, "data", detail, at)
 
 
 SNAPSHOT_BURST = Rule(
@@ -68,7 +68,7 @@ def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
     for first, count in hours.values():
         if count > BURST and (count > LARGE_FACTOR * usual or len(hours) == 1):
             detail = f"{count} snapshots within an hour"
-            yield Finding(SNAPSHOT_BURST, root, f"{root}snapshots/", "", first, detail, first)
+            yield about_directory(SNAPSHOT_BURST, root, "snapshots", detail, first)
 
 
 SHRUNK = Rule(
@@ -86,11 +86,11 @@ def shrunk(root: str, activity: Activity) -> Iterator[Finding]:
         if begun == FOREVER and total * 2 < peak and first_removal != FOREVER:
             begun, detail = first_removal, f"the packs shrank from {peak} to {total} bytes"
         elif begun != FOREVER and total * 2 >= peak:
-            yield Finding(SHRUNK, root, f"{root}data/", "", begun, detail, begun, last_change)
+            yield about_directory(SHRUNK, root, "data", detail, begun, last_change)
             begun = FOREVER
         peak = max(peak, total)
     if begun != FOREVER:
-        yield Finding(SHRUNK, root, f"{root}data/", "", begun, detail, begun)
+        yield about_directory(SHRUNK, root, "data", detail, begun)
 
 
 def snapshots_shrunk(root: str, snapshots: Inventory) -> Iterator[Finding]:
@@ -102,11 +102,11 @@ def snapshots_shrunk(root: str, snapshots: Inventory) -> Iterator[Finding]:
         if begun == FOREVER and change < 0 and peak >= BURST and present * 2 < peak:
             begun, detail = time, f"fewer than half of {peak} snapshots were left"
         elif begun != FOREVER and present * 2 >= peak:
-            yield Finding(SHRUNK, root, f"{root}snapshots/", "", begun, detail, begun, time)
+            yield about_directory(SHRUNK, root, "snapshots", detail, begun, time)
             begun = FOREVER
         peak = max(peak, present)
     if begun != FOREVER:
-        yield Finding(SHRUNK, root, f"{root}snapshots/", "", begun, detail, begun)
+        yield about_directory(SHRUNK, root, "snapshots", detail, begun)
 
 
 NO_SNAPSHOT_LEFT = Rule(
@@ -120,7 +120,7 @@ NO_SNAPSHOT_LEFT = Rule(
 def no_snapshot_left(root: str, snapshots: Inventory) -> Iterator[Finding]:
     """Times without any snapshot, after there had been one."""
     for start, end in snapshots.none_left_at():
-        yield Finding(NO_SNAPSHOT_LEFT, root, f"{root}snapshots/", "", start, "no snapshot was left", start, end)
+        yield about_directory(NO_SNAPSHOT_LEFT, root, "snapshots", "no snapshot was left", start, end)
 
 
 MAX_JUDGED = 100_000
@@ -146,7 +146,7 @@ def no_recent_backup(root: str, snapshots: Times, now: int) -> Iterator[Finding]
         detail = (
             f"the last snapshot was written at {iso(times[-1] // SECOND * SECOND)}, {describe_gap(now - times[-1])} ago"
         )
-        yield Finding(NO_RECENT_BACKUP, root, f"{root}snapshots/", "", at, detail, FOREVER, 0)
+        yield Finding(NO_RECENT_BACKUP, root, f"{root}snapshots/", "", at, detail, *IN_NO_STATE)
 
 
 BEYOND_RETENTION = Rule(
@@ -210,4 +210,4 @@ def beyond_retention(root: str, lives: Lives, locks: LockHistory, policy: KeepPo
         written = sum(start <= appeared <= done for appeared, _ in pairs)
         if removed > written:
             detail = f"{removed} snapshots were removed that the retention keeps by the time of their upload"
-            yield Finding(BEYOND_RETENTION, root, f"{root}snapshots/", "", at, detail, at)
+            yield about_directory(BEYOND_RETENTION, root, "snapshots", detail, at)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from heapq import merge
 
 from rwm.trust.evidence import SLACK, LockHistory, Times
-from rwm.trust.finding import Finding, Rule
+from rwm.trust.finding import Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER, MAX_DISJOINT
 from rwm.trust.key_rules import KeyHistory
 
@@ -93,7 +93,7 @@ def all_keys_removed(root: str, locks: LockHistory, keys: Inventory) -> Iterator
     for start, end in keys.none_left_at() if keys.is_complete else ():
         if locks.is_empty or locks.state(start) != "unknown":
             rule = NO_KEY_LEFT if locks.is_empty else ALL_KEYS_REMOVED
-            yield Finding(rule, root, f"{root}keys/", "", start, "no key file was left", start, end)
+            yield about_directory(rule, root, "keys", "no key file was left", start, end)
 
 
 LAST_INDEX_REMOVED = Rule(
@@ -217,4 +217,4 @@ def flooded(root: str, locks: LockHistory, inventories: Mapping[str, Inventory])
     since = {"locks": locks.closed_since, **{name: each.omitted_since for name, each in inventories.items()}}
     for name, at in since.items():
         if at != FOREVER:
-            yield Finding(FLOODED, root, f"{root}{name}/", "", at, f"not all {name} could be judged", at)
+            yield about_directory(FLOODED, root, name, f"not all {name} could be judged", at)

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from rwm.model import Entry
 from rwm.times import SECOND
-from rwm.trust.finding import Finding, Rule
-from rwm.trust.intervals import FOREVER
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 from rwm.trust.key_rules import describe_gap
 
 LARGE_DIFFERENCE = 3600 * SECOND
@@ -27,4 +26,4 @@ def judge_snapshot_time(root: str, entry: Entry, time: int) -> Iterator[Finding]
         detail = (
             f"restic's time is {describe_gap(abs(difference))} {'after' if difference > 0 else 'before'} the upload"
         )
-        yield Finding(SNAPSHOT_TIME, root, entry.key, entry.version_id, entry.last_modified, detail, FOREVER, 0)
+        yield Finding(SNAPSHOT_TIME, root, entry.key, entry.version_id, entry.last_modified, detail, *IN_NO_STATE)

@@ -11,8 +11,7 @@ from itertools import pairwise
 from rwm.model import ObjectVersion
 from rwm.statefile import parse_file_key
 from rwm.times import DAY, iso
-from rwm.trust.finding import Finding, Rule
-from rwm.trust.intervals import FOREVER
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 from rwm.trust.key_rules import provable_difference
 
 _CLOCKS = DAY // 24  # by how much the clocks of two gateways of a server may differ, at most
@@ -52,4 +51,4 @@ def judge_state_file(entries: Sequence[ObjectVersion]) -> Iterator[Finding]:
 
 
 def _finding(rule: Rule, root: str, entry: ObjectVersion, detail: str) -> Finding:
-    return Finding(rule, root, entry.key, entry.version_id, entry.last_modified, detail, FOREVER, 0)
+    return Finding(rule, root, entry.key, entry.version_id, entry.last_modified, detail, *IN_NO_STATE)

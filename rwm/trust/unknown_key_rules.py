@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES
 from rwm.s3.listing import UnknownKey
-from rwm.trust.finding import Finding, Rule
-from rwm.trust.intervals import FOREVER
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 
 GARBLED_KEY = Rule(
     "garbled-key",
@@ -38,7 +37,7 @@ def judge_unknown_keys(root: str, keys: Iterable[UnknownKey], now: int) -> Itera
         at = key.at or now
         if key.reason == "garbled":
             detail = "a character that XML cannot carry in its name"
-            yield Finding(GARBLED_KEY, root, key.key, key.version_id, at, detail, FOREVER, 0)
+            yield Finding(GARBLED_KEY, root, key.key, key.version_id, at, detail, *IN_NO_STATE)
         else:
             detail = "its versions are not listed newest first"
             yield Finding(AMBIGUOUS_KEY, root, key.key, key.version_id, at, detail, at)
