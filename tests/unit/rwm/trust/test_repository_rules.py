@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -13,7 +14,7 @@ from rwm.trust.evidence import SLACK, LockHistory
 from rwm.trust.finding import Finding
 from rwm.trust.key_rules import KeyHistory
 from rwm.trust.names import Kind
-from rwm.trust.repository_rules import MAX_CHANGES, Inventory, Removals, last_index_removed
+from rwm.trust.repository_rules import MAX_CHANGES, Inventory, Removals, last_index_removed, pack_before_index
 from tests.histories.bucket import Bucket
 from tests.histories.restic import MINUTE, Repository
 from tests.histories.steps import Operation, run
@@ -155,6 +156,72 @@ class TestLastIndexRemoved:
         assert judge_indexes(self.REMOVED, more, limit=3)
         assert judge_indexes(self.REMOVED, more, limit=2) == []
         assert judge_indexes([*self.REMOVED, *files(Kind.INDEX, [MINUTE])], self.SNAPSHOT, limit=2) == []
+
+
+class TestPackBeforeIndex:
+    """A pack of a backup that had ended, removed in a later session."""
+
+    HOUR = 60 * MINUTE
+    BACKUP, PRUNE = (HOUR, HOUR + 10 * MINUTE), (5 * HOUR, 5 * HOUR + 10 * MINUTE)
+    WRITTEN, REMOVED, SNAPSHOT = HOUR + MINUTE, 5 * HOUR + MINUTE, HOUR + 9 * MINUTE
+
+    def judge(
+        self,
+        *,
+        locks: Sequence[Sequence[int]] = (BACKUP, PRUNE),
+        snapshots: Sequence[int] = (SNAPSHOT,),
+        indexes_removed: Sequence[int] = (),
+        pack: Sequence[int] = (WRITTEN, REMOVED),
+    ) -> list[Finding]:
+        held, of_indexes, of_snapshots = LockHistory(), Inventory(), Inventory()
+        for lock in files(Kind.LOCKS, (0, MINUTE), *locks):
+            held.add(lock.entries)
+        for index in files(Kind.INDEX, *((1, time) for time in indexes_removed)):
+            of_indexes.add(index)
+        for snapshot in files(Kind.SNAPSHOTS, *((time,) for time in snapshots)):
+            of_snapshots.add(snapshot)
+        (history,) = files(Kind.DATA, pack)
+        return list(pack_before_index(history, held, of_indexes, of_snapshots))
+
+    def codes(self, **changes: Sequence[Any]) -> list[str]:
+        return [finding.rule.code for finding in self.judge(**changes)]
+
+    def test_from_its_removal_until_it_is_written_again(self) -> None:
+        (found,) = self.judge(pack=(self.WRITTEN, self.REMOVED, 6 * self.HOUR, 7 * self.HOUR))
+        assert found.rule.code == "pack-before-index"
+        assert (found.start - LOCKED, found.end - LOCKED) == (self.REMOVED, 6 * self.HOUR)
+
+    def test_an_index_that_was_removed_since_may_be_the_one_that_named_it(self) -> None:
+        before, between, after = self.WRITTEN - 1, 3 * self.HOUR, self.REMOVED + SLACK
+        assert self.codes(indexes_removed=[before, after + 1]) == ["pack-before-index"]
+        assert self.codes(indexes_removed=[between]) == self.codes(indexes_removed=[after]) == []
+
+    def test_a_snapshot_after_it_tells_that_an_index_named_it(self) -> None:
+        lock_end = self.BACKUP[1]
+        for time, is_named in (
+            (self.WRITTEN + SLACK - 1, False),  # the index may have been written before the pack
+            (self.WRITTEN + SLACK, True),
+            (lock_end, True),
+            (lock_end + 1, False),
+        ):
+            assert self.codes(snapshots=[time]) == ["pack-before-index"] * is_named, time
+        assert self.codes(snapshots=[]) == [], "the backup was killed"
+
+    def test_another_lock_beside_that_of_the_backup(self) -> None:
+        """The snapshot may be that of the other backup, and this one was killed."""
+        assert self.codes(locks=[self.BACKUP, self.BACKUP, self.PRUNE]) == []
+
+    def test_a_pack_of_the_same_session(self) -> None:
+        assert self.codes(pack=(self.WRITTEN, self.WRITTEN + 1000)) == ["pack-beside-backup"]
+
+    def test_a_snapshot_in_the_session_of_the_removal(self) -> None:
+        assert self.codes(snapshots=[5 * self.HOUR + 2 * MINUTE]) == ["pack-beside-backup"]
+        assert self.codes(snapshots=[5 * self.HOUR + 20 * MINUTE]) == []
+
+    def test_without_a_lock_the_removal_is_judged_by_itself(self) -> None:
+        assert self.codes(locks=[self.BACKUP]) == []
+        taken = (5 * self.HOUR - MINUTE, 5 * self.HOUR)
+        assert self.codes(locks=[self.BACKUP, taken]) == ["pack-before-index"], "its lock was taken away"
 
 
 def test_one_of_several_indexes_is_removed_by_restic(place: Place) -> None:
