@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.restic_check import check_repositories, count_repositories_below
 from rwm.console import App
 from rwm.errors import CheckFailed, IndexUnusable, StateNotFound
 from rwm.location import Location
 from rwm.model import StateInfo, Verification
-from rwm.repositories import RepositoryCount, count_repositories
 from rwm.times import iso
 
 if TYPE_CHECKING:
@@ -61,15 +61,9 @@ def _known_outcomes(app: App, location: Location, states: list[StateInfo]) -> di
             continue
         if not result.faults:
             found[info.id] = "passed"
-        elif len(_repositories(app, location, info)) == len(_repositories(app, info.location, info)):
+        elif count_repositories_below(app, info, location.prefix)[1]:
             found[info.id] = "failed"
     return found
-
-
-def _repositories(app: App, location: Location, info: StateInfo) -> list[RepositoryCount]:
-    """The repositories of a state below the location."""
-    found = count_repositories(app.readonly_index.batches(info))
-    return [repository for repository in found if repository.prefix.startswith(location.prefix)]
 
 
 def _check(app: App, location: Location, info: StateInfo) -> Outcome:
@@ -77,21 +71,13 @@ def _check(app: App, location: Location, info: StateInfo) -> Outcome:
     from rwm import verify
 
     started = app.s3.server_time(info.bucket)
-    repositories = _repositories(app, location, info)
+    repositories, is_whole = count_repositories_below(app, info, location.prefix)
     if not repositories:
         return "failed"
     console.print_note(f"restic check on state {info.id[: console.SHORT_ID]} of {iso(info.captured_at)}")
     console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
-    checks = verify.check_with_restic(
-        app.config,
-        info,
-        repositories,
-        None,
-        lambda _, line: console.print_note(line),
-        partial(verify.server_answers, app.s3, info.bucket),
-    )
+    checks = check_repositories(app, info, repositories, None)
     outcome = verify.judge_checks(info, checks)
-    is_whole = len(repositories) == len(_repositories(app, info.location, info))
     if outcome != "crashed" and is_whole:  # memory may have run out: the next run tries a crash again
         report = verify.VerifyReport(info, "restic", started, lambda problem: None)
         verify.report_checks(checks, report)

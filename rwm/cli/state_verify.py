@@ -11,12 +11,12 @@ import click
 
 from rwm import console
 from rwm.cli.last_clean import resolve_state
+from rwm.cli.restic_check import check_repositories, count_repositories_below
 from rwm.cli.state import LOCATION_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexUnusable, PartlyDone, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import Level, StateInfo, Verification
-from rwm.repositories import count_repositories
 
 if TYPE_CHECKING:
     from rwm.index import Index, ListedVersions
@@ -176,22 +176,14 @@ def _verify_with_restic(app: App, part: StatePart, percent: float | None) -> Non
     from rwm import verify as service
 
     info = part.info
-    counted = count_repositories(app.readonly_index.batches(info))
-    repositories = [each for each in counted if each.prefix.startswith(part.prefix)]
+    repositories, _ = count_repositories_below(app, info, part.prefix)
     if not repositories:
         raise RwmError(f"{_describe_part(info, part.prefix)} has no restic repository: nothing was checked")
     console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
     problems = _Problems(app)
     report = _begin_report(app, part, "restic", problems)
 
-    checks = service.check_with_restic(
-        app.config,
-        info,
-        repositories,
-        percent,
-        lambda _, line: console.print_note(line),
-        lambda: service.server_answers(app.s3, info.bucket),
-    )
+    checks = check_repositories(app, info, repositories, percent)
     service.report_checks(checks, report)
     if app.json:
         console.print_json(_report_json(report, problems.found))
