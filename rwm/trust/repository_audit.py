@@ -88,8 +88,7 @@ class RepositoryAudit:
         if history.kind is Kind.LOCKS:
             self.locks.add(history.entries)
         for rule in KEY_RULES:
-            for finding in rule(history, self.locks):
-                self.log.add(finding)
+            self._log(rule(history, self.locks))
         if history.kind is Kind.DATA:
             self.activity.add_pack(history)
             if len(history.entries) > 1:
