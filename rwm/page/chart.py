@@ -104,7 +104,7 @@ def draw(timeline: Timeline, name: str, width: int, ticks: int) -> Chart:
     top = float(_TOP)
     for title, value, label in (
         ("Bytes", lambda each: each.bytes, console.format_size),
-        ("Files", lambda each: each.files, format_thousands),
+        ("Files", lambda each: each.files, thousands),
     ):
         panels.append(_panel(title, bins, value, label, (left, right), top))
         top += _PANEL + _GAP
@@ -140,8 +140,8 @@ def describe(timeline: Timeline) -> str:
     proofs = sum(each.proofs for each in bins)
     states = sum(sum(each.states.values()) for each in bins)
     return (
-        f"From {_day(bins[0].start)} to {_day(bins[-1].end)}: {format_thousands(added)} files added, {format_thousands(removed)} "
-        f"removed; {format_thousands(bins[-1].files)} files with {console.format_size(max(0, bins[-1].bytes))} at the end; "
+        f"From {_day(bins[0].start)} to {_day(bins[-1].end)}: {thousands(added)} files added, {thousands(removed)} "
+        f"removed; {thousands(bins[-1].files)} files with {console.format_size(max(0, bins[-1].bytes))} at the end; "
         f"{console.format_count(proofs, 'proof')} marked; {console.format_count(states, 'state')}."
     )
 
@@ -179,7 +179,7 @@ def _bars(bins: Sequence[Bin], left: float, step: float, middle: float) -> list[
             if count:
                 height = round(max(_MIN_BAR, _PANEL / 2 * count / most), 1)
                 y = round(middle - height, 1) if kind == "added" else middle
-                text = f"{_span(each)}: {format_thousands(count)} files {kind}, {console.format_size(size)}"
+                text = f"{_span(each)}: {thousands(count)} files {kind}, {console.format_size(size)}"
                 bars.append(Bar(kind, x, y, width, height, text))
     return bars
 
@@ -221,6 +221,6 @@ def _span(each: Bin) -> str:
     return iso(each.start)[:16].replace("T", " ")
 
 
-def format_thousands(number: int) -> str:
+def thousands(number: int) -> str:
     """``12 345``, with narrow spaces that break no line."""
     return f"{number:,}".replace(",", "\u202f")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from rwm import console
-from rwm.page.chart import draw, format_thousands
+from rwm.page.chart import draw, thousands
 from rwm.page.file import MARK
 from rwm.page.timeline import make_timeline
 from rwm.times import SECOND, iso
@@ -92,7 +92,7 @@ def _environment() -> Environment:
         iso=iso,
         size=console.format_size,
         short=lambda value: value[: console.SHORT_ID],
-        number=format_thousands,
+        number=thousands,
         sentence=lambda value: value[:1].upper() + value[1:],
         codes=lambda item: ", ".join(sorted({finding.rule.code for finding in item.findings})),
     )

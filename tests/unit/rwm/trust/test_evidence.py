@@ -146,6 +146,9 @@ def test_all_locks_of_backups_count_in_any_order() -> None:
             found = history(*order)
             found.snapshots = backups(*range(1, len(many) + 1))
             assert found.is_after_backups(START + MINUTE) is is_after
+    newest_first = history(lock("b", 10 * MINUTE, -11 * MINUTE), lock("a", 0, -MINUTE))
+    newest_first.snapshots = backups(30_000)
+    assert not newest_first.is_after_backups(START + 11 * MINUTE)
     prune_first = history(lock("b", 2 * MINUTE, -3 * MINUTE), lock("a", MINUTE, -MINUTE - 1))
     prune_first.snapshots = backups(2 * MINUTE + 1)
     assert not prune_first.is_after_backups(START + 4 * MINUTE)

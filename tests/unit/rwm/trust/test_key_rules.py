@@ -9,6 +9,7 @@ import pytest
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import Finding
+from rwm.trust.intervals import FOREVER
 from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, KeyHistory, is_unremarkable
 from rwm.trust.names import kind_of
 
@@ -97,6 +98,9 @@ def test_a_marker_without_a_version_says_nothing() -> None:
 def test_a_removal_ends_when_the_key_is_written_again() -> None:
     (finding,) = [one for one in judge(PACK, WRITTEN, GONE, (HOUR + MINUTE, 1000, A)) if one.rule.level == "proof"]
     assert (finding.start, finding.end) == (START + HOUR, START + HOUR + MINUTE)
+    again = (HOUR + MINUTE, REMOVED, "")
+    (finding,) = judge(PACK, WRITTEN, GONE, again)
+    assert finding.end == FOREVER, "a second marker brings nothing back"
 
 
 def test_locks_and_other_files_may_be_removed() -> None:
