@@ -265,6 +265,20 @@ def test_keys_that_no_kept_state_covers_are_left_alone(history: History) -> None
     assert plan.uncovered == 2
 
 
+def test_keys_whose_states_are_all_contradicted_are_left_alone(history: History) -> None:
+    """None of these states can be kept, so what is needed is not known."""
+    history.put("host1/notes", "host2/notes")
+    history.capture(HOST1)
+    forged = history.capture(HOST2)
+    history.put("host1/notes", "host2/notes")
+    history.capture(HOST1)
+    history.index.ledger.set_trust({forged.id: "contradicted"}, 1)
+    plan = history.plan(WHOLE)
+    assert plan.refused == ()
+    assert [version.key for version in plan.versions] == ["host1/notes"]
+    assert plan.uncovered == 2
+
+
 def test_a_prefix_without_a_state_of_its_own_is_refused(history: History) -> None:
     machines(history)
     (reason,) = history.plan(SUB).refused
