@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from rwm.model import ObjectVersion, StateInfo
 from rwm.retention import PrunePlan, plan_prune, prune_and_forget, select_kept_states
 from rwm.states.capture import capture_state
 from rwm.times import SECOND, iso
+from rwm.trust import LocationAudit, audit_location
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.verify.verify_setup import named
 
@@ -320,6 +321,39 @@ def test_an_attack_on_one_location_is_found_there(history: History) -> None:
     )
     assert [place.last_clean for place in plan.locations][2] == clean
     assert plan.versions == ()
+
+
+def test_the_last_clean_state_is_not_ended(history: History) -> None:
+    history.create_repository(HOST1)
+    clean = history.capture(HOST1)
+    history.s3.now += SECOND
+    history.s3.delete(BUCKET, HOST1.key("config"))
+    history.s3.now += SECOND
+    history.capture(HOST1)
+    (reason,) = history.plan(HOST1).refused
+    assert reason.startswith(f"this would end the last clean state {describe(clean)}: keep it too")
+    both = history.plan(HOST1, named=(clean.id,))
+    assert (both.refused, both.versions, both.markers) == ((), (), ())
+
+
+def test_what_is_replaced_after_the_audit_is_too_young(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of the audit is over before it lists, so what is of that second may be deleted."""
+    history.put("before", "after")
+    history.capture(WHOLE)
+
+    def audit(s3: MemoryS3, location: Location, *arguments: Any) -> LocationAudit:
+        found = audit_location(s3, location, *arguments)
+        for key, at in (("before", found.now), ("after", found.now + SECOND)):
+            s3.now = at
+            s3.put(BUCKET, key, b"2")
+        return found
+
+    keep = select_kept_states(history.index, WHOLE, last=1, named=())
+    monkeypatch.setattr("rwm.retention.plan.audit_location", audit)
+    monkeypatch.setattr("rwm.retention.location_plan.LocationCollector.kept_ids", lambda *_: set())
+    plan = plan_prune(history.s3, history.index, WHOLE, keep)
+    assert [version.key for version in plan.versions] == ["before"]
+    assert plan.too_young == 1
 
 
 def test_lost_files_of_one_machine_are_found_among_those_of_all(history: History) -> None:
