@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rwm.index import Index, missing_index
-from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion, RecordedState, StateInfo
 from rwm.restic import expected_sha256
@@ -138,11 +137,10 @@ def plan_prune(
     audit = audit_location(s3, location, settings, progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     planner = _Planner(audit, min_age, Locks(s3, location.bucket), _proofs(index, location.bucket))
-    for part in list_histories(s3, location):
+    for part in list_histories(s3, location):  # without RWM's own objects
         for history in part:
             progress(len(history))
-            if not is_own_key(history[0].key):
-                planner.add(history, coverage.of(history[0].key))
+            planner.add(history, coverage.of(history[0].key))
     planner.decide_deferred()
     sample = coverage.samples()
     locations = coverage.finish(read_sample(s3, location.bucket, sample))
