@@ -1,0 +1,49 @@
+"""The values and interfaces that all rooms share. Pure: no I/O.
+
+May import the shared modules.
+Begin reading at ``entries.py`` and ``states.py``: what a state consists of.
+
+Times are integers, milliseconds since 1970-01-01 UTC (the precision of S3 listings). Sizes are bytes.
+"""
+
+from rwm.model.audits import Acknowledgement, PartVerdict, Verdict
+from rwm.model.entries import Change, Difference, Entry, EntryBatch
+from rwm.model.freezes import Freeze, FrozenUser
+from rwm.model.object_reader import ObjectReader
+from rwm.model.states import LAST_CLEAN, LATEST, Origin, Outcome, RecordedState, StateInfo, StoredFile, Trust
+from rwm.model.storage_classes import ARCHIVE_CLASSES, ClassCount, ListedClasses, StorageClasses
+from rwm.model.trees import StateTree, TreeNode, UploadOrder
+from rwm.model.verification import Level, Verification
+from rwm.model.versions import ObjectVersion, VersionBatch
+
+__all__ = [
+    "ARCHIVE_CLASSES",
+    "LAST_CLEAN",
+    "LATEST",
+    "Acknowledgement",
+    "Change",
+    "ClassCount",
+    "Difference",
+    "Entry",
+    "EntryBatch",
+    "Freeze",
+    "FrozenUser",
+    "Level",
+    "ListedClasses",
+    "ObjectReader",
+    "ObjectVersion",
+    "Origin",
+    "Outcome",
+    "PartVerdict",
+    "RecordedState",
+    "StateInfo",
+    "StateTree",
+    "StorageClasses",
+    "StoredFile",
+    "TreeNode",
+    "Trust",
+    "UploadOrder",
+    "Verdict",
+    "Verification",
+    "VersionBatch",
+]
