@@ -165,7 +165,8 @@ def imported_rooms(room: str) -> set[str]:
         for imported in PROGRAMS.find_modules_directly_imported_by(module):
             if imported in ROOM_NAMES and imported != room:
                 names.add(imported.removeprefix(room.split(".")[0] + "."))
-    return names - {"s3.listing", "config", "rwm.config", "model", "rwm.model"}  # its names are those of s3; shared modules
+    shared = {"config", "rwm.config", "model", "rwm.model"}
+    return names - {"s3.listing"} - shared  # the names of s3.listing are those of s3
 
 
 # --- the contract of the rooms -----------------------------------------------------------------------
