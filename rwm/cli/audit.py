@@ -85,24 +85,12 @@ def audit(
         return
     if location is None:
         raise UsageError("which bucket is to be audited?", hint="write `rwm audit BUCKET` or `rwm audit BUCKET/PREFIX`")
-    if (ack is None) != (note is None):
-        raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
-    if again and not bisects:
-        raise UsageError("--again goes together with --bisect")
-    if bisects and snapshots:
-        raise UsageError("--bisect and --snapshots print two results", hint="run the command once for each")
-    if limit is not None and not snapshots:
-        raise UsageError("--states goes together with --snapshots")
+    _check_options(ack, note, bisects=bisects, again=again, snapshots=snapshots, limit=limit)
     if page is not None:
         check_page_option(page, prints=app.json or bisects or snapshots)
     if withdraw is not None:
         _withdraw(app, location, withdraw)
-    report = run_audit(app, location)
-    if ack is not None:
-        _acknowledge(app, location, report, ack, note or "")
-        report = run_audit(app, location)
-    if capture and report.last_clean is None:
-        report = capture_quiet_second(app, report)
+    report = _audit(app, location, ack, note or "", capture=capture)
     if page is not None:
         output_page(report, page)
     if bisects:
@@ -115,6 +103,31 @@ def audit(
         print_report(report, show_all=show_all)
     if report.open_proofs:
         raise CheckFailed(f"{location}: {console.format_count(report.open_proofs, 'proof')} of an attack or a fault")
+
+
+def _check_options(
+    ack: str | None, note: str | None, *, bisects: bool, again: bool, snapshots: bool, limit: int | None
+) -> None:
+    """Refuse options that do not go together."""
+    if (ack is None) != (note is None):
+        raise UsageError("--ack and --note go together", hint='write --ack ID --note "why it is honest"')
+    if again and not bisects:
+        raise UsageError("--again goes together with --bisect")
+    if bisects and snapshots:
+        raise UsageError("--bisect and --snapshots print two results", hint="run the command once for each")
+    if limit is not None and not snapshots:
+        raise UsageError("--states goes together with --snapshots")
+
+
+def _audit(app: App, location: Location, ack: str | None, note: str, *, capture: bool) -> AuditReport:
+    """Audit; acknowledge and judge anew; capture the last clean state if that is wanted and none is recorded."""
+    report = run_audit(app, location)
+    if ack is not None:
+        _acknowledge(app, location, report, ack, note)
+        report = run_audit(app, location)
+    if capture and report.last_clean is None:
+        report = capture_quiet_second(app, report)
+    return report
 
 
 def _acknowledge(app: App, location: Location, report: AuditReport, what: str, note: str) -> None:
