@@ -75,7 +75,7 @@ def _check(app: App, location: Location, info: StateInfo) -> Outcome:
     if not repositories:
         return "failed"
     console.print_note(f"restic check on state {info.id[: console.SHORT_ID]} of {iso(info.captured_at)}")
-    console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
+    console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, location.prefix))
     checks = check_repositories(app, info, repositories, None)
     outcome = verify.judge_checks(info, checks)
     if outcome != "crashed" and is_whole:  # memory may have run out: the next run tries a crash again

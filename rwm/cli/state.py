@@ -13,7 +13,7 @@ from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, Entry, StateInfo, StorageClasses
-from rwm.repositories import RepositoryCount, count_repositories
+from rwm.repositories import RepositoryCount
 from rwm.times import iso, parse_time
 
 if TYPE_CHECKING:
@@ -107,10 +107,9 @@ def show(app: App, state: str, location: Location | None, hidden: bool, archived
     if (commands and not archived) or (hidden and archived):
         raise UsageError("--commands needs --archived, which does not go together with --hidden")
     info = resolve_state(app, state, location)
-    classes = app.readonly_index.storage_classes(info)
     part = StatePart(app.readonly_index, info, location.prefix if location else "")
-    counted = count_repositories(app.readonly_index.batches(info))
-    repositories = [each for each in counted if each.prefix.startswith(part.prefix)]
+    classes = app.readonly_index.storage_classes.of_state(info, part.prefix)
+    repositories = part.repositories()
     verified = app.readonly_index.verifications.of_states().get(info.id, {})
     if not app.json:
         contents = describe_contents(info)
@@ -164,8 +163,8 @@ def _show_archived(
         )
     found = (
         (entry, name)
-        for entry, name in app.readonly_index.classified(info)
-        if name in ARCHIVE_CLASSES and entry.key.startswith(part.prefix)
+        for entry, name in app.readonly_index.storage_classes.entries(info, part.prefix)
+        if name in ARCHIVE_CLASSES
     )
     if app.json:
         entries = [

@@ -73,7 +73,7 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
 
     info = part.info
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
-    console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
+    console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, part.prefix))
     with console.show_progress("restoring", part.objects) as progress:
         if isinstance(target, Location):
             result = restore_to_bucket(app.s3, part, target, progress)

@@ -179,7 +179,7 @@ def _verify_with_restic(app: App, part: StatePart, percent: float | None) -> Non
     repositories, _ = count_repositories_below(app, info, part.prefix)
     if not repositories:
         raise RwmError(f"{_describe_part(info, part.prefix)} has no restic repository: nothing was checked")
-    console.warn_if_archived(info.id, app.readonly_index.storage_classes(info))
+    console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, part.prefix))
     problems = _Problems(app)
     report = _begin_report(app, part, "restic", problems)
 

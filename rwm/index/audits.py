@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import bucket_id
 from rwm.location import Location
-from rwm.model import Acknowledgement, PartVerdict, Verdict
+from rwm.model import Acknowledgement, PartVerdict, RecordedState, Verdict
 
 _WORST_FIRST: tuple[Verdict, ...] = ("suspect", "review", "clean")
 
@@ -46,6 +47,16 @@ class Audits:
             for state_id, *part in self._connection.execute("SELECT state, prefix, verdict, audited_at FROM verdict"):
                 found[state_id].append(PartVerdict(*part))
         return found
+
+    def add_verdicts(self, states: Iterable[RecordedState], location: Location | None) -> list[RecordedState]:
+        """The states, each with the verdict on what it has below the location (default: on all of it)."""
+        verdicts, wanted = self.verdicts(), location.prefix if location else ""
+        result = []
+        for state in states:
+            found = verdict_below(verdicts.get(state.info.id, ()), max(state.info.prefix, wanted, key=len))
+            judged = state if found is None else replace(state, verdict=found.verdict, audited_at=found.audited_at)
+            result.append(judged)
+        return result
 
     def acknowledge(self, bucket: str, acknowledgement: Acknowledgement) -> None:
         """Record that a person has judged; an earlier judgement of the same is replaced."""

@@ -1,20 +1,16 @@
-"""Storage classes of a listing in temporary tables, and how they are stored in the index and read from it.
-
-A class is a property of an object version at the time of a listing. It is not part of a state or its file, because a
-lifecycle rule may change it later. STANDARD is not stored.
-"""
+"""Storage classes of a listing in temporary tables, and how they are stored in the index."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from rwm.index.connection import TEMPORARY, errors, transaction
-from rwm.index.directories import SUBTREE, DirectoryPaths, bucket_id, find_directory
-from rwm.index.packed import pack_all, unpack
-from rwm.index.timeline import IS_BELOW, OVERLAPS
+from rwm.index.directories import SUBTREE, bucket_id, find_directory
+from rwm.index.packed import pack_all
+from rwm.index.timeline import IS_BELOW
 from rwm.location import Location
-from rwm.model import ClassCount, Entry, ListedClasses, ObjectVersion, StorageClasses
+from rwm.model import ListedClasses, ObjectVersion
 from rwm.names import split_key
 
 _BATCH = 1000
@@ -39,13 +35,6 @@ _NEW = f"""UPDATE version SET storage_class = ({_LISTED}) WHERE (directory, name
     SELECT v.directory, v.name, v.since FROM temp.listed_class l CROSS JOIN temp.class_path p ON p.id = l.path
     CROSS JOIN version v ON v.directory = p.directory AND v.name = l.name AND v.version_id = l.version_id
     WHERE v.storage_class IS NOT l.storage_class)"""
-_CLASSED = f"FROM version INDEXED BY version_class WHERE storage_class IS NOT NULL AND {_OURS}"
-_CURRENT = "since <= :T AND until > :T"
-_COUNT = "SELECT storage_class, count(*), CAST(total(size) AS INTEGER)"
-_COUNT_STATE = f"{_COUNT} {_CLASSED} AND {_CURRENT} GROUP BY storage_class ORDER BY storage_class"
-_COUNT_ALL = f"{_COUNT} {_CLASSED} GROUP BY storage_class ORDER BY storage_class"
-_CLASSIFIED = f"""SELECT directory, name, version_id, size, etag, last_modified, storage_class
-    {_CLASSED} AND {_CURRENT} ORDER BY directory, name"""
 
 
 class ClassTable:
@@ -111,47 +100,3 @@ class ClassTable:
         with errors(TEMPORARY):
             self._connection.execute("DROP TABLE IF EXISTS temp.listed_class")
             self._connection.execute("DROP TABLE IF EXISTS temp.class_path")
-
-
-def state_classes(connection: sqlite3.Connection, state_id: str) -> StorageClasses:
-    """The classes of a state's versions; empty for an unknown state."""
-    if (state := _find_state(connection, state_id)) is None:
-        return StorageClasses(None)
-    root, moment, listed_at = state
-    return StorageClasses(listed_at, _counts(connection.execute(_COUNT_STATE, {"root": root, "T": moment})))
-
-
-def _find_state(connection: sqlite3.Connection, state_id: str) -> tuple[int, int, int | None] | None:
-    """(directory of its prefix, moment, time of the last listing) of a state; None for an unknown one."""
-    row = connection.execute("SELECT bucket, prefix, moment, listed_at FROM state WHERE id = ?", (state_id,)).fetchone()
-    return None if row is None else (find_directory(connection, row[0], row[1]), row[2], row[3])
-
-
-def location_classes(connection: sqlite3.Connection, location: Location) -> StorageClasses:
-    """The classes of all versions below the location that any state has.
-
-    As of the oldest listing that showed one of the states that overlap it.
-    """
-    bucket = bucket_id(connection, location.bucket)
-    known, listed_at = connection.execute(
-        f"SELECT count(*) = count(listed_at), min(listed_at) FROM state s WHERE bucket = ?1 AND {OVERLAPS}",
-        (bucket, location.prefix),
-    ).fetchone()
-    counts = _counts(connection.execute(_COUNT_ALL, {"root": find_directory(connection, bucket, location.prefix)}))
-    return StorageClasses(listed_at if known else None, counts)
-
-
-def _counts(rows: Iterable[tuple[str, int, int]]) -> dict[str, ClassCount]:
-    return {name: ClassCount(objects, size) for name, objects, size in rows}
-
-
-def classified(connection: sqlite3.Connection, state_id: str) -> Iterator[tuple[Entry, str]]:
-    """The state's entries whose class is not STANDARD, with the class, directory by directory."""
-    if (state := _find_state(connection, state_id)) is None:
-        return
-    path_of = DirectoryPaths(connection).of
-    for directory, name, version_id, size, etag, last_modified, storage_class in connection.execute(
-        _CLASSIFIED, {"root": state[0], "T": state[1]}
-    ):
-        key = path_of(directory) + unpack(name)
-        yield Entry(key, unpack(version_id), size, unpack(etag), last_modified), storage_class

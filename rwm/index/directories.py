@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from rwm.index.packed import Packed, pack, unpack
+from rwm.location import Location
 from rwm.names import component_hidden_reason
 
 NO_DIRECTORY = -1
@@ -36,6 +37,11 @@ def find_directory(connection: sqlite3.Connection, bucket: int, path: str) -> in
             return NO_DIRECTORY
         found = int(row[0])
     return found
+
+
+def location_directory(connection: sqlite3.Connection, location: Location) -> int:
+    """The row of the directory of a location, or NO_DIRECTORY."""
+    return find_directory(connection, bucket_id(connection, location.bucket), location.prefix)
 
 
 class DirectoryWriter:

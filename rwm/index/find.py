@@ -9,7 +9,8 @@ from typing import Any
 
 from rwm.errors import StateNotFound, UsageError
 from rwm.index.connection import errors
-from rwm.index.timeline import COVERS, IS_BELOW
+from rwm.index.directories import bucket_id
+from rwm.index.timeline import COVERS, IS_BELOW, OVERLAPS
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, LATEST, RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
@@ -39,6 +40,33 @@ class Finder:
             rows = self._connection.execute(f"{_SELECT} WHERE {condition}", values)
             return [RecordedState(StateInfo(*row[:8]), *row[8:]) for row in rows]
 
+    def locations(self, bucket: str) -> list[Location]:
+        """See :meth:`rwm.index.Index.locations`."""
+        with errors(self._path):
+            rows = self._connection.execute(
+                "SELECT DISTINCT prefix FROM state WHERE bucket = ? ORDER BY prefix",
+                (bucket_id(self._connection, bucket),),
+            )
+            return [Location(bucket, prefix) for (prefix,) in rows]
+
+    def moment(self, info: StateInfo) -> int:
+        """See :meth:`rwm.index.Index.moment`."""
+        with errors(self._path):
+            row = self._connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
+        if row is None:
+            raise StateNotFound(f"state {info.id[:12]} is not in the index")
+        return int(row[0])
+
+    def moments(self, location: Location) -> dict[str, int]:
+        """See :meth:`rwm.index.Index.moments`."""
+        with errors(self._path):
+            return dict(
+                self._connection.execute(
+                    f"SELECT s.id, s.moment FROM state s WHERE s.bucket = ?1 AND {OVERLAPS}",
+                    (bucket_id(self._connection, location.bucket), location.prefix),
+                )
+            )
+
     def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """See :meth:`rwm.index.Index.resolve`."""
         if text in (LATEST, LAST_CLEAN) or looks_like_time(text):
@@ -62,7 +90,7 @@ class Finder:
         ]
         if len(found) == 1:
             return found[0]
-        where = f" of {_named(location)}" if location else ""
+        where = f" of {location.described}" if location else ""
         if not found:
             if missing := missing_index(self._path, location):
                 raise missing
@@ -87,7 +115,7 @@ class Finder:
         when = "" if text == LATEST else f" at or before {iso(until)}"
         if self.where(f"{_BY_THEN} AND {COVERS} LIMIT 1", values):
             raise StateNotFound(
-                f"the bucket's history confirms no recorded state of {_named(location)}{when}",
+                f"the bucket's history confirms no recorded state of {location.described}{when}",
                 hint="`rwm state list` shows them; to use one of them, give its id",
             )
         if missing := missing_index(self._path, location):
@@ -98,14 +126,14 @@ class Finder:
         """The error that says that no state covers the location; ``below`` are states of prefixes in it."""
         if not below:
             return StateNotFound(
-                f"no state of {_named(location)} is recorded{when}",
+                f"no state of {location.described} is recorded{when}",
                 hint=f"`rwm state sync {location}` fetches those of the bucket, `rwm state capture {location}` records "
                 "it as it is now, with --at TIME as it was then",
             )
         found = sorted({state.info.location for state in below})
         names = ", ".join(map(str, found[:_NAMED])) + ", ..." * (len(found) > _NAMED)
         return StateNotFound(
-            f"no state of the whole of {_named(location)} is recorded{when}, only of {names}",
+            f"no state of the whole of {location.described} is recorded{when}, only of {names}",
             hint=f"name one of these locations, or record all of it: `rwm state capture {location}`",
         )
 
@@ -116,10 +144,6 @@ def states_by_location(recorded: Iterable[RecordedState]) -> dict[Location, list
     for state in recorded:
         found.setdefault(state.info.location, []).append(state)
     return dict(sorted(found.items()))
-
-
-def _named(location: Location) -> str:
-    return str(location) if location.prefix else f"bucket {location.bucket}"
 
 
 def missing_index(path: Path, location: Location | None) -> StateNotFound | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +11,13 @@ from typing import Self
 
 from rwm.errors import IndexDamaged, StateNotFound
 from rwm.index import walk
-from rwm.index.audits import Audits, verdict_below
+from rwm.index.audits import Audits
 from rwm.index.batches import EntryList, EntrySource
 from rwm.index.born_later import BornLater, read_born_later
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
-from rwm.index.class_table import ClassTable, classified, location_classes, state_classes
 from rwm.index.connection import REBUILD, connect, errors, transaction
-from rwm.index.directories import bucket_id, find_directory
+from rwm.index.directories import bucket_id, location_directory
 from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
@@ -32,6 +30,7 @@ from rwm.index.pending import Before, Comparison, PendingState
 from rwm.index.rebase import rebase
 from rwm.index.record import is_recorded
 from rwm.index.references import References
+from rwm.index.storage_classes import RecordedClasses
 from rwm.index.timeline import OVERLAPS
 from rwm.index.tree import IndexTree
 from rwm.index.upload_order import PackOrder
@@ -44,10 +43,8 @@ from rwm.model import (
     Difference,
     Entry,
     EntryBatch,
-    PartVerdict,
     RecordedState,
     StateInfo,
-    StorageClasses,
     StoredFile,
     Trust,
 )
@@ -64,6 +61,7 @@ class Index:
         self._finder = Finder(connection, path)
         self.ledger = Ledger(connection, path)
         self.file_counts = FileCounts(connection, path)
+        self.storage_classes = RecordedClasses(connection, path)
         self.verifications = Verifications(connection, path)
         self.audits = Audits(connection, path)
         self.freezes = Freezes(connection, path)
@@ -165,7 +163,7 @@ class Index:
             elif (known := self.by_id(base.id)) is None or known.location != info.location:
                 return
             else:
-                moments, root = (self.moment(known), moment - 1), self._directory(info.location)
+                moments, root = (self.moment(known), moment - 1), location_directory(self._connection, info.location)
                 moved = walk.differences_up_to(MAX_MOVED, self._connection, root, *moments)
                 if moved is None:
                     return
@@ -174,15 +172,6 @@ class Index:
 
         pending = PendingState(self._connection, self.path, info, Comparison(compare))
         return is_compared and pending.try_to_record(trust, stored)
-
-    def class_table(self) -> ClassTable:
-        """A spool for the storage classes of a listing that is no capture. One at a time."""
-        return ClassTable(self._connection)
-
-    def record_classes(self, location: Location, classes: ClassTable, listed_at: int) -> None:
-        """Note what a whole listing of the location, begun at ``listed_at``, shows of all recorded versions."""
-        with errors(self.path), transaction(self._connection):
-            classes.store(location, listed_at)
 
     def forget(self, states: Iterable[StateInfo]) -> None:
         """Remove states, each in one transaction, and make sync ignore them.
@@ -225,8 +214,7 @@ class Index:
         else:
             values = (location.bucket, location.prefix)
             states = self._finder.where(f"b.name = ?1 AND {OVERLAPS} ORDER BY s.moment", values)
-        verdicts = self.audits.verdicts()
-        return [_with_verdict(state, verdicts.get(state.info.id, ()), location) for state in states]
+        return self.audits.add_verdicts(states, location)
 
     def states(self, location: Location | None = None) -> list[StateInfo]:
         """All states, or those that overlap a location, oldest first."""
@@ -234,12 +222,7 @@ class Index:
 
     def locations(self, bucket: str) -> list[Location]:
         """The locations of the bucket's recorded states, sorted."""
-        with errors(self.path):
-            rows = self._connection.execute(
-                "SELECT DISTINCT prefix FROM state WHERE bucket = ? ORDER BY prefix",
-                (bucket_id(self._connection, bucket),),
-            )
-            return [Location(bucket, prefix) for (prefix,) in rows]
+        return self._finder.locations(bucket)
 
     def resolve(self, text: str, location: Location | None = None) -> StateInfo:
         """Find one state by a full id, a unique prefix, ``latest``, ``last-clean``, or a UTC time (the last by then).
@@ -261,21 +244,11 @@ class Index:
 
     def moment(self, info: StateInfo) -> int:
         """The state's moment (see ``rwm.index.schema``). Raises StateNotFound if it is not recorded."""
-        with errors(self.path):
-            row = self._connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
-        if row is None:
-            raise StateNotFound(f"state {info.id[:12]} is not in the index")
-        return int(row[0])
+        return self._finder.moment(info)
 
     def moments(self, location: Location) -> dict[str, int]:
         """The moments of the states that overlap a location, by id."""
-        with errors(self.path):
-            return dict(
-                self._connection.execute(
-                    f"SELECT s.id, s.moment FROM state s WHERE s.bucket = ?1 AND {OVERLAPS}",
-                    (bucket_id(self._connection, location.bucket), location.prefix),
-                )
-            )
+        return self._finder.moments(location)
 
     def data_version(self) -> int:
         """A number that differs after another connection has changed the index. Costs microseconds."""
@@ -289,8 +262,9 @@ class Index:
 
         Raises ValueError for a prefix that the state does not cover.
         """
-        location = _part_of(info, prefix)
-        root = self._directory(location)
+        location = info.part(prefix)
+        with errors(self.path):
+            root = location_directory(self._connection, location)
         return IndexTree(self._connection, self.path, info, root, location.prefix, self.moment(info))
 
     def upload_order(self, info: StateInfo, root: str | None = None) -> PackOrder:
@@ -298,7 +272,7 @@ class Index:
 
         See :class:`rwm.model.UploadOrder`. Thread-safe. Raises ValueError for a prefix that the state does not cover.
         """
-        return PackOrder(self.path, info, _part_of(info, root).prefix)
+        return PackOrder(self.path, info, info.part(root).prefix)
 
     def entries(self, info: StateInfo, prefix: str | None = None) -> Iterator[Entry]:
         """The state's entries sorted by key (by byte). Arguments and errors as in :meth:`batches`."""
@@ -310,7 +284,7 @@ class Index:
         Raises StateNotFound at the end if another process forgot the state meanwhile, IndexDamaged if the number of all
         entries is not the recorded one, ValueError for a prefix that the state does not cover.
         """
-        part, moment, count = _part_of(info, prefix), self.moment(info), 0
+        part, moment, count = info.part(prefix), self.moment(info), 0
         with errors(self.path):
             for batch in self._batches(part, moment):
                 count += len(batch.keys)
@@ -325,7 +299,7 @@ class Index:
 
     def _batches(self, location: Location, moment: int) -> Iterator[EntryBatch]:
         """The entries below the location at a moment of its bucket, sorted by key."""
-        return walk.batches(self._connection, self._directory(location), location.prefix, moment)
+        return walk.batches(self._connection, location_directory(self._connection, location), location.prefix, moment)
 
     def differences(self, before: StateInfo, after: StateInfo) -> list[Difference]:
         """The differences of two states of one bucket where both cover it, sorted by key.
@@ -337,28 +311,13 @@ class Index:
         if not wide.covers(narrow):
             return []
         with errors(self.path):
-            return walk.differences(self._connection, self._directory(narrow), *moments)
+            return walk.differences(self._connection, location_directory(self._connection, narrow), *moments)
 
     def born_later(self, location: Location) -> Iterator[BornLater]:
         """What states have below the location that was written after their second, while they were captured."""
-        root = self._directory(location)
         with errors(self.path):
+            root = location_directory(self._connection, location)
             yield from read_born_later(self._connection, bucket_id(self._connection, location.bucket), root)
-
-    def storage_classes(self, info: StateInfo) -> StorageClasses:
-        """The storage classes of the state's versions, as the last listing of the bucket showed them."""
-        with errors(self.path):
-            return state_classes(self._connection, info.id)
-
-    def location_classes(self, location: Location) -> StorageClasses:
-        """The same of every version below the location that any state has."""
-        with errors(self.path):
-            return location_classes(self._connection, location)
-
-    def classified(self, info: StateInfo) -> Iterator[tuple[Entry, str]]:
-        """The state's entries in another storage class than STANDARD, and their class, directory by directory."""
-        with errors(self.path):
-            yield from classified(self._connection, info.id)
 
     def listed_versions(self, info: StateInfo, prefix: str | None = None) -> ListedVersions:
         """A table in which a listing of the state's location, or of ``prefix`` below it, is compared with the state.
@@ -368,11 +327,6 @@ class Index:
         with errors(self.path):
             bucket = bucket_id(self._connection, info.bucket)
         return ListedVersions(self._connection, bucket, self.moment(info), lambda: self.batches(info, prefix))
-
-    def _directory(self, location: Location) -> int:
-        """The row of the location's directory, or NO_DIRECTORY."""
-        with errors(self.path):
-            return find_directory(self._connection, bucket_id(self._connection, location.bucket), location.prefix)
 
     def references(self, location: Location, states: Sequence[StateInfo] | None = None) -> References:
         """Which states of exactly this location reference which versions, key by key.
@@ -385,20 +339,3 @@ class Index:
         with errors(self.path):
             bucket = bucket_id(self._connection, location.bucket)
         return References(self._connection, self.path, bucket, location.prefix, moments)
-
-
-def _part_of(info: StateInfo, prefix: str | None) -> Location:
-    """The location of a part of a state. Raises ValueError if the state does not cover it."""
-    location = info.location if prefix is None else Location(info.bucket, prefix)
-    if not info.location.covers(location):
-        raise ValueError(f"state {info.id[:12]} of {info.location} does not cover {location}")
-    return location
-
-
-def _with_verdict(state: RecordedState, parts: Sequence[PartVerdict], location: Location | None) -> RecordedState:
-    """The state with the verdict on what it has below the location (default: on all of it)."""
-    if not parts:
-        return state
-    prefix = max(state.info.prefix, location.prefix if location else "", key=len)
-    found = verdict_below(parts, prefix)
-    return state if found is None else replace(state, verdict=found.verdict, audited_at=found.audited_at)

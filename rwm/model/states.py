@@ -47,6 +47,13 @@ class StateInfo:
         """What the state is of."""
         return Location(self.bucket, self.prefix)
 
+    def part(self, prefix: str | None) -> Location:
+        """What it has below ``prefix``; all of it for None. Raises ValueError if the state does not cover that."""
+        part = self.location if prefix is None else Location(self.bucket, prefix)
+        if not self.location.covers(part):
+            raise ValueError(f"state {self.id[:12]} of {self.location} does not cover {part}")
+        return part
+
 
 class StoredFile(NamedTuple):
     """The file of a state in its bucket: compressed size, and the id of a delta's base state (None: a full file)."""

@@ -8,7 +8,7 @@ from rwm.errors import NotFound, UsageError
 from rwm.index import Index, IndexTree
 from rwm.location import Location
 from rwm.model import Entry, StateInfo, StateTree
-from rwm.repositories import enclosing_repository
+from rwm.repositories import RepositoryCount, count_repositories, enclosing_repository
 
 
 class StatePart:
@@ -39,6 +39,11 @@ class StatePart:
     def entries(self) -> Iterator[Entry]:
         """The entries, sorted by key."""
         return self._index.entries(self.info, self.prefix)
+
+    def repositories(self) -> list[RepositoryCount]:
+        """The repositories in the part, sorted by prefix. One pass over the state."""
+        found = count_repositories(self._index.batches(self.info))
+        return [repository for repository in found if repository.prefix.startswith(self.prefix)]
 
     def tree(self) -> IndexTree:
         """The part as directories."""

@@ -77,7 +77,7 @@ def capture_state(
             raise BadResponse(f"{location}: {objects} objects of {size} bytes are listed, which is impossible")
         info = StateInfo("", bucket, second, origin, objects, size, outcome, location.prefix)
         info = _record(s3, index, spool, info, None if needs_file else warn)
-        index.record_classes(location, spool.classes, listed_at)
+        index.storage_classes.record(location, spool.classes, listed_at)
         return info
 
 

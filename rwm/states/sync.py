@@ -237,7 +237,7 @@ def compare_with_history(
     now = s3.server_time(location.bucket)
     judged = {place: states for place, states in states_by_location(recorded).items() if place in unchecked}
     scopes = _Scopes(index, judged, files, index.ledger.ignored(location.bucket))
-    classes = index.class_table()
+    classes = index.storage_classes.table()
     try:
         for part in list_histories(s3, location):
             for history in part:
@@ -246,7 +246,7 @@ def compare_with_history(
                 progress(len(history))
         results = scopes.results()
         index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
-        index.record_classes(location, classes, now)
+        index.storage_classes.record(location, classes, now)
     finally:
         classes.close()
     return results

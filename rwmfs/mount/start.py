@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rwm.console import classes_json, state_json, verdict_json
 from rwm.errors import RwmError, S3Error
-from rwm.model import LATEST, ClassCount, RecordedState, StorageClasses
+from rwm.model import LATEST, RecordedState
 from rwm.repositories import is_repository
 from rwmfs.mount import logs
 from rwmfs.mount.request import MountRequest
@@ -113,20 +113,7 @@ def _single_state(index: Index, source: ObjectReader, location: Location, at: st
         "repository": is_repository(state, state.root),
         **verdict_json(judged),
     }
-    return contents, report | classes_json(_classes(index, info, location))
-
-
-def _classes(index: Index, info: StateInfo, location: Location) -> StorageClasses:
-    """The storage classes of what the state has below the location."""
-    classes = index.storage_classes(info)
-    if location == info.location or not classes.counts:
-        return classes
-    counts: dict[str, ClassCount] = {}
-    for entry, name in index.classified(info):
-        if entry.key.startswith(location.prefix):
-            objects, size = counts.get(name, (0, 0))
-            counts[name] = ClassCount(objects + 1, size + entry.size)
-    return StorageClasses(classes.listed_at, counts)
+    return contents, report | classes_json(index.storage_classes.of_state(info, location.prefix))
 
 
 def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple[Contents, dict[str, Any]]:
@@ -153,7 +140,7 @@ def _all_states(index: Index, source: ObjectReader, location: Location) -> tuple
         "trust": dict(trust),
         "unreadable": {"id": latest.id, "why": unreadable.message} if latest and unreadable else None,
     }
-    return contents, report | classes_json(index.location_classes(location))
+    return contents, report | classes_json(index.storage_classes.of_location(location))
 
 
 def _check_any_directory(index: Index, states: list[StateInfo], location: Location) -> None:

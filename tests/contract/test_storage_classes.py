@@ -30,9 +30,9 @@ def test_a_listing_and_the_index_show_the_class_of_each_version(any_server: Serv
     assert count_classes(s3, Location(bucket)).counts == {name: (1, 5)}
     with Index.open(tmp_path / "index.sqlite") as index:
         info = capture_state(s3, index, Location(bucket))
-        assert index.storage_classes(info).counts == {name: (1, 5)}
-        assert index.storage_classes(info).listed_at == info.captured_at
-        assert [(entry.key, found) for entry, found in index.classified(info)] == [("data/00/a", name)]
+        assert index.storage_classes.of_state(info).counts == {name: (1, 5)}
+        assert index.storage_classes.of_state(info).listed_at == info.captured_at
+        assert [(entry.key, found) for entry, found in index.storage_classes.entries(info)] == [("data/00/a", name)]
 
 
 def test_reading_or_copying_an_archived_object_is_an_error_of_its_own(moto: Server) -> None:

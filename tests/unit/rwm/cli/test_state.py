@@ -232,6 +232,20 @@ def test_show_says_what_is_archived_and_how_to_bring_it_back(rwm_: Terminal, s3:
     assert rwm_(*HERE, "show", state_id, "--commands") == 2
 
 
+def test_show_and_restore_of_a_part_count_what_is_archived_in_it(rwm_: Terminal, s3: MemoryS3, tmp_path: Path) -> None:
+    for key in ("host1/a", "host2/a"):
+        s3.put("bucket1", key, b"1")
+    s3.archive("bucket1", "host1/a")
+    s3.now += 5000
+    assert rwm_(*HERE, "capture", "bucket1", "--json") == 0
+    state_id = json.loads(rwm_.out)["id"]
+    for host, archived in (("host1", 1), ("host2", 0)):
+        assert rwm_(*HERE, "show", state_id, "-b", f"bucket1/{host}", "--json") == 0
+        assert json.loads(rwm_.out)["archived"]["objects"] == archived
+    assert rwm_(*HERE, "restore", state_id, "--to-dir", str(tmp_path / "target"), "-b", "bucket1/host2") == 0
+    assert "archived" not in rwm_.err
+
+
 def test_sync_learns_what_is_archived(rwm_: Terminal, s3: MemoryS3, synced: list[str]) -> None:
     assert rwm_(*ADMIN, "show", synced[-1], "--json") == 0
     assert json.loads(rwm_.out)["archived"]["listed_at"] is not None

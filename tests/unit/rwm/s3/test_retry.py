@@ -221,7 +221,7 @@ def test_a_bad_page_ends_a_capture_and_nothing_is_recorded(
 ) -> None:
     content, expected = page
     monkeypatch.setattr("rwm.s3.retry.RetryMixin.retry_seconds", 0.0)
-    monkeypatch.setattr("rwm.states.capture._second", lambda *_: 1_795_176_000_000)
+    monkeypatch.setattr("rwm.states.capture._second", lambda *_: (1_795_176_000_000,) * 2)
     server.replaced = {"k0b": (200, content)}
     path = tmp_path / "rwm.conf"
     path.write_text(

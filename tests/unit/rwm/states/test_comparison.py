@@ -330,7 +330,7 @@ def test_verdicts_equal_those_of_the_model(
         unknown = found.count("unknown")
         if not is_dated:
             unknown += sum(one == "contradicted" and has for one, has in zip(found, claimed, strict=True))
-        is_doubtful = late or (not is_dated and untimely)
+        is_doubtful = late or (not is_dated and untimely > 0)
         expected = "contradicted" if contradicted else "unknown" if unknown or is_doubtful else "verified"
         assert each.verdict == expected
         assert (each.verified, each.contradicted, each.unknown) == (found.count("verified"), contradicted, unknown)
