@@ -7,11 +7,10 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -231,14 +230,24 @@ def is_mounting(mountpoint: Path) -> bool:
     return True  # a process has ended meanwhile: look again
 
 
+STEPS: dict[str, Callable[[Path], bool]] = {
+    "begun": lambda _: True,
+    "synchronized": lambda directory: any(directory.rglob("index.sqlite")),
+    "described": lambda directory: b"of an attack" in (directory / "log").read_bytes(),
+    "mounting": lambda directory: is_mounting(directory / "repo"),
+}
+"""What is seen in the directory of a recovery when it has come to a step."""
+
+
 @pytest.mark.parametrize(
-    "seconds", [1.0, pytest.param(0.5, marks=pytest.mark.slow), pytest.param(2.0, marks=pytest.mark.slow)]
+    "step", ["described", *(pytest.param(step, marks=pytest.mark.slow) for step in STEPS if step != "described")]
 )
-def test_killed_in_the_middle_and_run_again(computer: Shell, attacked: Attacked, seconds: float) -> None:
+def test_killed_in_the_middle_and_run_again(computer: Shell, attacked: Attacked, step: str) -> None:
     command = [sys.executable, "-m", "rwm", "recover", attacked.bucket, str(computer.directory / "repo")]
     with process.spawn(command, env=computer.environment, log_path=computer.directory / "log") as run:
-        time.sleep(seconds)
-        os.kill(run.pid, signal.SIGKILL)
+        while run.running() and not STEPS[step](computer.directory):
+            time.sleep(0.01)
+        run.kill()
     while is_mounting(computer.directory / "repo"):
         time.sleep(0.1)
     if (computer.directory / "repo").is_mount():
