@@ -76,6 +76,11 @@ def test_a_deleted_version_is_unknown() -> None:
     assert verdict_of([], claim(OLD)) == ("unknown", "")
 
 
+def test_a_version_overwritten_in_place_is_unknown() -> None:
+    null, other = version("null", T), version("null", T + 5000)
+    assert verdict_of([other], claim(null)) == ("unknown", "")
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [

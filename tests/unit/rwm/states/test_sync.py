@@ -18,13 +18,21 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.retention import execute_prune, plan_prune, select_kept_states
-from rwm.statefile.canonical import canonical_form, delta_key, file_key, identified
+from rwm.statefile.canonical import FileName, canonical_form, delta_key, file_key, identified
 from rwm.statefile.delta import write_delta
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
-from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
+from rwm.states.sync import (
+    StateFile,
+    SyncResult,
+    _upload_times,
+    compare_with_history,
+    list_state_files,
+    new_state_files,
+    sync_states,
+)
 from rwm.times import DAY, iso
-from tests.unit.memory import MemoryS3
+from tests.unit.memory import START, MemoryS3
 from tests.unit.states import changes
 
 BUCKET = "bucket1"
@@ -227,6 +235,27 @@ def test_a_forged_first_version_does_not_hide_the_state(s3: RecordingS3, machine
     assert len(result.imported.rejected) == len(infos)
     assert set(result.verdicts.values()) == {"verified"}
     assert sync(s3, index).imported == SyncResult()
+
+
+@pytest.mark.parametrize(
+    ("uploaded", "expected"),
+    [
+        ([START], START),
+        ([START, START + 9000], START),
+        ([START + 9000, START], START),
+        ([START - 1001, START + 5], START + 5),
+        ([START + 5, START - 1001], START + 5),
+    ],
+)
+def test_a_file_that_was_written_before_its_state_does_not_tell_when_it_was_uploaded(
+    uploaded: list[int], expected: int
+) -> None:
+    name = FileName("", START, "a" * 64, is_delta=False)
+    files = [StateFile("key", f"v{number}", 1, time, name) for number, time in enumerate(uploaded)]
+    assert _upload_times(files, {}) == {"a" * 64: expected}
+    assert _upload_times(files, {files[0].ledger_key: "not a state"}).get("a" * 64) == (
+        uploaded[1] if len(uploaded) > 1 else None
+    )
 
 
 class Forgery(NamedTuple):
