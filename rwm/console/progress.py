@@ -39,6 +39,8 @@ def show_progress(label: str, total: int | None = None) -> Iterator[Progress]:
     from rich.text import Text
 
     class FiguresColumn(ProgressColumn):
+        """What :func:`format_figures` gives for the task."""
+
         def render(self, task: Task) -> Text:
             return Text(format_figures(task.completed, task.speed, task.fields["size"]))
 

@@ -6,6 +6,7 @@ Shells split suggestions at blanks, expand and print them, so only names of plai
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,12 +40,12 @@ def _recorded_states(context: click.Context) -> list[StateInfo]:
         return []
 
 
-class _Completed(click.ParamType[Any]):
+class _Completed(click.ParamType[Any], ABC):
     """An argument with suggestions; subclasses say which."""
 
+    @abstractmethod
     def suggestions(self, states: Iterable[StateInfo], context: click.Context) -> dict[str, str]:
         """Suggested words and their descriptions."""
-        raise NotImplementedError
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The suggestions that start with ``incomplete``."""

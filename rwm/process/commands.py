@@ -82,24 +82,18 @@ def stream(
     SystemExit(128 + signal) is raised. Without ``forward_signals`` they act on this process as always.
     Raises CommandMissing, or RwmError if the program cannot be started.
     """
-    inherit_stdin = on_line is None
-    outputs: list[int | None] = [
+    to_stdout, to_stderr = (
         None if on_line is None and file.isatty() else subprocess.PIPE for file in (sys.stdout, sys.stderr)
-    ]
+    )
     with contextlib.ExitStack() as stack:
         terminal = None
-        if keep_stdout and outputs[0] is None:
+        if keep_stdout and to_stdout is None:
             terminal = stack.enter_context(open_pseudo_terminal()) if in_foreground() else None
-            outputs[0] = terminal.child_end if terminal else subprocess.PIPE
+            to_stdout = terminal.child_end if terminal else subprocess.PIPE
         forwarding = stack.enter_context(SignalForwarding()) if forward_signals else None
         with start_errors(argv[0]):
-            process = subprocess.Popen(
-                argv,
-                env=env,
-                stdin=None if inherit_stdin else subprocess.DEVNULL,
-                stdout=outputs[0],
-                stderr=outputs[1],
-            )
+            stdin = None if on_line is None else subprocess.DEVNULL
+            process = subprocess.Popen(argv, env=env, stdin=stdin, stdout=to_stdout, stderr=to_stderr)
         if terminal:
             terminal.close_child_end()
         stack.enter_context(process)

@@ -104,6 +104,7 @@ def records(lines: Lines, count: int, what: str, read: Callable[[Lines, str], Re
 
 
 def read_entry(lines: Lines, line: str) -> Entry:
+    """The entry in a line of a state file. Raises BadState."""
     return _as_entry(lines, lines.value(line), line)
 
 
@@ -123,6 +124,7 @@ def _as_entry(lines: Lines, value: dict[str, Any], line: str) -> Entry:
 
 
 def read_change(lines: Lines, line: str) -> Change:
+    """The change in a line of a delta: an entry, or a key that was removed. Raises BadState."""
     value = lines.value(line)
     if "removed" not in value:
         entry = _as_entry(lines, value, line)
@@ -133,6 +135,7 @@ def read_change(lines: Lines, line: str) -> Change:
 
 
 def check_canonical(lines: Lines, line: str, canonical: str) -> None:
+    """Raise BadState unless the line is what writing its content gives."""
     if line + "\n" != canonical:
         raise lines.fault("not in the canonical form")
 
@@ -148,6 +151,7 @@ def _key_in(lines: Lines, value: dict[str, Any]) -> str:
 
 
 def text_in(lines: Lines, value: dict[str, Any], name: str, *, empty: bool = False) -> str:
+    """A text, which may be empty only with ``empty``. Raises BadState."""
     text = value.get(name)
     if type(text) is not str:
         raise lines.fault(f"{name} is not text")
@@ -157,6 +161,7 @@ def text_in(lines: Lines, value: dict[str, Any], name: str, *, empty: bool = Fal
 
 
 def number_in(lines: Lines, value: dict[str, Any], name: str) -> int:
+    """A count that is not negative. Raises BadState."""
     number = value.get(name)
     if type(number) is not int or not 0 <= number < canonical.INTEGER_LIMIT:
         raise lines.fault(f"{name} is not a count")
@@ -164,6 +169,7 @@ def number_in(lines: Lines, value: dict[str, Any], name: str) -> int:
 
 
 def id_in(lines: Lines, value: dict[str, Any], name: str) -> str:
+    """The full id of a state. Raises BadState."""
     text = text_in(lines, value, name)
     if not _ID.fullmatch(text):
         raise lines.fault(f"{name} is not a state id")
@@ -171,7 +177,10 @@ def id_in(lines: Lines, value: dict[str, Any], name: str) -> str:
 
 
 def time_in(lines: Lines, value: dict[str, Any], name: str) -> int:
-    """A time as ``iso`` writes it. Some other forms pass, and are refused by the check of the whole line."""
+    """Milliseconds of a time as ``iso`` writes it. Raises BadState.
+
+    Some other forms pass; the check of the whole line refuses them.
+    """
     text = text_in(lines, value, name)
     try:
         time = _day(text[:10]) + _MINUTES[text[10:17]] + int(text[17:19]) * SECOND

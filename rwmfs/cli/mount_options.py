@@ -84,67 +84,70 @@ def _apply_fstab_options(context: click.Context, parameter: click.Parameter, val
     context.default_map = defaults
 
 
+_PATH = click.Path(path_type=Path, readable=False)
+_OPTIONS = (
+    click.option(
+        "--at",
+        metavar="STATE",
+        type=STATE,
+        help="One state: an id or its start, latest, last-clean, or a UTC time.",
+    ),
+    click.option(
+        "-o",
+        "mount_options",
+        metavar="OPT[,OPT]...",
+        multiple=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_apply_fstab_options,
+        help="Options as in fstab: allow_other, at=STATE, config=FILE and so on (_ for -), and those of mount(8).",
+    ),
+    click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr."),
+    click.option("--allow-other", is_flag=True, help="Let other users read the mount."),
+    click.option("--uid", metavar="USER", callback=_parsed_by(parse_uid), help="Owner of all files."),
+    click.option("--gid", metavar="GROUP", callback=_parsed_by(parse_gid), help="Group of all files."),
+    click.option(
+        "--umask",
+        metavar="MODE",
+        callback=_parsed_by(parse_umask),
+        default="0",
+        help="Permission bits to clear, octal: 077 excludes all but the owner.",
+    ),
+    click.option(
+        "--buffer-size",
+        metavar="SIZE",
+        callback=_parsed_by(parse_size),
+        default=BUFFER_SIZE,
+        help=f"Memory for data read and in flight (default: {BUFFER_SIZE}).",
+    ),
+    click.option(
+        "--cache-dir",
+        metavar="DIR",
+        type=_PATH,
+        help="Directory of the disk cache (default: cache_dir of the configuration).",
+    ),
+    click.option(
+        "--cache-size",
+        metavar="SIZE",
+        callback=_parsed_by(parse_size),
+        help="Limit of the disk cache, 0 for none (default: cache_size of the configuration).",
+    ),
+    click.option(
+        "--connections",
+        metavar="N",
+        type=click.IntRange(1, MAX_CONNECTIONS),
+        default=CONNECTIONS,
+        help=f"Concurrent requests to S3 (default: {CONNECTIONS}).",
+    ),
+    click.option(
+        "--log-file", metavar="FILE", type=_PATH, help="Log to FILE (default: log_path of the configuration)."
+    ),
+)
+
+
 def options(command: Command) -> Command:
     """Decorate a command with the options of a mount, which :func:`build_request` reads from its context."""
-    path = click.Path(path_type=Path, readable=False)
-    for option in (
-        click.option(
-            "--at",
-            metavar="STATE",
-            type=STATE,
-            help="One state: an id or its start, latest, last-clean, or a UTC time.",
-        ),
-        click.option(
-            "-o",
-            "mount_options",
-            metavar="OPT[,OPT]...",
-            multiple=True,
-            is_eager=True,
-            expose_value=False,
-            callback=_apply_fstab_options,
-            help="Options as in fstab: allow_other, at=STATE, config=FILE and so on (_ for -), and those of mount(8).",
-        ),
-        click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground, with the log on stderr."),
-        click.option("--allow-other", is_flag=True, help="Let other users read the mount."),
-        click.option("--uid", metavar="USER", callback=_parsed_by(parse_uid), help="Owner of all files."),
-        click.option("--gid", metavar="GROUP", callback=_parsed_by(parse_gid), help="Group of all files."),
-        click.option(
-            "--umask",
-            metavar="MODE",
-            callback=_parsed_by(parse_umask),
-            default="0",
-            help="Permission bits to clear, octal: 077 excludes all but the owner.",
-        ),
-        click.option(
-            "--buffer-size",
-            metavar="SIZE",
-            callback=_parsed_by(parse_size),
-            default=BUFFER_SIZE,
-            help=f"Memory for data read and in flight (default: {BUFFER_SIZE}).",
-        ),
-        click.option(
-            "--cache-dir",
-            metavar="DIR",
-            type=path,
-            help="Directory of the disk cache (default: cache_dir of the configuration).",
-        ),
-        click.option(
-            "--cache-size",
-            metavar="SIZE",
-            callback=_parsed_by(parse_size),
-            help="Limit of the disk cache, 0 for none (default: cache_size of the configuration).",
-        ),
-        click.option(
-            "--connections",
-            metavar="N",
-            type=click.IntRange(1, MAX_CONNECTIONS),
-            default=CONNECTIONS,
-            help=f"Concurrent requests to S3 (default: {CONNECTIONS}).",
-        ),
-        click.option(
-            "--log-file", metavar="FILE", type=path, help="Log to FILE (default: log_path of the configuration)."
-        ),
-    )[::-1]:
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -133,17 +134,20 @@ def machines(shell: Shell, bucket: str, seaweedfs: Server) -> str:
     return bucket
 
 
+def commands_on(location: str) -> Iterator[tuple[str, ...]]:
+    """A command of each kind that takes a location."""
+    yield (*ADMIN, "state", "capture", location)
+    yield (*ADMIN, "state", "show", "latest", "-b", location)
+    yield (*ADMIN, "state", "restore", "latest", "-b", location, "--to-dir", "new")
+    yield (*ADMIN, "prune", location, "--keep-last", "1", "--yes")
+    yield (*FS, "mount", location, "--at", "latest", "mnt")
+
+
 @pytest.mark.parametrize("inside", ["data", "data/00", "keys", "snapshots"])
 def test_a_prefix_inside_a_repository(shell: Shell, machines: str, inside: str) -> None:
     location = f"{machines}/host1/{inside}"
     before = shell.json(*ADMIN, "state", "list")
-    for words in (
-        (*ADMIN, "state", "capture", location),
-        (*ADMIN, "state", "show", "latest", "-b", location),
-        (*ADMIN, "state", "restore", "latest", "-b", location, "--to-dir", "new"),
-        (*ADMIN, "prune", location, "--keep-last", "1", "--yes"),
-        (*FS, "mount", location, "--at", "latest", "mnt"),
-    ):
+    for words in commands_on(location):
         refused(shell, 2, f"{location} is .*the repository (at )?{machines}/host1", *words)
     assert shell.json(*ADMIN, "state", "list") == before
     assert not (shell.directory / "new").exists()
@@ -153,13 +157,7 @@ def test_a_prefix_inside_a_repository(shell: Shell, machines: str, inside: str) 
 def test_a_prefix_with_nothing_in_it(shell: Shell, machines: str) -> None:
     location = f"{machines}/nothing"
     before = shell.json(*ADMIN, "state", "list")
-    for words in (
-        (*ADMIN, "state", "capture", location),
-        (*ADMIN, "state", "show", "latest", "-b", location),
-        (*ADMIN, "state", "restore", "latest", "-b", location, "--to-dir", "new"),
-        (*ADMIN, "prune", location, "--keep-last", "1", "--yes"),
-        (*FS, "mount", location, "--at", "latest", "mnt"),
-    ):
+    for words in commands_on(location):
         refused(shell, 1, "nothing", *words)
     assert shell.json(*ADMIN, "state", "list") == before
     assert not (shell.directory / "mnt").is_mount()

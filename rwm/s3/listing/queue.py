@@ -23,6 +23,42 @@ class _Item(Generic[T]):
     value: T
 
 
+class _Merger(Generic[T]):
+    """Threads that run tasks, and the queue that their items pass. A thread that has no task left puts None."""
+
+    def __init__(self, tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -> None:
+        self.queue: Queue[_Item[T] | BaseException | None] = Queue(2 * at_once)
+        self.stop = threading.Event()
+        self._tasks = iter(tasks)
+        self._taking = threading.Lock()
+        for _ in range(at_once):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            while not self.stop.is_set():
+                with self._taking:
+                    task = next(self._tasks, None)
+                if task is None:
+                    break
+                for item in task():
+                    self._put(_Item(item))
+                    if self.stop.is_set():
+                        break
+        except BaseException as error:  # noqa: BLE001 - raised where the items are read
+            self._put(error)
+        else:
+            self._put(None)
+
+    def _put(self, item: _Item[T] | BaseException | None) -> None:
+        while not self.stop.is_set():
+            try:
+                self.queue.put(item, timeout=_POLL)
+            except Full:
+                continue
+            return
+
+
 def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -> Iterator[T]:
     """Yield the items of all tasks, in any order between tasks; at most ``at_once`` run, started in their order.
 
@@ -31,41 +67,11 @@ def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -
     The first exception of a task is raised here. A caller that stops reading, by an exception or Ctrl-C, does not wait
     for the threads: they are daemons and end by themselves.
     """
-    left = iter(tasks)
-    taking = threading.Lock()
-    stop = threading.Event()
-    queue: Queue[_Item[T] | BaseException | None] = Queue(2 * at_once)
-
-    def put(item: _Item[T] | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                queue.put(item, timeout=_POLL)
-            except Full:
-                continue
-            return
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                with taking:
-                    task = next(left, None)
-                if task is None:
-                    break
-                for item in task():
-                    put(_Item(item))
-                    if stop.is_set():
-                        break
-        except BaseException as error:  # noqa: BLE001 - raised where the items are read
-            put(error)
-        else:
-            put(None)
-
-    for _ in range(at_once):
-        threading.Thread(target=work, daemon=True).start()
+    merger = _Merger(tasks, at_once)
     running = at_once
     try:
         while running:
-            item = queue.get()
+            item = merger.queue.get()
             if item is None:
                 running -= 1
             elif isinstance(item, BaseException):
@@ -73,7 +79,7 @@ def merge_in_threads(tasks: Iterable[Callable[[], Iterable[T]]], at_once: int) -
             else:
                 yield item.value
     finally:
-        stop.set()
+        merger.stop.set()
 
 
 def map_in_threads(
