@@ -79,7 +79,8 @@ def _check(app: App, location: Location, info: StateInfo) -> Outcome:
     checks = check_repositories(app, info, repositories, None)
     outcome = verify.judge_checks(info, checks)
     if outcome != "crashed" and is_whole:  # memory may have run out: the next run tries a crash again
-        report = verify.VerifyReport(info, "restic", started, lambda problem: None)
+        by = verify.describe_verifier(app.s3)
+        report = verify.VerifyReport(info, "restic", started, lambda problem: None, by=by)
         verify.report_checks(checks, report)
         _record(app, info, report.restic())
     return outcome

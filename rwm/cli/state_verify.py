@@ -142,10 +142,11 @@ def _verify(
 
 
 def _begin_report(app: App, part: StatePart, level: Level, problems: _Problems) -> VerifyReport:
-    from rwm.verify import VerifiedPart, VerifyReport
+    from rwm.verify import VerifiedPart, VerifyReport, describe_verifier
 
     verified = VerifiedPart(part.prefix, part.objects, part.bytes)
-    return VerifyReport(part.info, level, app.s3.server_time(part.info.bucket), problems.add, only=verified)
+    started, by = app.s3.server_time(part.info.bucket), describe_verifier(app.s3)
+    return VerifyReport(part.info, level, started, problems.add, only=verified, by=by)
 
 
 def _verify_content(

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
-from rwm.console.formatting import format_count
+from rwm.console.formatting import escape, format_count
 from rwm.model import Level, Verification
 from rwm.times import iso
 
+_LEVELS: tuple[Level, ...] = get_args(Level)
+
 
 def describe_verified(found: Mapping[Level, Verification]) -> str:
-    """``content 97 %, restic``; ``structure`` only without a better level; faults instead. Empty without any."""
-    if faults := max((one.faults for one in found.values()), default=0):
-        return format_count(faults, "fault")
-    content = found.get("content")
-    parts = [f"content {percent(content)}"] if content and content.total_bytes else []
-    parts += ["restic"] if "restic" in found else []
-    return ", ".join(parts) or ("structure" if "structure" in found else "")
+    """``content 97 %, restic by admin@host1``; ``structure`` only without a better level; faults instead.
+
+    Empty without any.
+    """
+    worst = max(found.values(), key=lambda one: one.faults, default=None)
+    if worst is not None and worst.faults:
+        return _by(format_count(worst.faults, "fault"), [worst])
+    content, restic, structure = found.get("content"), found.get("restic"), found.get("structure")
+    if content and not content.total_bytes:
+        content = None
+    shown = [one for one in (content, restic) if one] or ([structure] if structure else [])
+    parts = [f"content {percent(content)}"] if content else []
+    parts += ["restic"] if restic else []
+    return _by(", ".join(parts) or ("structure" if structure else ""), shown)
+
+
+def _by(text: str, results: Sequence[Verification]) -> str:
+    """The text, and who has found it."""
+    names = sorted({one.by for one in results if one.by})
+    return escape(f"{text} by {' and '.join(names)}") if names else text
 
 
 def percent(result: Verification) -> str:
@@ -29,14 +44,13 @@ def percent(result: Verification) -> str:
 
 
 def verification_json(found: Mapping[Level, Verification]) -> dict[str, Any]:
-    """Fields of a state: when each level was verified last (null: never), and what was found."""
-    times = {
-        f"verified_{level}_at": iso(found[level].checked_at) if level in found else None
-        for level in ("structure", "content", "restic")
-    }
+    """Fields of a state: when each level was verified last, by whom (null: never, not known), and what was found."""
+    times = {f"verified_{level}_at": iso(found[level].checked_at) if level in found else None for level in _LEVELS}
+    names = {f"verified_{level}_by": (found[level].by or None) if level in found else None for level in _LEVELS}
     content = found.get("content")
     return {
         **times,
+        **names,
         "proved_bytes": content.bytes if content else None,
         "provable_bytes": content.total_bytes if content else None,
         "faults": max((one.faults for one in found.values()), default=None),

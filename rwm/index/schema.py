@@ -262,6 +262,21 @@ def m008_freezes(db: Database) -> None:
     )
 
 
+@migrations()
+def m009_verifiers(db: Database) -> None:
+    """Who has verified a version or a state."""
+    db.execute(
+        """
+        CREATE TABLE verifier (
+            id    INTEGER PRIMARY KEY,
+            name  TEXT NOT NULL UNIQUE         -- account and computer: admin@host1
+        ) STRICT
+        """
+    )
+    for table in ("content", "verification"):  # NULL: an older version of RWM, which did not record it
+        db.execute(f"ALTER TABLE {table} ADD COLUMN verifier INTEGER REFERENCES verifier")
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

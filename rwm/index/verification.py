@@ -18,9 +18,15 @@ SHA256 = 1
 """``method`` of a result: the SHA-256 of all bytes."""
 
 _RECORD = """
-    INSERT INTO content (directory, name, version_id, last_modified, checked_at, method, fault)
-    VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at, method = excluded.method, fault = excluded.fault
+    INSERT INTO content (directory, name, version_id, last_modified, checked_at, method, fault, verifier)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET checked_at = excluded.checked_at, method = excluded.method, fault = excluded.fault,
+        verifier = excluded.verifier
+"""
+
+_SUMMARIES = """
+    SELECT state, level, checked_at, objects, bytes, total_bytes, faults, coalesce(name, '')
+    FROM verification LEFT JOIN verifier ON verifier.id = verification.verifier
 """
 
 
@@ -31,17 +37,17 @@ class Verifications:
         self._connection = connection
         self._path = path
 
-    def record_content(self, bucket: str, results: Iterable[tuple[Entry, str | None]], at: int) -> None:
+    def record_content(self, bucket: str, results: Iterable[tuple[Entry, str | None]], at: int, by: str = "") -> None:
         """Record, in one transaction, for versions that were read at ``at`` how their content is wrong (None: not)."""
         with errors(self._path), transaction(self._connection):
-            number = bucket_id(self._connection, bucket)
+            number, verifier = bucket_id(self._connection, bucket), self._verifier_id(by)
             for entry, fault in results:
                 path, name = split_key(entry.key)
                 directory = find_directory(self._connection, number, path)
                 if directory == NO_DIRECTORY:  # the index was replaced meanwhile
                     continue
                 version = (pack(entry.version_id), entry.last_modified)
-                self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault))
+                self._connection.execute(_RECORD, (directory, pack(name), *version, at, SHA256, fault, verifier))
 
     def forget_content(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
         """Drop the results for versions, (key, version id), that are deleted; in one transaction."""
@@ -70,15 +76,25 @@ class Verifications:
 
     def record(self, state_id: str, level: Level, result: Verification) -> None:
         """Record the summary of a verification that has ended, in place of the one before."""
-        with errors(self._path):
+        with errors(self._path), transaction(self._connection):
+            *values, by = result
             self._connection.execute(
-                "INSERT OR REPLACE INTO verification VALUES (?, ?, ?, ?, ?, ?, ?)", (state_id, level, *result)
+                "INSERT OR REPLACE INTO verification VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (state_id, level, *values, self._verifier_id(by)),
             )
 
     def of_states(self) -> Mapping[str, Mapping[Level, Verification]]:
         """The summaries by level, by state id, of all states that have any."""
         found: defaultdict[str, dict[Level, Verification]] = defaultdict(dict)
         with errors(self._path):
-            for state_id, level, *result in self._connection.execute("SELECT * FROM verification"):
+            for state_id, level, *result in self._connection.execute(_SUMMARIES):
                 found[state_id][level] = Verification(*result)
         return found
+
+    def _verifier_id(self, name: str) -> int | None:
+        """The number of an account and computer; None if they are not known."""
+        if not name:
+            return None
+        self._connection.execute("INSERT OR IGNORE INTO verifier (name) VALUES (?)", (name,))
+        found = self._connection.execute("SELECT id FROM verifier WHERE name = ?", (name,)).fetchone()
+        return int(found[0])

@@ -13,6 +13,7 @@ class Verification(NamedTuple):
 
     ``checked_at`` is the server's time at its beginning. ``objects`` and ``bytes`` were found right, in this or an
     earlier verification, of ``total_bytes`` that the level can prove. ``faults`` counts what is wrong or missing.
+    ``by`` is the account and the computer that verified, ``admin@host1``; empty if it is not known.
     """
 
     checked_at: int
@@ -20,3 +21,4 @@ class Verification(NamedTuple):
     bytes: int
     total_bytes: int
     faults: int
+    by: str = ""

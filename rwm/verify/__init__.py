@@ -12,6 +12,7 @@ from rwm.verify.report import Kind, Problem, VerifiedPart, VerifyReport
 from rwm.verify.rules import draw_sample, parse_percent
 from rwm.verify.snapshots import ReadSnapshots, Snapshot, is_snapshot_name, read_snapshots, require_password
 from rwm.verify.structure import list_state, verify_structure
+from rwm.verify.verifier import describe_verifier
 
 __all__ = [
     "CONNECTIONS",
@@ -28,6 +29,7 @@ __all__ = [
     "VerifyReport",
     "bisect_states",
     "check_with_restic",
+    "describe_verifier",
     "draw_sample",
     "is_snapshot_name",
     "judge_checks",

@@ -155,7 +155,7 @@ class _Reading:
     def _record(self, outcomes: list[Outcome[Entry, str | None]]) -> None:
         results = [(one.item, one.result) for one in outcomes if one.error is None and expected_sha256(one.item.key)]
         if results:
-            self._index.verifications.record_content(self._bucket, results, self._report.started)
+            self._index.verifications.record_content(self._bucket, results, self._report.started, self._report.by)
 
     def _take_result(self, entry: Entry, fault: str | None) -> None:
         self._unanswered = 0

@@ -36,9 +36,10 @@ class VerifyReport:
 
     ``on_problem`` is called with each problem, so memory is constant.
 
-    ``started`` is the server's time at the beginning. ``checked`` and ``bytes`` are what this run has compared (level
-    structure) or read. ``proved`` and ``proved_bytes`` are the versions whose content is known to be right, read now or
-    before, of ``provable_bytes``. At the level restic, ``checked`` counts repositories without an error.
+    ``started`` is the server's time at the beginning, ``by`` who verifies (:func:`rwm.verify.describe_verifier`).
+    ``checked`` and ``bytes`` are what this run has compared (level structure) or read. ``proved`` and ``proved_bytes``
+    are the versions whose content is known to be right, read now or before, of ``provable_bytes``. At the level restic,
+    ``checked`` counts repositories without an error.
     """
 
     info: StateInfo
@@ -52,6 +53,7 @@ class VerifyReport:
     provable_bytes: int = 0
     counts: Counter[Kind] = field(default_factory=Counter)
     only: VerifiedPart | None = field(default=None, kw_only=True)
+    by: str = field(default="", kw_only=True)
 
     @property
     def part(self) -> VerifiedPart:
@@ -80,7 +82,7 @@ class VerifyReport:
 
     def structure(self) -> Verification:
         """The summary of a comparison with a listing, which this was."""
-        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults)
+        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults, self.by)
 
     def begin_content(self) -> None:
         """Count from here on what is read, instead of what was compared with the listing."""
@@ -88,8 +90,8 @@ class VerifyReport:
 
     def content(self) -> Verification:
         """The summary of what is known of the content."""
-        return Verification(self.started, self.proved, self.proved_bytes, self.provable_bytes, self.faults)
+        return Verification(self.started, self.proved, self.proved_bytes, self.provable_bytes, self.faults, self.by)
 
     def restic(self) -> Verification:
         """The summary of ``restic check``: repositories that it passes."""
-        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults)
+        return Verification(self.started, self.checked, self.bytes, self.part.bytes, self.faults, self.by)

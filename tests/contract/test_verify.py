@@ -153,9 +153,9 @@ def _verify_until(settings: S3Settings, path: Path, info: StateInfo, count: int,
     with Index.open(path) as index, closing(list_state(s3, index, info)) as listed:
         record, recorded = index.verifications.record_content, 0
 
-        def counting(bucket: str, results: list, at: int) -> None:  # type: ignore[type-arg]
+        def counting(bucket: str, results: list, at: int, by: str) -> None:  # type: ignore[type-arg]
             nonlocal recorded
-            record(bucket, results, at)
+            record(bucket, results, at, by)
             recorded += len(results)
             if recorded >= count:
                 ready.touch()

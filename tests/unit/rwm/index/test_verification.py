@@ -14,7 +14,7 @@ from rwm.index.schema import migrations
 from rwm.model import Entry, Verification
 from tests.unit.states import BUCKET, put
 
-RESULT = Verification(5000, 10, 1000, 2000, 1)
+RESULT = Verification(5000, 10, 1000, 2000, 1, "admin@host1")
 
 
 @pytest.fixture
@@ -46,6 +46,27 @@ def test_a_result_of_content_replaces_the_one_before(index: Index) -> None:
 def test_a_result_of_an_unknown_key_is_dropped(index: Index) -> None:
     index.verifications.record_content(BUCKET, [(Entry("no/key", "v", 1, "e", 0), None)], 5000)
     assert index._connection.execute("SELECT count(*) FROM content").fetchone() == (0,)
+
+
+def test_who_has_read_a_version_is_kept(index: Index) -> None:
+    info = put(index, 1, {"config": "v1", "data/00/a": "v1"})
+    entries = [(entry, None) for entry in index.entries(info)]
+    for by in ("", "user1@host1", "admin@host2"):
+        index.verifications.record_content(BUCKET, entries, 5000, by)
+        found = index._connection.execute("SELECT DISTINCT v.name FROM content LEFT JOIN verifier v ON v.id = verifier")
+        assert [row[-1] for row in found] in ([by], [None])
+    assert index._connection.execute("SELECT count(*) FROM verifier").fetchone() == (2,)
+
+
+def test_an_older_version_of_the_program_did_not_say_who(tmp_path: Path) -> None:
+    path = tmp_path / "older.sqlite"
+    connection = sqlite3.connect(path)
+    migrations.apply(Database(connection), stop_before="m009_verifiers")
+    connection.execute("INSERT INTO verification VALUES ('a', 'content', 5000, 10, 1000, 2000, 1)")
+    connection.commit()
+    connection.close()
+    with Index.open(path) as index:
+        assert index.verifications.of_states() == {"a": {"content": RESULT._replace(by="")}}
 
 
 def test_an_index_of_an_older_version_gets_the_tables(tmp_path: Path) -> None:

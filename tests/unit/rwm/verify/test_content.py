@@ -21,7 +21,7 @@ def test_all_is_read_once_for_all_states(setup: VerifySetup) -> None:
     assert setup.plan == (len(setup.read), first.bytes)
     assert [(one.kind, one.key) for one in problems] == [("unproved", "config")]
     assert (report.checked, report.proved) == (first.objects, len(setup.keys))
-    assert report.content() == (report.started, 7, 70, 70, 0)
+    assert report.content() == (report.started, 7, 70, 70, 0, "admin@host1")
     before = set(setup.keys)
     setup.put(packs=2)
     report, _ = setup.content(setup.capture())
@@ -227,11 +227,11 @@ def test_an_interrupted_run_is_continued(setup: VerifySetup, monkeypatch: pytest
     record = setup.index.verifications.record_content
     known: set[str] = set()
 
-    def interrupted(bucket: str, results: list[tuple[Entry, str | None]], at: int) -> None:
+    def interrupted(bucket: str, results: list[tuple[Entry, str | None]], at: int, by: str) -> None:
         if len(known) >= 5:
             raise KeyboardInterrupt
         known.update(entry.key for entry, _ in results)
-        record(bucket, results, at)
+        record(bucket, results, at, by)
 
     monkeypatch.setattr(setup.index.verifications, "record_content", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -262,8 +262,8 @@ def test_what_another_process_reads_meanwhile_is_not_read_again(
     entries = [entry for entry in setup.index.entries(info) if entry.key in setup.keys]
     record = setup.index.verifications.record_content
 
-    def other_verifies(bucket: str, results: list[tuple[Entry, str | None]], at: int) -> None:
-        record(bucket, [*results, *((entry, None) for entry in entries)], at)
+    def other_verifies(bucket: str, results: list[tuple[Entry, str | None]], at: int, by: str) -> None:
+        record(bucket, [*results, *((entry, None) for entry in entries)], at, by)
 
     monkeypatch.setattr(setup.index.verifications, "record_content", other_verifies)
     report, _ = setup.content(info)

@@ -20,7 +20,7 @@ def test_a_whole_state_has_no_problem_however_old_it_is(setup: VerifySetup) -> N
         report, problems = setup.structure(info)
         assert problems == []
         assert (report.checked, report.bytes) == (info.objects, info.bytes)
-        assert report.structure() == (report.started, info.objects, info.bytes, info.bytes, 0)
+        assert report.structure() == (report.started, info.objects, info.bytes, info.bytes, 0, "admin@host1")
 
 
 def test_each_missing_version_is_named(setup: VerifySetup) -> None:

@@ -66,7 +66,7 @@ class VerifySetup:
 
     def structure(self, info: StateInfo) -> tuple[VerifyReport, list[Problem]]:
         problems: list[Problem] = []
-        report = VerifyReport(info, "structure", self.s3.now, problems.append)
+        report = VerifyReport(info, "structure", self.s3.now, problems.append, by="admin@host1")
         with closing(list_state(self.s3, self.index, info)) as listed:
             verify_structure(listed, report)
         return report, problems
@@ -77,7 +77,7 @@ class VerifySetup:
         self.s3.now += 1000
         self.read.clear()
         problems: list[Problem] = []
-        report = VerifyReport(info, "content", self.s3.now, problems.append)
+        report = VerifyReport(info, "content", self.s3.now, problems.append, by="admin@host1")
         with closing(list_state(self.s3, self.index, info)) as listed:
             verify_structure(listed, report)
             self.plan = plan_content(listed, run)
