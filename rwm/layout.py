@@ -16,6 +16,12 @@ OWN_PREFIX = "rwm/"
 STATES_PREFIX = OWN_PREFIX + "states/"
 """The prefix of state files, below the prefix of their states."""
 
+ADMIN_PREFIX = OWN_PREFIX + "admin/"
+"""The prefix of what only the admin may write; the policy of a protected bucket denies it to every user."""
+
+OPERATIONS_PREFIX = ADMIN_PREFIX + "operations/"
+"""The prefix of operation records, in the root of a bucket."""
+
 CLOCK_KEY = STATES_PREFIX + "clock"
 """The key of the multipart upload that measures the server's clock; it is never completed."""
 

@@ -13,6 +13,7 @@ from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import RECORDED_AS
 from rwm.index.listed_versions import ListedVersion, ListedVersions
+from rwm.index.operations import Operations
 from rwm.index.pending import PendingState
 from rwm.index.references import References
 from rwm.index.store import Index
@@ -28,6 +29,7 @@ __all__ = [
     "ListedVersion",
     "ListedVersions",
     "ObservedEntries",
+    "Operations",
     "PendingState",
     "References",
     "find_last_clean",

@@ -277,6 +277,43 @@ def m009_verifiers(db: Database) -> None:
         db.execute(f"ALTER TABLE {table} ADD COLUMN verifier INTEGER REFERENCES verifier")
 
 
+@migrations()
+def m010_operations(db: Database) -> None:
+    """What RWM itself did to buckets as their admin."""
+    db.execute(
+        """
+        CREATE TABLE operation (
+            number    INTEGER PRIMARY KEY,
+            id        TEXT NOT NULL UNIQUE,    -- also in the name of the record in the bucket
+            kind      TEXT NOT NULL,           -- roll-back, prune, ...
+            bucket    INTEGER NOT NULL REFERENCES bucket,
+            prefix    TEXT NOT NULL,
+            at        INTEGER NOT NULL,        -- server's time of the start, in milliseconds
+            account   TEXT NOT NULL,           -- id of the account that ran it
+            note      TEXT NOT NULL,
+            ended_at  INTEGER                  -- NULL: it runs, or it was interrupted
+        ) STRICT
+        """
+    )
+    db.execute(
+        """
+        -- Versions and delete markers that an operation wrote, and delete markers that it removed. Versions that it
+        -- removed are in the record in the bucket only: an audit does not need them.
+        CREATE TABLE operation_change (
+            number      INTEGER PRIMARY KEY,
+            operation   INTEGER NOT NULL REFERENCES operation,
+            did         TEXT NOT NULL,         -- copied, marked, unmarked
+            key         TEXT NOT NULL,
+            version_id  TEXT NOT NULL,         -- of the copy or the delete marker
+            source      TEXT NOT NULL,         -- version that was copied; or empty
+            before      TEXT NOT NULL,         -- version or delete marker that was current before; empty: none was
+            at          INTEGER NOT NULL,      -- time of the delete marker that was removed, in milliseconds; or 0
+            why         TEXT NOT NULL
+        ) STRICT
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

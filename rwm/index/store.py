@@ -26,6 +26,7 @@ from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
 from rwm.index.listed_versions import ListedVersions
+from rwm.index.operations import Operations
 from rwm.index.pending import Before, Comparison, PendingState
 from rwm.index.rebase import rebase
 from rwm.index.record import is_recorded
@@ -65,6 +66,7 @@ class Index:
         self.verifications = Verifications(connection, path)
         self.audits = Audits(connection, path)
         self.freezes = Freezes(connection, path)
+        self.operations = Operations(connection, path)
         self.path = path
 
     @classmethod

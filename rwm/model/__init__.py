@@ -10,6 +10,7 @@ from rwm.model.audits import Acknowledgement, PartVerdict, Verdict
 from rwm.model.entries import Change, Difference, Entry, EntryBatch
 from rwm.model.freezes import Freeze, FrozenUser
 from rwm.model.object_reader import ObjectReader
+from rwm.model.operations import Deed, Operation, OperationChange
 from rwm.model.states import LAST_CLEAN, LATEST, Origin, Outcome, RecordedState, StateInfo, StoredFile, Trust
 from rwm.model.storage_classes import ARCHIVE_CLASSES, ClassCount, ListedClasses, StorageClasses
 from rwm.model.trees import StateTree, TreeNode, UploadOrder
@@ -23,6 +24,7 @@ __all__ = [
     "Acknowledgement",
     "Change",
     "ClassCount",
+    "Deed",
     "Difference",
     "Entry",
     "EntryBatch",
@@ -32,6 +34,8 @@ __all__ = [
     "ListedClasses",
     "ObjectReader",
     "ObjectVersion",
+    "Operation",
+    "OperationChange",
     "Origin",
     "Outcome",
     "PartVerdict",

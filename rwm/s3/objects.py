@@ -81,6 +81,12 @@ class Objects:
             response = self.client.head_object(Bucket=bucket, Key=key, **_version_argument(version_id))
             return int(response["ContentLength"])
 
+    def version_owner(self, bucket: str, key: str, version_id: str) -> str:
+        """The id of the account that owns the version: on Ceph RGW its writer. Empty if the server does not tell."""
+        with mapped("GetObjectAcl", f"{bucket}/{key} version {version_id}"):
+            response = self.client.get_object_acl(Bucket=bucket, Key=key, VersionId=version_id)
+        return response.get("Owner", {}).get("ID", "")
+
     def delete(self, bucket: str, key: str) -> None:
         """Put a delete marker on the key: what a plain delete does in a versioned bucket."""
         with mapped("DeleteObject", f"{bucket}/{key}"):

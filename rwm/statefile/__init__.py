@@ -16,9 +16,12 @@ from rwm.statefile.canonical import (
     file_key,
     gzip_writer,
     identified_by_lines,
+    line_text,
     parse_file_key,
 )
+from rwm.statefile.decompress import pieces
 from rwm.statefile.delta import change_text, is_full_due, write_delta
+from rwm.statefile.lines import Lines, check_canonical, text_in, time_in
 from rwm.statefile.original import OriginalState, is_original_key
 from rwm.statefile.reader import DeltaState, FullState, open_state_file
 
@@ -27,11 +30,13 @@ __all__ = [
     "DeltaState",
     "FileName",
     "FullState",
+    "Lines",
     "OriginalState",
     "StateDigest",
     "canonical_form",
     "canonical_pieces",
     "change_text",
+    "check_canonical",
     "delta_key",
     "entry_json",
     "entry_text",
@@ -40,7 +45,11 @@ __all__ = [
     "identified_by_lines",
     "is_full_due",
     "is_original_key",
+    "line_text",
     "open_state_file",
     "parse_file_key",
+    "pieces",
+    "text_in",
+    "time_in",
     "write_delta",
 ]

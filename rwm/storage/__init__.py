@@ -1,6 +1,6 @@
 """Protected buckets: create one, say who may reach what in it, check it, describe it, delete it.
 
-May import the shared modules, ``s3``, ``index``, ``statefile``.
+May import the shared modules, ``s3``, ``index``, ``operations``, ``statefile``.
 Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: what each user may reach; ``create.py``:
 from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
 """

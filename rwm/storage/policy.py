@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from rwm.layout import ADMIN_PREFIX
 from rwm.s3 import Policy
 from rwm.storage.principals import SEAWEEDFS_ACCOUNT, is_aws_account, principal_account
 from rwm.storage.users import UserAccess
@@ -66,6 +67,8 @@ DENIED_OBJECT_ACTIONS = (
     "s3:PutObjectVersionAcl",
     "s3:PutObjectVersionTagging",
 )
+# RWM's records of what it did itself: a forged one would explain an attack.
+DENIED_ADMIN_ACTIONS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:PutObject")
 # Headers by which a PUT grants others access. One statement each: the conditions of one statement are combined by AND.
 PUBLISHING_HEADERS = (
     "x-amz-acl",
@@ -96,6 +99,7 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
     whole = [user for user, own in prefixes.items() if "" in own]
     limited = {user: own for user, own in prefixes.items() if "" not in own}
     on_bucket, on_objects = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"
+    on_admin_area = f"{on_bucket}/{ADMIN_PREFIX}*"
 
     def deny_header(sid: str, header: str, denied_users: Iterable[str] = tuple(prefixes)) -> Statement:
         denied = make_statement(sid, "Deny", list(denied_users), ["s3:PutObject"], [on_objects])
@@ -117,6 +121,8 @@ def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Po
     statements += [
         make_statement("RwmUserBucketDenied", "Deny", [*prefixes], DENIED_BUCKET_ACTIONS, [on_bucket]),
         make_statement("RwmUserObjectsDenied", "Deny", [*prefixes], DENIED_OBJECT_ACTIONS, [on_objects]),
+        # Users of prefixes are denied everything outside of them.
+        make_statement("RwmAdminAreaDenied", "Deny", whole, DENIED_ADMIN_ACTIONS, [on_admin_area]),
         *map(deny_publishing, PUBLISHING_HEADERS),
         deny_header("RwmUserCopyDenied", COPY_HEADER),
         deny_header("RwmUserKmsKeyDenied", KMS_HEADER),

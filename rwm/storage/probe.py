@@ -16,6 +16,7 @@ from hashlib import md5
 from typing import Any, NamedTuple
 
 from rwm.errors import AccessDenied, NotFound, RwmError, S3Error, UsageError
+from rwm.layout import ADMIN_PREFIX
 from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage.attempts import Attempt, attempt, probe_key, remove_leftovers
@@ -53,6 +54,8 @@ class _Bench(NamedTuple):
     """A directory that the machine must not reach; empty if the whole bucket is its own."""
     first: str
     server: str
+    admin_area: str
+    """A directory where only the admin may write."""
 
     @property
     def bucket(self) -> str:
@@ -87,15 +90,17 @@ def probe_storage(admin: S3, user: S3, place: Location) -> list[Attempt]:
         raise UsageError("the configuration of the machine has the admin's keys", hint="name that of the machine")
     directory = probe_key(place.prefix)
     outside = probe_key("") if place.prefix else ""
+    admin_area = f"{ADMIN_PREFIX}probe/{secrets.token_hex(8)}"
     try:
-        bench = _prepare(admin, user, place, directory, outside)
+        bench = _prepare(admin, user, place, directory, outside, admin_area)
         found = [_try(trial) for trial in _trials(bench)]
     finally:
-        left = [each for name in filter(None, (directory, outside)) for each in _clean(admin, place.bucket, name)]
+        written = filter(None, (directory, outside, admin_area))
+        left = [each for name in written for each in _clean(admin, place.bucket, name)]
     return found + [Attempt("remove what the probe wrote", "cannot be tried", why) for why in left]
 
 
-def _prepare(admin: S3, user: S3, place: Location, directory: str, outside: str) -> _Bench:
+def _prepare(admin: S3, user: S3, place: Location, directory: str, outside: str, admin_area: str) -> _Bench:
     key = f"{directory}/object"
     try:
         first = user.put(place.bucket, key, b"1")
@@ -105,7 +110,8 @@ def _prepare(admin: S3, user: S3, place: Location, directory: str, outside: str)
     user.put(place.bucket, key, b"2")
     if outside:
         admin.put(place.bucket, f"{outside}/object", b"1")
-    return _Bench(admin, user, place, directory, outside, first, _server(admin, place.bucket))
+    admin.put(place.bucket, f"{admin_area}/object", b"1")
+    return _Bench(admin, user, place, directory, outside, first, _server(admin, place.bucket), admin_area)
 
 
 def _server(admin: S3, bucket: str) -> str:
@@ -139,6 +145,7 @@ def _trials(bench: _Bench) -> Iterator[_Trial]:
     yield from _locking(bench)
     yield from _destroying(bench)  # after what needs the version
     yield from _settings(bench)
+    yield from _forging_records(bench)
     if bench.outside:
         yield from _reaching_outside(bench)
 
@@ -295,6 +302,15 @@ def _cors(bench: _Bench) -> _Trial:
     return _Trial(
         "PutBucketCors", bench.setting("put_bucket_cors", CORSConfiguration={"CORSRules": rules or own}), undo
     )
+
+
+def _forging_records(bench: _Bench) -> Iterator[_Trial]:
+    """Writing where the admin keeps its records of operations."""
+    record: dict[str, Any] = {"Bucket": bench.bucket, "Key": f"{bench.admin_area}/object"}
+    user = bench.user
+    yield _Trial("PutObject among the admin's records", lambda: user.call("put_object", **record, Body=b""))
+    yield _Trial("DeleteObject of a record of the admin", lambda: user.call("delete_object", **record))
+    yield _Trial("CreateMultipartUpload among the records", lambda: user.call("create_multipart_upload", **record))
 
 
 def _reaching_outside(bench: _Bench) -> Iterator[_Trial]:

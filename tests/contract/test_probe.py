@@ -89,10 +89,11 @@ EACH = {
     "RwmUserPublishDeniedGrantFullControl",
     "RwmUserCopyDenied",
 }
+ADMIN_AREA = "RwmAdminAreaDenied"  # a user of a prefix is denied everything outside of it too
 FOUND_BY_PROBE = {
     # No KMS is set up. The rest is denied twice: SeaweedFS's identity policy, or the lack of a grant, refuses it too.
-    ("seaweedfs", ""): EACH | {"RwmUserSseCDenied"},
-    ("rgw", ""): EACH | {"RwmUserObjects", "RwmUserObjectsDenied"},
+    ("seaweedfs", ""): EACH | {"RwmUserSseCDenied", ADMIN_AREA},
+    ("rgw", ""): EACH | {"RwmUserObjects", "RwmUserObjectsDenied", ADMIN_AREA},
     ("seaweedfs", "host1/"): EACH | {"RwmUserSseCDenied", "RwmPrefix1OutsideDenied", "RwmPrefix1ListDenied"},
     ("rgw", "host1/"): EACH | {"RwmPrefix1Objects", "RwmUserObjectsDenied"},
 }

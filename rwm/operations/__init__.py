@@ -1,0 +1,25 @@
+"""Operation records: what RWM itself does to a bucket as its admin, recorded before it begins and when it has ended.
+
+May import the shared modules, ``s3``, ``index``, ``statefile``.
+Begin reading at ``record_file.py``: the format; ``log.py``: writing a record while an operation runs; ``trusted.py``:
+which records count.
+"""
+
+from rwm.operations.log import OperationLog, begin_operation, new_operation
+from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_lines
+from rwm.operations.trusted import RecordFile, list_records, open_stored, trusted_changes
+
+__all__ = [
+    "OperationLog",
+    "OperationRecord",
+    "RecordFile",
+    "begin_operation",
+    "list_records",
+    "new_operation",
+    "open_record",
+    "open_stored",
+    "parse_record_key",
+    "record_key",
+    "record_lines",
+    "trusted_changes",
+]
