@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rwm import console
+from rwm.cli.keep_options import keep_options, named_states_option, read_rules
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
-from rwm.console import STATE, App, common_options, pass_app
+from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused
 from rwm.location import Location
 from rwm.times import parse_duration
@@ -24,10 +26,8 @@ MAX_NAMED = 3
 @click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
 @common_options
 @LOCATION_ARGUMENT
-@click.option(
-    "--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the newest N states of each location."
-)
-@click.option("--keep-state", multiple=True, metavar="STATE", type=STATE, help="Keep this state too (repeatable).")
+@keep_options
+@named_states_option
 @click.option(
     "--min-age",
     default="0",
@@ -41,7 +41,7 @@ MAX_NAMED = 3
 def prune(
     app: App,
     location: Location,
-    keep_last: int,
+    keep: Mapping[str, str],
     keep_state: tuple[str, ...],
     min_age: str,
     dry_run: bool,
@@ -50,21 +50,23 @@ def prune(
 ) -> None:
     """Delete the versions in BUCKET that neither a kept state nor the current listing needs.
 
-    The states of the whole bucket and those of each prefix are kept by themselves. With a PREFIX, only what is below it
-    is deleted, and all states of other locations are kept.
+    Which states are kept, the rules of `keep` in the configuration and the --keep options say; an option takes the
+    place of the rule of its name. They are applied to the states of the whole bucket and to those of each prefix by
+    themselves, by the server's time in UTC. Only clean states count: one that is not is kept until it is judged. With a
+    PREFIX, only what is below it is deleted, and all states of other locations are kept.
 
     BUCKET is audited first. Refused (exit code 5) if the newest kept state of a location is not complete or not clean,
     if a proof of an attack is younger than the newest clean one, or if the last clean state would be lost.
     --keep-state keeps that one too; `rwm audit --ack` acknowledges what is honest.
     """
     age = parse_duration(min_age)
-    prune_and_print(app, location, keep_last, keep_state, age, dry_run=dry_run, force=force, yes=yes)
+    prune_and_print(app, location, keep, keep_state, age, dry_run=dry_run, force=force, yes=yes)
 
 
 def prune_and_print(
     app: App,
     location: Location,
-    keep_last: int,
+    keep: Mapping[str, str],
     keep_state: tuple[str, ...],
     min_age: int,
     *,
@@ -75,14 +77,16 @@ def prune_and_print(
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
     from rwm.s3.listing import check_location
-    from rwm.trust import make_settings
+    from rwm.trust import audit_location, make_settings
 
-    index = app.readonly_index
+    index, rules = app.readonly_index, read_rules(app, keep)
     check_location(app.s3, location)
-    keep = select_kept_states(index, location, last=keep_last, named=keep_state)
+    select_kept_states(index, location, rules, keep_state)  # fails early for a name of no state
     settings = make_settings(app.config, index.audits.acknowledged(location))
     with console.show_progress(f"listing {location}") as progress:
-        plan = plan_prune(app.s3, index, location, keep, min_age=min_age, settings=settings, progress=progress)
+        audit = audit_location(app.s3, location, settings, progress)
+        kept = select_kept_states(index, location, rules, keep_state, audit)
+        plan = plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
     if app.json and dry_run:
         console.print_json(_plan_json(plan, force))
     elif not app.json:

@@ -21,14 +21,15 @@ class AuditJudgement:
 
     def newest_clean(self, states: Sequence[StateInfo]) -> StateInfo | None:
         """The newest clean one of these states, which come oldest first."""
-        return next((info for info in reversed(states) if info.objects and self._is_clean(info)), None)
+        return next((info for info in reversed(states) if info.objects and self.is_clean(info)), None)
 
     def last_clean(self, states: Sequence[RecordedState], complete: set[str]) -> StateInfo | None:
         """The last clean state: the newest one that is clean, confirmed by the bucket's history, and complete."""
         confirmed = [state.info for state in states if state.trust in ("own", "verified")]
         return self.newest_clean([info for info in confirmed if info.id in complete])
 
-    def _is_clean(self, info: StateInfo) -> bool:
+    def is_clean(self, info: StateInfo) -> bool:
+        """Whether the audit found nothing in the state that is not acknowledged."""
         return self._audit.verdict(info) == "clean"
 
     def describe_newest(self, newest: StateInfo) -> Iterator[str]:

@@ -125,16 +125,19 @@ def plan_prune(
     *,
     min_age: int = 0,
     settings: AuditSettings | None = None,
+    audit: LocationAudit | None = None,
     progress: Progress = lambda count: None,
 ) -> PrunePlan:
     """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
+
+    It is audited with ``settings``, unless the caller did that already (``audit``).
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
     """
     recorded = index.recorded(location)  # read once: references are positions in it, and others may record states
     refused = _bucket_refusals(s3, location, keep, recorded, index.path)
-    audit = audit_location(s3, location, settings, progress)
+    audit = audit or audit_location(s3, location, settings, progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     planner = _Planner(audit, min_age, Locks(s3, location.bucket), _proofs(index, location.bucket))
     for part in list_histories(s3, location):  # without RWM's own objects

@@ -8,6 +8,7 @@ them in one pass; ``report.py``: the verdicts.
 from rwm.trust.activity import Hour
 from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
 from rwm.trust.finding import Finding, Rule
+from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
 from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
@@ -25,6 +26,7 @@ __all__ = [
     "AuditSettings",
     "Finding",
     "Hour",
+    "KeepPolicy",
     "KeptEvidence",
     "Kind",
     "LocationAudit",

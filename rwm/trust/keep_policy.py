@@ -9,26 +9,42 @@ the oldest snapshot while a rule has a rest; here it is not counted on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 
 from rwm.errors import UsageError
-from rwm.times import DAY, SECOND, parse_duration
+from rwm.times import DAY, parse_restic_duration
 
 HOUR = DAY // 24
 OFFSETS = tuple(hours * HOUR for hours in range(-12, 15, 2))
 """Time zones that are tried, in milliseconds from UTC."""
 
-_PERIODS: dict[str, Callable[[datetime], tuple[int, ...]]] = {
-    "hourly": lambda time: (time.year, time.month, time.day, time.hour),
-    "daily": lambda time: (time.year, time.month, time.day),
-    "weekly": lambda time: time.isocalendar()[:2],
-    "monthly": lambda time: (time.year, time.month),
-    "yearly": lambda time: (time.year,),
+_EPOCH = date(1970, 1, 1).toordinal()
+_MONDAY = 3  # days from the Monday before the epoch
+
+
+@lru_cache(maxsize=10_000)
+def _month(day: int) -> int:
+    """The number of the month of a day since the epoch."""
+    found = date.fromordinal(_EPOCH + day)
+    return found.year * 12 + found.month
+
+
+_PERIODS: dict[str, Callable[[int], int]] = {
+    "hourly": lambda time: time // HOUR,
+    "daily": lambda time: time // DAY,
+    "weekly": lambda time: (time // DAY + _MONDAY) // 7,
+    "monthly": lambda time: _month(time // DAY),
+    "yearly": lambda time: (_month(time // DAY) - 1) // 12,
 }
+"""The number of the period that a local time is in, given in milliseconds."""
 
 
 class KeepPolicy:
-    """The rules of a configuration's ``retention``: ``keep-daily: 7`` and so on. Unknown ones keep nothing."""
+    """The rules of a configuration's ``retention`` or ``keep``: ``keep-daily: 7``, ``daily: 7`` and so on.
+
+    Unknown ones keep nothing.
+    """
 
     def __init__(self, retention: Mapping[str, str]) -> None:
         rules = {name.removeprefix("keep-"): value for name, value in retention.items()}
@@ -44,19 +60,21 @@ class KeepPolicy:
 
     def surely_keeps(self, times: Sequence[int]) -> set[int]:
         """Positions of the snapshots that are kept in every time zone; ``times`` in milliseconds, oldest first."""
-        kept = [self._keeps(times, offset) for offset in OFFSETS]
+        kept = [self.keeps(times, offset) for offset in OFFSETS]
         return set.intersection(*kept) if kept and times else set()
 
-    def _keeps(self, times: Sequence[int], offset: int) -> set[int]:
+    def keeps(self, times: Sequence[int], offset: int = 0) -> set[int]:
+        """Positions of what is kept in the time zone that is ``offset`` milliseconds from UTC; ``times`` as above."""
         newest_first = range(len(times) - 1, -1, -1)
-        local = [datetime.fromtimestamp((time + offset) // SECOND, UTC) for time in times]
         kept = set(newest_first[: self._last])
         newest = times[-1] if times else 0
         kept |= {position for position in newest_first if self._within and times[position] > newest - self._within}
         for name, period in _PERIODS.items():
-            left, within, seen = self._counts.get(name, 0), self._within_period[name], None
+            left, within, seen = self._counts.get(name, 0), self._within_period[name], -1
+            if left <= 0 and not within:
+                continue
             for position in newest_first:
-                current = period(local[position])
+                current = period(times[position] + offset)
                 if current == seen:
                     continue
                 seen = current
@@ -73,10 +91,8 @@ def _count(text: str | None) -> int:
 
 
 def _duration(text: str | None) -> int:
-    """A duration as restic writes it (``1y5m7d2h``: m are months), in milliseconds; 0 for none that is known."""
-    if not text:
-        return 0
+    """A duration in milliseconds; 0 for none that is known."""
     try:
-        return parse_duration(text.replace("m", "mo"))
+        return parse_restic_duration(text) if text else 0
     except UsageError:
         return 0

@@ -46,6 +46,6 @@ def test_the_audit_keeps_what_restic_keeps(restic_program: str, tmp_path: Path) 
         options = [f"--{name}={value}" for name, value in policy.items()]
         (group,) = json.loads(restic("forget", "--dry-run", "--json", *options).splitlines()[0])
         kept = {datetime.fromisoformat(one["time"]).timestamp() * SECOND for one in group["keep"]}
-        ours = {times[position] for position in KeepPolicy(policy)._keeps(times, 0)}
+        ours = {times[position] for position in KeepPolicy(policy).keeps(times)}
         oldest = {times[0]} if restics.version(restic_program) >= (0, 17) else set()
         assert ours <= kept <= ours | oldest, policy

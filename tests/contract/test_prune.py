@@ -23,6 +23,7 @@ from rwm.storage import create_storage
 from rwm.times import SECOND
 from rwm.trust import audit_location
 from tests.contract.buckets import Model, next_second, unique, versioned
+from tests.keeping import keep_last
 from tests.servers import Server
 
 
@@ -112,7 +113,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
     assert again.files_read == 5
 
-    keep = retention.select_kept_states(index, Location(bucket), last=1, named=[])
+    keep = retention.select_kept_states(index, Location(bucket), keep_last(1), [])
     assert keep == [states[2]]
     assert retention.prune_and_forget(s3, index, retention.plan_prune(s3, index, Location(bucket), keep)).versions > 0
     assert present(s3, bucket) == shown
@@ -126,7 +127,7 @@ def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3,
     bucket, states = model.bucket, [info, capture_state(s3, index, Location(model.bucket))]
     foreign = StateInfo("f" * 64, bucket, info.captured_at, "capture", 1, 1)
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
-    keep = retention.select_kept_states(index, Location(bucket), last=3, named=[])
+    keep = retention.select_kept_states(index, Location(bucket), keep_last(3), [])
     assert foreign in keep
     todo = retention.plan_prune(s3, index, Location(bucket), keep)
     assert f"the kept state {foreign.id[:12]}" in todo.findings[0]

@@ -19,6 +19,7 @@ from rwm.s3 import S3
 from rwm.states import capture_state
 from rwm.storage import create_storage
 from tests.contract.buckets import next_second, unique
+from tests.keeping import keep_last
 from tests.servers import Server
 
 WRITE_ORDER = ("config", "keys", "locks", "data", "index", "snapshots")
@@ -82,8 +83,8 @@ class Attacked:
         return capture_state(self.s3, self.index, self.location)
 
     def plan(self) -> retention.PrunePlan:
-        """That of `rwm prune --keep-last 1`."""
-        keep = retention.select_kept_states(self.index, self.location, last=1, named=[])
+        """That of `rwm prune --keep-last 1`, if all states counted as clean."""
+        keep = retention.select_kept_states(self.index, self.location, keep_last(1), [])
         return retention.plan_prune(self.s3, self.index, self.location, keep)
 
     def check_good_state(self, directory: Path) -> None:

@@ -18,6 +18,7 @@ from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from tests import restics
 from tests.contract.buckets import unique
+from tests.keeping import keep_last
 from tests.servers import Server
 
 
@@ -88,7 +89,7 @@ def test_restic_reads_every_kept_state_of_each_repository(machines: Machines) ->
     files = {entry.key for entry in machines.s3.versions(machines.bucket) if "rwm/states/" in entry.key}
     assert {key.partition("rwm/")[0] for key in files} == {"", "host1/", "host2/"}
 
-    keep = retention.select_kept_states(machines.index, whole, last=1, named=[])
+    keep = retention.select_kept_states(machines.index, whole, keep_last(1), [])
     assert keep == [both, *newest]
     plan = retention.plan_prune(machines.s3, machines.index, whole, keep)
     assert (plan.refused, plan.findings) == ((), ())

@@ -26,6 +26,7 @@ from rwm.states.sync import SyncResult, compare_with_history, list_state_files, 
 from rwm.storage import create_storage
 from rwm.times import iso
 from tests.contract.buckets import next_second, unique
+from tests.keeping import keep_last
 from tests.servers import Server
 
 
@@ -181,7 +182,7 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
             place.admin,
             admin,
             Location(place.bucket),
-            retention.select_kept_states(admin, Location(place.bucket), last=1, named=[]),
+            retention.select_kept_states(admin, Location(place.bucket), keep_last(1), []),
         )
         assert plan.versions
         retention.execute_prune(place.admin, plan)

@@ -66,12 +66,12 @@ def test_findings_refuse_and_are_overridden_by_name(rwm_: Terminal, s3: MemoryS3
     assert rwm_("-c", "here.conf", "state", "capture", "bucket1/host1") == 0
     prune = ("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes")
     assert rwm_(*prune) == 5
-    assert "is suspect: other-content; there is a proof" in rwm_.err
+    assert "is suspect: other-content; a proof of an attack" in rwm_.err
+    assert "is younger than the newest clean state kept" in rwm_.err  # which fills the slot
     assert "nothing was deleted; `rwm audit bucket1/host1` shows the findings" in rwm_.err
     assert "--force prunes anyway" in rwm_.err
     assert rwm_(*prune, "--force") == 0
     assert "overridden: the newest kept state" in rwm_.err and "is suspect: other-content" in rwm_.err
-    assert "keep: first versions of names written again" in rwm_.out
     assert s3.deleted == []
     for code in ("other-content", "written-twice"):
         assert rwm_("-c", "here.conf", "audit", "bucket1/host1", "--ack", code, "--note", "a test") in (0, 4)
@@ -125,3 +125,40 @@ def test_a_refusal_names_the_location_and_what_prunes_the_rest(rwm_: Terminal, s
     assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes") == 5
     assert "prune of bucket1/host1 refused: the newest kept state " in rwm_.err
     assert "prunes the rest" not in rwm_.err
+
+
+@pytest.fixture
+def several(rwm_: Terminal, s3: MemoryS3) -> list[str]:
+    """Ids of five states, an hour apart, each with a file of its own that the next one lacks."""
+    found = []
+    for number in range(5):
+        s3.put("bucket1", "notes", b"x" * (number + 1))
+        s3.now += 3600 * SECOND
+        assert rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json") == 0
+        found.append(json.loads(rwm_.out)["id"])
+    s3.now += SECOND
+    return found
+
+
+def kept(rwm_: Terminal, *words: str) -> list[str]:
+    assert rwm_("-c", "here.conf", "prune", "bucket1", *words, "--dry-run", "--json") == 0, rwm_.err
+    states: list[str] = json.loads(rwm_.out)["kept_states"]
+    return states
+
+
+def test_rules_of_the_configuration_are_overridden_one_by_one(rwm_: Terminal, several: list[str]) -> None:
+    rwm_.configure("here", keep={"last": 2, "daily": 1})
+    assert kept(rwm_) == several[3:]
+    assert kept(rwm_, "--keep-hourly", "3") == several[2:]
+    assert kept(rwm_, "--keep-last", "0") == several[4:]
+    assert kept(rwm_, "--keep-last", "0", "--keep-within", "3h") == several[2:]
+    assert kept(rwm_, "--keep-state", several[0]) == [several[0], *several[3:]]
+    assert kept(rwm_, "--keep-last", "unlimited") == several
+
+
+def test_a_value_that_is_no_rule_is_a_usage_error(rwm_: Terminal, several: list[str]) -> None:
+    for option, value in (("--keep-daily", "some"), ("--keep-within", "30"), ("--keep-last", "-1")):
+        assert rwm_("-c", "here.conf", "prune", "bucket1", option, value) == 2
+        assert f"Invalid value for '{option}'" in rwm_.err
+    assert rwm_("-c", "here.conf", "prune", "bucket1") == 2
+    assert "`keep` in the configuration" in rwm_.err

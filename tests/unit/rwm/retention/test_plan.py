@@ -19,6 +19,7 @@ from rwm.retention.plan import plan_prune
 from rwm.retention.selection import select_kept_states
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
+from tests.keeping import keep_last
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.verify.verify_setup import named
 
@@ -208,24 +209,24 @@ class TestSelectKeptStates:
     @pytest.fixture
     def infos(self, index: Index) -> list[StateInfo]:
         s3 = MemoryS3(BUCKET, "other")
+        s3.put(BUCKET, "notes", b"1")
         capture_state(s3, index, Location("other"))
         return [capture_state(s3, index, LOCATION) for _ in range(4)]
 
     def test_newest_and_named_states_oldest_first(self, index: Index, infos: list[StateInfo]) -> None:
-        assert select_kept_states(index, LOCATION, last=2, named=[]) == infos[2:]
-        assert select_kept_states(index, LOCATION, last=9, named=[]) == infos
-        assert select_kept_states(index, LOCATION, last=0, named=[infos[1].id]) == [infos[1]]
-        assert select_kept_states(index, LOCATION, last=1, named=["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
+        assert select_kept_states(index, LOCATION, keep_last(2), []) == infos[2:]
+        assert select_kept_states(index, LOCATION, keep_last(9), []) == infos
+        assert select_kept_states(index, LOCATION, keep_last(0), [infos[1].id]) == [infos[1]]
+        assert select_kept_states(index, LOCATION, keep_last(1), ["latest", infos[0].id[:20]]) == [infos[0], infos[3]]
 
     def test_keeping_nothing_is_a_usage_error(self, index: Index, infos: list[StateInfo]) -> None:
-        for last in (0, -1):
-            with pytest.raises(UsageError, match="say which states to keep"):
-                select_kept_states(index, LOCATION, last=last, named=[])
+        with pytest.raises(UsageError, match="say which states to keep"):
+            select_kept_states(index, LOCATION, keep_last(0), [])
 
     def test_a_state_of_another_bucket_is_not_found(self, index: Index, infos: list[StateInfo]) -> None:
         (other,) = index.states(Location("other"))
         with pytest.raises(StateNotFound):
-            select_kept_states(index, LOCATION, last=1, named=[other.id])
+            select_kept_states(index, LOCATION, keep_last(1), [other.id])
 
 
 class TestPlanPrune:
@@ -251,7 +252,7 @@ class TestPlanPrune:
         s3.delete(BUCKET, "data/b")
         capture_state(s3, index, LOCATION)
         a.append(s3.put(BUCKET, "data/a", b"4444"))
-        found = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, last=1, named=[]))
+        found = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, keep_last(1), []))
         assert found.refused == ()
         assert [(d.key, d.version_id) for d in found.versions] == [("data/a", a[0]), ("data/b", "v1")]
         assert [d.key for d in found.markers] == ["data/b"]

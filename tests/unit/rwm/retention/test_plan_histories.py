@@ -18,6 +18,7 @@ from rwm.states import capture_state
 from rwm.times import DAY, SECOND
 from tests.histories.bucket import Bucket
 from tests.histories.generator import History, generate
+from tests.keeping import keep_last
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.auditing import audit_history, proofs
 
@@ -74,10 +75,10 @@ def live_and_capture(history: History, s3: SimulatedS3, index: Index, rng: rando
 def plan_and_keep_last_clean(s3: SimulatedS3, index: Index, location: Location, rng: random.Random) -> PrunePlan:
     """A plan that is not refused: the last clean states are named if they would be lost."""
     last, min_age = rng.randint(1, 3), rng.choice([0, 0, DAY])
-    plan = plan_prune(s3, index, location, select_kept_states(index, location, last=last, named=[]), min_age=min_age)
+    plan = plan_prune(s3, index, location, select_kept_states(index, location, keep_last(last), []), min_age=min_age)
     if plan.refused:
         names = [place.last_clean.id for place in plan.locations if place.last_clean is not None]
-        keep = select_kept_states(index, location, last=last, named=names)
+        keep = select_kept_states(index, location, keep_last(last), names)
         plan = plan_prune(s3, index, location, keep, min_age=min_age)
     return plan
 

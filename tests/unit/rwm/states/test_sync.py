@@ -32,6 +32,7 @@ from rwm.states.sync import (
     sync_states,
 )
 from rwm.times import DAY, iso
+from tests.keeping import keep_last
 from tests.unit.memory import START, MemoryS3
 from tests.unit.states import changes
 
@@ -525,7 +526,7 @@ def test_after_a_prune_kept_states_are_verified_and_others_unknown(
     s3: RecordingS3, machine: Index, index: Index
 ) -> None:
     infos = capture_states(s3, machine, 4)
-    keep = select_kept_states(machine, Location(BUCKET), last=1, named=[])
+    keep = select_kept_states(machine, Location(BUCKET), keep_last(1), [])
     execute_prune(s3, plan_prune(s3, machine, Location(BUCKET), keep))
     assert s3.deleted
     found = sync(s3, index).verdicts

@@ -1,0 +1,81 @@
+"""The keep rules of a command: those of the configuration, overridden one by one by options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from rwm.console import STATE, App
+from rwm.errors import UsageError
+from rwm.times import parse_restic_duration
+
+if TYPE_CHECKING:
+    from rwm.trust import KeepPolicy
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
+_UNITS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"}
+
+
+class _Count(click.ParamType[str]):
+    name = "count"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"\d{1,6}|unlimited", value, re.ASCII):
+            self.fail(f"{value!r} is neither a number nor `unlimited`", param, ctx)
+        return value
+
+
+class _Duration(click.ParamType[str]):
+    name = "duration"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            parse_restic_duration(value)
+        except UsageError as error:
+            self.fail(f"{error.message}: {error.hint}", param, ctx)
+        return value
+
+
+def keep_options(command: Command) -> Command:
+    """Add ``--keep-last`` and so on. They are passed as one mapping ``keep``, by the names of :func:`read_rules`."""
+    for period in reversed(_PERIODS):
+        text = f"Keep the newest state of each of the newest N {_UNITS[period]} that have any."
+        command = _option(period, _Count(), "N", text)(command)
+    command = _option("within", _Duration(), "DUR", "Keep all states within DUR of the newest (30d, 6m: months, 1y).")(
+        command
+    )
+    return _option("last", _Count(), "N", "Keep the newest N states of each location.")(command)
+
+
+def named_states_option(command: Command) -> Command:
+    """Add ``--keep-state``."""
+    return click.option(
+        "--keep-state", multiple=True, metavar="STATE", type=STATE, help="Keep this state too (repeatable)."
+    )(command)
+
+
+def _option(name: str, kind: click.ParamType[str], metavar: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        f"--keep-{name}", type=kind, metavar=metavar, expose_value=False, callback=_collect(name), help=text
+    )
+
+
+def _collect(name: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def collect(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        given: dict[str, str] = context.params.setdefault("keep", {})
+        if value is not None:
+            given[name] = value
+
+    return collect
+
+
+def read_rules(app: App, given: Mapping[str, str]) -> KeepPolicy:
+    """The rules of the configuration, in which each option takes the place of the rule of its name."""
+    from rwm.trust import KeepPolicy
+
+    return KeepPolicy({**app.config.keep.rules(), **given})

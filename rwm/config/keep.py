@@ -1,0 +1,55 @@
+"""The keep rules for states: ``keep`` in the configuration. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+
+from rwm.errors import UsageError
+from rwm.times import parse_restic_duration
+
+UNLIMITED = "unlimited"
+
+_COUNT = re.compile(rf"\d{{1,6}}|{UNLIMITED}", re.ASCII)
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_count(value: str) -> str:
+    if not _COUNT.fullmatch(value):
+        raise ValueError(f"expected a number, or {UNLIMITED}")
+    return value
+
+
+def _check_duration(value: str) -> str:
+    try:
+        parse_restic_duration(value)
+    except UsageError as error:
+        raise ValueError(f"expected a duration: {error.hint}") from error
+    return value
+
+
+Count = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_count)]
+Duration = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_duration)]
+
+
+class KeepConfig(BaseModel):
+    """How many states are kept, by rules with the names and the meaning of those of `restic forget`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    last: Count | None = None
+    within: Duration | None = None
+    hourly: Count | None = None
+    daily: Count | None = None
+    weekly: Count | None = None
+    monthly: Count | None = None
+    yearly: Count | None = None
+
+    def rules(self) -> dict[str, str]:
+        """The rules that are set, by name."""
+        return {name: value for name, value in self if value is not None}
