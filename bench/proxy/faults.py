@@ -10,6 +10,8 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import NamedTuple, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -206,6 +208,20 @@ class WrongVersion(Action):
 
     def answered(self, answer: Head, request: Head) -> Head:
         return answer.replaced("x-amz-version-id", self.version_id)
+
+
+@dataclass(frozen=True)
+class ShiftDate(Action):
+    """Answer with a Date header that is so many seconds later, as a gateway with another clock does."""
+
+    seconds: int
+
+    def answered(self, answer: Head, request: Head) -> Head:
+        date = answer.get("Date")
+        if date is None:
+            return answer
+        shifted = parsedate_to_datetime(date) + timedelta(seconds=self.seconds)
+        return answer.replaced("Date", format_datetime(shifted, usegmt=True))
 
 
 @dataclass(frozen=True)

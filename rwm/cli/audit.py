@@ -140,7 +140,7 @@ def _acknowledge(app: App, location: Location, report: AuditReport, what: str, n
     if not note.strip():
         raise UsageError("an acknowledgement needs a note", hint="say in --note why it is honest")
     now = int(time.time()) * SECOND
-    app.index.audits.acknowledge(location.bucket, Acknowledgement(what, report.audit.now, now, note))
+    app.index.audits.acknowledge(location.bucket, Acknowledgement(what, report.audit.until, now, note))
     app.close_index()  # one that was opened for reading may have no later changes
 
 

@@ -39,6 +39,8 @@ def report_json(report: AuditReport) -> dict[str, Any]:
             for audit in report.audit.repositories
         ],
         "unknown_state_files": report.unknown_files,
+        "judged_until": iso(report.audit.until // SECOND * SECOND),
+        "clock": {"measured": report.audit.clock.is_measured, "date_ahead": report.audit.clock.ahead // SECOND},
     }
 
 
@@ -87,7 +89,8 @@ def describe_limits(report: AuditReport) -> list[str]:
     """What was not judged."""
     location = report.audit.location
     never_locked = [audit.root for audit in report.audit.repositories if audit.locks.is_empty]
-    lines = [
+    lines = _describe_clock(report.audit)
+    lines += [
         f"{console.escape(str(Location(location.bucket, root)))} never had a lock of restic: "
         "removals are not judged by locks"
         for root in never_locked
@@ -96,6 +99,18 @@ def describe_limits(report: AuditReport) -> list[str]:
         files = console.format_count(report.unknown_files, "state file")
         lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {location}` reads them")
     return lines
+
+
+def _describe_clock(audit: LocationAudit) -> list[str]:
+    """By which clock was judged, where that is not the one of the Date header or is not known."""
+    if not audit.clock.is_measured:
+        until = iso(audit.until // SECOND * SECOND)
+        return [f"these keys cannot measure the clock of the objects: what happened until {until} was judged"]
+    if not audit.clock.ahead:
+        return []
+    side = "ahead of" if audit.clock.ahead > 0 else "behind"
+    age = console.format_age(abs(audit.clock.ahead))
+    return [f"the Date header of the server is {age} {side} the clock of the objects, by which the audit judges"]
 
 
 def verdict_sentence(report: AuditReport) -> str:

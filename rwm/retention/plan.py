@@ -168,7 +168,7 @@ class _Planner:
     """Decides key by key, and collects the decisions."""
 
     def __init__(self, audit: LocationAudit, min_age: int, locks: Locks, is_proved: IsProved) -> None:
-        self._cutoff = audit.now - min_age if min_age else audit.now + SECOND
+        self._cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
         self._locks = locks
         self._is_proved = is_proved
         self._roots = RepositoryRoots([repository.root for repository in audit.repositories])

@@ -9,8 +9,18 @@ Every error of the SDK becomes an error of RWM (``error_mapping.py``); only a 40
 
 from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
+from rwm.s3.clock import ServerClock, read_clock, wait_for_next_second
 from rwm.s3.credentials import current_credentials
 from rwm.s3.objects import DELETE_BATCH, DeleteFailure
-from rwm.s3.versions import SETTLE
 
-__all__ = ["DELETE_BATCH", "S3", "SETTLE", "DeleteFailure", "Policy", "connect", "current_credentials"]
+__all__ = [
+    "DELETE_BATCH",
+    "S3",
+    "DeleteFailure",
+    "Policy",
+    "ServerClock",
+    "connect",
+    "current_credentials",
+    "read_clock",
+    "wait_for_next_second",
+]

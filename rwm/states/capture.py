@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import gc
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Lock
 
-from rwm.errors import AccessDenied, BadResponse, Refused, S3Error, UsageError
+from rwm.errors import AccessDenied, BadResponse, Refused, UsageError
 from rwm.index import CaptureSpool, Index, ObservedEntries
-from rwm.layout import CLOCK_KEY, is_restic_name
+from rwm.layout import is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
-from rwm.s3 import S3, SETTLE
+from rwm.s3 import S3, read_clock
 from rwm.s3.listing import list_in_phases
 from rwm.statefile import INTEGER_LIMIT, StateDigest
 from rwm.states.current import current_entries
@@ -95,33 +94,16 @@ def _rare_garbage_collection() -> Iterator[None]:
 def _second(s3: S3, location: Location, at: int | None) -> tuple[int, int]:
     """The second of the state, and the server's time: the newest second that is over, or the one that contains ``at``.
 
-    Waits for the end of the current second, because some servers have times of whole seconds only. The clock is that
-    of LastModified, with which the state is compared: a gateway may answer with a Date of its own.
+    The clock is that of LastModified, with which the state is compared.
     """
-    bucket = location.bucket
-    now = s3.server_time(bucket)
-    stamp = _stamp_time(s3, location)
-    is_one_clock = stamp is None or now <= stamp // SECOND * SECOND <= now + SECOND
-    if stamp is not None and not is_one_clock:
-        now = stamp // SECOND * SECOND
-    if at is not None:
-        second = at // SECOND * SECOND
-        if second >= now:
-            raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(now)}")
-        return second, now
-    if stamp is None or is_one_clock:
-        s3.wait_for_tick(bucket, now)
-    else:
-        time.sleep((SECOND - stamp % SECOND) / SECOND + SETTLE)
-    return now, now
-
-
-def _stamp_time(s3: S3, location: Location) -> int | None:
-    """The server's time by the clock of LastModified; None if the account cannot measure it."""
-    try:
-        return s3.stamp_time(location.bucket, location.key(CLOCK_KEY))
-    except S3Error:
-        return None
+    clock = read_clock(s3, location)
+    if at is None:
+        clock.wait_until_over(s3, location.bucket)
+        return clock.second, clock.second
+    second = at // SECOND * SECOND
+    if second >= clock.second:
+        raise UsageError(f"{iso(second)} is not over on the server, whose clock says {iso(clock.second)}")
+    return second, clock.second
 
 
 def _serialized(progress: Progress) -> Progress:

@@ -97,9 +97,9 @@ class Activity:
 
     def _slot(self, time: int) -> int:
         """The position in the columns; they grow to the oldest hour that is needed."""
-        slot = self._now_hour - time // HOUR
+        slot = max(0, self._now_hour - time // HOUR)  # restic may work while the audit lists
         if slot < len(self._added):
-            return slot if slot > 0 else 0
+            return slot
         slot = min(slot, _MAX_HOURS)
         if slot < len(self._added):
             return slot

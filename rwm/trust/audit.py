@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,11 +10,12 @@ from typing import NamedTuple
 from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
-from rwm.s3 import S3
+from rwm.s3 import S3, ServerClock, read_clock, wait_for_next_second
 from rwm.s3.listing import Discovered, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
 from rwm.trust.finding import Finding, FindingLog, is_acknowledged
+from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
@@ -40,11 +42,16 @@ class AuditSettings(NamedTuple):
     retention: Mapping[str, str] = {}
 
 
+_MEASURED = ServerClock(0, is_measured=True)
+
+
 @dataclass
 class LocationAudit:
     """What the audit of a location found. ``now`` is the server's time at its start, in milliseconds.
 
-    ``state_files`` are the names of the state files, of states that an index need not know.
+    What happened up to ``until`` was judged. ``newest`` is the newest time in the listing, and ``newest_at_start`` the
+    newest one that was certainly over at the start. ``state_files`` are the names of the state files, of states that an
+    index need not know.
     """
 
     location: Location
@@ -56,6 +63,10 @@ class LocationAudit:
     """How many there are beyond :data:`MAX_STATE_FILES`."""
     state_logs: dict[str, FindingLog] = field(default_factory=dict)
     """Findings about state files, by the prefix of their states."""
+    clock: ServerClock = field(default=_MEASURED, kw_only=True)
+    until: int = field(default=FOREVER, kw_only=True)
+    newest: int = 0
+    newest_at_start: int = 0
 
     def verdict(self, state: StateInfo) -> Verdict:
         """The verdict on what the state has below the location."""
@@ -112,10 +123,15 @@ class LocationAudit:
 
         None without one, and if no repository had a key by then: there is nothing to capture.
         """
-        found = quiet_second(self.repositories, self.now) if self.repositories else None
+        found = quiet_second(self.repositories, self.known_now) if self.repositories else None
         if found is None or not any(audit.keys.present_at(found + SECOND - 1) for audit in self.repositories):
             return None
         return found
+
+    @property
+    def known_now(self) -> int:
+        """A second that was over at the start by the clock of the objects, even if that could not be measured."""
+        return self.now if self.clock.is_measured else min(self.now, self.newest_at_start // SECOND * SECOND)
 
     def written_after(self, time: int) -> Written:
         """What was written after the second of a time."""
@@ -139,31 +155,67 @@ def audit_location(
 
     What happens after the second of the start is not judged: restic may work meanwhile, and the directories are listed
     one after the other. Raises the errors of the listing: an audit of a part would call clean what it has not seen.
+
+    Where the account cannot measure the clock of the objects, that second is known by the Date header only, which may
+    be of another clock. If that matters, the location is listed again, and judged up to the newest time in the first
+    listing, which is over whatever the clock.
     """
     settings = settings or AuditSettings()
-    now = s3.server_time(location.bucket)
-    s3.wait_for_tick(location.bucket, now)
-    audit = LocationAudit(location, now, settings)
-    found: Discovered = discover(s3, location)
-    for root in sorted(found.repositories):
-        repository = RepositoryAudit(root, _new_log(settings, now), now, KeepPolicy(settings.retention))
-        for phase in PHASES:
-            if phase == PACKS and not packs:
-                continue
-            repository.observe(_counted(_list_phase(s3, location.bucket, root, phase), progress))
-        repository.finish()
-        for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), audit.now):
-            repository.log.add(finding)
-        audit.repositories.append(repository)
-    for prefix in sorted(found.state_prefixes):
-        audit.state_logs[prefix] = _new_log(settings, now)
-        for history in _counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX)), progress):
-            _judge_state_file(audit, prefix, history[::-1])
+    clock = read_clock(s3, location)
+    clock.wait_until_over(s3, location.bucket)
+    audit = LocationAudit(location, clock.second, settings, clock=clock, until=clock.second + SECOND - 1)
+    _list_and_judge(s3, audit, progress, packs=packs)
+    if not clock.is_measured and _depends_on_clock(audit):
+        newest = audit.newest // SECOND * SECOND
+        wait_for_next_second()
+        now, until = max(clock.second, newest), newest + SECOND - 1
+        audit = LocationAudit(location, now, settings, clock=clock, until=until, newest_at_start=newest)
+        _list_and_judge(s3, audit, progress, packs=packs)
     return audit
 
 
-def _new_log(settings: AuditSettings, now: int) -> FindingLog:
-    return FindingLog(settings.acknowledged, settings.except_codes, until=now + SECOND - 1)
+def _depends_on_clock(audit: LocationAudit) -> bool:
+    """Whether another clock could change the result.
+
+    The Date header was behind: what happened before the start was not judged. Or there are proofs of the last day: if
+    the Date header was ahead, restic may have worked while the directories were listed.
+    """
+    return audit.newest_at_start > audit.until or audit.last_proof(audit.location) > audit.now - DAY
+
+
+def _list_and_judge(s3: S3, audit: LocationAudit, progress: Progress, *, packs: bool) -> None:
+    """One listing of the location, repository by repository."""
+    location, settings, started = audit.location, audit.settings, time.monotonic()
+
+    def counted(parts: Iterable[Histories]) -> Iterator[Sequence[ObjectVersion]]:
+        for histories in parts:
+            progress(sum(map(len, histories)))
+            newest = max((history[0].last_modified for history in histories), default=0)
+            elapsed = int((time.monotonic() - started) * SECOND) + SECOND
+            audit.newest = max(audit.newest, newest)
+            audit.newest_at_start = max(audit.newest_at_start, newest - elapsed)
+            yield from histories
+
+    found: Discovered = discover(s3, location)
+    found_at = min(audit.now, audit.until)
+    for root in sorted(found.repositories):
+        repository = RepositoryAudit(root, _new_log(audit), audit.now, KeepPolicy(settings.retention))
+        for phase in PHASES:
+            if phase == PACKS and not packs:
+                continue
+            repository.observe(counted(_list_phase(s3, location.bucket, root, phase)))
+        repository.finish()
+        for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
+            repository.log.add(finding)
+        audit.repositories.append(repository)
+    for prefix in sorted(found.state_prefixes):
+        audit.state_logs[prefix] = _new_log(audit)
+        for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
+            _judge_state_file(audit, prefix, history[::-1])
+
+
+def _new_log(audit: LocationAudit) -> FindingLog:
+    return FindingLog(audit.settings.acknowledged, audit.settings.except_codes, until=audit.until)
 
 
 def _judge_state_file(audit: LocationAudit, prefix: str, entries: Sequence[ObjectVersion]) -> None:
@@ -184,9 +236,3 @@ def _list_phase(s3: S3, bucket: str, root: str, phase: str) -> Iterator[Historie
         return
     for histories in group_keys(s3.version_batches(bucket, root + CONFIG_FILE)):  # also of keys that begin so
         yield [history for history in histories if history[0].key == root + CONFIG_FILE]
-
-
-def _counted(parts: Iterable[Histories], progress: Progress) -> Iterator[Sequence[ObjectVersion]]:
-    for histories in parts:
-        progress(sum(map(len, histories)))
-        yield from histories

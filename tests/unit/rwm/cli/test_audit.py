@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rwm.errors import Unreachable
+from rwm.errors import AccessDenied, Unreachable
 from rwm.times import iso
 from tests.histories.bucket import Bucket
 from tests.unit.memory import MemoryS3
@@ -49,6 +49,28 @@ def test_an_attack(place: Place) -> None:
     assert found["states"][1]["findings"] == [finding["id"]]
     assert (found["verdict"], found["last_clean"]) == ("suspect", good)
     assert place.audit(code=4)["findings"] == [finding], "ids are the same in every audit"
+
+
+def test_the_text_says_by_which_clock_it_judges(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "clock" not in place.text()
+    server_time = place.s3.server_time
+    monkeypatch.setattr(place.s3, "server_time", lambda bucket: server_time(bucket) - 7_200_000)
+    monkeypatch.setattr("rwm.s3.clock.time.sleep", lambda seconds: None)
+    assert "\nthe Date header of the server is 2h behind the clock of the objects, by which the " in place.text()
+    found = place.audit()
+    assert found["clock"]["measured"] and abs(found["clock"]["date_ahead"] + 7200) <= 1
+    assert found["judged_until"] == found["audited_at"]
+
+    def denied(bucket: str, key: str) -> int:
+        raise AccessDenied("CreateMultipartUpload is denied")
+
+    monkeypatch.setattr(place.s3, "stamp_time", denied)
+    text = place.text()
+    found = place.audit()
+    assert found["clock"] == {"measured": False, "date_ahead": 0}
+    assert "these keys cannot measure the clock of the objects: what happened until 20" in text
+    newest = max(entry.last_modified for entry in place.bucket.listing())
+    assert found["judged_until"] == iso(newest // 1000 * 1000), "not until the Date header"
 
 
 def test_without_a_clean_state_the_newest_quiet_second_is_named(place: Place) -> None:

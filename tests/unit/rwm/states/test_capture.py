@@ -15,8 +15,8 @@ from rwm.errors import AccessDenied, BadResponse, NotFound, Refused, UsageError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion
-from rwm.s3 import SETTLE
 from rwm.s3.listing.sibling_order import Level
+from rwm.s3.versions import SETTLE
 from rwm.statefile.canonical import file_key
 from rwm.states.capture import capture_state
 from rwm.times import SECOND
@@ -114,7 +114,7 @@ def test_its_time_is_of_the_clock_of_the_objects_where_the_gateway_has_another(
     slept: list[float] = []
     monkeypatch.setattr(s3, "server_time", lambda bucket: START + 3_600_000)
     monkeypatch.setattr(s3, "stamp_time", lambda bucket, key: START + 5300)
-    monkeypatch.setattr("rwm.states.capture.time.sleep", slept.append)
+    monkeypatch.setattr("rwm.s3.clock.time.sleep", slept.append)
     assert capture_state(s3, index, Location(BUCKET)).captured_at == START + 5000
     assert slept == [pytest.approx(0.7 + SETTLE)]
     with pytest.raises(UsageError, match="is not over"):

@@ -75,3 +75,10 @@ def test_times_outside_count_as_of_the_oldest_and_the_newest_hour() -> None:
         for time in (0, NOW - 100 * HOUR, NOW + 5 * HOUR):
             counted.add_written(time, 1)
     assert [(hour.start, hour.added) for hour in counted.hours()] == [(NOW - 10 * HOUR, 2), (NOW, 1)]
+
+
+def test_what_is_newer_than_the_audit_counts_in_its_hour() -> None:
+    """Also if it is the first that is seen: restic wrote it while the audit listed."""
+    counted = Activity(LockHistory(), NOW)
+    counted.add_written(NOW + 2 * HOUR, 7)
+    assert [hour.added_bytes for hour in counted.hours()] == [7]

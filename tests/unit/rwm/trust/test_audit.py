@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rwm.errors import BadResponse
+from rwm.errors import AccessDenied, BadResponse
 from rwm.location import Location
 from rwm.s3.listing import Level
 from rwm.times import SECOND
@@ -103,5 +103,76 @@ def test_codes_that_are_excepted_are_not_judged(live: LiveS3) -> None:
 def test_a_clock_that_stands_still_is_an_error(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwm.s3.versions._TICK_LIMIT", 0)
     monkeypatch.setattr(live, "server_time", lambda bucket: 1000)
+    monkeypatch.setattr(live, "stamp_time", lambda bucket, key: 1000)
     with pytest.raises(BadResponse, match="stands still"):
         audit_location(live, BUCKET1)
+
+
+# --- the Date header is of another clock than the times of objects --------------------------------------------------
+
+
+HOUR = 3600 * SECOND
+
+
+def set_date(monkeypatch: pytest.MonkeyPatch, live: LiveS3, ahead: int, *, measurable: bool) -> None:
+    """Let a gateway answer with a Date that is so many milliseconds ahead of the clock of the objects."""
+    server_time = live.server_time
+
+    def denied(bucket: str, key: str) -> int:
+        raise AccessDenied("CreateMultipartUpload is denied")
+
+    monkeypatch.setattr(live, "server_time", lambda bucket: server_time(bucket) + ahead)
+    monkeypatch.setattr("rwm.s3.clock.time.sleep", lambda seconds: None)
+    if not measurable:
+        monkeypatch.setattr(live, "stamp_time", denied)
+
+
+@pytest.mark.parametrize("measurable", [True, False], ids=["measured", "read-only"])
+@pytest.mark.parametrize("ahead", [-5 * HOUR, -3 * SECOND, 0, 3 * SECOND, 5 * HOUR])
+def test_an_attack_is_found_whatever_the_date(
+    live: LiveS3, monkeypatch: pytest.MonkeyPatch, ahead: int, measurable: bool
+) -> None:
+    """With a gateway that was hours behind, what happened since was not judged, and the answer was `clean`."""
+    live.works_before = "nothing"
+    live.bucket.delete(live.repository.files("data")[0])
+    live.bucket.now += 60 * SECOND
+    live.refresh()
+    set_date(monkeypatch, live, ahead, measurable=measurable)
+    audit = audit_location(live, BUCKET1)
+    assert codes(audit) == {"unlocked-removal"}
+    assert audit.clock.is_measured is measurable
+    second = audit.quiet_second()
+    assert second is not None and second < audit.last_proof(BUCKET1)
+    assert audit.known_now <= live.bucket.now + HOUR // 60
+
+
+@pytest.mark.parametrize("measurable", [True, False], ids=["measured", "read-only"])
+@pytest.mark.parametrize("ahead", [-5 * HOUR, 0, 5 * HOUR])
+@pytest.mark.parametrize("phase", ["locks/", "index/", "data/"])
+def test_restic_works_during_the_listing_whatever_the_date(
+    live: LiveS3, monkeypatch: pytest.MonkeyPatch, ahead: int, measurable: bool, phase: str
+) -> None:
+    live.works_before = phase
+    set_date(monkeypatch, live, ahead, measurable=measurable)
+    audit = audit_location(live, BUCKET1)
+    assert live.works_before == ""
+    assert audit.proofs == 0, audit.findings()
+
+
+def test_the_newest_second_of_a_bucket_is_not_in_the_future(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state of it could be contradicted by what is written until then."""
+    live.works_before = "nothing"
+    set_date(monkeypatch, live, 5 * HOUR, measurable=False)
+    audit = audit_location(live, BUCKET1)
+    second = audit.quiet_second()
+    assert second is not None and second < max(entry.last_modified for entry in live.bucket.listing())
+
+
+def test_a_clean_bucket_is_listed_once(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.works_before = "nothing"
+    counts: list[int] = []
+    for ahead in (0, 5 * HOUR):
+        set_date(monkeypatch, live, ahead, measurable=False)
+        counts.clear()
+        audit = audit_location(live, BUCKET1, progress=counts.append)
+        assert sum(counts) == sum(repository.versions for repository in audit.repositories)
