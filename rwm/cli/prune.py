@@ -9,6 +9,7 @@ import click
 
 from rwm import console
 from rwm.cli.keep_options import keep_options, named_states_option, read_rules
+from rwm.cli.prune_simulation import simulate_and_print
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
 from rwm.console import App, common_options, pass_app
@@ -35,6 +36,9 @@ MAX_NAMED = 3
     help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and delete nothing.")
+@click.option(
+    "--simulate", "span", metavar="DUR", help="Print what the rules will keep during DUR (400d), and delete nothing."
+)
 @click.option("--force", is_flag=True, help="Prune despite what speaks against it; that is printed as warnings.")
 @YES_OPTION
 @pass_app
@@ -45,6 +49,7 @@ def prune(
     keep_state: tuple[str, ...],
     min_age: str,
     dry_run: bool,
+    span: str | None,
     force: bool,
     yes: bool,
 ) -> None:
@@ -58,8 +63,13 @@ def prune(
     BUCKET is audited first. Refused (exit code 5) if the newest kept state of a location is not complete or not clean,
     if a proof of an attack is younger than the newest clean one, or if the last clean state would be lost.
     --keep-state keeps that one too; `rwm audit --ack` acknowledges what is honest.
+
+    --simulate reads the index alone: it assumes that states will be captured as often as the newest ones were.
     """
     age = parse_duration(min_age)
+    if span is not None:
+        simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
+        return
     prune_and_print(app, location, keep, keep_state, age, dry_run=dry_run, force=force, yes=yes)
 
 

@@ -19,13 +19,8 @@ class Completeness:
         ids = {info.id for info in kept}
         self._states = states
         self._kept = [info.id in ids for info in states]
-        self._kept_before = [0, *accumulate(self._kept)]
         self._present = [0] * (len(states) + 1)
         self._deleted = [0] * (len(states) + 1)
-
-    def is_kept(self, positions: range) -> bool:
-        """Whether any of these states is kept."""
-        return self._kept_before[positions.stop] > self._kept_before[positions.start]
 
     def add_present(self, positions: range) -> None:
         """Count a version that these states need and the bucket has."""

@@ -10,6 +10,7 @@ from rwm.model import Entry, Level, ObjectVersion, RecordedState, StateInfo, Tru
 from rwm.retention.audit_judgement import AuditJudgement, describe_ended_last_clean
 from rwm.retention.completeness import Completeness
 from rwm.retention.key_plan import KeyPlan
+from rwm.retention.needs import keep_forever, needed_versions
 from rwm.retention.newest_state_rules import RepositoryFiles, failed_backup, failed_verification, shrunken_state
 from rwm.retention.sample import FileSample
 from rwm.times import iso
@@ -73,6 +74,7 @@ class LocationCollector:
         self._states = states
         self._judgement = judgement
         self._completeness = Completeness(infos, kept)
+        self._kept_until = keep_forever(infos, kept)
         self._is_judged = bool(kept) and by_rule
         if self._is_judged:
             self._newest = infos.index(kept[-1])
@@ -84,7 +86,7 @@ class LocationCollector:
 
     def kept_ids(self, needs: Needs) -> set[str]:
         """The version ids of a key that kept states of the location need."""
-        return {entry.version_id for entry, positions in needs if self._completeness.is_kept(positions)}
+        return set(needed_versions(needs, self._kept_until))
 
     def observe(
         self, history: Sequence[ObjectVersion], needs: Needs, decision: KeyPlan, place: Place | None = None

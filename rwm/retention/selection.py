@@ -58,6 +58,21 @@ def apply_rules(states: Sequence[StateInfo], rules: KeepPolicy, is_clean: IsClea
     return [info for info in states if info.id in kept]
 
 
+def recorded_clean_states(index: Index, location: Location) -> dict[Location, list[StateInfo]]:
+    """The states that the rules may keep, by location, oldest first: none that the last audit did not find clean.
+
+    For what is not to be audited anew. A state that no audit has judged counts as clean.
+    """
+    found = {}
+    for place, states in states_by_location(index.recorded(location)).items():
+        if follows_rule(location, place):
+            verdicts = {state.info.id: state.verdict for state in states}
+            clean = [info for info in candidates(states) if info.objects and verdicts[info.id] in ("clean", None)]
+            if clean:
+                found[place] = clean
+    return found
+
+
 def _is_judged_clean(audit: LocationAudit | None) -> IsClean:
     """Whether an audit found a state clean; one that was captured after it is not judged yet."""
     if audit is None:

@@ -8,9 +8,11 @@ the oldest snapshot while a rule has a rest; here it is not counted on.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from itertools import accumulate, pairwise
 
 from rwm.errors import UsageError
 from rwm.times import DAY, parse_restic_duration
@@ -82,6 +84,43 @@ class KeepPolicy:
                     kept.add(position)
                 left -= 1
         return kept
+
+    def lifetimes(self, times: Sequence[int], future: Sequence[int]) -> list[int]:
+        """How many of the ``future`` ones each of ``times`` outlives, in UTC: -1 if it is not kept even now.
+
+        The same as :meth:`keeps` after each of them, which come oldest first and later than ``times``; what is not kept
+        once is never kept again. Costs a look-up for each time and rule.
+        """
+        if not times:
+            return []
+        count, newest = len(times), [times[-1], *future]
+
+        def within(time: int, duration: int) -> int:
+            """How many of the future ones are less than a duration after a time; -1 if the last one is not."""
+            return bisect_left(newest, time + duration) - 1 if duration else -1
+
+        found = [
+            max(min(self._last - count + position, len(future)), within(time, self._within), -1)
+            for position, time in enumerate(times)
+        ]
+        for name, period in _PERIODS.items():
+            limit, duration = self._counts.get(name, 0), self._within_period[name]
+            if limit <= 0 and not duration:
+                continue
+            periods = list(map(period, times))
+            is_last = [one != other for one, other in pairwise([*periods, -1])]  # of its period
+            later = len(set(periods))
+            coming = list(accumulate((a != b for a, b in pairwise(map(period, newest))), initial=0))
+            is_continued = len(future) > 0 and coming[1] == 0  # the first future one is of the last period
+            for position, time in enumerate(times):
+                if not is_last[position]:
+                    continue
+                later -= 1
+                outlived = max(bisect_left(coming, limit - later) - 1, within(time, duration))
+                if is_continued and position == count - 1:
+                    outlived = min(outlived, 0)
+                found[position] = max(found[position], outlived)
+        return found
 
 
 def _count(text: str | None) -> int:

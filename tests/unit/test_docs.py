@@ -22,6 +22,7 @@ from rwm.backup.quick_audit import QuickAudit
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
+from rwm.cli import prune_simulation as simulation_command
 from rwm.cli import recover as recover_command
 from rwm.cli import state as state_command
 from rwm.cli import state_list as list_command
@@ -39,7 +40,7 @@ from rwm.location import Location
 from rwm.model import ClassCount, Entry, FrozenUser, RecordedState, StateInfo, StorageClasses, Verification
 from rwm.repositories import RepositoryCount
 from rwm.restic.run import Result
-from rwm.retention import LocationPlan, PrunePlan
+from rwm.retention import LocationPlan, PrunePlan, simulate
 from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
@@ -57,7 +58,8 @@ from rwm.storage import (
 )
 from rwm.storage.drift import policy_drift, settings_drift
 from rwm.storage.policy import protected_policy
-from rwm.trust import RULES, AuditReport, AuditSettings, Finding, LocationAudit, StateVerdict
+from rwm.times import DAY
+from rwm.trust import RULES, AuditReport, AuditSettings, Finding, KeepPolicy, LocationAudit, StateVerdict
 from rwm.trust.finding import FindingLog
 from rwm.trust.key_rules import UNLOCKED_REMOVAL
 from rwm.trust.repository_audit import RepositoryAudit
@@ -325,6 +327,7 @@ def shape(value: Any) -> Any:
 CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
+SIMULATION = simulate([INFO], KeepPolicy({"last": "1"}), DAY)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
 INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
 COUNTED = StorageInfo(
@@ -379,6 +382,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm recover BUCKET MOUNTPOINT", recover_command._recovery_json(RECOVERY)),
         ("rwm audit BUCKET --snapshots", history_json(AUDIT_REPORT, SNAPSHOTS)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
+        ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
         ("rwmfs cache clear", cachecli._clear_json(ROOT, 0, 0)),

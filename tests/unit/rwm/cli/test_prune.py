@@ -162,3 +162,29 @@ def test_a_value_that_is_no_rule_is_a_usage_error(rwm_: Terminal, several: list[
         assert f"Invalid value for '{option}'" in rwm_.err
     assert rwm_("-c", "here.conf", "prune", "bucket1") == 2
     assert "`keep` in the configuration" in rwm_.err
+
+
+def test_a_simulation_shows_what_the_rules_will_keep(rwm_: Terminal, s3: MemoryS3, several: list[str]) -> None:
+    s3.denied = {"ListObjectVersions"}
+    prune = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "2", "--keep-daily", "3", "--simulate", "10d")
+    assert rwm_(*prune, "--json") == 0
+    ((place),) = json.loads(rwm_.out)
+    assert (place["bucket"], place["prefix"], place["rhythm_seconds"] // 100) == ("bucket1", "", 36)
+    assert [state["id"] for state in place["states"]] == several
+    assert [state["kept"] for state in place["states"]] == [True, False, False, True, True]
+    assert place["rows"][0]["kept"] == place["rows"][0]["recorded"] == 3  # one is of the day before
+    assert place["rows"][-1]["kept"] in (4, 3) and place["rows"][-1]["recorded"] == 0
+    assert len(place["rows"]) == 11
+    assert rwm_(*prune) == 0
+    lines = rwm_.out.splitlines()
+    assert lines[0] == "bucket1: a state every 1h, as the newest ones"
+    assert lines[1].split("  ")[0].strip() == "after" and lines[3].split()[0] == "now"
+    assert lines[-1] == "2 recorded states would be dropped by a prune now"
+    assert s3.deleted == []
+
+
+def test_a_simulation_needs_rules_states_and_a_span(rwm_: Terminal, s3: MemoryS3) -> None:
+    prune = ("-c", "here.conf", "prune", "bucket1", "--simulate")
+    assert rwm_(*prune, "400d") == 2 and "no rule keeps a state" in rwm_.err
+    assert rwm_(*prune, "0", "--keep-last", "1") == 2 and "from 1d to 100y" in rwm_.err
+    assert rwm_(*prune, "400d", "--keep-last", "1") == 1 and "no clean state of bucket bucket1" in rwm_.err

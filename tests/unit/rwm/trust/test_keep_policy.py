@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +71,36 @@ def test_durations_are_those_of_restic() -> None:
     assert len(KeepPolicy({"keep-within": "48h"}).surely_keeps(times)) == 2
     assert KeepPolicy({"keep-within": "soon"}).surely_keeps(times) == set()
     assert len(KeepPolicy({"keep-within-daily": "10d"}).surely_keeps(times)) == 10
+
+
+rules = st.dictionaries(
+    st.sampled_from([f"keep-{name}" for name in ("last", *BUCKETS)]), st.integers(0, 6).map(str), max_size=4
+)
+durations = st.dictionaries(
+    st.sampled_from([f"keep-{name}" for name in ("within", "within-hourly", "within-weekly")]),
+    st.sampled_from(["5h", "3d", "2m"]),
+    max_size=2,
+)
+
+
+@given(gaps=st.lists(st.integers(0, 10 * 24), max_size=25), now=st.integers(0, 25), rules=rules, durations=durations)
+def test_lifetimes_equal_the_rules_applied_after_each_time(
+    gaps: list[int], now: int, rules: dict[str, str], durations: dict[str, str]
+) -> None:
+    times = [START]
+    for gap in gaps:
+        times.append(times[-1] + gap * HOUR)
+    present, future = times[: now + 1], times[now + 1 :]
+    policy = KeepPolicy(rules | durations)
+    kept = [policy.keeps(times[: len(present) + number]) for number in range(len(future) + 1)]
+    expected = [
+        next((number for number, positions in enumerate(kept) if position not in positions), len(kept)) - 1
+        for position in range(len(present))
+    ]
+    assert policy.lifetimes(present, future) == expected
+    for earlier, later in pairwise(kept):
+        assert later & set(range(len(present))) <= earlier, "what is not kept once is never kept again"
+
+
+def test_lifetimes_of_none() -> None:
+    assert KeepPolicy({"keep-last": "1"}).lifetimes([], [START]) == []
