@@ -19,6 +19,7 @@ from rwm.location import Location
 from rwm.model import Outcome, StateInfo
 from rwm.s3 import S3
 from rwm.states import capture_state
+from rwm.storage import is_strict
 
 Notify = Callable[[str], None]
 """Receives each status line of a run."""
@@ -54,7 +55,7 @@ def run_backups(
     for name, backup in backups.items():
         report.backups.append(_run_backup(config, name, backup, history, notify, on_line))
     if config.retention:
-        _apply_retention(config, report, notify, on_line)
+        _apply_retention(config, s3, report, notify, on_line)
     _check_versioning(s3, location, report, notify)
     _capture(s3, location, open_index, report, notify)
     if report.state and config.audit.after_backup:
@@ -130,7 +131,13 @@ def _run_restic_backup(
         return restic.Result("failed", NOT_STARTED, error.message), None
 
 
-def _apply_retention(config: Config, report: Report, notify: Notify, on_line: restic.OnLine | None) -> None:
+def _apply_retention(config: Config, s3: S3, report: Report, notify: Notify, on_line: restic.OnLine | None) -> None:
+    if is_strict(s3, config.location):  # restic 0.14 would retry for minutes
+        notify(
+            f"retention is not applied: {config.location} is strict, this machine may delete only restic's locks; "
+            f"the admin runs `rwm forget {config.location}`"
+        )
+        return
     if report.outcome != "ok":
         notify("retention is not applied, because not every backup succeeded")
         return

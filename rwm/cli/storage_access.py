@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 _DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Only print how the policy would change.")
 _PREFIX_OPTION = click.option("--prefix", metavar="PREFIX", help="The same as BUCKET/PREFIX: a part of the bucket.")
 
+_STRICT_OPTION = click.option(
+    "--strict/--no-strict", default=None, help="May a USER delete only restic's locks? (default of a new user: no)"
+)
+_READS_OPTION = click.option(
+    "--allow-version-reads/--deny-version-reads",
+    "version_reads",
+    default=None,
+    help="May a USER read noncurrent versions? (default of a new user: no)",
+)
+
+
+def rights_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of what users may do; the command gets ``strict`` and ``version_reads``, None if not given."""
+    return _STRICT_OPTION(_READS_OPTION(command))
+
 
 def print_users(users: Iterable[UserAccess]) -> None:
     """Print who may reach what."""
@@ -29,18 +44,22 @@ def print_users(users: Iterable[UserAccess]) -> None:
 @common_options
 @LOCATION_ARGUMENT
 @click.argument("users", metavar="USER[:PREFIX]...", nargs=-1, required=True)
+@rights_options
 @pass_app
-def create(app: App, location: Location, users: Sequence[str]) -> None:
+def create(app: App, location: Location, users: Sequence[str], strict: bool | None, version_reads: bool | None) -> None:
     """Create BUCKET, in which USERs may write but not remove versions.
 
     USER reaches the whole bucket, USER:PREFIX only what is below PREFIX. BUCKET/PREFIX USER is the same as BUCKET
     USER:PREFIX.
-    """
-    from rwm.storage import create_storage
 
-    named = [_one_prefix(location, user) for user in users]
-    texts = [f"{user}:{prefix}" if prefix else user for user, prefix in named]
-    accesses = create_storage(app.s3, location.bucket, *texts)
+    With --strict, USERs may put delete markers only on restic's locks: the server refuses `restic forget` and `prune`
+    with their keys, and the admin runs `rwm forget`.
+    """
+    from rwm.storage import Rights, create_storage
+
+    accesses = create_storage(
+        app.s3, location.bucket, *user_texts(location, users), rights=Rights(strict, version_reads)
+    )
     if app.json:
         console.print_json(_create_json(location.bucket, accesses))
         return
@@ -52,13 +71,21 @@ def create(app: App, location: Location, users: Sequence[str]) -> None:
         print_users(accesses)
 
 
+def user_texts(location: Location, users: Iterable[str]) -> list[str]:
+    """The users as ``USER`` or ``USER:PREFIX``, also where the location gives the prefix. Raises UsageError."""
+    named = [_one_prefix(location, user) for user in users]
+    return [f"{user}:{prefix}" if prefix else user for user, prefix in named]
+
+
 def _create_json(bucket: str, accesses: Sequence[UserAccess]) -> dict[str, Any]:
     return {"bucket": bucket, "user": accesses[0].user, "users": [access._asdict() for access in accesses]}
 
 
 def _describe(access: UserAccess) -> str:
     where = f" below {access.prefix}" if access.prefix else ""
-    return f"{access.user} may write{where} but not remove versions"
+    reads = ", and may read noncurrent ones" if access.version_reads else ""
+    denied = "delete anything but restic's locks" if access.strict else "remove versions"
+    return f"{access.user} may write{where} but not {denied}{reads}"
 
 
 @click.command()
@@ -67,18 +94,30 @@ def _describe(access: UserAccess) -> str:
 @click.argument("user", metavar="USER[:PREFIX]")
 @_PREFIX_OPTION
 @_DRY_RUN_OPTION
+@rights_options
 @pass_app
-def grant(app: App, location: Location, user: str, prefix: str | None, dry_run: bool) -> None:
+def grant(
+    app: App,
+    location: Location,
+    user: str,
+    prefix: str | None,
+    dry_run: bool,
+    strict: bool | None,
+    version_reads: bool | None,
+) -> None:
     """Let USER write in BUCKET too, or below PREFIX.
 
     BUCKET is a protected one: USER may not remove versions. USER keeps what it could reach before. Refused if another
     user reaches a part of it.
+
+    --strict and --allow-version-reads, or their opposites, change the rights of USER wherever it reaches in BUCKET.
     """
-    from rwm.storage import grant_access
+    from rwm.storage import Rights, grant_access
 
     name, given = _one_prefix(location, user, prefix)
     target = Location(location.bucket, given or "")
-    _print_change(app, target, grant_access(app.s3, target, name, dry_run=dry_run), dry_run=dry_run)
+    change = grant_access(app.s3, target, name, rights=Rights(strict, version_reads), dry_run=dry_run)
+    _print_change(app, target, change, dry_run=dry_run)
 
 
 @click.command()

@@ -17,15 +17,26 @@ from rwm.storage.freeze_proof import prove_freeze
 from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
 from rwm.storage.overview import StorageRow, list_storage
 from rwm.storage.probe import probe_storage
-from rwm.storage.users import UserAccess, describe_change, parse_granted_prefix, parse_user, single_prefix
+from rwm.storage.strict import is_strict
+from rwm.storage.users import (
+    NO_RIGHTS,
+    Rights,
+    UserAccess,
+    describe_change,
+    parse_granted_prefix,
+    parse_user,
+    single_prefix,
+)
 
 __all__ = [
+    "NO_RIGHTS",
     "Attempt",
     "Drift",
     "FixStep",
     "FreezeResult",
     "Inspection",
     "PolicyChange",
+    "Rights",
     "StorageInfo",
     "StorageRow",
     "UserAccess",
@@ -39,6 +50,7 @@ __all__ = [
     "grant_access",
     "granted_prefixes",
     "inspect_storage",
+    "is_strict",
     "list_storage",
     "parse_granted_prefix",
     "parse_user",

@@ -15,7 +15,7 @@ from rwm.storage.policy import Statement, protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import replace_policy
 from rwm.storage.principals import admin_principal, user_principal
-from rwm.storage.users import UserAccess, grant, revoke
+from rwm.storage.users import NO_RIGHTS, Rights, UserAccess, grant, revoke
 
 
 class PolicyChange(NamedTuple):
@@ -30,8 +30,12 @@ class PolicyChange(NamedTuple):
         return bool(self.removed or self.added)
 
 
-def grant_access(s3: S3, location: Location, user: str, *, dry_run: bool = False) -> PolicyChange:
+def grant_access(
+    s3: S3, location: Location, user: str, *, rights: Rights = NO_RIGHTS, dry_run: bool = False
+) -> PolicyChange:
     """Let ``user`` reach the location too: a prefix, or the whole bucket. Safe to repeat.
+
+    ``rights`` are then those of all that the user reaches; None leaves a right as it is.
 
     Raises UsageError if another user reaches a part of it, or it is inside a repository; Refused and RwmError as
     :func:`revoke_access`.
@@ -41,7 +45,7 @@ def grant_access(s3: S3, location: Location, user: str, *, dry_run: bool = False
             f"{location} is a directory of the repository at {repository}, not a place for one",
             hint=f"grant all of it: {repository}",
         )
-    return _change(s3, location.bucket, user, lambda users, who: grant(users, who, location.prefix), dry_run)
+    return _change(s3, location.bucket, user, lambda users, who: grant(users, who, location.prefix, rights), dry_run)
 
 
 def revoke_access(s3: S3, bucket: str, user: str, prefix: str | None = None, *, dry_run: bool = False) -> PolicyChange:

@@ -12,49 +12,49 @@ from rwm.storage.grants import grants, principals
 from rwm.storage.policy import probe_policy, protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, candidate_principals, user_principal
-from rwm.storage.users import UserAccess, grant, parse_user
+from rwm.storage.users import NO_RIGHTS, Rights, UserAccess, grant, parse_user
 
 _PROBE_SECONDS = 1.0
 _LAST_PROBE_SECONDS = 5.0
 """How long to wait until a policy takes effect, because servers cache policies; longer for the last candidate."""
 
 
-def create_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:
+def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS) -> list[UserAccess]:
     """Create a versioned bucket that users may write to but never remove a version from; returns what each may reach.
 
-    A user is ``USER`` for the whole bucket, or ``USER:PREFIX``. Safe to repeat after an interruption. Raises UsageError
-    when two users would reach the same objects, Refused when the bucket exists and is not empty or has another policy,
-    and RwmError when the server does not enforce policies.
+    A user is ``USER`` for the whole bucket, or ``USER:PREFIX``; all have the same rights. Safe to repeat after an
+    interruption. Raises UsageError when two users would reach the same objects, Refused when the bucket exists and is
+    not empty or has another policy, and RwmError when the server does not enforce policies.
     """
     wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
-    _granted(wanted)
+    grant_all(wanted, rights)
     if s3.bucket_exists(bucket):
-        _check_unused(s3, bucket, wanted)
+        _check_unused(s3, bucket, wanted, rights)
     else:
         s3.create_bucket(bucket)
     s3.enable_versioning(bucket)
     admin = find_admin_principal(s3, bucket)
-    accesses = _principals(wanted, admin)
+    accesses = principal_accesses(wanted, admin, rights)
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
         raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
     return accesses
 
 
-def _granted(wanted: Iterable[tuple[str, str]]) -> list[UserAccess]:
-    """Raises UsageError when two users would reach the same objects."""
+def grant_all(wanted: Iterable[tuple[str, str]], rights: Rights) -> list[UserAccess]:
+    """The accesses of (user, prefix) pairs. Raises UsageError when two users would reach the same objects."""
     accesses: list[UserAccess] = []
     for user, prefix in wanted:
-        accesses = grant(accesses, user, prefix)
+        accesses = grant(accesses, user, prefix, rights)
     return accesses
 
 
-def _principals(wanted: Iterable[tuple[str, str]], admin: str) -> list[UserAccess]:
+def principal_accesses(wanted: Iterable[tuple[str, str]], admin: str, rights: Rights) -> list[UserAccess]:
     """The accesses of the users' principals. Raises Refused for the admin."""
-    return _granted((user_principal(admin, user), prefix) for user, prefix in wanted)
+    return grant_all([(user_principal(admin, user), prefix) for user, prefix in wanted], rights)
 
 
-def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]]) -> None:
+def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]], rights: Rights) -> None:
     policy = s3.policy(bucket)
     if policy and _is_probe(policy, bucket):  # left by an interrupted run
         s3.delete_policy(bucket)
@@ -65,9 +65,9 @@ def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]]) -> Non
         )
     elif policy:
         owner, _ = s3.acl(bucket)
-        if policy_users(policy, bucket, owner) != _principals(wanted, admin_principal(policy, owner)):
+        if policy_users(policy, bucket, owner) != principal_accesses(wanted, admin_principal(policy, owner), rights):
             raise Refused(
-                f"bucket {bucket} exists and has other users",
+                f"bucket {bucket} exists and has other users, or the same with other rights",
                 hint=f"`rwm storage grant {bucket} USER` adds one, `rwm storage check {bucket}` shows them",
             )
     if next(s3.versions(bucket, page_size=1), None) is not None:

@@ -11,7 +11,9 @@ from rwm.storage.frozen import without_freeze
 from rwm.storage.grants import Grant, grants, principals
 from rwm.storage.policy import protected_policy
 from rwm.storage.principals import admin_principal, expected_admin
-from rwm.storage.users import UserAccess, parse_granted_prefix
+from rwm.storage.users import Rights, UserAccess, parse_granted_prefix
+
+_RIGHTS = [Rights(strict, version_reads) for strict in (False, True) for version_reads in (False, True)]
 
 
 def policy_users(policy: Policy | None, bucket: str, owner_id: str) -> list[UserAccess]:
@@ -44,10 +46,10 @@ def _closest(user: str, own: set[Grant], bucket: str, *, may_be_none: bool) -> l
         expected = grants(protected_policy(bucket, "", accesses))
         return len({grant for grant in expected if grant.principal == user} ^ own)
 
-    candidates = [[UserAccess(user, prefix) for prefix in prefixes] for prefixes in _likely_prefixes(own, bucket)]
+    places = [*_likely_prefixes(own, bucket), [""]]
+    candidates = [rights.on(user, prefixes) for prefixes in places for rights in _RIGHTS]
     if any((grant.effect, grant.action) == ("Deny", "s3:*") for grant in own):
         candidates.append([UserAccess(user, revoked=True)])
-    candidates.append([UserAccess(user)])
     if may_be_none:
         candidates.append([])
     return min(candidates, key=difference)  # the first of equal ones: a prefix is likelier than the whole bucket

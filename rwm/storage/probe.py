@@ -21,7 +21,9 @@ from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage.attempts import Attempt, attempt, probe_key, remove_leftovers
 from rwm.storage.policy import KMS_HEADER, PUBLISHING_HEADERS, SSE_C_HEADER
+from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import SEAWEEDFS_ACCOUNT, admin_principal, is_aws_account, principal_account
+from rwm.storage.users import NO_RIGHTS, Rights
 
 _GROUP = 'uri="http://acs.amazonaws.com/groups/global/AuthenticatedUsers"'
 _LOCK_SECONDS = 60
@@ -56,6 +58,7 @@ class _Bench(NamedTuple):
     server: str
     admin_area: str
     """A directory where only the admin may write."""
+    rights: Rights
 
     @property
     def bucket(self) -> str:
@@ -111,7 +114,15 @@ def _prepare(admin: S3, user: S3, place: Location, directory: str, outside: str,
     if outside:
         admin.put(place.bucket, f"{outside}/object", b"1")
     admin.put(place.bucket, f"{admin_area}/object", b"1")
-    return _Bench(admin, user, place, directory, outside, first, _server(admin, place.bucket), admin_area)
+    server, rights = _server(admin, place.bucket), _rights(admin, place)
+    return _Bench(admin, user, place, directory, outside, first, server, admin_area, rights)
+
+
+def _rights(admin: S3, place: Location) -> Rights:
+    """What the policy means the machine to be allowed."""
+    owner, _ = admin.acl(place.bucket)
+    users = policy_users(admin.policy(place.bucket), place.bucket, owner)
+    return next((access.rights for access in users if access.covers(place.prefix)), NO_RIGHTS)
 
 
 def _server(admin: S3, bucket: str) -> str:
@@ -154,6 +165,9 @@ def _destroying(bench: _Bench) -> Iterator[_Trial]:
     one = {"VersionId": bench.first}
     yield _Trial("DeleteObject of a version", bench.mine("delete_object", **one))
     yield _Trial("DeleteObjects of a version", lambda: _delete_in_batch(bench))
+    if bench.rights.strict:
+        yield _Trial("DeleteObject outside of locks/", bench.mine("delete_object", "deleted"))
+        yield _Trial("DeleteObjects outside of locks/", lambda: _mark_in_batch(bench))
     yield _Trial("PutObjectTagging", bench.mine("put_object_tagging", Tagging={"TagSet": []}))
     yield _Trial("PutObjectTagging of a version", bench.mine("put_object_tagging", Tagging={"TagSet": []}, **one))
 
@@ -162,15 +176,30 @@ def _delete_in_batch(bench: _Bench) -> None:
     """Delete a version in a batch. Raises AccessDenied also for a refusal inside a successful answer."""
     failures = bench.user.delete_versions(bench.bucket, [(bench.key, bench.first)])
     if failures:
-        error = AccessDenied("DeleteObjects") if failures[0].code == "AccessDenied" else S3Error(failures[0].code)
-        error.code = failures[0].code
-        raise error
+        raise _refusal(failures[0].code)
+
+
+def _mark_in_batch(bench: _Bench) -> None:
+    """Put a delete marker in a batch. Raises as :func:`_delete_in_batch`."""
+    answer = bench.user.call(
+        "delete_objects", Bucket=bench.bucket, Delete={"Objects": [{"Key": f"{bench.directory}/deleted"}]}
+    )
+    if failures := answer.get("Errors"):
+        raise _refusal(str(failures[0].get("Code", "")))
+
+
+def _refusal(code: str) -> S3Error:
+    """The error of a key in a batch."""
+    error = AccessDenied("DeleteObjects") if code == "AccessDenied" else S3Error(code)
+    error.code = code
+    return error
 
 
 def _reading(bench: _Bench) -> Iterator[_Trial]:
     source = {"Bucket": bench.bucket, "Key": bench.key, "VersionId": bench.first}
-    yield _Trial("GetObject of a noncurrent version", bench.mine("get_object", VersionId=bench.first))
-    yield _Trial("HeadObject of a noncurrent version", bench.mine("head_object", VersionId=bench.first))
+    if not bench.rights.version_reads:
+        yield _Trial("GetObject of a noncurrent version", bench.mine("get_object", VersionId=bench.first))
+        yield _Trial("HeadObject of a noncurrent version", bench.mine("head_object", VersionId=bench.first))
     yield _Trial("CopyObject of a noncurrent version", bench.mine("copy_object", "copy", CopySource=source))
     current = {"Bucket": bench.bucket, "Key": bench.key}
     yield _Trial("CopyObject", bench.mine("copy_object", "copy", CopySource=current))
@@ -179,7 +208,7 @@ def _reading(bench: _Bench) -> Iterator[_Trial]:
         lambda: _copy_part(bench, source),
         limit=bench.on("rgw", limit="Ceph RGW lets the writer of an object copy its versions whatever the policy says"),
     )
-    if bench.server == "seaweedfs":
+    if bench.server == "seaweedfs" and not bench.rights.version_reads:
         yield _Trial(
             "GetObject of a noncurrent version by its path",
             bench.mine("get_object", f"object.versions/v_{bench.first}"),

@@ -16,15 +16,41 @@ _ARN_PARTS = 6
 """Parts of an ARN, divided by colons: ``arn:aws:iam::account:user/name``."""
 
 
+class Rights(NamedTuple):
+    """Rights of a user, whatever it reaches. None: as they were, or as of a new user."""
+
+    strict: bool | None = None
+    """Whether it may delete only restic's locks."""
+    version_reads: bool | None = None
+    """Whether it may read noncurrent versions."""
+
+    def on(self, user: str, prefixes: Iterable[str]) -> list[UserAccess]:
+        """The accesses of a user with these rights."""
+        return [UserAccess(user, prefix, False, bool(self.strict), bool(self.version_reads)) for prefix in prefixes]
+
+    def over(self, former: Rights) -> Rights:
+        """These rights, and the former ones where these are None."""
+        return Rights(
+            former.strict if self.strict is None else self.strict,
+            former.version_reads if self.version_reads is None else self.version_reads,
+        )
+
+
+NO_RIGHTS = Rights()
+"""Those that a user has already; of a new user none."""
+
+
 class UserAccess(NamedTuple):
     """What a user may reach: the prefix, or the whole bucket if it is empty. Nothing if ``revoked``.
 
-    ``user`` is a principal. A user of several prefixes has several of these.
+    ``user`` is a principal. A user of several prefixes has several of these, all with the same rights.
     """
 
     user: str
     prefix: str = ""
     revoked: bool = False
+    strict: bool = False
+    version_reads: bool = False
 
     def __str__(self) -> str:
         """The user and its reach, for people."""
@@ -33,7 +59,15 @@ class UserAccess(NamedTuple):
     @property
     def reach(self) -> str:
         """The reach in words."""
-        return "revoked" if self.revoked else self.prefix or "whole bucket"
+        if self.revoked:
+            return "revoked"
+        rights = ", deletes only locks" * self.strict + ", reads noncurrent versions" * self.version_reads
+        return (self.prefix or "whole bucket") + rights
+
+    @property
+    def rights(self) -> Rights:
+        """What it may do where it reaches."""
+        return Rights(self.strict, self.version_reads)
 
     def covers(self, prefix: str) -> bool:
         """Whether the user may reach everything below the prefix."""
@@ -94,15 +128,17 @@ def check_overlaps(users: Iterable[UserAccess]) -> None:
         )
 
 
-def grant(users: Iterable[UserAccess], user: str, prefix: str) -> list[UserAccess]:
+def grant(users: Iterable[UserAccess], user: str, prefix: str, rights: Rights = NO_RIGHTS) -> list[UserAccess]:
     """The users after ``user`` was granted a prefix beside those that it has. Raises UsageError for an overlap.
 
-    A prefix inside another one of the same user is left out.
+    A prefix inside another one of the same user is left out. The rights are those of all of its prefixes.
     """
     users = list(users)
-    own = {access.prefix for access in users if access.user == user and not access.revoked} | {prefix}
+    former = [access for access in users if access.user == user and not access.revoked]
+    own = {access.prefix for access in former} | {prefix}
     outermost = [one for one in own if not any(one != other and one.startswith(other) for other in own)]
-    after = [access for access in users if access.user != user] + [UserAccess(user, one) for one in outermost]
+    now = rights.over(next((access.rights for access in former), NO_RIGHTS))
+    after = [access for access in users if access.user != user] + now.on(user, outermost)
     check_overlaps(after)
     return sorted(after)
 

@@ -9,6 +9,8 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Acknowledgement
 from rwm.restic.run import Result
+from rwm.storage.policy import protected_policy
+from rwm.storage.users import UserAccess
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes, restic_exits
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
@@ -96,6 +98,14 @@ class TestRetention:
         assert report.forget
         assert report.forget.outcome == "failed"
         assert report.state
+
+    def test_a_strict_machine_applies_no_retention(self, host: BackupHost) -> None:
+        users = [UserAccess("arn:aws:iam:::user/user1", strict=True)]
+        host.s3.policies[BUCKET] = protected_policy(BUCKET, "arn:aws:iam:::user/admin", users)
+        report = host.run({"etc": {}}, retention={"keep-last": 1, "keep-within": "1d"})
+        assert host.calls == ["backup -- /etc"]
+        assert (report.outcome, report.exit_code, report.forget) == ("ok", 0, None)
+        assert any(f"the admin runs `rwm forget {BUCKET}`" in line for line in host.output)
 
     def test_retention_without_keep_within_is_warned_about(self, host: BackupHost) -> None:
         report = host.run({"etc": {}}, retention={"keep-last": 5})

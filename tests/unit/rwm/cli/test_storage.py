@@ -75,6 +75,7 @@ def test_check_goes_on_where_versions_cannot_be_listed(
     assert " (keys of a prefix: name BUCKET/PREFIX)\n" in rwm_.err
 
 
+RIGHTS = {"revoked": False, "strict": False, "version_reads": False}
 STORAGE = ("-c", "here.conf", "storage")
 
 
@@ -92,7 +93,7 @@ def test_users_are_granted_and_revoked(rwm_: Terminal, shared: MemoryS3) -> None
     assert rwm_(*STORAGE, "grant", "bucket1", "user3:host3", "--json") == 0
     document = json.loads(rwm_.out)
     assert (document["bucket"], document["prefix"], document["changed"]) == ("bucket1", "host3/", False)
-    assert document["users"][-1] == {"user": "arn:aws:iam:::user/user3", "prefix": "host3/", "revoked": False}
+    assert document["users"][-1] == {"user": "arn:aws:iam:::user/user3", "prefix": "host3/"} | RIGHTS
     assert rwm_(*STORAGE, "grant", "bucket1", "user3", "--prefix", "more") == 0
     assert rwm_(*STORAGE, "revoke", "bucket1/host3/", "user3") == 0
     assert rwm_.out == "changed the policy of bucket bucket1:\n- arn:aws:iam:::user/user3: host3/\n"
@@ -100,6 +101,19 @@ def test_users_are_granted_and_revoked(rwm_: Terminal, shared: MemoryS3) -> None
     assert "+ arn:aws:iam:::user/user3: revoked" in rwm_.out
     assert rwm_(*STORAGE, "revoke", "bucket1", "user3") == 0
     assert rwm_.out == "bucket bucket1: nothing to change\n"
+
+
+def test_rights_are_granted_and_taken(rwm_: Terminal, shared: MemoryS3) -> None:
+    user = "arn:aws:iam:::user/user1"
+    assert rwm_(*STORAGE, "grant", "bucket1/host1", "user1", "--strict") == 0
+    assert rwm_.out.splitlines()[1:] == [f"- {user}: host1/", f"+ {user}: host1/, deletes only locks"]
+    assert rwm_(*STORAGE, "grant", "bucket1/more", "user1", "--allow-version-reads") == 0
+    reach = "deletes only locks, reads noncurrent versions"
+    assert f"+ {user}: host1/, {reach}\n+ {user}: more/, {reach}\n" in rwm_.out
+    assert rwm_(*STORAGE, "grant", "bucket1/host1", "user1") == 0
+    assert rwm_.out == "bucket bucket1: nothing to change\n", "rights that are not named stay"
+    assert rwm_(*STORAGE, "grant", "bucket1/host1", "user1", "--no-strict", "--deny-version-reads") == 0
+    assert f"+ {user}: host1/\n" in rwm_.out
 
 
 def test_a_dry_run_prints_the_statements(rwm_: Terminal, shared: MemoryS3) -> None:
@@ -175,7 +189,7 @@ def test_an_unreadable_bucket_does_not_hide_the_others(
     assert rwm_(*STORAGE, "list", "--json") == 3
     documents = json.loads(rwm_.out)
     assert [each["error"] is None for each in documents] == [False, True]
-    assert documents[1]["users"][0] == {"user": "arn:aws:iam:::user/user1", "prefix": "host1/", "revoked": False}
+    assert documents[1]["users"][0] == {"user": "arn:aws:iam:::user/user1", "prefix": "host1/"} | RIGHTS
 
 
 def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None:

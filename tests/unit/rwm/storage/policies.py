@@ -33,6 +33,13 @@ USERS = {
         UserAccess("arn:aws:iam::123456789012:user/user1", "a/"),
         UserAccess("arn:aws:iam::123456789012:user/u2", "b/"),
     ],
+    "strict": [UserAccess(USER, strict=True)],
+    "strict prefixes": [
+        UserAccess(USER, "host1/", strict=True),
+        UserAccess(USER, "old/host1/", strict=True),
+        UserAccess(STRANGER, "host2/"),
+    ],
+    "readers": [UserAccess(USER, "host1/", version_reads=True), UserAccess(STRANGER, "host2/", False, True, True)],
     "beside": [UserAccess(USER, revoked=True), UserAccess(STRANGER)],
 }
 """Users of protected buckets."""

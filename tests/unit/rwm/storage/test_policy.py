@@ -17,7 +17,7 @@ from rwm.storage.policy import (
     probe_policy,
 )
 from rwm.storage.users import UserAccess
-from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, SHARED, USER, USERS, good
+from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, SHARED, STRANGER, USER, USERS, good
 
 
 def test_the_user_may_not_delete_versions_or_change_protection() -> None:
@@ -71,6 +71,25 @@ def test_copies_and_foreign_keys_are_denied(users: str) -> None:
     assert encrypted == {json.dumps({"StringLike": {f"s3:{header}": ["?*"]}}) for header in headers}
 
 
+@pytest.mark.parametrize(("users", "prefix"), [("strict", ""), ("strict prefixes", "host1/")])
+def test_a_strict_user_may_delete_locks_alone(users: str, prefix: str) -> None:
+    found = [
+        grant for grant in grants(good(USERS[users])) if (grant.principal, grant.action) == (USER, "s3:deleteobject")
+    ]
+    allowed = {grant.resource for grant in found if grant.effect == "Allow"}
+    assert allowed >= {f"{ON_BUCKET}/{prefix}locks/*", f"{ON_BUCKET}/{prefix}*/locks/*"}
+    assert all(resource.endswith("locks/*") for resource in allowed)
+    denied = {grant.resource for grant in found if grant.effect == "Deny"}
+    assert f"NotResource:{json.dumps(sorted(allowed))}" in denied
+
+
+def test_only_readers_may_read_noncurrent_versions() -> None:
+    granted = grants(good(USERS["readers"]))
+    found = {(each.principal, each.effect) for each in granted if each.action == "s3:getobjectversion"}
+    assert found == {(USER, "Allow"), (STRANGER, "Allow")}
+    assert ("Deny", USER, "s3:deleteobjectversion", ON_OBJECTS, "") in granted
+
+
 def test_an_earlier_policy_of_one_user_lacks_only_what_was_added() -> None:
     earlier = json.loads((Path(__file__).parent / "policy_of_one_user.json").read_text())
     added = ("RwmAdminAreaDenied", "RwmUserCopyDenied", "RwmUserKmsKeyDenied")
@@ -117,7 +136,8 @@ def test_only_rgw_may_answer_whether_a_key_is_absent_without_a_prefix() -> None:
     """On AWS the same condition would allow a listing of everything."""
     for name, users in USERS.items():
         named = [grant for grant in grants(good(users)) if "s3:max-keys" in grant.condition]
-        assert bool(named) == (name in ("prefixes", "revoked", "tenant")), name
+        with_prefix = ("prefixes", "revoked", "tenant", "strict prefixes", "readers")
+        assert bool(named) == (name in with_prefix), name
 
 
 def test_a_policy_of_many_users_is_small() -> None:
