@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,9 @@ import click
 
 from rwm import console
 from rwm.cli.last_clean import resolve_state
+from rwm.cli.storage_access import user_texts
 from rwm.console import LOCATION, STATE, App, common_options, pass_app
-from rwm.errors import PartlyDone, UsageError
+from rwm.errors import CheckFailed, PartlyDone, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
 
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     help="Restore into a new or empty bucket of the same server, or below a prefix with nothing below it.",
 )
 @click.option(
+    "--create-for",
+    "users",
+    multiple=True,
+    metavar="USER[:PREFIX]",
+    help="Make the bucket a protected one for USER, as `rwm storage create` does, and capture its first state.",
+)
+@click.option(
     "-b",
     "--bucket",
     "location",
@@ -37,34 +46,78 @@ if TYPE_CHECKING:
     help="The bucket, or the prefix in it, of `latest` or of a time. Of a prefix only what is below it is restored.",
 )
 @pass_app
-def restore(app: App, state: str, to_dir: Path | None, to_bucket: Location | None, location: Location | None) -> None:
+def restore(
+    app: App,
+    state: str,
+    to_dir: Path | None,
+    to_bucket: Location | None,
+    users: tuple[str, ...],
+    location: Location | None,
+) -> None:
     """Restore STATE to a directory or to another bucket.
 
     A state of a prefix is restored without that prefix, so its repository is at the root of the target. So is the part
     of a state below the PREFIX that -b names.
+
+    After an interruption the same command goes on: what is in the target and proves to be the state's is kept. A target
+    with anything else is refused.
     """
     targets = [target for target in (to_dir, to_bucket) if target is not None]
     if len(targets) != 1:
         raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
+    if users and to_bucket is None:
+        raise UsageError("--create-for belongs to --to-bucket")
     info = resolve_state(app, state, location)
-    restore_and_print(app, info, targets[0], location.prefix if location else "")
+    restore_and_print(app, info, targets[0], location.prefix if location else "", users)
 
 
-def restore_and_print(app: App, info: StateInfo, target: Path | Location, prefix: str = "") -> None:
-    """Restore what the state has below the prefix to a directory or a location, and print the result."""
+def restore_and_print(
+    app: App, info: StateInfo, target: Path | Location, prefix: str = "", users: Sequence[str] = ()
+) -> None:
+    """Restore what the state has below the prefix to a directory or a location, and print the result.
+
+    With users, the location's bucket becomes a protected one for them first, and a state of the location is captured.
+    """
     from rwm.restore import StatePart
 
     part = StatePart(app.readonly_index, info, prefix)
+    if isinstance(target, Location) and users:
+        _create_bucket(app, part, target, users)
     result = restore_part(app, part, target)
-    if isinstance(target, Location):
+    captured = None
+    if isinstance(target, Location) and users and not result.failures:
+        captured = _capture_copy(app, target)
+    elif isinstance(target, Location):
         _note_protection(target)
     where = f"bucket {target}" if isinstance(target, Location) else str(target)
     if app.json:
-        console.print_json(_result_json(part, where, result))
+        console.print_json(_result_json(part, where, result, captured))
     else:
         objects = console.format_count(result.objects, "object")
-        click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {where}"))
+        kept = f" ({result.kept} of them kept from an earlier run)" if result.kept else ""
+        click.echo(console.escape(f"restored {objects}, {console.format_size(result.bytes)}, to {where}{kept}"))
     raise_failures(part, result)
+
+
+def _create_bucket(app: App, part: StatePart, target: Location, users: Sequence[str]) -> None:
+    """Make the target's bucket a protected one, unless it is one for these users already."""
+    from rwm.restore import check_apart
+    from rwm.storage import ensure_storage
+
+    check_apart(part.location, target)
+    accesses = ensure_storage(app.s3, target.bucket, *user_texts(target, users))
+    who = ", ".join(str(access) for access in accesses)
+    console.print_note(f"bucket {target.bucket} is protected: {who} may write but not remove versions")
+
+
+def _capture_copy(app: App, target: Location) -> StateInfo:
+    """Capture the first state of what was restored."""
+    from rwm.states import capture_state
+
+    with console.show_progress(f"listing {target}") as progress:
+        info = capture_state(app.s3, app.index, target, progress=progress, warn=console.warn)
+    console.print_note(f"state {info.id[: console.SHORT_ID]} of {target} is captured")
+    return info
 
 
 def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreResult:
@@ -90,19 +143,32 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
 
 
 def raise_failures(part: StatePart, result: RestoreResult) -> None:
-    """Raise PartlyDone if an object was not restored."""
+    """Raise PartlyDone if an object was not restored, CheckFailed if somebody else wrote to the target."""
+    short = part.info.id[: console.SHORT_ID]
     if result.failures:
-        short = part.info.id[: console.SHORT_ID]
         hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
         raise PartlyDone(
             f"{len(result.failures)} of {part.objects} objects of state {short} are not restored", hint=hint
         )
+    if result.foreign:
+        raise CheckFailed(
+            f"the target is not state {short} alone: "
+            f"{console.format_count(len(result.foreign), 'object')} came in meanwhile, {result.foreign[0]!r}"
+        )
 
 
-def _result_json(part: StatePart, target: str, result: RestoreResult) -> dict[str, Any]:
+def _result_json(part: StatePart, target: str, result: RestoreResult, captured: StateInfo | None) -> dict[str, Any]:
     failures = [{"key": key, "why": why} for key, why in result.failures]
     document = {"id": part.info.id, "bucket": part.location.bucket, "prefix": part.prefix, "target": target}
-    return {**document, "objects": result.objects, "bytes": result.bytes, "failures": failures}
+    return {
+        **document,
+        "objects": result.objects,
+        "bytes": result.bytes,
+        "kept": result.kept,
+        "failures": failures,
+        "foreign": result.foreign,
+        "captured": None if captured is None else captured.id,
+    }
 
 
 def _note_protection(target: Location) -> None:

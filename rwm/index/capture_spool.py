@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from operator import lt
+from typing import Self
 
 from rwm.errors import BadResponse
 from rwm.index.batches import diff_batches, entry_batches
@@ -43,11 +44,19 @@ class CaptureSpool:
         self._connection = connection
         self._objects = self._bytes = 0
         self._end = 0  # bytes of the file that are used
+        self._owns_connection = False
         self.classes = ClassTable(connection)
         """The storage classes that the listing shows, of noncurrent versions too."""
         with errors(TEMPORARY):
             connection.executescript(_SCHEMA)
             self._file = tempfile.TemporaryFile(buffering=0, dir=_directory())  # noqa: SIM115 - see close()
+
+    @classmethod
+    def temporary(cls) -> Self:
+        """A spool without an index, in a temporary database of its own."""
+        spool = cls(sqlite3.connect("", isolation_level=None))
+        spool._owns_connection = True
+        return spool
 
     def add(self, batches: Iterable[EntryBatch | ListedClasses]) -> None:
         """Spool entries, all or none. Raises BadResponse if a key comes twice, which no consistent listing has."""
@@ -170,6 +179,8 @@ class CaptureSpool:
             self._connection.execute("DROP TABLE IF EXISTS temp.block")
             self._connection.execute("DROP TABLE IF EXISTS temp.single")
         self.classes.close()
+        if self._owns_connection:
+            self._connection.close()
 
 
 def _is_sorted(keys: Sequence[str]) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 
 from rwm.errors import AccessDenied, Archived, RwmError, Unreachable
 from rwm.model import Entry
 
-THREADS = 8
+THREADS = 16
+
+IN_FLIGHT = 4
+"""Entries for each thread that are taken before the outcome of the first one is known: the bound of memory."""
 
 MAX_FAILURES_AT_START = 16
 """Consecutive denied or unreachable objects at the start, after which the fault is considered a general one."""
@@ -23,72 +26,115 @@ MAX_FAILURES_IN_A_ROW = 100
 _NAME_ERRORS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 """Errors of one file name: too long, not encodable, or equal to another one on a case-insensitive filesystem."""
 
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 Progress = Callable[[int], None]
+
+Transfer = Callable[[Entry], bool]
+"""Restores an entry. False if the target already had it, True if it was transferred."""
 
 
 @dataclass
 class RestoreResult:
     """What was restored; ``failures`` are (key, reason). ``bytes`` and ``objects`` include hidden keys.
 
+    ``kept`` of the objects were in the target already, from an earlier run. ``foreign`` are keys that somebody else
+    wrote there meanwhile.
     Hidden keys are in the directory ``hidden_directory``, below the target; ``hidden`` counts them. ``archived`` counts
     the failures of objects in an archive class.
     """
 
     objects: int = 0
     bytes: int = 0
+    kept: int = 0
     hidden: int = 0
     hidden_directory: str = ""
     archived: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def add(self, entry: Entry, *, kept: bool) -> None:
+        """Count an object that is in the target."""
+        self.objects += 1
+        self.bytes += entry.size
+        self.kept += kept
 
 
 def transfer_entries(
     entries: Iterator[Entry],
-    transfer: Callable[[Entry], None],
+    transfer: Transfer,
     result: RestoreResult,
     progress: Progress,
     stop: threading.Event | None = None,
 ) -> None:
-    """Call ``transfer`` for every entry, in several threads, and record the outcome in ``result``.
+    """Call ``transfer`` for every entry, in several threads, and record the outcomes in ``result`` in their order.
 
     AccessDenied and Unreachable may concern one object (a machine may have written one that nobody else can read) or
     all. They are raised when too many come one after the other, or when every object of a small state has one.
     Other errors of one object are recorded. ``stop`` is set when no more transfers are wanted.
     """
-    consecutive: list[RwmError] = []  # errors that may concern all objects
+    outcomes = _Outcomes(result)
+    running: deque[tuple[Entry, Future[bool]]] = deque()
     pool = ThreadPoolExecutor(THREADS)
     try:
-        for batch in iter(lambda: list(islice(entries, 16 * THREADS)), []):
-            for entry, future in [(entry, pool.submit(transfer, entry)) for entry in batch]:
-                try:
-                    future.result()
-                except RwmError as error:
-                    result.failures.append((entry.key, error.message))
-                    result.archived += isinstance(error, Archived)
-                    if not isinstance(error, AccessDenied | Unreachable):
-                        consecutive.clear()
-                        continue
-                    consecutive.append(error)
-                    if len(consecutive) >= (MAX_FAILURES_IN_A_ROW if result.objects else MAX_FAILURES_AT_START):
-                        raise type(error)(
-                            f"{error.message}; {len(consecutive)} consecutive failures, "
-                            f"{result.objects} objects restored",
-                            hint=error.hint,
-                        ) from error
-                except OSError as error:
-                    if error.errno not in _NAME_ERRORS:
-                        raise RwmError(f"{entry.key}: {error.strerror}") from error
-                    result.failures.append((entry.key, error.strerror or str(error)))
-                    consecutive.clear()
-                else:
-                    result.objects += 1
-                    result.bytes += entry.size
-                    consecutive.clear()
-                finally:
-                    progress(1)
+        for entry in entries:
+            running.append((entry, pool.submit(transfer, entry)))
+            if len(running) >= IN_FLIGHT * THREADS:
+                outcomes.take(*running.popleft())
+                progress(1)
+        while running:
+            outcomes.take(*running.popleft())
+            progress(1)
     finally:
         if stop:
             stop.set()
         pool.shutdown(cancel_futures=True)
-    if consecutive and len(consecutive) == len(result.failures) and not result.objects:
-        raise consecutive[-1]  # fewer than the limit, but there are no more
+    outcomes.raise_if_all_failed()
+
+
+class _Outcomes:
+    """Records the outcome of each transfer, and raises errors that concern all of them."""
+
+    def __init__(self, result: RestoreResult) -> None:
+        self._result = result
+        self._consecutive: list[RwmError] = []  # errors that may concern all objects
+
+    def take(self, entry: Entry, outcome: Future[bool]) -> None:
+        """Wait for the outcome of one transfer."""
+        try:
+            self._result.add(entry, kept=not outcome.result())
+        except RwmError as error:
+            self._add_failure(entry, error)
+        except OSError as error:
+            if error.errno not in _NAME_ERRORS:
+                raise self._disk_error(entry, error) from error
+            self._result.failures.append((entry.key, error.strerror or str(error)))
+            self._consecutive.clear()
+        else:
+            self._consecutive.clear()
+
+    def _add_failure(self, entry: Entry, error: RwmError) -> None:
+        self._result.failures.append((entry.key, error.message))
+        self._result.archived += isinstance(error, Archived)
+        if not isinstance(error, AccessDenied | Unreachable):
+            self._consecutive.clear()
+            return
+        self._consecutive.append(error)
+        restored = self._result.objects
+        if len(self._consecutive) >= (MAX_FAILURES_IN_A_ROW if restored else MAX_FAILURES_AT_START):
+            raise type(error)(
+                f"{error.message}; {len(self._consecutive)} consecutive failures, {restored} objects restored",
+                hint=error.hint,
+            ) from error
+
+    def _disk_error(self, entry: Entry, error: OSError) -> RwmError:
+        hint = "free some space, then run the same command again: what is restored is kept"
+        return RwmError(
+            f"{entry.key}: {error.strerror}; {self._result.objects} objects are restored",
+            hint=hint if error.errno in _DISK_FULL else "",
+        )
+
+    def raise_if_all_failed(self) -> None:
+        """Raise the last error if every object of a small state has one that may concern all."""
+        if self._consecutive and len(self._consecutive) == len(self._result.failures) and not self._result.objects:
+            raise self._consecutive[-1]

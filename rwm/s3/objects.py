@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,7 +13,7 @@ from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import AccessDenied, BadResponse
 from rwm.s3.error_mapping import mapped
-from rwm.s3.response_checks import check_version
+from rwm.s3.response_checks import check_content, check_version, content_md5
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +23,8 @@ DELETE_BATCH = 250
 """Versions to delete in one request: Ceph RGW takes 15 s for 1,000."""
 SINGLE_REQUEST_LIMIT = 1 << 29  # bytes; restic's packs are far smaller
 _SINGLE_REQUEST = TransferConfig(multipart_threshold=SINGLE_REQUEST_LIMIT, multipart_chunksize=SINGLE_REQUEST_LIMIT)
+COPY_LIMIT = 5 << 30
+"""Bytes: the largest object that CopyObject copies, on every server."""
 NOT_CONFIRMED = "NotConfirmed"
 _ALREADY_DELETED = ("NoSuchVersion", "NoSuchKey")
 
@@ -46,14 +49,23 @@ class Objects:
         """A whole object in memory: for small ones."""
         return b"".join(self.stream(bucket, key, version_id))
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
-        """The object's bytes in chunks of 1 MiB. Raises Unreachable when the body is shorter than announced."""
+    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
+        """The object's bytes in chunks of 1 MiB. Raises Unreachable when the body is shorter than announced.
+
+        With ``etag``, the recorded one, the content is compared with the ETag of the response where that is the MD5 sum
+        of the content: BadResponse, after the last chunk, if they differ.
+        """
         subject = f"{bucket}/{key}" + (f" version {version_id}" if version_id else "")
         with mapped("GetObject", subject):
             response = self.client.get_object(Bucket=bucket, Key=key, **_version_argument(version_id))
             check_version(response.get("VersionId"), version_id, subject)
+            expected = None
+            if etag is not None:
+                check_content(response, etag, subject)
+                expected = content_md5(response)
             with closing(response["Body"]) as body:
-                yield from body.iter_chunks(CHUNK)
+                chunks = body.iter_chunks(CHUNK)
+                yield from chunks if expected is None else _with_md5(chunks, expected, subject)
 
     def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
         """Write an object in one request; return its version id (``null`` without versioning)."""
@@ -65,15 +77,34 @@ class Objects:
         with mapped("PutObject", f"{bucket}/{key}"):
             self.client.upload_file(str(path), bucket, key, Config=_SINGLE_REQUEST)
 
-    def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
+    def copy(
+        self,
+        source: str,
+        key: str,
+        version_id: str,
+        target: str,
+        target_key: str | None = None,
+        size: int | None = None,
+    ) -> None:
         """Copy one version of any size into a bucket of the server (``target``), by default under the same key.
 
-        In one request up to 512 MiB: Ceph RGW does not find keys with special characters in multipart copies.
+        With its ``size`` in bytes known, in one request up to 5 GiB; larger ones by a multipart copy. Without, a HEAD
+        asks for it, and one request copies up to 512 MiB. Ceph RGW does not find keys with special characters in
+        multipart copies.
         """
         new_key = key if target_key is None else target_key
+        version = {"Bucket": source, "Key": key, "VersionId": version_id}
         with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
-            version = {"Bucket": source, "Key": key, "VersionId": version_id}
-            self.client.copy(version, target, new_key, Config=_SINGLE_REQUEST)  # type: ignore[arg-type]
+            if size is not None and size <= COPY_LIMIT:
+                self.client.copy_object(Bucket=target, Key=new_key, CopySource=version)  # type: ignore[arg-type]
+            else:
+                self.client.copy(version, target, new_key, Config=_SINGLE_REQUEST)  # type: ignore[arg-type]
+
+    def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
+        """Whether the version's ETag is the MD5 sum of its content, by HEAD: not of parts, nor of encrypted content."""
+        with mapped("HeadObject", f"{bucket}/{key} version {version_id}"):
+            head = self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
+        return content_md5(head) is not None
 
     def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
         """Size in bytes by HEAD. NotFound when the object (or the version) is absent."""
@@ -168,6 +199,16 @@ class Objects:
 
 def _version_argument(version_id: str | None) -> dict[str, Any]:
     return {"VersionId": version_id} if version_id else {}
+
+
+def _with_md5(chunks: Iterator[bytes], expected: str, subject: str) -> Iterator[bytes]:
+    """The chunks; BadResponse after the last one if the MD5 sum of all is another one."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+    if (found := digest.hexdigest()) != expected:
+        raise BadResponse(f"GetObject {subject}: the content has the MD5 sum {found}, its ETag is {expected}")
 
 
 def _delete_failures(requested: Sequence[tuple[str, str]], response: dict[str, Any]) -> list[DeleteFailure]:

@@ -8,7 +8,7 @@ from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: w
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
 from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
-from rwm.storage.create import create_storage
+from rwm.storage.create import create_storage, ensure_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
 from rwm.storage.fix import FixStep, apply_fix, plan_fix
@@ -46,6 +46,7 @@ __all__ = [
     "create_storage",
     "delete_storage",
     "describe_change",
+    "ensure_storage",
     "freeze_storage",
     "grant_access",
     "granted_prefixes",

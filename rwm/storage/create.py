@@ -41,6 +41,17 @@ def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS)
     return accesses
 
 
+def ensure_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:
+    """As :func:`create_storage`, but a bucket that is protected for exactly these users may have objects."""
+    if s3.bucket_exists(bucket) and (policy := s3.policy(bucket)) and not check_storage(s3, bucket):
+        wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
+        owner, _ = s3.acl(bucket)
+        accesses = principal_accesses(wanted, admin_principal(policy, owner), NO_RIGHTS)
+        if policy_users(policy, bucket, owner) == accesses:
+            return accesses
+    return create_storage(s3, bucket, *users)
+
+
 def grant_all(wanted: Iterable[tuple[str, str]], rights: Rights) -> list[UserAccess]:
     """The accesses of (user, prefix) pairs. Raises UsageError when two users would reach the same objects."""
     accesses: list[UserAccess] = []

@@ -130,10 +130,10 @@ def test_a_version_is_missing_if_it_is_deleted_between_listing_and_reading(repos
     (version,) = s3.versions(bucket, key)
     stream = s3.stream
 
-    def deleting(bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def deleting(bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         if key == version.key:
             s3.delete_versions(bucket, [(key, version.version_id)])
-        return stream(bucket, key, version_id)
+        return stream(bucket, key, version_id, etag)
 
     s3.stream = deleting  # type: ignore[method-assign]
     assert repository.verify(info)[1] == {UNPROVED, ("missing", key)}

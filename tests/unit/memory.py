@@ -75,7 +75,7 @@ class MemoryS3(S3):
     def delete(self, bucket: str, key: str) -> None:
         self._add(bucket, key, None)
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         entries = [entry for entry in self._of(bucket).get(key, []) if version_id in (None, entry.version_id)]
         if key in self.denied:
             raise AccessDenied(f"GetObject {key}: AccessDenied")
@@ -85,8 +85,24 @@ class MemoryS3(S3):
         yield body[: len(body) // 2]
         yield body[len(body) // 2 :]
 
-    def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
-        self.put(target, key if target_key is None else target_key, b"".join(self.stream(source, key, version_id)))
+    def copy(
+        self,
+        source: str,
+        key: str,
+        version_id: str,
+        target: str,
+        target_key: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        """As on Ceph RGW, a copy has the ETag of its source."""
+        new_key = key if target_key is None else target_key
+        self.put(target, new_key, b"".join(self.stream(source, key, version_id)))
+        etag = next(entry.etag for entry in self._of(source)[key] if entry.version_id == version_id)
+        history = self._of(target)[new_key]
+        history[0] = history[0]._replace(etag=etag)
+
+    def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
+        return True
 
     def version_owner(self, bucket: str, key: str, version_id: str) -> str:
         return self.writers[version_id]

@@ -22,7 +22,12 @@ def test_restore_reports_restored_and_failed_objects(rwm_: Terminal, s3: MemoryS
     assert (document["objects"], document["bytes"]) == (1, 3)
     assert [failure["key"] for failure in document["failures"]] == ["config"]
     assert "warning: config is not restored" in rwm_.err
+    del s3.wrong["config"]
+    assert rwm_(*restore) == 0, "the same command goes on"
+    assert rwm_.out == "restored 2 objects, 5 B, to out\n"
+    (rwm_.directory / "out" / "notes").touch()
     assert rwm_(*restore) == 5
+    assert "'notes' is not of the state" in rwm_.err
 
 
 def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> None:

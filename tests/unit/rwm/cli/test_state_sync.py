@@ -152,11 +152,11 @@ class FaultyS3(MemoryS3):
 
     faults: dict[str, S3Error]
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         for part, fault in self.faults.items():
             if part in key:
                 raise fault
-        return super().stream(bucket, key, version_id)
+        return super().stream(bucket, key, version_id, etag)
 
 
 @pytest.fixture

@@ -67,9 +67,9 @@ class RestoreSetup:
         read: list[str] = []
         stream = self.s3.stream
 
-        def broken(bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+        def broken(bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
             read.append(key)
-            body = stream(bucket, key, version_id)
+            body = stream(bucket, key, version_id, etag)
             if faults.get(key):
                 yield next(body)
                 raise faults[key].pop(0)

@@ -17,6 +17,7 @@ from rwm.errors import AccessDenied, RwmError, Unreachable
 from rwm.names import hidden_keys
 from rwm.restore import StatePart, restore_to_directory
 from rwm.restore.directory import HIDDEN
+from rwm.restore.partial_files import key_digest
 from rwm.restore.private_directory import create_file
 from tests.unit.memory import START
 from tests.unit.rwm.restore.restore_setup import BUCKET, HOSTILE, RestoreSetup
@@ -173,24 +174,27 @@ class TestFilesystem:
     def test_an_invalid_name_is_a_failure(self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch) -> None:
         info = setup.capture("config", "keys/k")
 
-        def reject_config(path: Path) -> IO[bytes]:
-            if path.name == "config":
-                raise OSError(36, "File name too long", str(path))
-            return create_file(path)
+        def reject_config(directory: int, name: str) -> IO[bytes]:
+            if name == key_digest("config"):
+                raise OSError(36, "File name too long", name)
+            return create_file(directory, name)
 
-        monkeypatch.setattr("rwm.restore.directory.create_file", reject_config)
+        monkeypatch.setattr("rwm.restore.partial_files.create_file", reject_config)
         assert setup.restore(info).failures == [("config", "File name too long")]
         assert setup.files() == {"keys/k": b"keys/k"}
 
     def test_an_error_at_close_leaves_no_file(self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch) -> None:
         """Buffered data is written when the file is closed."""
 
-        class Full(io.BufferedWriter):
+        class Full(io.BufferedRandom):
             def close(self) -> None:
                 super().close()
                 raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("rwm.restore.directory.create_file", lambda path: Full(create_file(path).detach()))  # type: ignore[attr-defined]
+        monkeypatch.setattr(
+            "rwm.restore.partial_files.create_file",
+            lambda directory, name: Full(create_file(directory, name).detach()),  # type: ignore[attr-defined]
+        )
         with pytest.raises(RwmError, match="config: No space left"):
             setup.restore(setup.capture("config"))
         assert setup.files() == {}
@@ -201,7 +205,7 @@ class TestFilesystem:
         def full(*_: object, **__: object) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr("rwm.restore.directory.create_file", full)
+        monkeypatch.setattr("rwm.restore.partial_files.create_file", full)
         with pytest.raises(RwmError, match="config: No space left on device"):
             setup.restore(info)
 

@@ -51,7 +51,7 @@ class SimulatedS3(MemoryS3):
     def upload(self, bucket: str, key: str, path: Path) -> None:
         self.put(bucket, key, path.read_bytes())
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         return iter(())
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:

@@ -46,11 +46,13 @@ class VerifySetup:
         self._stream = self.s3.stream
         self.s3.stream = self._observed  # type: ignore[method-assign]
 
-    def _observed(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def _observed(
+        self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None
+    ) -> Iterator[bytes]:
         self.read.append(key)
         if self.faults.get(key):
             raise self.faults[key].pop(0)
-        yield from self._stream(bucket, key, version_id)
+        yield from self._stream(bucket, key, version_id, etag)
 
     def put(self, packs: int = 4) -> None:
         """A config, a key, an index, a snapshot and packs, of 10 bytes each."""
