@@ -16,8 +16,8 @@ from rwm.model import Entry, StateInfo
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
+    from rwm.restic import Snapshot
     from rwm.trust import AuditReport, Finding
-    from rwm.verify import Snapshot
 
 DEFAULT_STATES = 10
 

@@ -11,6 +11,7 @@ from rwm.cli import aliases
 from rwm.cli.audit import audit
 from rwm.cli.backup import backup
 from rwm.cli.demo import demo
+from rwm.cli.forget import forget
 from rwm.cli.prune import prune
 from rwm.cli.recover import recover
 from rwm.cli.state import state
@@ -46,7 +47,7 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (audit, aws, backup, completion, demo, prune, recover, restic, state, storage):
+for _command in (audit, aws, backup, completion, demo, forget, prune, recover, restic, state, storage):
     cli.add_command(_command)
 for _command in (export_, import_, list_, restore, sync, verify):
     state.add_command(_command)

@@ -9,6 +9,7 @@ from rwm import process
 from rwm.config import BackupConfig, Config
 from rwm.model import Outcome
 from rwm.restic.environment import aws_environment, restic_environment, restic_options
+from rwm.restic.failure import explain_failure
 from rwm.restic.summary import processed_files
 from rwm.restic.version import knows_retry_lock
 
@@ -86,17 +87,41 @@ def run_backup(config: Config, arguments: list[str], on_line: OnLine | None = No
     return result, processed_files(output)
 
 
+def read_restic(config: Config, arguments: list[str]) -> str:
+    """The stdout of a restic command that only reads. Raises the errors of :func:`explain_failure`."""
+    program = process.find_program("restic")
+    given = [*config.restic_extras, *arguments]
+    argv = [program, *restic_options(config, given), *given]
+    done = process.run(argv, env=restic_environment(config))
+    if done.returncode:
+        raise explain_failure(done, arguments[0], config.location)
+    return done.stdout
+
+
+def execute_restic(config: Config, arguments: list[str], on_line: OnLine | None = None) -> None:
+    """Run restic as :func:`run_restic` does. Raises the errors of :func:`explain_failure`."""
+    done = _stream(config, arguments, on_line)
+    if done.returncode:
+        raise explain_failure(done, arguments[0], config.location)
+
+
 def _run(
     config: Config, arguments: list[str], on_line: OnLine | None, *, keep_stdout: bool = False
 ) -> tuple[Result, str]:
     """The result, and the end of stdout; without ``keep_stdout`` not of one that is a terminal."""
+    completed = _stream(config, arguments, on_line, keep_stdout=keep_stdout)
+    return interpret_exit_code(completed.returncode, arguments[0]), completed.stdout
+
+
+def _stream(
+    config: Config, arguments: list[str], on_line: OnLine | None, *, keep_stdout: bool = False
+) -> process.Completed:
     program = process.find_program("restic")
     given = [*config.restic_extras, *arguments]
     options = [*restic_options(config, given), *config.restic_extras, *_lock_options(program, given)]
-    completed = process.stream(
+    return process.stream(
         [program, *options, *arguments], env=restic_environment(config), on_line=on_line, keep_stdout=keep_stdout
     )
-    return interpret_exit_code(completed.returncode, arguments[0]), completed.stdout
 
 
 def _lock_options(program: str, given: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from rwm.location import Location
 from rwm.model import Entry, PartVerdict, RecordedState, StateInfo, Verdict
 from rwm.times import SECOND
 from rwm.trust.audit import LocationAudit
@@ -102,10 +103,22 @@ class AuditReport:
     def _open_about_states(self) -> Iterator[Finding]:
         return (finding for finding in self.about_states if not self.audit.is_acknowledged(finding))
 
+    def open_proof_codes(self, location: Location) -> list[str]:
+        """The codes of the proofs below a location that nobody has acknowledged, sorted; empty without any."""
+        proofs = [*self.open_findings, *self._open_about_states()]
+        codes = {item.rule.code for item in proofs if _is_proof_below(item, location)}
+        if not codes and self.audit.last_proof(location):  # it is beyond those that are listed
+            codes = {item.rule.code for item in self.findings if _is_proof_below(item, location)}
+        return sorted(codes)
+
     @property
     def open_findings(self) -> list[Finding]:
         """The listed findings that nobody has acknowledged."""
         return [finding for finding in self.findings if not self.audit.is_acknowledged(finding)]
+
+
+def _is_proof_below(finding: Finding, location: Location) -> bool:
+    return finding.rule.level == "proof" and finding.root.startswith(location.prefix)
 
 
 def make_report(

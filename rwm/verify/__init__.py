@@ -10,7 +10,7 @@ from rwm.verify.content import CONNECTIONS, ContentRun, plan_content, read_conte
 from rwm.verify.mounted import RepositoryCheck, check_with_restic, judge_checks, report_checks, server_answers
 from rwm.verify.report import Kind, Problem, VerifiedPart, VerifyReport
 from rwm.verify.rules import draw_sample, parse_percent
-from rwm.verify.snapshots import ReadSnapshots, Snapshot, is_snapshot_name, read_snapshots, require_password
+from rwm.verify.snapshots import ReadSnapshots, is_snapshot_name, read_snapshots, require_password
 from rwm.verify.structure import list_state, verify_structure
 from rwm.verify.verifier import describe_verifier
 
@@ -24,7 +24,6 @@ __all__ = [
     "Problem",
     "ReadSnapshots",
     "RepositoryCheck",
-    "Snapshot",
     "VerifiedPart",
     "VerifyReport",
     "bisect_states",

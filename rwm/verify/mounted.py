@@ -15,7 +15,7 @@ from rwm.errors import MountError, PartlyDone, RwmError, Unreachable
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.repositories import RepositoryCount
-from rwm.restic import OnLine, local_environment
+from rwm.restic import OnLine, local_environment, opens_no_key
 from rwm.s3 import S3
 from rwm.verify.bisection import Outcome
 from rwm.verify.report import Problem, VerifyReport
@@ -24,8 +24,6 @@ WRONG_PASSWORD = "the configured password opens no key of the repository"  # noq
 
 _PASSWORD_HINT = "a state has the passwords of its time: configure the one that was valid then"  # noqa: S105
 _ONE_PASSWORD_HINT = "name the prefix of a repository that has the configured password"  # noqa: S105
-_EXIT_WRONG_PASSWORD = 12  # since restic 0.17; before, only the message says so
-_SAYS_WRONG_PASSWORD = "wrong password or no key found"  # noqa: S105
 _UNMOUNT_SECONDS = 30.0
 _POLL = 0.05  # seconds
 MAX_LINES = 100
@@ -76,11 +74,6 @@ def check_with_restic(
     if all(check.unknown == WRONG_PASSWORD for check in checks):
         raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
     return checks
-
-
-def opens_no_key(done: process.Completed) -> bool:
-    """Whether restic ended because the password opens no key of the repository."""
-    return done.returncode == _EXIT_WRONG_PASSWORD or (done.returncode > 0 and _SAYS_WRONG_PASSWORD in done.stderr)
 
 
 def judge_checks(info: StateInfo, checks: Sequence[RepositoryCheck]) -> Outcome:

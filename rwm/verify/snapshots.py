@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
 
 from rwm import process
 from rwm.config import Config
 from rwm.errors import RwmError
 from rwm.model import StateInfo
-from rwm.restic import local_environment
-from rwm.verify.mounted import mounted_state, opens_no_key
+from rwm.restic import Snapshot, local_environment, opens_no_key, parse_snapshots
+from rwm.verify.mounted import mounted_state
 
 _MAX_ARGUMENTS = 500
 """Snapshots that are named one by one; of more, restic reads all."""
 
 _NAME = re.compile("[0-9a-f]{64}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Snapshot(NamedTuple):
-    """What restic says of a snapshot. ``time`` is in milliseconds."""
-
-    id: str
-    time: int
-    host: str
-    paths: tuple[str, ...]
 
 
 @dataclass
@@ -72,18 +59,6 @@ def _interpret(done: process.Completed) -> ReadSnapshots:
         return ReadSnapshots({one.id: one for one in parse_snapshots(done.stdout)})
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         return ReadSnapshots(error=f"restic's list of snapshots is malformed: {error}")
-
-
-def parse_snapshots(text: str) -> list[Snapshot]:
-    """The snapshots of the JSON that restic prints (0.14 to 0.18). Raises ValueError, KeyError or TypeError."""
-    return [_parse(document) for document in json.loads(text) or []]
-
-
-def _parse(document: Mapping[str, Any]) -> Snapshot:
-    time = datetime.fromisoformat(document["time"])
-    paths = tuple(str(path) for path in document.get("paths") or ())
-    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
-    return Snapshot(str(document["id"]), milliseconds, str(document.get("hostname", "")), paths)
 
 
 def require_password(found: Mapping[str, ReadSnapshots], info: StateInfo) -> None:

@@ -21,6 +21,7 @@ from rwm import config, errors
 from rwm.backup.quick_audit import QuickAudit
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
+from rwm.cli import forget as forget_command
 from rwm.cli import prune as prune_command
 from rwm.cli import prune_simulation as simulation_command
 from rwm.cli import recover as recover_command
@@ -36,9 +37,12 @@ from rwm.cli.audit_report import report_json
 from rwm.cli.audit_snapshots import SnapshotFile, SnapshotHistory, history_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
+from rwm.forget import ForgetPlan, read_policy
+from rwm.forget.choice import choose
 from rwm.location import Location
 from rwm.model import ClassCount, Entry, FrozenUser, RecordedState, StateInfo, StorageClasses, Verification
 from rwm.repositories import RepositoryCount
+from rwm.restic import Snapshot
 from rwm.restic.run import Result
 from rwm.retention import LocationPlan, PrunePlan, simulate
 from rwm.statefile.canonical import entry_json
@@ -63,7 +67,7 @@ from rwm.trust import RULES, AuditReport, AuditSettings, Finding, KeepPolicy, Lo
 from rwm.trust.finding import FindingLog
 from rwm.trust.key_rules import UNLOCKED_REMOVAL
 from rwm.trust.repository_audit import RepositoryAudit
-from rwm.verify import Bisection, CheckedState, Kind, Problem, Snapshot, VerifyReport
+from rwm.verify import Bisection, CheckedState, Kind, Problem, VerifyReport
 from rwmfs.cli import cache as cachecli
 from tests import ROOT
 from tests import help as help_texts
@@ -352,7 +356,10 @@ AUDIT = LocationAudit(INFO.location, 0, AuditSettings(), [RepositoryAudit("", Fi
 AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, "clean", (), ())], 0)
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
-SNAPSHOT_FILE = SnapshotFile("", ENTRY, Snapshot("0", 0, "h", ("/etc",)))
+FORGET_POLICY = read_policy({"keep-daily": "14"}, [])
+SNAPSHOT = Snapshot("0", 0, "h", ("/etc",))
+FORGET_PLAN = ForgetPlan(INFO.location, FORGET_POLICY, choose([(SNAPSHOT, 0)], FORGET_POLICY))
+SNAPSHOT_FILE = SnapshotFile("", ENTRY, SNAPSHOT)
 SNAPSHOTS = SnapshotHistory({("config", "v"): SNAPSHOT_FILE}, [(INFO, [SNAPSHOT_FILE])], [FINDING])
 REPORT = Report([BackupResult("etc", "ok", 0, 1.9)], Result("ok", 0, ""), INFO)
 REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
@@ -381,6 +388,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm audit BUCKET --bisect", bisection_json(INFO.location, BISECTION, 0)),
         ("rwm recover BUCKET MOUNTPOINT", recover_command._recovery_json(RECOVERY)),
         ("rwm audit BUCKET --snapshots", history_json(AUDIT_REPORT, SNAPSHOTS)),
+        ("rwm forget BUCKET", forget_command.plan_json(FORGET_PLAN)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
         ("rwm backup --all", backup_command._report_json(REPORT)),

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from rwm.model import StateInfo
+from rwm.restic import Snapshot
 from rwm.times import DAY
-from rwm.verify import ReadSnapshots, Snapshot
+from rwm.verify import ReadSnapshots
 from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.audit_place import HERE, Place
