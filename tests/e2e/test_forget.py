@@ -42,7 +42,7 @@ def configure(place: Place, name: str, **values: object) -> None:
 @contextmanager
 def running_backup(place: Place) -> Iterator[None]:
     """A backup that holds its lock during the block, because its input does not end."""
-    command, s3 = [BIN / "rwm", "restic", "backup", "--stdin"], place.server.connect("admin")
+    command, s3 = [str(BIN / "rwm"), "restic", "backup", "--stdin"], place.server.connect("admin")
     backup = subprocess.Popen(
         command, env=place.shell.environment, cwd=place.shell.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
