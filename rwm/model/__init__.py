@@ -11,7 +11,17 @@ from rwm.model.entries import Change, Difference, Entry, EntryBatch
 from rwm.model.freezes import Freeze, FrozenUser
 from rwm.model.object_reader import ObjectReader
 from rwm.model.operations import Deed, Operation, OperationChange
-from rwm.model.states import LAST_CLEAN, LATEST, Origin, Outcome, RecordedState, StateInfo, StoredFile, Trust
+from rwm.model.states import (
+    LAST_CLEAN,
+    LATEST,
+    MAX_LISTING,
+    Origin,
+    Outcome,
+    RecordedState,
+    StateInfo,
+    StoredFile,
+    Trust,
+)
 from rwm.model.storage_classes import ARCHIVE_CLASSES, ClassCount, ListedClasses, StorageClasses
 from rwm.model.trees import StateTree, TreeNode, UploadOrder
 from rwm.model.verification import Level, Verification
@@ -21,6 +31,7 @@ __all__ = [
     "ARCHIVE_CLASSES",
     "LAST_CLEAN",
     "LATEST",
+    "MAX_LISTING",
     "Acknowledgement",
     "Change",
     "ClassCount",

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from rwm.location import Location
 from rwm.model.audits import Verdict
+from rwm.times import DAY, SECOND
 
 Origin = Literal["backup", "capture", "past", "original"]
 """What made a state: ``rwm backup``, ``rwm state capture``, the same from history (``--at``), or the original tool."""
@@ -21,6 +22,10 @@ history yet (unchecked), or compared: all entries agree (verified), some version
 some entries differ (contradicted).
 """
 
+
+MAX_LISTING = DAY // 4
+"""Maximum duration of a listing by the original tool, in milliseconds: its states have what was current at any time
+from their second to then, key by key."""
 
 LATEST, LAST_CLEAN = "latest", "last-clean"
 """Names of states that need a location: the newest one, and the newest one that an audit found clean there."""
@@ -46,6 +51,12 @@ class StateInfo:
     def location(self) -> Location:
         """What the state is of."""
         return Location(self.bucket, self.prefix)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last time as of which the state may be, in milliseconds: the end of its second."""
+        end = self.captured_at // SECOND * SECOND + SECOND - 1
+        return end, end + MAX_LISTING if self.origin == "original" else end
 
     def part(self, prefix: str | None) -> Location:
         """What it has below ``prefix``; all of it for None. Raises ValueError if the state does not cover that."""

@@ -41,7 +41,7 @@ class AuditJudgement:
             {
                 finding.rule.code
                 for finding in self._open
-                if finding.root.startswith(newest.prefix) and contains(finding, newest.captured_at)
+                if finding.root.startswith(newest.prefix) and contains(finding, newest)
             }
         )
         judged = "suspect" if verdict == "suspect" else "to be reviewed"

@@ -18,19 +18,16 @@ from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from rwm.layout import is_own_key
-from rwm.model import Entry, ObjectVersion, StateInfo
+from rwm.model import MAX_LISTING, Entry, ObjectVersion, StateInfo
 from rwm.states.clock_folds import Folds
 from rwm.states.key_history import ALWAYS, KeyHistory
-from rwm.times import DAY, SECOND, iso
+from rwm.times import SECOND, iso
 
 Verdict = Literal["verified", "contradicted", "unknown"]
 """All entries agree with the history; some do not; or none contradicts it, but some versions are gone."""
 
 MAX_CONTRADICTIONS = 100
 """Contradictions reported for one state; all are counted."""
-
-MAX_LISTING = DAY // 4
-"""Maximum duration of a listing, in milliseconds. Limits what a forged state with a time long ago may contain."""
 
 
 class Contradiction(NamedTuple):

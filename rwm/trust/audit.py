@@ -21,7 +21,7 @@ from rwm.trust.key_grouping import group_keys
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.unknown_key_rules import judge_unknown_keys
-from rwm.trust.verdict import quiet_second, verdict_at
+from rwm.trust.verdict import quiet_second, verdict_at, verdict_in
 
 Progress = Callable[[int], None]
 Histories = Sequence[Sequence[ObjectVersion]]
@@ -70,11 +70,11 @@ class LocationAudit:
 
     def verdict(self, state: StateInfo) -> Verdict:
         """The verdict on what the state has below the location."""
-        return verdict_at(state.captured_at, (audit.log for audit in self._of(state.location)))
+        return verdict_in(*state.span, (audit.log for audit in self._of(state.location)))
 
     def verdicts(self, state: StateInfo) -> dict[str, Verdict]:
         """The verdict on each repository that the state contains, by its prefix."""
-        return {audit.root: verdict_at(state.captured_at, [audit.log]) for audit in self._of(state.location)}
+        return {audit.root: verdict_in(*state.span, [audit.log]) for audit in self._of(state.location)}
 
     def verdict_now(self) -> Verdict:
         """The verdict on the location as it was at the start of the audit."""

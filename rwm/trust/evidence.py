@@ -79,12 +79,20 @@ class LockHistory:
         self._recent.add(start, start + REFRESH + SLACK)
         self.fresh.add(start - SLACK, min(end, start + STALE) + SLACK)
         self.oldest_end = min(self.oldest_end, end)
-        if len(self._starts) >= MAX_DISJOINT:
-            self._omitted_since = min(self._omitted_since, start)
+        if start >= self._omitted_since:
             return
         self._starts.append(start)
         self._ends.append(end)
         self._is_sorted = False
+        if len(self._starts) > MAX_DISJOINT:
+            self._omit_newest()
+
+    def _omit_newest(self) -> None:
+        """Leave out a quarter of the locks: of a flood, not those from before it."""
+        self._sort()
+        self._omitted_since = self._starts[MAX_DISJOINT * 3 // 4]
+        count = bisect_left(self._starts, self._omitted_since)
+        del self._starts[count:], self._ends[count:]
 
     def state(self, time: int) -> LockState:
         """Whether restic held a lock at the time."""
@@ -103,7 +111,7 @@ class LockHistory:
         first = bisect_left(self._starts, time - REFRESH - SLACK)
         last = bisect_right(self._starts, time)
         return (
-            self._omitted_since == FOREVER
+            time < self._omitted_since
             and last - first <= _MAX_COMPARED
             and all(
                 self.snapshots.any_in(start, end + _JITTER) and end < FOREVER - SLACK
@@ -131,7 +139,7 @@ class LockHistory:
         (start, end); the end is a second early where another lock follows at once, because the two may share a second.
         """
         session = self.session(time)
-        if session is None or self._omitted_since != FOREVER:
+        if session is None or session[1] >= self._omitted_since:
             return None
         self._sort()
         first, last = bisect_left(self._starts, session[0]), bisect_right(self._starts, session[1])
@@ -164,6 +172,11 @@ class Times:
         """Add a time."""
         self._is_sorted = self._is_sorted and (not self._times or time >= self._times[-1])
         self._times.append(time)
+
+    def remove_since(self, time: int) -> None:
+        """Remove those from a time on."""
+        times = self._sorted()
+        del times[bisect_left(times, time) :]
 
     def _sorted(self) -> array[int]:
         if not self._is_sorted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from bisect import insort
 from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
@@ -38,16 +39,32 @@ LARGE_BACKUP = Rule(
 )
 
 
+class _Usual:
+    """The median of what was added so far: what comes later, of an attacker, must not change what was usual before."""
+
+    def __init__(self) -> None:
+        self._sorted = array("q")
+
+    def __len__(self) -> int:
+        return len(self._sorted)
+
+    def add(self, number: int) -> None:
+        insort(self._sorted, number)
+
+    @property
+    def median(self) -> int:
+        """The lower one of two in the middle; 0 without any."""
+        return self._sorted[(len(self._sorted) - 1) // 2] if self._sorted else 0
+
+
 def large_backup(root: str, activity: Activity) -> Iterator[Finding]:
-    """Sessions, except the first one, with an unusual number of bytes."""
-    sessions = activity.sessions()
-    if len(sessions) <= MIN_BACKUPS:
-        return
-    usual = median(size for _, size in sessions[1:])
-    for at, size in sessions[1:]:
-        if size > LARGE_FLOOR and size > LARGE_FACTOR * usual:
-            detail = f"{size} bytes were added, {round(size / max(usual, 1))} times as much as usual"
+    """Sessions with an unusual number of bytes, as far as sessions before them, except the first one, tell."""
+    usual = _Usual()
+    for at, size in activity.sessions()[1:]:
+        if len(usual) >= MIN_BACKUPS and size > LARGE_FLOOR and size > LARGE_FACTOR * usual.median:
+            detail = f"{size} bytes were added, {round(size / max(usual.median, 1))} times as much as usual"
             yield about_directory(LARGE_BACKUP, root, "data", detail, at)
+        usual.add(size)
 
 
 SNAPSHOT_BURST = Rule(
@@ -59,16 +76,17 @@ SNAPSHOT_BURST = Rule(
 
 
 def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
-    """Hours with more than ten snapshots, and more than ten times the median of the hours that have any."""
+    """Hours with more than ten snapshots, and more than ten times the median of the hours before that have any."""
     hours: dict[int, list[int]] = {}
     for time in snapshots:
         hour = hours.setdefault(time // HOUR, [time, 0])
         hour[1] += 1
-    usual = median(count for _, count in hours.values()) if hours else 0
+    usual = _Usual()
     for first, count in hours.values():
-        if count > BURST and (count > LARGE_FACTOR * usual or len(hours) == 1):
+        if count > BURST and count > LARGE_FACTOR * usual.median:
             detail = f"{count} snapshots within an hour"
             yield about_directory(SNAPSHOT_BURST, root, "snapshots", detail, first)
+        usual.add(count)
 
 
 SHRUNK = Rule(
@@ -193,7 +211,8 @@ class Lives:
 def beyond_retention(root: str, lives: Lives, locks: LockHistory, policy: KeepPolicy) -> Iterator[Finding]:
     """Sessions that removed snapshots which the policy keeps in every time zone.
 
-    A session that writes as many as it removes replaces them (tag, rewrite).
+    A session that writes as many as it removes replaces them (tag, rewrite). A stale lock makes no session: what is
+    done while it stays is judged one by one.
     """
     if policy.is_empty or len(lives) > MAX_JUDGED:
         return
@@ -203,7 +222,7 @@ def beyond_retention(root: str, lives: Lives, locks: LockHistory, policy: KeepPo
     for at in removals:
         if at <= done:
             continue
-        start, done = locks.session(at) or (at, at + HOUR)
+        start, done = locks.fresh.at(at) or (at, at + HOUR)
         times = [appeared for appeared, end in pairs if appeared < at and end >= at]
         kept = {times[position] for position in policy.surely_keeps(times)}
         removed = sum(at <= end <= done and appeared in kept for appeared, end in pairs)

@@ -93,6 +93,12 @@ class Intervals:
             return None
         return self._starts[position] * SECOND, self._ends[position] * SECOND + SECOND - 1
 
+    def overlaps(self, start: int, end: int) -> bool:
+        """Whether an interval contains any second from that of ``start`` to that of ``end``."""
+        self._merge()
+        position = bisect_right(self._starts, end // SECOND) - 1
+        return position >= 0 and self._ends[position] >= start // SECOND
+
     def __contains__(self, time: int) -> bool:
         return self.find(time) >= 0
 

@@ -39,7 +39,7 @@ class KeyHistory:
     def __init__(self, root: str, kind: Kind, entries: Sequence[ObjectVersion]) -> None:
         self.root = root
         self.kind = kind
-        self.entries = entries
+        self.entries = _by_time(entries) if entries[0].version_id == "null" else entries
         self.key = entries[0].key
 
     @cached_property
@@ -77,6 +77,14 @@ class KeyHistory:
         entry = self.entries[number]
         at = entry.last_modified
         return Finding(rule, self.root, self.key, entry.version_id, at, detail, at, end)
+
+
+def _by_time(entries: Sequence[ObjectVersion]) -> Sequence[ObjectVersion]:
+    """With the first entry, a ``null`` version, after those that are older: SeaweedFS lists it last of its key."""
+    null, *others = entries
+    older = [number for number, entry in enumerate(others, 1) if entry.last_modified + SLACK < null.last_modified]
+    place = older[-1] if older else 0
+    return [*others[:place], null, *others[place:]]
 
 
 KeyRule = Callable[[KeyHistory, LockHistory], Iterator[Finding]]
@@ -144,6 +152,12 @@ WRITTEN_TWICE = Rule(
     "a file whose name is the hash of its content was written again, with what may be the same content",
     "restic writes each name once; it repeats an upload that failed within minutes, not later",
 )
+REPEATED_UPLOAD = Rule(
+    "repeated-upload",
+    "hint",
+    "a file was written again within minutes, with the same size and ETag",
+    "an upload whose answer was lost is repeated; on some servers a copy with a key of the attacker (SSE-C) looks so too",
+)
 
 
 def written_again(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
@@ -155,8 +169,17 @@ def written_again(history: KeyHistory, locks: LockHistory) -> Iterator[Finding]:
         difference = provable_difference(first, version)
         if difference and not (first.size == version.size and _is_retry_time(first, version)):
             yield history.finding(OTHER_CONTENT, number, difference)
-        elif not _is_retry(first, version):
-            yield history.finding(WRITTEN_TWICE, number, _describe_repetition(first, version))
+        else:
+            yield _repetition(history, number, first)
+
+
+def _repetition(history: KeyHistory, number: int, first: ObjectVersion) -> Finding:
+    """A finding about a version with what may be the content of the first one. Of a retry it is in no state."""
+    version = history.entries[number]
+    detail = f"written again, {describe_gap(version.last_modified - first.last_modified)} after the first time"
+    if not _is_retry(first, version):
+        return history.finding(WRITTEN_TWICE, number, detail)
+    return history.finding(REPEATED_UPLOAD, number, detail)._replace(start=FOREVER, end=0)
 
 
 def provable_difference(first: ObjectVersion, later: ObjectVersion) -> str:
@@ -177,11 +200,6 @@ def _is_retry(first: ObjectVersion, later: ObjectVersion) -> bool:
     return first.etag == later.etag and _is_retry_time(first, later)
 
 
-def _describe_repetition(first: ObjectVersion, later: ObjectVersion) -> str:
-    """``written again, 3 days after the first time``."""
-    return f"written again, {describe_gap(later.last_modified - first.last_modified)} after the first time"
-
-
 def describe_gap(milliseconds: int) -> str:
     """A time difference in its largest unit: ``3 days``."""
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
@@ -196,10 +214,16 @@ REWRITTEN_CONFIG = Rule(
     "config was written again as restic does not do it",
     "only `restic migrate upgrade_repo_v2` writes it again: once, within a lock, with the same size",
 )
+MIGRATED_CONFIG = Rule(
+    "migrated-config",
+    "hint",
+    "config was written again within a lock, with the same size",
+    "`restic migrate upgrade_repo_v2` does it once in the life of a repository; an attacker can do the same",
+)
 CHANGED_CONFIG = Rule(
     "changed-config",
     "hint",
-    "config was written again in a repository without locks",
+    "config was written again before the oldest lock that is left, or in a repository without locks",
     "rustic, which has no locks, writes it when an option of the repository is changed",
 )
 
@@ -212,13 +236,13 @@ def rewritten_config(history: KeyHistory, locks: LockHistory) -> Iterator[Findin
     may_migrate = True
     for number, version in later:
         if (version.size, version.etag) == (genuine.size, genuine.etag):
-            if not _is_retry(genuine, version):
-                yield history.finding(WRITTEN_TWICE, number, _describe_repetition(genuine, version))
-        elif locks.is_empty:
+            yield _repetition(history, number, genuine)
+        elif locks.state(version.last_modified) == "unknown":
             yield history.finding(CHANGED_CONFIG, number, "written again")
         elif why := _why_no_migration(genuine, version, locks, may_migrate=may_migrate):
             yield history.finding(REWRITTEN_CONFIG, number, why)
         else:
+            yield history.finding(MIGRATED_CONFIG, number, "written again as by a migration")
             genuine, may_migrate = version, False
 
 

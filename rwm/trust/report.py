@@ -143,7 +143,7 @@ def _judge(
     audit: LocationAudit, state: RecordedState, findings: Sequence[Finding], of_entries: Sequence[Finding]
 ) -> StateVerdict:
     info, now = state.info, audit.now
-    contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info.captured_at)]
+    contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info)]
     about = _findings_about(audit, state)
     later = [item for item in of_entries if item not in contained]
     verdict = worse(audit.verdict(info), _worst(audit, [*later, *about]))
@@ -177,7 +177,7 @@ def _is_newer(state: RecordedState, audit: LocationAudit) -> bool:
     return state.trust in ("own", "verified") and state.info.captured_at + SECOND > audit.now
 
 
-def contains(finding: Finding, captured_at: int) -> bool:
-    """Whether a state of that second contains the consequence of a finding."""
-    end_of_second = captured_at // SECOND * SECOND + SECOND - 1
-    return finding.start <= end_of_second and (finding.end == FOREVER or end_of_second < finding.end)
+def contains(finding: Finding, info: StateInfo) -> bool:
+    """Whether a state contains the consequence of a finding."""
+    first, last = info.span
+    return finding.start <= last and (finding.end == FOREVER or first < finding.end)

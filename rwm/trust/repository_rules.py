@@ -22,22 +22,31 @@ class Inventory:
         self.written = Times()
         self.removed = Times()
         self.omitted_since = FOREVER
-        """The oldest file that was left out because there were more than :data:`MAX_CHANGES`."""
+        """The oldest change that was left out because there were more than :data:`MAX_CHANGES`.
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether no file was left out. If one was, nothing can be concluded from what is not here."""
-        return self.omitted_since == FOREVER
+        Those from then on are left out: of a flood, not those from before it. Nothing can be concluded from them.
+        """
+
+    def is_known(self, time: int) -> bool:
+        """Whether no change until a time was left out."""
+        return time < self.omitted_since
 
     def add(self, history: KeyHistory) -> None:
         """Add the changes of one key: from absent to present, and back."""
-        if len(self.written) + len(self.removed) >= MAX_CHANGES:
-            self.omitted_since = min(self.omitted_since, *(entry.last_modified for entry in history.entries))
-            return
         for time in appearances(history):
-            self.written.add(time)
+            if time < self.omitted_since:
+                self.written.add(time)
         for _, marker in history.removals():
-            self.removed.add(marker.last_modified)
+            if marker.last_modified < self.omitted_since:
+                self.removed.add(marker.last_modified)
+        if len(self.written) + len(self.removed) > MAX_CHANGES:
+            self._omit_newest()
+
+    def _omit_newest(self) -> None:
+        """Leave out a quarter of the changes or more."""
+        self.omitted_since = sorted((*self.written, *self.removed))[MAX_CHANGES * 3 // 4]
+        self.written.remove_since(self.omitted_since)
+        self.removed.remove_since(self.omitted_since)
 
     def present_at(self, time: int) -> int:
         """How many files there were at a time."""
@@ -60,7 +69,7 @@ class Inventory:
                     yield since, time
                 since = FOREVER
         if since != FOREVER:
-            yield since, FOREVER
+            yield since, self.omitted_since
 
 
 def appearances(history: KeyHistory) -> Iterator[int]:
@@ -90,7 +99,7 @@ NO_KEY_LEFT = Rule(
 
 def all_keys_removed(root: str, locks: LockHistory, keys: Inventory) -> Iterator[Finding]:
     """Times without any key file. Not from before the oldest lock that is left: then keys may have been pruned too."""
-    for start, end in keys.none_left_at() if keys.is_complete else ():
+    for start, end in keys.none_left_at():
         if locks.is_empty or locks.state(start) != "unknown":
             rule = NO_KEY_LEFT if locks.is_empty else ALL_KEYS_REMOVED
             yield about_directory(rule, root, "keys", "no key file was left", start, end)
@@ -143,11 +152,11 @@ def last_index_removed(
 
     Not from before the oldest lock that is left: then indexes may have been pruned too.
     """
-    if not (indexes.is_complete and snapshots.is_complete):
-        return
     rule = NO_INDEX_LEFT if locks.is_empty else LAST_INDEX_REMOVED
     for name, marker, at, end in removals:
         before, after = at - SLACK, at + SLACK
+        if not (indexes.is_known(after) and snapshots.is_known(after)):
+            continue
         if not locks.is_empty and locks.state(at) == "unknown":
             continue
         if indexes.present_at(after) <= 0 and min(map(snapshots.present_at, (before, after))) > 0:
@@ -182,7 +191,7 @@ def pack_before_index(
         if session is None or indexes.removed.any_in(session[0], at + SLACK):
             continue
         written = history.entries[number - 1].last_modified
-        named = indexes.is_complete and _is_surely_named(written, session, locks, snapshots)
+        named = indexes.is_known(at + SLACK) and _is_surely_named(written, session, locks, snapshots)
         if named and not indexes.removed.any_in(written, at + SLACK):
             yield history.removal_finding(PACK_BEFORE_INDEX, number, "removed before the index that named it")
         elif snapshots.written.any_in(*session):

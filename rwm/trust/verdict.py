@@ -19,11 +19,16 @@ def worse(one: Verdict, other: Verdict) -> Verdict:
 
 def verdict_at(time: int, logs: Iterable[FindingLog]) -> Verdict:
     """The verdict on the repositories of ``logs`` as they were at the end of the second of ``time``."""
+    return verdict_in(time, time, logs)
+
+
+def verdict_in(start: int, end: int, logs: Iterable[FindingLog]) -> Verdict:
+    """The worst verdict on the repositories of ``logs`` as they were from the second of ``start`` to that of ``end``."""
     verdict: Verdict = "clean"
     for log in logs:
-        if time in log.suspect:
+        if log.suspect.overlaps(start, end):
             return "suspect"
-        if time in log.questionable:
+        if log.questionable.overlaps(start, end):
             verdict = "review"
     return verdict
 
@@ -31,9 +36,10 @@ def verdict_at(time: int, logs: Iterable[FindingLog]) -> Verdict:
 def quiet_second(audits: Sequence[RepositoryAudit], now: int) -> int | None:
     """The newest whole second before the first proof in which no repository was locked, suspect or in question.
 
-    In milliseconds; None without one. Such a second shows whole repositories.
+    In milliseconds; None without one. Such a second shows whole repositories. A stale lock, of a killed operation or
+    left by an attacker, says of no later second that restic works.
     """
-    sets = [held for audit in audits for held in (audit.locks.held, audit.log.suspect, audit.log.questionable)]
+    sets = [held for audit in audits for held in (audit.locks.fresh, audit.log.suspect, audit.log.questionable)]
     before = min([now, *(audit.log.first_proof for audit in audits)])
     second = before // SECOND * SECOND - SECOND
     while second >= 0:

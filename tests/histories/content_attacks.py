@@ -113,6 +113,15 @@ def copy_with_own_key_and_the_same_etag(target: Target) -> list[str]:
     return keys
 
 
+@registers(29, "hint", "same size and ETag within minutes: an upload whose answer was lost is repeated so")
+def copy_with_own_key_right_after_a_backup(target: Target) -> list[str]:
+    keys = [key for key in target.run(target.repository.backup(2)) if "/locks/" not in f"/{key}"]
+    for key in keys:
+        target.bucket.now += 5
+        target.bucket.put(key, target.size(key), etag=target.bucket.newest(key).etag)
+    return keys
+
+
 @registers(29, "proof", "AWS gives an object encrypted with SSE-C another ETag: not to be told from another content")
 def copy_with_own_key_and_another_etag(target: Target) -> list[str]:
     return target.overwrite(target.files(*KINDS))

@@ -78,7 +78,7 @@ def delete_a_pack_right_after_a_backup(target: Target) -> list[str]:
     return target.delete(target.some("data"), pause=500)
 
 
-@registers(27, "nothing", "the same as migrate upgrade_repo_v2")
+@registers(27, "hint", "the same as migrate upgrade_repo_v2, which is done once")
 def lock_then_write_config_once(target: Target) -> list[str]:
     if target.repository.is_migrated or not target.config():
         return []
@@ -116,6 +116,23 @@ def false_snapshots_then_forget(target: Target) -> list[str]:
 @registers(4, "hint", "a backup that adds far more than the median: all files encrypted")
 def huge_backup(target: Target) -> list[str]:
     return [key for key in target.run(target.repository.backup(300)) if "data/" in key]
+
+
+@registers(4, "hint", "backups so small that all earlier ones are large beside them, and a burst of snapshots")
+def tiny_backups(target: Target) -> list[str]:
+    done: list[str] = []
+    for _ in range(300):
+        done += target.run(_tiny_backup(target))
+        target.bucket.now += 10 * 1000
+    return done
+
+
+def _tiny_backup(target: Target) -> Operation:
+    """As restic's, with one pack of 100 bytes."""
+    names = {kind: target.repository.new_name(kind) for kind in ("locks", "data", "index", "snapshots")}
+    for kind, size in (("locks", 135), ("data", 100), ("index", 300), ("snapshots", 200)):
+        yield Step("put", names[kind], size)
+    yield Step("delete", names["locks"])
 
 
 @registers(27, "nothing", "a key more, as key add writes it")

@@ -7,14 +7,16 @@ from itertools import combinations
 
 import pytest
 
+from rwm.model import Verdict
 from rwm.times import DAY
 from rwm.trust.evidence import SLACK
 from rwm.trust.finding import Finding
 from rwm.trust.hint_rules import MIN_BACKUPS
+from rwm.trust.verdict import verdict_at
 from tests.histories.attacks import ATTACKS, Trace, attack
 from tests.histories.generator import History, generate
 from tests.histories.steps import run
-from tests.unit.rwm.trust.auditing import audit_history
+from tests.unit.rwm.trust.auditing import audit_history, audit_repository
 
 SEEDS = range(5)
 RETENTION = {"keep-within": "90d"}
@@ -29,7 +31,7 @@ def usual_history(seed: int) -> History:
         for repository in history.repositories:
             history.bucket.now += DAY // 2
             run(history.bucket, repository.unlock())  # a killed prune locks backups out
-            run(history.bucket, repository.backup(2))
+            run(history.bucket, repository.backup(5))  # more than a backup that is never large
     return history
 
 
@@ -53,6 +55,26 @@ def test_an_attack_is_found(name: str) -> None:
         trace = attack(history, name)
         findings = audit_history(history, RETENTION)
         assert is_found(trace, findings), f"seed {seed}: {trace.why}\n" + "\n".join([*history.log, *map(str, findings)])
+
+
+@pytest.mark.parametrize("name", sorted(ATTACKS))
+def test_an_attack_leaves_the_verdicts_on_the_past(name: str) -> None:
+    """Else an attacker could hide the good states."""
+    for seed in SEEDS:
+        history = usual_history(seed)
+        before = verdicts(history)
+        attack(history, name)
+        after = verdicts(history)
+        changed = {key: (verdict, after[key]) for key, verdict in before.items() if after[key] != verdict}
+        assert not changed, f"seed {seed}: {changed}\n" + "\n".join(history.log)
+
+
+def verdicts(history: History) -> dict[tuple[str, int], Verdict]:
+    """The verdict on each repository as of each event."""
+    versions, now = history.versions, history.bucket.now
+    times = sorted({version.last_modified for version in versions})
+    audits = [audit_repository(versions, one.prefix, now, RETENTION) for one in history.repositories]
+    return {(audit.root, time): verdict_at(time, [audit.log]) for audit in audits for time in times}
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS)

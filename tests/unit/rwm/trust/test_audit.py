@@ -8,9 +8,10 @@ import pytest
 
 from rwm.errors import AccessDenied, BadResponse
 from rwm.location import Location
+from rwm.model import RecordedState, StateInfo
 from rwm.s3.listing import Level
 from rwm.times import SECOND
-from rwm.trust import AuditSettings, LocationAudit, audit_location
+from rwm.trust import AuditSettings, LocationAudit, audit_location, make_report
 from tests.histories.bucket import Bucket
 from tests.histories.restic import Repository
 from tests.histories.steps import run
@@ -98,6 +99,21 @@ def test_codes_that_are_excepted_are_not_judged(live: LiveS3) -> None:
     live.refresh()
     settings = AuditSettings(except_codes=frozenset({"unlocked-removal"}))
     assert codes(audit_location(live, BUCKET1, settings)) == {"removed-config"}
+
+
+def test_a_state_of_the_original_tool_is_judged_as_of_its_whole_listing(live: LiveS3) -> None:
+    """Who forges one chooses what it has of the hours after its second."""
+    at = live.bucket.now // SECOND * SECOND
+    live.bucket.now += 3600 * SECOND
+    live.bucket.delete(live.repository.files("data")[0])
+    live.bucket.now += 3600 * SECOND
+    live.refresh()
+    audit = audit_location(live, BUCKET1)
+    states = [StateInfo("a" * 64, "bucket1", at, origin, 5, 5) for origin in ("capture", "original")]
+    assert [audit.verdict(info) for info in states] == ["clean", "suspect"]
+    assert [audit.verdicts(info) for info in states] == [{"": "clean"}, {"": "suspect"}]
+    report = make_report(audit, [RecordedState(info, "verified", at) for info in states])
+    assert [[one.rule.code for one in item.findings] for item in report.states] == [[], ["unlocked-removal"]]
 
 
 def test_a_clock_that_stands_still_is_an_error(live: LiveS3, monkeypatch: pytest.MonkeyPatch) -> None:

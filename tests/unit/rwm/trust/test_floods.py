@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
@@ -9,20 +10,34 @@ import pytest
 from rwm.model import ObjectVersion
 from rwm.times import DAY
 from rwm.trust import evidence, intervals, repository_rules
+from rwm.trust.verdict import verdict_at
 from tests.histories.bucket import Bucket
-from tests.histories.restic import Repository
+from tests.histories.restic import MINUTE, Repository
 from tests.histories.steps import run
 from tests.unit.rwm.trust.auditing import audit_repository
 
 
-def flooded(directory: str, count: int) -> list[ObjectVersion]:
-    """An honest repository, then so many files in one of its directories."""
+def flooded(directory: str, count: int, remove: Sequence[str] = ()) -> list[ObjectVersion]:
+    """An honest repository, then so many files in one of its directories.
+
+    Before them all files of the directories in ``remove`` and a pack are removed, within a lock.
+    """
     bucket = Bucket()
     repository = Repository(bucket, "", 1)
     run(bucket, repository.init())
     for _ in range(3):
         bucket.now += DAY
         run(bucket, repository.backup(4))
+    if remove:
+        bucket.now += DAY
+        run(bucket, repository.backup(4, duration=MINUTE))
+        bucket.now += DAY
+        lock = repository.new_name("locks")
+        bucket.put(lock, 135)
+        for key in (repository.files("data")[-4], *(key for kind in remove for key in repository.files(kind))):
+            bucket.now += 5000
+            bucket.delete(key)
+        bucket.delete(lock)
     bucket.now += DAY
     for _ in range(count):
         bucket.now += 3_600_000
@@ -46,6 +61,23 @@ def test_a_flood_is_a_hint(directory: str) -> None:
     assert [finding.key for finding in found] == [f"{directory}/"]
     assert audit.log.counts["flooded"] == 1
     assert found[0].detail == f"not all {directory} could be judged"
+
+
+@pytest.mark.parametrize("directory", ["locks", "keys", "index", "snapshots"])
+def test_a_flood_hides_nothing_from_before_it(directory: str) -> None:
+    """Neither that the states were clean before, nor what was done before."""
+    for count in (0, 100):
+        versions = flooded(directory, count, remove=("keys", "index"))
+        begin = min(version.last_modified for version in versions if version.is_marker and "locks" not in version.key)
+        with (
+            patch.object(repository_rules, "MAX_CHANGES", 40),
+            patch.object(intervals, "MAX_DISJOINT", 40),
+            patch.object(evidence, "MAX_DISJOINT", 40),
+        ):
+            audit = audit_repository(versions)
+        assert ("flooded" in audit.log.counts) == (count > 0)
+        assert verdict_at(begin - 1000, [audit.log]) == "clean"
+        assert {"all-keys-removed", "last-index-removed", "pack-before-index"} <= audit.log.counts.keys()
 
 
 def test_no_flood_is_found_below_the_limits() -> None:

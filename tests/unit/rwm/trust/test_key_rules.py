@@ -8,7 +8,7 @@ import pytest
 
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import LockHistory
-from rwm.trust.finding import Finding
+from rwm.trust.finding import IN_NO_STATE, Finding
 from rwm.trust.intervals import FOREVER
 from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, KeyHistory, is_unremarkable
 from rwm.trust.names import kind_of
@@ -120,7 +120,8 @@ class TestWrittenAgain:
         assert finding.version_id == "v1"
 
     def test_a_retry_has_the_same_content_within_minutes(self) -> None:
-        assert codes(PACK, WRITTEN, (10 * MINUTE, 1000, A)) == set()
+        (finding,) = judge(PACK, WRITTEN, (10 * MINUTE, 1000, A))
+        assert (finding.rule.code, finding.start, finding.end) == ("repeated-upload", *IN_NO_STATE)
 
     def test_the_same_content_later_is_a_hint(self) -> None:
         assert codes(PACK, WRITTEN, (HOUR, 1000, A)) == {"written-twice"}
@@ -145,7 +146,7 @@ class TestWrittenAgain:
         assert [one.end - START for one in found[:2]] == [2 * HOUR, 3 * HOUR]
 
     def test_the_last_moment_of_a_retry(self) -> None:
-        assert codes(PACK, WRITTEN, (RETRY, 1000, A)) == set()
+        assert codes(PACK, WRITTEN, (RETRY, 1000, A)) == {"repeated-upload"}
         assert codes(PACK, WRITTEN, (RETRY + 1, 1000, A)) == {"written-twice"}
         assert codes(PACK, WRITTEN, (RETRY, 1000, B)) == {"written-twice"}
         assert codes(PACK, WRITTEN, (RETRY + 1, 1000, B)) == {"other-content"}
@@ -157,39 +158,44 @@ class TestConfig:
     MIGRATED = (HOUR, CONFIG_SIZE, B)
 
     def test_one_migration_within_a_lock(self) -> None:
-        assert codes("config", self.FIRST, self.MIGRATED, locks=self.WITHIN) == set()
+        assert codes("config", self.FIRST, self.MIGRATED, locks=self.WITHIN) == {"migrated-config"}
         assert codes("config", self.FIRST, self.MIGRATED) == {"rewritten-config"}
 
     def test_no_second_migration(self) -> None:
         again = (3 * HOUR, CONFIG_SIZE, "2" * 32)
-        assert codes("config", self.FIRST, self.MIGRATED, again, locks=self.WITHIN) == {"rewritten-config"}
+        assert codes("config", self.FIRST, self.MIGRATED, again, locks=self.WITHIN) == {"migrated-config", "rewritten-config"}
 
     def test_after_a_migration_what_it_wrote_is_the_genuine_one(self) -> None:
         old, new = (2 * HOUR, CONFIG_SIZE, A), (2 * HOUR, CONFIG_SIZE, B)
-        assert codes("config", self.FIRST, self.MIGRATED, new, locks=self.WITHIN) == {"written-twice"}
-        assert codes("config", self.FIRST, self.MIGRATED, old, locks=self.WITHIN) == {"rewritten-config"}
+        assert codes("config", self.FIRST, self.MIGRATED, new, locks=self.WITHIN) == {"migrated-config", "written-twice"}
+        assert codes("config", self.FIRST, self.MIGRATED, old, locks=self.WITHIN) == {"migrated-config", "rewritten-config"}
 
     def test_what_is_no_migration_is_never_genuine_and_ends_when_it_is_replaced(self) -> None:
         forged, late = (2 * HOUR, CONFIG_SIZE, B), (3 * HOUR, CONFIG_SIZE, "2" * 32)
-        (found,) = judge("config", self.FIRST, forged, late, locks=self.WITHIN)
+        found, migrated = judge("config", self.FIRST, forged, late, locks=self.WITHIN)
         assert (found.rule.code, found.version_id) == ("rewritten-config", "v1")
         assert (found.start, found.end) == (START + 2 * HOUR, START + 3 * HOUR)
+        assert (migrated.rule.code, migrated.version_id) == ("migrated-config", "v2")
 
     def test_a_lock_that_was_taken_away_may_be_of_a_migration(self) -> None:
         taken = locked((HOUR - 4 * MINUTE, HOUR - 2 * MINUTE))
-        assert codes("config", self.FIRST, self.MIGRATED, locks=taken) == set()
-        assert codes("config", (-200 * HOUR, CONFIG_SIZE, A), (-150 * HOUR, CONFIG_SIZE, B)) == set()
+        assert codes("config", self.FIRST, self.MIGRATED, locks=taken) == {"migrated-config"}
 
     def test_no_other_size(self) -> None:
         assert codes("config", self.FIRST, (HOUR, 160, A), locks=self.WITHIN) == {"rewritten-config"}
-        assert codes("config", self.FIRST, (MINUTE, 160, A), locks=self.WITHIN) == {"rewritten-config"}
         assert codes("config", self.FIRST, (HOUR, 160, B), locks=self.WITHIN) == {"rewritten-config"}
+
+    def test_before_the_oldest_lock_it_is_a_hint(self) -> None:
+        """Who uses rustic, and then restic to restore, has no lock before that."""
+        for size in (CONFIG_SIZE, 160):
+            changed = (-150 * HOUR, size, B)
+            assert codes("config", (-200 * HOUR, CONFIG_SIZE, A), changed, locks=self.WITHIN) == {"changed-config"}
 
     def test_without_locks_it_is_a_hint(self) -> None:
         assert codes("config", self.FIRST, self.MIGRATED, locks=WITHOUT_LOCKS) == {"changed-config"}
 
     def test_the_same_content(self) -> None:
-        assert codes("config", self.FIRST, (MINUTE, CONFIG_SIZE, A)) == set()
+        assert codes("config", self.FIRST, (MINUTE, CONFIG_SIZE, A)) == {"repeated-upload"}
         assert codes("config", self.FIRST, (HOUR, CONFIG_SIZE, A)) == {"written-twice"}
 
 
@@ -214,6 +220,17 @@ def test_null_versions_after_versions_with_ids() -> None:
     assert codes(PACK, WRITTEN, (HOUR, 1000, A), null=[1]) >= {"null-version"}
     assert "null-version" not in codes(PACK, WRITTEN, (HOUR, 1000, A), null=[0]), "from before versioning"
     assert "null-version" not in codes(PACK, WRITTEN, null=[0])
+
+
+def test_a_null_version_that_is_listed_last_is_judged_at_its_time() -> None:
+    """As SeaweedFS lists it. The version from before it stays the genuine one."""
+    steps = [(2 * HOUR, 5, B), WRITTEN, (HOUR, 1000, A)]
+    found = judge(PACK, *steps, null=[0])
+    assert [(one.rule.code, one.version_id, one.start - START) for one in found] == [
+        ("written-twice", "v2", HOUR),
+        ("other-content", "null", 2 * HOUR),
+        ("null-version", "null", 2 * HOUR),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,18 @@ def test_snapshots_that_the_retention_keeps(place: Place) -> None:
     assert "beyond-retention" not in codes(bucket)
 
 
+def test_a_lock_that_was_left_joins_no_sessions(place: Place) -> None:
+    """Else the backups of a year would make up for the snapshots that are removed at its end."""
+    bucket, repository = place
+    bucket.put(repository.new_name("locks"), 135)
+    for _ in range(3):
+        bucket.now += DAY
+        run(bucket, repository.backup(1))
+    bucket.now += DAY
+    under_a_lock(bucket, repository, *repository.files("snapshots")[-3:])
+    assert "beyond-retention" in codes(bucket, {"keep-last": "5"})
+
+
 def test_forget_by_the_retention_is_no_hint(place: Place) -> None:
     bucket, repository = place
     bucket.now += DAY

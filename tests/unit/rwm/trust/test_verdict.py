@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rwm.model import Acknowledgement, ObjectVersion, Verdict
 from rwm.times import SECOND
-from rwm.trust.evidence import SLACK
+from rwm.trust.evidence import SLACK, STALE
 from rwm.trust.finding import Finding, FindingLog, Rule
 from rwm.trust.intervals import FOREVER
 from rwm.trust.repository_audit import RepositoryAudit
@@ -66,6 +66,15 @@ def test_no_restic_works_in_it() -> None:
     assert seconds(audit(locks=((900, 950),))) == 999
     one, other = audit(locks=((900, 998),)), audit(locks=((800, 890), (880, 899)))
     assert seconds(one, other) == 800 - slack - 1
+
+
+def test_a_stale_lock_keeps_no_later_second_away() -> None:
+    """It was left by a killed operation, or by an attacker."""
+    one, day = audit(), 86_400 * SECOND
+    one.locks.add([ObjectVersion("locks/a", "v", True, False, 135, "", day)])
+    assert quiet_second([one], 10 * day) == 10 * day - SECOND
+    one.log.add(Finding(PROOF, "", "k", "v", day + STALE, "detail", day + STALE))
+    assert quiet_second([one], 10 * day) == day - SLACK - SECOND
 
 
 def test_the_newest_one_between_what_several_repositories_have() -> None:
