@@ -91,10 +91,12 @@ def describe_limits(report: AuditReport) -> list[str]:
     never_locked = [audit.root for audit in report.audit.repositories if audit.locks.is_empty]
     lines = _describe_clock(report.audit)
     lines += [
-        f"{console.escape(str(Location(location.bucket, root)))} never had a lock of restic: "
+        f"{console.shorten(str(Location(location.bucket, root)))} never had a lock of restic: "
         "removals are not judged by locks"
-        for root in never_locked
+        for root in never_locked[:_SHOWN]
     ]
+    if len(never_locked) > _SHOWN:
+        lines.append(f"… and {len(never_locked) - _SHOWN} more repositories without a lock")
     if report.unknown_files:
         files = console.format_count(report.unknown_files, "state file")
         lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {location}` reads them")
@@ -145,7 +147,7 @@ def _print_findings(report: AuditReport, *, limit: int | None) -> None:
                 finding.rule.level,
                 code,
                 finding.detail + mark,
-                console.escape(finding.key),
+                console.shorten(finding.key),
             )
         )
     console.print_table(["id", "at", "level", "code", "detail", "key"], rows)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rwm.index import Index
     from rwm.states import ComparisonResult, SyncResult
 
+_SHOWN = 10
+"""Files printed that are no states: whoever can write to the bucket can write any number of them."""
+
 MAX_CONTRADICTIONS = 10
 """Contradictions printed for one state."""
 
@@ -38,7 +41,7 @@ def sync(app: App, location: Location, again: bool) -> None:
     if app.json:
         console.print_json(_result_json(location, file_count, result, judged))
     else:
-        _print_result(location, file_count, result)
+        _print_result(location, file_count, result, verbose=app.verbose)
         _print_verdicts(judged, verbose=app.verbose)
     _print_notes(app.index, location, judged)
     _raise_problems(location, result, judged)
@@ -114,12 +117,14 @@ def _result_json(
     }
 
 
-def _print_result(location: Location, file_count: int, result: SyncResult) -> None:
+def _print_result(location: Location, file_count: int, result: SyncResult, *, verbose: bool) -> None:
     files = console.format_count(file_count, "state file")
     click.echo(console.escape(f"{location}: {files}, {console.format_count(len(result.recorded), 'new state')}"))
     for verb, problems in (("rejected", result.rejected), ("could not be read:", result.unread)):
-        for file in problems:
-            click.echo(console.escape(f"{verb} {file.key} (version {file.version_id}): {file.why}"))
+        for file in problems if verbose else problems[:_SHOWN]:
+            click.echo(f"{verb} {console.shorten(file.key)} (version {file.version_id}): {console.escape(file.why)}")
+        if not verbose and len(problems) > _SHOWN:
+            click.echo(f"… and {len(problems) - _SHOWN} more; -v prints all")
 
 
 def _print_verdicts(judged: Sequence[ComparisonResult], *, verbose: bool) -> None:

@@ -291,5 +291,5 @@ def _print_report(report: VerifyReport, unproved: Sequence[str]) -> None:
             f"{console.percent(report.content())} of {console.format_size(report.provable_bytes)}"
         )
     if count := report.counts["unproved"]:
-        names = ", ".join(unproved) + (", …" if count > len(unproved) else "")
+        names = ", ".join(map(console.shorten, unproved)) + (", …" if count > len(unproved) else "")
         console.print_note(f"without a hash in the name, so the content cannot be proved: {names} ({count})")

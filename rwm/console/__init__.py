@@ -21,6 +21,7 @@ from rwm.console.formatting import (
     format_count,
     format_size,
     recorded_state_json,
+    shorten,
     state_json,
     verdict_json,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "recorded_state_json",
     "restore_command",
     "run_program",
+    "shorten",
     "show_progress",
     "state_json",
     "strict_output",

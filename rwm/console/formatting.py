@@ -18,6 +18,18 @@ def escape(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
+MAX_NAME = 120
+"""Characters of a name in a report: 1,024 of one would break a table, or hide the lines beside it."""
+
+
+def shorten(name: str) -> str:
+    """A name from a bucket for a report: escaped, and without its middle if it is long."""
+    text = escape(name[: 2 * MAX_NAME] + name[-MAX_NAME:] if len(name) > 3 * MAX_NAME else name)
+    if len(text) <= MAX_NAME:
+        return text
+    return f"{text[: MAX_NAME // 2]}…{text[1 - MAX_NAME // 2 :]} ({len(name)} characters)"
+
+
 def format_size(size: int) -> str:
     """Bytes with a binary unit: ``1.4 GiB``."""
     if size < 1024:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,10 +14,19 @@ from rwm.console.formatting import escape
 from rwm.console.standard_streams import stream_error
 from rwm.errors import UsageError
 
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e\n]+")
+"""All that may be unprintable in JSON, which escapes ASCII control characters but DEL itself."""
+
 
 def print_json(document: Any) -> None:
-    """Print one JSON document to stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    """Print one JSON document to stdout. What is no printable character is escaped: stdout may be a terminal."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    click.echo(_UNPRINTABLE.sub(_escape_for_json, text))
+
+
+def _escape_for_json(match: re.Match[str]) -> str:
+    text = match[0]
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def print_lines(lines: Iterable[str]) -> None:

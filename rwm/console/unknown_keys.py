@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rwm.console.formatting import format_count
+from rwm.console.formatting import format_count, shorten
 from rwm.console.output import warn
 from rwm.location import Location
 
@@ -19,7 +19,7 @@ def warn_of_unknown_keys(s3: S3) -> bool:
     buckets = s3.unknown_keys.buckets()
     for bucket in buckets:
         keys = [key.key for key in s3.unknown_keys.below(Location(bucket))]
-        named = ", ".join(map(repr, keys[:_NAMED])) + (", ..." if len(keys) > _NAMED else "")
+        named = ", ".join(shorten(repr(key)) for key in keys[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
         warn(
             f"bucket {bucket}: the server does not list {format_count(len(keys), 'key')} in a way that can be relied "
             f"on: {named}; all other keys are not affected"

@@ -156,7 +156,7 @@ REPEATED_UPLOAD = Rule(
     "repeated-upload",
     "hint",
     "a file was written again within minutes, with the same size and ETag",
-    "an upload whose answer was lost is repeated; on some servers a copy with a key of the attacker (SSE-C) looks so too",
+    "an upload is repeated if its answer was lost; on some servers a copy with an attacker's key (SSE-C) looks so too",
 )
 
 

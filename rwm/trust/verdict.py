@@ -23,7 +23,7 @@ def verdict_at(time: int, logs: Iterable[FindingLog]) -> Verdict:
 
 
 def verdict_in(start: int, end: int, logs: Iterable[FindingLog]) -> Verdict:
-    """The worst verdict on the repositories of ``logs`` as they were from the second of ``start`` to that of ``end``."""
+    """The worst verdict on the repositories of ``logs`` from the second of ``start`` to that of ``end``."""
     verdict: Verdict = "clean"
     for log in logs:
         if log.suspect.overlaps(start, end):

@@ -32,6 +32,20 @@ def test_escaped_text_is_one_printable_line(text: str) -> None:
     assert formatting.escape(shown) == shown
 
 
+@given(name=st.text(st.characters(), max_size=1024))
+def test_a_long_name_is_shortened(name: str) -> None:
+    shown = formatting.shorten(name)
+    assert shown.isprintable()
+    assert len(shown) <= formatting.MAX_NAME + 20
+    escaped = formatting.escape(name)
+    assert shown == escaped if len(escaped) <= formatting.MAX_NAME else shown.startswith(escaped[:60])
+
+
+def test_both_ends_of_a_long_name_are_shown() -> None:
+    name = "data/00/" + "a" * 1000 + "/end"
+    assert formatting.shorten(name) == f"data/00/{'a' * 52}…{'a' * 55}/end (1012 characters)"
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

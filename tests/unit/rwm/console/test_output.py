@@ -33,6 +33,16 @@ def test_cells_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b" not in out
 
 
+def test_json_has_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    """C1 characters begin sequences of control in some terminals, and DEL is printed as it is."""
+    document = {"key": "\x1b[2J \x7f \x9b31m \u202e \U000e0001 日本語 \ud800"}
+    output.print_json(document)
+    out = capsys.readouterr().out
+    assert all(line.isprintable() for line in out.splitlines())
+    assert json.loads(out) == document
+    assert "日本語" in out
+
+
 def test_warnings_and_notes_go_to_stderr_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     output.warn("\x1b[1A warned")
     output.print_note("\x1b[1A noted", "twice")

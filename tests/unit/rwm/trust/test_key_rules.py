@@ -163,12 +163,21 @@ class TestConfig:
 
     def test_no_second_migration(self) -> None:
         again = (3 * HOUR, CONFIG_SIZE, "2" * 32)
-        assert codes("config", self.FIRST, self.MIGRATED, again, locks=self.WITHIN) == {"migrated-config", "rewritten-config"}
+        assert codes("config", self.FIRST, self.MIGRATED, again, locks=self.WITHIN) == {
+            "migrated-config",
+            "rewritten-config",
+        }
 
     def test_after_a_migration_what_it_wrote_is_the_genuine_one(self) -> None:
         old, new = (2 * HOUR, CONFIG_SIZE, A), (2 * HOUR, CONFIG_SIZE, B)
-        assert codes("config", self.FIRST, self.MIGRATED, new, locks=self.WITHIN) == {"migrated-config", "written-twice"}
-        assert codes("config", self.FIRST, self.MIGRATED, old, locks=self.WITHIN) == {"migrated-config", "rewritten-config"}
+        assert codes("config", self.FIRST, self.MIGRATED, new, locks=self.WITHIN) == {
+            "migrated-config",
+            "written-twice",
+        }
+        assert codes("config", self.FIRST, self.MIGRATED, old, locks=self.WITHIN) == {
+            "migrated-config",
+            "rewritten-config",
+        }
 
     def test_what_is_no_migration_is_never_genuine_and_ends_when_it_is_replaced(self) -> None:
         forged, late = (2 * HOUR, CONFIG_SIZE, B), (3 * HOUR, CONFIG_SIZE, "2" * 32)
