@@ -9,6 +9,7 @@ from rwm.config import Config
 from rwm.index import Index
 from rwm.model import StateInfo, Verdict
 from rwm.s3 import S3
+from rwm.storage import own_changes
 from rwm.trust import Finding, LocationAudit, audit_location, make_settings
 
 SMALL = 10_000
@@ -36,7 +37,8 @@ def audit_quickly(s3: S3, index: Index, config: Config, state: StateInfo) -> Qui
 
     Raises ConfigError, and the errors of the listing and of the index.
     """
-    settings = make_settings(config, index.audits.acknowledged(state.location))
+    own = own_changes(s3, index, state.location)
+    settings = make_settings(config, index.audits.acknowledged(state.location), own)
     has_packs = state.objects <= SMALL
     audit = audit_location(s3, state.location, settings, packs=has_packs)
     return summarise(audit, has_packs=has_packs) if audit.repositories else None

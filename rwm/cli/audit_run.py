@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def run_audit(app: App, location: Location) -> AuditReport:
     """Audit, and record the verdicts where the index can be written."""
+    from rwm.storage import own_changes
     from rwm.trust import audit_location, make_report, make_settings
 
     index = app.readonly_index
-    settings = make_settings(app.config, index.audits.acknowledged(location))
+    own = own_changes(app.s3, index, location)
+    settings = make_settings(app.config, index.audits.acknowledged(location), own)
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress)
     if not found.repositories:

@@ -87,12 +87,14 @@ def prune_and_print(
     """Plan, print the plan, ask and execute. Shared with an alias."""
     from rwm.retention import plan_prune, select_kept_states
     from rwm.s3.listing import check_location
+    from rwm.storage import own_changes
     from rwm.trust import audit_location, make_settings
 
     index, rules = app.readonly_index, read_rules(app, keep)
     check_location(app.s3, location)
     select_kept_states(index, location, rules, keep_state)  # fails early for a name of no state
-    settings = make_settings(app.config, index.audits.acknowledged(location))
+    own = own_changes(app.s3, index, location)
+    settings = make_settings(app.config, index.audits.acknowledged(location), own)
     with console.show_progress(f"listing {location}") as progress:
         audit = audit_location(app.s3, location, settings, progress)
         kept = select_kept_states(index, location, rules, keep_state, audit)

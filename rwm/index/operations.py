@@ -9,7 +9,7 @@ from pathlib import Path
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import bucket_id
 from rwm.location import Location
-from rwm.model import Operation, OperationChange
+from rwm.model import Operation, OperationChange, OwnChange
 
 _PAGE = 1000
 
@@ -59,10 +59,10 @@ class Operations:
         """The ids of the operations on a bucket."""
         return {operation.id for operation in self.recorded(bucket)}
 
-    def changes(self, location: Location, operation_id: str | None = None) -> Iterator[OperationChange]:
+    def changes(self, location: Location, operation_id: str | None = None) -> Iterator[OwnChange]:
         """What all operations, or one, did to keys below a location, in the order of recording."""
         query = (
-            "SELECT c.number, c.did, c.key, c.version_id, c.source, c.before, c.at, c.why "
+            "SELECT c.number, o.at, c.did, c.key, c.version_id, c.source, c.before, c.at, c.why "
             "FROM operation_change c JOIN operation o ON o.number = c.operation "
             "WHERE o.bucket = ?1 AND substr(c.key, 1, length(?2)) = ?2 AND c.number > ?3 AND (?4 IS NULL OR o.id = ?4) "
             "ORDER BY c.number LIMIT ?5"
@@ -73,7 +73,7 @@ class Operations:
                 number = bucket_id(self._connection, location.bucket)
                 values = (number, location.prefix, last, operation_id, _PAGE)
                 rows = self._connection.execute(query, values).fetchall()
-            yield from (OperationChange(*row[1:]) for row in rows)
+            yield from (OwnChange(row[1], OperationChange(*row[2:])) for row in rows)
             if len(rows) < _PAGE:
                 return
             last = rows[-1][0]

@@ -10,7 +10,7 @@ from rwm.model.audits import Acknowledgement, PartVerdict, Verdict
 from rwm.model.entries import Change, Difference, Entry, EntryBatch
 from rwm.model.freezes import Freeze, FrozenUser
 from rwm.model.object_reader import ObjectReader
-from rwm.model.operations import Deed, Operation, OperationChange
+from rwm.model.operations import Deed, Operation, OperationChange, OwnChange
 from rwm.model.states import (
     LAST_CLEAN,
     LATEST,
@@ -49,6 +49,7 @@ __all__ = [
     "OperationChange",
     "Origin",
     "Outcome",
+    "OwnChange",
     "PartVerdict",
     "RecordedState",
     "StateInfo",

@@ -41,3 +41,10 @@ class OperationChange(NamedTuple):
     before: str = ""
     at: int = 0
     why: str = ""
+
+
+class OwnChange(NamedTuple):
+    """A change that RWM surely made itself, and the time of the start of its operation."""
+
+    operation_at: int
+    change: OperationChange

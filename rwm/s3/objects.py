@@ -40,6 +40,14 @@ class DeleteFailure(NamedTuple):
     code: str
 
 
+class CurrentObject(NamedTuple):
+    """An object in the plain listing."""
+
+    key: str
+    size: int
+    owner: str
+
+
 class Objects:
     """Operations on objects. A part of :class:`rwm.s3.S3`."""
 
@@ -112,12 +120,6 @@ class Objects:
             response = self.client.head_object(Bucket=bucket, Key=key, **_version_argument(version_id))
             return int(response["ContentLength"])
 
-    def version_owner(self, bucket: str, key: str, version_id: str) -> str:
-        """The id of the account that owns the version: on Ceph RGW its writer. Empty if the server does not tell."""
-        with mapped("GetObjectAcl", f"{bucket}/{key} version {version_id}"):
-            response = self.client.get_object_acl(Bucket=bucket, Key=key, VersionId=version_id)
-        return response.get("Owner", {}).get("ID", "")
-
     def delete(self, bucket: str, key: str) -> None:
         """Put a delete marker on the key: what a plain delete does in a versioned bucket."""
         with mapped("DeleteObject", f"{bucket}/{key}"):
@@ -149,6 +151,18 @@ class Objects:
             if not response.get("IsTruncated") or not keys or keys[-1] <= request.get("StartAfter", ""):
                 return
             request["StartAfter"] = keys[-1]
+
+    def current_objects(self, bucket: str, prefix: str) -> Iterator[CurrentObject]:
+        """What the plain listing has below a prefix, with the owner of each; empty if the server does not tell."""
+        request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix, "FetchOwner": True}
+        while True:
+            with mapped("ListObjectsV2", bucket):
+                response = self.client.list_objects_v2(**request)
+            for item in response.get("Contents", []):
+                yield CurrentObject(item["Key"], item["Size"], item.get("Owner", {}).get("ID", ""))
+            if not response.get("IsTruncated") or not response.get("NextContinuationToken"):
+                return
+            request["ContinuationToken"] = response["NextContinuationToken"]
 
     def _delete_version(self, bucket: str, key: str, version_id: str) -> list[DeleteFailure]:
         try:

@@ -5,6 +5,7 @@ Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: 
 from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
 """
 
+from rwm.storage.admin_records import own_changes
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
 from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
@@ -53,6 +54,7 @@ __all__ = [
     "inspect_storage",
     "is_strict",
     "list_storage",
+    "own_changes",
     "parse_granted_prefix",
     "parse_user",
     "passed",

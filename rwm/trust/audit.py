@@ -18,6 +18,7 @@ from rwm.trust.finding import Finding, FindingLog, is_acknowledged
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
+from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.unknown_key_rules import judge_unknown_keys
@@ -32,14 +33,16 @@ MAX_STATE_FILES = 100_000
 
 
 class AuditSettings(NamedTuple):
-    """What a person has decided before.
+    """What is known before an audit: what a person has decided, and what RWM did.
 
-    Acknowledgements by finding id or code, codes that are not judged, and the retention of the configuration.
+    Acknowledgements by finding id or code, codes that are not judged, and the retention of the configuration. ``own``
+    is what RWM itself did, by trusted records.
     """
 
     acknowledged: Mapping[str, Acknowledgement] = {}
     except_codes: frozenset[str] = frozenset()
     retention: Mapping[str, str] = {}
+    own: OwnChanges = OwnChanges()
 
 
 _MEASURED = ServerClock(0, is_measured=True)
@@ -199,7 +202,7 @@ def _list_and_judge(s3: S3, audit: LocationAudit, progress: Progress, *, packs: 
     found: Discovered = discover(s3, location)
     found_at = min(audit.now, audit.until)
     for root in sorted(found.repositories):
-        repository = RepositoryAudit(root, _new_log(audit), audit.now, KeepPolicy(settings.retention))
+        repository = RepositoryAudit(root, _new_log(audit), audit.now, KeepPolicy(settings.retention), settings.own)
         for phase in PHASES:
             if phase == PACKS and not packs:
                 continue

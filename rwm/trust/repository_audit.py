@@ -16,16 +16,21 @@ from rwm.trust.activity import Activity
 from rwm.trust.evidence import SLACK, LockHistory
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.hint_rules import Lives
-from rwm.trust.intervals import FOREVER
+from rwm.trust.intervals import FOREVER, Intervals
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import LongHistory
 from rwm.trust.key_rules import KEY_RULES, KeyHistory, is_unremarkable, long_history, unlocked_removal
 from rwm.trust.names import Kind, kind_of
+from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_rules import Inventory, Removals
 
 PACKS = "data/"
 PHASES = ("locks/", "snapshots/", "", "keys/", "index/", PACKS)
 """Directories in the order in which they are to be observed; the empty one is the root alone."""
+
+
+OWN_HINTS = (hint_rules.BEYOND_RETENTION, hint_rules.LARGE_BACKUP, hint_rules.SHRUNK, hint_rules.SNAPSHOT_BURST)
+"""Hints that many changes at once give rise to, whoever made them."""
 
 
 class Written(NamedTuple):
@@ -39,9 +44,17 @@ class RepositoryAudit:
     """Observes the keys of the repository at ``root`` (its prefix), then yields findings to ``log``.
 
     ``now`` is the server's time in milliseconds; ``policy`` is the retention that is configured for its snapshots.
+    ``own`` is what RWM itself did.
     """
 
-    def __init__(self, root: str, log: FindingLog, now: int, policy: KeepPolicy | None = None) -> None:
+    def __init__(
+        self,
+        root: str,
+        log: FindingLog,
+        now: int,
+        policy: KeepPolicy | None = None,
+        own: OwnChanges | None = None,
+    ) -> None:
         self.root = root
         self.log = log
         self.locks = LockHistory()
@@ -52,6 +65,8 @@ class RepositoryAudit:
         self.versions = 0
         self._now = now
         self._policy = policy or KeepPolicy({})
+        self._own = own or OwnChanges()
+        self._own_times = Intervals()
         self._lives = Lives()
         self.activity = Activity(self.locks, now)
         self._removed_indexes = Removals()
@@ -63,6 +78,8 @@ class RepositoryAudit:
         start, add_written = len(self.root), self.activity.add_written
         for entries in histories:
             self.versions += len(entries)
+            if self._own:
+                entries = self._own.as_it_was(entries)
             newest = entries[0]
             kind = kind_of(newest.key[start:])
             if kind is Kind.DATA and len(entries) == 1 and is_unremarkable(newest):
@@ -80,19 +97,20 @@ class RepositoryAudit:
         pack, marker = history.entries
         self.activity.add_written(pack.last_modified, pack.size)
         self.activity.remove_pack(marker.last_modified, pack.size)
-        self._log(unlocked_removal(history, self.locks))
-        self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
+        packs = (self.locks, self.indexes, self.snapshots)
+        self._log_key(
+            history, [*unlocked_removal(history, self.locks), *repository_rules.pack_before_index(history, *packs)]
+        )
 
     def _observe(self, history: KeyHistory) -> None:
         self._note_versioning(history.entries)
         if history.kind is Kind.LOCKS:
             self.locks.add(history.entries)
-        for rule in KEY_RULES:
-            self._log(rule(history, self.locks))
+        found = [finding for rule in KEY_RULES for finding in rule(history, self.locks)]
         if history.kind is Kind.DATA:
             self.activity.add_pack(history)
             if len(history.entries) > 1:
-                self._log(repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots))
+                found += repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots)
         elif history.kind is not Kind.LOCKS:
             self.activity.add_file(history)
         if history.kind is Kind.KEYS:
@@ -103,6 +121,17 @@ class RepositoryAudit:
         elif history.kind is Kind.SNAPSHOTS:
             self.snapshots.add(history)
             self._lives.add(history)
+
+        self._log_key(history, found)
+
+    def _log_key(self, history: KeyHistory, findings: Iterable[Finding]) -> None:
+        """Log the findings about a key, but for what RWM itself did."""
+        for finding in self._own.unexplained(findings, history.entries):
+            self.log.add(finding)
+        if self._own:
+            for entry in history.entries:
+                if self._own.is_own(history.key, entry.version_id):
+                    self._own_times.add(entry.last_modified, entry.last_modified)
 
     def _note_versioning(self, entries: Sequence[ObjectVersion]) -> None:
         for entry in entries:
@@ -151,7 +180,14 @@ class RepositoryAudit:
 
     def _log(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
-            self.log.add(finding)
+            if not self._is_own(finding):
+                self.log.add(finding)
+
+    def _is_own(self, finding: Finding) -> bool:
+        """Whether a finding about the repository comes from what RWM itself did."""
+        if finding.version_id:
+            return self._own.is_own(finding.key, finding.version_id)
+        return finding.rule in OWN_HINTS and finding.at in self._own_times
 
 
 def _is_removal(entry: ObjectVersion) -> bool:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rwm.config import Config
 from rwm.errors import ConfigError
-from rwm.model import Acknowledgement
+from rwm.model import Acknowledgement, OwnChange
 from rwm.trust.audit import AuditSettings
+from rwm.trust.own_changes import OwnChanges
 from rwm.trust.rules_table import CODES
 
 
-def make_settings(config: Config, acknowledged: Mapping[str, Acknowledgement]) -> AuditSettings:
-    """The settings of an audit. Raises ConfigError for a code in ``except`` that is none of a rule."""
+def make_settings(
+    config: Config, acknowledged: Mapping[str, Acknowledgement], own: Iterable[OwnChange] = ()
+) -> AuditSettings:
+    """The settings of an audit; ``own`` is what RWM itself did, by trusted records.
+
+    Raises ConfigError for a code in ``except`` that is none of a rule."""
     unknown = sorted(set(config.audit.except_) - CODES)
     if unknown:
         raise ConfigError(
             f"{config.path}: audit.except: {', '.join(unknown)} is not the code of a rule",
             hint="`rwm audit --rules` lists the codes",
         )
-    return AuditSettings(acknowledged, frozenset(config.audit.except_), config.retention)
+    return AuditSettings(acknowledged, frozenset(config.audit.except_), config.retention, OwnChanges(own))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from rwm.layout import CONFIG_FILE, is_own_key
-from rwm.model import ObjectVersion
+from rwm.model import ObjectVersion, OperationChange, OwnChange
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, plan_key
 from rwm.times import iso
@@ -66,25 +66,33 @@ class Rwm:
         self.states = list(kept)
         return remove_versions(self.bucket, kept, self.bucket.now - min_age if min_age else _NEVER, keeps_locks)
 
-    def roll_back(self, state: CapturedState) -> list[str]:
-        """Make the bucket what it was: copy old versions over newer ones, delete what came later; returns the keys.
+    def roll_back(self, state: CapturedState) -> list[OwnChange]:
+        """Make the bucket what it was, without a lock: returns what RWM records of it.
 
-        There is no lock, and names are written a second time. RWM records that it was itself.
+        Delete markers are removed, other versions copied over newer ones, and what came later is marked. Locks of that
+        time are not brought back.
         """
-        bucket, changed = self.bucket, []
-        for key in bucket.keys(state.prefix):
-            if key not in state.current and not is_own_key(key):
+        bucket, changes, at = self.bucket, [], self.bucket.now // 1000 * 1000
+        for key in {version.key: None for version in bucket if version.is_latest and not version.is_marker}:
+            if key.startswith(state.prefix) and key not in state.current and not is_own_key(key):
                 bucket.now += 10
-                bucket.delete(key)
-                changed.append(key)
+                if marker := bucket.delete(key):
+                    changes.append(OperationChange("marked", key, marker.version_id))
         for key, version_id in state.current.items():
+            if f"/{key}".rpartition("/")[0].endswith("/locks"):
+                continue
             history = bucket.history(key)
-            wanted = next((version for version in history if version.version_id == version_id), None)
-            if wanted is not None and bucket.newest(key).version_id != version_id:
-                bucket.now += 10
-                bucket.put(key, wanted.size, etag=wanted.etag)
-                changed.append(key)
-        return changed
+            position = next((n for n, version in enumerate(history) if version.version_id == version_id), 0)
+            above = history[:position]
+            bucket.now += 10 if above else 0
+            if above and all(version.is_marker for version in above):
+                for marker in above:
+                    bucket.remove_version(key, marker.version_id)
+                    changes.append(OperationChange("unmarked", key, marker.version_id, at=marker.last_modified))
+            elif above:
+                copy = bucket.put(key, history[position].size, etag=history[position].etag)
+                changes.append(OperationChange("copied", key, copy.version_id, version_id))
+        return [OwnChange(at, change) for change in changes]
 
 
 def state_key(state: CapturedState, *, is_delta: bool = False) -> str:

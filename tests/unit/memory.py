@@ -15,6 +15,7 @@ from rwm.s3 import S3, DeleteFailure, Policy
 from rwm.s3.listing.pages import Page
 from rwm.s3.listing.sibling_order import Level
 from rwm.s3.listing.unknown_keys import UnknownKeys
+from rwm.s3.objects import CurrentObject
 from rwm.times import SECOND
 
 START = 1_700_000_000_000
@@ -104,8 +105,10 @@ class MemoryS3(S3):
     def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
         return True
 
-    def version_owner(self, bucket: str, key: str, version_id: str) -> str:
-        return self.writers[version_id]
+    def current_objects(self, bucket: str, prefix: str) -> Iterator[CurrentObject]:
+        for key, version in self.present(bucket).items():
+            if key.startswith(prefix):
+                yield CurrentObject(key, len(self.bodies[version]), self.writers[version])
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         failures = []

@@ -8,6 +8,7 @@ from rwm.model import ObjectVersion
 from rwm.s3.listing import group_by_key
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
+from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_audit import PHASES, RepositoryAudit
 from rwm.trust.state_file_rules import judge_state_file
 from tests.histories.generator import History
@@ -18,10 +19,11 @@ def audit_repository(
     root: str = "",
     now: int | None = None,
     retention: Mapping[str, str] | None = None,
+    own: OwnChanges | None = None,
 ) -> RepositoryAudit:
     """The audit of the repository at ``root`` in a listing."""
     now = max((version.last_modified for version in versions), default=0) if now is None else now
-    audit = RepositoryAudit(root, FindingLog(), now, KeepPolicy(retention or {}))
+    audit = RepositoryAudit(root, FindingLog(), now, KeepPolicy(retention or {}), own)
     histories = [history for history in group_by_key(versions) if history[0].key.startswith(root)]
     for phase in PHASES:
         audit.observe(history for history in histories if _is_in(history[0].key[len(root) :], phase))
@@ -33,13 +35,15 @@ def _is_in(name: str, phase: str) -> bool:
     return name.startswith(phase) if phase else name == "config"
 
 
-def audit_history(history: History, retention: Mapping[str, str] | None = None) -> list[Finding]:
+def audit_history(
+    history: History, retention: Mapping[str, str] | None = None, own: OwnChanges | None = None
+) -> list[Finding]:
     """All findings in a simulated history."""
     versions = history.versions
     found = [
         finding
         for repository in history.repositories
-        for finding in audit_repository(versions, repository.prefix, history.bucket.now, retention).log.listed()
+        for finding in audit_repository(versions, repository.prefix, history.bucket.now, retention, own).log.listed()
     ]
     return found + [finding for entries in group_by_key(versions) for finding in judge_state_file(entries[::-1])]
 

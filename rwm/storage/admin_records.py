@@ -1,0 +1,27 @@
+"""What RWM itself did to a bucket, as an audit may believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rwm.index import Index
+from rwm.location import Location
+from rwm.model import OwnChange
+from rwm.operations import trusted_changes
+from rwm.s3 import S3
+from rwm.storage.check import inspect_storage
+
+_HARMLESS = ("frozen", "lifecycle", "location-no-user")
+"""Drift that lets no user write a record."""
+
+
+def own_changes(s3: S3, index: Index, location: Location) -> Iterator[OwnChange]:
+    """What RWM did below the location, by the records that can be trusted.
+
+    Those of the bucket count only if its policy is that of a protected bucket, which denies every user to write them.
+    """
+    return trusted_changes(s3, index, location, lambda: _is_protected(s3, location.bucket))
+
+
+def _is_protected(s3: S3, bucket: str) -> bool:
+    return all(drift.code in _HARMLESS for drift in inspect_storage(s3, Location(bucket)).drift)
