@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from rwm import process
+from rwm.index import Index
 from rwm.location import Location
 from rwm.s3 import S3
+from rwm.states import capture_state
 from rwm.storage import create_storage
-from rwm.trust import LocationAudit, audit_location
+from rwm.trust import LocationAudit, audit_location, make_report
 from tests import restics
 from tests.contract.buckets import at_once, next_second, unique
 from tests.servers import Server
@@ -84,15 +86,25 @@ def test_attacks_on_one_machine_are_found_and_the_other_one_stays_clean(
 
 @pytest.mark.slow
 def test_two_audits_at_once(seaweedfs: Server, tmp_path: Path) -> None:
-    """Each says the same, while restic works."""
+    """Each says the same, while restic works, and each records it in one index."""
     machines = Machines(seaweedfs, restics.program("restic-debian"), tmp_path)
     machines.audit()
+    place, path = Location(machines.bucket), tmp_path / "index.sqlite"
+    with Index.open(path) as index:
+        state = capture_state(machines.admin, index, place).id
+    next_second(machines.admin, machines.bucket)
 
     def work(number: int) -> int:
         if number == 0:
             machines.run("host2", "backup", str(machines.source), "--force")
             machines.run("host2", "forget", "--keep-last", "1", "--prune")
             return 0
-        return audit_location(seaweedfs.connect(), Location(machines.bucket)).proofs
+        audit = audit_location(seaweedfs.connect(), place)
+        with Index.open(path) as index:
+            report = make_report(audit, index.recorded(place), index.born_later(place))
+            index.audits.record(place, {item.state.info.id: item.parts for item in report.states})
+        return report.open_proofs
 
     assert at_once(work, range(5)) == [0] * 5
+    with Index.open(path) as index:
+        assert [(one.info.id, one.verdict) for one in index.recorded(place)] == [(state, "clean")]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from bench.proxy import Action, Close, Proxy, Rule, Shorten, Status, matching
 from rwm import retention
-from rwm.errors import BadResponse
+from rwm.config import S3Settings
+from rwm.errors import BadResponse, S3Error
 from rwm.index import Index
 from rwm.location import Location
-from rwm.s3 import S3
+from rwm.s3 import S3, connect
 from rwm.s3.listing import UnknownKey
 from rwm.states import capture_state, compare_with_history, list_state_files, new_state_files, sync_states
 from rwm.storage import create_storage, delete_storage, storage_info
@@ -200,3 +203,40 @@ def test_an_ambiguous_key_is_in_no_state(server: Server, tmp_path: Path) -> None
     audit = audit_location(admin, Location(bucket))
     assert audit.counts().get("ambiguous-key", 0) == (not is_known)
     assert audit.verdict_now() == "suspect"
+
+
+@pytest.mark.slow
+def test_a_key_with_very_many_versions_and_markers(seaweedfs: Server, tmp_path: Path) -> None:
+    """It is a hint or a proof that names the key, whatever else is done with the bucket."""
+    admin, user, bucket = protected(seaweedfs)
+    at_once(lambda number: user.put(bucket, PACK, bytes(number % 2)), range(1000))
+    at_once(lambda number: user.delete(bucket, PACK), range(1000))
+    next_second(admin, bucket)
+    audit = audit_location(admin, Location(bucket))
+    (repository,) = audit.repositories
+    assert repository.versions == len(REPOSITORY) + 2000
+    assert {finding.rule.code for finding in audit.findings() if finding.key == PACK} >= {
+        "long-history",
+        "other-content",
+    }
+    assert audit.proofs > 100
+    with Index.open(tmp_path / "index.sqlite") as index:
+        assert capture_state(admin, index, Location(bucket)).objects == len(REPOSITORY) - 1
+
+
+@pytest.mark.parametrize(
+    "cut", [Close(300), Shorten(300), Status(500, "InternalError")], ids=["closed", "shorter", "500"]
+)
+def test_a_listing_that_is_cut_short_is_an_error(
+    seaweedfs: Server, cut: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a repository of which a part is missing, nor a clean one. Also if it ends in the last directory."""
+    _, _, bucket = protected(seaweedfs)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
+    with Proxy(seaweedfs.endpoint, keys=seaweedfs.accounts["admin"]) as proxy:
+        s3 = connect(S3Settings(proxy.url, seaweedfs.accounts["admin"], seaweedfs.region))
+        s3.retry_seconds = 0
+        assert audit_location(s3, Location(bucket)).verdict_now() == "clean"
+        proxy.add(Rule(cut, matching("GET", query={"versions": None, "prefix": "data/"})))
+        with pytest.raises(S3Error):
+            audit_location(s3, Location(bucket))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import chain, islice, pairwise
 
 import pytest
@@ -95,6 +96,38 @@ def test_a_long_history_is_a_hint_and_what_is_kept_of_it_is_judged(markers: bool
     assert audit.log.counts["long-history"] == 1
     assert audit.log.counts["other-content"] >= 1
     assert START + 1000 * SECOND in audit.log.questionable
+
+
+def audited_with_markers(count: int, key: str) -> RepositoryAudit:
+    """The audit of a key that was written once, and deleted so many times."""
+    newest = (entry(n, marker=True, key=key) for n in range(count, 0, -1))
+    listing = chain(newest, [entry(0, key=key)])
+    pages = iter(lambda: list(islice(listing, 1000)), [])
+    audit = RepositoryAudit("", FindingLog(), START + count * SECOND)
+    audit.observe(chain.from_iterable(group_keys(pages)))
+    audit.finish()
+    return audit
+
+
+@pytest.mark.parametrize("directory", ["data/00", "locks", "snapshots", "keys", "index"])
+def test_markers_without_end_on_one_key(directory: str) -> None:
+    """The answer is a hint that names the key, never `clean`; memory does not grow with the markers."""
+    key, count = f"{directory}/{0:064x}", 20_000
+    tracemalloc.start()
+    audit = audited_with_markers(count, key)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert audit.versions == count + 1
+    (finding,) = [one for one in audit.log.listed() if one.rule.code == "long-history"]
+    assert finding.key == key and "markers of it were not judged one by one" in finding.detail
+    assert START + count // 2 * SECOND in audit.log.questionable
+    assert peak < 4 << 20
+
+
+@pytest.mark.slow
+def test_a_million_markers_on_one_key() -> None:
+    audit = audited_with_markers(1_000_000, PACK)
+    assert (audit.versions, audit.log.counts["long-history"]) == (1_000_001, 1)
 
 
 def test_a_listing_is_read_in_parts() -> None:
