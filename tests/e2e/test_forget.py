@@ -65,9 +65,12 @@ def running_backup(place: Place) -> Iterator[None]:
     ],
     indirect=["server"],
 )
-def test_the_admin_removes_what_the_server_got_first(server: Server, program: str, tmp_path: Path) -> None:
+def test_the_admin_removes_snapshots_of_a_strict_machine(server: Server, program: str, tmp_path: Path) -> None:
     place = Place(server, tmp_path, "/host1")
     use(place, program)
+    place.shell(*ADMIN, "storage", "grant", place.bucket, "user1", "--strict")
+    rules = {"retention": {"keep-last": "1"}}
+    place.shell.configure("rwm.conf", server.endpoint, server.accounts["user1"], {**place.settings, **rules})
     shell, source = place.shell, str(tmp_path / "files")
     for year in (2001, 2099):  # times that the machine chose
         (tmp_path / "files" / "0").write_bytes(str(year).encode() * 100_000)
@@ -76,7 +79,8 @@ def test_the_admin_removes_what_the_server_got_first(server: Server, program: st
     shell("rwm", "backup", "--all")
     uploads = snapshots(place)
     oldest_first = sorted(uploads, key=lambda name: uploads[name])
-    configure(place, "admin.conf", retention={"keep-last": "1"})
+    configure(place, "admin.conf", **rules)
+    assert len(uploads) == 4, "a strict machine removes none, whatever its retention"
     planned = shell.json(*ADMIN, "forget", place.location, "--dry-run")
     assert planned["remove"] == [name for name in oldest_first if name in planned["remove"]] == oldest_first[:-1]
     assert snapshots(place) == uploads
