@@ -13,7 +13,7 @@ ARGS   ?=
 JOBS   ?= 4
 
 DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
-DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl chromium fonts-dejavu-core
+DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl chromium fonts-dejavu-core systemd
 PACKAGING  := setup.cfg pyproject.toml
 # Tests use the restic of Debian and this one. RESTIC_CURRENT=FILE uses another program, RESTIC_CURRENT= none.
 NEWER      := $(VENV)/restic-current/restic

@@ -1,0 +1,94 @@
+"""Examples that are more than a configuration: dumps of databases, and restic without RWM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests import ROOT, restics
+from tests.contract.buckets import unique
+from tests.e2e.cli import Shell
+from tests.servers import Server
+
+EXAMPLES = ROOT / "examples"
+DUMP = """#!/bin/sh
+for word; do case $word in --file=*|--result-file=*) out=${word#*=};; esac; done
+printf 'dump of %s\\n' "${0##*/}" > "${out:-/dev/stdout}"
+"""
+PROGRAMS = {
+    "pg_dumpall": DUMP,
+    "mariadb-dump": DUMP,
+    "runuser": '#!/bin/sh\nshift 3\nexec "$@"\n',  # as this user
+    "install": '#!/bin/sh\nfor word; do :; done\nexec mkdir -p "$word"\n',  # no user postgres here
+}
+
+
+@pytest.fixture
+def shell(seaweedfs: Server, tmp_path: Path) -> Shell:
+    """A machine on which the programs of databases are scripts."""
+    fakes = tmp_path / "bin"
+    fakes.mkdir()
+    for name, script in PROGRAMS.items():
+        (fakes / name).write_text(script)
+        (fakes / name).chmod(0o755)
+    shell = Shell(tmp_path)
+    shell.environment["PATH"] = f"{fakes}:{shell.environment['PATH']}"
+    return shell
+
+
+def prepare(shell: Shell, server: Server, backups: object) -> str:
+    """A protected bucket, and rwm.conf with the repository in it."""
+    bucket = unique("examples")
+    shell.configure("admin.conf", server.endpoint, server.accounts["admin"])
+    settings = {"restic_bucket": bucket, "restic_password": "change-me", "backups": backups}
+    shell.configure("rwm.conf", server.endpoint, server.accounts["user1"], settings)
+    shell("rwm", "-c", "admin.conf", "storage", "create", bucket, "user1")
+    return bucket
+
+
+@pytest.mark.slow
+def test_dumps_of_databases_are_backed_up_and_removed(shell: Shell, seaweedfs: Server) -> None:
+    text = (EXAMPLES / "rwm-databases.conf").read_text().replace("/var/backups/rwm", f"{shell.directory}/dumps")
+    prepare(shell, seaweedfs, yaml.safe_load(text)["backups"])
+    shell("rwm", "restic", "init")
+    shell("rwm", "backup", "--all")
+    assert list((shell.directory / "dumps").iterdir()) == []
+    for name, program in (("postgresql", "pg_dumpall"), ("mariadb", "mariadb-dump")):
+        path = f"{shell.directory}/dumps/{name}"
+        done = shell("rwm", "restic", "dump", "--path", path, "latest", f"{path}/all.sql")
+        assert done.stdout == f"dump of {program}\n"
+    (shell.directory / "bin" / "pg_dumpall").write_text("#!/bin/sh\nexit 1\n")
+    assert "postgresql" in shell("rwm", "backup", "--all", code=3).stdout, "a dump that failed is reported"
+
+
+@pytest.mark.slow
+def test_restic_itself_runs_the_dump(shell: Shell, seaweedfs: Server) -> None:
+    (shell.directory / "bin" / "restic").symlink_to(Path(restics.program("restic-current")).resolve())
+    entry = (EXAMPLES / "rwm-databases.conf").read_text().partition("#   postgresql:\n")[2].partition("\n\n")[0]
+    backups = yaml.safe_load("postgresql:\n" + entry.replace("#     ", "  ").replace("#          ", "    "))
+    prepare(shell, seaweedfs, backups)
+    shell("rwm", "restic", "init")
+    shell("rwm", "backup", "--all")
+    assert shell("rwm", "restic", "dump", "latest", "/postgresql.sql").stdout == "dump of pg_dumpall\n"
+
+
+@pytest.mark.slow
+def test_plain_restic_with_the_environment_file(shell: Shell, seaweedfs: Server) -> None:
+    bucket = prepare(shell, seaweedfs, {})
+    account, text = seaweedfs.accounts["user1"], (EXAMPLES / "restic.env").read_text()
+    for old, new in (
+        ("http://127.0.0.1:8333/bucket1", f"{seaweedfs.endpoint}/{bucket}"),
+        ("/etc/restic-password", f"{shell.directory}/password"),
+        ("user1-access-key", account.access_key),
+        ("user1-secret-key", account.secret_key),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (shell.directory / "restic.env").write_text(text)
+    (shell.directory / "password").write_text("change-me\n")
+    shell("sh", "-c", f"set -a; . ./restic.env; set +a; restic init && restic backup {EXAMPLES}")
+    found = shell.json("rwm", "-c", "admin.conf", "state", "capture", bucket)
+    assert found["objects"] > 4
+    assert shell.json("rwm", "-c", "admin.conf", "audit", bucket)["last_clean"] == found["id"]
