@@ -35,6 +35,8 @@ class Server:
     enforces: bool = True
     """Whether it refuses what a policy does not allow."""
     embedded: EmbeddedS3 | None = field(default=None, repr=False)
+    ceph_conf: Path | None = field(default=None, repr=False)
+    """For ``radosgw-admin -c``."""
 
     def connect(self, account: str = "admin") -> S3:
         """A client for that account."""
@@ -84,7 +86,7 @@ def rgw() -> Iterator[Server]:
                 "t1$user1": "T1_USER1",
             }.items()
         }
-        yield Server("rgw", values["RGW_ENDPOINT"], "us-east-1", accounts)
+        yield Server("rgw", values["RGW_ENDPOINT"], "us-east-1", accounts, ceph_conf=directory / "ceph.conf")
     finally:
         process.run([str(SCRIPTS / "rgw-down.sh"), str(directory)], env={**os.environ, "PATH": _path()}, timeout=60)
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,12 +1,21 @@
-"""Examples that are more than a configuration: dumps of databases, and restic without RWM."""
+"""Examples that are more than a configuration: dumps of databases, restic without RWM, accounts of servers."""
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
+from rwm import process
+from rwm.config import Credentials, S3Settings
+from rwm.embedded import EmbeddedS3
+from rwm.errors import AccessDenied, RwmError
+from rwm.s3 import connect
+from rwm.storage import create_storage
 from tests import ROOT, restics
 from tests.contract.buckets import unique
 from tests.e2e.cli import Shell
@@ -92,3 +101,43 @@ def test_plain_restic_with_the_environment_file(shell: Shell, seaweedfs: Server)
     found = shell.json("rwm", "-c", "admin.conf", "state", "capture", bucket)
     assert found["objects"] > 4
     assert shell.json("rwm", "-c", "admin.conf", "audit", bucket)["last_clean"] == found["id"]
+
+
+@pytest.mark.slow
+def test_accounts_of_seaweedfs(tmp_path: Path) -> None:
+    (tmp_path / "s3.json").write_text((EXAMPLES / "seaweedfs-s3.json").read_text())
+    with EmbeddedS3(tmp_path) as server:
+        create_storage(server.connect("admin"), "bucket1", "user1")
+        server.connect("user1").put("bucket1", "key", b"")
+        with pytest.raises(AccessDenied):
+            server.connect("user1").put("bucket2", "key", b"")
+
+
+@pytest.mark.slow
+def test_accounts_of_ceph(rgw: Server) -> None:
+    """The commands of the document, with other names: the gateway is shared."""
+    text = (ROOT / "docs" / "operations.md").read_text().partition("### Ceph RGW\n")[2].partition("### SeaweedFS\n")[0]
+    commands = [shlex.split(line) for line in re.findall(r"^radosgw-admin .*", text, re.MULTILINE)]
+    assert len(commands) == 9
+
+    def run(words: list[str]) -> str:
+        words = [word.replace("=admin", "=doc-admin").replace("=user1", "=doc-user1") for word in words]
+        done = process.run([words[0], "-c", str(rgw.ceph_conf), *words[1:]])
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout
+
+    keys: dict[str, Credentials] = {}
+    for words in commands[:-1]:
+        out = run(words)
+        if words[1:3] == ["user", "create"]:
+            found = json.loads(out)["keys"][0]
+            keys[words[3].removeprefix("--uid=")] = Credentials(found["access_key"], found["secret_key"])
+    admin, user = (connect(S3Settings(rgw.endpoint, keys[uid], rgw.region)) for uid in ("admin", "user1"))
+    bucket = unique("accounts")
+    create_storage(admin, bucket, "doc-user1")
+    user.put(bucket, "key", b"")
+    with pytest.raises(RwmError):
+        user.create_bucket(unique("own"))
+    run([word.replace("OLD-ACCESS-KEY", keys["user1"].access_key) for word in commands[-1]])
+    with pytest.raises(AccessDenied):
+        user.put(bucket, "key", b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import shlex
 import sys
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from rwm import config, process
+from rwm.embedded.accounts import USER_ACTIONS
 from rwm.restic import backup_arguments, restic_environment
 from tests import ROOT
 from tests import help as help_texts
@@ -31,8 +33,8 @@ def read_unit(path: Path) -> configparser.ConfigParser:
 
 
 def test_every_example_is_of_a_known_kind() -> None:
-    known = {*CONFIGURATIONS, *UNITS, EXAMPLES / "restic.env"}
-    assert set(EXAMPLES.iterdir()) == known
+    others = {EXAMPLES / name for name in ("restic.env", "seaweedfs-s3.json", "aws-admin-policy.json")}
+    assert set(EXAMPLES.iterdir()) == {*CONFIGURATIONS, *UNITS, *others}
 
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.name)
@@ -83,6 +85,15 @@ def test_the_environment_of_plain_restic_is_that_of_rwm(tmp_path: Path) -> None:
     made = restic_environment(loaded, {})
     same = {name: value for name, value in given.items() if name != "RESTIC_PASSWORD_FILE"}
     assert same == {name: made[name] for name in same}
+
+
+def test_policies_of_accounts_are_those_that_are_tested() -> None:
+    document = json.loads((EXAMPLES / "seaweedfs-s3.json").read_text())
+    (statement,) = json.loads(document["policies"][0]["content"])["Statement"]
+    assert tuple(statement["Action"]) == USER_ACTIONS
+    admin = json.loads((EXAMPLES / "aws-admin-policy.json").read_text())["Statement"]
+    assert [each["Effect"] for each in admin] == ["Allow", "Allow"]
+    assert [identity["actions"] for identity in document["identities"]] == [["Admin"], []]
 
 
 def test_the_dump_that_restic_runs_itself_is_the_end_of_its_arguments() -> None:
