@@ -13,7 +13,7 @@ from rwm.cli.audit_bisect import bisect
 from rwm.cli.audit_page import check_page_option, output_page
 from rwm.cli.audit_report import print_report, report_json
 from rwm.cli.audit_run import capture_quiet_second, run_audit
-from rwm.cli.audit_snapshots import DEFAULT_STATES, print_snapshots
+from rwm.cli.audit_snapshots import DEFAULT_STATES, is_snapshot_finding, print_snapshots
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import CheckFailed, UsageError
 from rwm.location import Location
@@ -133,7 +133,8 @@ def _audit(app: App, location: Location, ack: str | None, note: str, *, capture:
 def _acknowledge(app: App, location: Location, report: AuditReport, what: str, note: str) -> None:
     from rwm.trust import CODES
 
-    if what not in CODES and what not in {finding.id for finding in report.findings}:
+    known = {finding.id for finding in report.findings}
+    if what not in CODES and what not in known and not is_snapshot_finding(app, report, what):
         raise UsageError(
             f"{what!r} is neither a finding of {location} nor a code", hint="`rwm audit` shows the ids and codes"
         )

@@ -184,6 +184,6 @@ def next_steps(report: AuditReport) -> list[str]:
     if at is not None:
         return [
             f"no recorded state is clean; the bucket was clean and quiet at {iso(at)}",
-            f"  rwm state capture {where} --at {iso(at)}",
+            f"  rwm audit {where} --capture",
         ]
     return ["no clean state is recorded, and no second is known at which the bucket was clean"]

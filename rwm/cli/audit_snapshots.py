@@ -83,6 +83,19 @@ def read_history(app: App, report: AuditReport, limit: int) -> SnapshotHistory:
     return history
 
 
+def is_snapshot_finding(app: App, report: AuditReport, finding_id: str) -> bool:
+    """Whether the id is that of a finding about a snapshot of any judged state. Needs no password: nothing is read."""
+    from rwm.trust import snapshot_finding_id
+
+    return any(
+        snapshot_finding_id(audit.root, entry) == finding_id
+        for item in reversed(report.states)
+        for audit in report.audit.repositories
+        if audit.root.startswith(item.state.info.prefix)
+        for entry in _snapshot_entries(app, item.state.info, audit.root)
+    )
+
+
 def _snapshot_entries(app: App, info: StateInfo, root: str) -> Iterator[Entry]:
     """The snapshot files of a state's repository; files with foreign names are none."""
     from rwm.verify import is_snapshot_name

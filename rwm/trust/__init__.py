@@ -15,7 +15,7 @@ from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
 from rwm.trust.roots import RepositoryRoots
 from rwm.trust.rules_table import CODES, RULES
 from rwm.trust.settings import make_settings
-from rwm.trust.snapshot_rules import judge_snapshot_time
+from rwm.trust.snapshot_rules import judge_snapshot_time, snapshot_finding_id
 
 __all__ = [
     "CODES",
@@ -38,4 +38,5 @@ __all__ = [
     "judge_snapshot_time",
     "make_report",
     "make_settings",
+    "snapshot_finding_id",
 ]

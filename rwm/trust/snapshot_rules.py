@@ -26,4 +26,13 @@ def judge_snapshot_time(root: str, entry: Entry, time: int) -> Iterator[Finding]
         detail = (
             f"restic's time is {describe_gap(abs(difference))} {'after' if difference > 0 else 'before'} the upload"
         )
-        yield Finding(SNAPSHOT_TIME, root, entry.key, entry.version_id, entry.last_modified, detail, *IN_NO_STATE)
+        yield _finding(root, entry, detail)
+
+
+def snapshot_finding_id(root: str, entry: Entry) -> str:
+    """The id of the finding about a snapshot file, whether there is one or not: it does not depend on restic's time."""
+    return _finding(root, entry, "").id
+
+
+def _finding(root: str, entry: Entry, detail: str) -> Finding:
+    return Finding(SNAPSHOT_TIME, root, entry.key, entry.version_id, entry.last_modified, detail, *IN_NO_STATE)

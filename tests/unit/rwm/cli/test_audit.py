@@ -80,10 +80,11 @@ def test_without_a_clean_state_the_newest_quiet_second_is_named(place: Place) ->
     text = place.text(code=4)
     assert "no recorded state is clean; the bucket was clean and quiet at " in text
     at = place.audit(code=4)["last_clean_at"]
-    assert f"rwm state capture bucket1 --at {at}" in text
+    assert "\n  rwm audit bucket1 --capture\n" in text
     assert iso(before // 1000 * 1000) < at
-    assert place.rwm(*HERE, "state", "capture", "bucket1", "--at", at) == 0
-    assert place.audit(code=4)["last_clean_at"] == at
+    found = place.audit("--capture", code=4)
+    assert found["last_clean_at"] == at
+    assert [one["id"] for one in found["states"] if one["captured_at"] == at] == [found["last_clean"]]
 
 
 def test_verdicts_are_recorded_for_states_that_were_audited_as_a_whole(rwm_: Terminal, s3: MemoryS3) -> None:

@@ -101,6 +101,18 @@ def test_a_difference_of_more_than_an_hour_is_a_hint(place: Place, reader: Reade
     assert snapshots(place)["findings"] == []
 
 
+def test_its_finding_is_acknowledged_without_the_password(place: Place, reader: Reader) -> None:
+    reader.shifts[place.repository.files("snapshots")[0].rpartition("/")[2]] = DAY
+    (finding,) = snapshots(place)["findings"]
+    acknowledge = (*HERE, "audit", "bucket1", "--note", "a copy", "--ack")
+    reader.calls.clear()
+    assert place.rwm(*acknowledge, finding["id"]) == 0, place.rwm.err
+    assert not reader.calls
+    assert snapshots(place)["findings"] == [{**finding, "acknowledged": True}]
+    assert place.rwm(*acknowledge, "0123456789ab") == 2
+    assert "'0123456789ab' is neither a finding of bucket1 nor a code" in place.rwm.err
+
+
 @pytest.mark.parametrize("shift", [-3_500_000, 3_500_000])
 def test_an_hour_is_usual(place: Place, reader: Reader, shift: int) -> None:
     reader.shifts = {key.rpartition("/")[2]: shift for key in place.repository.files("snapshots")}
