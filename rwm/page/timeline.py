@@ -40,13 +40,18 @@ class Timeline:
 
 
 def make_timeline(report: AuditReport, count: int) -> Timeline | None:
-    """Bin the changes, the listed findings that nobody has acknowledged, and the states. None without any change."""
+    """Bin the changes, the listed findings that nobody has acknowledged, and the states. None without any change.
+
+    Findings about a state as a whole have no time of the server's: the state shows them.
+    """
     hours = [hour for audit in report.audit.repositories for hour in audit.activity.hours()]
     if not hours:
         return None
     bins = _bins(min(hour.start for hour in hours), report.audit.now, count)
     _count_hours(bins, hours)
     for finding in report.open_findings:
+        if not finding.key:
+            continue
         found = bins[_position(bins, finding.at)]
         if finding.rule.level == "proof":
             found.proofs += 1

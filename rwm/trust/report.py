@@ -89,9 +89,13 @@ class AuditReport:
 
     @property
     def first_proof(self) -> int:
-        """The time of the first of them, in milliseconds; FOREVER without any."""
+        """The time of the first of them, in milliseconds; FOREVER without any.
+
+        A forged state has the time that its forger chose: it counts only if there is no other proof.
+        """
         about_states = (finding.at for finding in self._open_about_states() if finding.rule.level == "proof")
-        return min([FOREVER, *(log.first_proof for log in self.audit.logs()), *about_states])
+        first = min((log.first_proof for log in self.audit.logs()), default=FOREVER)
+        return min(about_states, default=FOREVER) if first == FOREVER else first
 
     @property
     def counts(self) -> dict[str, int]:

@@ -152,14 +152,16 @@ def mounted_state(config: Config, info: StateInfo) -> Iterator[Mount]:
 @contextlib.contextmanager
 def _mounted(config: Config, info: StateInfo, directory: Path) -> Iterator[Mount]:
     path = directory / "repository"
+    cache = directory / "cache"
     path.mkdir(mode=0o700)
+    cache.mkdir(mode=0o700)  # restic makes none for its check
     program = process.find_beside_python("rwmfs") or process.find_program("rwmfs")
     arguments = ["mount", str(info.location), "--at", info.id, str(path), "--foreground", "--cache-size", "0"]
     chosen = ["-c", str(config.path)] if config.path else []
     with process.spawn([program, *chosen, *arguments], log_path=directory / "mount.log") as daemon:
         try:
             _wait_until_mounted(path, daemon)
-            yield Mount(path, directory / "cache", daemon)
+            yield Mount(path, cache, daemon)
         finally:
             daemon.stop(_UNMOUNT_SECONDS)
             _remove_dead_mount(path)

@@ -32,6 +32,19 @@ def test_a_clean_bucket(place: Place) -> None:
     assert found["repositories"][0]["versions"] > 20
 
 
+def test_many_repositories_and_long_names_do_not_hide_the_findings(place: Place) -> None:
+    place.capture()
+    for number in range(30):
+        name = f"junk{number}/{'long' * 200}"
+        for key in ("config", f"keys/{'ab' * 32}", f"data/00/{'00' * 32}"):
+            place.bucket.put(f"{name}/{key}", 0)
+    text = place.text(code=4)
+    lines = text.splitlines()
+    assert len(lines) < 70
+    assert max(map(len, lines)) < 250
+    assert "… and 20 more repositories without a lock" in text
+
+
 def test_an_attack(place: Place) -> None:
     good = place.capture()
     key = place.delete_pack()

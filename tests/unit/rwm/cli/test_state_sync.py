@@ -87,6 +87,17 @@ def test_forged_states_and_rejected_files_are_reported_once(rwm_: Terminal, s3: 
     assert list(fault) == ["key", "version_id", "why"]
 
 
+def test_the_number_of_printed_files_is_limited(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
+    for number in range(30):
+        s3.put("bucket1", f"rwm/states/{number}{'x' * 900}", b"x")
+    assert rwm_(*ADMIN, "sync", "bucket1") == 4
+    lines = [line for line in rwm_.out.splitlines() if line.startswith(("rejected ", "… and 20 more"))]
+    assert (len(lines), lines[-1]) == (11, "… and 20 more; -v prints all")
+    assert max(map(len, lines)) < 250
+    assert rwm_(*ADMIN, "sync", "bucket1", "--again", "-v") == 4
+    assert sum(line.startswith("rejected ") for line in rwm_.out.splitlines()) == 30
+
+
 def test_the_number_of_printed_contradictions_is_limited(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
     for number in range(30):
         s3.put("bucket1", f"data/{HOSTILE_NAME}{number}", b"x")

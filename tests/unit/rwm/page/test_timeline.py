@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from rwm.model import RecordedState
 from rwm.page.chart import describe, draw
 from rwm.page.timeline import HOUR, make_timeline
+from rwm.trust import make_report
 from tests.unit.rwm.page.reports import attacked_report, clean_report, empty_report
 
 REPORT = attacked_report()
@@ -34,6 +38,19 @@ def test_the_last_bin_has_what_is_left() -> None:
     hours = list(REPORT.audit.repositories[0].activity.hours())
     assert timeline.bins[-1].files == sum(hour.added - hour.removed for hour in hours)
     assert timeline.bins[-1].bytes == sum(hour.added_bytes - hour.removed_bytes for hour in hours)
+
+
+def test_a_forged_state_of_long_ago_is_no_beginning_of_the_attack() -> None:
+    report = REPORT
+    info = replace(report.states[0].state.info, id="f" * 64, captured_at=0)
+    forged = RecordedState(info, "contradicted", report.audit.now)
+    both = make_report(report.audit, [forged, *(item.state for item in report.states)])
+    assert (both.first_proof, both.open_proofs) == (report.first_proof, report.open_proofs + 1)
+    before, after = (make_timeline(one, 100) for one in (report, both))
+    assert before is not None and after is not None
+    assert [found.proofs for found in after.bins] == [found.proofs for found in before.bins]
+    alone = make_report(clean_report().audit, [forged])
+    assert (alone.first_proof, alone.open_proofs) == (0, 1)
 
 
 def test_the_last_clean_state_is_before_the_first_proof() -> None:
