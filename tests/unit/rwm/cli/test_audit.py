@@ -35,7 +35,7 @@ def test_a_clean_bucket(place: Place) -> None:
 def test_many_repositories_and_long_names_do_not_hide_the_findings(place: Place) -> None:
     place.capture()
     for number in range(30):
-        name = f"junk{number}/{'long' * 200}"
+        name = f"junk{number}/{'long' * 60}"
         for key in ("config", f"keys/{'ab' * 32}", f"data/00/{'00' * 32}"):
             place.bucket.put(f"{name}/{key}", 0)
     text = place.text(code=4)
