@@ -12,12 +12,14 @@ from rwm.cli.audit import audit
 from rwm.cli.backup import backup
 from rwm.cli.demo import demo
 from rwm.cli.forget import forget
+from rwm.cli.lock import lock
 from rwm.cli.prune import prune
 from rwm.cli.recover import recover
 from rwm.cli.state import state
 from rwm.cli.state_export import export_
 from rwm.cli.state_import import import_
 from rwm.cli.state_list import list_
+from rwm.cli.state_lock import lock as lock_state
 from rwm.cli.state_restore import restore
 from rwm.cli.state_sync import sync
 from rwm.cli.state_verify import verify
@@ -47,9 +49,9 @@ def version(context: click.Context) -> None:
         click.echo(f"rwm {__version__}")
 
 
-for _command in (audit, aws, backup, completion, demo, forget, prune, recover, restic, state, storage):
+for _command in (audit, aws, backup, completion, demo, forget, lock, prune, recover, restic, state, storage):
     cli.add_command(_command)
-for _command in (export_, import_, list_, restore, sync, verify):
+for _command in (export_, import_, list_, lock_state, restore, sync, verify):
     state.add_command(_command)
 for _command in (create, freeze, grant, revoke, thaw):
     storage.add_command(_command)

@@ -1,14 +1,14 @@
-"""The keep rules for states: ``keep`` in the configuration. Pure."""
+"""The keep rules for states, and how their versions are locked: ``keep`` and ``lock`` in the configuration. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from rwm.errors import UsageError
-from rwm.times import parse_restic_duration
+from rwm.times import parse_duration, parse_restic_duration
 
 UNLIMITED = "unlimited"
 
@@ -33,6 +33,15 @@ def _check_duration(value: str) -> str:
     return value
 
 
+def _check_time(value: str) -> str:
+    try:
+        parse_duration(value)
+    except UsageError as error:
+        raise ValueError(f"expected a duration: {error.hint}") from error
+    return value
+
+
+Time = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_time)]
 Count = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_count)]
 Duration = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_duration)]
 
@@ -53,3 +62,16 @@ class KeepConfig(BaseModel):
     def rules(self) -> dict[str, str]:
         """The rules that are set, by name."""
         return {name: value for name, value in self if value is not None}
+
+
+class LockConfig(BaseModel):
+    """How `rwm lock` locks: the mode of new locks, how often it is run, and by how much a lock is extended.
+
+    Without ``mode`` it is that of the bucket's default retention, else governance.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    mode: Literal["governance", "compliance"] | None = None
+    every: Time = "1d"
+    step: Time = "10d"

@@ -21,7 +21,7 @@ from pydantic import (
 
 from rwm.config.ca_file import check_ca_file, choose_ca_file
 from rwm.config.endpoint import normalise_endpoint
-from rwm.config.keep import KeepConfig
+from rwm.config.keep import KeepConfig, LockConfig
 from rwm.config.proxy import ProxyVariables
 from rwm.config.s3_settings import Credentials, InstanceRole, Profile, S3Settings, resolve_addressing
 from rwm.errors import ConfigError, UsageError
@@ -168,6 +168,7 @@ class Config(_Strict):
     retention_extras: Strings = []
     retention: dict[str, str] = {}
     keep: KeepConfig = KeepConfig()
+    lock: LockConfig = LockConfig()
     audit: AuditConfig = AuditConfig()
     lock_path: Path = Field(default_factory=lambda: user_data_path("rwm") / "backup.lock")
     autotags: bool = False

@@ -314,6 +314,25 @@ def m010_operations(db: Database) -> None:
     )
 
 
+@migrations()
+def m011_retentions(db: Database) -> None:
+    """Object Lock retention that RWM has set."""
+    db.execute(
+        """
+        -- The last retention that RWM has set on each version, or found to be longer. A row outlives the states that
+        -- have the version, until `rwm prune` of this computer deletes the version. Values are as in the table version.
+        CREATE TABLE retention (
+            directory   INTEGER NOT NULL REFERENCES directory,
+            name        ANY NOT NULL,
+            version_id  ANY NOT NULL,
+            compliance  INTEGER NOT NULL,      -- 1: mode COMPLIANCE, 0: GOVERNANCE
+            until       INTEGER NOT NULL,      -- milliseconds since 1970 UTC
+            PRIMARY KEY (directory, name, version_id)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

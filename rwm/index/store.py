@@ -31,6 +31,7 @@ from rwm.index.pending import Before, Comparison, PendingState
 from rwm.index.rebase import rebase
 from rwm.index.record import is_recorded
 from rwm.index.references import References
+from rwm.index.retentions import Retentions
 from rwm.index.storage_classes import RecordedClasses
 from rwm.index.timeline import OVERLAPS
 from rwm.index.tree import IndexTree
@@ -66,6 +67,7 @@ class Index:
         self.verifications = Verifications(connection, path)
         self.audits = Audits(connection, path)
         self.freezes = Freezes(connection, path)
+        self.retentions = Retentions(connection, path)
         self.operations = Operations(connection, path)
         self.path = path
 

@@ -11,6 +11,7 @@ from rwm.model.entries import Change, Difference, Entry, EntryBatch
 from rwm.model.freezes import Freeze, FrozenUser
 from rwm.model.object_reader import ObjectReader
 from rwm.model.operations import Deed, Operation, OperationChange, OwnChange
+from rwm.model.retentions import LOCK_MODES, LockableVersion, LockMode, Retention, RetentionChange
 from rwm.model.states import (
     LAST_CLEAN,
     LATEST,
@@ -31,6 +32,7 @@ __all__ = [
     "ARCHIVE_CLASSES",
     "LAST_CLEAN",
     "LATEST",
+    "LOCK_MODES",
     "MAX_LISTING",
     "Acknowledgement",
     "Change",
@@ -43,6 +45,8 @@ __all__ = [
     "FrozenUser",
     "Level",
     "ListedClasses",
+    "LockMode",
+    "LockableVersion",
     "ObjectReader",
     "ObjectVersion",
     "Operation",
@@ -52,6 +56,8 @@ __all__ = [
     "OwnChange",
     "PartVerdict",
     "RecordedState",
+    "Retention",
+    "RetentionChange",
     "StateInfo",
     "StateTree",
     "StorageClasses",

@@ -1,27 +1,41 @@
-"""Retention: which versions no kept state needs, and how they are deleted.
+"""Retention: which states are kept, which versions none of them needs, and how these are deleted or those locked.
 
 May import the shared modules, ``s3``, ``index``, ``restic``, ``trust``.
 Begin reading at ``selection.py``: which states are kept, and ``needs.py``: until when they need a version.
 ``plan.py``: the plan of a prune is a value; ``execute.py`` deletes exactly what it names. ``key_plan.py`` decides
 about one key, ``location_plan.py`` collects what that means for the states of one location; what the audit says
-against them is in ``audit_judgement.py``, and what stays for later audits in ``evidence.py``.
+against them is in ``audit_judgement.py``, and what stays for later audits in ``evidence.py``. ``lock_rules.py``,
+``lock_plan.py`` and ``lock_execute.py`` do the same for locks.
 """
 
 from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget
 from rwm.retention.location_plan import LocationPlan
+from rwm.retention.lock_execute import LockFailure, LockResult, set_locks
+from rwm.retention.lock_plan import LockCost, LockPlan, plan_locks, plan_state_lock
+from rwm.retention.lock_rules import LockTiming, describe_mode, find_gap
 from rwm.retention.plan import PrunePlan, plan_prune
 from rwm.retention.selection import recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
 
 __all__ = [
     "LocationPlan",
+    "LockCost",
+    "LockFailure",
+    "LockPlan",
+    "LockResult",
+    "LockTiming",
     "PrunePlan",
     "PruneResult",
     "Simulation",
+    "describe_mode",
     "execute_prune",
+    "find_gap",
+    "plan_locks",
     "plan_prune",
+    "plan_state_lock",
     "prune_and_forget",
     "recorded_clean_states",
     "select_kept_states",
+    "set_locks",
     "simulate",
 ]

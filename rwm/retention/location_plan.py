@@ -86,7 +86,7 @@ class LocationCollector:
 
     def kept_ids(self, needs: Needs) -> set[str]:
         """The version ids of a key that kept states of the location need."""
-        return set(needed_versions(needs, self._kept_until))
+        return set(needed_versions(((entry.version_id, positions) for entry, positions in needs), self._kept_until))
 
     def observe(
         self, history: Sequence[ObjectVersion], needs: Needs, decision: KeyPlan, place: Place | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rwm.model import Entry, StateInfo
+from rwm.model import StateInfo
 
 FOREVER = 1 << 62
 """``kept_until`` of a state that is kept without an end, in milliseconds."""
@@ -46,14 +46,14 @@ def keep_forever(states: Iterable[StateInfo], kept: Iterable[StateInfo]) -> Kept
     return KeptUntil([FOREVER if info.id in ids else NOT_NEEDED for info in states])
 
 
-def needed_versions(needs: Iterable[tuple[Entry, range]], kept_until: KeptUntil) -> dict[str, int]:
-    """Of the versions of one key that states of a location have: until when each is needed, by version id.
+def needed_versions(ranges: Iterable[tuple[str, range]], kept_until: KeptUntil) -> dict[str, int]:
+    """Until when each version of a key is needed, by version id; what no kept state needs is left out.
 
-    What no kept state needs is left out.
+    ``ranges`` are version ids, each with the positions of states of one location that have the version.
     """
     found: dict[str, int] = {}
-    for entry, positions in needs:
+    for version_id, positions in ranges:
         until = kept_until.latest(positions)
-        if until > found.get(entry.version_id, NOT_NEEDED):
-            found[entry.version_id] = until
+        if until > found.get(version_id, NOT_NEEDED):
+            found[version_id] = until
     return found

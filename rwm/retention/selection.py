@@ -36,7 +36,7 @@ def select_kept_states(
         )
     recorded = index.recorded(location)
     wanted = {index.resolve(name, location).id for name in names}
-    is_clean = _is_judged_clean(audit)
+    is_clean = judge_by(audit)
     if not rules.is_empty:
         for states in states_by_location(recorded).values():
             if follows_rule(location, states[0].info.location):
@@ -73,8 +73,8 @@ def recorded_clean_states(index: Index, location: Location) -> dict[Location, li
     return found
 
 
-def _is_judged_clean(audit: LocationAudit | None) -> IsClean:
-    """Whether an audit found a state clean; one that was captured after it is not judged yet."""
+def judge_by(audit: LocationAudit | None) -> IsClean:
+    """Whether an audit found a state clean: not one that was captured after it. Without an audit all are."""
     if audit is None:
         return lambda info: True
     judgement, end = AuditJudgement(audit), audit.now // SECOND * SECOND

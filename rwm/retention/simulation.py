@@ -47,10 +47,14 @@ def find_rhythm(times: Sequence[int]) -> int:
     return max(int(median(gaps)), SECOND) if gaps else DAY
 
 
-def future_times(times: Sequence[int], span: int) -> tuple[int, list[int]]:
-    """The rhythm, and the times of the states to come within ``span`` after the newest one."""
+def future_times(times: Sequence[int], span: int, now: int = 0) -> tuple[int, list[int]]:
+    """The rhythm, and the times of the states to come within ``span`` after the newest one.
+
+    If that is longer ago than the rhythm, the next one comes ``now``.
+    """
     rhythm = max(find_rhythm(times), -(-span // MAX_STATES))
-    return rhythm, [times[-1] + number * rhythm for number in range(1, span // rhythm + 1)]
+    start = max(times[-1], now - rhythm)
+    return rhythm, [start + number * rhythm for number in range(1, span // rhythm + 1)]
 
 
 def simulate(states: Sequence[StateInfo], rules: KeepPolicy, span: int) -> Simulation:

@@ -12,10 +12,12 @@ from rwm.s3.client import S3, connect
 from rwm.s3.clock import ServerClock, read_clock, wait_for_next_second
 from rwm.s3.credentials import current_credentials
 from rwm.s3.objects import DELETE_BATCH, DeleteFailure
+from rwm.s3.retention import DefaultRetention
 
 __all__ = [
     "DELETE_BATCH",
     "S3",
+    "DefaultRetention",
     "DeleteFailure",
     "Policy",
     "ServerClock",

@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from rwm.errors import AccessDenied, NotFound
-from rwm.model import ObjectVersion
-from rwm.s3 import S3, DeleteFailure, Policy
+from rwm.errors import AccessDenied, NotFound, S3Error
+from rwm.model import ObjectVersion, Retention
+from rwm.s3 import S3, DefaultRetention, DeleteFailure, Policy
 from rwm.s3.listing.pages import Page
 from rwm.s3.listing.sibling_order import Level
 from rwm.s3.listing.unknown_keys import UnknownKeys
@@ -44,6 +44,10 @@ class MemoryS3(S3):
         self.locked: dict[tuple[str, str], str] = {}
         self.object_lock = False
         self.asked_about_locks: list[tuple[str, str]] = []
+        self.default_lock: DefaultRetention | None = None
+        self.retentions: dict[tuple[str, str], Retention] = {}
+        self.lock_requests: list[tuple[str, str]] = []
+        self.refused_locks: dict[tuple[str, str], S3Error] = {}
         self.wrong: dict[str, bytes] = {}
         self.denied: set[str] = set()
         self.deleted: list[tuple[str, str]] = []
@@ -235,6 +239,29 @@ class MemoryS3(S3):
     def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
         self.asked_about_locks.append((key, version_id))
         return self.locked.get((key, version_id))
+
+    def put_retention(self, bucket: str, key: str, version_id: str, retention: Retention) -> None:
+        """Extend only, as all servers do without a bypass; ``refused_locks`` raise their errors."""
+        with self._lock:
+            self.lock_requests.append((key, version_id))
+            if error := self.refused_locks.get((key, version_id)):
+                raise error
+            if all(entry.version_id != version_id for entry in self._of(bucket).get(key, ())):
+                missing = NotFound(f"{key}: NoSuchKey")
+                missing.code = "NoSuchKey"
+                raise missing
+            current = self.retentions.get((key, version_id))
+            if current and (current.until > retention.until or current.mode != retention.mode):
+                refusal = AccessDenied(f"PutObjectRetention {key}: AccessDenied")
+                refusal.code = "AccessDenied"
+                raise refusal
+            self.retentions[key, version_id] = retention
+
+    def retention(self, bucket: str, key: str, version_id: str) -> Retention | None:
+        return self.retentions.get((key, version_id))
+
+    def default_retention(self, bucket: str) -> DefaultRetention | None:
+        return self.default_lock
 
     def counts(self, bucket: str) -> Counter[str]:
         """How many versions and markers there are."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.model import Entry, StateInfo
+from rwm.model import StateInfo
 from rwm.retention.needs import FOREVER, KeptUntil, keep_forever, needed_versions
-
-
-def entry(version: int) -> Entry:
-    return Entry("k", f"v{version}", 1, "", 0)
 
 
 @given(
@@ -21,11 +17,11 @@ def test_the_latest_time_of_any_state_that_has_the_version(
     times: list[int], ranges: list[tuple[int, int, int]]
 ) -> None:
     """A version may have several ranges."""
-    needs = [(entry(version), range(min(a, len(times)), min(b, len(times)))) for version, a, b in ranges]
+    needs = [(f"v{version}", range(min(a, len(times)), min(b, len(times)))) for version, a, b in ranges]
     expected: dict[str, int] = {}
-    for one, positions in needs:
+    for version, positions in needs:
         for position in positions:
-            expected[one.version_id] = max(expected.get(one.version_id, 0), times[position])
+            expected[version] = max(expected.get(version, 0), times[position])
     assert needed_versions(needs, KeptUntil(times)) == {version: until for version, until in expected.items() if until}
 
 

@@ -1,0 +1,193 @@
+"""``rwm lock``: protect the versions of the kept states by Object Lock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.cli.keep_options import keep_options, read_rules
+from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.storage import YES_OPTION
+from rwm.console import App, common_options, pass_app
+from rwm.errors import NotFound, NotSupported, PartlyDone, Refused, RwmError, UsageError
+from rwm.location import Location
+from rwm.model import LOCK_MODES, LockMode
+from rwm.times import DAY, SECOND, iso, parse_duration
+
+if TYPE_CHECKING:
+    from rwm.retention import LockCost, LockPlan, LockResult
+    from rwm.s3 import DefaultRetention
+
+MODE_OPTION = click.option(
+    "--mode",
+    type=click.Choice(LOCK_MODES),
+    help="governance: whoever may bypass it can remove the lock; compliance: nobody can.",
+)
+
+
+@click.command(short_help="Lock the versions of the kept states in BUCKET (Object Lock).")
+@common_options
+@LOCATION_ARGUMENT
+@keep_options
+@MODE_OPTION
+@click.option("--every", metavar="DUR", help="How often this command is run (default: 1d).")
+@click.option("--step", metavar="DUR", help="By how much a lock is extended at a time (default: 10d).")
+@click.option("--dry-run", is_flag=True, help="Print the plan and lock nothing.")
+@YES_OPTION
+@pass_app
+def lock(
+    app: App,
+    location: Location,
+    keep: Mapping[str, str],
+    mode: LockMode | None,
+    every: str | None,
+    step: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Lock every version that a kept state needs, for as long as one needs it.
+
+    Which states are kept, the same rules say as for `rwm prune`; run the command regularly, as `lock` in the
+    configuration says. A lock is only extended, never shortened. A locked version cannot be deleted, also not with the
+    admin's keys; in governance mode an account with a permission to bypass it can.
+
+    BUCKET is audited first, because only clean states count for the rules. It needs Object Lock, which a bucket has
+    from its creation on (`rwm storage create --lock`).
+    """
+    from rwm.retention import LockTiming, find_gap, plan_locks
+    from rwm.s3.listing import check_location
+    from rwm.trust import audit_location, make_settings
+
+    rules = read_rules(app, keep)
+    if rules.is_empty:
+        raise UsageError("no rule keeps a state", hint="set `keep` in the configuration, or --keep-last N and so on")
+    settings = app.config.lock
+    default = require_object_lock(app, location)
+    check_location(app.s3, location)
+    timing = LockTiming(
+        app.s3.server_time(location.bucket),
+        _positive("--every", every or settings.every),
+        _positive("--step", step or settings.step),
+    )
+    if gap := find_gap(timing, None if default is None else default.duration):
+        raise Refused(f"lock of {location} every {console.format_age(timing.every)} refused: {gap}", hint=_RARELY)
+    index = app.readonly_index
+    with console.show_progress(f"listing {location}") as progress:
+        audit_settings = make_settings(app.config, index.audits.acknowledged(location))
+        audit = audit_location(app.s3, location, audit_settings, progress)
+    plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit)
+    if not plan.kept_until:
+        raise RwmError(
+            f"no state of {location.described} is recorded that the rules may keep",
+            hint=f"`rwm state capture {location}` records one, `rwm state sync {location}` fetches those of the bucket",
+        )
+    if default is None and not app.json:
+        console.print_note(
+            f"note: bucket {location.bucket} has no default retention: what is written is not locked before the next "
+            "`rwm lock`"
+        )
+    show_and_lock(app, plan, dry_run=dry_run, yes=yes)
+
+
+_RARELY = "renew the locks more often (--every, and the timer), or give the bucket a longer default retention"
+
+
+def require_object_lock(app: App, location: Location) -> DefaultRetention | None:
+    """The bucket's default retention. Raises RwmError with the consequence if it has no Object Lock."""
+    try:
+        if app.s3.has_object_lock(location.bucket):
+            return app.s3.default_retention(location.bucket)
+        reason = f"bucket {location.bucket} has no Object Lock"
+    except (NotFound, NotSupported) as error:
+        reason = error.message
+    raise RwmError(
+        f"{reason}: nothing can be locked, and whoever has the admin's keys can delete every version",
+        hint="most servers enable it only when a bucket is created: `rwm storage create BUCKET USER --lock "
+        "governance:30`; docs/servers.md says which have it",
+    )
+
+
+def choose_mode(app: App, mode: LockMode | None, default: DefaultRetention | None) -> LockMode:
+    """The mode of new locks: the option, the configuration, the bucket's default, or governance."""
+    return mode or app.config.lock.mode or (default.mode if default is not None else "governance")
+
+
+def show_and_lock(app: App, plan: LockPlan, *, dry_run: bool, yes: bool) -> None:
+    """Print what the plan costs, ask, and execute it. Shared with `rwm state lock`."""
+    from rwm.retention import describe_mode, set_locks
+
+    cost = plan.cost()
+    if app.json and dry_run:
+        console.print_json(_plan_json(plan, cost))
+    elif not app.json:
+        _print_plan(plan, cost)
+    if dry_run:
+        return
+    index = app.index  # fails before anything is locked if it cannot be written
+    if cost.due:
+        consequence = describe_mode(plan.mode, cost.latest)
+        console.confirm(f"Lock {console.format_count(cost.due, 'version')} ({consequence})?", yes=yes)
+    with console.show_progress(f"locking in {plan.location}", cost.due) as progress:
+        result = set_locks(app.s3, index, plan, progress)
+    if app.json:
+        console.print_json(_plan_json(plan, cost) | _result_json(result))
+    else:
+        click.echo(f"locked {console.format_count(result.locked, 'version')}")
+    if result.failed:
+        _raise_failures(result, cost)
+
+
+def _positive(option: str, text: str) -> int:
+    found = parse_duration(text)
+    if found < SECOND:
+        raise UsageError(f"{option} is too short: {text}", hint="write it as 1d or 12h")
+    return found
+
+
+def _raise_failures(result: LockResult, cost: LockCost) -> None:
+    first = result.failures[0]
+    raise PartlyDone(
+        f"{result.failed} of {cost.due} versions were not locked; the first: {first.key} version {first.version_id}: "
+        f"{first.code}",
+        hint="run the command again: it goes on with these; NoSuchVersion: `rwm state verify` says what is missing",
+    )
+
+
+def _plan_json(plan: LockPlan, cost: LockCost) -> dict[str, Any]:
+    return {
+        "bucket": plan.location.bucket,
+        "prefix": plan.location.prefix,
+        "mode": plan.mode,
+        "states": {state: iso(until) for state, until in plan.kept_until.items()},
+        "needed_versions": cost.needed,
+        "requests": cost.due,
+        "lapsed": cost.lapsed,
+        "latest": iso(cost.latest) if cost.latest else None,
+    }
+
+
+def _result_json(result: LockResult) -> dict[str, Any]:
+    return {
+        "locked": result.locked,
+        "longer": result.longer,
+        "failed": result.failed,
+        "failures": [failure._asdict() for failure in result.failures],
+    }
+
+
+def _print_plan(plan: LockPlan, cost: LockCost) -> None:
+    states = console.format_count(len(plan.kept_until), "kept state")
+    click.echo(console.escape(f"locks in {plan.location}: {states}, mode {plan.mode}"))
+    days = -(-(cost.latest - plan.timing.now) // DAY) if cost.latest else 0
+    rows = [
+        ("needed versions", cost.needed, ""),
+        ("locked for long enough", cost.needed - cost.due, ""),
+        ("to lock now: requests", cost.due, f"until {iso(cost.latest)} at the latest, {days} days" if days else ""),
+        *([("of those, the lock had ended", cost.lapsed, "")] if cost.lapsed else []),
+    ]
+    console.print_table(["", "count", ""], rows, right=(1,))
+    if cost.lapsed:
+        console.warn("locks of versions that are needed had ended: run this command more often, or raise --every")

@@ -1,0 +1,86 @@
+"""The Object Lock retention that RWM has set on versions, beside the states that have them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+from rwm.index.connection import errors, transaction
+from rwm.index.directories import NO_DIRECTORY, SUBTREE, DirectoryPaths, bucket_id, find_directory, location_directory
+from rwm.index.packed import pack, unpack
+from rwm.location import Location
+from rwm.model import LOCK_MODES, LockableVersion, Retention, RetentionChange
+from rwm.names import split_key
+
+_VERSIONS = """
+    SELECT v.name, v.version_id, v.last_modified, v.since, v.until, r.compliance, r.until
+    FROM version v LEFT JOIN retention r USING (directory, name, version_id)
+    WHERE v.directory = ? ORDER BY v.name, v.since
+"""
+
+
+class Retentions:
+    """A part of :class:`rwm.index.Index`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def versions(self, location: Location) -> Iterator[list[LockableVersion]]:
+        """All versions that any state has below the location, key by key. Memory is that of one key and one page."""
+        with errors(self._path):
+            root = location_directory(self._connection, location)
+            directories = self._connection.execute(f"SELECT id FROM directory WHERE id IN {SUBTREE}", {"root": root})
+            paths = DirectoryPaths(self._connection)
+            for (directory,) in directories.fetchall():
+                rows = self._read(directory, paths.of(directory))
+                for _, versions in groupby(rows, attrgetter("key")):
+                    yield list(versions)
+
+    def _read(self, directory: int, path: str) -> Iterator[LockableVersion]:
+        with closing(self._connection.execute(_VERSIONS, (directory,))) as rows:
+            for name, version_id, last_modified, since, until, compliance, locked in rows:
+                retention = None if locked is None else Retention(LOCK_MODES[compliance], locked)
+                yield LockableVersion(path + unpack(name), unpack(version_id), last_modified, since, until, retention)
+
+    def record(self, bucket: str, changes: Iterable[RetentionChange]) -> None:
+        """Record, in one transaction, retentions that were set."""
+        with errors(self._path), transaction(self._connection):
+            number = bucket_id(self._connection, bucket)
+            for key, version_id, retention in changes:
+                path, name = split_key(key)
+                directory = find_directory(self._connection, number, path)
+                if directory != NO_DIRECTORY:  # the index was replaced meanwhile
+                    compliance = LOCK_MODES.index(retention.mode)
+                    self._connection.execute(
+                        "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?, ?)",
+                        (directory, pack(name), pack(version_id), compliance, retention.until),
+                    )
+
+    def of(self, bucket: str, key: str, version_id: str) -> Retention | None:
+        """The retention that was recorded of a version."""
+        path, name = split_key(key)
+        with errors(self._path):
+            directory = find_directory(self._connection, bucket_id(self._connection, bucket), path)
+            row = self._connection.execute(
+                "SELECT compliance, until FROM retention WHERE directory = ? AND name = ? AND version_id = ?",
+                (directory, pack(name), pack(version_id)),
+            ).fetchone()
+        return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
+
+    def forget(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
+        """Drop the rows of versions, (key, version id), that are deleted; in one transaction."""
+        with errors(self._path), transaction(self._connection):
+            if self._connection.execute("SELECT 1 FROM retention LIMIT 1").fetchone() is None:
+                return
+            number = bucket_id(self._connection, bucket)
+            for path, group in groupby(versions, lambda version: split_key(version[0])[0]):
+                directory = find_directory(self._connection, number, path)
+                rows = [(directory, pack(split_key(key)[1]), pack(version_id)) for key, version_id in group]
+                self._connection.executemany(
+                    "DELETE FROM retention WHERE directory = ? AND name = ? AND version_id = ?", rows
+                )

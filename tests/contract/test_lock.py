@@ -1,0 +1,125 @@
+"""Locks on the real servers: what is locked stays, and is only extended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rwm import retention
+from rwm.errors import AccessDenied, NotFound
+from rwm.index import Index
+from rwm.location import Location
+from rwm.model import LockMode, Retention, StateInfo
+from rwm.states import capture_state
+from rwm.storage import create_storage
+from rwm.times import DAY, SECOND
+from tests.contract.buckets import unique
+from tests.servers import Server
+
+ODD = "data/é b+%&?#"
+KEYS = ("config", "keys/k1", "index/i1", "snapshots/s1", "data/00/p1", "data/01/p2", ODD)
+
+
+class Locked:
+    """A bucket with Object Lock, files that the machine wrote, and a state of them."""
+
+    def __init__(self, server: Server, directory: Path) -> None:
+        self.s3, self.user = server.connect(), server.connect("user1")
+        self.location = Location(unique("lock"))
+        self.s3.client.create_bucket(Bucket=self.location.bucket, ObjectLockEnabledForBucket=True)
+        create_storage(self.s3, self.location.bucket, "user1")
+        for key in KEYS:
+            self.user.put(self.location.bucket, key, b"1")
+        self.index = Index.open(directory / "index.sqlite")
+        self.reader = Index.open(directory / "index.sqlite", readonly=True)
+        self.info = capture_state(self.s3, self.index, self.location)
+        self.now = self.s3.server_time(self.location.bucket)
+
+    def lock(self, until: int, info: StateInfo | None = None, mode: LockMode = "governance") -> retention.LockResult:
+        timing = retention.LockTiming(self.now, DAY, 10 * DAY)
+        kept = {(info or self.info).id: until}
+        plan = retention.LockPlan(self.reader, self.location, mode, timing, kept)
+        return retention.set_locks(self.s3, self.index, plan)
+
+    def found(self) -> dict[str, Retention | None]:
+        """The retention of each version of the state, as the server has it."""
+        bucket = self.location.bucket
+        entries = self.index.entries(self.info)
+        return {entry.key: self.s3.retention(bucket, entry.key, entry.version_id) for entry in entries}
+
+
+@pytest.fixture
+def locked(server: Server, tmp_path: Path) -> Iterator[Locked]:
+    locked = Locked(server, tmp_path)
+    yield locked
+    locked.reader.close()
+    locked.index.close()
+
+
+def test_locked_versions_stay_and_locks_are_only_extended(locked: Locked, server: Server) -> None:
+    s3, bucket, until = locked.s3, locked.location.bucket, locked.now + 5 * DAY
+    result = locked.lock(until)
+    assert (result.locked, result.longer, result.failures) == (len(KEYS), 0, [])
+    first = locked.found()
+    assert first.keys() == set(KEYS)
+    for key, found in first.items():
+        assert found is not None and until <= found.until <= until + 11 * DAY, key
+        version = next(version for version in s3.versions(bucket, key) if version.key == key).version_id
+        assert locked.index.retentions.of(bucket, key, version) == found
+        assert [failure.code for failure in s3.delete_versions(bucket, [(key, version)])] == ["AccessDenied"]
+        with pytest.raises(AccessDenied):
+            s3.put_retention(bucket, key, version, Retention("governance", locked.now + DAY))
+        with pytest.raises(AccessDenied):
+            locked.user.put_retention(bucket, key, version, Retention("governance", until + 90 * DAY))
+    assert locked.lock(until).locked == 0
+    locked.user.delete(bucket, "data/00/p1")
+    assert locked.lock(until + 30 * DAY).locked == len(KEYS)  # also what is deleted, as far as a state needs it
+    for key, found in locked.found().items():
+        before = first[key]
+        assert found is not None and before is not None and found.until > before.until
+
+
+def test_longer_locks_and_those_of_the_other_mode(locked: Locked) -> None:
+    bucket = locked.location.bucket
+    entries = {entry.key: entry.version_id for entry in locked.index.entries(locked.info)}
+    far, soon = locked.now // SECOND * SECOND + 90 * DAY, locked.now // SECOND * SECOND + DAY
+    locked.s3.put_retention(bucket, "config", entries["config"], Retention("governance", far))
+    locked.s3.put_retention(bucket, "keys/k1", entries["keys/k1"], Retention("compliance", soon))
+    locked.s3.delete_versions(bucket, [("index/i1", entries["index/i1"])])
+    result = locked.lock(locked.now + 20 * DAY)
+    assert (result.locked, result.longer, result.failed) == (len(KEYS) - 3, 2, 1)
+    assert [(failure.key, failure.code) for failure in result.failures] == [("index/i1", "NoSuchKey")]
+    config, key = (locked.s3.retention(bucket, name, entries[name]) for name in ("config", "keys/k1"))
+    assert config == Retention("governance", far)
+    assert key is not None and key.mode == "compliance" and key.until >= locked.now + 20 * DAY
+
+
+def test_the_default_retention_and_what_has_none(locked: Locked) -> None:
+    s3, bucket = locked.s3, locked.location.bucket
+    assert s3.has_object_lock(bucket)
+    assert s3.default_retention(bucket) is None
+    assert set(locked.found().values()) == {None}
+    s3.client.put_object_lock_configuration(
+        Bucket=bucket,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}},
+        },
+    )
+    assert s3.default_retention(bucket) == ("governance", 3 * DAY)
+    version = locked.user.put(bucket, "new", b"1")
+    found = s3.retention(bucket, "new", version)
+    assert found is not None and abs(found.until - locked.now - 3 * DAY) < 600 * SECOND
+
+
+def test_a_bucket_without_object_lock(server: Server) -> None:
+    s3, bucket = server.connect(), unique("unlocked")
+    s3.create_bucket(bucket)
+    s3.enable_versioning(bucket)
+    assert not s3.has_object_lock(bucket)
+    with pytest.raises(NotFound):
+        s3.default_retention(bucket)
+    version = s3.put(bucket, "k", b"1")
+    assert s3.retention(bucket, "k", version) is None
