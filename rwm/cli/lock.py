@@ -161,7 +161,7 @@ def _plan_json(plan: LockPlan, cost: LockCost) -> dict[str, Any]:
         "bucket": plan.location.bucket,
         "prefix": plan.location.prefix,
         "mode": plan.mode,
-        "states": {state: iso(until) for state, until in plan.kept_until.items()},
+        "states": [{"id": state, "kept_until": iso(until)} for state, until in plan.kept_until.items()],
         "needed_versions": cost.needed,
         "requests": cost.due,
         "lapsed": cost.lapsed,

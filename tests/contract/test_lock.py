@@ -121,5 +121,3 @@ def test_a_bucket_without_object_lock(server: Server) -> None:
     assert not s3.has_object_lock(bucket)
     with pytest.raises(NotFound):
         s3.default_retention(bucket)
-    version = s3.put(bucket, "k", b"1")
-    assert s3.retention(bucket, "k", version) is None

@@ -8,10 +8,11 @@ import importlib
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from types import MappingProxyType
+from typing import Any, NamedTuple, get_args
 
 import click
 import pytest
@@ -22,6 +23,7 @@ from rwm.backup.quick_audit import QuickAudit
 from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import forget as forget_command
+from rwm.cli import lock as lock_command
 from rwm.cli import prune as prune_command
 from rwm.cli import prune_simulation as simulation_command
 from rwm.cli import recover as recover_command
@@ -44,7 +46,7 @@ from rwm.model import ClassCount, Entry, FrozenUser, RecordedState, StateInfo, S
 from rwm.repositories import RepositoryCount
 from rwm.restic import Snapshot
 from rwm.restic.run import Result
-from rwm.retention import LocationPlan, PrunePlan, simulate
+from rwm.retention import LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
 from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
@@ -331,6 +333,18 @@ def shape(value: Any) -> Any:
 CLASSES = StorageClasses(0, {"GLACIER": ClassCount(1, 155)})
 INFO = StateInfo("0" * 64, "bucket1", 0, "backup", 1, 155, "ok")
 ENTRY = Entry("config", "v", 155, "e", 0)
+LOCKED = LockResult(failed=1, failures=[LockFailure("k", "v", "AccessDenied")])
+
+
+class LockPlan(NamedTuple):
+    """What JSON has of a plan of locks."""
+
+    location: Location = INFO.location
+    mode: str = "governance"
+    kept_until: Mapping[str, int] = MappingProxyType({INFO.id: DAY})
+
+
+LOCK_PLAN: Any = LockPlan()
 SIMULATION = simulate([INFO], KeepPolicy({"last": "1"}), DAY)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
 INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
@@ -391,6 +405,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm forget BUCKET", forget_command.plan_json(FORGET_PLAN)),
         ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
         ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
+        ("rwm lock BUCKET", lock_command._plan_json(LOCK_PLAN, LockCost()) | lock_command._result_json(LOCKED)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
         ("rwmfs cache clear", cachecli._clear_json(ROOT, 0, 0)),

@@ -36,7 +36,7 @@ def states(rwm_: Terminal, s3: MemoryS3) -> list[str]:
 def test_the_plan_is_shown_and_executed(rwm_: Terminal, s3: MemoryS3, states: list[str]) -> None:
     assert rwm_(*LOCK, "--dry-run", "--json") == 0
     plan = json.loads(rwm_.out)
-    assert list(plan["states"]) == states[1:]
+    assert [state["id"] for state in plan["states"]] == states[1:]
     assert (plan["mode"], plan["needed_versions"], plan["requests"], plan["lapsed"]) == ("governance", 3, 3, 0)
     assert s3.lock_requests == []
     assert rwm_(*LOCK, "--yes") == 0
@@ -113,7 +113,7 @@ def test_one_state_is_locked(rwm_: Terminal, s3: MemoryS3, states: list[str]) ->
     lock = (*HERE, "state", "lock", states[0], "--yes")
     assert rwm_(*lock, "--days", "30", "--json") == 0
     document = json.loads(rwm_.out)
-    assert (list(document["states"]), document["locked"]) == ([states[0]], 2)
+    assert ([state["id"] for state in document["states"]], document["locked"]) == ([states[0]], 2)
     (until,) = {found.until for found in s3.retentions.values()}
     assert 29 * DAY < until - s3.now <= 30 * DAY
     assert rwm_(*lock, "--until", "2099-01-01") == 0
