@@ -72,7 +72,7 @@ def test_help_lists_every_command_except_aliases(rwm_: Terminal) -> None:
     assert rwm_("--help") == 0
     listed = [line.split()[0] for line in rwm_.out.partition("Commands:")[2].splitlines() if line.strip()]
     assert listed == sorted(path[0] for path in VISIBLE if len(path) == 1)
-    assert " ".join(listed) == "audit aws backup completion demo forget prune recover restic state storage version"
+    assert " ".join(listed) == "audit aws backup completion demo forget lock prune recover restic state storage version"
 
 
 def test_aliases_exist_and_are_hidden(rwm_: Terminal) -> None:
