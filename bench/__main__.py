@@ -21,6 +21,7 @@ PARTS = (
     "browsing",
     "verify",
     "audit",
+    "prune",
     "recover",
     "restore",
 )

@@ -1,9 +1,10 @@
-"""Private directories: mode 0700, owned by us or root."""
+"""Private directories (mode 0700, owned by us or root), and temporary files without a name."""
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 from rwm.errors import ConfigError
@@ -37,3 +38,18 @@ def check_private_directory(path: Path, *, hint: str) -> None:
         raise ConfigError(f"directory {path}: {error.strerror}", hint=hint) from error
     if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
         raise ConfigError(f"directory {path} is a symbolic link or belongs to another user", hint=hint)
+
+
+_VAR_TMP = "/var/tmp"  # noqa: S108 - the files have no name
+
+
+def spool_directory() -> str | None:
+    """Where temporary files may be large: ``TMPDIR``, or /var/tmp because /tmp may be in memory. None: the default."""
+    return None if "TMPDIR" in os.environ or not os.access(_VAR_TMP, os.W_OK) else _VAR_TMP
+
+
+def open_spool() -> int:
+    """The descriptor of a new temporary file with mode 0600 and no name. Raises OSError."""
+    descriptor, path = tempfile.mkstemp(prefix="rwm-", dir=spool_directory())
+    Path(path).unlink()
+    return descriptor

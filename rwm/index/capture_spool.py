@@ -18,6 +18,7 @@ from rwm.index.batches import diff_batches, entry_batches
 from rwm.index.class_table import ClassTable
 from rwm.index.connection import TEMPORARY, errors
 from rwm.model import Change, Entry, EntryBatch, ListedClasses
+from rwm.private import spool_directory
 
 _SCHEMA = """
     DROP TABLE IF EXISTS temp.block;
@@ -30,7 +31,6 @@ _SCHEMA = """
         key TEXT PRIMARY KEY, version_id TEXT, size INTEGER, etag TEXT, last_modified INTEGER
     ) STRICT, WITHOUT ROWID;
 """
-_VAR_TMP = "/var/tmp"  # noqa: S108 - the file has no name
 
 
 class CaptureSpool:
@@ -49,7 +49,7 @@ class CaptureSpool:
         """The storage classes that the listing shows, of noncurrent versions too."""
         with errors(TEMPORARY):
             connection.executescript(_SCHEMA)
-            self._file = tempfile.TemporaryFile(buffering=0, dir=_directory())  # noqa: SIM115 - see close()
+            self._file = tempfile.TemporaryFile(buffering=0, dir=spool_directory())  # noqa: SIM115 - see close()
 
     @classmethod
     def temporary(cls) -> Self:
@@ -186,11 +186,6 @@ class CaptureSpool:
 def _is_sorted(keys: Sequence[str]) -> bool:
     """Whether each key is greater than the one before."""
     return all(map(lt, keys, islice(keys, 1, None)))
-
-
-def _directory() -> str | None:
-    """Where SQLite puts temporary tables: in ``TMPDIR`` or in /var/tmp, because /tmp may be in memory."""
-    return None if "TMPDIR" in os.environ or not os.access(_VAR_TMP, os.W_OK) else _VAR_TMP
 
 
 def _listed_twice() -> BadResponse:

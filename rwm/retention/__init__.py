@@ -2,13 +2,17 @@
 
 May import the shared modules, ``s3``, ``index``, ``restic``, ``trust``.
 Begin reading at ``selection.py``: which states are kept, and ``needs.py``: until when they need a version.
-``plan.py``: the plan of a prune is a value; ``execute.py`` deletes exactly what it names. ``key_plan.py`` decides
-about one key, ``location_plan.py`` collects what that means for the states of one location; what the audit says
-against them is in ``audit_judgement.py``, and what stays for later audits in ``evidence.py``. ``lock_rules.py``,
-``lock_plan.py`` and ``lock_execute.py`` do the same for locks.
+``plan.py``: the plan of a prune; ``deletion_spool.py`` holds its deletions in a file, ``execute.py`` deletes exactly
+these, ``delete_batches.py`` sends the requests. ``key_plan.py`` decides about one key, ``location_plan.py`` collects
+what that means for the states of one location; what the audit says against them is in ``audit_judgement.py``, and what
+stays for later audits in ``evidence.py``. ``lock_rules.py``, ``lock_plan.py`` and ``lock_execute.py`` do the same for
+locks.
 """
 
+from rwm.retention.delete_batches import delete_in_batches
+from rwm.retention.deletion_spool import BLOCK, DeletionSpool, Stage, separate_keys
 from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget
+from rwm.retention.key_plan import Deletion
 from rwm.retention.location_plan import LocationPlan
 from rwm.retention.lock_execute import LockFailure, LockResult, set_locks
 from rwm.retention.lock_plan import LockCost, LockPlan, plan_locks, plan_state_lock
@@ -18,6 +22,9 @@ from rwm.retention.selection import recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
 
 __all__ = [
+    "BLOCK",
+    "Deletion",
+    "DeletionSpool",
     "LocationPlan",
     "LockCost",
     "LockFailure",
@@ -27,6 +34,8 @@ __all__ = [
     "PrunePlan",
     "PruneResult",
     "Simulation",
+    "Stage",
+    "delete_in_batches",
     "describe_mode",
     "execute_prune",
     "find_gap",
@@ -36,6 +45,7 @@ __all__ = [
     "prune_and_forget",
     "recorded_clean_states",
     "select_kept_states",
+    "separate_keys",
     "set_locks",
     "simulate",
 ]

@@ -2,92 +2,113 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 
 from rwm.index import Index
+from rwm.retention.delete_batches import delete_in_batches
+from rwm.retention.deletion_spool import Stage
 from rwm.retention.key_plan import Deletion
 from rwm.retention.plan import PrunePlan
 from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
-THREADS = 4  # few: many simultaneous deletes have made bucket indexes of Ceph RGW hang
+MAX_FAILURES = 10_000
+"""After this many failures a prune stops: they are held in memory, and something else is wrong."""
 
 Progress = Callable[[int], None]
+OnDeleted = Callable[[Sequence[Deletion]], None]
+"""Called with versions whose deletion the server has confirmed, in the thread of the caller."""
 
 
 @dataclass
 class PruneResult:
-    """What was deleted; ``bytes`` are those of the versions. ``failures`` are what the server did not delete."""
+    """What was deleted; ``bytes`` are those of the versions. ``failures`` are what the server did not delete.
+
+    ``left`` counts what was not tried because of failures.
+    """
 
     versions: int = 0
     markers: int = 0
     bytes: int = 0
     failures: tuple[DeleteFailure, ...] = ()
+    left: int = 0
 
 
 def prune_and_forget(s3: S3, index: Index, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
-    """Execute the plan, and remove from the index the states that it makes incomplete and the results of verification.
+    """Execute the plan. Drop from the index the states that it makes incomplete, and results of verification.
 
-    Of an interrupted prune those of all versions that it may have deleted.
+    The states as soon as a version may be deleted, so that an interrupted prune leaves none of them.
     """
+    is_forgotten = False
+
+    def forget(deleted: Sequence[Deletion]) -> None:
+        nonlocal is_forgotten
+        if not is_forgotten:
+            index.forget(plan.lost_states)
+            is_forgotten = True
+        index.verifications.forget_content(plan.location.bucket, ((item.key, item.version_id) for item in deleted))
+
     try:
-        result = execute_prune(s3, plan, progress)
+        return execute_prune(s3, plan, progress, forget)
     except BaseException:
-        _forget(index, plan)
+        forget(())
         raise
-    if result.versions:
-        _forget(index, plan, result.failures)
-    return result
 
 
-def _forget(index: Index, plan: PrunePlan, failures: Iterable[DeleteFailure] = ()) -> None:
-    index.forget(plan.lost_states)
-    failed = {(failure.key, failure.version_id) for failure in failures}
-    deleted = ((version.key, version.version_id) for version in plan.versions)
-    index.verifications.forget_content(plan.location.bucket, (version for version in deleted if version not in failed))
-
-
-def execute_prune(s3: S3, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
+def execute_prune(
+    s3: S3,
+    plan: PrunePlan,
+    progress: Progress = lambda count: None,
+    on_deleted: OnDeleted = lambda deleted: None,
+) -> PruneResult:
     """Delete what the plan names and nothing else. Safe to interrupt at any time and to repeat.
 
-    All versions are deleted before any delete marker, and a marker stays when a version of its key could not be
-    deleted: otherwise that version would become current again.
+    A marker stays when a version of its key could not be deleted: otherwise that version would become current again.
+    Then the audit still needs the locks and indexes that the plan names, so their stages do not begin.
     """
     assert not plan.refused
     result = PruneResult()
-    failures = _delete(s3, plan.location.bucket, plan.versions, progress)
-    failed = {(failure.key, failure.version_id) for failure in failures}
-    deleted = [version for version in plan.versions if (version.key, version.version_id) not in failed]
-    result.versions, result.bytes = len(deleted), sum(version.size for version in deleted)
-    failed_keys = {failure.key for failure in failures}
-    markers = [marker for marker in plan.markers if marker.key not in failed_keys]
-    marker_failures = _delete(s3, plan.location.bucket, markers, progress)
-    result.markers = len(markers) - len(marker_failures)
-    result.failures = (*failures, *marker_failures)
+    for stage in Stage:
+        if result.failures and (stage > Stage.MARKERS or len(result.failures) >= MAX_FAILURES):
+            result.left += plan.deletions.count(stage)
+        else:
+            _Execution(s3, plan, result, progress, on_deleted).run(stage)
     return result
 
 
-def _delete(s3: S3, bucket: str, deletions: Sequence[Deletion], progress: Progress) -> list[DeleteFailure]:
-    def delete_batch(batch: list[Deletion]) -> list[DeleteFailure]:
-        return s3.delete_versions(bucket, [(item.key, item.version_id) for item in batch])
+class _Execution:
+    def __init__(self, s3: S3, plan: PrunePlan, result: PruneResult, progress: Progress, on_deleted: OnDeleted) -> None:
+        self._s3 = s3
+        self._plan = plan
+        self._result = result
+        self._progress = progress
+        self._on_deleted = on_deleted
 
-    failures: list[DeleteFailure] = []
-    ordered = iter(interleave_keys(deletions))
-    with ThreadPoolExecutor(THREADS) as pool:
-        while batches := [batch for batch in (list(islice(ordered, DELETE_BATCH)) for _ in range(THREADS)) if batch]:
-            for batch, failed in zip(batches, pool.map(delete_batch, batches), strict=True):
-                failures += failed
-                progress(len(batch))
-    return failures
+    def run(self, stage: Stage) -> None:
+        """Execute one stage, as far as failures allow."""
+        result = self._result
+        done = 0
+        with closing(delete_in_batches(self._s3, self._plan.location.bucket, self._choose(stage))) as answers:
+            for batch, failures in answers:
+                failed = {(failure.key, failure.version_id) for failure in failures}
+                deleted = [item for item in batch if (item.key, item.version_id) not in failed]
+                if stage.is_marker:
+                    result.markers += len(deleted)
+                else:
+                    result.versions += len(deleted)
+                    result.bytes += sum(item.size for item in deleted)
+                    if deleted:
+                        self._on_deleted(deleted)
+                result.failures += tuple(failures)
+                done += len(batch)
+                self._progress(len(batch))
+                if len(result.failures) >= MAX_FAILURES:
+                    break
+        result.left += self._plan.deletions.count(stage) - done
 
-
-def interleave_keys(deletions: Iterable[Deletion]) -> list[Deletion]:
-    """Reorder so that versions of one key are far apart: simultaneous deletes of one key slow down bucket indexes."""
-    ranks: dict[str, int] = {}
-    ranked = []
-    for item in deletions:
-        ranks[item.key] = rank = ranks.get(item.key, -1) + 1
-        ranked.append((rank, item))
-    return [item for _, item in sorted(ranked)]
+    def _choose(self, stage: Stage) -> Iterator[Deletion]:
+        failed = {failure.key for failure in self._result.failures}
+        for _, item in self._plan.deletions.read_interleaved(stage, DELETE_BATCH):
+            if item.key not in failed:
+                yield item

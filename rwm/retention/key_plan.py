@@ -8,6 +8,10 @@ from typing import Literal, NamedTuple
 
 from rwm.model import ObjectVersion
 
+Why = Literal["replaced", "deleted", "hides-nothing"]
+"""Why an entry is deleted. A version: what comes after it is another version, or a delete marker. A marker: no older
+version of its key stays."""
+
 
 class Deletion(NamedTuple):
     """One version or delete marker to delete. ``size`` in bytes, 0 for a marker."""
@@ -15,6 +19,7 @@ class Deletion(NamedTuple):
     key: str
     version_id: str
     size: int
+    why: Why = "replaced"
 
 
 class KeyPlan(NamedTuple):
@@ -55,12 +60,10 @@ def plan_key(
     """
     if len(history) == 1 and not history[0].is_marker:  # almost every key
         return KeyPlan([], [], 1, 0)
-    replaced_at = [history[0].last_modified, *(version.last_modified for version in history[:-1])]
-    oldest_first = list(reversed(list(zip(history, replaced_at, strict=True))))
-    written = [(version, replacement) for version, replacement in oldest_first if not version.is_marker]
+    oldest_first = list(zip(history, [history[0], *history], strict=False))[::-1]  # each with its successor
+    written = [(version, successor) for version, successor in oldest_first if not version.is_marker]
     reasons = {
-        version.version_id: _why_kept(version, replacement, version is history[0], kept, cutoff, is_locked)
-        for version, replacement in written
+        version.version_id: _why_kept(version, successor, kept, cutoff, is_locked) for version, successor in written
     }
     if is_proved is not None and len(written) > 1:
         # By time, because SeaweedFS lists a ``null`` version last of its key.
@@ -71,29 +74,39 @@ def plan_key(
     versions: list[Deletion] = []
     markers: list[Deletion] = []
     older_version_stays = False
-    for version, replacement in oldest_first:
-        deletion = Deletion(version.key, version.version_id, version.size)
+    for version, successor in oldest_first:
         if version.is_marker:
-            if not older_version_stays and max(version.last_modified, replacement) < cutoff:
-                markers.append(deletion)
+            if not older_version_stays and not _is_young(version, successor, cutoff):
+                markers.append(_delete(version, "hides-nothing"))
         elif reasons[version.version_id]:
             older_version_stays = True
         else:
-            versions.append(deletion)
+            versions.append(_delete(version, _why_deleted(successor)))
     counts = Counter(reasons.values())
     return KeyPlan(versions, markers, counts["needed"], counts["young"], counts["first"])
 
 
 def _why_kept(
     version: ObjectVersion,
-    replaced_at: int,
-    is_newest: bool,
+    successor: ObjectVersion,
     kept: set[str],
     cutoff: int,
     is_locked: Callable[[Deletion], bool],
 ) -> Reason:
-    if version.is_latest or is_newest or version.version_id in kept:
+    if version.is_latest or successor is version or version.version_id in kept:
         return "needed"
-    if max(version.last_modified, replaced_at) >= cutoff:
+    if _is_young(version, successor, cutoff):
         return "young"
-    return "locked" if is_locked(Deletion(version.key, version.version_id, version.size)) else ""
+    return "locked" if is_locked(_delete(version, _why_deleted(successor))) else ""
+
+
+def _is_young(version: ObjectVersion, successor: ObjectVersion, cutoff: int) -> bool:
+    return max(version.last_modified, successor.last_modified) >= cutoff
+
+
+def _why_deleted(successor: ObjectVersion) -> Why:
+    return "deleted" if successor.is_marker else "replaced"
+
+
+def _delete(version: ObjectVersion, why: Why) -> Deletion:
+    return Deletion(version.key, version.version_id, version.size, why)

@@ -1,5 +1,7 @@
 """Plan a prune: which versions no kept state needs. Reads the bucket and the index, changes nothing.
 
+The deletions go to a temporary file, so memory hardly grows with their number.
+
 All versions of the kept states and of the present listing are kept, also locked versions, and those that were replaced
 or deleted less than the minimum age ago. RWM's own objects are not touched, nor keys that no kept state covers.
 
@@ -12,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from rwm.index import Index, missing_index
 from rwm.location import Location
@@ -20,8 +21,10 @@ from rwm.model import ObjectVersion, RecordedState, StateInfo
 from rwm.restic import expected_sha256
 from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.coverage import Coverage
+from rwm.retention.deferred import Deferred, DeferredSpool
+from rwm.retention.deletion_spool import Deletions, DeletionSpool, Stage
 from rwm.retention.evidence import EvidenceKeeper
-from rwm.retention.key_plan import Deletion, KeyPlan, plan_key
+from rwm.retention.key_plan import KeyPlan, plan_key
 from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs, Place
 from rwm.retention.locks import Locks
 from rwm.retention.sample import read_sample
@@ -49,8 +52,7 @@ class PrunePlan:
 
     location: Location
     locations: tuple[LocationPlan, ...]
-    versions: tuple[Deletion, ...]
-    markers: tuple[Deletion, ...]
+    deletions: DeletionSpool
     locked: int = 0
     uncovered: int = 0
     bucket_refused: tuple[str, ...] = ()
@@ -58,9 +60,19 @@ class PrunePlan:
     files_read: int = 0
 
     @property
+    def versions(self) -> Deletions:
+        """The versions to delete."""
+        return self.deletions.versions
+
+    @property
+    def markers(self) -> Deletions:
+        """The delete markers to delete."""
+        return self.deletions.markers
+
+    @property
     def bytes(self) -> int:
         """Size of the versions to delete."""
-        return sum(version.size for version in self.versions)
+        return self.deletions.size
 
     @property
     def kept_versions(self) -> int:
@@ -144,7 +156,7 @@ def plan_prune(
         for history in part:
             progress(len(history))
             planner.add(history, coverage.of(history[0].key))
-    planner.decide_deferred()
+    planner.decide_deferred(coverage.of)
     sample = coverage.samples()
     locations = coverage.finish(read_sample(s3, location.bucket, sample))
     return planner.finish(location, locations, refused, len(sample))
@@ -153,15 +165,6 @@ def plan_prune(
 def _proofs(index: Index, bucket: str) -> IsProved:
     """Whether the content of a version was read and found right."""
     return lambda version: index.verifications.is_proved(bucket, version)
-
-
-class _Deferred(NamedTuple):
-    """A decision that is executed unless the key turns out to be evidence."""
-
-    history: Sequence[ObjectVersion]
-    covering: Covering
-    decision: KeyPlan
-    place: Place
 
 
 class _Planner:
@@ -173,9 +176,8 @@ class _Planner:
         self._is_proved = is_proved
         self._roots = RepositoryRoots([repository.root for repository in audit.repositories])
         self._evidence = EvidenceKeeper()
-        self._deferred: list[_Deferred] = []
-        self._versions: list[Deletion] = []
-        self._markers: list[Deletion] = []
+        self._deferred = DeferredSpool()
+        self._deletions = DeletionSpool()
         self._uncovered = self._kept_evidence = 0
 
     def add(self, history: Sequence[ObjectVersion], covering: Covering) -> None:
@@ -189,19 +191,19 @@ class _Planner:
             decision = KeyPlan([], [], 0, 0)
             self._uncovered += sum(not version.is_marker for version in history)
         if place is not None and self._evidence.observe(*place, history, decision):
-            self._deferred.append(_Deferred(history, covering, decision, place))
+            self._deferred.add(Deferred(*place, history, decision))
         else:
             self._decide(history, covering, decision, place)
 
-    def decide_deferred(self) -> None:
+    def decide_deferred(self, find_covering: Callable[[str], Covering]) -> None:
         """Decide about the keys that may be evidence: after all others."""
-        kept = self._evidence.find_kept()
-        for history, covering, decision, place in self._deferred:
-            if history[0].key in kept:
+        stays = self._evidence.decide(self._deferred)
+        for item in self._deferred:
+            decision = item.decision
+            if stays(item):
                 self._kept_evidence += len(decision.versions)
                 decision = decision._replace(versions=[], markers=[])
-            self._decide(history, covering, decision, place)
-        self._deferred.clear()
+            self._decide(item.history, find_covering(item.history[0].key), decision, (item.root, item.kind))
 
     def _decide(
         self, history: Sequence[ObjectVersion], covering: Covering, decision: KeyPlan, place: Place | None
@@ -210,8 +212,9 @@ class _Planner:
             covering[-1][0].count(decision)
         for collector, needs in covering:
             collector.observe(history, needs, decision, place)
-        self._versions += decision.versions
-        self._markers += decision.markers
+        kind = None if place is None else place[1]
+        self._deletions.add(Stage.of(kind, is_marker=False), decision.versions)
+        self._deletions.add(Stage.of(kind, is_marker=True), decision.markers)
 
     def finish(
         self, location: Location, locations: tuple[LocationPlan, ...], refused: tuple[str, ...], files_read: int
@@ -220,8 +223,7 @@ class _Planner:
         return PrunePlan(
             location,
             locations,
-            tuple(self._versions),
-            tuple(self._markers),
+            self._deletions.finish(),
             self._locks.count,
             self._uncovered,
             refused,

@@ -6,7 +6,7 @@ locks of the session around such an *anchor* stay, and of the indexes one that w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
@@ -47,10 +47,14 @@ class KeptEvidence:
         """Which of the files of a kind that were to be deleted have to stay, by their keys; before :meth:`needs_lock`.
 
         One that was there when another was removed whose marker stays, unless one is there already. Its own marker
-        then stays too.
+        then stays too. Of ``doomed`` those are held that were there at the first such removal or later; it is not read
+        when there is none.
         """
-        left = [KeyHistory("", kind, entries) for entries in doomed]
         kept: set[str] = set()
+        if (first := next(self._kinds[kind].missing(), None)) is None:
+            return kept
+        histories = (KeyHistory("", kind, entries) for entries in doomed)
+        left = [history for history in histories if not history.entries[-1].is_marker or _ended(history) > first]
         while (successor := self._kinds[kind].find_missing(left)) is not None:
             self.add_staying(kind, successor.entries)
             kept.add(successor.key)
@@ -76,15 +80,21 @@ class _Staying:
         for _, marker in history.removals():
             self._removals.add(marker.last_modified)
 
+    def missing(self) -> Iterator[int]:
+        """The removals after which no file was there, by time."""
+        return (removal for removal in self._removals if self._inventory.present_at(removal + SLACK) <= 0)
+
     def find_missing(self, doomed: Sequence[KeyHistory]) -> KeyHistory | None:
         """A file that is missing at some removal: the one that was there for longest afterwards."""
-        for removal in self._removals:
-            if self._inventory.present_at(removal + SLACK) > 0:
-                continue
+        for removal in self.missing():
             lives = [(_removed_after(history, removal + SLACK), history) for history in doomed]
             if present := [(end, history.key, history) for end, history in lives if end is not None]:
                 return max(present, key=lambda life: life[:2])[2]
         return None
+
+
+def _ended(history: KeyHistory) -> int:
+    return history.entries[-1].last_modified
 
 
 def _removed_after(history: KeyHistory, time: int) -> int | None:

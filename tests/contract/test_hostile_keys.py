@@ -199,7 +199,7 @@ def test_an_ambiguous_key_is_in_no_state(server: Server, tmp_path: Path) -> None
         assert keys == {*REPOSITORY} - (set() if is_known else {PACK})
         assert info.bytes == sum(REPOSITORY[key] for key in keys) + is_known
         plan = retention.plan_prune(admin, index, Location(bucket), [info])
-        assert (plan.versions, plan.first_versions) == ((), int(is_known))
+        assert (len(plan.versions), plan.first_versions) == (0, int(is_known))
     audit = audit_location(admin, Location(bucket))
     assert audit.counts().get("ambiguous-key", 0) == (not is_known)
     assert audit.verdict_now() == "suspect"

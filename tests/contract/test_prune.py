@@ -110,7 +110,7 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert audit_location(s3, Location(bucket)).proofs == 0
     assert len(left) == len(all_before) - result.versions - result.markers
     again = retention.plan_prune(s3, index, Location(bucket), kept)
-    assert (again.versions, again.markers, again.kept_versions) == ((), (), len(needed))
+    assert (len(again.versions), len(again.markers), again.kept_versions) == (0, 0, len(needed))
     assert again.files_read == 5
 
     keep = retention.select_kept_states(index, Location(bucket), keep_last(1), [])
@@ -202,7 +202,7 @@ def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
 def test_minimum_age(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
     todo = retention.plan_prune(s3, index, Location(model.bucket), [info], min_age=3600 * SECOND)
-    assert (todo.versions, todo.markers) == ((), ())
+    assert not todo.versions and not todo.markers
     assert todo.too_young == 7  # four of gone/replaced, one each of gone/deleted, gone/after and kept/replaced
     next_second(s3, model.bucket)
     cut = s3.server_time(model.bucket)
@@ -243,7 +243,7 @@ def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
     todo = retention.plan_prune(s3, index, Location(bucket), [info])
     assert todo.refused == () and todo.locked == 3
     assert {(doomed.key, doomed.version_id) for doomed in todo.versions}.isdisjoint(locked.items())
-    assert todo.markers == ()  # the one there hides a locked version
+    assert not todo.markers  # the one there hides a locked version
     result = retention.execute_prune(s3, todo)
     assert result.failures == () and result.versions == len(todo.versions) == 6
     left = {(version.key, version.version_id) for version in everything(s3, bucket) if not version.is_marker}
@@ -278,8 +278,8 @@ class CutOffError(Exception):
 def test_an_interrupted_prune_is_finished_by_the_next(
     s3: S3, index: Index, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
-    monkeypatch.setattr("rwm.retention.execute.DELETE_BATCH", 4)
-    monkeypatch.setattr("rwm.retention.execute.THREADS", 1)
+    monkeypatch.setattr("rwm.retention.delete_batches.DELETE_BATCH", 4)
+    monkeypatch.setattr("rwm.retention.delete_batches.THREADS", 1)
     model, info = hidden_history(s3, index)
     todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
     assert len(todo.versions) >= 6 and len(todo.markers) >= 4
@@ -302,7 +302,7 @@ def test_an_interrupted_prune_is_finished_by_the_next(
     assert result.failures == ()
     assert present(s3, model.bucket) == model.current()
     left = retention.plan_prune(s3, index, Location(model.bucket), [info])
-    assert (left.versions, left.markers) == ((), ())
+    assert not left.versions and not left.markers
 
 
 def test_writes_after_the_plan_are_not_deleted(s3: S3, index: Index) -> None:

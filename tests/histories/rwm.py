@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from rwm.layout import CONFIG_FILE, is_own_key
 from rwm.model import ObjectVersion, OperationChange, OwnChange
+from rwm.retention.deferred import Deferred
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, plan_key
 from rwm.times import iso
@@ -110,15 +111,17 @@ def remove_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int
     roots = RepositoryRoots({key.removesuffix(CONFIG_FILE) for key in histories if f"/{key}".endswith("/config")})
     evidence = EvidenceKeeper()
     deletions: dict[str, list[Deletion]] = {}
+    deferred: list[Deferred] = []
     for key, history in histories.items():
         place = roots.find(key)
         is_written_once = place is not None and place[1] in (*CONTENT_ADDRESSED, Kind.CONFIG)
         is_proved = (lambda _: False) if is_written_once else None
         plan = plan_key(history, needed.get(key, set()), cutoff, is_proved=is_proved)
         deletions[key] = [*plan.versions, *plan.markers]
-        if place is not None:
-            evidence.observe(*place, history, plan)
-    staying = evidence.find_kept() if keeps_locks else set()
+        if place is not None and evidence.observe(*place, history, plan):
+            deferred.append(Deferred(*place, history, plan))
+    stays = evidence.decide(deferred)
+    staying = {item.history[0].key for item in deferred if stays(item)} if keeps_locks else set()
     removed = [deletion for key, items in deletions.items() if key not in staying for deletion in items]
     for deletion in removed:
         bucket.remove_version(deletion.key, deletion.version_id)

@@ -46,7 +46,7 @@ from rwm.model import ClassCount, Entry, FrozenUser, RecordedState, StateInfo, S
 from rwm.repositories import RepositoryCount
 from rwm.restic import Snapshot
 from rwm.restic.run import Result
-from rwm.retention import LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
+from rwm.retention import DeletionSpool, LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
 from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
@@ -346,7 +346,7 @@ class LockPlan(NamedTuple):
 
 LOCK_PLAN: Any = LockPlan()
 SIMULATION = simulate([INFO], KeepPolicy({"last": "1"}), DAY)
-PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), (), ())
+PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), DeletionSpool())
 INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
 COUNTED = StorageInfo(
     "bucket1", "", "Enabled", storage_classes=dict(CLASSES.counts), repositories=[RepositoryCount("", 1, 155)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from rwm.errors import BadResponse
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion
@@ -22,6 +24,8 @@ from tests.keeping import keep_last
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.auditing import audit_history, proofs
 
+NEVER = 1 << 62
+
 
 class SimulatedS3(MemoryS3):
     """The simulated bucket as a server. Its objects have no content."""
@@ -29,6 +33,8 @@ class SimulatedS3(MemoryS3):
     def __init__(self, bucket: Bucket) -> None:
         super().__init__(bucket.name)
         self.simulated = bucket
+        self.dies_after = NEVER
+        """Deletions after which every request fails."""
 
     def _of(self, bucket: str) -> dict[str, list[ObjectVersion]]:
         histories: dict[str, list[ObjectVersion]] = {}
@@ -55,8 +61,12 @@ class SimulatedS3(MemoryS3):
         return iter(())
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
-        for key, version_id in exact:
-            self.simulated.remove_version(key, version_id)
+        with self._lock:
+            for key, version_id in exact:
+                if self.dies_after <= 0:
+                    raise BadResponse("DeleteObjects: the connection ended")
+                self.dies_after -= 1
+                self.simulated.remove_version(key, version_id)
         return []
 
 
@@ -81,6 +91,34 @@ def plan_and_keep_last_clean(s3: SimulatedS3, index: Index, location: Location, 
         keep = select_kept_states(index, location, keep_last(last), names)
         plan = plan_prune(s3, index, location, keep, min_age=min_age)
     return plan
+
+
+def check_interrupted_prune(seed: int, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history, rng = generate(seed, removes_evidence=False, operations=12), random.Random(seed)
+    s3 = SimulatedS3(history.bucket)
+    monkeypatch.setattr("rwm.retention.delete_batches.DELETE_BATCH", rng.choice([1, 5, 50]))
+    with Index.open(directory / f"{seed}.sqlite") as index:
+        live_and_capture(history, s3, index, rng)
+        if not index.states():
+            return
+        current, location = history.bucket.keys(), Location(history.bucket.name)
+        plan = plan_and_keep_last_clean(s3, index, location, rng)
+        doomed = {(item.key, item.version_id) for item in (*plan.versions, *plan.markers)}
+        s3.dies_after = rng.randrange(len(doomed) + 1)
+        with pytest.raises(BadResponse) if s3.dies_after < len(doomed) else nullcontext():
+            prune_and_forget(s3, index, plan)
+        s3.dies_after = NEVER
+        assert sorted(history.bucket.keys()) == sorted(current)
+        found = proofs(audit_history(history))
+        assert not found, f"seed {seed}\n" + "\n".join([*history.log, *map(str, found)])
+        again = plan_prune(s3, index, location, plan.kept_states)
+        assert again.refused == (), f"seed {seed}"
+        prune_and_forget(s3, index, again)
+        left = {(version.key, version.version_id) for version in history.bucket}
+        stays = {key for key, _ in left & doomed}  # more evidence than without the interruption
+        assert all({"locks", "index", "keys"} & set(key.split("/")) for key in stays), f"seed {seed}"
+        for info in plan.kept_states:
+            assert {(entry.key, entry.version_id) for entry in index.entries(info)} <= left, f"seed {seed}"
 
 
 def check_prune(seed: int, directory: Path) -> None:
@@ -108,3 +146,11 @@ def check_prune(seed: int, directory: Path) -> None:
 def test_a_prune_leaves_no_proof_and_complete_states(start: int, tmp_path: Path) -> None:
     for seed in range(start, start + 10):
         check_prune(seed, tmp_path)
+
+
+@pytest.mark.parametrize("start", [60, *(pytest.param(start, marks=pytest.mark.slow) for start in (0, 10, 90))])
+def test_an_interrupted_prune_leaves_no_proof_and_the_next_one_does_the_rest(
+    start: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in range(start, start + 10):
+        check_interrupted_prune(seed, tmp_path, monkeypatch)
