@@ -67,8 +67,9 @@ def _show_memory(sizes: list[int]) -> None:
 def _prune(versions: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
         index = str(Path(name) / "index" / "index.sqlite")
-        for step in ("capture", "prune"):
-            used = processes.run_measured(processes.python_command("bench.pruned", step, index, str(versions)))
+        arguments = (index, str(versions))
+        processes.run_measured(processes.python_command("bench.pruned", "capture", *arguments))
+        used = processes.run_measured(processes.python_command("bench.pruned", "prune", *arguments))
     result: dict[str, Any] = json.loads(used.output)
     return result
 

@@ -22,6 +22,7 @@ from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing import Level, UnknownKeys
 from rwm.states import capture_state
 from rwm.times import DAY, SECOND
+from rwm.trust import KeepPolicy
 from tests.histories.stream import DIRECTORIES, stream_directory
 
 LOCATION = Location("b")
@@ -74,7 +75,7 @@ class GeneratedS3(S3):
     def put(self, bucket: str, key: str, body: bytes | IO[bytes]) -> str:
         return "written"
 
-    def stream(self, bucket: str, key: str, version_id: str | None = None) -> Iterator[bytes]:
+    def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         return iter(())
 
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
@@ -90,7 +91,7 @@ def main(step: str, path: str, versions: int) -> None:
             print(json.dumps({"objects": capture_state(s3, index, LOCATION).objects}))
             return
         begun = time.process_time()
-        plan = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, last=1, named=[]))
+        plan = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, KeepPolicy({"last": "1"})))
         planned, peak = time.process_time(), processes.memory()[1]
         result = execute_prune(s3, plan)
         executed = time.process_time()

@@ -24,18 +24,21 @@ Batch = Sequence[Deletion]
 
 
 def delete_in_batches(
-    s3: S3, bucket: str, deletions: Iterable[Deletion]
+    s3: S3, bucket: str, deletions: Iterable[Deletion], threads: int | None = None
 ) -> Generator[tuple[Batch, list[DeleteFailure]]]:
     """Delete in the given order; yield each batch that was answered, and what of it the server did not delete.
+
+    ``threads`` is the number of requests in flight (default: :data:`THREADS`).
 
     When the caller stops, or a request fails for good, the requests in flight end first and no other begins. Raises the
     errors of requests.
     """
     ordered = iter(deletions)
     in_flight: deque[tuple[Batch, Future[list[DeleteFailure]]]] = deque()
-    with ThreadPoolExecutor(THREADS) as pool:
+    threads = threads or THREADS
+    with ThreadPoolExecutor(threads) as pool:
         while True:
-            while len(in_flight) < THREADS and (batch := list(islice(ordered, DELETE_BATCH))):
+            while len(in_flight) < threads and (batch := list(islice(ordered, DELETE_BATCH))):
                 in_flight.append((batch, pool.submit(delete_batch, s3, bucket, batch)))
             if not in_flight:
                 return

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +25,8 @@ BLOCK = 128
 
 _GZIP = zlib.MAX_WBITS + 16  # each block is a member of a gzip file
 _FASTEST = 1
+_BITS = 40  # of a position
+_CACHED_BLOCKS = 64
 
 
 @contextmanager
@@ -62,6 +65,14 @@ class Stage(IntEnum):
     def is_marker(self) -> bool:
         """Whether the stage deletes markers."""
         return self % 2 == 0
+
+    @property
+    def is_by_time(self) -> bool:
+        """Whether what was replaced or deleted first must go first.
+
+        When an index was removed, the audit wants another one that was left, so that one must go later.
+        """
+        return self is Stage.INDEX_VERSIONS
 
 
 class DeletionSpool:
@@ -152,6 +163,15 @@ class DeletionSpool:
                 yield found
                 waiting.append(cursor)
 
+    def read_by_time(self, stage: Stage) -> Iterator[tuple[int, Deletion]]:
+        """The deletions of a stage by ``noncurrent_at``, each with its position. Memory: 40 bytes for each of them."""
+        order = [item.noncurrent_at << _BITS | position for position, item in enumerate(self.read(stage))]
+        order.sort()
+        read_block = lru_cache(_CACHED_BLOCKS)(partial(self._read_block, stage))
+        for packed in order:
+            position = packed & (1 << _BITS) - 1
+            yield position, read_block(position // BLOCK)[position % BLOCK]
+
     def _read_run(self, stage: Stage, run: range) -> Iterator[tuple[int, Deletion]]:
         for number in run:
             yield from separate_keys(list(enumerate(self._read_block(stage, number), number * BLOCK)))
@@ -217,6 +237,8 @@ def encode(deletion: Deletion, stage: Stage) -> bytes:
         "kind": kind,
         "size": deletion.size,
         "why": deletion.why,
+        "last_modified": deletion.last_modified,
+        "noncurrent_at": deletion.noncurrent_at,
         "stage": int(stage),
     }
     return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
@@ -225,7 +247,7 @@ def encode(deletion: Deletion, stage: Stage) -> bytes:
 def decode(line: bytes) -> tuple[Stage, Deletion]:
     """A deletion and its stage from a line. Raises ValueError, KeyError or TypeError for any other line."""
     found: dict[str, Any] = json.loads(line)
-    return Stage(found["stage"]), Deletion(found["key"], found["version_id"], found["size"], found["why"])
+    return Stage(found["stage"]), Deletion(*(found[name] for name in Deletion._fields))
 
 
 def compress(data: bytes) -> bytes:

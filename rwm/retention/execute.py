@@ -89,7 +89,9 @@ class _Execution:
         """Execute one stage, as far as failures allow."""
         result = self._result
         done = 0
-        with closing(delete_in_batches(self._s3, self._plan.location.bucket, self._choose(stage))) as answers:
+        threads = 1 if stage.is_by_time else None
+        bucket = self._plan.location.bucket
+        with closing(delete_in_batches(self._s3, bucket, self._choose(stage), threads)) as answers:
             for batch, failures in answers:
                 failed = {(failure.key, failure.version_id) for failure in failures}
                 deleted = [item for item in batch if (item.key, item.version_id) not in failed]
@@ -109,6 +111,8 @@ class _Execution:
 
     def _choose(self, stage: Stage) -> Iterator[Deletion]:
         failed = {failure.key for failure in self._result.failures}
-        for _, item in self._plan.deletions.read_interleaved(stage, DELETE_BATCH):
+        spool = self._plan.deletions
+        ordered = spool.read_by_time(stage) if stage.is_by_time else spool.read_interleaved(stage, DELETE_BATCH)
+        for _, item in ordered:
             if item.key not in failed:
                 yield item

@@ -14,12 +14,17 @@ version of its key stays."""
 
 
 class Deletion(NamedTuple):
-    """One version or delete marker to delete. ``size`` in bytes, 0 for a marker."""
+    """One version or delete marker to delete. ``size`` in bytes, 0 for a marker; times in milliseconds.
+
+    ``noncurrent_at`` is when it was replaced or deleted; of a marker that is current its own ``last_modified``.
+    """
 
     key: str
     version_id: str
     size: int
     why: Why = "replaced"
+    last_modified: int = 0
+    noncurrent_at: int = 0
 
 
 class KeyPlan(NamedTuple):
@@ -77,11 +82,11 @@ def plan_key(
     for version, successor in oldest_first:
         if version.is_marker:
             if not older_version_stays and not _is_young(version, successor, cutoff):
-                markers.append(_delete(version, "hides-nothing"))
+                markers.append(_delete(version, successor))
         elif reasons[version.version_id]:
             older_version_stays = True
         else:
-            versions.append(_delete(version, _why_deleted(successor)))
+            versions.append(_delete(version, successor))
     counts = Counter(reasons.values())
     return KeyPlan(versions, markers, counts["needed"], counts["young"], counts["first"])
 
@@ -97,16 +102,13 @@ def _why_kept(
         return "needed"
     if _is_young(version, successor, cutoff):
         return "young"
-    return "locked" if is_locked(_delete(version, _why_deleted(successor))) else ""
+    return "locked" if is_locked(_delete(version, successor)) else ""
 
 
 def _is_young(version: ObjectVersion, successor: ObjectVersion, cutoff: int) -> bool:
     return max(version.last_modified, successor.last_modified) >= cutoff
 
 
-def _why_deleted(successor: ObjectVersion) -> Why:
-    return "deleted" if successor.is_marker else "replaced"
-
-
-def _delete(version: ObjectVersion, why: Why) -> Deletion:
-    return Deletion(version.key, version.version_id, version.size, why)
+def _delete(version: ObjectVersion, successor: ObjectVersion) -> Deletion:
+    why: Why = "hides-nothing" if version.is_marker else "deleted" if successor.is_marker else "replaced"
+    return Deletion(version.key, version.version_id, version.size, why, version.last_modified, successor.last_modified)

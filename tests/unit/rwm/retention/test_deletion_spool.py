@@ -23,6 +23,8 @@ deletions = st.lists(
         st.text("abc", min_size=1),
         st.integers(0, 1 << 40),
         st.sampled_from(["replaced", "deleted", "hides-nothing"]),
+        st.integers(0, 1 << 47),
+        st.integers(0, 1 << 47),
     ),
     max_size=20,
 )
@@ -43,6 +45,8 @@ def test_deletions_are_read_as_they_were_written(parts: list[tuple[Stage, list[D
         assert list(spool.read(stage)) == written
         assert spool.count(stage) == len(written)
         assert sorted(spool.read_interleaved(stage, 3)) == list(enumerate(written))
+        by_time = sorted(enumerate(written), key=lambda item: (item[1].noncurrent_at, item[0]))
+        assert list(spool.read_by_time(stage)) == by_time
     assert spool.size == sum(item.size for _, items in parts for item in items)
     assert len(spool.versions) + len(spool.markers) == sum(len(items) for _, items in parts)
 

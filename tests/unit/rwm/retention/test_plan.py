@@ -88,7 +88,7 @@ class TestPlanKey:
     def test_kept_and_too_young_versions_are_counted(self) -> None:
         found = plan_key(history("v4@90", "v3@80", "v2@20", "v1@10"), {"v2"}, 50)
         assert (found.kept, found.too_young) == (2, 1)
-        assert found.versions == [Deletion("k", "v1", 10)]
+        assert found.versions == [Deletion("k", "v1", 10, "replaced", 10, 20)]
 
     def test_the_first_version_of_a_name_written_once_stays_beside_an_unproved_later_one(self) -> None:
         """An equal size or ETag proves nothing: the later one may be encrypted with another key."""
