@@ -24,6 +24,7 @@ PARTS = (
     "prune",
     "recover",
     "restore",
+    "state_restore",
 )
 """Modules of this package with ``main(options)``, in the order in which they run."""
 

@@ -35,16 +35,17 @@ def restore_to_bucket(
     one that overlaps what is restored or is a directory in a repository. Own objects of RWM are no part of either.
     """
     check_apart(part.location, target)
+    comparison = _Comparison(s3, part, target)
+    result = RestoreResult()
     if not s3.bucket_exists(target.bucket):
         s3.create_bucket(target.bucket)
         s3.enable_versioning(target.bucket)
+        transfer_entries(part.entries(), comparison.copy, result, progress)
     else:
         _check_not_in_repository(s3, target)
-    comparison = _Comparison(s3, part, target)
-    result = RestoreResult()
-    with comparison.listed() as pairs:
-        _check_foreign(target, comparison.differences(pair for pair in pairs() if pair.found))
-        transfer_entries(_missing(pairs(), result, progress), comparison.copy, result, progress)
+        with comparison.listed() as pairs:
+            _check_foreign(target, comparison.differences(pair for pair in pairs() if pair.found))
+            transfer_entries(_missing(pairs(), result, progress), comparison.copy, result, progress)
     with comparison.listed() as pairs:
         _compare(comparison, pairs(), result)
     return result

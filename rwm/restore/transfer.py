@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from rwm.errors import AccessDenied, Archived, RwmError, Unreachable
 from rwm.model import Entry
 
-THREADS = 16
+THREADS = 32
+"""As many as the connections that the client keeps open: over a slow link, their number is the speed."""
 
-IN_FLIGHT = 4
+IN_FLIGHT = 2
 """Entries for each thread that are taken before the outcome of the first one is known: the bound of memory."""
 
 MAX_FAILURES_AT_START = 16
