@@ -20,7 +20,7 @@ from bench.mounts import write_configuration
 from bench.network import Link, open_link
 from bench.options import Options
 from bench.programs import clean_environment
-from bench.table import MIB, count, median, mib, ratio, show
+from bench.table import MIB, count, median, ratio, show
 from rwm import process
 from rwm.config import Credentials, S3Settings
 from rwm.embedded import EmbeddedS3

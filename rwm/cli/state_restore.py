@@ -151,10 +151,8 @@ def raise_failures(part: StatePart, result: RestoreResult) -> None:
             f"{len(result.failures)} of {part.objects} objects of state {short} are not restored", hint=hint
         )
     if result.foreign:
-        raise CheckFailed(
-            f"the target is not state {short} alone: "
-            f"{console.format_count(len(result.foreign), 'object')} came in meanwhile, {result.foreign[0]!r}"
-        )
+        others = console.format_count(len(result.foreign), "other object")
+        raise CheckFailed(f"meanwhile somebody wrote {others} to the target, {result.foreign[0]!r}")
 
 
 def _result_json(part: StatePart, target: str, result: RestoreResult, captured: StateInfo | None) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from rwm.restore import RestoreResult, StatePart, restore_to_bucket, restore_to_
 from rwm.s3 import S3, connect
 from rwm.states import capture_state
 from tests.contract.buckets import at_once, unique, versioned
+from tests.e2e.cli import Shell
 from tests.servers import Server
 
 PACKS = 12
@@ -193,3 +194,33 @@ def test_a_killed_restore_to_a_bucket_goes_on(source: Source) -> None:
     assert result.kept >= done
     assert source.current(target.bucket) == source.content
     assert len(list(source.s3.versions(target.bucket, "data/"))) >= PACKS
+
+
+# --- a protected bucket --------------------------------------------------------------------------------------
+
+
+def test_create_for_makes_a_protected_bucket_and_goes_on(source: Source, server: Server, tmp_path: Path) -> None:
+    shell, target = Shell(tmp_path), unique("target")
+    config = shell.configure("admin.conf", server.endpoint, server.accounts["admin"], {"index_path": str(source.path)})
+    command = ("rwm", "-c", config, "state", "restore", source.info.id, "--to-bucket", target, "--create-for", "user1")
+    first = shell.json(*command)
+    assert (first["objects"], first["kept"], first["failures"]) == (source.info.objects, 0, [])
+    assert source.current(target).keys() >= source.content.keys()
+    shell("rwm", "-c", config, "storage", "check", target)
+    user = server.connect("user1")
+    user.put(target, "data/new", b"1")
+    (new,) = source.s3.versions(target, "data/new")
+    assert user.delete_versions(target, [("data/new", new.version_id)]), "the machine cannot remove a version"
+
+    source.s3.delete_versions(target, [("data/new", new.version_id)])
+    config_version = next(iter(source.s3.versions(target, "config"))).version_id
+    source.s3.delete_versions(target, [("config", config_version)])
+    again = shell.json(*command)
+    assert again["failures"] == []
+    assert again["objects"] > again["kept"] >= again["objects"] - 2
+    assert again["captured"] != first["captured"]
+    states = shell.json("rwm", "-c", config, "state", "list", target)
+    assert [state["objects"] for state in states] == [source.info.objects] * 2
+
+    other = [*command[:-1], "user2"]
+    assert "has other users" in shell(*other, code=5).stderr

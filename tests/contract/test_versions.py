@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import BadResponse, NotFound, S3Error
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion
-from rwm.s3 import S3
+from rwm.s3 import S3, objects
 from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.history import list_histories
 from rwm.states.current import current_at
@@ -579,6 +580,22 @@ def test_copy_copies_the_named_version(any_s3: S3, size: int) -> None:
     any_s3.copy(source, key, version, target)
     assert any_s3.get(target, key) == body
     assert [(v.key, v.size) for v in any_s3.versions(target)] == [(key, size)]
+    any_s3.copy(source, key, version, target, "new/ж", size=size)
+    assert any_s3.get(target, "new/ж") == body
+
+
+def test_a_copy_above_the_limit_is_made_in_parts(any_s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "COPY_LIMIT", 5 << 20)
+    monkeypatch.setattr(objects, "_SINGLE_REQUEST", TransferConfig(multipart_threshold=1, multipart_chunksize=5 << 20))
+    source, target, body = versioned(any_s3, "from"), versioned(any_s3, "to"), bytes(11 << 20) + b"end"
+    version = any_s3.put(source, "dir/key", body)
+    any_s3.put(source, "dir/key", b"poison")
+    any_s3.copy(source, "dir/key", version, target, size=len(body))
+    assert any_s3.get(target, "dir/key") == body
+    (copied,) = any_s3.versions(target)
+    assert copied.etag.endswith("-3")
+    assert not any_s3.has_md5_etag(target, "dir/key", copied.version_id)
+    assert [*any_s3.unfinished_uploads(target)] == []
 
 
 def test_copy_of_a_version_below_a_marker(s3: S3) -> None:

@@ -103,3 +103,34 @@ def test_a_wrong_location_is_one_line(
     assert reason in rwm_.err
     assert len(rwm_.err.splitlines()) <= 2, "a line and a hint"
     assert not (rwm_.directory / "out").exists()
+
+
+@pytest.mark.usefixtures("s3")
+def test_create_for_needs_a_bucket(rwm_: Terminal) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1")
+    assert rwm_(*restore, "--to-dir", "out", "--create-for", "user1") == 2
+    assert "--create-for belongs to --to-bucket" in rwm_.err
+    assert rwm_(*restore, "--to-bucket", "bucket1/copy", "--create-for", "user1") == 2
+    assert "bucket1/copy is inside bucket1" in rwm_.err
+
+
+def test_what_is_kept_and_what_is_foreign_is_said(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-bucket", "new")
+    assert rwm_(*restore) == 0
+    assert rwm_(*restore) == 0
+    assert rwm_.out == "restored 1 object, 2 B, to bucket new (1 of them kept from an earlier run)\n"
+    s3.buckets["new"].pop("config")
+    copy = s3.copy
+
+    def beside(*args: object, **kwargs: object) -> None:
+        copy(*args, **kwargs)  # type: ignore[arg-type]
+        s3.put("new", "notes", b"")
+
+    monkeypatch.setattr(s3, "copy", beside)
+    assert rwm_(*restore, "--json") == 4
+    assert json.loads(rwm_.out)["foreign"] == ["notes"]
+    assert "somebody wrote 1 other object to the target, 'notes'" in rwm_.err

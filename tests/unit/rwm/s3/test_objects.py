@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from rwm.errors import BadResponse, S3Error
 from rwm.s3 import S3
-from tests.unit.rwm.s3.responses import Serve, ok
+from tests.unit.rwm.s3.responses import Response, Serve, ok
 
 REQUESTED = [("dead", "v1"), ("a b%+&ж", "v2")]
 FIRST = "<Deleted><Key>dead</Key><VersionId>v1</VersionId></Deleted>"
@@ -82,3 +84,45 @@ def test_an_endless_redirect_is_a_bad_response(serve: Serve) -> None:
     s3 = serve((307, {"Location": "http://127.0.0.1:9/"}, b""))
     with pytest.raises(BadResponse, match="redirects without end"):
         s3.get("bucket1", "key")
+
+
+BODY = b"content"
+MD5 = hashlib.md5(BODY).hexdigest()
+OTHER = "0" * 32
+KMS = {"x-amz-server-side-encryption": "aws:kms"}
+
+
+def get(version: str, etag: str, **more: str) -> tuple[int, dict[str, str], bytes]:
+    return 200, {"x-amz-version-id": version, "ETag": f'"{etag}"', **more}, BODY
+
+
+class TestContentAndEtag:
+    @pytest.mark.parametrize(
+        "response", [get("v1", MD5), get("v1", f"{OTHER}-2"), get("v1", OTHER, **KMS), get("v1", ""), get("null", MD5)]
+    )
+    def test_equal_or_not_comparable(self, serve: Serve, response: Response) -> None:
+        assert b"".join(serve(response).stream("bucket1", "k", response[1]["x-amz-version-id"], MD5)) == BODY
+
+    def test_content_with_another_md5_sum(self, serve: Serve) -> None:
+        with pytest.raises(BadResponse, match=f"the MD5 sum {MD5}, its ETag is {OTHER}"):
+            list(serve(get("v1", OTHER)).stream("bucket1", "k", "v1", OTHER))
+
+    def test_a_null_version_that_was_overwritten(self, serve: Serve) -> None:
+        with pytest.raises(BadResponse, match="it was overwritten"):
+            list(serve(get("null", MD5)).stream("bucket1", "k", "null", OTHER))
+
+    def test_nothing_is_compared_without_a_recorded_etag(self, serve: Serve) -> None:
+        assert b"".join(serve(get("v1", OTHER)).stream("bucket1", "k", "v1")) == BODY
+
+    @pytest.mark.parametrize(
+        ("response", "is_md5"), [(get("v1", MD5), True), (get("v1", f"{MD5}-1"), False), (get("v1", MD5, **KMS), False)]
+    )
+    def test_which_etags_are_md5_sums(self, serve: Serve, response: Response, is_md5: bool) -> None:
+        assert serve(response).has_md5_etag("bucket1", "k", "v1") is is_md5
+
+
+def test_a_copy_of_known_size_is_one_request(serve: Serve) -> None:
+    paths: list[str] = []
+    s3 = serve(ok("<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"), paths=paths)
+    s3.copy("bucket1", "k", "v1", "bucket2", size=5 << 30)
+    assert paths == ["/bucket2/k"]

@@ -8,7 +8,7 @@ import pytest
 
 from rwm.errors import AccessDenied, Refused, RwmError, UsageError
 from rwm.model import ObjectVersion
-from rwm.storage import create_storage
+from rwm.storage import create_storage, ensure_storage
 from rwm.storage.policy import probe_policy
 from rwm.storage.users import UserAccess
 from tests.unit.memory import MemoryS3
@@ -53,6 +53,20 @@ def test_a_bucket_that_is_not_empty_is_refused() -> None:
     s3.put(BUCKET, "key", b"1")
     with pytest.raises(Refused, match="is not empty"):
         create_storage(s3, BUCKET, "user1")
+
+
+def test_a_bucket_that_is_protected_for_the_same_users_may_have_objects() -> None:
+    s3 = PolicyS3()
+    assert ensure_storage(s3, BUCKET, "user1") == [UserAccess(USER)]
+    s3.put(BUCKET, "key", b"1")
+    policies = dict(s3.policies)
+    assert ensure_storage(s3, BUCKET, "user1") == [UserAccess(USER)]
+    assert s3.policies == policies, "no probe was put"
+    with pytest.raises(Refused, match="has other users"):
+        ensure_storage(s3, BUCKET, "user2")
+    s3.delete_policy(BUCKET)
+    with pytest.raises(Refused, match="is not empty"):
+        ensure_storage(s3, BUCKET, "user1")
 
 
 def test_a_bucket_with_another_policy_is_refused() -> None:
