@@ -26,7 +26,7 @@ from rwm.config import Credentials, S3Settings
 from rwm.embedded import EmbeddedS3
 from rwm.s3 import S3, connect
 
-LINK = Link("30 ms round trip", 0.03, None)
+LINK = Link("30 ms round trip, 12 MB/s for each connection", 0.03, 12e6)
 BUCKET = "source"
 SMALL = 4 << 10
 PACK = 16 * MIB

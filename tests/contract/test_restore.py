@@ -222,5 +222,4 @@ def test_create_for_makes_a_protected_bucket_and_goes_on(source: Source, server:
     states = shell.json("rwm", "-c", config, "state", "list", target)
     assert [state["objects"] for state in states] == [source.info.objects] * 2
 
-    other = [*command[:-1], "user2"]
-    assert "has other users" in shell(*other, code=5).stderr
+    assert "has other users" in shell(*command[:-1], "user2", code=5).stderr
