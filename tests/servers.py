@@ -36,11 +36,19 @@ class Server:
     """Whether it refuses what a policy does not allow."""
     embedded: EmbeddedS3 | None = field(default=None, repr=False)
     ceph_conf: Path | None = field(default=None, repr=False)
-    """For ``radosgw-admin -c``."""
+    """For :meth:`ceph`."""
 
     def connect(self, account: str = "admin") -> S3:
         """A client for that account."""
         return connect(S3Settings(self.endpoint, self.accounts[account], self.region))
+
+    def ceph(self, *command: str) -> str:
+        """Run ``radosgw-admin`` or ``rados`` on the cluster of this RGW; returns what it prints."""
+        program, *arguments = command
+        run = [program, "-c", str(self.ceph_conf), *arguments]
+        done = process.run(run, env={**os.environ, "PATH": _path()}, timeout=60)
+        assert done.returncode == 0, (command, done.stderr)
+        return done.stdout
 
     def environment(self, account: str) -> dict[str, str]:
         """The environment for restic and aws: ours, with the keys of that account."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rwm.model import RecordedState, StateInfo
@@ -40,6 +41,14 @@ def format_size(size: int) -> str:
         if value < 1024:
             break
     return f"{value:.1f} {unit}"
+
+
+def parse_size(text: str) -> int:
+    """Bytes from text such as ``256M``, ``1.5 GiB``, ``1000000``, ``0``. Powers of 1024. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE | re.ASCII)
+    if match is None:
+        raise ValueError(f"{text!r} is not a size: write it as 256M or 1G")
+    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def format_count(number: int, noun: str) -> str:

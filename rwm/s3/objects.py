@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from boto3.s3.transfer import TransferConfig
 
-from rwm.errors import AccessDenied, BadResponse
+from rwm.errors import AccessDenied, BadResponse, NotFound
 from rwm.s3.error_mapping import mapped
 from rwm.s3.response_checks import check_content, check_version, content_md5
 
@@ -192,6 +192,22 @@ class Objects:
         if not parts:
             raise BadResponse(f"ListParts {bucket}/{key}: the part that was written is not listed")
         return int(parts[0]["LastModified"].timestamp() * 1000)
+
+    def knows_grantee(self, bucket: str, key: str, account: str) -> bool:
+        """Whether the server takes a grant to the account with this id. Ceph RGW refuses it for one that it lacks.
+
+        Others may take any. The grant is that of a multipart upload of ``key``, which is aborted: no version is
+        written.
+        """
+        try:
+            with mapped("CreateMultipartUpload", f"{bucket}/{key}"):
+                answer = self.client.create_multipart_upload(Bucket=bucket, Key=key, GrantRead=f'id="{account}"')
+        except NotFound as error:
+            if error.code == "NoSuchBucket":
+                raise
+            return False
+        self.abort_upload(bucket, key, answer["UploadId"])
+        return True
 
     def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
         """Abort an unfinished multipart upload and free its parts."""

@@ -6,6 +6,7 @@ from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: w
 """
 
 from rwm.storage.admin_records import own_changes
+from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopted, plan_adoption
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
 from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
@@ -17,6 +18,8 @@ from rwm.storage.freeze import FreezeResult, freeze_storage, thaw_storage
 from rwm.storage.freeze_proof import prove_freeze
 from rwm.storage.info import StorageInfo, count_classes, storage_info, versioning_state
 from rwm.storage.overview import StorageRow, list_storage
+from rwm.storage.past import Past, describe_unknown
+from rwm.storage.pin import Pinned
 from rwm.storage.probe import probe_storage
 from rwm.storage.strict import is_strict
 from rwm.storage.users import (
@@ -31,33 +34,41 @@ from rwm.storage.users import (
 
 __all__ = [
     "NO_RIGHTS",
+    "PIN_LIMIT",
+    "AdoptionPlan",
     "Attempt",
     "Drift",
     "FixStep",
     "FreezeResult",
     "Inspection",
+    "Past",
+    "Pinned",
     "PolicyChange",
     "Rights",
     "StorageInfo",
     "StorageRow",
     "UserAccess",
+    "apply_adoption",
     "apply_fix",
     "check_storage",
     "count_classes",
     "create_storage",
     "delete_storage",
     "describe_change",
+    "describe_unknown",
     "ensure_storage",
     "freeze_storage",
     "grant_access",
     "granted_prefixes",
     "inspect_storage",
+    "is_adopted",
     "is_strict",
     "list_storage",
     "own_changes",
     "parse_granted_prefix",
     "parse_user",
     "passed",
+    "plan_adoption",
     "plan_fix",
     "probe_storage",
     "prove_freeze",

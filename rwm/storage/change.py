@@ -9,6 +9,7 @@ from rwm.errors import Refused, UsageError
 from rwm.location import Location
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import enclosing_repository
+from rwm.storage.accounts import check_accounts
 from rwm.storage.drift import policy_drift
 from rwm.storage.grants import grants, statements
 from rwm.storage.policy import Statement, protected_policy
@@ -37,15 +38,20 @@ def grant_access(
 
     ``rights`` are then those of all that the user reaches; None leaves a right as it is.
 
-    Raises UsageError if another user reaches a part of it, or it is inside a repository; Refused and RwmError as
-    :func:`revoke_access`.
+    Raises UsageError if another user reaches a part of it, or it is inside a repository; Refused for an account
+    that the server does not have; Refused and RwmError as :func:`revoke_access`.
     """
     if repository := enclosing_repository(s3, location):
         raise UsageError(
             f"{location} is a directory of the repository at {repository}, not a place for one",
             hint=f"grant all of it: {repository}",
         )
-    return _change(s3, location.bucket, user, lambda users, who: grant(users, who, location.prefix, rights), dry_run)
+
+    def decide(users: list[UserAccess], principal: str) -> list[UserAccess]:
+        check_accounts(s3, location.bucket, [principal])
+        return grant(users, principal, location.prefix, rights)
+
+    return _change(s3, location.bucket, user, decide, dry_run)
 
 
 def revoke_access(s3: S3, bucket: str, user: str, prefix: str | None = None, *, dry_run: bool = False) -> PolicyChange:

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 
 from rwm.errors import AccessDenied, Refused, RwmError
 from rwm.s3 import S3, Policy
+from rwm.storage.accounts import check_accounts
 from rwm.storage.check import check_storage
-from rwm.storage.grants import grants, principals
+from rwm.storage.grants import grants, principals, statements
 from rwm.storage.policy import probe_policy, protected_policy
 from rwm.storage.policy_users import policy_users
+from rwm.storage.policy_write import write_policy
 from rwm.storage.principals import admin_principal, candidate_principals, user_principal
 from rwm.storage.users import NO_RIGHTS, Rights, UserAccess, grant, parse_user
 
@@ -24,7 +26,8 @@ def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS)
 
     A user is ``USER`` for the whole bucket, or ``USER:PREFIX``; all have the same rights. Safe to repeat after an
     interruption. Raises UsageError when two users would reach the same objects, Refused when the bucket exists and is
-    not empty or has another policy, and RwmError when the server does not enforce policies.
+    not empty or has another policy, or the server does not have an account, and RwmError when it does not enforce
+    policies.
     """
     wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
     grant_all(wanted, rights)
@@ -35,6 +38,7 @@ def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS)
     s3.enable_versioning(bucket)
     admin = find_admin_principal(s3, bucket)
     accesses = principal_accesses(wanted, admin, rights)
+    check_accounts(s3, bucket, [access.user for access in accesses])
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
         raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
@@ -88,25 +92,35 @@ def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]], rights
         )
 
 
+def remove_probe(s3: S3, bucket: str) -> None:
+    """Remove the probe that an interrupted :func:`find_admin_principal` left in the policy, if there is one."""
+    policy = s3.policy(bucket)
+    rest = [each for each in statements(policy) if not _is_probe({"Statement": [each]}, bucket)]
+    if policy and len(rest) < len(statements(policy)):
+        write_policy(s3, bucket, {**policy, "Statement": rest} if rest else None)
+
+
 def _is_probe(policy: Policy, bucket: str) -> bool:
     """Compare grants, because SeaweedFS returns a list of one element as a string."""
     return any(grants(policy) == grants(probe_policy(bucket, name)) for name in principals(policy))
 
 
-def find_admin_principal(s3: S3, bucket: str) -> str:
+def find_admin_principal(s3: S3, bucket: str, policy: Policy | None = None) -> str:
     """This account's principal in the form that the server matches: the one for which a probe policy takes effect.
 
-    Raises RwmError when none does: the server ignores policies, and nothing would be protected.
+    ``policy`` is what the bucket has: it stays in force meanwhile, and is written back. Raises RwmError when no
+    principal matches: the server ignores policies, and nothing would be protected.
     """
     candidates = candidate_principals(s3.owner_id(), s3.caller_arn())
     try:
         for candidate in candidates:
-            s3.put_policy(bucket, probe_policy(bucket, candidate))
+            probe = probe_policy(bucket, candidate)
+            s3.put_policy(bucket, {**probe, "Statement": statements(policy) + probe["Statement"]})
             timeout = _LAST_PROBE_SECONDS if candidate == candidates[-1] else _PROBE_SECONDS
             if _listing_is_denied(s3, bucket, timeout):
                 return candidate
     finally:
-        s3.delete_policy(bucket)
+        write_policy(s3, bucket, policy)
     raise RwmError(
         f"the server does not obey bucket policies: taking a right from {' or '.join(candidates) or 'this account'} "
         f"in bucket {bucket} had no effect",

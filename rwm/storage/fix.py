@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from rwm.errors import Refused
+from rwm.errors import AccessDenied, Refused
 from rwm.s3 import S3, Policy
 from rwm.storage.change import differing_statements
+from rwm.storage.check import WRONG_KEYS
 from rwm.storage.frozen import frozen_users, same_policy
 from rwm.storage.grants import grants
 from rwm.storage.lifecycle import disabled, is_enabled, rule_name
@@ -32,18 +34,21 @@ def plan_fix(s3: S3, bucket: str) -> list[FixStep]:
     Raises Refused where the policy leaves open what is meant: it names no user or no admin, or two users reach the same
     objects; for a frozen bucket, and for one of another account.
     """
-    owner, granted = s3.acl(bucket)
-    if owner != (account := s3.owner_id()):
-        raise Refused(
-            f"bucket {bucket} belongs to {owner or 'an unknown account'}, not to this one ({account})",
-            hint="an owner can undo every protection: copy the data to a bucket of the admin's account",
-        )
+    return plan_repair(s3, bucket, partial(_fix_policy, s3, bucket))
+
+
+def plan_repair(s3: S3, bucket: str, plan_policy: Callable[[Policy | None, str], list[FixStep]]) -> list[FixStep]:
+    """What makes the bucket a protected one; ``plan_policy`` gets the policy and the owner, and plans the change of it.
+
+    Raises Refused for a bucket of another account, and what ``plan_policy`` raises.
+    """
+    owner, granted = own_acl(s3, bucket)
     policy, rules = s3.policy(bucket), s3.lifecycle_rules(bucket)
     steps = []
     if (versioning := s3.versioning(bucket)) != "Enabled":
         detail = f"versioning: {versioning or 'off'} -> Enabled"
         steps.append(FixStep("versioning", detail, lambda: s3.enable_versioning(bucket)))
-    steps += _fix_policy(s3, bucket, policy, owner)
+    steps += plan_policy(policy, owner)
     for grantee, permission in granted:
         if grantee != owner:
             detail = f"ACL of the bucket: - {permission} to {grantee}"
@@ -53,6 +58,24 @@ def plan_fix(s3: S3, bucket: str) -> list[FixStep]:
             detail = f"lifecycle rule {rule_name(rule)}: Enabled -> Disabled"
             steps.append(FixStep("lifecycle", detail, lambda: s3.put_lifecycle_rules(bucket, disabled(rules))))
     return steps
+
+
+def own_acl(s3: S3, bucket: str) -> tuple[str, list[tuple[str, str]]]:
+    """The owner of a bucket of this account, and the grants of its ACL. Raises Refused for another account's."""
+    account = s3.owner_id()
+    try:
+        owner, granted = s3.acl(bucket)
+    except AccessDenied as error:
+        if error.code in WRONG_KEYS:
+            raise
+        owner, granted = "", []
+    if owner != account:
+        raise Refused(
+            f"bucket {bucket} belongs to {owner or 'another account'}, not to this one ({account})",
+            hint="an owner can undo every protection: copy the data to a bucket of the admin's account, or on Ceph "
+            f"give it the bucket: `radosgw-admin bucket link --bucket={bucket} --uid={account}`",
+        )
+    return owner, granted
 
 
 def apply_fix(steps: list[FixStep]) -> None:
@@ -78,16 +101,22 @@ def _fix_policy(s3: S3, bucket: str, policy: Policy | None, owner: str) -> list[
         replace_policy(s3, bucket, policy, wanted)
 
     removed, added = differing_statements(policy, wanted)
-    changes = [f"- {_name(each)}" for each in removed] + [f"+ {_name(each)}" for each in added]
+    changes = [f"- {name_statement(each)}" for each in removed] + [f"+ {name_statement(each)}" for each in added]
     return [FixStep("policy", f"policy: {change}", replace) for change in changes]
 
 
-def _name(statement: object) -> str:
+def name_statement(statement: object) -> str:
     """A statement in a line: its name and what it grants or denies."""
     found = sorted(grants({"Statement": [statement]}))
     name = statement.get("Sid") if isinstance(statement, dict) else None
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     return f"{name or 'statement'}: {found[0]}{more}" if found else str(name)
+
+
+def check_not_frozen(policy: Policy | None, bucket: str) -> None:
+    """Raise Refused for a frozen bucket."""
+    if frozen_users(policy):
+        raise Refused(f"bucket {bucket} is frozen", hint=f"`rwm storage thaw {bucket}` first")
 
 
 def _users(policy: Policy | None, bucket: str, owner: str) -> list[UserAccess]:
@@ -96,10 +125,9 @@ def _users(policy: Policy | None, bucket: str, owner: str) -> list[UserAccess]:
     if not users:
         raise Refused(
             f"the policy of bucket {bucket} names no machine, so the policy that it should have is not known",
-            hint="`rwm storage create` makes a protected bucket of one that is empty and has no policy",
+            hint=f"`rwm storage adopt {bucket} USER` makes it a protected bucket",
         )
-    if frozen_users(policy):
-        raise Refused(f"bucket {bucket} is frozen", hint=f"`rwm storage thaw {bucket}` first")
+    check_not_frozen(policy, bucket)
     for one, other in overlaps(users):
         raise Refused(
             f"{one} and {other} reach the same objects",

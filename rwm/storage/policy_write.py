@@ -27,7 +27,7 @@ def wait_for_other_writers() -> None:
     time.sleep(_SETTLE_SECONDS)
 
 
-def replace_policy(s3: S3, bucket: str, old: Policy, new: Policy) -> None:
+def replace_policy(s3: S3, bucket: str, old: Policy | None, new: Policy) -> None:
     """Write the policy if it still is ``old``, and read it until it is ``new``, at last after a pause.
 
     Raises Refused if it was changed meanwhile, and RwmError if the server does not return the new one.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rwm.console import STATE, current_app
+from rwm.console import STATE, current_app, parse_size
 from rwm.errors import ConfigError
 from rwmfs.cli import fstab_options
 from rwmfs.defaults import CONNECTIONS
@@ -26,14 +26,6 @@ BUFFER_SIZE = "256M"
 MAX_CONNECTIONS = 128
 MAX_ID = 2**32 - 2
 """The highest uid or gid; 2^32 - 1 means none."""
-
-
-def parse_size(text: str) -> int:
-    """Bytes from text such as ``256M``, ``1.5 GiB``, ``1000000``, ``0``. Powers of 1024. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)\s*([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE | re.ASCII)
-    if match is None:
-        raise ValueError(f"{text!r} is not a size: write it as 256M or 1G")
-    return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
 def parse_umask(text: str) -> int:

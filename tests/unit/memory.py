@@ -45,6 +45,7 @@ class MemoryS3(S3):
         self.stuck: dict[tuple[str, str], str] = {}
         self.locked: dict[tuple[str, str], str] = {}
         self.object_lock = False
+        self.unknown_accounts: set[str] = set()
         self.asked_about_locks: list[tuple[str, str]] = []
         self.default_lock: DefaultRetention | None = None
         self.retentions: dict[tuple[str, str], Retention] = {}
@@ -140,6 +141,12 @@ class MemoryS3(S3):
             if history and not history[0].is_marker
         }
 
+    def current_keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        return iter(sorted(key for key in self.present(bucket) if key.startswith(prefix)))
+
+    def size(self, bucket: str, key: str, version_id: str | None = None) -> int:
+        return len(b"".join(self.stream(bucket, key, version_id)))
+
     def archive(self, bucket: str, key: str, storage_class: str = "GLACIER") -> None:
         """Move all versions of a key to a storage class, as a lifecycle rule does: STANDARD is None."""
         self._of(bucket)[key] = [
@@ -186,6 +193,9 @@ class MemoryS3(S3):
 
     def stamp_time(self, bucket: str, key: str) -> int:
         return self.now
+
+    def knows_grantee(self, bucket: str, key: str, account: str) -> bool:
+        return account not in self.unknown_accounts
 
     # --- buckets
 

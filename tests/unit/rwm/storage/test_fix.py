@@ -73,7 +73,7 @@ FROZEN = {"Sid": ALL_SID, "Effect": "Deny", "Principal": {"AWS": [USER]}, "Actio
         (plus(FROZEN), "admin", "is frozen"),
         (good([*SHARED, SHARED[0]._replace(prefix="host2/sub/")]), "admin", "reach the same objects"),
         (good(), "user1", "belongs to user1, not to this one"),
-        (good(), "", "belongs to an unknown account"),
+        (good(), "", "belongs to another account"),
     ],
     ids=["none", "nobody", "frozen", "overlap", "owner", "unknown owner"],
 )

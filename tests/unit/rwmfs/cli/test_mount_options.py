@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 import pytest
 
-from rwm.console import current_app
+from rwm.console import current_app, parse_size
 from rwm.errors import ConfigError, StateNotFound, UsageError
 from rwm.location import Location
 from rwmfs.access import Access
 from rwmfs.cli import mount_options
 from rwmfs.cli.fstab_options import FLAG_OPTIONS, VALUE_OPTIONS
 from rwmfs.cli.main import cli, mount
-from rwmfs.cli.mount_options import MAX_ID, parse_gid, parse_size, parse_uid, parse_umask
+from rwmfs.cli.mount_options import MAX_ID, parse_gid, parse_uid, parse_umask
 from rwmfs.mount import MountRequest
 
 SETTINGS = {

@@ -1,0 +1,189 @@
+"""Adopt: a bucket with repositories in it becomes a protected one, without moving a byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from rwm.errors import AccessDenied, CheckFailed, NotFound, Refused, UsageError
+from rwm.index import Index
+from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES
+from rwm.location import Location
+from rwm.operations import begin_operation, new_operation
+from rwm.s3 import S3, Policy
+from rwm.s3.listing import discover, enclosing_repository
+from rwm.storage.accounts import check_accounts
+from rwm.storage.change import differing_statements
+from rwm.storage.check import check_storage
+from rwm.storage.create import find_admin_principal, grant_all, principal_accesses, remove_probe
+from rwm.storage.fix import FixStep, apply_fix, check_not_frozen, name_statement, own_acl, plan_repair
+from rwm.storage.frozen import same_policy
+from rwm.storage.info import versioning_state
+from rwm.storage.past import Past, read_past
+from rwm.storage.pin import Pinned, pin_small, writer
+from rwm.storage.policy import protected_policy
+from rwm.storage.policy_users import policy_users
+from rwm.storage.policy_write import replace_policy
+from rwm.storage.principals import admin_principal, candidate_principals
+from rwm.storage.users import Rights, UserAccess, parse_user
+
+KIND = "adopt"
+"""The kind of the operation in records."""
+
+PIN_LIMIT = 1 << 20
+"""Bytes of the largest object that is pinned by default: all but packs."""
+
+Progress = Callable[[int], None]
+
+
+class AdoptionPlan(NamedTuple):
+    """What an adoption will do. ``owners`` are the accounts that wrote each repository, empty where the server does not tell."""
+
+    bucket: str
+    users: list[UserAccess]
+    owners: dict[str, str]
+    """By the prefix of the repository."""
+    steps: list[FixStep]
+    past: Past
+    notes: list[str]
+
+
+def plan_adoption(
+    s3: S3, bucket: str, users: Sequence[str], rights: Rights, limit: int, progress: Progress = lambda count: None
+) -> AdoptionPlan:
+    """What makes the bucket a protected one for these users (``USER`` or ``USER:PREFIX``). Changes nothing.
+
+    But the probe of an interrupted run is removed. Raises NotFound for an unknown bucket; UsageError where two users
+    would reach the same objects, or a prefix is a directory of a repository; Refused for a bucket of another account,
+    a frozen one, a protected one with other users, and an account that the server does not have.
+    """
+    wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
+    grant_all(wanted, rights)
+    _check_bucket(s3, bucket)
+    own_acl(s3, bucket)
+    remove_probe(s3, bucket)
+    admin = _likely_admin(s3, bucket)
+    accesses = principal_accesses(wanted, admin, rights)
+    check_accounts(s3, bucket, [access.user for access in accesses])
+
+    def plan_policy(policy: Policy | None, owner: str) -> list[FixStep]:
+        _check_users(policy, bucket, owner, accesses)
+        wanted_policy = protected_policy(bucket, admin_principal(policy or {}, owner) or admin, accesses)
+        if policy and same_policy(policy, wanted_policy):
+            return []
+
+        def replace() -> None:
+            found = find_admin_principal(s3, bucket, policy)
+            new = protected_policy(bucket, found, principal_accesses(wanted, found, rights))
+            replace_policy(s3, bucket, policy, new)
+
+        removed, _ = differing_statements(policy or {}, wanted_policy)
+        changes = [f"- {name_statement(each)}" for each in removed]
+        changes.append(f"+ the policy of a protected bucket for {', '.join(map(str, accesses))}")
+        return [FixStep("policy", f"policy: {change}", replace) for change in changes]
+
+    steps = plan_repair(s3, bucket, plan_policy)
+    for user, prefix in wanted:
+        if repository := enclosing_repository(s3, Location(bucket, prefix)):
+            raise UsageError(
+                f"{prefix} of {user} is a directory of the repository at {repository}, not a place for one",
+                hint="give the user all of the repository",
+            )
+    roots = sorted(discover(s3, Location(bucket)).repositories)
+    past = read_past(s3, bucket, versioning_state(s3, bucket), limit, progress)
+    return AdoptionPlan(
+        bucket,
+        accesses,
+        {root: writer(s3, bucket, root + CONFIG_FILE) for root in roots},
+        steps,
+        past,
+        _notes(roots, accesses),
+    )
+
+
+def is_adopted(index: Index, plan: AdoptionPlan, *, pin: bool) -> bool:
+    """Whether nothing is left to do: an adoption has ended, has a state, and no setting was changed since."""
+    ended = [each for each in index.operations.recorded(plan.bucket) if each.kind == KIND and each.ended_at]
+    has_state = Location(plan.bucket) in index.locations(plan.bucket)
+    return bool(ended) and has_state and not plan.steps and not (pin and plan.past.small)
+
+
+def apply_adoption(
+    s3: S3, index: Index, plan: AdoptionPlan, *, pin: bool, progress: Progress = lambda count: None
+) -> Pinned:
+    """Apply the plan, and record it. Safe to repeat after an interruption at any point.
+
+    With ``pin``, ``null`` versions up to the plan's limit are copied in place. Raises CheckFailed if the bucket is not
+    protected afterwards, or the admin cannot read a repository.
+    """
+    bucket = plan.bucket
+    resumed = any(each.kind == KIND and each.ended_at is None for each in index.operations.recorded(bucket))
+    note = f"for {', '.join(map(str, plan.users))}"
+    with begin_operation(s3, index, new_operation(s3, KIND, Location(bucket), note)) as log:
+        apply_fix(plan.steps)
+        if drift := check_storage(s3, bucket):
+            raise CheckFailed(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
+        for root in plan.owners:
+            _check_readable(s3, Location(bucket, root))
+        if not pin:
+            return Pinned(0, 0, [])
+        return pin_small(s3, bucket, plan.past.limit, log, resumed=resumed, progress=progress)
+
+
+def _check_bucket(s3: S3, bucket: str) -> None:
+    try:
+        exists = s3.bucket_exists(bucket)
+    except AccessDenied:  # of another account, which is refused with its reason when the ACL is read
+        exists = True
+    if not exists:
+        raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage create` makes a protected one")
+
+
+def _likely_admin(s3: S3, bucket: str) -> str:
+    """This account's principal: the one in the policy, or the likeliest. It is proved before the policy is written."""
+    account = s3.owner_id()
+    candidates = candidate_principals(account, s3.caller_arn())
+    if not candidates:
+        raise Refused("the server does not tell the name of this account, so no policy can name it")
+    return admin_principal(s3.policy(bucket) or {}, account) or candidates[0]
+
+
+def _check_users(policy: Policy | None, bucket: str, owner: str, accesses: Sequence[UserAccess]) -> None:
+    """Raise Refused where a protected bucket is meant for others: adopting it would take their access."""
+    check_not_frozen(policy, bucket)
+    users = policy_users(policy, bucket, owner)
+    is_protected = same_policy(policy, protected_policy(bucket, admin_principal(policy or {}, owner), users))
+    if is_protected and users != list(accesses):
+        raise Refused(
+            f"bucket {bucket} is protected already, for {', '.join(map(str, users))}",
+            hint=f"`rwm storage grant {bucket} USER` and `revoke` change its users",
+        )
+
+
+def _notes(roots: Sequence[str], accesses: Sequence[UserAccess]) -> list[str]:
+    if not roots:
+        return ["no restic repository is found in the bucket"]
+    return [
+        f"no user reaches the repository at {root or 'the root of the bucket'}: only the admin can use it"
+        for root in roots
+        if not any(access.covers(root) for access in accesses)
+    ]
+
+
+def _check_readable(s3: S3, repository: Location) -> None:
+    """Read something of each directory: on Ceph RGW an object belongs to its writer, and only the policy helps."""
+    bucket, root = repository.bucket, repository.prefix
+    keys = [root + CONFIG_FILE]
+    for directory in REPOSITORY_DIRECTORIES:
+        keys += islice(s3.current_keys(bucket, f"{root}{directory}/"), 1)
+    for key in keys:
+        try:
+            s3.size(bucket, key)
+        except NotFound:  # deleted meanwhile
+            continue
+        except AccessDenied as error:
+            raise CheckFailed(
+                f"this account cannot read {bucket}/{key}: {error.message}",
+                hint="the object belongs to its writer; on AWS set Object Ownership to BucketOwnerEnforced",
+            ) from error
