@@ -38,12 +38,12 @@ Progress = Callable[[int], None]
 
 
 class AdoptionPlan(NamedTuple):
-    """What an adoption will do. ``owners`` are the accounts that wrote each repository, empty where the server does not tell."""
+    """What an adoption will do."""
 
     bucket: str
     users: list[UserAccess]
     owners: dict[str, str]
-    """By the prefix of the repository."""
+    """Who wrote each repository, by its prefix; empty where the server does not tell."""
     steps: list[FixStep]
     past: Past
     notes: list[str]
@@ -92,14 +92,8 @@ def plan_adoption(
             )
     roots = sorted(discover(s3, Location(bucket)).repositories)
     past = read_past(s3, bucket, versioning_state(s3, bucket), limit, progress)
-    return AdoptionPlan(
-        bucket,
-        accesses,
-        {root: writer(s3, bucket, root + CONFIG_FILE) for root in roots},
-        steps,
-        past,
-        _notes(roots, accesses),
-    )
+    owners = {root: writer(s3, bucket, root + CONFIG_FILE) for root in roots}
+    return AdoptionPlan(bucket, accesses, owners, steps, past, _notes(roots, accesses))
 
 
 def is_adopted(index: Index, plan: AdoptionPlan, *, pin: bool) -> bool:

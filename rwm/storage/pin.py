@@ -63,7 +63,7 @@ def pin_small(
 
 def _pin(s3: S3, bucket: str, entry: ObjectVersion) -> OperationChange | None:
     """Copy one version. None if the key was written meanwhile: a copy that hides what was written is removed."""
-    s3.copy(bucket, entry.key, NULL, bucket)
+    s3.copy(bucket, entry.key, NULL, bucket, size=entry.size)
     newer = list(_newer(s3, bucket, entry))
     copies = [other for other in newer if _is_copy(other, entry)]
     if not copies:

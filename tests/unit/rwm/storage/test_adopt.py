@@ -73,10 +73,10 @@ class OldBucket(PolicyS3):
         self._write()
         super().upload(*arguments)
 
-    def copy(self, source: str, key: str, version_id: str, target: str, target_key: str | None = None) -> None:
+    def copy(self, source: str, key: str, *arguments: Any, **options: Any) -> None:
         self._write()
         self.at_copy(key)
-        super().copy(source, key, version_id, target, target_key)
+        super().copy(source, key, *arguments, **options)
         first = self.buckets[BUCKET][key][0]
         self.buckets[BUCKET][key][0] = first._replace(etag="one")
 
