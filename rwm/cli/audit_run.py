@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING
 
 from rwm import console
 from rwm.console import App
-from rwm.errors import CheckFailed, IndexUnusable, NotFound
+from rwm.errors import CheckFailed, IndexUnusable, NotFound, S3Error
 from rwm.location import Location
 from rwm.times import iso
 
 if TYPE_CHECKING:
-    from rwm.trust import AuditReport
+    from rwm.trust import AuditReport, LocationAudit
 
 
 def run_audit(app: App, location: Location) -> AuditReport:
     """Audit, and record the verdicts where the index can be written."""
     from rwm.storage import own_changes
-    from rwm.trust import audit_location, make_report, make_settings
+    from rwm.trust import audit_location, can_judge_locks, make_report, make_settings
 
     index = app.readonly_index
     own = own_changes(app.s3, index, location)
     settings = make_settings(app.config, index.audits.acknowledged(location), own)
+    settings = settings._replace(samples_locks=can_judge_locks(app.s3, location))
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress)
     if not found.repositories:
@@ -29,9 +30,21 @@ def run_audit(app: App, location: Location) -> AuditReport:
             f"{location} has no restic repository, and never had one as far as its history reaches",
             hint="a repository has the file config beside keys/ and data/; `rwm storage list` shows the buckets",
         )
+    if settings.samples_locks:
+        _judge_locks(app, found)
     report = make_report(found, index.recorded(location), index.born_later(location))
     _record(app, report)
     return report
+
+
+def _judge_locks(app: App, audit: LocationAudit) -> None:
+    from rwm.trust import add_lock_findings
+
+    bucket, retentions = audit.location.bucket, app.readonly_index.retentions
+    try:
+        add_lock_findings(app.s3, audit, lambda version: retentions.of(bucket, version.key, version.version_id))
+    except S3Error as error:
+        console.warn(f"locks that RWM did not set are not looked for: {error.message}")
 
 
 def _record(app: App, report: AuditReport) -> None:

@@ -59,6 +59,7 @@ def lock(
     """
     from rwm.retention import LockTiming, find_gap, plan_locks
     from rwm.s3.listing import check_location
+    from rwm.storage import own_changes
     from rwm.trust import audit_location, make_settings
 
     rules = read_rules(app, keep)
@@ -76,7 +77,8 @@ def lock(
         raise Refused(f"lock of {location} every {console.format_age(timing.every)} refused: {gap}", hint=_RARELY)
     index = app.readonly_index
     with console.show_progress(f"listing {location}") as progress:
-        audit_settings = make_settings(app.config, index.audits.acknowledged(location))
+        own = own_changes(app.s3, index, location)
+        audit_settings = make_settings(app.config, index.audits.acknowledged(location), own)
         audit = audit_location(app.s3, location, audit_settings, progress)
     plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit)
     if not plan.kept_until:

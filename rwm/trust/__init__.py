@@ -10,6 +10,7 @@ from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
+from rwm.trust.lock_sample import add_lock_findings, can_judge_locks
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
 from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
 from rwm.trust.roots import RepositoryRoots
@@ -33,7 +34,9 @@ __all__ = [
     "RepositoryRoots",
     "Rule",
     "StateVerdict",
+    "add_lock_findings",
     "audit_location",
+    "can_judge_locks",
     "contains",
     "judge_snapshot_time",
     "make_report",

@@ -18,6 +18,7 @@ from rwm.trust.finding import Finding, FindingLog, is_acknowledged
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
+from rwm.trust.lock_rules import VersionSample
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.state_file_rules import judge_state_file
@@ -36,13 +37,14 @@ class AuditSettings(NamedTuple):
     """What is known before an audit: what a person has decided, and what RWM did.
 
     Acknowledgements by finding id or code, codes that are not judged, and the retention of the configuration. ``own``
-    is what RWM itself did, by trusted records.
+    is what RWM itself did, by trusted records. ``samples_locks``: whether versions are sampled to judge their locks.
     """
 
     acknowledged: Mapping[str, Acknowledgement] = {}
     except_codes: frozenset[str] = frozenset()
     retention: Mapping[str, str] = {}
     own: OwnChanges = OwnChanges()
+    samples_locks: bool = False
 
 
 _MEASURED = ServerClock(0, is_measured=True)
@@ -66,6 +68,8 @@ class LocationAudit:
     """How many there are beyond :data:`MAX_STATE_FILES`."""
     state_logs: dict[str, FindingLog] = field(default_factory=dict)
     """Findings about state files, by the prefix of their states."""
+    lock_samples: dict[str, VersionSample] = field(default_factory=dict)
+    """Versions whose locks are to be judged, by the root of the repository."""
     clock: ServerClock = field(default=_MEASURED, kw_only=True)
     until: int = field(default=FOREVER, kw_only=True)
     newest: int = 0
@@ -206,7 +210,8 @@ def _list_and_judge(s3: S3, audit: LocationAudit, progress: Progress, *, packs: 
         for phase in PHASES:
             if phase == PACKS and not packs:
                 continue
-            repository.observe(counted(_list_phase(s3, location.bucket, root, phase)))
+            histories = counted(_list_phase(s3, location.bucket, root, phase))
+            repository.observe(_sampled(audit, root, histories) if settings.samples_locks else histories)
         repository.finish()
         for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
             repository.log.add(finding)
@@ -215,6 +220,16 @@ def _list_and_judge(s3: S3, audit: LocationAudit, progress: Progress, *, packs: 
         audit.state_logs[prefix] = _new_log(audit)
         for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
             _judge_state_file(audit, prefix, history[::-1])
+
+
+def _sampled(
+    audit: LocationAudit, root: str, histories: Iterable[Sequence[ObjectVersion]]
+) -> Iterator[Sequence[ObjectVersion]]:
+    """The same histories, each added to the sample of the repository."""
+    sample = audit.lock_samples.setdefault(root, VersionSample())
+    for history in histories:
+        sample.add(history)
+        yield history
 
 
 def _new_log(audit: LocationAudit) -> FindingLog:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rwm.trust import (
     hint_rules,
     key_rules,
+    lock_rules,
     report,
     repository_rules,
     snapshot_rules,
@@ -13,7 +14,16 @@ from rwm.trust import (
 )
 from rwm.trust.finding import Rule
 
-_MODULES = (key_rules, repository_rules, hint_rules, snapshot_rules, state_file_rules, unknown_key_rules, report)
+_MODULES = (
+    key_rules,
+    repository_rules,
+    hint_rules,
+    snapshot_rules,
+    state_file_rules,
+    unknown_key_rules,
+    lock_rules,
+    report,
+)
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(

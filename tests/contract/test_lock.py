@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from rwm import retention
 from rwm.errors import AccessDenied, NotFound
@@ -15,6 +18,7 @@ from rwm.model import LockMode, Retention, StateInfo
 from rwm.states import capture_state
 from rwm.storage import create_storage
 from rwm.times import DAY, SECOND
+from rwm.trust import AuditSettings, add_lock_findings, audit_location, can_judge_locks
 from tests.contract.buckets import unique
 from tests.servers import Server
 
@@ -121,3 +125,31 @@ def test_a_bucket_without_object_lock(server: Server) -> None:
     assert not s3.has_object_lock(bucket)
     with pytest.raises(NotFound):
         s3.default_retention(bucket)
+
+
+def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Locked, server: Server) -> None:
+    """Ceph RGW lets a machine lock what it writes, by headers of the PUT."""
+    s3, bucket = locked.s3, locked.location.bucket
+
+    def foreign() -> set[str]:
+        assert can_judge_locks(s3, locked.location) and not can_judge_locks(locked.user, locked.location)
+        found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
+        retentions = locked.index.retentions
+        add_lock_findings(s3, found, lambda version: retentions.of(bucket, version.key, version.version_id))
+        return {finding.key for finding in found.findings() if finding.rule.code == "foreign-lock"}
+
+    locked.lock(locked.now + 30 * DAY)
+    assert foreign() == set()
+    until = datetime.fromtimestamp((locked.now + 3650 * DAY) // SECOND, UTC)
+    junk: Any = {
+        "Key": "data/02/junk",
+        "Body": b"1",
+        "ObjectLockMode": "GOVERNANCE",
+        "ObjectLockRetainUntilDate": until,
+    }
+    if server.name == "seaweedfs":
+        with pytest.raises(ClientError, match="AccessDenied"):
+            locked.user.client.put_object(**junk)
+    else:
+        locked.user.client.put_object(**junk)
+        assert foreign() == {"data/02/junk"}

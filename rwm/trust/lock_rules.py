@@ -1,0 +1,78 @@
+"""The rule about Object Lock: retentions that neither RWM nor the bucket's default has set. Pure.
+
+Only a sample of the versions is judged, because the server must be asked about each. The sample is the same in every
+audit while nothing is written, so acknowledgements of its findings stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import heappush, heappushpop
+from typing import NamedTuple
+from zlib import crc32
+
+from rwm.model import ObjectVersion, Retention
+from rwm.times import DAY, iso
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule
+
+SAMPLED = 16
+"""Versions of each repository that are taken from all of it, and again from the newest ones."""
+
+_SLACK = DAY
+
+FOREIGN_LOCK = Rule(
+    "foreign-lock",
+    "hint",
+    "a version is locked for longer than RWM and the bucket's default retention have it locked",
+    "where the server lets a machine lock what it writes, stolen keys fill the bucket with what nobody can delete; "
+    "another computer's `rwm lock`, or a default that was longer once, does it too",
+)
+
+
+class VersionSample:
+    """Chooses versions from all that are added: those with the lowest hashes, and the newest ones."""
+
+    def __init__(self) -> None:
+        self._hashed: list[tuple[int, ObjectVersion]] = []
+        self._newest: list[tuple[int, ObjectVersion]] = []
+
+    def add(self, history: Iterable[ObjectVersion]) -> None:
+        """Add the versions of a key."""
+        for version in history:
+            if not version.is_marker:
+                name = f"{version.key}\0{version.version_id}"
+                _offer(self._hashed, -crc32(name.encode(errors="surrogatepass")), version)
+                _offer(self._newest, version.last_modified, version)
+
+    def versions(self) -> list[ObjectVersion]:
+        """The chosen versions, sorted."""
+        return sorted({version for _, version in (*self._hashed, *self._newest)})
+
+
+def _offer(heap: list[tuple[int, ObjectVersion]], rank: int, version: ObjectVersion) -> None:
+    """Keep the highest ranks."""
+    if len(heap) < SAMPLED:
+        heappush(heap, (rank, version))
+    elif rank > heap[0][0]:
+        heappushpop(heap, (rank, version))
+
+
+class SampledLock(NamedTuple):
+    """The retention that a version of the sample has on the server, and the one that RWM has recorded of it."""
+
+    version: ObjectVersion
+    found: Retention | None
+    recorded: Retention | None
+
+
+def judge_locks(root: str, locks: Iterable[SampledLock], default: int, now: int) -> Iterator[Finding]:
+    """Findings about a sample of the repository at ``root``; ``default`` is the bucket's retention in milliseconds.
+
+    A lock that has ended is none.
+    """
+    for version, found, recorded in locks:
+        expected = max(version.last_modified + default, recorded.until if recorded is not None else 0) + _SLACK
+        if found is not None and found.until > max(expected, now):
+            detail = f"locked until {iso(found.until)} in {found.mode} mode"
+            at = version.last_modified
+            yield Finding(FOREIGN_LOCK, root, version.key, version.version_id, at, detail, *IN_NO_STATE)

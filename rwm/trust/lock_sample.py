@@ -1,0 +1,56 @@
+"""Ask the server for the retentions of the versions that an audit has sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from rwm.errors import NotFound, S3Error
+from rwm.location import Location
+from rwm.model import ObjectVersion, Retention
+from rwm.s3 import S3
+from rwm.trust.audit import LocationAudit
+from rwm.trust.lock_rules import SampledLock, judge_locks
+
+THREADS = 8
+
+Recorded = Callable[[ObjectVersion], Retention | None]
+"""The retention that RWM has recorded of a version."""
+
+
+def can_judge_locks(s3: S3, location: Location) -> bool:
+    """Whether versions can be locked there, and the account is that of the admin, who knows what RWM has locked."""
+    try:
+        if not s3.has_object_lock(location.bucket):
+            return False
+        owner, _ = s3.acl(location.bucket)
+        return owner == s3.owner_id()
+    except S3Error:  # a machine may not ask
+        return False
+
+
+def add_lock_findings(s3: S3, audit: LocationAudit, recorded: Recorded) -> None:
+    """Judge the locks of the versions that the audit has sampled (``AuditSettings.samples_locks``).
+
+    Raises S3Error if the server does not tell them.
+    """
+    bucket = audit.location.bucket
+    default = s3.default_retention(bucket)
+    duration = 0 if default is None else default.duration
+    for repository in audit.repositories:
+        versions = audit.lock_samples[repository.root].versions()
+        found = _read(s3, bucket, versions)
+        locks = [SampledLock(version, lock, recorded(version)) for version, lock in zip(versions, found, strict=True)]
+        for finding in judge_locks(repository.root, locks, duration, audit.now):
+            repository.log.add(finding)
+
+
+def _read(s3: S3, bucket: str, versions: Sequence[ObjectVersion]) -> list[Retention | None]:
+    def read(version: ObjectVersion) -> Retention | None:
+        try:
+            return s3.retention(bucket, version.key, version.version_id)
+        except NotFound:  # deleted meanwhile
+            return None
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(read, versions))
