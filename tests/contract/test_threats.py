@@ -59,12 +59,12 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_a_machine_changes_no_setting(server: Server, setting: str) -> None:
-    admin, bucket = server.connect(), unique("threats")
+def test_a_machine_changes_no_setting(server: Server) -> None:
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("threats")
     create_storage(admin, bucket, "user1")
-    if status_of(server.connect("user1"), bucket, setting) != 403:
-        assert status_of(admin, bucket, setting) in (400, 404, 405, 501), "the server does not have it"
+    for setting in SETTINGS:
+        if status_of(user, bucket, setting) != 403:
+            assert status_of(admin, bucket, setting) in (400, 404, 405, 501), f"the server does not have {setting}"
     assert check_storage(admin, bucket) == []
 
 
@@ -170,6 +170,7 @@ def test_read_only_keys_on_rgw(rgw: Server) -> None:
     assert_reads_only(admin, rgw.connect("user2"), bucket)
 
 
+@pytest.mark.slow
 def test_read_only_keys_on_seaweedfs(tmp_path: Path) -> None:
     document = json.loads((ROOT / "examples" / "seaweedfs-s3.json").read_text())
     allowed = {"Effect": "Allow", "Action": READ, "Resource": ["arn:aws:s3:::bucket1", "arn:aws:s3:::bucket1/*"]}

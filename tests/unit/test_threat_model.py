@@ -64,9 +64,10 @@ def functions(file: str) -> set[str]:
     """The test functions of a file, those of classes as ``Class::name``."""
     found = set()
     for node in ast.parse((ROOT / file).read_text()).body:
-        inner = node.body if isinstance(node, ast.ClassDef) else []
-        found |= {f"{node.name}::{each.name}" for each in inner if isinstance(each, ast.FunctionDef)}
-        found |= {node.name} if isinstance(node, ast.FunctionDef) else set()
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{each.name}" for each in node.body if isinstance(each, ast.FunctionDef)}
+        elif isinstance(node, ast.FunctionDef):
+            found.add(node.name)
     return found
 
 
