@@ -10,6 +10,7 @@ import click
 
 from rwm import console
 from rwm.cli.last_clean import resolve_state
+from rwm.cli.state_restore_in_place import InPlace, in_place_options, restore_in_place, undo_in_place
 from rwm.cli.storage_access import user_texts
 from rwm.console import LOCATION, STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, PartlyDone, UsageError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @common_options
-@click.argument("state", metavar="STATE", type=STATE)
+@click.argument("state", metavar="[STATE]", type=STATE, required=False)
 @click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Restore into a new or empty directory.")
 @click.option(
     "--to-bucket",
@@ -45,30 +46,61 @@ if TYPE_CHECKING:
     metavar="BUCKET[/PREFIX]",
     help="The bucket, or the prefix in it, of `latest` or of a time. Of a prefix only what is below it is restored.",
 )
+@in_place_options
 @pass_app
 def restore(
     app: App,
-    state: str,
+    state: str | None,
     to_dir: Path | None,
     to_bucket: Location | None,
     users: tuple[str, ...],
     location: Location | None,
+    in_place: InPlace,
 ) -> None:
-    """Restore STATE to a directory or to another bucket.
+    """Restore STATE to a directory, to another bucket, or in place.
 
     A state of a prefix is restored without that prefix, so its repository is at the root of the target. So is the part
     of a state below the PREFIX that -b names.
 
     After an interruption the same command goes on: what is in the target and proves to be the state's is kept. A target
     with anything else is refused.
+
+    --in-place makes the live bucket what it was: older versions are copied over newer ones, delete markers that were
+    set since are removed, and what was added since gets one. No version is removed. --undelete only removes delete
+    markers. The plan is printed first; --undo FILE brings the bucket back to before. Stop the machines first: `rwm
+    storage freeze`.
     """
     targets = [target for target in (to_dir, to_bucket) if target is not None]
+    if in_place.undo is not None or in_place.wanted:
+        _restore_in_place(app, state, location, in_place, [*targets, *users])
+        return
+    in_place.check_unused()
     if len(targets) != 1:
-        raise UsageError("exactly one target is needed", hint="use --to-dir DIR or --to-bucket BUCKET")
+        raise UsageError("exactly one target is needed", hint="use --to-dir DIR, --to-bucket BUCKET or --in-place")
     if users and to_bucket is None:
         raise UsageError("--create-for belongs to --to-bucket")
-    info = resolve_state(app, state, location)
+    info = resolve_state(app, _required(state), location)
     restore_and_print(app, info, targets[0], location.prefix if location else "", users)
+
+
+def _required(state: str | None) -> str:
+    if state is None:
+        raise UsageError("Missing argument 'STATE'.")
+    return state
+
+
+def _restore_in_place(
+    app: App, state: str | None, location: Location | None, in_place: InPlace, others: Sequence[object]
+) -> None:
+    if others:
+        raise UsageError("--in-place and --undo have no other target")
+    if in_place.undo is None:
+        info = resolve_state(app, _required(state), location)
+        restore_in_place(app, info, location.prefix if location else "", in_place)
+    elif state is not None or location is not None or in_place.wanted:
+        raise UsageError("--undo takes no STATE, -b and --in-place: all that is in the file")
+    else:
+        undo_in_place(app, in_place.undo, in_place)
 
 
 def restore_and_print(

@@ -36,7 +36,7 @@ class Operations:
             self._connection.executemany(
                 "INSERT INTO operation_change (operation, did, key, version_id, source, before, at, why) "
                 "SELECT number, ?, ?, ?, ?, ?, ?, ? FROM operation WHERE id = ?",
-                ((*change, operation_id) for change in changes),
+                ((*change[:7], operation_id) for change in changes),
             )
 
     def end(self, operation: Operation) -> None:

@@ -31,7 +31,8 @@ class OperationChange(NamedTuple):
     """One change of a key. In the record of a begin, ``version_id`` of what is to be written is empty.
 
     ``version_id`` is of the copy, the delete marker, or what was removed. ``source`` is the version that was copied,
-    ``before`` what was current before the change (empty: nothing was), ``at`` the time of what was removed.
+    ``before`` what was current before the change (empty: nothing was), ``at`` the time of what was removed. ``size`` in
+    bytes and ``storage_class`` (empty: STANDARD) are of the version that was copied or removed.
     """
 
     did: Deed
@@ -41,6 +42,8 @@ class OperationChange(NamedTuple):
     before: str = ""
     at: int = 0
     why: str = ""
+    size: int = 0
+    storage_class: str = ""
 
 
 class OwnChange(NamedTuple):

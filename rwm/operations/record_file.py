@@ -23,7 +23,7 @@ from rwm.errors import BadState, UsageError
 from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
 from rwm.model import Deed, Operation, OperationChange
-from rwm.statefile import Lines, check_canonical, line_text, pieces, text_in, time_in
+from rwm.statefile import Lines, check_canonical, line_text, number_in, pieces, text_in, time_in
 from rwm.times import iso
 
 FORMAT = "rwm-operation-1"
@@ -137,6 +137,8 @@ def _read_change(lines: Lines, line: str) -> OperationChange:
         _optional(lines, value, "before"),
         time_in(lines, value, "at") if "at" in value else 0,
         _optional(lines, value, "why"),
+        number_in(lines, value, "size") if "size" in value else 0,
+        _optional(lines, value, "storage_class"),
     )
     check_canonical(lines, line, change_text(change))
     return change

@@ -23,6 +23,7 @@ from rwm.s3.objects import Objects
 from rwm.s3.reader import ATTEMPTS as READER_ATTEMPTS
 from rwm.s3.reader import BucketReader
 from rwm.s3.retention import Retentions
+from rwm.s3.rollback import Rollback
 from rwm.s3.versions import Versions, keep_raw_listings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ S3_SETTINGS: Any = {
 }
 
 
-class S3(Objects, Versions, Buckets, Retentions):
+class S3(Objects, Rollback, Versions, Buckets, Retentions):
     """One account on one server. Safe to share between threads."""
 
     def __init__(self, settings: S3Settings, client: S3Client) -> None:

@@ -21,7 +21,7 @@ from rwm.statefile.canonical import (
 )
 from rwm.statefile.decompress import pieces
 from rwm.statefile.delta import change_text, is_full_due, write_delta
-from rwm.statefile.lines import Lines, check_canonical, text_in, time_in
+from rwm.statefile.lines import Lines, check_canonical, number_in, text_in, time_in
 from rwm.statefile.original import OriginalState, is_original_key
 from rwm.statefile.reader import DeltaState, FullState, open_state_file
 
@@ -46,6 +46,7 @@ __all__ = [
     "is_full_due",
     "is_original_key",
     "line_text",
+    "number_in",
     "open_state_file",
     "parse_file_key",
     "pieces",

@@ -31,6 +31,7 @@ from rwm.storage.users import (
     parse_user,
     single_prefix,
 )
+from rwm.storage.writers import active_users
 
 __all__ = [
     "NO_RIGHTS",
@@ -48,6 +49,7 @@ __all__ = [
     "StorageInfo",
     "StorageRow",
     "UserAccess",
+    "active_users",
     "apply_adoption",
     "apply_fix",
     "check_storage",

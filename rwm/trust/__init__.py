@@ -12,6 +12,7 @@ from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
 from rwm.trust.lock_sample import add_lock_findings, can_judge_locks
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
+from rwm.trust.own_changes import OwnChanges
 from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
 from rwm.trust.roots import RepositoryRoots
 from rwm.trust.rules_table import CODES, RULES
@@ -31,6 +32,7 @@ __all__ = [
     "KeptEvidence",
     "Kind",
     "LocationAudit",
+    "OwnChanges",
     "RepositoryRoots",
     "Rule",
     "StateVerdict",

@@ -50,6 +50,10 @@ class OwnChanges:
         number = hash((key, version_id))
         return version_id.startswith(_AGAIN) or _contains(self._markers, number) or _contains(self._copies, number)
 
+    def is_copy(self, key: str, version_id: str, source: str) -> bool:
+        """Whether RWM wrote the version as a copy of another one of the key, or as a copy of a copy of it."""
+        return self._source(key, version_id) == hash((key, source))
+
     def as_it_was(self, entries: Sequence[ObjectVersion]) -> Sequence[ObjectVersion]:
         """The entries of a key, newest first, with the delete markers that RWM removed and the end of each."""
         start = bisect_left(self._removed, (hash(entries[0].key),)) if self._removed else 0

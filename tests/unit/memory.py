@@ -53,6 +53,7 @@ class MemoryS3(S3):
         self.refused_locks: dict[tuple[str, str], S3Error] = {}
         self.wrong: dict[str, bytes] = {}
         self.denied: set[str] = set()
+        self.keeps_etags = True
         self.deleted: list[tuple[str, str]] = []
         self.writers: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -111,6 +112,21 @@ class MemoryS3(S3):
 
     def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
         return True
+
+    def copy_back(self, bucket: str, key: str, version_id: str, size: int, storage_class: str = "") -> str:
+        body = b"".join(self.stream(bucket, key, version_id))
+        (source,) = [entry for entry in self._of(bucket)[key] if entry.version_id == version_id]
+        with self._lock:
+            copy = self._add(bucket, key, body)
+            newest = self._of(bucket)[key][0]
+            etag = source.etag if self.keeps_etags else newest.etag
+            self._of(bucket)[key][0] = newest._replace(etag=etag, storage_class=storage_class or None)
+        return copy
+
+    def put_markers(self, bucket: str, keys: Sequence[str]) -> tuple[dict[str, str], list[DeleteFailure]]:
+        failed = [DeleteFailure(key, "", self.stuck[key, ""]) for key in keys if (key, "") in self.stuck]
+        with self._lock:
+            return {key: self._add(bucket, key, None) for key in keys if (key, "") not in self.stuck}, failed
 
     def current_objects(self, bucket: str, prefix: str) -> Iterator[CurrentObject]:
         for key, version in self.present(bucket).items():

@@ -8,6 +8,7 @@ import importlib
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ from rwm.cli import prune_simulation as simulation_command
 from rwm.cli import recover as recover_command
 from rwm.cli import state as state_command
 from rwm.cli import state_list as list_command
+from rwm.cli import state_restore_in_place as in_place_command
 from rwm.cli import state_sync as sync_command
 from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
@@ -47,6 +49,8 @@ from rwm.repositories import RepositoryCount
 from rwm.restic import Snapshot
 from rwm.restic.run import Result
 from rwm.retention import DeletionSpool, LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
+from rwm.rollback import Problem as RollbackProblem
+from rwm.rollback import RollbackPlan, RollbackResult
 from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
@@ -371,6 +375,8 @@ AUDIT_REPORT = AuditReport(AUDIT, [FINDING], [FINDING], [StateVerdict(RECORDED, 
 BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
 FORGET_POLICY = read_policy({"keep-daily": "1"}, [])
+ROLLBACK = RollbackPlan(INFO.location, "roll-back", "n", problems=Counter([RollbackProblem.GONE]))
+ROLLED_BACK = RollbackResult(failures=[("config", "w")])
 SNAPSHOT = Snapshot("0", 0, "h", ("/etc",))
 FORGET_PLAN = ForgetPlan(INFO.location, FORGET_POLICY, choose([(SNAPSHOT, 0), (SNAPSHOT, 1)], FORGET_POLICY))
 SNAPSHOT_FILE = SnapshotFile("", ENTRY, SNAPSHOT)
@@ -392,6 +398,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
             "rwm storage check BUCKET",
             storage_command._check_json(INSPECTION, CLASSES, PROOF, [FIX]),
         ),
+        ("rwm state restore STATE --in-place", in_place_command._result_json(ROLLBACK, ROLLED_BACK, ROOT, INFO, 0)),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),

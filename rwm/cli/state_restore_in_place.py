@@ -1,0 +1,309 @@
+"""``rwm state restore --in-place`` and ``--undo``: a live bucket is made what it was, and back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+from rwm.cli.storage import YES_OPTION
+from rwm.console import App
+from rwm.errors import CheckFailed, PartlyDone, Refused, UsageError
+from rwm.location import Location
+from rwm.model import StateInfo
+
+if TYPE_CHECKING:
+    from rwm.rollback import Mode, Problem, RollbackPlan, RollbackResult
+
+MAX_AGE = 60.0
+"""Seconds after which a plan that was not confirmed is made again."""
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """How a bucket is changed in place. ``undo_file`` is where the undo file is written; None: beside the index."""
+
+    in_place: bool = False
+    undelete: bool = False
+    roll_back: bool = False
+    undo: Path | None = None
+    undo_file: Path | None = None
+    note: str = ""
+    dry_run: bool = False
+    force: bool = False
+    yes: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a state is to be restored in place."""
+        return self.in_place or self.undelete or self.roll_back
+
+    @property
+    def mode(self) -> Mode:
+        """What is done. Raises UsageError for both modes."""
+        if self.undelete and self.roll_back:
+            raise UsageError("--undelete and --roll-back exclude each other")
+        return "undelete" if self.undelete else "roll-back"
+
+    def check_unused(self) -> None:
+        """Raise UsageError if an option is given that belongs to a change in place."""
+        if self != InPlace():
+            raise UsageError("--undo-file, --note, --dry-run, --force and --yes belong to --in-place and --undo")
+
+
+def in_place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a change in place; the command gets them as ``in_place``."""
+
+    @wraps(command)
+    def collect(*arguments: Any, **options: Any) -> Any:
+        names = [each.name for each in fields(InPlace)]
+        return command(*arguments, in_place=InPlace(**{name: options.pop(name) for name in names}), **options)
+
+    result: Any = collect
+    for option in reversed(_OPTIONS):
+        result = option(result)
+    return result  # type: ignore[no-any-return]  # a command is what it is
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_OPTIONS = (
+    click.option("--in-place", is_flag=True, help="Make the live bucket what it was."),
+    click.option("--roll-back", is_flag=True, help="In place, everything (default of --in-place)."),
+    click.option("--undelete", is_flag=True, help="In place, but only remove delete markers that were set since."),
+    click.option("--undo", type=_FILE, metavar="FILE", help="Undo an earlier --in-place, or an --undo."),
+    click.option("--undo-file", type=_FILE, metavar="FILE", help="Write the undo file there (default: at the index)."),
+    click.option("--note", metavar="TEXT", default="", help="Why; it is kept in the record of the operation."),
+    click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
+    click.option("--force", is_flag=True, help="Even if a machine may write meanwhile, or the state may be forged."),
+    YES_OPTION,
+)
+
+
+def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -> None:
+    """Plan, print the plan, ask, write the undo file, change the bucket, and compare it with the state."""
+    from rwm.rollback import plan_rollback
+
+    trust = app.readonly_index.trust(info)
+    console.warn_if_untrusted(info.id, trust)
+    if trust == "contradicted" and not options.force:
+        raise Refused(
+            f"state {_short(info)} is contradicted by the bucket's own history: it may be forged",
+            hint="`rwm audit` names the last clean state; --force uses this one all the same",
+        )
+
+    def plan() -> RollbackPlan:
+        index = app.readonly_index
+        with console.show_progress(f"listing {info.location}") as progress:
+            return plan_rollback(app.s3, index, info, prefix, options.mode, progress)
+
+    _change_in_place(app, plan, options, f"state {_short(info)}", info)
+
+
+def undo_in_place(app: App, file: Path, options: InPlace) -> None:
+    """Undo what the undo file names, in the same steps."""
+    from rwm.rollback import open_undo_file, plan_undo
+
+    def plan() -> RollbackPlan:
+        opened, record = open_undo_file(file)
+        with opened, console.show_progress(f"listing {record.operation.location}") as progress:
+            return plan_undo(app.s3, app.readonly_index, record, progress)
+
+    _change_in_place(app, plan, options, f"what it was before {file.name}", None)
+
+
+def _change_in_place(
+    app: App, make_plan: Callable[[], RollbackPlan], options: InPlace, target: str, info: StateInfo | None
+) -> None:
+    made_at = time.monotonic()
+    with make_plan() as plan:
+        if app.json and options.dry_run:
+            console.print_json(_plan_json(plan))
+        elif not app.json:
+            _print_plan(plan, target)
+        _warn_of_problems(plan)
+        _check_frozen(app, plan.location, options)
+        if options.dry_run:
+            return
+        if not plan.changes:
+            result, undo_file, captured = None, None, None
+        else:
+            console.confirm(f"Change {plan.location} in {plan.changes} places?", yes=options.yes)
+            _check_current(plan, made_at, make_plan)
+            result, undo_file = _execute(app, plan, options)
+            captured = _capture(app, plan.location) if info else None
+        left = _compare(make_plan) if result else None
+        if app.json:
+            console.print_json(_result_json(plan, result, undo_file, captured, left))
+        elif not plan.changes:
+            click.echo(console.escape(f"{plan.location} needs no change"))
+        else:
+            assert result is not None
+            _print_result(plan, result, undo_file, captured, left, target)
+        _raise_failures(plan, result, left, target)
+
+
+def _check_current(plan: RollbackPlan, made_at: float, make_plan: Callable[[], RollbackPlan]) -> None:
+    """Make an old plan again. Raises Refused if it differs: somebody has written meanwhile."""
+    if time.monotonic() - made_at < MAX_AGE:
+        return
+    with make_plan() as again:
+        if any(one != other for one, other in zip_longest(plan.spool, again.spool)):
+            raise Refused(
+                f"{plan.location} was changed since the plan was printed", hint="nothing was changed; run it again"
+            )
+
+
+def _execute(app: App, plan: RollbackPlan, options: InPlace) -> tuple[RollbackResult, Path]:
+    from rwm.operations import begin_operation, new_operation
+    from rwm.rollback import execute_plan, undo_path, write_undo_file
+
+    index = app.index  # fails before anything is changed if it cannot be written
+    operation = new_operation(app.s3, plan.kind, plan.location, options.note or plan.note)
+    path = options.undo_file or undo_path(index.path, operation)
+    write_undo_file(path, operation, plan)
+    console.print_note(f"`rwm state restore --undo {path}` brings {plan.location} back to what it is now")
+    with (
+        begin_operation(app.s3, index, operation, plan.spool) as log,
+        console.show_progress(f"changing {plan.location}", plan.changes) as progress,
+    ):
+        result = execute_plan(app.s3, plan, log, progress)
+    for key, why in result.failures:
+        console.warn(f"{key} is not changed: {why}")
+    return result, path
+
+
+def _capture(app: App, location: Location) -> StateInfo:
+    from rwm.states import capture_state
+
+    with console.show_progress(f"listing {location}") as progress:
+        return capture_state(app.s3, app.index, location, progress=progress, warn=console.warn)
+
+
+def _compare(make_plan: Callable[[], RollbackPlan]) -> int:
+    """How many keys still differ, by a listing after the changes; problems that were known before are no surprise."""
+    with make_plan() as plan:
+        return plan.changes
+
+
+def _check_frozen(app: App, location: Location, options: InPlace) -> None:
+    from rwm.storage import active_users
+
+    users = active_users(app.s3, location)
+    if users is None:
+        console.warn(f"whether a machine can write at {location} is not known: stop it before its bucket is changed")
+    elif users and not options.force and not options.dry_run:
+        raise Refused(
+            f"{', '.join(users)} may still write at {location}, and would interfere",
+            hint=f"`rwm storage freeze {location}` stops it until `rwm storage thaw`; --force goes on",
+        )
+    elif users:
+        console.warn(f"{', '.join(users)} may still write at {location}: `rwm storage freeze {location}` comes first")
+
+
+def _print_plan(plan: RollbackPlan, target: str) -> None:
+    click.echo(console.escape(f"plan to make {plan.location} {target}"))
+    rows: list[tuple[str, int, str]] = [
+        ("copy older versions over current ones", plan.copies, console.format_size(plan.copied_bytes)),
+        ("remove delete markers", plan.unmarked, ""),
+        ("put delete markers on what was added since", plan.marked, ""),
+        ("need no change", plan.kept, ""),
+        *(((f"cannot be done: {problem.value}"), count, "") for problem, count in sorted_problems(plan)),
+    ]
+    if plan.locks:
+        rows.append(("locks of that time, not brought back", plan.locks, ""))
+    rows.append(("requests", plan.requests, ""))
+    console.print_table(["keys", "count", "size"], rows, right=(1, 2))
+
+
+def sorted_problems(plan: RollbackPlan) -> list[tuple[Problem, int]]:
+    """The problems with their counts, the most frequent one first."""
+    return plan.problems.most_common()
+
+
+def _warn_of_problems(plan: RollbackPlan) -> None:
+    for key, problem in plan.named:
+        console.warn(f"{key} cannot be brought back: {problem.value}")
+    if (more := plan.problems.total() - len(plan.named)) > 0:
+        console.warn(f"{more} more keys cannot be brought back")
+
+
+def _print_result(
+    plan: RollbackPlan,
+    result: RollbackResult,
+    undo_file: Path | None,
+    captured: StateInfo | None,
+    left: int | None,
+    target: str,
+) -> None:
+    click.echo(
+        console.escape(
+            f"{plan.location}: {result.copies} copied, {console.format_size(result.copied_bytes)}, {result.unmarked} "
+            f"delete markers removed, {result.marked} put"
+        )
+    )
+    if captured and not left and not plan.problems:
+        click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
+    elif captured:
+        click.echo(console.escape(f"captured state {_short(captured)}"))
+    click.echo(console.escape(f"undo: rwm state restore --undo {undo_file}"))
+
+
+def _raise_failures(plan: RollbackPlan, result: RollbackResult | None, left: int | None, target: str) -> None:
+    problems = plan.problems.total()
+    if result is not None and result.failures:
+        raise PartlyDone(
+            f"{len(result.failures)} of {plan.changes} changes failed", hint="the same command does what is left"
+        )
+    if problems:
+        raise PartlyDone(f"{console.format_count(problems, 'key')} of {plan.location} cannot be made {target}")
+    if left:
+        raise CheckFailed(
+            f"{console.format_count(left, 'key')} of {plan.location} differ again: somebody writes there",
+            hint="no version is lost; stop the machine with `rwm storage freeze`, then run the command again",
+        )
+
+
+def _plan_json(plan: RollbackPlan) -> dict[str, Any]:
+    return {
+        "bucket": plan.location.bucket,
+        "prefix": plan.location.prefix,
+        "kind": plan.kind,
+        "copies": plan.copies,
+        "bytes": plan.copied_bytes,
+        "markers_removed": plan.unmarked,
+        "markers_put": plan.marked,
+        "unchanged": plan.kept,
+        "locks": plan.locks,
+        "requests": plan.requests,
+        "problems": {problem.name.lower(): count for problem, count in sorted_problems(plan)},
+    }
+
+
+def _result_json(
+    plan: RollbackPlan,
+    result: RollbackResult | None,
+    undo_file: Path | None,
+    captured: StateInfo | None,
+    left: int | None,
+) -> dict[str, Any]:
+    done = {
+        "copied": result.copies if result else 0,
+        "unmarked": result.unmarked if result else 0,
+        "marked": result.marked if result else 0,
+        "failures": [{"key": key, "why": why} for key, why in result.failures] if result else [],
+        "undo_file": None if undo_file is None else str(undo_file),
+        "captured": None if captured is None else captured.id,
+        "left": left or 0,
+    }
+    return _plan_json(plan) | done
+
+
+def _short(info: StateInfo) -> str:
+    return info.id[: console.SHORT_ID]

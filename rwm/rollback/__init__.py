@@ -1,0 +1,25 @@
+"""Roll a live bucket back to a state, and undo it: nothing is destroyed but delete markers, which can be put again.
+
+May import the shared modules, ``s3``, ``index``, ``operations``, ``statefile``, ``trust``.
+Begin reading at ``key_plan.py``: what one key needs; ``plan.py``: all keys, from one listing; ``execute.py``: the
+requests; ``undo.py``: the way back.
+"""
+
+from rwm.rollback.execute import RollbackResult, execute_plan
+from rwm.rollback.key_plan import Mode, Problem, plan_key
+from rwm.rollback.plan import RollbackPlan, plan_rollback
+from rwm.rollback.undo import open_undo_file, plan_undo, undo_path, write_undo_file
+
+__all__ = [
+    "Mode",
+    "Problem",
+    "RollbackPlan",
+    "RollbackResult",
+    "execute_plan",
+    "open_undo_file",
+    "plan_key",
+    "plan_rollback",
+    "plan_undo",
+    "undo_path",
+    "write_undo_file",
+]

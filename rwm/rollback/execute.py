@@ -1,0 +1,152 @@
+"""Make the changes of a plan, in parallel, phase by phase, and record each."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from operator import attrgetter
+
+from rwm.errors import AccessDenied, RwmError, Unreachable
+from rwm.model import OperationChange
+from rwm.operations import OperationLog
+from rwm.rollback.plan import RollbackPlan
+from rwm.s3 import DELETE_BATCH, S3
+
+THREADS = 16
+IN_FLIGHT = 4
+"""Tasks for each thread that are taken before the outcome of the first one is known: the bound of memory."""
+
+MAX_FAILURES_IN_A_ROW = 100
+"""Consecutive tasks that were denied or got no answer: the fault is not one of single objects."""
+
+_RECORDED_AT_ONCE = 64
+"""Changes that are recorded in one transaction, at least: after a kill, the last ones may not be recorded."""
+
+Progress = Callable[[int], None]
+Task = list[OperationChange]
+Outcome = tuple[Task, list[tuple[str, str]]]
+"""What a task has done, and (key, reason) of what it has not."""
+
+
+@dataclass
+class RollbackResult:
+    """What was done; ``failures`` are (key, reason)."""
+
+    copies: int = 0
+    copied_bytes: int = 0
+    unmarked: int = 0
+    marked: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def changes(self) -> int:
+        """How many copies and delete markers."""
+        return self.copies + self.unmarked + self.marked
+
+    def add(self, changes: Task) -> None:
+        """Count changes."""
+        for change in changes:
+            self.copies += change.did == "copied"
+            self.copied_bytes += change.size if change.did == "copied" else 0
+            self.unmarked += change.did == "unmarked"
+            self.marked += change.did == "marked"
+
+
+def execute_plan(
+    s3: S3, plan: RollbackPlan, log: OperationLog, progress: Progress = lambda count: None
+) -> RollbackResult:
+    """Make all changes of the plan. Safe to interrupt at any time: a new plan has what is left.
+
+    What concerns one key becomes a failure. Raises AccessDenied and Unreachable if there are many in a row.
+    """
+    result = RollbackResult()
+    outcomes = _Outcomes(log, result, progress)
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        for changes in plan.spool.phases():  # a phase begins when the one before is done
+            _run(pool, s3, plan.location.bucket, changes, outcomes)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        outcomes.record()
+    return result
+
+
+def _run(
+    pool: ThreadPoolExecutor, s3: S3, bucket: str, changes: Iterator[OperationChange], outcomes: _Outcomes
+) -> None:
+    running: deque[tuple[Task, Future[Outcome]]] = deque()
+    for task in _tasks(changes):
+        running.append((task, pool.submit(_TASKS[task[0].did], s3, bucket, task)))
+        if len(running) >= IN_FLIGHT * THREADS:
+            outcomes.take(*running.popleft())
+    while running:
+        outcomes.take(*running.popleft())
+
+
+class _Outcomes:
+    """Counts and records what tasks have done, and raises errors that concern all of them."""
+
+    def __init__(self, log: OperationLog, result: RollbackResult, progress: Progress) -> None:
+        self._log = log
+        self._result = result
+        self._progress = progress
+        self._done: Task = []
+        self._consecutive = 0
+
+    def take(self, task: Task, outcome: Future[Outcome]) -> None:
+        """Wait for the outcome of a task."""
+        done: Task = []
+        try:
+            done, failures = outcome.result()
+            self._consecutive = 0
+        except RwmError as error:
+            self._consecutive += isinstance(error, AccessDenied | Unreachable)
+            if self._consecutive >= MAX_FAILURES_IN_A_ROW or (self._consecutive and not self._result.changes):
+                raise
+            failures = [(each.key, error.message) for each in task]
+        self._done += done
+        self._result.add(done)
+        self._result.failures += failures
+        if len(self._done) >= _RECORDED_AT_ONCE:
+            self.record()
+        self._progress(len(task))
+
+    def record(self) -> None:
+        """Record what was done so far."""
+        done, self._done = self._done, []
+        if done:
+            self._log.add(done)
+
+
+def _tasks(changes: Iterator[OperationChange]) -> Iterator[Task]:
+    """Changes of one kind, as many as fit one request."""
+    for did, group in groupby(changes, key=attrgetter("did")):
+        size = 1 if did == "copied" else DELETE_BATCH
+        while task := list(islice(group, size)):
+            yield task
+
+
+def _copy(s3: S3, bucket: str, task: Task) -> Outcome:
+    (change,) = task
+    version_id = s3.copy_back(bucket, change.key, change.source, change.size, change.storage_class)
+    return [change._replace(version_id=version_id)], []
+
+
+def _unmark(s3: S3, bucket: str, task: Task) -> Outcome:
+    failures = s3.delete_versions(bucket, [(change.key, change.version_id) for change in task])
+    failed = {(each.key, each.version_id) for each in failures}
+    done = [change for change in task if (change.key, change.version_id) not in failed]
+    return done, [(each.key, each.code) for each in failures]
+
+
+def _mark(s3: S3, bucket: str, task: Task) -> Outcome:
+    markers, failures = s3.put_markers(bucket, [change.key for change in task])
+    failed = {each.key for each in failures}
+    done = [change._replace(version_id=markers[change.key]) for change in task if change.key not in failed]
+    return done, [(each.key, each.code) for each in failures]
+
+
+_TASKS = {"copied": _copy, "unmarked": _unmark, "marked": _mark}

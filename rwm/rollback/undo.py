@@ -1,0 +1,81 @@
+"""The way back from a roll back: a private file that says what was current before each change.
+
+It is written before anything changes, and is the same as the record in the bucket (:mod:`rwm.operations`). What was
+never done of it, after an interruption, needs no undo; what somebody else has written since is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import IO
+
+from rwm.errors import BadState, UsageError
+from rwm.index import Index
+from rwm.model import Operation, OperationChange
+from rwm.operations import OperationRecord, open_record, record_lines
+from rwm.private import make_private_directory
+from rwm.rollback.key_plan import plan_undo_key
+from rwm.rollback.plan import RollbackPlan, own_copies
+from rwm.rollback.sorted_listing import Keyed, Progress, join, list_sorted, sort_by_key
+from rwm.s3 import S3
+from rwm.statefile import gzip_writer
+from rwm.times import iso
+
+UNDO = "undo"
+"""The kind of the operation, and the directory of undo files, beside the index."""
+
+
+def undo_path(index: Path, operation: Operation) -> Path:
+    """Where the undo file of an operation is by default."""
+    return index.parent / UNDO / f"{iso(operation.at)}-{operation.kind}-{operation.id}.jsonl.gz"
+
+
+def write_undo_file(path: Path, operation: Operation, plan: RollbackPlan) -> None:
+    """Write the file, readable by nobody else, and make sure that it is on the disk. Raises UsageError."""
+    make_private_directory(path.parent, hint="name another file with --undo-file")
+    try:
+        number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(number, "wb") as file:
+            with gzip_writer(file) as out:
+                for piece in record_lines(operation, plan.spool):
+                    out.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UsageError(f"undo file {path}: {error.strerror}", hint="name another file with --undo-file") from error
+
+
+def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
+    """The open file, to be closed, and its record. Raises UsageError and BadState."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UsageError(f"undo file {path}: {error.strerror}") from error
+    try:
+        return file, open_record(file)
+    except BadState as error:
+        file.close()
+        raise BadState(f"undo file {path}: {error.message}") from error
+
+
+def plan_undo(s3: S3, index: Index, record: OperationRecord, progress: Progress = lambda count: None) -> RollbackPlan:
+    """List the location of an operation and plan what undoes it. Raises as :func:`rwm.rollback.plan_rollback`."""
+    operation = record.operation
+    plan = RollbackPlan(operation.location, UNDO, f"{operation.kind} {operation.id}")
+    is_copy_of = own_copies(index, operation.location)
+    with sort_by_key(_by_key(record)) as changes, list_sorted(s3, operation.location, progress) as listed:
+        for key, fields, history in join(changes, listed):
+            if fields is not None:
+                made = [OperationChange(*each) for each in fields]
+                plan.add(key, plan_undo_key(history, made, is_copy_of))
+    return plan
+
+
+def _by_key(record: OperationRecord) -> Iterator[Keyed[list[OperationChange]]]:
+    """The changes of each key: those of one follow each other."""
+    for key, changes in groupby(record.changes(), key=attrgetter("key")):
+        yield Keyed(key, list(changes))

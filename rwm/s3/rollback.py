@@ -1,0 +1,97 @@
+"""Bring versions back in place: copies over what is current, and delete markers, each with its new version id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rwm.errors import S3Error
+from rwm.s3.error_mapping import mapped
+from rwm.s3.objects import COPY_LIMIT, NOT_CONFIRMED, DeleteFailure
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+COPY_PART = 1 << 30
+"""Bytes of a part of a copy that is larger than CopyObject copies."""
+
+_KEPT = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Metadata",
+    "WebsiteRedirectLocation",
+)
+"""What CopyObject keeps of the source, and a multipart copy must be told."""
+
+
+class Rollback:
+    """A part of :class:`rwm.s3.S3`."""
+
+    client: S3Client
+
+    def copy_back(self, bucket: str, key: str, version_id: str, size: int, storage_class: str = "") -> str:
+        """Copy a version over the current one of its key, with its metadata; returns the id of the copy.
+
+        ``storage_class`` is empty for STANDARD. Larger ones than 5 GiB are copied in parts. Raises NotFound for a
+        version that is gone, Archived, and the errors of :func:`mapped`.
+        """
+        source: Any = {"Bucket": bucket, "Key": key, "VersionId": version_id}
+        options: Any = {"StorageClass": storage_class} if storage_class else {}
+        with mapped("CopyObject", f"{bucket}/{key} version {version_id}"):
+            if size > COPY_LIMIT:
+                return self._copy_in_parts(source, size, options)
+            return self.client.copy_object(Bucket=bucket, Key=key, CopySource=source, **options).get("VersionId", "")
+
+    def _copy_in_parts(self, source: Any, size: int, options: Any) -> str:
+        place: Any = {"Bucket": source["Bucket"], "Key": source["Key"]}
+        head: dict[str, Any] = dict(self.client.head_object(**source))
+        kept: Any = {name: head[name] for name in _KEPT if head.get(name)}
+        upload: Any = {**place, "UploadId": self.client.create_multipart_upload(**place, **kept, **options)["UploadId"]}
+        try:
+            parts: list[Any] = []
+            for number, start in enumerate(range(0, size, COPY_PART), 1):
+                part_range = f"bytes={start}-{min(start + COPY_PART, size) - 1}"
+                part = self.client.upload_part_copy(
+                    **upload, PartNumber=number, CopySource=source, CopySourceRange=part_range
+                )
+                parts.append({"PartNumber": number, "ETag": part["CopyPartResult"]["ETag"]})
+            done = self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+            return done.get("VersionId", "")
+        except BaseException:
+            self.client.abort_multipart_upload(**upload)
+            raise
+
+    def put_markers(self, bucket: str, keys: Sequence[str]) -> tuple[dict[str, str], list[DeleteFailure]]:
+        """Put a delete marker on each of at most 1,000 keys: (marker ids by key, what failed).
+
+        An id is empty if the server does not tell it. A key that XML cannot represent takes a request of its own.
+        """
+        markers: dict[str, str] = {}
+        failures: list[DeleteFailure] = []
+        for key in keys:
+            if not key.isprintable():
+                self._put_marker(bucket, key, markers, failures)
+        in_xml = [key for key in keys if key.isprintable()]
+        if in_xml:
+            with mapped("DeleteObjects", bucket):
+                objects: list[Any] = [{"Key": key} for key in in_xml]
+                response = self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects})
+            for item in response.get("Deleted", []):
+                markers[item.get("Key", "")] = item.get("DeleteMarkerVersionId", "")
+            codes = {error.get("Key", ""): error.get("Code", "Unknown") for error in response.get("Errors", [])}
+            failures += [
+                DeleteFailure(key, "", codes.get(key, NOT_CONFIRMED))
+                for key in in_xml
+                if key in codes or key not in markers
+            ]
+        return markers, failures
+
+    def _put_marker(self, bucket: str, key: str, markers: dict[str, str], failures: list[DeleteFailure]) -> None:
+        try:
+            with mapped("DeleteObject", f"{bucket}/{key!r}"):
+                markers[key] = self.client.delete_object(Bucket=bucket, Key=key).get("VersionId", "")
+        except S3Error as error:
+            failures.append(DeleteFailure(key, "", error.code or type(error).__name__))

@@ -1,0 +1,134 @@
+"""A live bucket is rolled back after an attack, and forward again, by the commands that a person types."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from rwm import process
+from rwm.s3 import S3
+from tests import restics
+from tests.contract.buckets import next_second, unique
+from tests.e2e.cli import Shell
+from tests.servers import Server
+
+PASSWORD = "x"
+FOREIGN = f"data/00/{'00' * 32}"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a repository with a backup by restic."""
+    directory = tmp_path_factory.mktemp("repository")
+    data, environment = directory / "data", {**os.environ, "RESTIC_PASSWORD": PASSWORD}
+    data.mkdir()
+    (data / "file").write_bytes(random.Random(1).randbytes(100_000))
+    for arguments in (["init"], ["backup", str(data)]):
+        command = ["restic", "-q", "-r", str(directory / "repo"), "--no-cache", *arguments]
+        done = process.run(command, env=environment)
+        assert done.returncode == 0, done.stderr
+    root = directory / "repo"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def contents(s3: S3, bucket: str) -> dict[str, bytes]:
+    """What a plain listing shows, without RWM's own objects."""
+    keys = [key for key in s3.current_keys(bucket, "") if not key.startswith("rwm/")]
+    return {key: s3.get(bucket, key) for key in keys}
+
+
+def versions(s3: S3, bucket: str) -> set[tuple[str, str]]:
+    """All versions without markers."""
+    return {(each.key, each.version_id) for each in s3.versions(bucket) if not each.is_marker}
+
+
+def attack(user: S3, bucket: str, repository: dict[str, bytes]) -> None:
+    """Delete, overwrite with the same size, overwrite and delete, and add."""
+    packs = sorted(key for key in repository if key.startswith("data/"))
+    user.delete(bucket, packs[0])
+    user.put(bucket, packs[-1], os.urandom(len(repository[packs[-1]])))
+    for key in repository:
+        if key.startswith(("keys/", "config")):
+            user.delete(bucket, key)
+        elif key.startswith("index/"):
+            user.put(bucket, key, b"junk")
+            user.delete(bucket, key)
+    user.put(bucket, FOREIGN, b"junk")
+    user.put(bucket, f"locks/{'11' * 32}", b"junk")
+    user.put(bucket, "other/ümlaut + &.txt", b"junk")
+
+
+def check_with_restic(server: Server, bucket: str, restic: str) -> None:
+    admin = server.accounts["admin"]
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": admin.access_key,
+        "AWS_SECRET_ACCESS_KEY": admin.secret_key,
+        "RESTIC_PASSWORD": PASSWORD,
+    }
+    command = [restics.program(restic), "-q", "-r", f"s3:{server.endpoint}/{bucket}", "--no-cache", "check"]
+    done = process.run([*command, "--read-data"], env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_bucket_is_rolled_back_and_forward_again(
+    server: Server, tmp_path: Path, repository: dict[str, bytes]
+) -> None:
+    shell, s3, user, bucket = Shell(tmp_path), server.connect(), server.connect("user1"), unique("live")
+    shell.configure("rwm.conf", server.endpoint, server.accounts["admin"])
+    shell("rwm", "storage", "create", bucket, "user1")
+    s3.put(bucket, f"locks/{'22' * 32}", b"stale")
+    for key, body in repository.items():
+        user.put(bucket, key, body)
+    user.put(bucket, "other/ümlaut + &.txt", b"old")
+    user.delete(bucket, "other/ümlaut + &.txt")
+    good = contents(s3, bucket)
+    state = shell.json("rwm", "state", "capture", bucket)["id"]
+    next_second(s3, bucket)
+    s3.delete(bucket, f"locks/{'22' * 32}")
+    attack(user, bucket, repository)
+    next_second(s3, bucket)
+    bad, all_versions = contents(s3, bucket), versions(s3, bucket)
+
+    refused = shell("rwm", "state", "restore", state, "--in-place", "--yes", code=5)
+    assert "user1 may still write" in refused.stderr
+    assert f"rwm storage freeze {bucket}" in refused.stderr
+    shell("rwm", "storage", "freeze", bucket, "--user", "user1", "--note", "attacked")
+    plan = shell.json("rwm", "state", "restore", state, "--in-place", "--dry-run")
+    assert contents(s3, bucket) == bad
+    done = shell.json("rwm", "state", "restore", state, "--in-place", "--yes")
+    assert {name: done[name] for name in plan} == plan
+    packs = sum(key.startswith("data/") for key in repository)
+    removed = sum(key.startswith(("keys/", "config")) for key in repository) + 1
+    copied = sum(key.startswith("index/") for key in repository) + (packs > 1)
+    assert (done["copies"], done["markers_removed"], done["markers_put"], done["locks"]) == (copied, removed, 3, 1)
+    assert (done["problems"], done["failures"], done["left"]) == ({}, [], 0)
+    good.pop(f"locks/{'22' * 32}")
+    assert contents(s3, bucket) == good
+    assert versions(s3, bucket) >= all_versions
+    check_with_restic(server, bucket, "restic-debian")
+    if server.name == "rgw":
+        check_with_restic(server, bucket, "restic-current")
+
+    again = shell.json("rwm", "state", "restore", state, "--in-place", "--yes")
+    assert (again["copies"], again["markers_removed"], again["markers_put"], again["undo_file"]) == (0, 0, 0, None)
+    audit = shell.json("rwm", "audit", bucket, code=4)
+    verdicts = {each["id"]: each["verdict"] for each in audit["states"]}
+    assert verdicts[done["captured"]] == "clean"
+    other = Shell(tmp_path / "other")
+    other.directory.mkdir()
+    other.configure("rwm.conf", server.endpoint, server.accounts["admin"])
+    assert [each["id"] for each in other.json("rwm", "audit", bucket, code=4)["findings"]] == [
+        each["id"] for each in audit["findings"]
+    ]
+
+    undo = Path(done["undo_file"])
+    assert undo.stat().st_mode & 0o777 == 0o600
+    undone = shell.json("rwm", "state", "restore", "--undo", undo, "--yes")
+    assert contents(s3, bucket) == bad
+    shell("rwm", "state", "restore", "--undo", undone["undo_file"], "--yes")
+    assert contents(s3, bucket) == good
+    shell("rwm", "storage", "thaw", bucket)
