@@ -1,9 +1,10 @@
-"""The parts of ``rwm recover`` on an empty computer, beside the listing alone: audit, capture from history, mount."""
+"""The parts of ``rwm recover`` on an empty computer, beside the listing alone: audit, comparison, capture, mount."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from bench.clock import cpu_of, wall_of
@@ -17,7 +18,8 @@ from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.recover import mount_state
 from rwm.s3 import S3, connect
-from rwm.states import capture_state
+from rwm.s3.listing import Lister, RecordedLister
+from rwm.states import KeptListing, capture_state, compare_with_history
 from rwm.times import parse_time
 from rwm.trust import audit_location
 
@@ -31,14 +33,17 @@ def main(options: Options) -> None:
     with serve_pages(options.objects) as url, tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
         s3 = connect(S3Settings(url, Credentials(*KEYS)))
         (listed, listing), listing_wall = wall_of(lambda: cpu_of(lambda: _list(s3)))
-        (_, auditing), audit_wall = wall_of(lambda: cpu_of(lambda: audit_location(s3, HERE)))
         index = Path(name) / "index.sqlite"
-        (info, capturing), capture_wall = wall_of(lambda: cpu_of(lambda: _capture(s3, index)))
+        with closing(RecordedLister(s3)) as lister:
+            (_, auditing), audit_wall = wall_of(lambda: cpu_of(lambda: audit_location(s3, HERE, lister=lister)))
+            (info, capturing), capture_wall = wall_of(lambda: cpu_of(lambda: _capture(s3, index, lister)))
+            (_, comparing), compare_wall = wall_of(lambda: cpu_of(lambda: _compare(s3, index, info, lister)))
         mount_wall = _mount(url, Path(name), info)
     rows = [
         ("the listing alone", listing, listing_wall),
-        ("audit, with a listing", auditing, audit_wall),
-        ("capture from history, with a listing", capturing, capture_wall),
+        ("audit, with the only listing, which is kept", auditing, audit_wall),
+        ("comparison of a state with the kept listing", comparing, compare_wall),
+        ("capture from the kept listing", capturing, capture_wall),
         ("mount", None, mount_wall),
     ]
     show(
@@ -48,7 +53,7 @@ def main(options: Options) -> None:
             (title, f"{wall:.1f}", ratio(wall, listing_wall), *(("-", "-") if cpu is None else _cpu(cpu, listing)))
             for title, cpu, wall in rows
         ],
-        "prepared pages from this computer, one round; a sync with states compares them during one more listing",
+        "prepared pages from this computer, one round; a state is captured only if no recorded one is clean",
         "CPU of this process, without the server's",
     )
 
@@ -62,9 +67,14 @@ def _list(s3: S3) -> int:
     return sum(len(page) for page in s3.version_batches(BUCKET))
 
 
-def _capture(s3: S3, path: Path) -> StateInfo:
+def _capture(s3: S3, path: Path, lister: Lister) -> StateInfo:
     with Index.open(path) as index:
-        return capture_state(s3, index, HERE, at=_AT, origin="past")
+        return capture_state(s3, index, HERE, at=_AT, origin="past", concurrency=1, lister=lister)
+
+
+def _compare(s3: S3, path: Path, info: StateInfo, lister: Lister) -> None:
+    with Index.open(path) as index:
+        compare_with_history(s3, index, HERE, [], kept=KeptListing(lister, {info.id}))
 
 
 def _mount(url: str, directory: Path, info: StateInfo) -> float:

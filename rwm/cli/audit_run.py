@@ -11,20 +11,27 @@ from rwm.location import Location
 from rwm.times import iso
 
 if TYPE_CHECKING:
+    from rwm.index import Index
+    from rwm.s3.listing import Lister
     from rwm.trust import AuditReport, LocationAudit
 
 
 def run_audit(app: App, location: Location) -> AuditReport:
     """Audit, and record the verdicts where the index can be written."""
+    return judge_states(app, audit_versions(app, location), app.readonly_index)
+
+
+def audit_versions(app: App, location: Location, lister: Lister | None = None) -> LocationAudit:
+    """Audit the location's versions; ``lister`` as for :func:`audit_location`. Raises NotFound without a repository."""
     from rwm.storage import own_changes
-    from rwm.trust import audit_location, can_judge_locks, make_report, make_settings
+    from rwm.trust import audit_location, can_judge_locks, make_settings
 
     index = app.readonly_index
     own = own_changes(app.s3, index, location)
     settings = make_settings(app.config, index.audits.acknowledged(location), own)
     settings = settings._replace(samples_locks=can_judge_locks(app.s3, location))
     with console.show_progress(f"listing {location}") as progress:
-        found = audit_location(app.s3, location, settings, progress)
+        found = audit_location(app.s3, location, settings, progress, lister=lister)
     if not found.repositories:
         raise NotFound(
             f"{location} has no restic repository, and never had one as far as its history reaches",
@@ -32,6 +39,14 @@ def run_audit(app: App, location: Location) -> AuditReport:
         )
     if settings.samples_locks:
         _judge_locks(app, found)
+    return found
+
+
+def judge_states(app: App, found: LocationAudit, index: Index) -> AuditReport:
+    """Judge the states in an index by an audit, and record the verdicts where it can be written."""
+    from rwm.trust import make_report
+
+    location = found.location
     report = make_report(found, index.recorded(location), index.born_later(location))
     _record(app, report)
     return report
@@ -57,13 +72,15 @@ def _record(app: App, report: AuditReport) -> None:
         console.warn(f"the verdicts are not recorded: {error.message}")
 
 
-def capture_quiet_second(app: App, report: AuditReport, second: int | None = None) -> AuditReport:
+def capture_quiet_second(
+    app: App, report: AuditReport, second: int | None = None, lister: Lister | None = None
+) -> AuditReport:
     """Capture the newest second at which the location was clean and quiet, and judge the state by the same audit.
 
-    ``second`` is given where it is known already. Raises CheckFailed if there is none.
+    ``second`` is given where it is known already. ``lister`` has what the audit listed, if that was kept. Raises
+    CheckFailed if there is none.
     """
     from rwm.states import capture_state
-    from rwm.trust import make_report
 
     location = report.audit.location
     second = report.audit.quiet_second() if second is None else second
@@ -77,12 +94,12 @@ def capture_quiet_second(app: App, report: AuditReport, second: int | None = Non
             at=second,
             origin="past",
             needs_file=False,
+            concurrency=None if lister is None else 1,
+            lister=lister,
             progress=progress,
             warn=console.warn,
         )
-    report = make_report(report.audit, app.index.recorded(location), app.index.born_later(location))
-    _record(app, report)
-    return report
+    return judge_states(app, report.audit, app.index)
 
 
 def none_is_clean(location: Location) -> CheckFailed:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.audit_run import capture_quiet_second, none_is_clean, run_audit
+from rwm.cli.audit_run import audit_versions, capture_quiet_second, judge_states, none_is_clean
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.state_restore import raise_failures, restore_part
-from rwm.cli.state_sync import run_sync
+from rwm.cli.state_sync import compare_states, fetch_states
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import BadResponse, CheckFailed, UsageError
 from rwm.location import Location
@@ -24,6 +25,8 @@ from rwm.times import SECOND, iso
 if TYPE_CHECKING:
     from rwm.recover import Choice
     from rwm.restore import RestoreResult, StatePart
+    from rwm.s3.listing import Lister
+    from rwm.states import KeptListing, StateFile
     from rwm.trust import AuditReport
 
 _CODES = 3
@@ -69,9 +72,7 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
         check_mountpoint(mountpoint)
     if to_dir is not None:
         check_target(to_dir)
-    _sync(app, location)
-    report = run_audit(app, location)
-    found = _choose(app, report, at, capture=mountpoint is not None or to_dir is not None)
+    found = _recover(app, location, at, capture=mountpoint is not None or to_dir is not None)
     if not app.json:
         console.print_lines(_describe(found))
     downloaded = None
@@ -90,35 +91,70 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
         raise_failures(*downloaded)
 
 
-def _sync(app: App, location: Location) -> None:
-    """Fetch the states. What cannot be read or compared is a warning: the audit and the history remain."""
+def _recover(app: App, location: Location, at: str | None, *, capture: bool) -> _Recovery:
+    """Fetch the states, audit, compare, and choose a state; all by one listing. With ``capture`` it is recorded."""
+    from rwm.s3.listing import RecordedLister
+    from rwm.states import KeptListing
+
+    files = _fetch(app, location)
+    known = {state.info.id for state in app.index.recorded(location)}
+    with closing(RecordedLister(app.s3)) as lister:
+        audit = audit_versions(app, location, lister)
+        kept = KeptListing(lister, known)
+        incomplete = set[str]() if files is None else _compare(app, location, files, kept)
+        report = judge_states(app, audit, app.index)
+        if at is not None and at != LAST_CLEAN:
+            return _find(app, report, at)
+        return _choose(app, report, incomplete, lister, capture=capture)
+
+
+def _fetch(app: App, location: Location) -> list[StateFile] | None:
+    """Fetch the states. What cannot be read is a warning: the audit and the history remain."""
     try:
-        _, result, judged = run_sync(app, location)
+        files, result = fetch_states(app, location)
     except BadResponse as error:
-        console.warn(f"the states could not be compared with the bucket's history: {error.message}")
-        return
+        console.warn(f"the states could not be read: {error.message}")
+        return None
     for count, text in (
         (len(result.rejected), "in the bucket that is no state of it"),
         (len(result.unread), "that could not be read"),
     ):
         if count:
             console.warn(f"{console.format_count(count, 'state file')} {text}: `rwm state sync {location}` says more")
+    return files
+
+
+def _compare(app: App, location: Location, files: list[StateFile], kept: KeptListing) -> set[str]:
+    """Compare the states with what was listed for the audit; the ids of those of which versions are gone.
+
+    What cannot be compared is a warning.
+    """
+    try:
+        judged = compare_states(app, location, files, kept=kept)
+    except BadResponse as error:
+        console.warn(f"the states could not be compared with the bucket's history: {error.message}")
+        return set()
     if contradicted := sum(one.verdict == "contradicted" for one in judged):
         console.warn(f"{console.format_count(contradicted, 'state')} contradicted by the bucket's history, not used")
+    return {one.info.id for one in judged if one.unknown}
 
 
-def _choose(app: App, report: AuditReport, at: str | None, *, capture: bool) -> _Recovery:
+def _find(app: App, report: AuditReport, at: str) -> _Recovery:
+    """The state that ``--at`` names."""
+    location = report.audit.location
+    state = app.index.resolve(at, location)
+    if not state.location.covers(location):
+        raise UsageError(f"state {state.id[: console.SHORT_ID]} is of {state.location}, which is a part only")
+    verdict = next((item.verdict for item in report.states if item.state.info.id == state.id), "not known")
+    return _Recovery(report, state, state.captured_at, f"--at names it, its verdict is {verdict}")
+
+
+def _choose(app: App, report: AuditReport, incomplete: Collection[str], lister: Lister, *, capture: bool) -> _Recovery:
     """The chosen state; with ``capture`` it is recorded. Raises CheckFailed if no clean one is known."""
     from rwm.recover import choose_state
 
     location = report.audit.location
-    if at is not None and at != LAST_CLEAN:
-        state = app.index.resolve(at, location)
-        if not state.location.covers(location):
-            raise UsageError(f"state {state.id[: console.SHORT_ID]} is of {state.location}, which is a part only")
-        verdict = next((item.verdict for item in report.states if item.state.info.id == state.id), "not known")
-        return _Recovery(report, state, state.captured_at, f"--at names it, its verdict is {verdict}")
-    choice: Choice | None = choose_state(report)
+    choice: Choice | None = choose_state(report, incomplete)
     if choice is None:
         raise none_is_clean(location)
     if choice.state is not None:
@@ -126,7 +162,7 @@ def _choose(app: App, report: AuditReport, at: str | None, *, capture: bool) -> 
     assert choice.second is not None
     if not capture:
         return _Recovery(report, None, choice.second, choice.why)
-    report = capture_quiet_second(app, report, choice.second)
+    report = capture_quiet_second(app, report, choice.second, lister)
     captured = report.last_clean
     if captured is None:
         raise CheckFailed(f"{location}: the state of {iso(choice.second)} was captured, and is not clean")

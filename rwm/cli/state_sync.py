@@ -16,7 +16,7 @@ from rwm.location import Location
 
 if TYPE_CHECKING:
     from rwm.index import Index
-    from rwm.states import ComparisonResult, SyncResult
+    from rwm.states import ComparisonResult, KeptListing, StateFile, SyncResult
 
 _SHOWN = 10
 """Files printed that are no states: whoever can write to the bucket can write any number of them."""
@@ -49,8 +49,15 @@ def sync(app: App, location: Location, again: bool) -> None:
 
 def run_sync(app: App, location: Location, *, again: bool = False) -> tuple[int, SyncResult, list[ComparisonResult]]:
     """The number of state files, the result for new ones, and that of the comparison with the history."""
+    files, result = fetch_states(app, location, again=again)
+    judged = compare_states(app, location, files, always=again)
+    return len({file.key for file in files}), result, judged
+
+
+def fetch_states(app: App, location: Location, *, again: bool = False) -> tuple[list[StateFile], SyncResult]:
+    """All state files, and the result for new ones."""
     from rwm.s3.listing import check_location
-    from rwm.states import compare_with_history, list_state_files, new_state_files, sync_states
+    from rwm.states import list_state_files, new_state_files, sync_states
 
     check_location(app.s3, location)
     with console.show_progress(f"listing state files of {location}"):
@@ -60,10 +67,22 @@ def run_sync(app: App, location: Location, *, again: bool = False) -> tuple[int,
         index.ledger.reset_trust(location)
     new = new_state_files(index, location, files)
     with console.show_progress("reading state files", len(new)) as progress:
-        result = sync_states(app.s3, index, location, files, new, progress)
+        return files, sync_states(app.s3, index, location, files, new, progress)
+
+
+def compare_states(
+    app: App,
+    location: Location,
+    files: Sequence[StateFile],
+    *,
+    always: bool = False,
+    kept: KeptListing | None = None,
+) -> list[ComparisonResult]:
+    """Compare states with the bucket's history, in a listing of its own or in one that was kept."""
+    from rwm.states import compare_with_history
+
     with console.show_progress(f"comparing with the history of {location}") as progress:
-        judged = compare_with_history(app.s3, index, location, files, progress, always=again)
-    return len({file.key for file in files}), result, judged
+        return compare_with_history(app.s3, app.index, location, files, progress, always=always, kept=kept)
 
 
 def _known_prefixes(app: App, bucket: str) -> list[str]:

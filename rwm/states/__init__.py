@@ -10,12 +10,22 @@ from rwm.states.comparison import ComparisonResult
 from rwm.states.difference import change_kind, diff_states
 from rwm.states.export import format_from_name, write_state
 from rwm.states.importing import ImportSource, StateImporter
-from rwm.states.sync import SyncResult, compare_with_history, list_state_files, new_state_files, sync_states
+from rwm.states.sync import (
+    KeptListing,
+    StateFile,
+    SyncResult,
+    compare_with_history,
+    list_state_files,
+    new_state_files,
+    sync_states,
+)
 
 __all__ = [
     "ComparisonResult",
     "ImportSource",
+    "KeptListing",
     "LocationSummary",
+    "StateFile",
     "StateImporter",
     "SyncResult",
     "capture_state",

@@ -16,7 +16,7 @@ from rwm.layout import is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
 from rwm.s3 import S3, read_clock
-from rwm.s3.listing import list_in_phases
+from rwm.s3.listing import Lister, list_in_phases
 from rwm.statefile import INTEGER_LIMIT, StateDigest
 from rwm.states.current import current_entries
 from rwm.states.publish import publish_state
@@ -40,12 +40,14 @@ def capture_state(
     outcome: Outcome | None = None,
     needs_file: bool = True,
     concurrency: int | None = None,
+    lister: Lister | None = None,
     progress: Progress = lambda count, size: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> StateInfo:
     """Record the state of the location now, or as it was at the time ``at`` (milliseconds), in bucket and index.
 
-    ``concurrency`` connections list each ``data/``; None means to measure which number is fastest.
+    ``concurrency`` connections list each ``data/``; None means to measure which number is fastest. ``lister`` lists in
+    place of ``s3``: a listing from after ``at`` that was kept.
 
     The copy in the bucket is written first, because a lost index can be rebuilt from it. Without ``needs_file`` keys
     that may not write record the state in the index alone, with a warning. Keys that the listing cannot
@@ -68,7 +70,7 @@ def capture_state(
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report, limit = _serialized(progress), None if at is None else _DISCOVERY_LIMIT_PAST
         read = partial(_current, second=second, is_past=at is not None, progress=report)
-        for part in list_in_phases(s3, location, read, concurrency=concurrency, discovery_limit=limit):
+        for part in list_in_phases(lister or s3, location, read, concurrency=concurrency, discovery_limit=limit):
             spool.add(part)
         spool.discard(key.key for key in s3.unknown_keys.below(location) if key.reason == "ambiguous")
         objects, size = spool.totals()

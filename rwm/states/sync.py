@@ -19,10 +19,10 @@ from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, Spoo
 from rwm.index import RECORDED_AS, Index, References, states_by_location
 from rwm.layout import OWN_PREFIX, STATES_PREFIX, is_own_key
 from rwm.location import Location
-from rwm.model import ObjectVersion, RecordedState, StateInfo
+from rwm.model import ObjectVersion, RecordedState, StateInfo, Trust
 from rwm.names import parent_directories, split_key
 from rwm.s3 import S3
-from rwm.s3.listing import discover, group_by_key, list_histories, merge_in_threads
+from rwm.s3.listing import Lister, discover, group_by_key, list_histories, merge_in_threads
 from rwm.statefile import FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
@@ -31,6 +31,7 @@ from rwm.times import SECOND
 _SPOOL_MEMORY = 1 << 20  # bytes; larger files are spooled to disk
 _MAX_VERSIONS = 8  # of one key, oldest first
 _CONNECTIONS = 8
+_CHECKABLE: tuple[Trust, ...] = ("own", "verified", "unchecked", "unknown")
 
 Progress = Callable[[int], None]
 
@@ -53,6 +54,13 @@ class StateFile(NamedTuple):
     def ledger_key(self) -> str:
         """Its name in the index's ledger."""
         return f"{self.key}@{self.version_id}"
+
+
+class KeptListing(NamedTuple):
+    """A listing that was kept (:class:`rwm.s3.listing.RecordedLister`), and the ids of states that are older."""
+
+    lister: Lister
+    states: Collection[str]
 
 
 class _DiskFull(RwmError):
@@ -225,31 +233,48 @@ def compare_with_history(
     progress: Progress = lambda count: None,
     *,
     always: bool = False,
+    kept: KeptListing | None = None,
 ) -> list[ComparisonResult]:
     """Compare all unchecked states of the location and of those below it with the history, and record the verdicts.
 
-    In one listing, which also shows storage classes: they are recorded too. ``always`` lists for them alone.
+    In one listing, which also shows storage classes: they are recorded too. ``always`` lists for them alone. A ``kept``
+    listing is compared with all states that are older but contradicted ones: those of which versions are gone become
+    unknown.
     """
     recorded = [state for state in index.recorded(location) if location.covers(state.info.location)]
-    unchecked = {state.info.location for state in recorded if state.trust == "unchecked"}
-    if not unchecked and not (always and recorded):
+    if kept is not None:
+        recorded = [state for state in recorded if state.info.id in kept.states]
+    wanted = [state for state in recorded if state.trust in (_CHECKABLE if kept else ("unchecked",))]
+    if not wanted and not (always and recorded):
         return []
     now = s3.server_time(location.bucket)
-    judged = {place: states for place, states in states_by_location(recorded).items() if place in unchecked}
-    scopes = _Scopes(index, judged, files, index.ledger.ignored(location.bucket))
+    places = {state.info.location for state in wanted}
+    judged = {place: states for place, states in states_by_location(recorded).items() if place in places}
+    ids = {state.info.id: state.trust for state in wanted}
+    scopes = _Scopes(index, judged, ids.keys(), files, index.ledger.ignored(location.bucket))
     classes = index.storage_classes.table()
+    lister = kept.lister if kept else s3
     try:
-        for part in list_histories(s3, location):
+        for part in list_histories(lister, location):
             for history in part:
                 scopes.compare_key(history)
                 classes.add_versions(history)
                 progress(len(history))
-        results = scopes.results()
+        ambiguous = sum(key.reason == "ambiguous" for key in lister.unknown_keys.below(location))
+        results = [one for one in scopes.results() if _is_news(one, ids[one.info.id], ambiguous)]
         index.ledger.set_trust({result.info.id: result.verdict for result in results}, now)
         index.storage_classes.record(location, classes, now)
     finally:
         classes.close()
     return results
+
+
+def _is_news(result: ComparisonResult, trust: Trust, ambiguous: int) -> bool:
+    """Whether a result is to be recorded. Of a state that was compared, nothing counts but that versions are gone.
+
+    Those of ambiguous keys are not known to be.
+    """
+    return trust == "unchecked" or (result.verdict == "unknown" and not result.doubt and result.unknown > ambiguous)
 
 
 class _Scopes:
@@ -259,6 +284,7 @@ class _Scopes:
         self,
         index: Index,
         recorded: Mapping[Location, Sequence[RecordedState]],
+        ids: Collection[str],
         files: Sequence[StateFile],
         ignored: Mapping[str, str],
     ) -> None:
@@ -266,7 +292,7 @@ class _Scopes:
         files_by_prefix = _by_prefix(files)
         for location, here in recorded.items():
             states = [state.info for state in here]
-            wanted = [state.info.id for state in here if state.trust == "unchecked"]
+            wanted = [state.info.id for state in here if state.info.id in ids]
             uploaded = _upload_times(files_by_prefix.get(location.prefix, []), ignored)
             self._scopes[location.prefix] = Comparison(states, wanted, uploaded), index.references(location, states)
         self._directory: str | None = None
@@ -284,7 +310,7 @@ class _Scopes:
             comparison.compare_key(history, references.of(key))
 
     def results(self) -> list[ComparisonResult]:
-        """The results for all unchecked states, oldest first."""
+        """The results for all wanted states, oldest first."""
         found = [result for comparison, _ in self._scopes.values() for result in comparison.results()]
         return sorted(found, key=lambda result: result.info.captured_at)
 

@@ -11,7 +11,7 @@ from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3, ServerClock, read_clock, wait_for_next_second
-from rwm.s3.listing import Discovered, discover, list_in_parallel
+from rwm.s3.listing import Discovered, Lister, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import DAY, SECOND
 from rwm.trust.finding import Finding, FindingLog, is_acknowledged
@@ -154,11 +154,12 @@ def audit_location(
     progress: Progress = lambda count: None,
     *,
     packs: bool = True,
+    lister: Lister | None = None,
 ) -> LocationAudit:
     """Judge every repository at and below a location. ``progress`` is called with the number of versions listed.
 
     Without ``packs`` the directories ``data/``, where almost all keys are, are not listed: much cheaper, and the
-    verdicts are on the rest only.
+    verdicts are on the rest only. ``lister`` lists in place of ``s3``: one that keeps what it lists.
 
     What happens after the second of the start is not judged: restic may work meanwhile, and the directories are listed
     one after the other. Raises the errors of the listing: an audit of a part would call clean what it has not seen.
@@ -171,7 +172,7 @@ def audit_location(
     clock = read_clock(s3, location)
     clock.wait_until_over(s3, location.bucket)
     audit = LocationAudit(location, clock.second, settings, clock=clock, until=clock.second + SECOND - 1)
-    _list_and_judge(s3, audit, progress, packs=packs)
+    _list_and_judge(lister or s3, audit, progress, packs=packs)
     if not clock.is_measured and _depends_on_clock(audit):
         newest = audit.newest // SECOND * SECOND
         wait_for_next_second()
@@ -190,7 +191,7 @@ def _depends_on_clock(audit: LocationAudit) -> bool:
     return audit.newest_at_start > audit.until or audit.last_proof(audit.location) > audit.now - DAY
 
 
-def _list_and_judge(s3: S3, audit: LocationAudit, progress: Progress, *, packs: bool) -> None:
+def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, packs: bool) -> None:
     """One listing of the location, repository by repository."""
     location, settings, started = audit.location, audit.settings, time.monotonic()
 
@@ -247,7 +248,7 @@ def _judge_state_file(audit: LocationAudit, prefix: str, entries: Sequence[Objec
             audit.more_state_files += 1
 
 
-def _list_phase(s3: S3, bucket: str, root: str, phase: str) -> Iterator[Histories]:
+def _list_phase(s3: Lister, bucket: str, root: str, phase: str) -> Iterator[Histories]:
     """The keys of a phase in lists, in any order; several connections list ``data/`` if that is faster."""
     if phase:
         yield from list_in_parallel(s3, bucket, root + phase, group_keys, None if phase == PACKS else 1)

@@ -185,7 +185,7 @@ def test_what_cannot_be_recovered(computer: Shell, attacked: Attacked) -> None:
     def refuse(*words: str, code: int, says: str, **variables: str) -> None:
         done = computer("rwm", "recover", *words, code=code, **variables)
         assert says in done.stderr
-        assert done.stdout == ""
+        assert done.stdout == "" or code == 5
 
     bucket, here = attacked.bucket, computer.directory
     (here / "full").mkdir()

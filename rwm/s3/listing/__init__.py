@@ -9,11 +9,13 @@ from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 from rwm.s3.listing.discovery import Discovered, check_location, discover, enclosing_repository
 from rwm.s3.listing.garbled import CHARACTERS, garble, is_garbled
 from rwm.s3.listing.history import list_by_prefix, list_histories
+from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.pages import Page, UploadPage, parse_page, parse_uploads
 from rwm.s3.listing.parallel import list_in_parallel
 from rwm.s3.listing.per_directory import DirectoryLister
 from rwm.s3.listing.phases import list_in_phases
 from rwm.s3.listing.queue import map_in_threads, merge_in_threads
+from rwm.s3.listing.recorded import RecordedLister
 from rwm.s3.listing.sibling_order import Level
 from rwm.s3.listing.unknown_keys import UnknownKey, UnknownKeys
 
@@ -22,8 +24,10 @@ __all__ = [
     "DirectoryLister",
     "Discovered",
     "Level",
+    "Lister",
     "ListingCheck",
     "Page",
+    "RecordedLister",
     "UnknownKey",
     "UnknownKeys",
     "UploadPage",

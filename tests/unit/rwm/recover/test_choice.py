@@ -64,5 +64,12 @@ def test_history_with_snapshots_that_the_last_clean_state_lacks(snapshots: list[
     assert found == Choice(None, 299 * SECOND, f"{says} newer than the last clean state, of 1970-01-01T00:01:50Z")
 
 
+def test_history_is_not_whole_if_versions_of_a_newer_state_are_gone() -> None:
+    audited = report([100, 200], 300, {110: "clean", 210: "review"})
+    assert choose_state(audited, {info(110).id}) == choose_state(audited)
+    why = "it is the newest clean one; versions of newer states are gone from the bucket"
+    assert choose_state(audited, {info(210).id}) == Choice(info(110), None, why)
+
+
 def test_nothing_that_is_clean_is_known() -> None:
     assert choose_state(report([], 1, {110: "suspect"})) is None

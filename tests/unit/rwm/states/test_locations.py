@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -136,13 +137,15 @@ class RunningBackups(ListedS3):
         super().__init__(*repositories)
         self.repositories = repositories
         self.steps = 0
+        self._step_lock = Lock()
 
     def _step(self) -> None:
-        self.now += SECOND
-        kind = ("data/00/", "index/", "snapshots/")[self.steps % 3]
-        for prefix in self.repositories:
-            self.put("bucket1", f"{prefix}{kind}n{self.steps // 3}", b"1")
-        self.steps += 1
+        with self._step_lock:  # directories are listed in several threads
+            self.now += SECOND
+            kind = ("data/00/", "index/", "snapshots/")[self.steps % 3]
+            for prefix in self.repositories:
+                self.put("bucket1", f"{prefix}{kind}n{self.steps // 3}", b"1")
+            self.steps += 1
 
     def level(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Level]:
         self._step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +19,13 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, StateInfo
 from rwm.retention import execute_prune, plan_prune, select_kept_states
+from rwm.s3.listing import RecordedLister
 from rwm.statefile.canonical import FileName, canonical_form, delta_key, file_key, identified
 from rwm.statefile.delta import write_delta
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
 from rwm.states.sync import (
+    KeptListing,
     StateFile,
     SyncResult,
     _upload_times,
@@ -181,6 +184,20 @@ def test_own_captures_are_neither_read_nor_compared(s3: RecordingS3, index: Inde
     assert sync(s3, index) == SyncRun(SyncResult(), [])
     assert [(one.info, one.trust) for one in index.recorded()] == [(info, "own") for info in infos]
     assert s3.requests == LISTINGS
+
+
+def test_a_kept_listing_shows_of_which_confirmed_states_versions_are_gone(s3: RecordingS3, index: Index) -> None:
+    """Only of states that are older than the listing, and nothing else is said of them again."""
+    first, second, third = (
+        capture_state(s3, index, Location(BUCKET)) for _ in range(3) if s3.put(BUCKET, "config", b"1")
+    )
+    entry = next(iter(index.entries(second)))
+    assert not s3.delete_versions(BUCKET, [(entry.key, entry.version_id)])
+    for known in ({first.id, third.id}, {first.id, second.id, third.id}):
+        with closing(RecordedLister(s3)) as lister:
+            found = compare_with_history(s3, index, Location(BUCKET), [], kept=KeptListing(lister, known))
+        assert [(one.info.id, one.unknown) for one in found] == [(second.id, 1)] * (second.id in known)
+    assert [state.trust for state in index.recorded(Location(BUCKET))] == ["own", "unknown", "own"]
 
 
 def test_a_forgotten_state_is_skipped_until_verdicts_are_forgotten(
