@@ -25,19 +25,29 @@ if TYPE_CHECKING:
 @click.option(
     "--group-by", metavar="LIST", help="Group by host, paths, tags, or '' for none of them (default: host,paths)."
 )
+@click.option(
+    "--late-uploads",
+    is_flag=True,
+    help="Remove also what the rules keep by restic's own time: copied, rewritten, or with false times.",
+)
 @click.option("--no-prune", is_flag=True, help="Do not run `restic prune` afterwards.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and change nothing.")
 @YES_OPTION
 @pass_app
-def forget(app: App, location: Location, group_by: str | None, no_prune: bool, dry_run: bool, yes: bool) -> None:
+def forget(
+    app: App, location: Location, group_by: str | None, late_uploads: bool, no_prune: bool, dry_run: bool, yes: bool
+) -> None:
     """Remove the snapshots of the repository at BUCKET that the configured retention does not keep.
 
     For the admin, in place of `restic forget` on the machine. The rules are restic's, applied to the time at which the
     server got each snapshot's file: restic's own time is chosen by the machine. Days begin at midnight UTC. The plan is
     shown, restic removes exactly what it names and prunes, and a state records the result.
 
-    Refused (exit code 5) if the audit has an open proof for the repository, if the retention keeps nothing, and if no
-    snapshot of a group would stay. What is removed is hidden, and stays in older states until `rwm prune`.
+    Refused (exit code 5) if the audit has an open proof for the repository, if the retention keeps nothing, if no
+    snapshot of a group would stay, and if snapshots were uploaded so late that the rules keep them only by restic's own
+    time: `restic copy`, `tag` or a restored bucket does that (--late-uploads removes them all the same).
+
+    What is removed is hidden, and stays in older states until `rwm prune`.
     """
     from rwm.forget import plan_forget, read_policy
 
@@ -46,13 +56,21 @@ def forget(app: App, location: Location, group_by: str | None, no_prune: bool, d
     plan = plan_forget(app.s3, app.config, report, policy)
     if not app.json:
         _print_plan(plan)
-    elif dry_run or plan.refused or not plan.removed:
+    elif dry_run or plan.refused or not plan.removed or (plan.late and not late_uploads):
         console.print_json(plan_json(plan))
     _warn_of_unjudged(plan)
     if plan.refused:
         raise Refused(
             f"forget of {plan.repository} refused: {'; '.join(plan.refused)}",
             hint="nothing was removed; add a rule that keeps some, as keep-last: 1",
+        )
+    if plan.late and not late_uploads:
+        count = console.format_count(len(plan.late), "snapshot")
+        raise Refused(
+            f"forget of {plan.repository} refused: {count} would be removed that the rules keep by restic's own time, "
+            "because of an upload more than a day later",
+            hint="nothing was removed; were they copied or rewritten, or are their times false? --late-uploads removes "
+            "them all the same",
         )
     if plan.removed and not dry_run:
         _execute_and_print(app, plan, location, prune=not no_prune, yes=yes)
@@ -113,6 +131,7 @@ def plan_json(plan: ForgetPlan) -> dict[str, Any]:
             }
             for group in plan.groups
         ],
+        "late_uploads": plan.late,
         "unread": list(plan.unread),
         "too_young": list(plan.too_young),
         "refused": plan.refused,
@@ -154,7 +173,11 @@ def _print_plan(plan: ForgetPlan) -> None:
 def _rows(plan: ForgetPlan) -> list[tuple[str, ...]]:
     return [
         (
-            f"keep: {', '.join(judged.rules)}" if judged.rules else "remove",
+            f"keep: {', '.join(judged.rules)}"
+            if judged.rules
+            else "remove (late upload)"
+            if judged.is_late
+            else "remove",
             judged.snapshot.id[:SHORT_ID],
             _second(judged.uploaded_at),
             _second(judged.snapshot.time),
@@ -164,6 +187,12 @@ def _rows(plan: ForgetPlan) -> list[tuple[str, ...]]:
         for group in plan.groups
         for judged in group.snapshots
     ]
+
+
+def _verdict(judged: JudgedSnapshot) -> str:
+    if judged.rules:
+        return f"keep: {', '.join(judged.rules)}"
+    return "remove (late upload)" if judged.is_late else "remove"
 
 
 def _second(time: int) -> str:

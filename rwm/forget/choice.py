@@ -3,6 +3,9 @@
 The machine chooses restic's time of a snapshot, its host, paths and tags. It cannot choose the time of an upload, so
 snapshots that it makes today push out nothing but what the rules keep of today. A false host or path only makes another
 group, whose snapshots are judged among themselves.
+
+A copied or rewritten repository has late uploads: all files are of one day. By their upload, the rules would remove
+nearly all of its history, so such removals are marked.
 """
 
 from __future__ import annotations
@@ -12,6 +15,10 @@ from typing import NamedTuple
 
 from rwm.forget.policy import ForgetPolicy
 from rwm.restic import Snapshot
+from rwm.times import DAY
+
+LATE = DAY
+"""How long an upload may take: restic's time of a snapshot is that of the start of its backup."""
 
 
 class GroupKey(NamedTuple):
@@ -23,11 +30,15 @@ class GroupKey(NamedTuple):
 
 
 class JudgedSnapshot(NamedTuple):
-    """A snapshot, when its file was uploaded (milliseconds), and the rules that keep it; without any it is removed."""
+    """A snapshot, when its file was uploaded (milliseconds), and the rules that keep it; without any it is removed.
+
+    ``is_late``: it is removed only because it was uploaded more than a day after restic's own time.
+    """
 
     snapshot: Snapshot
     uploaded_at: int
     rules: tuple[str, ...]
+    is_late: bool = False
 
 
 class Group(NamedTuple):
@@ -61,10 +72,20 @@ def _group_key(snapshot: Snapshot, group_by: Sequence[str]) -> GroupKey:
 def _judge(members: Sequence[tuple[Snapshot, int]], policy: ForgetPolicy) -> list[JudgedSnapshot]:
     oldest_first = sorted(members, key=lambda member: (member[1], member[0].id))
     kept = policy.explain([uploaded_at for _, uploaded_at in oldest_first])
-    return [
-        JudgedSnapshot(snapshot, uploaded_at, (*kept.get(number, ()), *_keeping_tags(snapshot, policy)))
-        for number, (snapshot, uploaded_at) in enumerate(oldest_first)
-    ]
+    kept_by_own_time = _kept_by_own_time(members, policy)
+    judged = []
+    for number, (snapshot, uploaded_at) in enumerate(oldest_first):
+        rules = (*kept.get(number, ()), *_keeping_tags(snapshot, policy))
+        is_late = not rules and uploaded_at - snapshot.time > LATE and snapshot.id in kept_by_own_time
+        judged.append(JudgedSnapshot(snapshot, uploaded_at, rules, is_late))
+    return judged
+
+
+def _kept_by_own_time(members: Sequence[tuple[Snapshot, int]], policy: ForgetPolicy) -> set[str]:
+    """The ids of what the rules would keep by restic's time of each snapshot, which is not after the upload."""
+    times = {snapshot.id: min(max(snapshot.time, 0), uploaded_at) for snapshot, uploaded_at in members}
+    oldest_first = sorted(times, key=lambda name: (times[name], name))
+    return {oldest_first[number] for number in policy.explain([times[name] for name in oldest_first])}
 
 
 def _keeping_tags(snapshot: Snapshot, policy: ForgetPolicy) -> list[str]:

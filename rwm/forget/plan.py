@@ -48,6 +48,11 @@ class ForgetPlan:
         return judged + len(self.unread) + len(self.too_young)
 
     @property
+    def late(self) -> list[str]:
+        """The ids of the snapshots that are removed only because they were uploaded late."""
+        return [one.snapshot.id for group in self.groups for one in group.snapshots if one.is_late]
+
+    @property
     def refused(self) -> list[str]:
         """Why the plan must not be executed; empty if it may."""
         return [

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MIN, _MAX = ((end.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1) for end in (datetime.min, datetime.max))
 
 
 class Snapshot(NamedTuple):
@@ -26,12 +27,18 @@ def parse_snapshots(text: str) -> list[Snapshot]:
 
 
 def _parse(document: Mapping[str, Any]) -> Snapshot:
-    time = datetime.fromisoformat(document["time"])
-    milliseconds = (time - _EPOCH) // timedelta(milliseconds=1)
     return Snapshot(
         str(document["id"]),
-        milliseconds,
+        _parse_time(document["time"]),
         str(document.get("hostname", "")),
         tuple(str(path) for path in document.get("paths") or ()),
         tuple(str(tag) for tag in document.get("tags") or ()),
     )
+
+
+def _parse_time(text: str) -> int:
+    """restic's time in milliseconds, which the machine chooses: one outside of the years 1 to 9999 is the nearest."""
+    if text.startswith(("0000-", "-")):
+        return _MIN
+    milliseconds = (datetime.fromisoformat(text) - _EPOCH) // timedelta(milliseconds=1)
+    return min(max(milliseconds, _MIN), _MAX)

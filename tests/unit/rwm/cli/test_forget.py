@@ -26,6 +26,7 @@ class FakeRestic:
         self.place = place
         self.calls: list[list[str]] = []
         self.paths: dict[str, list[str]] = {}
+        self.times: dict[str, int] = {}
         self.fail: Callable[[str], None] = lambda command: None
         monkeypatch.setattr("rwm.forget.plan.read_restic", self.read)
         monkeypatch.setattr("rwm.forget.execute.execute_restic", self.execute)
@@ -33,10 +34,14 @@ class FakeRestic:
     def read(self, config: Config, arguments: list[str]) -> str:
         assert "--no-lock" in arguments, "a plan writes nothing"
         names = [key.rpartition("/")[2] for key in self.place.repository.files("snapshots")]
-        time = iso(self.place.bucket.now)
         paths = {name: self.paths.get(name, ["/etc"]) for name in names}
+        times = {name: iso(self.times.get(name, self.place.bucket.now)) for name in names}
         return json.dumps(
-            [{"id": name, "time": time, "hostname": "web1", "paths": paths[name]} for name in names if paths[name]]
+            [
+                {"id": name, "time": times[name], "hostname": "web1", "paths": paths[name]}
+                for name in names
+                if paths[name]
+            ]
         )
 
     def execute(self, config: Config, arguments: list[str], on_line: object = None) -> None:
@@ -136,6 +141,17 @@ def test_a_snapshot_that_restic_cannot_read_is_kept(place: Place, restic: FakeRe
     found = forget(place, "--dry-run")
     assert found["unread"] == [name] and name not in found["remove"]
     assert "1 snapshot file that restic cannot read" in place.rwm.err
+
+
+def test_late_uploads_are_removed_only_when_asked(place: Place, restic: FakeRestic) -> None:
+    names = [key.rpartition("/")[2] for key in place.repository.files("snapshots")]
+    restic.times = {name: place.s3.now - (400 - 10 * number) * DAY for number, name in enumerate(reversed(names))}
+    found = forget(place, "--yes", code=5)
+    assert len(found["late_uploads"]) == 2 and restic.calls == []
+    assert "2 snapshots would be removed that the rules keep by restic's own time" in place.rwm.err
+    assert place.rwm(*FORGET, "bucket1", "--dry-run", "--late-uploads") == 0
+    assert "remove (late upload)" in place.rwm.out
+    assert len(forget(place, "--yes", "--late-uploads")["removed"]) == 4
 
 
 def test_a_lock_and_a_failed_prune(place: Place, restic: FakeRestic) -> None:

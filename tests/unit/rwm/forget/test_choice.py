@@ -75,6 +75,25 @@ def test_fifty_forged_times_in_a_day_push_out_no_good_snapshot(claimed: list[int
     assert len(after & {one.id for one, _ in good}) > 14
 
 
+def test_a_copied_history_is_not_taken_for_one_of_a_day() -> None:
+    copied = [(snapshot(number, START + number * DAY), START + 60 * DAY + number) for number in range(60)]
+    policy = read_policy({"keep-daily": "14", "keep-weekly": "8"}, [])
+    future = (snapshot(99, START + 9000 * DAY), START + 61 * DAY)  # the machine's, and hides nothing
+    (group,) = choose([*copied, future], policy)
+    removed = [one for one in group.snapshots if not one.rules]
+    late = {one.snapshot.id for one in removed if one.is_late}
+    in_place = [(one, one.time) for one, _ in copied]
+    wanted = kept(choose(in_place, policy))
+    assert len((late | kept([group])) & wanted) >= len(wanted) - 1, "the machine's takes the place of one"
+    assert len(late) > 14 and len(removed) > len(late)
+
+
+@given(shift=st.integers(-400 * DAY, DAY))
+def test_a_time_that_is_not_before_the_upload_is_no_late_upload(shift: int) -> None:
+    members = [(snapshot(number, START + number * DAY - shift), START + number * DAY) for number in range(40)]
+    assert not any(one.is_late for group in choose(members, POLICY) for one in group.snapshots)
+
+
 def test_tags_keep_a_snapshot() -> None:
     policy = read_policy({"keep-last": "1", "keep-tag": "a,b"}, ["--keep-tag="])
     tags = [("a", "b", "c"), ("a",), (), ("x",)]
