@@ -73,6 +73,8 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
     if to_dir is not None:
         check_target(to_dir)
     found = _recover(app, location, at, capture=mountpoint is not None or to_dir is not None)
+    if to_dir is not None:
+        check_target(to_dir, _part(app, found))
     if not app.json:
         console.print_lines(_describe(found))
     downloaded = None
@@ -186,10 +188,7 @@ def _mount(app: App, found: _Recovery, mountpoint: Path) -> None:
 
 
 def _download(app: App, found: _Recovery, directory: Path) -> tuple[StatePart, RestoreResult]:
-    from rwm.restore import StatePart
-
-    assert found.state is not None
-    part = StatePart(app.readonly_index, found.state, found.report.audit.location.prefix)
+    part = _part(app, found)
     result = restore_part(app, part, directory)
     found.directory = directory
     _add_commands(app, found, directory)
@@ -200,6 +199,13 @@ def _download(app: App, found: _Recovery, directory: Path) -> tuple[StatePart, R
         )
         console.print_lines(_describe_commands(found))
     return part, result
+
+
+def _part(app: App, found: _Recovery) -> StatePart:
+    from rwm.restore import StatePart
+
+    assert found.state is not None
+    return StatePart(app.readonly_index, found.state, found.report.audit.location.prefix)
 
 
 def _add_commands(app: App, found: _Recovery, directory: Path) -> None:

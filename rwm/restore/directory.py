@@ -66,10 +66,14 @@ def restore_to_directory(
     return result
 
 
-def check_target(directory: Path) -> None:
-    """Make the directory if it is missing. Raises what :func:`open_private` raises for an unsuitable one."""
-    with open_private(directory):
-        pass
+def check_target(directory: Path, part: StatePart | None = None) -> None:
+    """Make the directory if it is missing. Raises what :func:`restore_to_directory` raises for an unsuitable one.
+
+    Before the part is known, what is in the directory does not matter.
+    """
+    with open_private(directory) as root:
+        if part is not None:
+            _check_foreign(root, _Names(part))
 
 
 class _Names:

@@ -24,8 +24,11 @@ MAX_FAILURES_AT_START = 16
 MAX_FAILURES_IN_A_ROW = 100
 """The same after an object was restored: the server is down, or the account lost its permission."""
 
-_NAME_ERRORS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
-"""Errors of one file name: too long, not encodable, or equal to another one on a case-insensitive filesystem."""
+_NAME_ERRORS = (
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP),
+)
+"""Errors of one file name: too long, not encodable, a symbolic link, or equal to another one where case is ignored."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 

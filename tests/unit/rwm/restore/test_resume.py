@@ -297,3 +297,11 @@ def test_content_is_compared_with_the_etag(setup: RestoreSetup) -> None:
     setup.restore(info)
     assert asked.pop("config")
     assert set(asked.values()) == {None}
+
+
+def test_a_key_of_very_many_directories(setup: RestoreSetup) -> None:
+    """A key has up to 1,024 bytes."""
+    info = setup.capture("a/" * 200 + "x")
+    assert setup.restore(info).failures == []
+    result = setup.restore(info)
+    assert (result.objects, result.failures) == (1, [])
