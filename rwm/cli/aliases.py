@@ -69,7 +69,7 @@ def storage_drop_versions(app: App, location: Location) -> None:
     Now: rwm prune --keep-last 1. As in the original tool there is no confirmation, but it is refused if it would lose
     data.
     """
-    prune_command.prune_and_print(app, location, {"last": "1"}, (), 0, dry_run=False, force=False, yes=True)
+    prune_command.prune_and_print(app, location, {"last": "1"}, yes=True)
 
 
 @click.command()

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rwm import console
 from rwm.cli.keep_options import keep_options, named_states_option, read_rules
+from rwm.cli.new_file import open_new
+from rwm.cli.prune_output import plan_json, print_plan
+from rwm.cli.prune_refusal import raise_failures, raise_refusal
 from rwm.cli.prune_simulation import simulate_and_print
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, PartlyDone, Refused
+from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.times import parse_duration
 
 if TYPE_CHECKING:
-    from rwm.retention import LocationPlan, PrunePlan, PruneResult
+    from rwm.retention import PrunePlan
+    from rwm.trust import LocationAudit
 
-MAX_NAMED = 3
-"""Commands named in one hint."""
+PLAN_FILE = click.Path(path_type=Path)
 
 
 @click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
@@ -39,6 +43,8 @@ MAX_NAMED = 3
 @click.option(
     "--simulate", "span", metavar="DUR", help="Print what the rules will keep during DUR (400d), and delete nothing."
 )
+@click.option("--plan-out", metavar="FILE", type=PLAN_FILE, help="Write the plan to a new FILE, and delete nothing.")
+@click.option("--plan", "plan_file", metavar="FILE", type=PLAN_FILE, help="Execute the plan in FILE, and no other.")
 @click.option("--force", is_flag=True, help="Prune despite what speaks against it; that is printed as warnings.")
 @YES_OPTION
 @pass_app
@@ -50,6 +56,8 @@ def prune(
     min_age: str,
     dry_run: bool,
     span: str | None,
+    plan_out: Path | None,
+    plan_file: Path | None,
     force: bool,
     yes: bool,
 ) -> None:
@@ -64,48 +72,86 @@ def prune(
     if a proof of an attack is younger than the newest clean one, or if the last clean state would be lost.
     --keep-state keeps that one too; `rwm audit --ack` acknowledges what is honest.
 
+    --plan executes what --plan-out wrote, after every rule was applied anew to BUCKET as it is. Refused (5) if the file
+    was altered, or if any version in it must stay now. After an interruption the same command does the rest.
+
     --simulate reads the index alone: it assumes that states will be captured as often as the newest ones were.
     """
     age = parse_duration(min_age)
     if span is not None:
         simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
         return
-    prune_and_print(app, location, keep, keep_state, age, dry_run=dry_run, force=force, yes=yes)
+    if plan_file is not None:
+        if keep or keep_state or age or plan_out:
+            raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
+        plan = _plan_from_file(app, location, plan_file)
+    else:
+        plan = _plan(app, location, keep, keep_state, age)
+    _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
+    if plan_out is not None:
+        _write_plan(app, plan, plan_out, force=force)
+    elif not dry_run:
+        _execute_and_print(app, plan, force=force, yes=yes)
 
 
-def prune_and_print(
-    app: App,
-    location: Location,
-    keep: Mapping[str, str],
-    keep_state: tuple[str, ...],
-    min_age: int,
-    *,
-    dry_run: bool,
-    force: bool,
-    yes: bool,
-) -> None:
-    """Plan, print the plan, ask and execute. Shared with an alias."""
+def prune_and_print(app: App, location: Location, keep: Mapping[str, str], *, yes: bool) -> None:
+    """Plan, print the plan, ask and execute: for an alias."""
+    plan = _plan(app, location, keep, (), 0)
+    _show(app, plan, force=False, is_last=False)
+    _execute_and_print(app, plan, force=False, yes=yes)
+
+
+def _plan(
+    app: App, location: Location, keep: Mapping[str, str], keep_state: tuple[str, ...], min_age: int
+) -> PrunePlan:
     from rwm.retention import plan_prune, select_kept_states
     from rwm.s3.listing import check_location
-    from rwm.storage import own_changes
-    from rwm.trust import audit_location, make_settings
 
     index, rules = app.readonly_index, read_rules(app, keep)
     check_location(app.s3, location)
     select_kept_states(index, location, rules, keep_state)  # fails early for a name of no state
+    with console.show_progress(f"listing {location}") as progress:
+        audit = _audit(app, location, progress)
+        kept = select_kept_states(index, location, rules, keep_state, audit)
+        return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
+
+
+def _plan_from_file(app: App, location: Location, path: Path) -> PrunePlan:
+    from rwm.retention import plan_again, read_plan
+
+    stored = read_plan(path, location)
+    with console.show_progress(f"listing {location}") as progress:
+        audit = _audit(app, location, progress)
+        return plan_again(app.s3, app.readonly_index, stored, audit, progress)
+
+
+def _audit(app: App, location: Location, progress: Callable[[int], None]) -> LocationAudit:
+    from rwm.storage import own_changes
+    from rwm.trust import audit_location, make_settings
+
+    index = app.readonly_index
     own = own_changes(app.s3, index, location)
     settings = make_settings(app.config, index.audits.acknowledged(location), own)
-    with console.show_progress(f"listing {location}") as progress:
-        audit = audit_location(app.s3, location, settings, progress)
-        kept = select_kept_states(index, location, rules, keep_state, audit)
-        plan = plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
-    if app.json and dry_run:
-        console.print_json(_plan_json(plan, force))
+    return audit_location(app.s3, location, settings, progress)
+
+
+def _show(app: App, plan: PrunePlan, *, force: bool, is_last: bool) -> None:
+    """Print the plan, as JSON only if nothing follows; raise Refused if it must not be executed."""
+    if app.json and is_last:
+        console.print_json(plan_json(plan, force))
     elif not app.json:
-        _print_plan(plan)
-    _raise_refusal(plan, force)
-    if not dry_run:
-        _execute_and_print(app, plan, force=force, yes=yes)
+        print_plan(plan)
+    raise_refusal(plan, force)
+
+
+def _write_plan(app: App, plan: PrunePlan, path: Path, *, force: bool) -> None:
+    from rwm.retention import write_plan
+
+    recorded = [info.id for info in app.readonly_index.states(plan.location)]
+    with open_new(path) as file:
+        write_plan(plan, recorded, file, force=force)
+    if not app.json:
+        click.echo(console.escape(f"nothing was deleted; `rwm prune {plan.location} --plan {path}` executes the plan"))
 
 
 def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:
@@ -120,131 +166,9 @@ def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> 
     if app.json:
         deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
         failures = {"failures": [failure._asdict() for failure in result.failures]}
-        console.print_json(_plan_json(plan, force) | deleted | failures)
+        console.print_json(plan_json(plan, force) | deleted | failures)
     else:
         freed = console.format_size(result.bytes)
         click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
     if result.failures:
-        _raise_failures(result, count)
-
-
-def _raise_refusal(plan: PrunePlan, force: bool) -> None:
-    for finding in plan.findings if force else ():
-        console.warn(f"overridden: {finding}")
-    reasons = [*plan.refused, *(() if force else plan.findings)]
-    if reasons:
-        audit = f"; `rwm audit {plan.location}` shows the findings and acknowledges what is honest (--ack)"
-        advice = audit if plan.findings else ""
-        advice += "" if plan.refused else ", --force prunes anyway"
-        hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
-        raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
-
-
-def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
-    """The commands for the prefixes that nothing speaks against."""
-    if plan.bucket_refused:
-        return ""
-    places = [place.location for place in plan.prunable_prefixes(force=force)]
-    commands = ", ".join(f"`rwm prune {place}`" for place in places[:MAX_NAMED])
-    more = f" and so on for {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
-    verb = "prunes" if len(places) == 1 else "prune"
-    return f"; {commands}{more} {verb} the rest" if places else ""
-
-
-def _raise_failures(result: PruneResult, count: int) -> None:
-    first = result.failures[0]
-    if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
-        raise AccessDenied(
-            "nothing was deleted: this account may not delete versions, or all of them are locked",
-            hint="prune with the configuration of the admin",
-        )
-    raise PartlyDone(
-        f"{len(result.failures)} of {count} versions and markers were not deleted; the first: {first.key} "
-        f"version {first.version_id}: {first.code}",
-        hint="run the command again; locked versions stay until their retention ends",
-    )
-
-
-def _plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
-    return {
-        "bucket": plan.location.bucket,
-        "prefix": plan.location.prefix,
-        "kept_states": [info.id for info in plan.kept_states],
-        "lost_states": [info.id for info in plan.lost_states],
-        "versions": len(plan.versions),
-        "markers": len(plan.markers),
-        "bytes": plan.bytes,
-        "kept_versions": plan.kept_versions,
-        "locked": plan.locked,
-        "too_young": plan.too_young,
-        "uncovered": plan.uncovered,
-        "first_versions": plan.first_versions,
-        "evidence": plan.evidence,
-        "files_read": plan.files_read,
-        "refused": [*plan.refused, *(() if force else plan.findings)],
-        "overridden": list(plan.findings) if force else [],
-        "locations": [_location_json(place, force) for place in plan.locations],
-    }
-
-
-def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
-    return {
-        "prefix": place.location.prefix,
-        "kept_states": [info.id for info in place.kept_states],
-        "lost_states": [info.id for info in place.lost_states],
-        "versions": place.versions,
-        "markers": place.markers,
-        "bytes": place.bytes,
-        "kept_versions": place.kept_versions,
-        "too_young": place.too_young,
-        "last_clean": place.last_clean and place.last_clean.id,
-        "refused": [*place.refused, *(() if force else place.findings)],
-    }
-
-
-def _print_plan(plan: PrunePlan) -> None:
-    if len(plan.locations) > 1:
-        click.echo(console.escape(f"plan for {plan.location}"))
-        _print_locations(plan)
-    else:
-        states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
-        click.echo(console.escape(f"plan for {plan.location}; kept states: {states or 'none'}"))
-    console.print_table(
-        ["", "count", "size"],
-        [
-            ("delete: versions", len(plan.versions), console.format_size(plan.bytes)),
-            ("delete: markers", len(plan.markers), ""),
-            ("delete: states that need them", len(plan.lost_states), ""),
-            ("keep: needed versions", plan.kept_versions, ""),
-            ("keep: too young", plan.too_young, ""),
-            ("keep: locked", plan.locked, ""),
-            *((label, count, "") for label, count in _rare_counts(plan).items() if count),
-        ],
-        right=(1, 2),
-    )
-
-
-def _rare_counts(plan: PrunePlan) -> dict[str, int]:
-    return {
-        "keep: covered by no kept state": plan.uncovered,
-        "keep: first versions of names written again": plan.first_versions,
-        "keep: evidence for the audit": plan.evidence,
-        "read before the prune: files of kept states": plan.files_read,
-    }
-
-
-def _print_locations(plan: PrunePlan) -> None:
-    """One line for each location. Versions count for the innermost location that covers their key."""
-    rows = [
-        (
-            str(place.location),
-            len(place.kept_states),
-            len(place.lost_states),
-            place.versions,
-            console.format_size(place.bytes),
-            place.kept_versions,
-        )
-        for place in plan.locations
-    ]
-    columns = ["location", "kept states", "lost states", "delete: versions", "size", "keep: needed versions"]
-    console.print_table(columns, rows, right=(1, 2, 3, 4, 5))
+        raise_failures(result, count)

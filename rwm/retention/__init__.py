@@ -18,8 +18,10 @@ from rwm.retention.lock_execute import LockFailure, LockResult, set_locks
 from rwm.retention.lock_plan import LockCost, LockPlan, plan_locks, plan_state_lock
 from rwm.retention.lock_rules import LockTiming, describe_mode, find_gap
 from rwm.retention.plan import PrunePlan, plan_prune
+from rwm.retention.plan_check import plan_again
 from rwm.retention.selection import recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
+from rwm.retention.stored_plan import StoredPlan, read_plan, write_plan
 
 __all__ = [
     "BLOCK",
@@ -35,17 +37,21 @@ __all__ = [
     "PruneResult",
     "Simulation",
     "Stage",
+    "StoredPlan",
     "delete_in_batches",
     "describe_mode",
     "execute_prune",
     "find_gap",
+    "plan_again",
     "plan_locks",
     "plan_prune",
     "plan_state_lock",
     "prune_and_forget",
+    "read_plan",
     "recorded_clean_states",
     "select_kept_states",
     "separate_keys",
     "set_locks",
     "simulate",
+    "write_plan",
 ]

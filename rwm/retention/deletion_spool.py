@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import weakref
 import zlib
 from array import array
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from functools import lru_cache, partial
@@ -87,35 +88,45 @@ class DeletionSpool:
         weakref.finalize(self, os.close, self._descriptor)
         self._blocks = {stage: _Blocks() for stage in Stage}
         self._end = 0
+        self._digest = hashlib.sha256()
+        self.size = 0
+        """Bytes of all versions."""
 
     def add(self, stage: Stage, deletions: Sequence[Deletion]) -> None:
         """Write deletions."""
-        blocks = self._blocks[stage]
+        pending = self._blocks[stage].pending
         for deletion in deletions:
-            blocks.pending.append(deletion)
-            if len(blocks.pending) == BLOCK:
+            pending.append(deletion)
+            self.size += deletion.size
+            if len(pending) == BLOCK:
                 self._write(stage)
 
     def _write(self, stage: Stage) -> None:
-        blocks = self._blocks[stage]
-        if not blocks.pending:
+        pending = self._blocks[stage].pending
+        if not pending:
             return
-        packed = compress(b"".join(encode(deletion, stage) for deletion in blocks.pending))
+        lines = b"".join(encode(deletion, stage) for deletion in pending)
+        self._digest.update(lines)
+        packed = compress(lines)
         with spool_errors():
             written = 0
             while written < len(packed):
                 written += os.pwrite(self._descriptor, packed[written:], self._end + written)
-        self.add_block(stage, self._end, len(packed), blocks.pending)
+        self.add_block(stage, self._end, len(packed), len(pending))
         self._end += len(packed)
-        blocks.pending = []
+        pending.clear()
 
-    def add_block(self, stage: Stage, offset: int, length: int, deletions: Sequence[Deletion]) -> None:
-        """Add a block that the file has at ``offset``. All blocks of a stage but its last one are full."""
+    def add_block(self, stage: Stage, offset: int, length: int, count: int) -> None:
+        """Add a block that the file has at ``offset``, of so many deletions: as many as any other, or the stage's last.
+
+        Raises ValueError for a block after one that is not full.
+        """
         blocks = self._blocks[stage]
+        if blocks.count % BLOCK or count > BLOCK:
+            raise ValueError("its blocks have wrong sizes")
         blocks.offsets.append(offset)
         blocks.lengths.append(length)
-        blocks.count += len(deletions)
-        blocks.size += sum(deletion.size for deletion in deletions)
+        blocks.count += count
 
     def finish(self) -> DeletionSpool:
         """Write the blocks that are not full. Nothing can be added then."""
@@ -123,14 +134,21 @@ class DeletionSpool:
             self._write(stage)
         return self
 
+    @property
+    def sha256(self) -> str:
+        """The hash of all lines in the order of the file, after :meth:`finish`."""
+        return self._digest.hexdigest()
+
+    def select(self, chosen: Mapping[Stage, Bits]) -> None:
+        """From now on, read and count only these deletions of each stage, by their positions."""
+        for stage, blocks in self._blocks.items():
+            blocks.chosen = chosen[stage]
+            blocks.count = chosen[stage].count()
+        self.size = sum(item.size for stage in Stage for item in self.read(stage))
+
     def count(self, stage: Stage) -> int:
         """Number of the deletions of a stage."""
         return self._blocks[stage].count
-
-    @property
-    def size(self) -> int:
-        """Bytes of all versions."""
-        return sum(blocks.size for blocks in self._blocks.values())
 
     @property
     def versions(self) -> Deletions:
@@ -144,8 +162,12 @@ class DeletionSpool:
 
     def read(self, stage: Stage) -> Iterator[Deletion]:
         """The deletions of a stage as they were added."""
+        return (item for _, item in self.read_positions(stage))
+
+    def read_positions(self, stage: Stage) -> Iterator[tuple[int, Deletion]]:
+        """The deletions of a stage as they were added, each with its position."""
         for number in range(len(self._blocks[stage].offsets)):
-            yield from self._read_block(stage, number)
+            yield from self._read_chosen(stage, number)
 
     def read_interleaved(self, stage: Stage, cursors: int) -> Iterator[tuple[int, Deletion]]:
         """The deletions of a stage, each with its position in it, in an order that spreads over all keys.
@@ -165,7 +187,7 @@ class DeletionSpool:
 
     def read_by_time(self, stage: Stage) -> Iterator[tuple[int, Deletion]]:
         """The deletions of a stage by ``noncurrent_at``, each with its position. Memory: 40 bytes for each of them."""
-        order = [item.noncurrent_at << _BITS | position for position, item in enumerate(self.read(stage))]
+        order = [item.noncurrent_at << _BITS | position for position, item in self.read_positions(stage)]
         order.sort()
         read_block = lru_cache(_CACHED_BLOCKS)(partial(self._read_block, stage))
         for packed in order:
@@ -174,7 +196,13 @@ class DeletionSpool:
 
     def _read_run(self, stage: Stage, run: range) -> Iterator[tuple[int, Deletion]]:
         for number in run:
-            yield from separate_keys(list(enumerate(self._read_block(stage, number), number * BLOCK)))
+            yield from separate_keys(self._read_chosen(stage, number))
+
+    def _read_chosen(self, stage: Stage, number: int) -> list[tuple[int, Deletion]]:
+        """The chosen deletions of a block, with their positions in the stage."""
+        chosen = self._blocks[stage].chosen
+        items = enumerate(self._read_block(stage, number), number * BLOCK)
+        return [item for item in items if chosen is None or item[0] in chosen]
 
     def _read_block(self, stage: Stage, number: int) -> list[Deletion]:
         blocks = self._blocks[stage]
@@ -189,14 +217,33 @@ class DeletionSpool:
             position += len(chunk)
 
 
+class Bits:
+    """A set of the numbers below ``size``, a bit for each."""
+
+    def __init__(self, size: int) -> None:
+        self._bits = bytearray(size // 8 + 1)
+
+    def add(self, number: int) -> None:
+        """Add a number."""
+        self._bits[number >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self._bits[number >> 3] >> (number & 7) & 1)
+
+    def count(self) -> int:
+        """How many there are."""
+        return int.from_bytes(self._bits).bit_count()
+
+
 class _Blocks:
-    """Where the blocks of a stage are in the file."""
+    """Where the blocks of a stage are in the file, and which of its deletions are chosen: all without ``chosen``."""
 
     def __init__(self) -> None:
         self.pending: list[Deletion] = []
         self.offsets = array("Q")
         self.lengths = array("L")
-        self.count = self.size = 0
+        self.count = 0
+        self.chosen: Bits | None = None
 
 
 class Deletions(Collection[Deletion]):

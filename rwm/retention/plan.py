@@ -36,6 +36,8 @@ from rwm.trust import AuditSettings, Kind, LocationAudit, RepositoryRoots, audit
 
 Progress = Callable[[int], None]
 IsProved = Callable[[ObjectVersion], bool]
+OnStaying = Callable[[Sequence[ObjectVersion], KeyPlan], None]
+"""Called with the history of a key, newest first, and the decision about it."""
 Covering = Sequence[tuple[LocationCollector, Needs]]
 
 
@@ -58,6 +60,10 @@ class PrunePlan:
     bucket_refused: tuple[str, ...] = ()
     evidence: int = 0
     files_read: int = 0
+    made_at: int = 0
+    """When the audit began, by the server's clock, in milliseconds."""
+    cutoff: int = 0
+    """What was written, replaced or deleted at this time or later stays."""
 
     @property
     def versions(self) -> Deletions:
@@ -139,10 +145,13 @@ def plan_prune(
     settings: AuditSettings | None = None,
     audit: LocationAudit | None = None,
     progress: Progress = lambda count: None,
+    cutoff: int | None = None,
+    on_staying: OnStaying = lambda history, decision: None,
 ) -> PrunePlan:
     """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
 
-    It is audited with ``settings``, unless the caller did that already (``audit``).
+    It is audited with ``settings``, unless the caller did that already (``audit``). ``cutoff`` takes the place of
+    ``min_age``. ``on_staying`` is called with every decision, but not for what stays as evidence alone.
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
@@ -151,7 +160,9 @@ def plan_prune(
     refused = _bucket_refusals(s3, location, keep, recorded, index.path)
     audit = audit or audit_location(s3, location, settings, progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
-    planner = _Planner(audit, min_age, Locks(s3, location.bucket), _proofs(index, location.bucket))
+    if cutoff is None:
+        cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
+    planner = _Planner(audit, cutoff, Locks(s3, location.bucket), _proofs(index, location.bucket), on_staying)
     for part in list_histories(s3, location):  # without RWM's own objects
         for history in part:
             progress(len(history))
@@ -170,8 +181,12 @@ def _proofs(index: Index, bucket: str) -> IsProved:
 class _Planner:
     """Decides key by key, and collects the decisions."""
 
-    def __init__(self, audit: LocationAudit, min_age: int, locks: Locks, is_proved: IsProved) -> None:
-        self._cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
+    def __init__(
+        self, audit: LocationAudit, cutoff: int, locks: Locks, is_proved: IsProved, on_staying: OnStaying
+    ) -> None:
+        self._made_at = audit.now
+        self._cutoff = cutoff
+        self._on_staying = on_staying
         self._locks = locks
         self._is_proved = is_proved
         self._roots = RepositoryRoots([repository.root for repository in audit.repositories])
@@ -193,6 +208,7 @@ class _Planner:
         if place is not None and self._evidence.observe(*place, history, decision):
             self._deferred.add(Deferred(*place, history, decision))
         else:
+            self._on_staying(history, decision)
             self._decide(history, covering, decision, place)
 
     def decide_deferred(self, find_covering: Callable[[str], Covering]) -> None:
@@ -203,6 +219,8 @@ class _Planner:
             if stays(item):
                 self._kept_evidence += len(decision.versions)
                 decision = decision._replace(versions=[], markers=[])
+            else:
+                self._on_staying(item.history, decision)
             self._decide(item.history, find_covering(item.history[0].key), decision, (item.root, item.kind))
 
     def _decide(
@@ -229,6 +247,8 @@ class _Planner:
             refused,
             self._kept_evidence,
             files_read,
+            self._made_at,
+            self._cutoff,
         )
 
 

@@ -25,7 +25,6 @@ from rwm.backup.report import BackupResult, Report
 from rwm.cli import backup as backup_command
 from rwm.cli import forget as forget_command
 from rwm.cli import lock as lock_command
-from rwm.cli import prune as prune_command
 from rwm.cli import prune_simulation as simulation_command
 from rwm.cli import recover as recover_command
 from rwm.cli import state as state_command
@@ -39,6 +38,7 @@ from rwm.cli import storage_freeze as freeze_command
 from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
 from rwm.cli.audit_snapshots import SnapshotFile, SnapshotHistory, history_json
+from rwm.cli.prune_output import plan_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
 from rwm.forget import ForgetPlan, read_policy
@@ -410,7 +410,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm recover BUCKET MOUNTPOINT", recover_command._recovery_json(RECOVERY)),
         ("rwm audit BUCKET --snapshots", history_json(AUDIT_REPORT, SNAPSHOTS)),
         ("rwm forget BUCKET", forget_command.plan_json(FORGET_PLAN)),
-        ("rwm prune BUCKET", prune_command._plan_json(PLAN, force=False)),
+        ("rwm prune BUCKET", plan_json(PLAN, force=False)),
         ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
         ("rwm lock BUCKET", lock_command._plan_json(LOCK_PLAN, LockCost()) | lock_command._result_json(LOCKED)),
         ("rwm backup --all", backup_command._report_json(REPORT)),

@@ -188,3 +188,54 @@ def test_a_simulation_needs_rules_states_and_a_span(rwm_: Terminal, s3: MemoryS3
     assert rwm_(*prune, "400d") == 2 and "no rule keeps a state" in rwm_.err
     assert rwm_(*prune, "0", "--keep-last", "1") == 2 and "from 1d to 100y" in rwm_.err
     assert rwm_(*prune, "400d", "--keep-last", "1") == 1 and "no clean state of bucket bucket1" in rwm_.err
+
+
+class TestStoredPlan:
+    """``--plan-out`` and ``--plan``."""
+
+    @pytest.fixture
+    def plan(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str], tmp_path: Path) -> str:
+        path = str(tmp_path / "plan")
+        rwm_("-c", "here.conf", "state", "capture", "bucket1")
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", path) == 0
+        assert f"`rwm prune bucket1 --plan {path}` executes the plan" in rwm_.out
+        assert s3.deleted == []
+        return path
+
+    def test_is_executed(self, rwm_: Terminal, s3: MemoryS3, plan: str, replaced: list[str]) -> None:
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--dry-run", "--json") == 0
+        assert json.loads(rwm_.out)["versions"] == 2
+        assert s3.deleted == []
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--yes") == 0
+        assert "deleted 2 versions and 0 markers" in rwm_.out
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--yes") == 0
+        assert "deleted 0 versions and 0 markers" in rwm_.out
+        assert replaced[-1] == s3.present("bucket1")["notes"]
+
+    def test_is_not_overwritten(self, rwm_: Terminal, plan: str) -> None:
+        before = Path(plan).read_bytes()
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", plan) == 5
+        assert Path(plan).read_bytes() == before
+
+    def test_of_another_bucket_is_refused(self, rwm_: Terminal, s3: MemoryS3, plan: str) -> None:
+        s3.create_bucket("bucket2")
+        assert rwm_("-c", "here.conf", "prune", "bucket2", "--plan", plan, "--yes") == 5
+        assert "is a plan of bucket1, not of bucket2" in rwm_.err
+
+    def test_with_a_locked_version_is_refused(
+        self, rwm_: Terminal, s3: MemoryS3, plan: str, replaced: list[str]
+    ) -> None:
+        s3.object_lock = True
+        s3.locked["notes", replaced[0]] = "legal hold"
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--yes") == 5
+        assert f"1 of its versions must stay now: notes version {replaced[0]}" in rwm_.err
+        assert s3.deleted == []
+
+    def test_takes_no_other_rules(self, rwm_: Terminal, plan: str) -> None:
+        for option in (("--keep-last", "1"), ("--min-age", "1d"), ("--keep-state", "latest"), ("--plan-out", "x")):
+            assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, *option) == 2
+
+    def test_is_not_written_when_the_prune_is_refused(self, rwm_: Terminal, s3: MemoryS3, tmp_path: Path) -> None:
+        path = tmp_path / "none"
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", str(path)) == 5
+        assert not path.exists()

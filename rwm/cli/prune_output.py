@@ -1,0 +1,97 @@
+"""What ``rwm prune`` prints of a plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rwm import console
+
+if TYPE_CHECKING:
+    from rwm.retention import LocationPlan, PrunePlan
+
+
+def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
+    return {
+        "bucket": plan.location.bucket,
+        "prefix": plan.location.prefix,
+        "kept_states": [info.id for info in plan.kept_states],
+        "lost_states": [info.id for info in plan.lost_states],
+        "versions": len(plan.versions),
+        "markers": len(plan.markers),
+        "bytes": plan.bytes,
+        "kept_versions": plan.kept_versions,
+        "locked": plan.locked,
+        "too_young": plan.too_young,
+        "uncovered": plan.uncovered,
+        "first_versions": plan.first_versions,
+        "evidence": plan.evidence,
+        "files_read": plan.files_read,
+        "refused": [*plan.refused, *(() if force else plan.findings)],
+        "overridden": list(plan.findings) if force else [],
+        "locations": [_location_json(place, force) for place in plan.locations],
+    }
+
+
+def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
+    return {
+        "prefix": place.location.prefix,
+        "kept_states": [info.id for info in place.kept_states],
+        "lost_states": [info.id for info in place.lost_states],
+        "versions": place.versions,
+        "markers": place.markers,
+        "bytes": place.bytes,
+        "kept_versions": place.kept_versions,
+        "too_young": place.too_young,
+        "last_clean": place.last_clean and place.last_clean.id,
+        "refused": [*place.refused, *(() if force else place.findings)],
+    }
+
+
+def print_plan(plan: PrunePlan) -> None:
+    if len(plan.locations) > 1:
+        click.echo(console.escape(f"plan for {plan.location}"))
+        _print_locations(plan)
+    else:
+        states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
+        click.echo(console.escape(f"plan for {plan.location}; kept states: {states or 'none'}"))
+    console.print_table(
+        ["", "count", "size"],
+        [
+            ("delete: versions", len(plan.versions), console.format_size(plan.bytes)),
+            ("delete: markers", len(plan.markers), ""),
+            ("delete: states that need them", len(plan.lost_states), ""),
+            ("keep: needed versions", plan.kept_versions, ""),
+            ("keep: too young", plan.too_young, ""),
+            ("keep: locked", plan.locked, ""),
+            *((label, count, "") for label, count in _rare_counts(plan).items() if count),
+        ],
+        right=(1, 2),
+    )
+
+
+def _rare_counts(plan: PrunePlan) -> dict[str, int]:
+    return {
+        "keep: covered by no kept state": plan.uncovered,
+        "keep: first versions of names written again": plan.first_versions,
+        "keep: evidence for the audit": plan.evidence,
+        "read before the prune: files of kept states": plan.files_read,
+    }
+
+
+def _print_locations(plan: PrunePlan) -> None:
+    """One line for each location. Versions count for the innermost location that covers their key."""
+    rows = [
+        (
+            str(place.location),
+            len(place.kept_states),
+            len(place.lost_states),
+            place.versions,
+            console.format_size(place.bytes),
+            place.kept_versions,
+        )
+        for place in plan.locations
+    ]
+    columns = ["location", "kept states", "lost states", "delete: versions", "size", "keep: needed versions"]
+    console.print_table(columns, rows, right=(1, 2, 3, 4, 5))

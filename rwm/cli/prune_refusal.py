@@ -1,0 +1,51 @@
+"""Why ``rwm prune`` deletes nothing, or not all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rwm import console
+from rwm.errors import AccessDenied, PartlyDone, Refused
+
+if TYPE_CHECKING:
+    from rwm.retention import PrunePlan, PruneResult
+
+MAX_NAMED = 3
+"""Commands named in one hint."""
+
+
+def raise_refusal(plan: PrunePlan, force: bool) -> None:
+    for finding in plan.findings if force else ():
+        console.warn(f"overridden: {finding}")
+    reasons = [*plan.refused, *(() if force else plan.findings)]
+    if reasons:
+        audit = f"; `rwm audit {plan.location}` shows the findings and acknowledges what is honest (--ack)"
+        advice = audit if plan.findings else ""
+        advice += "" if plan.refused else ", --force prunes anyway"
+        hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
+        raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
+
+
+def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
+    """The commands for the prefixes that nothing speaks against."""
+    if plan.bucket_refused:
+        return ""
+    places = [place.location for place in plan.prunable_prefixes(force=force)]
+    commands = ", ".join(f"`rwm prune {place}`" for place in places[:MAX_NAMED])
+    more = f" and so on for {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
+    verb = "prunes" if len(places) == 1 else "prune"
+    return f"; {commands}{more} {verb} the rest" if places else ""
+
+
+def raise_failures(result: PruneResult, count: int) -> None:
+    first = result.failures[0]
+    if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
+        raise AccessDenied(
+            "nothing was deleted: this account may not delete versions, or all of them are locked",
+            hint="prune with the configuration of the admin",
+        )
+    raise PartlyDone(
+        f"{len(result.failures)} of {count} versions and markers were not deleted; the first: {first.key} "
+        f"version {first.version_id}: {first.code}",
+        hint="run the command again; locked versions stay until their retention ends",
+    )
