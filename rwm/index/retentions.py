@@ -12,6 +12,7 @@ from pathlib import Path
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import NO_DIRECTORY, SUBTREE, DirectoryPaths, bucket_id, find_directory, location_directory
 from rwm.index.packed import pack, unpack
+from rwm.index.version_rows import forget_versions
 from rwm.location import Location
 from rwm.model import LOCK_MODES, LockableVersion, Retention, RetentionChange
 from rwm.names import split_key
@@ -51,15 +52,23 @@ class Retentions:
         """Record, in one transaction, retentions that were set."""
         with errors(self._path), transaction(self._connection):
             number = bucket_id(self._connection, bucket)
-            for key, version_id, retention in changes:
-                path, name = split_key(key)
+            for path, group in groupby(changes, lambda change: split_key(change.key)[0]):
                 directory = find_directory(self._connection, number, path)
-                if directory != NO_DIRECTORY:  # the index was replaced meanwhile
-                    compliance = LOCK_MODES.index(retention.mode)
-                    self._connection.execute(
-                        "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?, ?)",
-                        (directory, pack(name), pack(version_id), compliance, retention.until),
-                    )
+                if directory == NO_DIRECTORY:  # the index was replaced meanwhile
+                    continue
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO retention VALUES (?, ?, ?, ?, ?)",
+                    [
+                        (
+                            directory,
+                            pack(split_key(key)[1]),
+                            pack(version_id),
+                            LOCK_MODES.index(retention.mode),
+                            retention.until,
+                        )
+                        for key, version_id, retention in group
+                    ],
+                )
 
     def of(self, bucket: str, key: str, version_id: str) -> Retention | None:
         """The retention that was recorded of a version."""
@@ -75,12 +84,4 @@ class Retentions:
     def forget(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
         """Drop the rows of versions, (key, version id), that are deleted; in one transaction."""
         with errors(self._path), transaction(self._connection):
-            if self._connection.execute("SELECT 1 FROM retention LIMIT 1").fetchone() is None:
-                return
-            number = bucket_id(self._connection, bucket)
-            for path, group in groupby(versions, lambda version: split_key(version[0])[0]):
-                directory = find_directory(self._connection, number, path)
-                rows = [(directory, pack(split_key(key)[1]), pack(version_id)) for key, version_id in group]
-                self._connection.executemany(
-                    "DELETE FROM retention WHERE directory = ? AND name = ? AND version_id = ?", rows
-                )
+            forget_versions(self._connection, "retention", bucket, versions)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
 from rwm.index.directories import NO_DIRECTORY, bucket_id, find_directory
 from rwm.index.packed import pack
+from rwm.index.version_rows import forget_versions
 from rwm.model import Entry, Level, ObjectVersion, Verification
 from rwm.names import split_key
 
@@ -52,15 +52,7 @@ class Verifications:
     def forget_content(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
         """Drop the results for versions, (key, version id), that are deleted; in one transaction."""
         with errors(self._path), transaction(self._connection):
-            if self._connection.execute("SELECT 1 FROM content LIMIT 1").fetchone() is None:
-                return
-            number = bucket_id(self._connection, bucket)
-            for path, group in groupby(versions, lambda version: split_key(version[0])[0]):
-                directory = find_directory(self._connection, number, path)
-                rows = [(directory, pack(split_key(key)[1]), pack(version_id)) for key, version_id in group]
-                self._connection.executemany(
-                    "DELETE FROM content WHERE directory = ? AND name = ? AND version_id = ?", rows
-                )
+            forget_versions(self._connection, "content", bucket, versions)
 
     def is_proved(self, bucket: str, version: ObjectVersion) -> bool:
         """Whether the content of a version was read and matched its name."""

@@ -36,7 +36,7 @@ class PruneResult:
 
 
 def prune_and_forget(s3: S3, index: Index, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
-    """Execute the plan. Drop from the index the states that it makes incomplete, and results of verification.
+    """Execute the plan. Drop from the index the states that it makes incomplete, results of verification, and locks.
 
     The states as soon as a version may be deleted, so that an interrupted prune leaves none of them.
     """
@@ -47,7 +47,9 @@ def prune_and_forget(s3: S3, index: Index, plan: PrunePlan, progress: Progress =
         if not is_forgotten:
             index.forget(plan.lost_states)
             is_forgotten = True
-        index.verifications.forget_content(plan.location.bucket, ((item.key, item.version_id) for item in deleted))
+        versions = [(item.key, item.version_id) for item in deleted]
+        index.verifications.forget_content(plan.location.bucket, versions)
+        index.retentions.forget(plan.location.bucket, versions)
 
     try:
         return execute_prune(s3, plan, progress, forget)

@@ -1,12 +1,15 @@
 """Which locks, indexes and key files a prune must keep, because the audit judges by them what stays. Pure.
 
 A delete marker that stays was put by restic if a lock covers it. Without that lock it would look like an attack. So all
-locks of the session around such an *anchor* stay, and of the indexes one that was left when another was removed.
+locks of the session around such an *anchor* stay, and of the indexes one that was left when another was removed. If no
+lock covers an anchor, the oldest lock stays: what is older than all locks is not judged, so it would cease to be a
+proof, and states that are suspect would become clean.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
@@ -62,10 +65,16 @@ class KeptEvidence:
         return kept
 
     def needs_lock(self, entries: Sequence[ObjectVersion]) -> bool:
-        """Whether a lock has to stay, with its marker."""
+        """Whether a lock has to stay, with its marker. Ask after everything was added."""
         start = next((entry.last_modified for entry in entries if not entry.is_marker), FOREVER)
+        if start == self._locks.known_since and self._has_unlocked_anchor:
+            return True
         session = self._locks.session(start) or (start, start)
         return self._anchors.any_in(session[0], max(session[1], start + REFRESH + SLACK))
+
+    @cached_property
+    def _has_unlocked_anchor(self) -> bool:
+        return any(self._locks.state(anchor) in ("none", "recent") for anchor in self._anchors)
 
 
 class _Staying:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
+from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
+from tests.unit.rwm.cli.audit_place import Place
+from tests.unit.rwm.cli.state_helpers import list_states
 from tests.unit.rwm.verify.verify_setup import named
 from tests.unit.terminal import Terminal
 
@@ -239,3 +242,25 @@ class TestStoredPlan:
         path = tmp_path / "none"
         assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", str(path)) == 5
         assert not path.exists()
+
+
+def test_states_of_an_attacker_push_no_clean_one_out(rwm_: Terminal, s3: MemoryS3) -> None:
+    place = Place(rwm_, s3)
+    clean = [place.capture()]
+    place.bucket.now += DAY
+    run(place.bucket, place.repository.backup(2))
+    place.bucket.now += DAY
+    clean.append(place.capture())
+    place.delete_pack()
+    place.bucket.now += DAY
+    suspect = [place.capture() for _ in range(4)]
+    prune = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "2", "--keep-daily", "1")
+    assert rwm_(*prune, "--dry-run", "--json") == 5
+    plan = json.loads(rwm_.out)
+    assert plan["kept_states"] == [*clean, *suspect]
+    assert plan["lost_states"] == []
+    assert rwm_(*prune, "--yes", "--force") == 0  # the proof stays one
+    assert {state["id"] for state in list_states(rwm_, conf=("-c", "here.conf", "state"))} == {*clean, *suspect}
+    assert rwm_("-c", "here.conf", "state", "forget", *suspect[:3], "--yes") == 0
+    assert rwm_(*prune, "--dry-run", "--json") == 5
+    assert json.loads(rwm_.out)["kept_states"] == [*clean, suspect[3]]

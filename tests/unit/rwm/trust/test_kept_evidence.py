@@ -29,12 +29,13 @@ def evidence(*locks: list[ObjectVersion]) -> KeptEvidence:
     return result
 
 
+OLDEST = entries("locks/0", MINUTE, -(MINUTE + 1))
 LOCK = entries("locks/a", HOUR, -(HOUR + 10 * MINUTE))
 
 
 def needs_lock_for(removal: int, *others: list[ObjectVersion]) -> bool:
     """Whether LOCK has to stay, beside others, because the marker of a pack that was removed at a time stays."""
-    kept = evidence(LOCK, *others)
+    kept = evidence(OLDEST, LOCK, *others)
     kept.add_staying(Kind.DATA, entries("data/p", 1, -removal))
     return kept.needs_lock(LOCK)
 
@@ -53,6 +54,17 @@ def test_a_lock_stays_with_a_removal_that_it_covers(removal: int, is_needed: boo
     assert needs_lock_for(removal) is is_needed
 
 
+def test_the_oldest_lock_stays_while_a_marker_stays_that_no_lock_covers() -> None:
+    """What is older than all locks is not judged: the marker would cease to be a proof."""
+    later = entries("locks/b", 5 * HOUR, -(5 * HOUR + MINUTE))
+    kept = evidence(LOCK, later)
+    kept.add_staying(Kind.DATA, entries("data/p", 1, -(3 * HOUR)))
+    assert kept.needs_lock(LOCK) and not kept.needs_lock(later)
+    kept = evidence(LOCK, later)
+    kept.add_staying(Kind.DATA, entries("data/p", 1, -2 * MINUTE))  # before all locks: not judged anyway
+    assert not kept.needs_lock(LOCK)
+
+
 def test_all_locks_of_a_session_stay() -> None:
     """The audit asks for the whole session: whether a backup, or an index removal, was in it."""
     before = entries("locks/b", HOUR - 10 * MINUTE, -(HOUR + MINUTE))
@@ -66,7 +78,7 @@ def test_a_lock_stays_with_a_removal_shortly_after_it() -> None:
     """`unlock --remove-all` took the lock away: without it, the late removal would be a proof."""
     short = entries("locks/a", HOUR, -(HOUR + 1))
     for removal, is_needed in ((HOUR + REFRESH + SLACK, True), (HOUR + REFRESH + SLACK + 1, False)):
-        kept = evidence(short)
+        kept = evidence(OLDEST, short)
         kept.add_staying(Kind.SNAPSHOTS, entries("snapshots/s", 1, -removal))
         assert kept.needs_lock(short) is is_needed
 
