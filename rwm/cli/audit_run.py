@@ -12,6 +12,7 @@ from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.index import Index
+    from rwm.model import ObjectVersion, Retention
     from rwm.s3.listing import Lister
     from rwm.trust import AuditReport, LocationAudit
 
@@ -56,8 +57,12 @@ def _judge_locks(app: App, audit: LocationAudit) -> None:
     from rwm.trust import add_lock_findings
 
     bucket, retentions = audit.location.bucket, app.readonly_index.retentions
+
+    def recorded(version: ObjectVersion) -> Retention | None:
+        return retentions.of(bucket, version.key, version.version_id)
+
     try:
-        add_lock_findings(app.s3, audit, lambda version: retentions.of(bucket, version.key, version.version_id))
+        add_lock_findings(app.s3, audit, recorded, is_recorded=retentions.has_any(bucket))
     except S3Error as error:
         console.warn(f"locks that RWM did not set are not looked for: {error.message}")
 

@@ -81,6 +81,15 @@ class Retentions:
             ).fetchone()
         return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
 
+    def has_any(self, bucket: str) -> bool:
+        """Whether a retention of any version of the bucket is recorded."""
+        with errors(self._path):
+            found = self._connection.execute(
+                "SELECT 1 FROM retention r JOIN directory d ON d.id = r.directory WHERE d.bucket = ? LIMIT 1",
+                (bucket_id(self._connection, bucket),),
+            )
+            return found.fetchone() is not None
+
     def forget(self, bucket: str, versions: Iterable[tuple[str, str]]) -> None:
         """Drop the rows of versions, (key, version id), that are deleted; in one transaction."""
         with errors(self._path), transaction(self._connection):

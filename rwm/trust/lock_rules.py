@@ -18,6 +18,9 @@ from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 SAMPLED = 16
 """Versions of each repository that are taken from all of it, and again from the newest ones."""
 
+LONGEST_OWN = 500 * DAY
+"""How far ahead a lock may end that another computer's `rwm lock` may have set: 400 days, and a step."""
+
 _SLACK = DAY
 
 FOREIGN_LOCK = Rule(
@@ -65,13 +68,18 @@ class SampledLock(NamedTuple):
     recorded: Retention | None
 
 
-def judge_locks(root: str, locks: Iterable[SampledLock], default: int, now: int) -> Iterator[Finding]:
+def judge_locks(
+    root: str, locks: Iterable[SampledLock], default: int, now: int, *, is_recorded: bool
+) -> Iterator[Finding]:
     """Findings about a sample of the repository at ``root``; ``default`` is the bucket's retention in milliseconds.
 
-    A lock that has ended is none.
+    ``is_recorded``: this computer has set locks in the bucket, so its records are those of all. Otherwise another one
+    may have done it. A lock that has ended is none.
     """
+    own = 0 if is_recorded else now + LONGEST_OWN
     for version, found, recorded in locks:
-        expected = max(version.last_modified + default, recorded.until if recorded is not None else 0) + _SLACK
+        by_record = 0 if recorded is None else recorded.until
+        expected = max(version.last_modified + default, by_record, own) + _SLACK
         if found is not None and found.until > max(expected, now):
             detail = f"locked until {iso(found.until)} in {found.mode} mode"
             at = version.last_modified

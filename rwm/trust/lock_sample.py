@@ -29,10 +29,10 @@ def can_judge_locks(s3: S3, location: Location) -> bool:
         return False
 
 
-def add_lock_findings(s3: S3, audit: LocationAudit, recorded: Recorded) -> None:
+def add_lock_findings(s3: S3, audit: LocationAudit, recorded: Recorded, *, is_recorded: bool) -> None:
     """Judge the locks of the versions that the audit has sampled (``AuditSettings.samples_locks``).
 
-    Raises S3Error if the server does not tell them.
+    ``is_recorded``: whether this computer has set any in the bucket. Raises S3Error if the server does not tell them.
     """
     bucket = audit.location.bucket
     default = s3.default_retention(bucket)
@@ -41,7 +41,7 @@ def add_lock_findings(s3: S3, audit: LocationAudit, recorded: Recorded) -> None:
         versions = audit.lock_samples[repository.root].versions()
         found = _read(s3, bucket, versions)
         locks = [SampledLock(version, lock, recorded(version)) for version, lock in zip(versions, found, strict=True)]
-        for finding in judge_locks(repository.root, locks, duration, audit.now):
+        for finding in judge_locks(repository.root, locks, duration, audit.now, is_recorded=is_recorded):
             repository.log.add(finding)
 
 

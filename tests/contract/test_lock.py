@@ -135,13 +135,14 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
         assert can_judge_locks(s3, locked.location) and not can_judge_locks(locked.user, locked.location)
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
         retentions = locked.index.retentions
-        add_lock_findings(s3, found, lambda version: retentions.of(bucket, version.key, version.version_id))
+        add_lock_findings(s3, found, lambda each: retentions.of(bucket, each.key, each.version_id), is_recorded=True)
         return {finding.key for finding in found.findings() if finding.rule.code == "foreign-lock"}
 
     locked.lock(locked.now + 30 * DAY)
     assert foreign() == set()
     until = datetime.fromtimestamp((locked.now + 3650 * DAY) // SECOND, UTC)
     junk: Any = {
+        "Bucket": bucket,
         "Key": "data/02/junk",
         "Body": b"1",
         "ObjectLockMode": "GOVERNANCE",

@@ -7,10 +7,11 @@ import random
 from rwm.errors import AccessDenied
 from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
+from rwm.retention.lock_rules import MAX_AHEAD
 from rwm.s3 import DefaultRetention
 from rwm.times import DAY
 from rwm.trust import AuditSettings, LocationAudit, add_lock_findings, audit_location, can_judge_locks
-from rwm.trust.lock_rules import SAMPLED, SampledLock, VersionSample, judge_locks
+from rwm.trust.lock_rules import LONGEST_OWN, SAMPLED, SampledLock, VersionSample, judge_locks
 from tests.unit.memory import START, MemoryS3
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
@@ -21,9 +22,16 @@ def version(number: int, *, is_marker: bool = False) -> ObjectVersion:
     return ObjectVersion(f"data/{number}", f"v{number}", True, is_marker, 1, "", START + number)
 
 
-def codes(found: Retention | None, recorded: Retention | None = None, default: int = 0, now: int = START) -> list[str]:
+def codes(
+    found: Retention | None,
+    recorded: Retention | None = None,
+    default: int = 0,
+    now: int = START,
+    *,
+    is_recorded: bool = True,
+) -> list[str]:
     lock = SampledLock(version(0), found, recorded)
-    return [finding.rule.code for finding in judge_locks("", [lock], default, now)]
+    return [finding.rule.code for finding in judge_locks("", [lock], default, now, is_recorded=is_recorded)]
 
 
 def locked(days: int) -> Retention:
@@ -37,6 +45,12 @@ def test_a_lock_that_neither_rwm_nor_the_default_explains_is_foreign() -> None:
     assert codes(locked(30), default=20 * DAY) == ["foreign-lock"]
     assert codes(locked(30), recorded=locked(30)) == []
     assert codes(locked(300), recorded=locked(30), default=60 * DAY) == ["foreign-lock"]
+
+
+def test_another_computer_may_have_set_what_its_rwm_lock_sets() -> None:
+    assert MAX_AHEAD + 31 * DAY < LONGEST_OWN
+    assert codes(locked(420), is_recorded=False) == []
+    assert codes(locked(3650), is_recorded=False) == ["foreign-lock"]
 
 
 def test_a_lock_that_has_ended_is_none() -> None:
@@ -65,7 +79,7 @@ class TestVersionSample:
 
 def audit(s3: MemoryS3) -> LocationAudit:
     found = audit_location(s3, LOCATION, AuditSettings(samples_locks=True))
-    add_lock_findings(s3, found, lambda each: None)
+    add_lock_findings(s3, found, lambda each: None, is_recorded=True)
     return found
 
 
