@@ -18,6 +18,7 @@ from rwm.console import App
 from rwm.errors import CheckFailed, PartlyDone, Refused, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
+from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.rollback import Mode, Problem, RollbackPlan, RollbackResult
@@ -98,6 +99,8 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
             hint="`rwm audit` names the last clean state; --force uses this one all the same",
         )
 
+    _complete_interrupted(app, info.part(max(info.prefix, prefix, key=len)), options)
+
     def plan() -> RollbackPlan:
         index = app.readonly_index
         with console.show_progress(f"listing {info.location}") as progress:
@@ -109,6 +112,10 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
 def undo_in_place(app: App, file: Path, options: InPlace) -> None:
     """Undo what the undo file names, in the same steps."""
     from rwm.rollback import open_undo_file, plan_undo
+
+    opened, record = open_undo_file(file)
+    with opened:
+        _complete_interrupted(app, record.operation.location, options)
 
     def plan() -> RollbackPlan:
         opened, record = open_undo_file(file)
@@ -147,6 +154,17 @@ def _change_in_place(
             assert result is not None
             _print_result(plan, result, undo_file, captured, left, target)
         _raise_failures(plan, result, left, target)
+
+
+def _complete_interrupted(app: App, location: Location, options: InPlace) -> None:
+    """Complete the records of earlier runs that were killed."""
+    from rwm.rollback import complete_interrupted
+
+    if options.dry_run:
+        return
+    with console.show_progress(f"listing {location}") as progress:
+        for operation in complete_interrupted(app.s3, app.index, location, progress):
+            console.print_note(f"{operation.kind} of {iso(operation.at)} was interrupted: this goes on")
 
 
 def _check_current(plan: RollbackPlan, made_at: float, make_plan: Callable[[], RollbackPlan]) -> None:

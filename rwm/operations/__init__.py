@@ -5,7 +5,7 @@ Begin reading at ``record_file.py``: the format; ``log.py``: writing a record wh
 which records count.
 """
 
-from rwm.operations.log import OperationLog, begin_operation, new_operation
+from rwm.operations.log import OperationLog, begin_operation, new_operation, resume_operation
 from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_lines
 from rwm.operations.trusted import RecordFile, list_records, open_stored, trusted_changes
 
@@ -21,5 +21,6 @@ __all__ = [
     "parse_record_key",
     "record_key",
     "record_lines",
+    "resume_operation",
     "trusted_changes",
 ]

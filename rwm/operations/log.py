@@ -36,6 +36,14 @@ def begin_operation(
     return OperationLog(s3, index, operation)
 
 
+def resume_operation(s3: S3, index: Index, operation: Operation) -> OperationLog:
+    """The record of an operation that was interrupted, to be completed: what the index has of it is in it already."""
+    log = OperationLog(s3, index, operation)
+    for _, change in index.operations.changes(operation.location, operation.id):
+        log.keep(change)
+    return log
+
+
 class OperationLog:
     """The record of an operation that runs. One thread at a time. A context manager: a normal exit ends the record.
 
@@ -52,6 +60,10 @@ class OperationLog:
         """Record what was done, many changes at a time: the index writes them in one transaction."""
         self._index.operations.add(self.operation.id, [each for each in changes if each.did != "deleted"])
         self._done.write("".join(map(change_text, changes)).encode())
+
+    def keep(self, change: OperationChange) -> None:
+        """Take over a change that the index has."""
+        self._done.write(change_text(change).encode())
 
     def end(self) -> None:
         """Record that the operation has ended, and write all that was done to the bucket."""

@@ -6,6 +6,7 @@ requests; ``undo.py``: the way back.
 """
 
 from rwm.rollback.execute import RollbackResult, execute_plan
+from rwm.rollback.interrupted import complete_interrupted
 from rwm.rollback.key_plan import Mode, Problem, plan_key
 from rwm.rollback.plan import RollbackPlan, plan_rollback
 from rwm.rollback.undo import open_undo_file, plan_undo, undo_path, write_undo_file
@@ -15,6 +16,7 @@ __all__ = [
     "Problem",
     "RollbackPlan",
     "RollbackResult",
+    "complete_interrupted",
     "execute_plan",
     "open_undo_file",
     "plan_key",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import attrgetter
@@ -12,6 +14,8 @@ from operator import attrgetter
 from rwm.errors import AccessDenied, RwmError, Unreachable
 from rwm.model import OperationChange
 from rwm.operations import OperationLog
+from rwm.rollback.change_spool import ChangeSpool
+from rwm.rollback.interrupted import record_made
 from rwm.rollback.plan import RollbackPlan
 from rwm.s3 import DELETE_BATCH, S3
 
@@ -21,6 +25,9 @@ IN_FLIGHT = 4
 
 MAX_FAILURES_IN_A_ROW = 100
 """Consecutive tasks that were denied or got no answer: the fault is not one of single objects."""
+
+_SETTLE = 0.5
+"""Seconds after which a server surely lists what was written."""
 
 _RECORDED_AT_ONCE = 64
 """Changes that are recorded in one transaction, at least: after a kill, the last ones may not be recorded."""
@@ -60,6 +67,7 @@ def execute_plan(
 ) -> RollbackResult:
     """Make all changes of the plan. Safe to interrupt at any time: a new plan has what is left.
 
+    Where the server does not tell the ids of what it wrote, a listing at the end does.
     What concerns one key becomes a failure. Raises AccessDenied and Unreachable if there are many in a row.
     """
     result = RollbackResult()
@@ -71,6 +79,10 @@ def execute_plan(
     finally:
         pool.shutdown(cancel_futures=True)
         outcomes.record()
+    with closing(outcomes.unnamed) as unnamed:
+        if outcomes.has_unnamed:
+            time.sleep(_SETTLE)
+            record_made(s3, plan.location, unnamed, log)
     return result
 
 
@@ -94,6 +106,9 @@ class _Outcomes:
         self._result = result
         self._progress = progress
         self._done: Task = []
+        self.unnamed = ChangeSpool()
+        """Changes that were made, without the ids of what was written."""
+        self.has_unnamed = False
         self._consecutive = 0
 
     def take(self, task: Task, outcome: Future[Outcome]) -> None:
@@ -107,7 +122,11 @@ class _Outcomes:
             if self._consecutive >= MAX_FAILURES_IN_A_ROW or (self._consecutive and not self._result.changes):
                 raise
             failures = [(each.key, error.message) for each in task]
-        self._done += done
+        self._done += [change for change in done if change.version_id]
+        for change in done:
+            if not change.version_id:
+                self.unnamed.add(change)
+                self.has_unnamed = True
         self._result.add(done)
         self._result.failures += failures
         if len(self._done) >= _RECORDED_AT_ONCE:

@@ -121,7 +121,8 @@ def plan_undo_key(
     position = next((n for n, entry in enumerate(history) if entry.version_id == change.before), None)
     if position is None:
         return KeyPlan(problem=Problem.GONE)
-    if position == 0:
+    before = history[position]
+    if position == 0 or _is_same(current, before):  # never made, or undone already
         return KeyPlan()
     if change.did == "marked":
         is_made = all(entry.is_marker for entry in history[:position])
@@ -129,8 +130,11 @@ def plan_undo_key(
         is_made = not current.is_marker and _is_made(history, change, is_copy_of)
     if not is_made:
         return _changed()
-    before = history[position]
     return plan_key(history, None if before.is_marker else as_entry(before), "roll-back", is_copy_of)
+
+
+def _is_same(one: ObjectVersion, other: ObjectVersion) -> bool:
+    return one.is_marker == other.is_marker and is_same_content(one, as_entry(other))
 
 
 def _changed() -> KeyPlan:

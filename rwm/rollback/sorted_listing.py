@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from rwm.index import CaptureSpool
 from rwm.location import Location
-from rwm.model import Entry, EntryBatch, ObjectVersion
+from rwm.model import Entry, EntryBatch, ObjectVersion, OperationChange
 from rwm.s3 import S3
 from rwm.s3.listing import list_histories
 
@@ -54,6 +55,12 @@ def _batches(items: Iterable[Keyed[Any]]) -> Iterator[EntryBatch]:
     rows = (Entry(key, "", 0, json.dumps(value), 0) for key, value in items)
     while batch := list(islice(rows, _BATCH)):
         yield EntryBatch.of(batch)
+
+
+def group_changes(changes: Iterable[OperationChange]) -> Iterator[Keyed[list[OperationChange]]]:
+    """The changes of each key; in a record those of one key follow each other."""
+    for key, of_key in groupby(changes, key=attrgetter("key")):
+        yield Keyed(key, list(of_key))
 
 
 def join(

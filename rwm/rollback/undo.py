@@ -7,9 +7,6 @@ never done of it, after an interruption, needs no undo; what somebody else has w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +17,7 @@ from rwm.operations import OperationRecord, open_record, record_lines
 from rwm.private import make_private_directory
 from rwm.rollback.key_plan import plan_undo_key
 from rwm.rollback.plan import RollbackPlan, own_copies
-from rwm.rollback.sorted_listing import Keyed, Progress, join, list_sorted, sort_by_key
+from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
 from rwm.s3 import S3
 from rwm.statefile import gzip_writer
 from rwm.times import iso
@@ -67,15 +64,12 @@ def plan_undo(s3: S3, index: Index, record: OperationRecord, progress: Progress 
     operation = record.operation
     plan = RollbackPlan(operation.location, UNDO, f"{operation.kind} {operation.id}")
     is_copy_of = own_copies(index, operation.location)
-    with sort_by_key(_by_key(record)) as changes, list_sorted(s3, operation.location, progress) as listed:
+    with (
+        sort_by_key(group_changes(record.changes())) as changes,
+        list_sorted(s3, operation.location, progress) as listed,
+    ):
         for key, fields, history in join(changes, listed):
             if fields is not None:
                 made = [OperationChange(*each) for each in fields]
                 plan.add(key, plan_undo_key(history, made, is_copy_of))
     return plan
-
-
-def _by_key(record: OperationRecord) -> Iterator[Keyed[list[OperationChange]]]:
-    """The changes of each key: those of one follow each other."""
-    for key, changes in groupby(record.changes(), key=attrgetter("key")):
-        yield Keyed(key, list(changes))

@@ -35,6 +35,7 @@ class Rollback:
     def copy_back(self, bucket: str, key: str, version_id: str, size: int, storage_class: str = "") -> str:
         """Copy a version over the current one of its key, with its metadata; returns the id of the copy.
 
+        Empty where the server does not tell it (Ceph RGW 16).
         ``storage_class`` is empty for STANDARD. Larger ones than 5 GiB are copied in parts. Raises NotFound for a
         version that is gone, Archived, and the errors of :func:`mapped`.
         """

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
 from rwm import process
+from rwm.index import Index
+from rwm.location import Location
 from rwm.s3 import S3
 from tests import restics
 from tests.contract.buckets import next_second, unique
@@ -41,8 +44,15 @@ def contents(s3: S3, bucket: str) -> dict[str, bytes]:
 
 
 def versions(s3: S3, bucket: str) -> set[tuple[str, str]]:
-    """All versions without markers."""
-    return {(each.key, each.version_id) for each in s3.versions(bucket) if not each.is_marker}
+    """All versions without markers, and without RWM's own."""
+    listed = (each for each in s3.versions(bucket) if not each.key.startswith("rwm/"))
+    return {(each.key, each.version_id) for each in listed if not each.is_marker}
+
+
+def recorded_copies(shell: Shell, bucket: str) -> set[tuple[str, str]]:
+    with Index.open(shell.directory / "index" / "index.sqlite") as index:
+        made = [change for _, change in index.operations.changes(Location(bucket))]
+    return {(change.key, change.version_id) for change in made if change.did == "copied"}
 
 
 def attack(user: S3, bucket: str, repository: dict[str, bytes]) -> None:
@@ -61,16 +71,16 @@ def attack(user: S3, bucket: str, repository: dict[str, bytes]) -> None:
     user.put(bucket, "other/ümlaut + &.txt", b"junk")
 
 
-def check_with_restic(server: Server, bucket: str, restic: str) -> None:
-    admin = server.accounts["admin"]
+def run_restic(server: Server, bucket: str, *arguments: str, restic: str = "restic-debian", account: str) -> None:
+    keys = server.accounts[account]
     environment = {
         **os.environ,
-        "AWS_ACCESS_KEY_ID": admin.access_key,
-        "AWS_SECRET_ACCESS_KEY": admin.secret_key,
+        "AWS_ACCESS_KEY_ID": keys.access_key,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_key,
         "RESTIC_PASSWORD": PASSWORD,
     }
-    command = [restics.program(restic), "-q", "-r", f"s3:{server.endpoint}/{bucket}", "--no-cache", "check"]
-    done = process.run([*command, "--read-data"], env=environment)
+    command = [restics.program(restic), "-q", "-r", f"s3:{server.endpoint}/{bucket}", "--no-cache", *arguments]
+    done = process.run(command, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -109,9 +119,9 @@ def test_a_bucket_is_rolled_back_and_forward_again(
     good.pop(f"locks/{'22' * 32}")
     assert contents(s3, bucket) == good
     assert versions(s3, bucket) >= all_versions
-    check_with_restic(server, bucket, "restic-debian")
-    if server.name == "rgw":
-        check_with_restic(server, bucket, "restic-current")
+    assert recorded_copies(shell, bucket) == versions(s3, bucket) - all_versions
+    newer = "restic-current" if server.name == "rgw" else "restic-debian"
+    run_restic(server, bucket, "check", "--read-data", restic=newer, account="admin")
 
     again = shell.json("rwm", "state", "restore", state, "--in-place", "--yes")
     assert (again["copies"], again["markers_removed"], again["markers_put"], again["undo_file"]) == (0, 0, 0, None)
@@ -132,3 +142,55 @@ def test_a_bucket_is_rolled_back_and_forward_again(
     shell("rwm", "state", "restore", "--undo", undone["undo_file"], "--yes")
     assert contents(s3, bucket) == good
     shell("rwm", "storage", "thaw", bucket)
+    # The copies are the admin's: on Ceph RGW the machine has no rights as their writer.
+    run_restic(server, bucket, "backup", str(tmp_path / "rwm.conf"), account="user1")
+    run_restic(server, bucket, "forget", "--keep-last", "1", "--prune", account="user1")
+    run_restic(server, bucket, "check", "--read-data", account="user1")
+
+
+KILLED = """
+import os, sys
+from rwm.cli.main import main
+from rwm.s3 import S3
+
+left, copy_back = int(sys.argv.pop(1)), S3.copy_back
+
+def copy_then_die(*arguments):
+    global left
+    version = copy_back(*arguments)
+    left -= 1
+    if left <= 0:
+        os.kill(os.getpid(), 9)
+    return version
+
+S3.copy_back = copy_then_die
+main()
+"""
+
+
+def test_a_command_that_is_killed_goes_on_and_its_record_is_completed(seaweedfs: Server, tmp_path: Path) -> None:
+    shell, s3, bucket = Shell(tmp_path), seaweedfs.connect(), unique("killed")
+    shell.configure("rwm.conf", seaweedfs.endpoint, seaweedfs.accounts["admin"])
+    shell("rwm", "storage", "create", bucket, "user1")
+    keys = [f"data/{number:02x}/{number:064x}" for number in range(12)]
+    for key in keys:
+        s3.put(bucket, key, key.encode())
+    s3.put(bucket, "deleted", b"good")
+    good, state = contents(s3, bucket), shell.json("rwm", "state", "capture", bucket)["id"]
+    next_second(s3, bucket)
+    for key in [*keys, "added"]:
+        s3.put(bucket, key, b"bad")
+    s3.delete(bucket, "deleted")
+    bad, before = contents(s3, bucket), versions(s3, bucket)
+    command = ("state", "restore", state, "--in-place", "--yes", "--force")
+    shell(sys.executable, "-c", KILLED, "5", *command, code=-9)
+    assert contents(s3, bucket) not in (good, bad)
+    (first,) = (tmp_path / "index" / "undo").iterdir()
+    done = shell("rwm", *command)
+    assert "roll-back of" in done.stderr
+    assert contents(s3, bucket) == good
+    assert recorded_copies(shell, bucket) == versions(s3, bucket) - before
+    (second,) = set((tmp_path / "index" / "undo").iterdir()) - {first}
+    for file in (second, first):
+        shell("rwm", "state", "restore", "--undo", file, "--yes", "--force")
+    assert contents(s3, bucket) == bad

@@ -1,0 +1,90 @@
+"""Complete the record of an operation that was killed: what it did last was not recorded any more.
+
+A listing shows what was done of the plan in the operation's record. Without this an audit would take the last delete
+markers and copies for an attack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from rwm.index import Index
+from rwm.location import Location
+from rwm.model import ObjectVersion, Operation, OperationChange
+from rwm.operations import OperationLog, OperationRecord, list_records, open_stored, resume_operation
+from rwm.rollback.key_plan import as_entry, is_same_content
+from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
+from rwm.s3 import S3
+
+_BATCH = 1000  # changes that are recorded at once
+_KINDS = ("roll-back", "undelete", "undo")
+
+
+def complete_interrupted(
+    s3: S3, index: Index, location: Location, progress: Progress = lambda count: None
+) -> list[Operation]:
+    """Complete the records of interrupted operations that overlap the location; returns these operations.
+
+    Each costs a listing of its location. Raises the errors of S3 and of the index, and BadState for a damaged record.
+    """
+    open_ones = [
+        operation
+        for operation in index.operations.recorded(location.bucket)
+        if operation.ended_at is None and operation.kind in _KINDS and operation.location.overlaps(location)
+    ]
+    if not open_ones:
+        return []
+    records = {record.id: record for record in list_records(s3, location.bucket)}
+    for operation in open_ones:
+        with resume_operation(s3, index, operation) as log:
+            if operation.id in records:  # else it was killed before it had a record, so it changed nothing
+                with open_stored(s3, location.bucket, records[operation.id]) as record:
+                    _complete(s3, index, record, log, progress)
+    return open_ones
+
+
+def _complete(s3: S3, index: Index, record: OperationRecord, log: OperationLog, progress: Progress) -> None:
+    """Record what a listing shows of the plan and the index does not have."""
+    operation = record.operation
+    known = {
+        (change.did, change.key, change.version_id if change.did == "unmarked" else "")
+        for _, change in index.operations.changes(operation.location, operation.id)
+    }
+    left = (change for change in record.changes() if (change.did, change.key, change.version_id) not in known)
+    record_made(s3, operation.location, left, log, progress)
+
+
+def record_made(
+    s3: S3,
+    location: Location,
+    planned: Iterable[OperationChange],
+    log: OperationLog,
+    progress: Progress = lambda count: None,
+) -> None:
+    """Record those of the planned changes that a listing shows, with the ids of what was written."""
+    with sort_by_key(group_changes(planned)) as changes, list_sorted(s3, location, progress) as listed:
+        found = (
+            find_made(history, OperationChange(*each), log.operation.at)
+            for _, fields, history in join(changes, listed)
+            for each in fields or ()
+        )
+        made = filter(None, found)
+        while done := list(islice(made, _BATCH)):
+            log.add(done)
+
+
+def find_made(history: Sequence[ObjectVersion], planned: OperationChange, at: int) -> OperationChange | None:
+    """The planned change as it was made, with its version id; None if it was not. ``at`` is the operation's start."""
+    if planned.did == "unmarked":
+        gone = all(entry.version_id != planned.version_id for entry in history)
+        return planned if gone and history else None
+    position = next((n for n, entry in enumerate(history) if entry.version_id == planned.before), 0)
+    if not position or (above := history[position - 1]).last_modified < at:
+        return None
+    if planned.did == "marked":
+        is_made = above.is_marker
+    else:
+        source = next((entry for entry in history if entry.version_id == planned.source), None)
+        is_made = source is not None and not above.is_marker and is_same_content(above, as_entry(source))
+    return planned._replace(version_id=above.version_id) if is_made else None
