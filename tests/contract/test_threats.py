@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from rwm.s3 import S3
 from rwm.storage import check_storage, create_storage
 from rwm.trust import audit_location
 from tests import ROOT
-from tests.contract.buckets import unique
+from tests.contract.buckets import at_once, next_second, unique
 from tests.servers import Server
 
 SOON = datetime.now(UTC) + timedelta(hours=1)
@@ -124,6 +126,38 @@ def test_stolen_admin_keys_delete_all_but_what_is_locked_for_compliance(server: 
     with pytest.raises(RwmError):
         delete("COMPLIANCE")
     assert [entry.key for entry in admin.versions(bucket)] == ["COMPLIANCE"]
+
+
+def write_repository(s3: S3, bucket: str) -> None:
+    """Files of a repository, with the names and sizes of restic's, in its order."""
+    for key, size in (("keys", 440), ("data", 500), ("index", 200), ("snapshots", 250)):
+        body = os.urandom(size)
+        name = hashlib.sha256(body).hexdigest()
+        s3.put(bucket, f"data/{name[:2]}/{name}" if key == "data" else f"{key}/{name}", body)
+    s3.put(bucket, "config", bytes(155))
+
+
+def test_a_malformed_file_under_a_valid_name_is_in_no_finding(server: Server) -> None:
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("threats")
+    create_storage(admin, bucket, "user1")
+    write_repository(user, bucket)
+    before = audit_location(admin, Location(bucket)).counts()
+    junk = os.urandom(200)
+    user.put(bucket, f"index/{hashlib.sha256(junk).hexdigest()}", junk)
+    next_second(admin, bucket)
+    assert audit_location(admin, Location(bucket)).counts() == before
+
+
+def test_a_machine_writes_any_number_of_versions(server: Server) -> None:
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("threats")
+    create_storage(admin, bucket, "user1")
+    write_repository(user, bucket)
+    at_once(lambda number: user.put(bucket, "config", bytes(number)), range(100))
+    user.delete(bucket, "config")
+    next_second(admin, bucket)
+    assert len([*admin.versions(bucket, "config")]) > 100
+    audit = audit_location(admin, Location(bucket))
+    assert audit.counts()["rewritten-config" if "rewritten-config" in audit.counts() else "changed-config"] > 50
 
 
 def test_without_keys_nothing_is_reached(server: Server) -> None:

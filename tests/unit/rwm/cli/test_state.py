@@ -266,3 +266,12 @@ def test_a_state_that_was_only_imported_may_have_more_archived(
     assert rwm_(*ADMIN, "import", path) == 0
     assert rwm_(*ADMIN, "show", captured[-1], "--archived") == 0
     assert "so more may be archived: `rwm state sync --again bucket1` lists the bucket" in rwm_.err
+
+
+def test_the_index_has_names_and_sizes_and_no_secret(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.put("bucket1", "data/00/a-name-that-is-there", b"a content that is not there")
+    assert rwm_(*HERE, "capture", "bucket1") == 0
+    stored = b"".join(path.read_bytes() for path in rwm_.directory.glob("here.sqlite*"))
+    assert b"a-name-that-is-there" in stored
+    for secret in (b"s3-secret-value", b"restic-password-value", b"a content"):
+        assert secret not in stored
