@@ -12,7 +12,7 @@ from rwm.cli.keep_options import keep_options, read_rules
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
 from rwm.console import App, common_options, pass_app
-from rwm.errors import NotFound, NotSupported, PartlyDone, Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, NotFound, NotSupported, PartlyDone, Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import LOCK_MODES, LockMode
 from rwm.times import DAY, SECOND, iso, parse_duration
@@ -35,6 +35,7 @@ MODE_OPTION = click.option(
 @MODE_OPTION
 @click.option("--every", metavar="DUR", help="How often this command is run (default: 1d).")
 @click.option("--step", metavar="DUR", help="By how much a lock is extended at a time (default: 10d).")
+@click.option("--again", is_flag=True, help="Also lock what is locked long enough by the index (a request for each).")
 @click.option("--dry-run", is_flag=True, help="Print the plan and lock nothing.")
 @YES_OPTION
 @pass_app
@@ -45,6 +46,7 @@ def lock(
     mode: LockMode | None,
     every: str | None,
     step: str | None,
+    again: bool,
     dry_run: bool,
     yes: bool,
 ) -> None:
@@ -80,7 +82,7 @@ def lock(
         own = own_changes(app.s3, index, location)
         audit_settings = make_settings(app.config, index.audits.acknowledged(location), own)
         audit = audit_location(app.s3, location, audit_settings, progress)
-    plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit)
+    plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit, again=again)
     if not plan.kept_until:
         raise RwmError(
             f"no state of {location.described} is recorded that the rules may keep",
@@ -150,6 +152,11 @@ def _positive(option: str, text: str) -> int:
 
 
 def _raise_failures(result: LockResult, cost: LockCost) -> None:
+    if result.is_denied:
+        raise AccessDenied(
+            "nothing was locked: this account may not set the retention of versions",
+            hint="lock with the configuration of the admin",
+        )
     first = result.failures[0]
     raise PartlyDone(
         f"{result.failed} of {cost.due} versions were not locked; the first: {first.key} version {first.version_id}: "

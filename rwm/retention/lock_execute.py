@@ -48,6 +48,12 @@ class LockResult:
     failed: int = 0
     failures: list[LockFailure] = field(default_factory=list)
 
+    @property
+    def is_denied(self) -> bool:
+        """Whether the server refused everything: the account may set no retention."""
+        done = self.locked + self.longer
+        return self.failed > 0 and not done and {failure.code for failure in self.failures} == {"AccessDenied"}
+
     def add(self, outcome: RetentionChange | LockFailure, due: DueLock) -> None:
         """Count the outcome of one request."""
         if isinstance(outcome, LockFailure):
@@ -63,7 +69,8 @@ class LockResult:
 def set_locks(s3: S3, index: Index, plan: LockPlan, progress: Progress = lambda count: None) -> LockResult:
     """Set the retentions that are due. ``index``, to which they are recorded, is another connection than the plan's.
 
-    Raises Unreachable if the server is lost; what was set by then is recorded.
+    Stops after a batch if the server refuses all of it. Raises Unreachable if the server is lost; what was set by then
+    is recorded.
     """
     result, bucket = LockResult(), plan.location.bucket
     due = plan.due()
@@ -80,6 +87,8 @@ def set_locks(s3: S3, index: Index, plan: LockPlan, progress: Progress = lambda 
             finally:
                 index.retentions.record(bucket, done)
             progress(len(batch))
+            if result.is_denied:
+                break
     return result
 
 

@@ -57,15 +57,26 @@ class _Place(NamedTuple):
 
 
 class LockPlan:
-    """Which versions of the kept states are locked until when. ``kept_until`` is that of each kept state, by id."""
+    """Which versions of the kept states are locked until when. ``kept_until`` is that of each kept state, by id.
+
+    ``again``: also those that are locked long enough by the index, in case somebody has taken locks away.
+    """
 
     def __init__(
-        self, index: Index, location: Location, mode: LockMode, timing: LockTiming, kept_until: Mapping[str, int]
+        self,
+        index: Index,
+        location: Location,
+        mode: LockMode,
+        timing: LockTiming,
+        kept_until: Mapping[str, int],
+        *,
+        again: bool = False,
     ) -> None:
         self.location = location
         self.mode = mode
         self.timing = timing
         self.kept_until = kept_until
+        self._again = again
         self._index = index
         self._places = [
             _make_place(index, place, [state.info for state in states], kept_until)
@@ -104,13 +115,21 @@ class LockPlan:
         found = {each.version_id: each for each in versions}
         for version_id, until in needs.items():
             each = found[version_id]
-            retention = next_retention(each.key, until, each.retention, self.mode, self.timing)
+            current = None if self._again else each.retention
+            retention = next_retention(each.key, until, current, self.mode, self.timing)
             if retention is not None:
                 yield DueLock(RetentionChange(each.key, version_id, retention), each.last_modified)
 
 
 def plan_locks(
-    index: Index, location: Location, rules: KeepPolicy, mode: LockMode, timing: LockTiming, audit: LocationAudit
+    index: Index,
+    location: Location,
+    rules: KeepPolicy,
+    mode: LockMode,
+    timing: LockTiming,
+    audit: LocationAudit,
+    *,
+    again: bool = False,
 ) -> LockPlan:
     """Plan the locks of the states that the rules keep, in each location that they apply to.
 
@@ -121,7 +140,7 @@ def plan_locks(
     for place, states in states_by_location(index.recorded(location)).items():
         if follows_rule(location, place):
             kept_until |= states_kept_until(candidates(states), rules, is_clean, timing)
-    return LockPlan(index, location, mode, timing, kept_until)
+    return LockPlan(index, location, mode, timing, kept_until, again=again)
 
 
 def plan_state_lock(index: Index, info: StateInfo, mode: LockMode, until: int, now: int) -> LockPlan:

@@ -1,4 +1,4 @@
-"""The rule about Object Lock: retentions that neither RWM nor the bucket's default has set. Pure.
+"""The rules about Object Lock: retentions that RWM did not set, or that are not as it set them. Pure.
 
 Only a sample of the versions is judged, because the server must be asked about each. The sample is the same in every
 audit while nothing is written, so acknowledgements of its findings stay.
@@ -29,6 +29,14 @@ FOREIGN_LOCK = Rule(
     "a version is locked for longer than RWM and the bucket's default retention have it locked",
     "where the server lets a machine lock what it writes, stolen keys fill the bucket with what nobody can delete; "
     "another computer's `rwm lock`, or a default that was longer once, does it too",
+)
+
+SHORTENED_LOCK = Rule(
+    "shortened-lock",
+    "hint",
+    "a version is locked for a shorter time than RWM has set, or not at all",
+    "only an account that may bypass governance can shorten a lock, and RWM never does: whoever did it prepared to "
+    "delete the version; `rwm lock --again` sets it anew",
 )
 
 
@@ -80,7 +88,12 @@ def judge_locks(
     for version, found, recorded in locks:
         by_record = 0 if recorded is None else recorded.until
         expected = max(version.last_modified + default, by_record, own) + _SLACK
-        if found is not None and found.until > max(expected, now):
-            detail = f"locked until {iso(found.until)} in {found.mode} mode"
-            at = version.last_modified
-            yield Finding(FOREIGN_LOCK, root, version.key, version.version_id, at, detail, *IN_NO_STATE)
+        until = 0 if found is None else found.until
+        if found is not None and until > max(expected, now):
+            yield _finding(FOREIGN_LOCK, root, version, f"locked until {iso(until)} in {found.mode} mode")
+        elif max(until, now) < by_record - _SLACK:
+            yield _finding(SHORTENED_LOCK, root, version, f"RWM has locked it until {iso(by_record)}")
+
+
+def _finding(rule: Rule, root: str, version: ObjectVersion, detail: str) -> Finding:
+    return Finding(rule, root, version.key, version.version_id, version.last_modified, detail, *IN_NO_STATE)

@@ -131,15 +131,15 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
     """Ceph RGW lets a machine lock what it writes, by headers of the PUT."""
     s3, bucket = locked.s3, locked.location.bucket
 
-    def foreign() -> set[str]:
+    def hints() -> set[tuple[str, str]]:
         assert can_judge_locks(s3, locked.location) and not can_judge_locks(locked.user, locked.location)
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
         retentions = locked.index.retentions
         add_lock_findings(s3, found, lambda each: retentions.of(bucket, each.key, each.version_id), is_recorded=True)
-        return {finding.key for finding in found.findings() if finding.rule.code == "foreign-lock"}
+        return {(item.rule.code, item.key) for item in found.findings() if item.rule.code.endswith("-lock")}
 
     locked.lock(locked.now + 30 * DAY)
-    assert foreign() == set()
+    assert hints() == set()
     until = datetime.fromtimestamp((locked.now + 3650 * DAY) // SECOND, UTC)
     junk: Any = {
         "Bucket": bucket,
@@ -153,4 +153,26 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
             locked.user.client.put_object(**junk)
     else:
         locked.user.client.put_object(**junk)
-        assert foreign() == {"data/02/junk"}
+        assert hints() == {("foreign-lock", "data/02/junk")}
+
+
+def test_a_lock_that_was_bypassed_is_found_and_set_again(locked: Locked) -> None:
+    """With keys of an account that may bypass governance: a stolen admin key."""
+    s3, bucket = locked.s3, locked.location.bucket
+    until = locked.now + 30 * DAY
+    locked.lock(until)
+    entries = {entry.key: entry.version_id for entry in locked.index.entries(locked.info)}
+    soon: Any = {"Mode": "GOVERNANCE", "RetainUntilDate": datetime.fromtimestamp(locked.now // SECOND + 3600, UTC)}
+    s3.client.put_object_retention(
+        Bucket=bucket, Key="config", VersionId=entries["config"], Retention=soon, BypassGovernanceRetention=True
+    )
+    found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
+    retentions = locked.index.retentions
+    add_lock_findings(s3, found, lambda each: retentions.of(bucket, each.key, each.version_id), is_recorded=True)
+    assert [item.key for item in found.findings() if item.rule.code == "shortened-lock"] == ["config"]
+    timing = retention.LockTiming(locked.now, DAY, 10 * DAY)
+    plan = retention.LockPlan(locked.reader, locked.location, "governance", timing, {locked.info.id: until}, again=True)
+    result = retention.set_locks(s3, locked.index, plan)
+    assert (result.locked + result.longer, result.failed) == (len(KEYS), 0)
+    again = s3.retention(bucket, "config", entries["config"])
+    assert again is not None and again.until >= until

@@ -97,6 +97,29 @@ def test_failures_are_counted_with_exit_code_3(rwm_: Terminal, s3: MemoryS3, sta
     assert "1 of 3 versions were not locked; the first: notes version" in rwm_.err
 
 
+def test_an_account_that_may_not_lock_stops_early(
+    rwm_: Terminal, s3: MemoryS3, states: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rwm.retention.lock_execute.BATCH", 2)
+    for key, history in s3.buckets["bucket1"].items():
+        for entry in history:
+            s3.refused_locks[key, entry.version_id] = AccessDenied("no")
+            s3.refused_locks[key, entry.version_id].code = "AccessDenied"
+    assert rwm_(*LOCK, "--yes") == 6
+    assert "nothing was locked: this account may not set the retention" in rwm_.err
+    assert len(s3.lock_requests) == 2
+
+
+def test_locks_are_set_again(rwm_: Terminal, s3: MemoryS3, states: list[str]) -> None:
+    """Somebody who may bypass governance has taken one away."""
+    assert rwm_(*LOCK, "--yes") == 0
+    s3.retentions.popitem()
+    assert rwm_(*LOCK, "--yes") == 0 and len(s3.retentions) == 2
+    assert rwm_(*LOCK, "--again", "--yes", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["requests"], document["locked"] + document["longer"], len(s3.retentions)) == (3, 3, 3)
+
+
 def test_rules_are_needed(rwm_: Terminal, s3: MemoryS3, states: list[str]) -> None:
     assert rwm_(*HERE, "lock", "bucket1") == 2
     rwm_.configure("here", keep={"daily": 2})

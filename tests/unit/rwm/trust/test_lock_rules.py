@@ -47,6 +47,13 @@ def test_a_lock_that_neither_rwm_nor_the_default_explains_is_foreign() -> None:
     assert codes(locked(300), recorded=locked(30), default=60 * DAY) == ["foreign-lock"]
 
 
+def test_a_lock_that_was_taken_away_or_shortened() -> None:
+    assert codes(None, recorded=locked(30)) == ["shortened-lock"]
+    assert codes(locked(10), recorded=locked(30)) == ["shortened-lock"]
+    assert codes(locked(10), recorded=locked(30), default=40 * DAY) == ["shortened-lock"]
+    assert codes(None, recorded=locked(30), now=START + 30 * DAY) == []
+
+
 def test_another_computer_may_have_set_what_its_rwm_lock_sets() -> None:
     assert MAX_AHEAD + 31 * DAY < LONGEST_OWN
     assert codes(locked(420), is_recorded=False) == []
