@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rwm import retention
+from rwm import process, retention
 from rwm.errors import AccessDenied, NotFound
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import LockMode, Retention, StateInfo
+from rwm.restore import StatePart, restore_to_directory
 from rwm.states import capture_state
 from rwm.storage import create_storage
 from rwm.times import DAY, SECOND
 from rwm.trust import AuditSettings, add_lock_findings, audit_location, can_judge_locks
-from tests.contract.buckets import unique
+from tests.contract.buckets import next_second, unique
+from tests.keeping import keep_last
 from tests.servers import Server
 
 ODD = "data/é b+%&?#"
@@ -176,3 +178,47 @@ def test_a_lock_that_was_bypassed_is_found_and_set_again(locked: Locked) -> None
     assert (result.locked + result.longer, result.failed) == (len(KEYS), 0)
     again = s3.retention(bucket, "config", entries["config"])
     assert again is not None and again.until >= until
+
+
+@pytest.mark.slow
+def test_restic_works_on_locked_versions_and_prune_leaves_them(server: Server, tmp_path: Path) -> None:
+    """A state that the rules do not keep any more stays complete as long as its lock lasts."""
+    s3, location, data = server.connect(), Location(unique("locked")), tmp_path / "data"
+    s3.client.create_bucket(Bucket=location.bucket, ObjectLockEnabledForBucket=True)
+    create_storage(s3, location.bucket, "user1")
+    environment = server.environment("user1") | {"RESTIC_PASSWORD": "x"}
+    data.mkdir()
+
+    def restic(*arguments: str) -> None:
+        command = ["restic", "-q", "-r", f"s3:{server.endpoint}/{location.bucket}", *arguments]
+        done = process.run(command, env=environment)
+        assert done.returncode == 0, done.stderr
+
+    def back_up(content: bytes) -> StateInfo:
+        (data / "file").write_bytes(content)
+        restic("backup", str(data))
+        restic("forget", "--keep-last", "1", "--prune", "--max-unused", "0")
+        restic("check")
+        return capture_state(s3, index, location)
+
+    with Index.open(tmp_path / "index.sqlite") as index, Index.open(index.path, readonly=True) as reader:
+        restic("init")
+        states = [back_up(b"1" * 50_000)]
+        timing = retention.LockTiming(s3.server_time(location.bucket), DAY, 10 * DAY)
+        next_second(s3, location.bucket)
+        plan = retention.plan_locks(reader, location, keep_last(1), "governance", timing, audit_location(s3, location))
+        assert retention.set_locks(s3, index, plan).locked == states[0].objects == plan.cost().needed
+        states += [back_up(b"2" * 50_000), back_up(b"3" * 50_000)]
+        next_second(s3, location.bucket)
+        audit = audit_location(s3, location)
+        kept = retention.select_kept_states(index, location, keep_last(1), (), audit)
+        assert kept == states[2:]
+        prune = retention.plan_prune(s3, index, location, kept, audit=audit)
+        assert prune.refused == () and prune.locked > 0
+        assert retention.prune_and_forget(s3, index, prune).versions > 0
+        assert index.states() == [states[0], states[2]]
+        for info in index.states():
+            result = restore_to_directory(s3, StatePart(index, info), tmp_path / info.id)
+            assert (result.failures, result.objects) == ([], info.objects)
+            restic_check = ["restic", "-q", "-r", str(tmp_path / info.id), "--no-cache", "check", "--read-data"]
+            assert process.run(restic_check, env=environment).returncode == 0
