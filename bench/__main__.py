@@ -25,6 +25,7 @@ PARTS = (
     "recover",
     "restore",
     "state_restore",
+    "rollback",
 )
 """Modules of this package with ``main(options)``, in the order in which they run."""
 

@@ -93,17 +93,21 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
 
     trust = app.readonly_index.trust(info)
     console.warn_if_untrusted(info.id, trust)
+    location = info.part(max(info.prefix, prefix, key=len))
+    for state in app.readonly_index.recorded(location):
+        if state.info.id == info.id and state.audited_at is not None:
+            console.warn_if_suspect(info.id, state.verdict, iso(state.audited_at))
     if trust == "contradicted" and not options.force:
         raise Refused(
             f"state {_short(info)} is contradicted by the bucket's own history: it may be forged",
             hint="`rwm audit` names the last clean state; --force uses this one all the same",
         )
 
-    _complete_interrupted(app, info.part(max(info.prefix, prefix, key=len)), options)
+    _complete_interrupted(app, location, options)
 
     def plan() -> RollbackPlan:
         index = app.readonly_index
-        with console.show_progress(f"listing {info.location}") as progress:
+        with console.show_progress(f"listing {location}") as progress:
             return plan_rollback(app.s3, index, info, prefix, options.mode, progress)
 
     _change_in_place(app, plan, options, f"state {_short(info)}", info)

@@ -5,13 +5,15 @@ Begin reading at ``key_plan.py``: what one key needs; ``plan.py``: all keys, fro
 requests; ``undo.py``: the way back.
 """
 
-from rwm.rollback.execute import RollbackResult, execute_plan
+from rwm.rollback.execute import THREADS, RollbackResult, execute_plan
 from rwm.rollback.interrupted import complete_interrupted
-from rwm.rollback.key_plan import Mode, Problem, plan_key
+from rwm.rollback.key_plan import KeyPlan, Mode, Problem, plan_key
 from rwm.rollback.plan import RollbackPlan, plan_rollback
 from rwm.rollback.undo import open_undo_file, plan_undo, undo_path, write_undo_file
 
 __all__ = [
+    "THREADS",
+    "KeyPlan",
     "Mode",
     "Problem",
     "RollbackPlan",

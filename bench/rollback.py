@@ -1,0 +1,150 @@
+"""Requests of a roll back on real servers: copies, delete markers put and removed, beside boto3 alone."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.options import Options
+from bench.table import count, median, ratio, show
+from rwm.index import Index
+from rwm.location import Location
+from rwm.model import Deed, OperationChange
+from rwm.operations import begin_operation, new_operation
+from rwm.rollback import THREADS, KeyPlan, RollbackPlan, execute_plan
+from rwm.s3 import DELETE_BATCH, S3
+from tests import servers
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SIZE = 4 << 10
+"""Bytes of each object: what counts are requests."""
+
+BOTO3, RWM = "boto3, as many threads", "rwm, recorded"
+Speeds = dict[tuple[str, str], list[float]]
+"""Changes a second, by what is done and by whom."""
+
+
+def main(options: Options) -> None:
+    """Measure on each server that is installed."""
+    for start, program in ((servers.seaweedfs, "weed"), (servers.rgw, "radosgw")):
+        if start is servers.seaweedfs or shutil.which(program):
+            with (
+                start() as server,
+                tempfile.TemporaryDirectory(prefix="rwm-bench-") as name,
+                Index.open(Path(name) / "index.sqlite") as index,
+            ):
+                _measure(server.name, server.connect(), index, options)
+
+
+def _measure(name: str, s3: S3, index: Index, options: Options) -> None:
+    objects = max(DELETE_BATCH, options.real // 10)
+    speeds: Speeds = defaultdict(list)
+    bucket = "bench-rollback"
+    s3.create_bucket(bucket)
+    s3.enable_versioning(bucket)
+    keys = [f"data/{number * 256 // objects:02x}/{number:064x}" for number in range(objects)]
+    sources = dict(zip(keys, _at_once(lambda key: s3.put(bucket, key, bytes(SIZE)), keys), strict=True))
+    bare, recorded = _Bare(s3, bucket), _Recorded(s3, bucket, index)
+    for number in range(options.rounds):
+        for who in (bare, recorded) if number % 2 else (recorded, bare):
+            _timed(speeds, "copy", who, objects, partial(who.copy, sources))
+            markers = _timed(speeds, "put delete markers", who, objects, partial(who.mark, keys))
+            _timed(speeds, "remove delete markers", who, objects, partial(who.unmark, markers))
+    rows = [
+        (f"{what}: {who}", count(median(found)), ratio(median(found), median(speeds[what, BOTO3])))
+        for (what, who), found in sorted(speeds.items())
+    ]
+    title = f"{count(objects)} objects of {SIZE} bytes on {name}, {THREADS} threads, median of {options.rounds}"
+    show(title, ("", "changes/s", "ratio"), rows)
+
+
+class _Bare:
+    """The same requests by boto3 alone."""
+
+    label = BOTO3
+
+    def __init__(self, s3: S3, bucket: str) -> None:
+        self._client = s3.client
+        self._bucket = bucket
+
+    def copy(self, sources: dict[str, str]) -> None:
+        def copy(item: tuple[str, str]) -> object:
+            key, version = item
+            source: Any = {"Bucket": self._bucket, "Key": key, "VersionId": version}
+            return self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source)
+
+        _at_once(copy, sources.items())
+
+    def mark(self, keys: Sequence[str]) -> dict[str, str]:
+        def mark(batch: Sequence[str]) -> list[tuple[str, str]]:
+            objects: Any = [{"Key": key} for key in batch]
+            done = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects})
+            return [(each["Key"], each["DeleteMarkerVersionId"]) for each in done["Deleted"]]
+
+        return dict(pair for pairs in _at_once(mark, _batches(keys)) for pair in pairs)
+
+    def unmark(self, markers: dict[str, str]) -> None:
+        def unmark(batch: Sequence[tuple[str, str]]) -> object:
+            objects: Any = [{"Key": key, "VersionId": version} for key, version in batch]
+            return self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects})
+
+        _at_once(unmark, _batches(list(markers.items())))
+
+
+class _Recorded:
+    """The changes of a plan, recorded in the index and in the bucket."""
+
+    label = RWM
+
+    def __init__(self, s3: S3, bucket: str, index: Index) -> None:
+        self._s3 = s3
+        self._location = Location(bucket)
+        self._index = index
+
+    def copy(self, sources: dict[str, str]) -> None:
+        self._execute(
+            "copied", [OperationChange("copied", key, "", source, size=SIZE) for key, source in sources.items()]
+        )
+
+    def mark(self, keys: Sequence[str]) -> dict[str, str]:
+        operation = self._execute("marked", [OperationChange("marked", key, "") for key in keys])
+        made = self._index.operations.changes(self._location, operation)
+        return {change.key: change.version_id for _, change in made}
+
+    def unmark(self, markers: dict[str, str]) -> None:
+        self._execute("unmarked", [OperationChange("unmarked", key, marker) for key, marker in markers.items()])
+
+    def _execute(self, did: Deed, changes: Iterable[OperationChange]) -> str:
+        with RollbackPlan(self._location, "bench", did) as plan:
+            for change in changes:
+                plan.add(change.key, KeyPlan((change,)))
+            operation = new_operation(self._s3, "bench", self._location)
+            with begin_operation(self._s3, self._index, operation, plan.spool) as log:
+                result = execute_plan(self._s3, plan, log)
+        assert not result.failures
+        return operation.id
+
+
+def _timed(speeds: Speeds, what: str, who: _Bare | _Recorded, changes: int, run: Callable[[], R]) -> R:
+    begun = time.monotonic()
+    result = run()
+    speeds[what, who.label].append(changes / (time.monotonic() - begun))
+    return result
+
+
+def _batches(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[start : start + DELETE_BATCH] for start in range(0, len(items), DELETE_BATCH)]
+
+
+def _at_once(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(function, items))

@@ -1,0 +1,162 @@
+"""``rwm state restore --in-place`` and ``--undo``: what is printed, asked, refused, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from rwm.cli import state_restore_in_place as command
+from rwm.index import Index
+from rwm.model import PartVerdict
+from rwm.s3 import DeleteFailure
+from rwm.storage.policy import protected_policy
+from rwm.storage.users import UserAccess
+from tests.unit.memory import MemoryS3
+from tests.unit.terminal import Terminal
+
+USER, ADMIN = "arn:aws:iam:::user/user1", "arn:aws:iam:::user/admin"
+RESTORE = ("-c", "here.conf", "state", "restore")
+IN_PLACE = (*RESTORE, "latest", "-b", "bucket1", "--in-place")
+
+
+@pytest.fixture
+def attacked(rwm_: Terminal, s3: MemoryS3) -> MemoryS3:
+    """A bucket with a state, which was attacked since; its policy names nobody."""
+    s3.account = s3.owner
+    s3.put("bucket1", "data/1", b"good")
+    s3.put("bucket1", "data/2", b"good")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    s3.now += 5000
+    s3.put("bucket1", "data/1", b"bad")
+    s3.delete("bucket1", "data/2")
+    s3.put("bucket1", "new", b"bad")
+    return s3
+
+
+def test_the_plan_is_printed_and_asked_first(rwm_: Terminal, attacked: MemoryS3) -> None:
+    before = attacked.present("bucket1")
+    assert rwm_(*IN_PLACE, "--dry-run") == 0
+    rows = [" ".join(line.split()) for line in rwm_.out.splitlines()]
+    assert rwm_.out.startswith("plan to make bucket1 state ")
+    assert "copy older versions over current ones 1 4 B" in rows
+    assert {"remove delete markers 1", "put delete markers on what was added since 1", "requests 3"} <= set(rows)
+    assert rwm_(*IN_PLACE) == 2
+    assert "no terminal to ask for confirmation: Change bucket1 in 3 places?" in rwm_.err
+    assert attacked.present("bucket1") == before
+    assert not (rwm_.directory / "undo").exists()
+
+
+def test_it_is_rolled_back_and_undone(rwm_: Terminal, attacked: MemoryS3) -> None:
+    before = contents(attacked)
+    assert rwm_(*IN_PLACE, "--yes", "--undo-file", "undo.gz", "--note", "a reason") == 0
+    assert "bucket1: 1 copied, 4 B, 1 delete markers removed, 1 put" in rwm_.out
+    assert "is captured and equals state " in rwm_.out
+    assert "undo: rwm state restore --undo undo.gz" in rwm_.out
+    assert contents(attacked) == {"config": b"{}", "data/1": b"good", "data/2": b"good"}
+    assert rwm_(*RESTORE, "latest", "-b", "bucket1", "--in-place") == 0
+    assert rwm_.out.endswith("bucket1 needs no change\n")
+    assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes", "--json") == 0
+    document = json.loads(rwm_.out)
+    assert (document["kind"], document["left"], document["captured"]) == ("undo", 0, None)
+    assert contents(attacked) == before
+    assert rwm_(*RESTORE, "--undo", document["undo_file"], "--yes") == 0
+    assert contents(attacked) == {"config": b"{}", "data/1": b"good", "data/2": b"good"}
+
+
+def contents(s3: MemoryS3) -> dict[str, bytes]:
+    present = s3.present("bucket1").items()
+    return {key: s3.bodies[version] for key, version in present if not key.startswith("rwm/")}
+
+
+def test_it_is_refused_while_a_machine_can_write(rwm_: Terminal, attacked: MemoryS3) -> None:
+    attacked.put_policy("bucket1", protected_policy("bucket1", ADMIN, [UserAccess(USER)]))
+    assert rwm_(*IN_PLACE, "--yes") == 5
+    assert f"{USER} may still write at bucket1, and would interfere" in rwm_.err
+    assert "`rwm storage freeze bucket1`" in rwm_.err
+    assert attacked.present("bucket1")["new"]
+    assert rwm_(*IN_PLACE, "--yes", "--force") == 0
+    assert f"warning: {USER} may still write" in rwm_.err
+
+
+def test_a_state_that_an_audit_found_suspect_is_named(rwm_: Terminal, attacked: MemoryS3) -> None:
+    with Index.open(rwm_.directory / "here.sqlite") as index:
+        (info,) = index.states()
+        index.audits.record(info.location, {info.id: [PartVerdict("", "suspect", info.captured_at)]})
+    assert rwm_(*IN_PLACE, "--dry-run") == 0
+    assert f"state {info.id[:12]} is suspect by the audit of " in rwm_.err
+
+
+def test_without_a_policy_it_warns(rwm_: Terminal, attacked: MemoryS3) -> None:
+    assert rwm_(*IN_PLACE, "--dry-run") == 0
+    assert "whether a machine can write at bucket1 is not known" in rwm_.err
+
+
+def test_what_cannot_be_done_is_named_and_the_exit_code_is_3(rwm_: Terminal, attacked: MemoryS3) -> None:
+    attacked.buckets["bucket1"].pop("data/1")
+    assert rwm_(*IN_PLACE, "--yes") == 3
+    assert "cannot be done: the version is gone" in rwm_.out
+    assert "warning: data/1 cannot be brought back: the version is gone" in rwm_.err
+    assert "1 key of bucket1 cannot be made state " in rwm_.err
+    assert "captured state " in rwm_.out
+    assert "equals" not in rwm_.out
+    assert rwm_(*IN_PLACE[:-1], "--undelete", "--json", "--dry-run") == 0
+    assert json.loads(rwm_.out)["problems"] == {}
+
+
+def test_what_failed_is_named_and_the_exit_code_is_3(rwm_: Terminal, attacked: MemoryS3) -> None:
+    attacked.stuck["new", ""] = "InternalError"
+    assert rwm_(*IN_PLACE, "--yes") == 3
+    assert "warning: new is not changed: InternalError" in rwm_.err
+    assert "1 of 3 changes failed" in rwm_.err
+    del attacked.stuck["new", ""]
+    assert rwm_(*IN_PLACE, "--yes") == 0, "the same command does what is left"
+
+
+def test_a_writer_meanwhile_is_noticed(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_markers = attacked.put_markers
+
+    def put_and_write(bucket: str, keys: Sequence[str]) -> tuple[dict[str, str], list[DeleteFailure]]:
+        result = put_markers(bucket, keys)
+        attacked.put(bucket, "data/1", b"by a machine")
+        return result
+
+    monkeypatch.setattr(attacked, "put_markers", put_and_write)
+    assert rwm_(*IN_PLACE, "--yes") == 4
+    assert "1 key of bucket1 differ again: somebody writes there" in rwm_.err
+    assert contents(attacked)["data/1"] == b"by a machine"
+
+
+def test_an_old_plan_is_made_again(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MAX_AGE", 0.0)
+    act: Callable[[], object] = lambda: attacked.put("bucket1", "data/3", b"meanwhile")  # noqa: E731
+    monkeypatch.setattr("rwm.console.confirm", lambda *_, **__: act())
+    assert rwm_(*IN_PLACE, "--yes") == 5
+    assert "bucket1 was changed since the plan was printed" in rwm_.err
+    assert contents(attacked)["new"] == b"bad"
+    act = lambda: None  # noqa: E731
+    assert rwm_(*IN_PLACE, "--yes") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (*IN_PLACE, "--to-dir", "out"),
+        (*IN_PLACE, "--undelete", "--roll-back"),
+        (*RESTORE, "--in-place"),
+        (*RESTORE, "latest", "-b", "bucket1", "--to-dir", "out", "--yes"),
+        (*RESTORE, "latest", "-b", "bucket1", "--undo", "undo.gz"),
+        (*RESTORE, "--undo", "absent.gz"),
+        (*RESTORE, "--to-dir", "out"),
+    ],
+)
+def test_wrong_usage(rwm_: Terminal, attacked: MemoryS3, arguments: tuple[str, ...]) -> None:
+    assert rwm_(*arguments) == 2
+    assert contents(attacked)["new"] == b"bad"
+
+
+def test_a_file_that_is_no_undo_file_is_refused(rwm_: Terminal, attacked: MemoryS3) -> None:
+    (rwm_.directory / "undo.gz").write_bytes(b"{}\n")
+    assert rwm_(*RESTORE, "--undo", "undo.gz") == 1
+    assert "undo file undo.gz: " in rwm_.err
