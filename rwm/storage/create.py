@@ -18,7 +18,8 @@ from rwm.storage.users import NO_RIGHTS, Rights, UserAccess, grant, parse_user
 
 _PROBE_SECONDS = 1.0
 _LAST_PROBE_SECONDS = 5.0
-"""How long to wait until a policy takes effect, because servers cache policies; longer for the last candidate."""
+"""How long to wait until a policy takes effect, because servers cache policies; shorter for what STS said, if there is
+another candidate."""
 
 
 def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS) -> list[UserAccess]:
@@ -111,12 +112,14 @@ def find_admin_principal(s3: S3, bucket: str, policy: Policy | None = None) -> s
     ``policy`` is what the bucket has: it stays in force meanwhile, and is written back. Raises RwmError when no
     principal matches: the server ignores policies, and nothing would be protected.
     """
-    candidates = candidate_principals(s3.owner_id(), s3.caller_arn())
+    caller = s3.caller_arn()
+    candidates = candidate_principals(s3.owner_id(), caller)
     try:
         for candidate in candidates:
             probe = probe_policy(bucket, candidate)
             s3.put_policy(bucket, {**probe, "Statement": statements(policy) + probe["Statement"]})
-            timeout = _LAST_PROBE_SECONDS if candidate == candidates[-1] else _PROBE_SECONDS
+            is_first_guess = candidate == caller and len(candidates) > 1
+            timeout = _PROBE_SECONDS if is_first_guess else _LAST_PROBE_SECONDS
             if _listing_is_denied(s3, bucket, timeout):
                 return candidate
     finally:

@@ -36,13 +36,16 @@ def candidate_principals(owner_id: str, caller_arn: str | None) -> list[str]:
     """Principals that may name the account that owns the bucket on this server, the likeliest first.
 
     ``owner_id`` comes from ListBuckets: ``admin``, ``t1$admin`` with a tenant, a canonical id on AWS. ``caller_arn``
-    comes from STS, where the server has it. Servers accept an unknown principal without an error and then match
-    nobody, so the candidates have to be tried (:func:`rwm.storage.policy.probe_policy`).
+    comes from STS, where the server has it: not on Ceph RGW, nor on SeaweedFS as ``weed server`` starts it. Servers
+    accept an unknown principal without an error and then match nobody, so the candidates have to be tried
+    (:func:`rwm.storage.policy.probe_policy`).
     """
     candidates = [caller_arn] if caller_arn else []
     tenant, dollar, name = owner_id.rpartition("$")
     if owner_id:
         candidates.append(f"arn:aws:iam::{tenant if dollar else ''}:user/{name}")
+        if not dollar and not caller_arn:  # SeaweedFS without STS
+            candidates.append(f"arn:aws:iam::{SEAWEEDFS_ACCOUNT}:user/{name}")
     return candidates
 
 
@@ -89,7 +92,7 @@ def expected_admin(policy: Policy, owner_id: str) -> str:
     if not owner_id or _CANONICAL_ID.fullmatch(owner_id):
         return "the bucket's owner"
     accounts = [principal_account(who) for who in sorted(principals(policy)) if who.startswith("arn:aws:iam:")]
-    (candidate,) = candidate_principals(owner_id, None)
+    candidate = candidate_principals(owner_id, None)[0]
     if "$" not in owner_id and accounts and is_aws_account(accounts[0]):
         return f"arn:aws:iam::{accounts[0]}:user/{owner_id}"
     return candidate

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,13 +16,13 @@ import yaml
 
 from rwm import process
 from rwm.config import Credentials, S3Settings
-from rwm.embedded import EmbeddedS3
+from rwm.embedded.ports import all_ports, choose_port
 from rwm.errors import AccessDenied, RwmError
-from rwm.s3 import connect
-from rwm.storage import create_storage
+from rwm.s3 import S3, connect
+from rwm.storage import check_storage, create_storage
 from tests import ROOT, restics
 from tests.contract.buckets import unique
-from tests.e2e.cli import Shell
+from tests.e2e.cli import BIN, Shell
 from tests.servers import Server
 
 EXAMPLES = ROOT / "examples"
@@ -103,14 +107,60 @@ def test_plain_restic_with_the_environment_file(shell: Shell, seaweedfs: Server)
     assert shell.json("rwm", "-c", "admin.conf", "audit", bucket)["last_clean"] == found["id"]
 
 
+@contextmanager
+def documented_weed(directory: Path) -> Iterator[str]:
+    """The server of the document with the accounts of the example, on ports that are free; its endpoint."""
+    text = (ROOT / "docs" / "operations.md").read_text().replace("\\\n", " ")
+    words = shlex.split(re.findall(r"^weed server .*", text, re.MULTILINE)[0])
+    port, master, volume, filer = all_ports(choose_port(directory))[:4]
+    given = {
+        "-dir": directory,
+        "-s3.port": port,
+        "-s3.config": EXAMPLES / "seaweedfs-s3.json",
+        "-master.port": master,
+        "-volume.port": volume,
+        "-filer.port": filer,
+    }
+    kept = [word for word in words[1:] if word.partition("=")[0] not in given]
+    command = [str(BIN / "weed"), *kept, *(f"{name}={value}" for name, value in given.items())]
+    with process.spawn(command, env={**os.environ, "HOME": str(directory)}, log_path=directory / "weed.log") as daemon:
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            daemon.stop()
+
+
+def until_ready(s3: S3) -> None:
+    """Wait until the server stores an object."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            if not s3.bucket_exists("probe"):
+                s3.create_bucket("probe")
+            s3.put("probe", "key", b"")
+            return
+        except RwmError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
 @pytest.mark.slow
 def test_accounts_of_seaweedfs(tmp_path: Path) -> None:
-    (tmp_path / "s3.json").write_text((EXAMPLES / "seaweedfs-s3.json").read_text())
-    with EmbeddedS3(tmp_path) as server:
-        create_storage(server.connect("admin"), "bucket1", "user1")
-        server.connect("user1").put("bucket1", "key", b"")
+    """Of the server as the document starts it, which has no STS."""
+    with documented_weed(tmp_path) as endpoint:
+        admin, user = (
+            connect(
+                S3Settings(endpoint, Credentials(f"{name}-access-key", f"{name}-secret-key"), "us-east-1"), attempts=1
+            )
+            for name in ("admin", "user1")
+        )
+        until_ready(admin)
+        create_storage(admin, "bucket1", "user1")
+        assert check_storage(admin, "bucket1") == []
+        version = user.put("bucket1", "key", b"")
+        assert user.delete_versions("bucket1", [("key", version)]) != []
         with pytest.raises(AccessDenied):
-            server.connect("user1").put("bucket2", "key", b"")
+            user.put("probe", "key", b"")
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def test_acl_id(principal: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "caller", "expected"),
     [
-        ("admin", None, [ADMIN]),
+        ("admin", None, [ADMIN, "arn:aws:iam::000000000000:user/admin"]),
         ("t1$admin", None, [T1_ADMIN]),
         ("admin", "arn:aws:iam::000000000000:user/admin", ["arn:aws:iam::000000000000:user/admin", ADMIN]),
         ("", AWS_ADMIN, [AWS_ADMIN]),
@@ -74,7 +74,7 @@ def test_the_admin_is_no_user(user: str) -> None:
 @pytest.mark.parametrize("tenant", ["", "t1", "123"])
 def test_principals_of_rgw_convert_back_to_its_ids(tenant: str) -> None:
     owner = f"{tenant}$admin" if tenant else "admin"
-    (admin,) = candidate_principals(owner, None)
+    admin = candidate_principals(owner, None)[0]
     user = user_principal(admin, "user1")
     policy = protected_policy(BUCKET, admin, [UserAccess(user)])
     assert policy_drift(policy, BUCKET, owner) == []
