@@ -13,13 +13,13 @@ from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage_access import print_users
 from rwm.cli.storage_freeze import USER_CONFIG_OPTION, connect_user, print_attempts
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, StateNotFound, UsageError
+from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, Refused, StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
-    from rwm.storage import Attempt, FixStep, Inspection, StorageInfo, StorageRow
+    from rwm.storage import Attempt, BucketLock, FixStep, Inspection, MissingFeature, StorageInfo, StorageRow
 
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -61,7 +61,7 @@ def check(
 
     --fix prints a plan, asks, makes the bucket a protected one for the users of its policy, and checks it again.
     """
-    from rwm.storage import inspect_storage, passed
+    from rwm.storage import inspect_storage, missing_features, passed, read_lock
 
     if probe != (user_config is not None):
         raise UsageError("--probe and --user-config FILE go together")
@@ -70,17 +70,22 @@ def check(
     steps = _fix(app, location.bucket, dry_run=dry_run, yes=yes) if fix else None
 
     found = inspect_storage(app.s3, location)
+    lock = read_lock(app.s3, location.bucket)
+    missing = missing_features(app.s3, location, lock)
     attempts = None if user_config is None else _probe(app, location, user_config)
     classes = None if no_listing else _count_classes(app, location)
     if text := console.describe_archived(classes) if classes else "":
         console.warn(f"{_subject(location)}: {text}: a restore has to wait until they are retrieved from the archive")
     if app.json:
-        console.print_json(_check_json(found, classes, attempts, steps))
+        console.print_json(_check_json(found, classes, attempts, steps, lock, missing))
     else:
         if found.drift:
             console.print_table(["code", "detail"], found.drift)
         else:
             click.echo(console.escape(f"{_subject(location)} is protected"))
+        click.echo(f"Object Lock: {lock}")
+        for each in missing:
+            console.warn(each.consequence)
         if found.users:
             click.echo()
             print_users(found.users)
@@ -124,6 +129,8 @@ def _check_json(
     classes: StorageClasses | None,
     attempts: Sequence[Attempt] | None,
     steps: Sequence[FixStep] | None,
+    lock: BucketLock,
+    missing: Sequence[MissingFeature],
 ) -> dict[str, Any]:
     archived = classes.archived._asdict() if classes else None
     return {
@@ -133,6 +140,8 @@ def _check_json(
         "users": [access._asdict() for access in found.users],
         "fixed": None if steps is None else [{"setting": step.setting, "detail": step.detail} for step in steps],
         "probe": None if attempts is None else [each._asdict() for each in attempts],
+        "lock": lock.as_json(),
+        "missing": [each._asdict() for each in missing],
     }
 
 
@@ -167,7 +176,7 @@ def list_(app: App) -> None:
     if app.json:
         console.print_json([_row_json(row) for row in rows])
     else:
-        console.print_table(["bucket", "versioning", "check", "users"], map(_row_cells, rows))
+        console.print_table(["bucket", "versioning", "check", "users", "Object Lock"], map(_row_cells, rows))
     if failed := [row for row in rows if row.error]:
         raise PartlyDone(
             f"{console.format_count(len(failed), 'bucket')} of {len(rows)} could not be checked; "
@@ -182,16 +191,20 @@ def _row_json(row: StorageRow) -> dict[str, Any]:
         "versioning": row.versioning if found else None,
         "drift": len(found.drift) if found else None,
         "users": [access._asdict() for access in found.users] if found else [],
+        "lock": row.lock.as_json() if row.lock else None,
         "error": row.error or None,
     }
 
 
-def _row_cells(row: StorageRow) -> tuple[str, str, str, str]:
+def _row_cells(row: StorageRow) -> tuple[str, str, str, str, str]:
     if row.inspection is None:
-        return row.bucket, "", f"error: {row.error}", ""
+        return row.bucket, "", f"error: {row.error}", "", ""
     drift, users = row.inspection
     reach = ", ".join(map(str, users))
-    return row.bucket, row.versioning, console.format_count(len(drift), "problem") if drift else "protected", reach
+    checked = console.format_count(len(drift), "problem") if drift else "protected"
+    lock = row.lock
+    locked = "" if lock is None else lock.status if lock.status == "unsupported" else str(lock)
+    return row.bucket, row.versioning, checked, reach, locked
 
 
 @storage.command()
@@ -205,17 +218,18 @@ def info(app: App, location: Location) -> None:
     repositories with the newest recorded state of each.
     """
     from rwm.s3.listing import check_location, discover
-    from rwm.storage import storage_info
+    from rwm.storage import read_lock, storage_info
 
     check_location(app.s3, location)
+    lock = read_lock(app.s3, location.bucket)
     with console.show_progress(f"listing {location}") as progress:
         roots = discover(app.s3, location).repositories
         summary = storage_info(app.s3, location, progress, roots=roots)
     states = {each.prefix: _last_state(app, Location(location.bucket, each.prefix)) for each in summary.repositories}
     if app.json:
-        console.print_json(_info_json(summary, states))
+        console.print_json(_info_json(summary, states, lock))
         return
-    _print_counts(summary)
+    _print_counts(summary, lock)
     if summary.repositories:
         click.echo()
         _print_repositories(summary, states)
@@ -229,12 +243,12 @@ def _last_state(app: App, repository: Location) -> StateInfo | None:
         return None
 
 
-def _info_json(summary: StorageInfo, states: Mapping[str, StateInfo | None]) -> dict[str, Any]:
+def _info_json(summary: StorageInfo, states: Mapping[str, StateInfo | None], lock: BucketLock) -> dict[str, Any]:
     document = summary.as_json()
     for repository in document["repositories"]:
         last = states[repository["prefix"]]
         repository["last_state"] = None if last is None else {"id": last.id, "captured_at": iso(last.captured_at)}
-    return document
+    return document | {"lock": lock.as_json()}
 
 
 def _print_repositories(summary: StorageInfo, states: Mapping[str, StateInfo | None]) -> None:
@@ -248,7 +262,7 @@ def _print_repositories(summary: StorageInfo, states: Mapping[str, StateInfo | N
     console.print_table(["repository", "objects", "size", "last state", "age"], rows, right=(1, 2, 4))
 
 
-def _print_counts(summary: StorageInfo) -> None:
+def _print_counts(summary: StorageInfo, lock: BucketLock) -> None:
     console.print_table(
         ["", "count", "size"],
         [
@@ -264,6 +278,7 @@ def _print_counts(summary: StorageInfo) -> None:
         ],
         right=(1, 2),
     )
+    click.echo(f"Object Lock: {lock}")
     click.echo(f"versioning: {console.escape(summary.versioning)}")
 
 
@@ -280,7 +295,8 @@ def _or_unlisted(count: int | None) -> int | str:
 def delete(app: App, location: Location, dry_run: bool, yes: bool) -> None:
     """Delete BUCKET with every version of every object in it.
 
-    With PREFIX, everything below it; the bucket stays.
+    With PREFIX, everything below it; the bucket stays. Unfinished uploads, delete markers and RWM's own objects go too.
+    Refused, before anything is deleted, while a version is locked (exit code 5).
     """
     delete_and_print(app, location, dry_run=dry_run, yes=yes)
 
@@ -299,6 +315,7 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
     if location.prefix and not count and not summary.unfinished_uploads:
         raise NotFound(f"there is nothing below {location}")
     size = console.format_size(summary.bytes + summary.noncurrent_bytes)
+    _check_unlocked(app, location)
     what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
     subject = f"{what} with {count} versions and markers, {size}"
     if not dry_run:
@@ -312,11 +329,30 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
         click.echo(console.escape(f"{'would delete' if dry_run else 'deleted'} {subject}"))
 
 
+def _check_unlocked(app: App, location: Location) -> None:
+    """Raise Refused while a version is locked, with the time at which the last retention ends."""
+    from rwm.storage import find_locked
+
+    with console.show_progress(f"reading locks of {location}") as progress:
+        found = find_locked(app.s3, location, progress)
+    if not found.locked and not found.held:
+        return
+    reasons = []
+    if found.locked:
+        reasons.append(f"{console.format_count(found.locked, 'version')} locked until {iso(found.until)}")
+    if found.held:
+        reasons.append(f"{console.format_count(found.held, 'version')} under a legal hold")
+    raise Refused(
+        f"{_subject(location)} cannot be deleted: {', '.join(reasons)}",
+        hint="nothing was deleted; RWM bypasses no lock, and a legal hold has no end before somebody removes it",
+    )
+
+
 def _delete(app: App, location: Location, count: int) -> None:
     from rwm.storage import delete_storage
 
     with console.show_progress(f"deleting {location}", count) as progress:
-        failures = delete_storage(app.s3, location, progress)
+        failures = delete_storage(app.s3, location, progress, console.warn)
     if not failures:
         return
     codes = ", ".join(sorted({failure.code for failure in failures}))

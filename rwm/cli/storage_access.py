@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.console import App, common_options, pass_app
 from rwm.location import Location
+from rwm.model import LOCK_MODES, LockMode
+from rwm.times import DAY
 
 if TYPE_CHECKING:
     from rwm.storage import PolicyChange, UserAccess
@@ -30,6 +33,19 @@ _READS_OPTION = click.option(
 )
 
 
+class _LockType(click.ParamType[tuple[LockMode, int]]):
+    name = "lock"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[LockMode, int]:
+        if isinstance(value, tuple):
+            return value
+        mode, _, days = str(value).partition(":")
+        found = next((each for each in LOCK_MODES if each == mode.lower()), None)
+        if found is None or not re.fullmatch("[1-9][0-9]{0,4}", days, re.ASCII):
+            self.fail(f"{value!r} is not a lock: write governance:30 or compliance:30", param, ctx)
+        return found, int(days)
+
+
 def rights_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of what users may do; the command gets ``strict`` and ``version_reads``, None if not given."""
     return _STRICT_OPTION(_READS_OPTION(command))
@@ -45,8 +61,16 @@ def print_users(users: Iterable[UserAccess]) -> None:
 @LOCATION_ARGUMENT
 @click.argument("users", metavar="USER[:PREFIX]...", nargs=-1, required=True)
 @rights_options
+@click.option("--lock", metavar="MODE:DAYS", type=_LockType(), help="Lock new versions: governance:30, compliance:30.")
 @pass_app
-def create(app: App, location: Location, users: Sequence[str], strict: bool | None, version_reads: bool | None) -> None:
+def create(
+    app: App,
+    location: Location,
+    users: Sequence[str],
+    strict: bool | None,
+    version_reads: bool | None,
+    lock: tuple[LockMode, int] | None,
+) -> None:
     """Create BUCKET, in which USERs may write but not remove versions.
 
     USER reaches the whole bucket, USER:PREFIX only what is below PREFIX. BUCKET/PREFIX USER is the same as BUCKET
@@ -54,16 +78,26 @@ def create(app: App, location: Location, users: Sequence[str], strict: bool | No
 
     With --strict, USERs may put delete markers only on restic's locks: the server refuses `restic forget` and `prune`
     with their keys, and the admin runs `rwm forget`.
+
+    With --lock, BUCKET has Object Lock: nobody can delete a version before DAYS have passed, in compliance mode not
+    even the admin. Exit code 5 if the server cannot do that; then nothing is created.
     """
+    from rwm.s3 import DefaultRetention
     from rwm.storage import Rights, create_storage
 
     accesses = create_storage(
-        app.s3, location.bucket, *user_texts(location, users), rights=Rights(strict, version_reads)
+        app.s3,
+        location.bucket,
+        *user_texts(location, users),
+        rights=Rights(strict, version_reads),
+        lock=DefaultRetention(lock[0], lock[1] * DAY) if lock else None,
+        warn=console.warn,
     )
     if app.json:
         console.print_json(_create_json(location.bucket, accesses))
         return
-    ready = f"bucket {location.bucket} is ready: versioned, "
+    locked = f"new versions are locked for {console.format_count(lock[1], 'day')} ({lock[0]}), " if lock else ""
+    ready = f"bucket {location.bucket} is ready: versioned, {locked}"
     if len(accesses) == 1:
         click.echo(console.escape(ready + _describe(accesses[0])))
     else:

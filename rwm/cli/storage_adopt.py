@@ -68,7 +68,7 @@ def adopt(
     texts, rights = user_texts(location, users), Rights(strict, version_reads)
     bucket = location.bucket
     with console.show_progress(f"listing {bucket}") as progress:
-        plan = plan_adoption(app.s3, bucket, texts, rights, pin_size, progress)
+        plan = plan_adoption(app.s3, bucket, texts, rights, pin_size, progress, console.warn)
     if not app.json:
         _print_plan(plan, pin=pin)
     if dry_run:

@@ -11,7 +11,7 @@ from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
 from rwm.s3.clock import ServerClock, read_clock, wait_for_next_second
 from rwm.s3.credentials import current_credentials
-from rwm.s3.objects import COPY_LIMIT, DELETE_BATCH, DeleteFailure
+from rwm.s3.objects import COPY_LIMIT, DELETE_BATCH, DeleteFailure, VersionLock
 from rwm.s3.retention import DefaultRetention
 from rwm.s3.rollback import COPY_PART
 
@@ -24,6 +24,7 @@ __all__ = [
     "DeleteFailure",
     "Policy",
     "ServerClock",
+    "VersionLock",
     "connect",
     "current_credentials",
     "read_clock",

@@ -52,9 +52,11 @@ class Buckets:
             return False
         return True
 
-    def create_bucket(self, bucket: str) -> None:
-        """Create the bucket. Only AWS requires the region in the request."""
+    def create_bucket(self, bucket: str, *, object_lock: bool = False) -> None:
+        """Create the bucket. Only AWS requires the region in the request. A server may ignore ``object_lock``."""
         request: dict[str, Any] = {"Bucket": bucket}
+        if object_lock:
+            request["ObjectLockEnabledForBucket"] = True
         if ".amazonaws.com" in self.endpoint_url and self.region != "us-east-1":
             request["CreateBucketConfiguration"] = {"LocationConstraint": self.region}
         with mapped("CreateBucket", bucket):

@@ -76,6 +76,8 @@ _CONSEQUENCES = {
     "PutBucketPolicy": "the machine's account cannot be kept from removing versions there",
     "GetBucketAcl": "RWM cannot tell who owns the bucket, and who else has access",
     "GetBucketLifecycleConfiguration": "RWM cannot tell whether lifecycle rules remove versions",
+    "GetObjectLockConfiguration": "whoever has the admin's keys can delete every version",
+    "PutObjectLockConfiguration": "whoever has the admin's keys can delete every version",
     "ListMultipartUploads": "RWM cannot find unfinished uploads",
 }
 

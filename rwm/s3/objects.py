@@ -14,6 +14,7 @@ from boto3.s3.transfer import TransferConfig
 from rwm.errors import AccessDenied, BadResponse, NotFound
 from rwm.s3.error_mapping import mapped
 from rwm.s3.response_checks import check_content, check_version, content_md5
+from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -38,6 +39,14 @@ class DeleteFailure(NamedTuple):
     key: str
     version_id: str
     code: str
+
+
+class VersionLock(NamedTuple):
+    """Why a version cannot be deleted. ``until`` is 0 without a retention; it may be over."""
+
+    is_held: bool
+    mode: str
+    until: int
 
 
 class CurrentObject(NamedTuple):
@@ -216,15 +225,21 @@ class Objects:
 
     def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
         """Why the version cannot be deleted (``legal hold``, or retention mode and time), or None."""
-        subject = f"{bucket}/{key} version {version_id}"
-        with mapped("HeadObject", subject):
-            head: dict[str, Any] = dict(self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id))
-        if head.get("ObjectLockLegalHoldStatus") == "ON":
+        lock = self.version_lock(bucket, key, version_id)
+        if lock.is_held:
             return "legal hold"
+        return f"{lock.mode} until {iso(lock.until)}" if lock.until > time.time() * SECOND else None
+
+    def version_lock(self, bucket: str, key: str, version_id: str) -> VersionLock:
+        """The lock of a version. Raises NotSupported for a delete marker, which has none."""
+        with mapped("HeadObject", f"{bucket}/{key} version {version_id}"):
+            head: dict[str, Any] = dict(self.client.head_object(Bucket=bucket, Key=key, VersionId=version_id))
         until = head.get("ObjectLockRetainUntilDate")
-        if until is not None and until.timestamp() > time.time():
-            return f"{head.get('ObjectLockMode', 'locked')} until {until:%Y-%m-%dT%H:%M:%SZ}"
-        return None
+        return VersionLock(
+            head.get("ObjectLockLegalHoldStatus") == "ON",
+            str(head.get("ObjectLockMode", "locked")),
+            0 if until is None else int(until.timestamp()) * SECOND,
+        )
 
 
 def _version_argument(version_id: str | None) -> dict[str, Any]:

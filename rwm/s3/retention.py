@@ -63,6 +63,17 @@ class Retentions:
         mode = _mode(found)
         return DefaultRetention(mode, days * DAY) if mode is not None and days else None
 
+    def put_default_retention(self, bucket: str, retention: DefaultRetention) -> None:
+        """Lock what is written from now on, for whole days.
+
+        Enables Object Lock too where the server can do that for an existing bucket; Ceph RGW answers InvalidBucketState
+        (409).
+        """
+        default: Any = {"Mode": retention.mode.upper(), "Days": retention.duration // DAY}
+        configuration: Any = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": default}}
+        with mapped("PutObjectLockConfiguration", bucket):
+            self.client.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=configuration)
+
 
 def _mode(found: dict[str, Any]) -> LockMode | None:
     return next((mode for mode in LOCK_MODES if mode == str(found.get("Mode", "")).lower()), None)

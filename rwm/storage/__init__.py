@@ -8,11 +8,13 @@ from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: w
 from rwm.storage.admin_records import own_changes
 from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopted, plan_adoption
 from rwm.storage.attempts import Attempt, passed
+from rwm.storage.bucket_lock import BucketLock, LockedVersions, find_locked, read_lock
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
 from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
 from rwm.storage.create import create_storage, ensure_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
+from rwm.storage.features import MissingFeature, missing_features
 from rwm.storage.fix import FixStep, apply_fix, plan_fix
 from rwm.storage.freeze import FreezeResult, freeze_storage, thaw_storage
 from rwm.storage.freeze_proof import prove_freeze
@@ -38,10 +40,13 @@ __all__ = [
     "PIN_LIMIT",
     "AdoptionPlan",
     "Attempt",
+    "BucketLock",
     "Drift",
     "FixStep",
     "FreezeResult",
     "Inspection",
+    "LockedVersions",
+    "MissingFeature",
     "Past",
     "Pinned",
     "PolicyChange",
@@ -59,6 +64,7 @@ __all__ = [
     "describe_change",
     "describe_unknown",
     "ensure_storage",
+    "find_locked",
     "freeze_storage",
     "grant_access",
     "granted_prefixes",
@@ -66,6 +72,7 @@ __all__ = [
     "is_adopted",
     "is_strict",
     "list_storage",
+    "missing_features",
     "own_changes",
     "parse_granted_prefix",
     "parse_user",
@@ -74,6 +81,7 @@ __all__ = [
     "plan_fix",
     "probe_storage",
     "prove_freeze",
+    "read_lock",
     "revoke_access",
     "single_prefix",
     "storage_info",

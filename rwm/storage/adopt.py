@@ -14,9 +14,11 @@ from rwm.operations import begin_operation, new_operation
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import discover, enclosing_repository
 from rwm.storage.accounts import check_accounts
+from rwm.storage.bucket_lock import read_lock
 from rwm.storage.change import differing_statements
 from rwm.storage.check import check_storage
 from rwm.storage.create import find_admin_principal, grant_all, principal_accesses, remove_probe
+from rwm.storage.features import CONDITIONS, missing_features, obeys_conditions
 from rwm.storage.fix import FixStep, apply_fix, check_not_frozen, name_statement, own_acl, plan_repair
 from rwm.storage.frozen import same_policy
 from rwm.storage.info import versioning_state
@@ -50,13 +52,20 @@ class AdoptionPlan(NamedTuple):
 
 
 def plan_adoption(
-    s3: S3, bucket: str, users: Sequence[str], rights: Rights, limit: int, progress: Progress = lambda count: None
+    s3: S3,
+    bucket: str,
+    users: Sequence[str],
+    rights: Rights,
+    limit: int,
+    progress: Progress = lambda count: None,
+    warn: Callable[[str], None] = lambda text: None,
 ) -> AdoptionPlan:
     """What makes the bucket a protected one for these users (``USER`` or ``USER:PREFIX``). Changes nothing.
 
-    But the probe of an interrupted run is removed. Raises NotFound for an unknown bucket; UsageError where two users
-    would reach the same objects, or a prefix is a directory of a repository; Refused for a bucket of another account,
-    a frozen one, a protected one with other users, and an account that the server does not have.
+    But the probe of an interrupted run is removed. ``warn`` is called while the plan is applied. Raises NotFound for an
+    unknown bucket; UsageError where two users would reach the same objects, or a prefix is a directory of a repository;
+    Refused for a bucket of another account, a frozen one, a protected one with other users, and an account that the
+    server does not have.
     """
     wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
     grant_all(wanted, rights)
@@ -75,6 +84,8 @@ def plan_adoption(
 
         def replace() -> None:
             found = find_admin_principal(s3, bucket, policy)
+            if not obeys_conditions(s3, bucket, found, policy):
+                warn(CONDITIONS.consequence)
             new = protected_policy(bucket, found, principal_accesses(wanted, found, rights))
             replace_policy(s3, bucket, policy, new)
 
@@ -92,8 +103,10 @@ def plan_adoption(
             )
     roots = sorted(discover(s3, Location(bucket)).repositories)
     past = read_past(s3, bucket, versioning_state(s3, bucket), limit, progress)
+    missing = missing_features(s3, Location(bucket), read_lock(s3, bucket))
+    notes = _notes(roots, accesses) + [each.consequence for each in missing]
     owners = {root: writer(s3, bucket, root + CONFIG_FILE) for root in roots}
-    return AdoptionPlan(bucket, accesses, owners, steps, past, _notes(roots, accesses))
+    return AdoptionPlan(bucket, accesses, owners, steps, past, notes)
 
 
 def is_adopted(index: Index, plan: AdoptionPlan, *, pin: bool) -> bool:

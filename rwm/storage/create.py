@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from rwm.errors import AccessDenied, Refused, RwmError
-from rwm.s3 import S3, Policy
+from rwm.errors import AccessDenied, NotSupported, Refused, RwmError
+from rwm.location import Location
+from rwm.s3 import S3, DefaultRetention, Policy
 from rwm.storage.accounts import check_accounts
+from rwm.storage.bucket_lock import UNSUPPORTED, read_lock, set_default
 from rwm.storage.check import check_storage
+from rwm.storage.features import obeys_conditions, warn_of_missing
 from rwm.storage.grants import grants, principals, statements
-from rwm.storage.policy import probe_policy, protected_policy
+from rwm.storage.policy import conditional_probe, probe_policy, protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import write_policy
 from rwm.storage.principals import admin_principal, candidate_principals, user_principal
@@ -22,28 +25,55 @@ _LAST_PROBE_SECONDS = 5.0
 another candidate."""
 
 
-def create_storage(s3: S3, bucket: str, *users: str, rights: Rights = NO_RIGHTS) -> list[UserAccess]:
+def create_storage(
+    s3: S3,
+    bucket: str,
+    *users: str,
+    rights: Rights = NO_RIGHTS,
+    lock: DefaultRetention | None = None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[UserAccess]:
     """Create a versioned bucket that users may write to but never remove a version from; returns what each may reach.
 
+    With ``lock`` the bucket has Object Lock, and new versions that retention. ``warn`` gets what the server lacks.
     A user is ``USER`` for the whole bucket, or ``USER:PREFIX``; all have the same rights. Safe to repeat after an
     interruption. Raises UsageError when two users would reach the same objects, Refused when the bucket exists and is
     not empty or has another policy, or the server does not have an account, and RwmError when it does not enforce
-    policies.
+    policies. Refused too where the server cannot lock; then no bucket is left that was not there before.
     """
     wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
     grant_all(wanted, rights)
     if s3.bucket_exists(bucket):
         _check_unused(s3, bucket, wanted, rights)
+        if lock:
+            set_default(s3, bucket, lock)
     else:
-        s3.create_bucket(bucket)
+        _create_bucket(s3, bucket, lock)
     s3.enable_versioning(bucket)
     admin = find_admin_principal(s3, bucket)
+    conditions = obeys_conditions(s3, bucket, admin, None)
     accesses = principal_accesses(wanted, admin, rights)
     check_accounts(s3, bucket, [access.user for access in accesses])
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
         raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
+    warn_of_missing(s3, Location(bucket), read_lock(s3, bucket), conditions=conditions, warn=warn)
     return accesses
+
+
+def _create_bucket(s3: S3, bucket: str, lock: DefaultRetention | None) -> None:
+    if lock is None:
+        s3.create_bucket(bucket)
+        return
+    try:
+        s3.create_bucket(bucket, object_lock=True)
+    except NotSupported as error:
+        raise Refused(f"--lock is not possible ({error.message}): {UNSUPPORTED}") from error
+    try:
+        set_default(s3, bucket, lock)
+    except Refused:
+        s3.delete_bucket(bucket)
+        raise
 
 
 def ensure_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:
@@ -103,7 +133,8 @@ def remove_probe(s3: S3, bucket: str) -> None:
 
 def _is_probe(policy: Policy, bucket: str) -> bool:
     """Compare grants, because SeaweedFS returns a list of one element as a string."""
-    return any(grants(policy) == grants(probe_policy(bucket, name)) for name in principals(policy))
+    probes = (make(bucket, name) for make in (probe_policy, conditional_probe) for name in principals(policy))
+    return any(grants(policy) == grants(probe) for probe in probes)
 
 
 def find_admin_principal(s3: S3, bucket: str, policy: Policy | None = None) -> str:

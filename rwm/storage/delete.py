@@ -17,21 +17,24 @@ GARBLED = "GarbledKey"
 Progress = Callable[[int], None]
 
 
-def delete_storage(s3: S3, location: Location, progress: Progress = lambda count: None) -> list[DeleteFailure]:
+def delete_storage(
+    s3: S3,
+    location: Location,
+    progress: Progress = lambda count: None,
+    warn: Callable[[str], None] = lambda text: None,
+) -> list[DeleteFailure]:
     """Delete a bucket with every version in it; at a prefix, every version below it, and the bucket stays.
 
     Returns the first versions that the server does not delete: locked ones, for example; the rest then remains.
-    Unfinished uploads are aborted first. A failure counts only if the next listing still has the version: in a bucket
-    without versioning SeaweedFS confirms no deletion. Raises NotFound for an unknown bucket, and BadResponse when
-    versions that the server says are deleted stay listed.
+    Unfinished uploads are aborted, before and after; ``warn`` is called where the server does not list them. A failure
+    counts only if the next listing still has the version: in a bucket without versioning SeaweedFS confirms none.
+    Raises NotFound for an unknown bucket, and BadResponse when versions that the server says are deleted stay listed.
     """
     bucket, prefix = location.bucket, location.prefix
-    uploads = []
-    with suppress(NotSupported):  # the bucket can be deleted without it
-        uploads = [upload for upload in s3.unfinished_uploads(bucket) if upload[0].startswith(prefix)]
-    for key, upload, _ in uploads:
-        with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot express
-            s3.abort_upload(bucket, key, upload)
+    try:
+        _abort_uploads(s3, location)
+    except NotSupported as error:  # the bucket can be deleted without it
+        warn(f"{error.hint}: their parts may stay and use space")
     before: list[tuple[str, str]] = []
     failures: list[DeleteFailure] = []
     while True:
@@ -51,9 +54,18 @@ def delete_storage(s3: S3, location: Location, progress: Progress = lambda count
         progress(len(page.versions))
         before = listed
     s3.unknown_keys.forget(location)
+    with suppress(NotSupported):
+        _abort_uploads(s3, location)  # of those that began meanwhile
     if not prefix:
         s3.delete_bucket(bucket)
     return []
+
+
+def _abort_uploads(s3: S3, location: Location) -> None:
+    uploads = [upload for upload in s3.unfinished_uploads(location.bucket) if upload[0].startswith(location.prefix)]
+    for key, upload, _ in uploads:
+        with suppress(NotFound):  # ended meanwhile, or its key has characters that SeaweedFS cannot express
+            s3.abort_upload(location.bucket, key, upload)
 
 
 def _delete_garbled(s3: S3, location: Location, page: Page) -> list[DeleteFailure]:

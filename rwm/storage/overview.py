@@ -10,6 +10,7 @@ from rwm.errors import S3Error
 from rwm.location import Location
 from rwm.s3 import S3
 from rwm.s3.listing import map_in_threads
+from rwm.storage.bucket_lock import BucketLock, read_lock
 from rwm.storage.check import Inspection, inspect_storage
 from rwm.storage.info import versioning_state
 
@@ -25,6 +26,7 @@ class StorageRow(NamedTuple):
     bucket: str
     versioning: str = ""
     inspection: Inspection | None = None
+    lock: BucketLock | None = None
     error: str = ""
 
 
@@ -35,4 +37,5 @@ def list_storage(s3: S3, buckets: Iterable[str], progress: Progress = lambda cou
 
 
 def _check(s3: S3, bucket: str) -> StorageRow:
-    return StorageRow(bucket, versioning_state(s3, bucket), inspect_storage(s3, Location(bucket)))
+    inspection = inspect_storage(s3, Location(bucket))
+    return StorageRow(bucket, versioning_state(s3, bucket), inspection, read_lock(s3, bucket))

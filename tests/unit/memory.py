@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from rwm.errors import AccessDenied, NotFound, S3Error
 from rwm.model import ObjectVersion, Retention
-from rwm.s3 import S3, DefaultRetention, DeleteFailure, Policy
+from rwm.s3 import S3, DefaultRetention, DeleteFailure, Policy, VersionLock
 from rwm.s3.listing.pages import Page
 from rwm.s3.listing.sibling_order import Level
 from rwm.s3.listing.unknown_keys import UnknownKeys
@@ -45,6 +45,7 @@ class MemoryS3(S3):
         self.stuck: dict[tuple[str, str], str] = {}
         self.locked: dict[tuple[str, str], str] = {}
         self.object_lock = False
+        self.knows_locks = True
         self.unknown_accounts: set[str] = set()
         self.asked_about_locks: list[tuple[str, str]] = []
         self.default_lock: DefaultRetention | None = None
@@ -221,7 +222,8 @@ class MemoryS3(S3):
     def bucket_exists(self, bucket: str) -> bool:
         return bucket in self.buckets
 
-    def create_bucket(self, bucket: str) -> None:
+    def create_bucket(self, bucket: str, *, object_lock: bool = False) -> None:
+        self.object_lock = object_lock and self.knows_locks
         self.buckets[bucket] = {}
         self.states[bucket] = ""
 
@@ -264,6 +266,11 @@ class MemoryS3(S3):
     def has_object_lock(self, bucket: str) -> bool:
         return self.object_lock
 
+    def version_lock(self, bucket: str, key: str, version_id: str) -> VersionLock:
+        retention = self.retentions.get((key, version_id))
+        until = 0 if retention is None else retention.until
+        return VersionLock((key, version_id) in self.locked, "GOVERNANCE", until)
+
     def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
         self.asked_about_locks.append((key, version_id))
         return self.locked.get((key, version_id))
@@ -289,7 +296,16 @@ class MemoryS3(S3):
         return self.retentions.get((key, version_id))
 
     def default_retention(self, bucket: str) -> DefaultRetention | None:
+        if not self.object_lock and self.default_lock is None:
+            raise NotFound("GetObjectLockConfiguration: ObjectLockConfigurationNotFoundError")
         return self.default_lock
+
+    def put_default_retention(self, bucket: str, retention: DefaultRetention) -> None:
+        if not self.object_lock:
+            error = S3Error("PutObjectLockConfiguration: InvalidBucketState")
+            error.code = "InvalidBucketState"
+            raise error
+        self.default_lock = retention
 
     def counts(self, bucket: str) -> Counter[str]:
         """How many versions and markers there are."""

@@ -57,10 +57,12 @@ from rwm.states.comparison import ComparisonResult, Contradiction
 from rwm.states.sync import SkippedFile, SyncResult
 from rwm.storage import (
     Attempt,
+    BucketLock,
     Drift,
     FixStep,
     FreezeResult,
     Inspection,
+    MissingFeature,
     PolicyChange,
     StorageInfo,
     StorageRow,
@@ -358,6 +360,8 @@ COUNTED = StorageInfo(
 FREEZE = FreezeResult("bucket1", (FrozenUser("u", True, 0, ""),), [], [])
 PROOF = [Attempt("a", "refused")]
 FIX = FixStep("acl", "d", print)
+LOCK = BucketLock("off")
+MISSING = MissingFeature("upload-listing", "c")
 CHANGE = PolicyChange([], [UserAccess("user1")], [], [])
 RECORDED = RecordedState(INFO, "verified", 0)
 SUMMARY = LocationSummary(INFO.location, 31, RECORDED, 2)
@@ -396,13 +400,13 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm state verify STATE", verify_command._report_json(VERIFY_REPORT, PROBLEMS)),
         (
             "rwm storage check BUCKET",
-            storage_command._check_json(INSPECTION, CLASSES, PROOF, [FIX]),
+            storage_command._check_json(INSPECTION, CLASSES, PROOF, [FIX], LOCK, [MISSING]),
         ),
         ("rwm state restore STATE --in-place", in_place_command._result_json(ROLLBACK, ROLLED_BACK, ROOT, INFO, 0)),
-        ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION))),
+        ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION, LOCK))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
-        ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO})),
+        ("rwm storage info BUCKET", storage_command._info_json(COUNTED, {"": INFO}, LOCK)),
         ("rwm storage freeze BUCKET", freeze_command._freeze_json(FREEZE, PROOF, INFO)),
         ("rwm storage thaw BUCKET", freeze_command._thaw_json(FREEZE)),
         ("rwm audit BUCKET", report_json(AUDIT_REPORT)),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import re
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from rwm.errors import AccessDenied
+from rwm.model import Retention
+from rwm.s3 import DefaultRetention
+from rwm.storage import UserAccess
+from rwm.times import DAY, iso
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.storage.policies import SHARED, good
+from tests.unit.rwm.storage.policies import SHARED, USER, good
 from tests.unit.terminal import Terminal
 
 
@@ -27,6 +31,55 @@ def test_the_versioning_status_is_escaped(rwm_: Terminal, s3: MemoryS3) -> None:
     s3.states["bucket1"] = "\x9b2J\x1b[31mEnabled"
     assert rwm_("-c", "here.conf", "storage", "info", "bucket1") == 0
     assert rwm_.out.splitlines()[-1] == "versioning: \\x9b2J\\x1b[31mEnabled"
+
+
+def test_a_locked_bucket_is_not_deleted_and_says_until_when(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.object_lock = True
+    free, locked = s3.put("bucket1", "config", b"1"), s3.put("bucket1", "config", b"2")
+    later = s3.now + 30 * DAY
+    s3.retentions = {
+        ("config", free): Retention("governance", later - DAY),
+        ("config", locked): Retention("compliance", later),
+    }
+    for option in ("--dry-run", "--yes"):
+        assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", option) == 5
+        assert f"bucket bucket1 cannot be deleted: 2 versions locked until {iso(later)}" in rwm_.err
+    s3.retentions = {}
+    s3.locked = {("config", free): "legal hold"}
+    assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--yes") == 5
+    assert "1 version under a legal hold" in rwm_.err
+    assert {free, locked} <= {entry.version_id for entry in s3.versions("bucket1")}
+    s3.locked = {}
+    assert rwm_("-c", "here.conf", "storage", "delete", "bucket1", "--yes") == 0
+
+
+def test_a_bucket_is_created_with_a_lock(rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def create(*_: object, **options: object) -> list[UserAccess]:
+        seen.append(options["lock"])
+        return [UserAccess(USER)]
+
+    monkeypatch.setattr("rwm.storage.create_storage", create)
+    assert rwm_("-c", "here.conf", "storage", "create", "bucket2", "user1", "--lock", "Governance:30") == 0
+    assert rwm_.out.startswith("bucket bucket2 is ready: versioned, new versions are locked for 30 days (governance), ")
+    assert seen == [DefaultRetention("governance", 30 * DAY)]
+    for wrong in ("governance", "30", "governance:0", "governance:-1", "forever:3", "compliance:999999"):
+        assert rwm_("-c", "here.conf", "storage", "create", "bucket2", "user1", "--lock", wrong) == 2
+
+
+def test_the_lock_of_a_bucket_is_shown(rwm_: Terminal, shared: MemoryS3) -> None:
+    shared.put("bucket1", "config", b"1")
+    assert rwm_(*STORAGE, "check", "bucket1") == 0
+    assert "Object Lock: off\n" in rwm_.out
+    shared.object_lock, shared.default_lock = True, DefaultRetention("compliance", DAY)
+    assert rwm_(*STORAGE, "check", "bucket1") == 0
+    assert "Object Lock: compliance, 1 day\n" in rwm_.out
+    for command in (["check", "bucket1"], ["info", "bucket1"]):
+        assert rwm_(*STORAGE, *command, "--json") == 0
+        assert json.loads(rwm_.out)["lock"] == {"status": "enabled", "mode": "compliance", "days": 1}
+    assert rwm_(*STORAGE, "list", "--json") == 0
+    assert json.loads(rwm_.out)[0]["lock"]["days"] == 1
 
 
 def test_delete_prints_what_is_deleted_and_asks(rwm_: Terminal, s3: MemoryS3) -> None:

@@ -8,9 +8,12 @@ import pytest
 
 from rwm.errors import AccessDenied, Refused, RwmError, UsageError
 from rwm.model import ObjectVersion
-from rwm.storage import create_storage, ensure_storage
-from rwm.storage.policy import probe_policy
+from rwm.s3 import DefaultRetention
+from rwm.storage import BucketLock, create_storage, ensure_storage, read_lock
+from rwm.storage.features import CONDITIONS
+from rwm.storage.policy import PROBED_PREFIX, conditional_probe, probe_policy
 from rwm.storage.users import UserAccess
+from rwm.times import DAY
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.storage.policies import ADMIN, BUCKET, SHARED, USER, good
 
@@ -22,12 +25,17 @@ class PolicyS3(MemoryS3):
         super().__init__()
         self.account = self.owner = "admin"
         self.admin = admin
+        self.obeys_conditions = True
 
     def caller_arn(self) -> str | None:
         return None
 
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
-        if probe_policy(bucket, self.admin)["Statement"][0] in self.policies.get(bucket, {}).get("Statement", []):
+        statements = self.policies.get(bucket, {}).get("Statement", [])
+        conditional = conditional_probe(bucket, self.admin)["Statement"][0]
+        if self.obeys_conditions and conditional in statements and prefix.startswith(PROBED_PREFIX):
+            raise AccessDenied("ListObjectVersions: AccessDenied")
+        if probe_policy(bucket, self.admin)["Statement"][0] in statements:
             raise AccessDenied("ListObjectVersions: AccessDenied")
         return super().versions(bucket, prefix, page_size=page_size)
 
@@ -111,6 +119,32 @@ def test_a_bucket_with_other_users_is_refused() -> None:
 def test_the_admin_is_refused_as_the_user() -> None:
     with pytest.raises(Refused, match="is the admin account itself"):
         create_storage(PolicyS3(), BUCKET, "admin")
+
+
+def test_a_server_that_ignores_conditions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.storage.features._EFFECT_SECONDS", 0.0)
+    s3, warnings = PolicyS3(), list[str]()
+    s3.obeys_conditions = False
+    create_storage(s3, BUCKET, "user1", warn=warnings.append)
+    assert warnings == [CONDITIONS.consequence]
+    assert s3.policies[BUCKET] == good()
+
+
+MONTH = DefaultRetention("governance", 30 * DAY)
+
+
+def test_a_bucket_is_made_with_a_default_retention() -> None:
+    s3 = PolicyS3()
+    create_storage(s3, BUCKET, "user1", lock=MONTH)
+    assert read_lock(s3, BUCKET) == BucketLock("enabled", MONTH)
+
+
+def test_a_server_that_ignores_the_lock_leaves_no_bucket() -> None:
+    s3 = PolicyS3()
+    s3.knows_locks = False
+    with pytest.raises(Refused, match="--lock is not possible"):
+        create_storage(s3, BUCKET, "user1", lock=MONTH)
+    assert not s3.buckets
 
 
 def test_a_server_that_ignores_policies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def test_uploads_are_aborted_before_versions_are_deleted() -> None:
     s3 = RecordingS3()
     s3.put(BUCKET, "key", b"1")
     assert delete_storage(s3, Location(BUCKET)) == []
-    assert s3.done == ["abort u1", "abort u2", "delete"]
+    assert s3.done == ["abort u1", "abort u2", "delete", "abort u1", "abort u2"], "also those of meanwhile"
     assert not s3.bucket_exists(BUCKET)
 
 
@@ -134,4 +134,4 @@ def test_a_prefix_is_deleted_and_the_bucket_stays() -> None:
     s3.delete(BUCKET, "host1/config")
     assert delete_storage(s3, Location(BUCKET, "host1/")) == []
     assert {entry.key for entry in s3.versions(BUCKET)} == {"host10/config", "host1"}
-    assert s3.done == ["abort u1", "delete"]
+    assert s3.done == ["abort u1", "delete", "abort u1"]
