@@ -26,7 +26,7 @@ _ISO = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?"
 )
 _DURATION = re.compile(r"(\d+)\s*(y|mo|w|d|h|m|s|)\s*")
-_RESTIC_DURATION = re.compile(r"(?:\d+(?:y|mo?|w|d|h))+", re.ASCII)
+_RESTIC_DURATION = re.compile(r"0|(?:\d+(?:y|mo?|w|d|h))+", re.ASCII)
 _UNITS = {
     "y": 365 * DAY,
     "mo": 30 * DAY,
@@ -123,7 +123,7 @@ def parse_duration(text: str) -> int:
 def parse_restic_duration(text: str) -> int:
     """Parse a duration as restic's keep rules write it (``2y5m7d3h``: m are months), to milliseconds.
 
-    ``w`` and ``mo`` are understood too. Raises UsageError.
+    ``w`` and ``mo`` are understood too, and ``0``. Raises UsageError.
     """
     if not _RESTIC_DURATION.fullmatch(text):
         raise UsageError(f"invalid duration {text!r}", hint="write it as 30d, 6m (months), 1y or 2y5m7d3h")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_PERIODS = ("hourly", "daily", "weekly", "monthly", "yearly")
-_UNITS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"}
+_PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"}
+_WITHIN = "Keep all states within DUR of the newest (30d, 6m: months, 1y)."
 
 
 class _Count(click.ParamType[str]):
@@ -43,12 +43,10 @@ class _Duration(click.ParamType[str]):
 
 def keep_options(command: Command) -> Command:
     """Add ``--keep-last`` and so on. They are passed as one mapping ``keep``, by the names of :func:`read_rules`."""
-    for period in reversed(_PERIODS):
-        text = f"Keep the newest state of each of the newest N {_UNITS[period]} that have any."
-        command = _option(period, _Count(), "N", text)(command)
-    command = _option("within", _Duration(), "DUR", "Keep all states within DUR of the newest (30d, 6m: months, 1y).")(
-        command
-    )
+    for name, unit in reversed(_PERIODS.items()):
+        text = f"Keep the newest state of each of the newest N {unit} that have any."
+        command = _option(name, _Count(), "N", text)(command)
+    command = _option("within", _Duration(), "DUR", _WITHIN)(command)
     return _option("last", _Count(), "N", "Keep the newest N states of each location.")(command)
 
 

@@ -93,34 +93,45 @@ class KeepPolicy:
         """
         if not times:
             return []
-        count, newest = len(times), [times[-1], *future]
+        newest = [times[-1], *future]
 
         def within(time: int, duration: int) -> int:
-            """How many of the future ones are less than a duration after a time; -1 if the last one is not."""
             return bisect_left(newest, time + duration) - 1 if duration else -1
 
         found = [
-            max(min(self._last - count + position, len(future)), within(time, self._within), -1)
+            max(min(self._last - len(times) + position, len(future)), within(time, self._within), -1)
             for position, time in enumerate(times)
         ]
         for name, period in _PERIODS.items():
-            limit, duration = self._counts.get(name, 0), self._within_period[name]
-            if limit <= 0 and not duration:
-                continue
-            periods = list(map(period, times))
-            is_last = [one != other for one, other in pairwise([*periods, -1])]  # of its period
-            later = len(set(periods))
-            coming = list(accumulate((a != b for a, b in pairwise(map(period, newest))), initial=0))
-            is_continued = len(future) > 0 and coming[1] == 0  # the first future one is of the last period
-            for position, time in enumerate(times):
-                if not is_last[position]:
-                    continue
-                later -= 1
-                outlived = max(bisect_left(coming, limit - later) - 1, within(time, duration))
-                if is_continued and position == count - 1:
-                    outlived = min(outlived, 0)
-                found[position] = max(found[position], outlived)
+            count, duration = self._counts.get(name, 0), self._within_period[name]
+            if count > 0 or duration:
+                slots = _Slots(list(map(period, times)), list(map(period, future)))
+                for position, time in enumerate(times):
+                    outlived = max(slots.outlived(position, count), within(time, duration))
+                    found[position] = max(found[position], min(outlived, slots.longest(position)))
         return found
+
+
+class _Slots:
+    """The slots that some times, oldest first, have by a rule which keeps the newest one of each period."""
+
+    def __init__(self, periods: Sequence[int], future: Sequence[int]) -> None:
+        starts = [one != other for one, other in pairwise([periods[0], *periods])]  # of another period
+        self._newer = list(accumulate(reversed(starts[1:]), initial=0))[::-1]  # periods that are newer than its own
+        self._is_last = [*starts[1:], True]  # of its period
+        self._new = list(accumulate((a != b for a, b in pairwise([periods[-1], *future])), initial=0))
+        self._is_continued = len(future) > 0 and future[0] == periods[-1]
+
+    def outlived(self, position: int, count: int) -> int:
+        """After how many future times its period is still one of the newest ``count``; -1 if it is not even now."""
+        return bisect_left(self._new, count - self._newer[position]) - 1
+
+    def longest(self, position: int) -> int:
+        """After how many it is still the newest one of its period; -1 if it is not even now."""
+        if not self._is_last[position]:
+            return -1
+        is_replaced = self._is_continued and position == len(self._is_last) - 1
+        return 0 if is_replaced else len(self._new) - 1
 
 
 def _count(text: str | None) -> int:

@@ -17,6 +17,7 @@ from rwm.times import (
     parse_duration,
     parse_http_date,
     parse_iso,
+    parse_restic_duration,
     parse_time,
 )
 
@@ -160,3 +161,12 @@ def test_an_invalid_duration_is_a_usage_error(text: str) -> None:
 def test_a_duration_is_the_sum_of_its_parts(parts: list[tuple[int, str]]) -> None:
     text = "".join(f"{count}{unit}" for count, unit in parts)
     assert parse_duration(text) == sum(parse_duration(f"{count}{unit}") for count, unit in parts)
+
+
+def test_durations_of_keep_rules_are_written_as_for_restic() -> None:
+    assert parse_restic_duration("2y5m7d3h") == (2 * 365 + 5 * 30 + 7) * DAY + 3 * DAY // 24
+    assert parse_restic_duration("6mo") == parse_restic_duration("6m") == 180 * DAY
+    assert (parse_restic_duration("2w"), parse_restic_duration("0")) == (14 * DAY, 0)
+    for text in ("", "30", "1.5d", "d", "1d 2h", "-1d", "٣d"):
+        with pytest.raises(UsageError):
+            parse_restic_duration(text)

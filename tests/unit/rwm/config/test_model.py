@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,27 @@ def test_a_bucket_that_is_no_location(tmp_path: Path, text: str, says: str) -> N
         load(tmp_path, f"restic_bucket: {text}\n")
     assert error.value.message.startswith(f"{tmp_path / 'rwm.conf'}: restic_bucket: {says}")
     assert "hunter2" not in error.value.message
+
+
+def test_keep_rules_and_locks(tmp_path: Path) -> None:
+    text = "keep: {last: 5, within: 14d, yearly: unlimited}\nlock: {mode: compliance, every: 12h}\n"
+    config = load(tmp_path, text)
+    assert config.keep.rules() == {"last": "5", "within": "14d", "yearly": "unlimited"}
+    assert (config.lock.mode, config.lock.every, config.lock.step) == ("compliance", "12h", "10d")
+    assert load(tmp_path, "").keep.rules() == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("keep: {daily: some}", "keep.daily: expected a number, or unlimited"),
+        ("keep: {daily: -1}", "keep.daily: expected a number, or unlimited"),
+        ("keep: {within: 30}", "keep.within: expected a duration: write it as 30d"),
+        ("keep: {dayly: 3}", "keep.dayly: unknown key"),
+        ("lock: {mode: legal}", "lock.mode"),
+        ("lock: {every: often}", "lock.every: expected a duration"),
+    ],
+)
+def test_wrong_keep_rules_are_named(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load(tmp_path, text)
