@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rwm.times import DAY
 from rwm.trust.evidence import LockHistory
 from rwm.trust.intervals import FOREVER
-from rwm.trust.key_rules import KeyHistory
+from rwm.trust.key_history import KeyHistory
 
 HOUR = DAY // 24
 

@@ -14,7 +14,7 @@ from rwm.trust.evidence import LockHistory, Times
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
-from rwm.trust.key_rules import KeyHistory, describe_gap
+from rwm.trust.key_history import KeyHistory, describe_gap
 from rwm.trust.repository_rules import Inventory
 
 LARGE_FACTOR = 10

@@ -14,7 +14,7 @@ from functools import cached_property
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
 from rwm.trust.intervals import FOREVER
-from rwm.trust.key_rules import KeyHistory
+from rwm.trust.key_history import KeyHistory
 from rwm.trust.names import Kind
 from rwm.trust.repository_rules import Inventory
 

@@ -19,7 +19,8 @@ from rwm.trust.hint_rules import Lives
 from rwm.trust.intervals import FOREVER, Intervals
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import LongHistory
-from rwm.trust.key_rules import KEY_RULES, KeyHistory, is_unremarkable, long_history, unlocked_removal
+from rwm.trust.key_history import KeyHistory
+from rwm.trust.key_rules import KEY_RULES, is_unremarkable, long_history, unlocked_removal
 from rwm.trust.names import Kind, kind_of
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_rules import Inventory, Removals

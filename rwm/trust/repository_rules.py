@@ -9,7 +9,7 @@ from heapq import merge
 from rwm.trust.evidence import SLACK, LockHistory, Times
 from rwm.trust.finding import Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER, MAX_DISJOINT
-from rwm.trust.key_rules import KeyHistory
+from rwm.trust.key_history import KeyHistory
 
 MAX_CHANGES = 1_000_000
 """Times of one kind of file that are held: far more than a repository has in its life."""

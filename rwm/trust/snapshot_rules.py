@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rwm.model import Entry
 from rwm.times import SECOND
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule
-from rwm.trust.key_rules import describe_gap
+from rwm.trust.key_history import describe_gap
 
 LARGE_DIFFERENCE = 3600 * SECOND
 

@@ -10,7 +10,8 @@ from rwm.model import ObjectVersion
 from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import IN_NO_STATE, Finding
 from rwm.trust.intervals import FOREVER
-from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, KeyHistory, is_unremarkable
+from rwm.trust.key_history import KeyHistory
+from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, is_unremarkable
 from rwm.trust.names import kind_of
 
 MINUTE = 60_000

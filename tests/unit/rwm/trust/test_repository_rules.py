@@ -12,7 +12,7 @@ from rwm.model import ObjectVersion
 from rwm.times import DAY
 from rwm.trust.evidence import SLACK, LockHistory
 from rwm.trust.finding import Finding
-from rwm.trust.key_rules import KeyHistory
+from rwm.trust.key_history import KeyHistory
 from rwm.trust.names import Kind
 from rwm.trust.repository_rules import MAX_CHANGES, Inventory, Removals, last_index_removed, pack_before_index
 from tests.histories.bucket import Bucket
