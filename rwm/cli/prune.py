@@ -11,12 +11,12 @@ import click
 from rwm import console
 from rwm.cli.keep_options import keep_options, named_states_option, read_rules
 from rwm.cli.new_file import open_new
-from rwm.cli.prune_output import plan_json, print_plan
+from rwm.cli.prune_log import print_lifecycle, print_log
+from rwm.cli.prune_output import plan_json, print_plan, print_result, result_json
 from rwm.cli.prune_refusal import raise_failures, raise_refusal
 from rwm.cli.prune_simulation import simulate_and_print
-from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
-from rwm.console import App, common_options, pass_app
+from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.times import parse_duration
@@ -30,7 +30,7 @@ PLAN_FILE = click.Path(path_type=Path)
 
 @click.command(short_help="Delete the versions in BUCKET that no kept state needs.")
 @common_options
-@LOCATION_ARGUMENT
+@click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION, required=False)
 @keep_options
 @named_states_option
 @click.option(
@@ -45,12 +45,20 @@ PLAN_FILE = click.Path(path_type=Path)
 )
 @click.option("--plan-out", metavar="FILE", type=PLAN_FILE, help="Write the plan to a new FILE, and delete nothing.")
 @click.option("--plan", "plan_file", metavar="FILE", type=PLAN_FILE, help="Execute the plan in FILE, and no other.")
+@click.option(
+    "--log", "is_log", is_flag=True, help="Print past prunes (of all buckets without BUCKET), and delete nothing."
+)
+@click.option(
+    "--as-lifecycle",
+    is_flag=True,
+    help="Print the lifecycle rule that comes nearest, and what it cannot express. It is not applied.",
+)
 @click.option("--force", is_flag=True, help="Prune despite what speaks against it; that is printed as warnings.")
 @YES_OPTION
 @pass_app
 def prune(
     app: App,
-    location: Location,
+    location: Location | None,
     keep: Mapping[str, str],
     keep_state: tuple[str, ...],
     min_age: str,
@@ -58,6 +66,8 @@ def prune(
     span: str | None,
     plan_out: Path | None,
     plan_file: Path | None,
+    is_log: bool,
+    as_lifecycle: bool,
     force: bool,
     yes: bool,
 ) -> None:
@@ -75,9 +85,20 @@ def prune(
     --plan executes what --plan-out wrote, after every rule was applied anew to BUCKET as it is. Refused (5) if the file
     was altered, or if any version in it must stay now. After an interruption the same command does the rest.
 
+    Unfinished uploads that are older than --min-age, and than a day, are aborted. A report of each prune is kept, see
+    --log.
+
     --simulate reads the index alone: it assumes that states will be captured as often as the newest ones were.
     """
     age = parse_duration(min_age)
+    if is_log:
+        print_log(app, location)
+        return
+    if location is None:
+        raise UsageError("say which bucket to prune", hint="only --log works without one")
+    if as_lifecycle:
+        print_lifecycle(app, location, read_rules(app, keep), keep_state, age)
+        return
     if span is not None:
         simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
         return
@@ -155,20 +176,17 @@ def _write_plan(app: App, plan: PrunePlan, path: Path, *, force: bool) -> None:
 
 
 def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:
-    from rwm.retention import prune_and_forget
+    from rwm.retention import prune_and_record
 
     index = app.index  # fails before anything is deleted if it cannot be written
     count = len(plan.versions) + len(plan.markers)
     if count:
         console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
     with console.show_progress(f"deleting from {plan.location}", count) as progress:
-        result = prune_and_forget(app.s3, index, plan, progress)
+        done = prune_and_record(app.s3, index, plan, progress, force=force)
     if app.json:
-        deleted = {"versions": result.versions, "markers": result.markers, "bytes": result.bytes}
-        failures = {"failures": [failure._asdict() for failure in result.failures]}
-        console.print_json(plan_json(plan, force) | deleted | failures)
+        console.print_json(result_json(plan, done, force))
     else:
-        freed = console.format_size(result.bytes)
-        click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}")
-    if result.failures:
-        raise_failures(result, count)
+        print_result(done)
+    if done.result.failures or done.uploads.failed:
+        raise_failures(done, count)

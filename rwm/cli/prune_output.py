@@ -9,7 +9,7 @@ import click
 from rwm import console
 
 if TYPE_CHECKING:
-    from rwm.retention import LocationPlan, PrunePlan
+    from rwm.retention import LocationPlan, PrunePlan, RecordedPrune
 
 
 def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
         "first_versions": plan.first_versions,
         "evidence": plan.evidence,
         "files_read": plan.files_read,
+        "uploads": plan.uploads,
         "refused": [*plan.refused, *(() if force else plan.findings)],
         "overridden": list(plan.findings) if force else [],
         "locations": [_location_json(place, force) for place in plan.locations],
@@ -77,6 +78,7 @@ def _rare_counts(plan: PrunePlan) -> dict[str, int]:
         "keep: first versions of names written again": plan.first_versions,
         "keep: evidence for the audit": plan.evidence,
         "read before the prune: files of kept states": plan.files_read,
+        "abort: unfinished uploads": plan.uploads,
     }
 
 
@@ -95,3 +97,24 @@ def _print_locations(plan: PrunePlan) -> None:
     ]
     columns = ["location", "kept states", "lost states", "delete: versions", "size", "keep: needed versions"]
     console.print_table(columns, rows, right=(1, 2, 3, 4, 5))
+
+
+def print_result(done: RecordedPrune) -> None:
+    """What was deleted."""
+    result, uploads = done.result, done.uploads.aborted
+    freed = console.format_size(result.bytes)
+    aborted = f"; aborted {uploads} unfinished uploads" if uploads else ""
+    click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}{aborted}")
+
+
+def result_json(plan: PrunePlan, done: RecordedPrune, force: bool) -> dict[str, Any]:
+    """The plan, with what was deleted in place of what was to be."""
+    result = done.result
+    return plan_json(plan, force) | {
+        "versions": result.versions,
+        "markers": result.markers,
+        "bytes": result.bytes,
+        "uploads": done.uploads.aborted,
+        "failures": [failure._asdict() for failure in result.failures],
+        "left": result.left,
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rwm import console
 from rwm.errors import AccessDenied, PartlyDone, Refused
 
 if TYPE_CHECKING:
-    from rwm.retention import PrunePlan, PruneResult
+    from rwm.retention import PrunePlan, RecordedPrune
 
 MAX_NAMED = 3
 """Commands named in one hint."""
@@ -37,15 +38,23 @@ def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
     return f"; {commands}{more} {verb} the rest" if places else ""
 
 
-def raise_failures(result: PruneResult, count: int) -> None:
+def raise_failures(done: RecordedPrune, count: int) -> None:
+    """Raise PartlyDone, or AccessDenied if the account may delete nothing. ``count`` deletions were planned."""
+    result, uploads = done.result, done.uploads.failed
+    if not result.failures:
+        hint = "run the command again"
+        raise PartlyDone(f"{uploads} unfinished uploads were not aborted", hint=hint)
     first = result.failures[0]
     if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
         raise AccessDenied(
             "nothing was deleted: this account may not delete versions, or all of them are locked",
             hint="prune with the configuration of the admin",
         )
+    codes = Counter(failure.code for failure in result.failures)
+    left = f", {result.left} more were not tried" if result.left else ""
     raise PartlyDone(
-        f"{len(result.failures)} of {count} versions and markers were not deleted; the first: {first.key} "
+        f"{len(result.failures)} of {count} versions and markers were not deleted"
+        f" ({', '.join(f'{code}: {number}' for code, number in codes.most_common())}){left}; the first: {first.key} "
         f"version {first.version_id}: {first.code}",
         hint="run the command again; locked versions stay until their retention ends",
     )

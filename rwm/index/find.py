@@ -10,6 +10,7 @@ from typing import Any
 from rwm.errors import StateNotFound, UsageError
 from rwm.index.connection import errors
 from rwm.index.directories import bucket_id
+from rwm.index.prunes import Prunes
 from rwm.index.timeline import COVERS, IS_BELOW, OVERLAPS
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, LATEST, RecordedState, StateInfo
@@ -33,6 +34,7 @@ class Finder:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._prunes = Prunes(connection, path)
 
     def where(self, condition: str, values: tuple[Any, ...] = ()) -> list[RecordedState]:
         """The states that meet an SQL condition on ``s`` (state) and ``b`` (bucket); it may end in ORDER BY."""
@@ -94,6 +96,12 @@ class Finder:
         if not found:
             if missing := missing_index(self._path, location):
                 raise missing
+            if pruned := next(self._prunes.lost_states(prefix), None):
+                raise StateNotFound(
+                    f"state {pruned.id[:12]} ({iso(pruned.captured_at)}) was pruned on {iso(pruned.pruned_at)}: the "
+                    "bucket has not all of its versions any more",
+                    hint="`rwm prune --log` shows which states that prune kept",
+                )
             raise StateNotFound(
                 f"no recorded state{where} has an id that begins with {prefix}",
                 hint="`rwm state list` shows the recorded states, `rwm state sync BUCKET` fetches those of the bucket",

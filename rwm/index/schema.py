@@ -333,6 +333,24 @@ def m011_retentions(db: Database) -> None:
     )
 
 
+@migrations()
+def m012_prunes(db: Database) -> None:
+    """Prunes that this computer ran."""
+    db.execute(
+        """
+        CREATE TABLE prune (
+            id        TEXT PRIMARY KEY,        -- of its operation
+            bucket    INTEGER NOT NULL REFERENCES bucket,
+            prefix    TEXT NOT NULL,
+            at        INTEGER NOT NULL,        -- server's time of its start, in milliseconds
+            ended_at  INTEGER,                 -- NULL: it runs, or was interrupted
+            plan      TEXT NOT NULL,           -- JSON: what was to stay, and the states that lose versions
+            result    TEXT                     -- JSON: what was deleted
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 _PACKED_DIRECTORY = """
     CREATE TABLE directory (
         id      INTEGER PRIMARY KEY,

@@ -28,6 +28,7 @@ from rwm.index.ledger import Ledger
 from rwm.index.listed_versions import ListedVersions
 from rwm.index.operations import Operations
 from rwm.index.pending import Before, Comparison, PendingState
+from rwm.index.prunes import Prunes
 from rwm.index.rebase import rebase
 from rwm.index.record import is_recorded
 from rwm.index.references import References
@@ -67,6 +68,7 @@ class Index:
         self.verifications = Verifications(connection, path)
         self.audits = Audits(connection, path)
         self.freezes = Freezes(connection, path)
+        self.prunes = Prunes(connection, path)
         self.retentions = Retentions(connection, path)
         self.operations = Operations(connection, path)
         self.path = path

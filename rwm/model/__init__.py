@@ -11,6 +11,7 @@ from rwm.model.entries import Change, Difference, Entry, EntryBatch
 from rwm.model.freezes import Freeze, FrozenUser
 from rwm.model.object_reader import ObjectReader
 from rwm.model.operations import Deed, Operation, OperationChange, OwnChange
+from rwm.model.prunes import PrunedState, PruneReport
 from rwm.model.retentions import LOCK_MODES, LockableVersion, LockMode, Retention, RetentionChange
 from rwm.model.states import (
     LAST_CLEAN,
@@ -55,6 +56,8 @@ __all__ = [
     "Outcome",
     "OwnChange",
     "PartVerdict",
+    "PruneReport",
+    "PrunedState",
     "RecordedState",
     "Retention",
     "RetentionChange",

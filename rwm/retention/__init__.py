@@ -1,6 +1,6 @@
 """Retention: which states are kept, which versions none of them needs, and how these are deleted or those locked.
 
-May import the shared modules, ``s3``, ``index``, ``restic``, ``trust``.
+May import the shared modules, ``s3``, ``index``, ``operations``, ``restic``, ``trust``.
 Begin reading at ``selection.py``: which states are kept, and ``needs.py``: until when they need a version.
 ``plan.py``: the plan of a prune; ``deletion_spool.py`` holds its deletions in a file, ``execute.py`` deletes exactly
 these, ``delete_batches.py`` sends the requests. ``key_plan.py`` decides about one key, ``location_plan.py`` collects
@@ -13,18 +13,21 @@ from rwm.retention.delete_batches import delete_in_batches
 from rwm.retention.deletion_spool import BLOCK, DeletionSpool, Stage, separate_keys
 from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget
 from rwm.retention.key_plan import Deletion
+from rwm.retention.lifecycle import CANNOT, lifecycle_rule
 from rwm.retention.location_plan import LocationPlan
 from rwm.retention.lock_execute import LockFailure, LockResult, set_locks
 from rwm.retention.lock_plan import LockCost, LockPlan, plan_locks, plan_state_lock
 from rwm.retention.lock_rules import LockTiming, describe_mode, find_gap
 from rwm.retention.plan import PrunePlan, plan_prune
 from rwm.retention.plan_check import plan_again
+from rwm.retention.recorded_prune import RecordedPrune, prune_and_record
 from rwm.retention.selection import recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
 from rwm.retention.stored_plan import StoredPlan, read_plan, write_plan
 
 __all__ = [
     "BLOCK",
+    "CANNOT",
     "Deletion",
     "DeletionSpool",
     "LocationPlan",
@@ -35,6 +38,7 @@ __all__ = [
     "LockTiming",
     "PrunePlan",
     "PruneResult",
+    "RecordedPrune",
     "Simulation",
     "Stage",
     "StoredPlan",
@@ -42,11 +46,13 @@ __all__ = [
     "describe_mode",
     "execute_prune",
     "find_gap",
+    "lifecycle_rule",
     "plan_again",
     "plan_locks",
     "plan_prune",
     "plan_state_lock",
     "prune_and_forget",
+    "prune_and_record",
     "read_plan",
     "recorded_clean_states",
     "select_kept_states",

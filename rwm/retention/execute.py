@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rwm.index import Index
 from rwm.retention.delete_batches import delete_in_batches
@@ -25,7 +26,7 @@ OnDeleted = Callable[[Sequence[Deletion]], None]
 class PruneResult:
     """What was deleted; ``bytes`` are those of the versions. ``failures`` are what the server did not delete.
 
-    ``left`` counts what was not tried because of failures.
+    ``left`` counts what was not tried because of failures, ``removed`` what was deleted by why.
     """
 
     versions: int = 0
@@ -33,6 +34,7 @@ class PruneResult:
     bytes: int = 0
     failures: tuple[DeleteFailure, ...] = ()
     left: int = 0
+    removed: Counter[str] = field(default_factory=Counter)
 
 
 def prune_and_forget(s3: S3, index: Index, plan: PrunePlan, progress: Progress = lambda count: None) -> PruneResult:
@@ -97,6 +99,7 @@ class _Execution:
             for batch, failures in answers:
                 failed = {(failure.key, failure.version_id) for failure in failures}
                 deleted = [item for item in batch if (item.key, item.version_id) not in failed]
+                result.removed.update(item.why for item in deleted)
                 if stage.is_marker:
                     result.markers += len(deleted)
                 else:

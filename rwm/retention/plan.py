@@ -12,7 +12,7 @@ that the audit judges last counts as too young.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rwm.index import Index, missing_index
@@ -29,6 +29,7 @@ from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs, 
 from rwm.retention.locks import Locks
 from rwm.retention.sample import read_sample
 from rwm.retention.selection import candidates, follows_rule
+from rwm.retention.uploads import count_old_uploads, upload_cutoff
 from rwm.s3 import S3
 from rwm.s3.listing import list_histories
 from rwm.times import SECOND
@@ -64,6 +65,8 @@ class PrunePlan:
     """When the audit began, by the server's clock, in milliseconds."""
     cutoff: int = 0
     """What was written, replaced or deleted at this time or later stays."""
+    uploads: int = 0
+    """Unfinished uploads to abort."""
 
     @property
     def versions(self) -> Deletions:
@@ -170,7 +173,9 @@ def plan_prune(
     planner.decide_deferred(coverage.of)
     sample = coverage.samples()
     locations = coverage.finish(read_sample(s3, location.bucket, sample))
-    return planner.finish(location, locations, refused, len(sample))
+    plan = planner.finish(location, locations, refused, len(sample))
+    uploads = count_old_uploads(s3, location, upload_cutoff(plan.made_at, plan.cutoff))
+    return replace(plan, uploads=uploads)
 
 
 def _proofs(index: Index, bucket: str) -> IsProved:

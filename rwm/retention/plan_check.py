@@ -67,7 +67,7 @@ def plan_again(
         replace(place, lost_states=tuple(info for info in place.lost_states if info.id in lost))
         for place in fresh.locations
     )
-    return replace(fresh, deletions=stored.deletions, locations=locations)
+    return replace(fresh, deletions=stored.deletions, locations=locations, uploads=0)
 
 
 def _states_to_keep(index: Index, stored: StoredPlan) -> list[StateInfo]:

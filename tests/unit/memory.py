@@ -56,6 +56,7 @@ class MemoryS3(S3):
         self.denied: set[str] = set()
         self.keeps_etags = True
         self.deleted: list[tuple[str, str]] = []
+        self.uploads: list[tuple[str, str, int]] = []
         self.writers: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -200,7 +201,10 @@ class MemoryS3(S3):
 
     def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
         self._of(bucket)
-        return iter(())
+        return iter(list(self.uploads))
+
+    def abort_upload(self, bucket: str, key: str, upload_id: str) -> None:
+        self.uploads = [upload for upload in self.uploads if upload[:2] != (key, upload_id)]
 
     def server_time(self, bucket: str) -> int:
         self._of(bucket)

@@ -264,3 +264,77 @@ def test_states_of_an_attacker_push_no_clean_one_out(rwm_: Terminal, s3: MemoryS
     assert rwm_("-c", "here.conf", "state", "forget", *suspect[:3], "--yes") == 0
     assert rwm_(*prune, "--dry-run", "--json") == 5
     assert json.loads(rwm_.out)["kept_states"] == [*clean, suspect[3]]
+def test_old_unfinished_uploads_are_aborted(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    s3.uploads = [("rwm/states/clock", "old", s3.now - 2 * DAY), ("data/a", "running", s3.now - DAY // 2)]
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--dry-run") == 0
+    assert "abort: unfinished uploads" in rwm_.out
+    assert len(s3.uploads) == 2
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--min-age", "3d", "--yes") == 0
+    assert len(s3.uploads) == 2
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
+    assert "aborted 1 unfinished uploads" in rwm_.out
+    assert [upload for _, upload, _ in s3.uploads] == ["running"]
+
+
+class TestLog:
+    """``--log``."""
+
+    def test_shows_what_was_kept_and_deleted(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+        assert rwm_("-c", "here.conf", "prune", "--log") == 0
+        assert "no prune is recorded" in rwm_.out
+        rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json")
+        kept = json.loads(rwm_.out)["id"]
+        s3.stuck["notes", replaced[0]] = "AccessDenied"
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 3
+        assert "1 of 2 versions and markers were not deleted (AccessDenied: 1)" in rwm_.err
+        for location in ((), ("bucket1",)):
+            assert rwm_("-c", "here.conf", "prune", *location, "--log", "--json") == 0
+            (report,) = json.loads(rwm_.out)
+            assert (report["bucket"], report["kept_states"], report["lost_states"]) == ("bucket1", [kept], [])
+            assert (report["versions"], report["bytes"], report["removed"]) == (1, 2, {"replaced": 1})
+            assert report["failures"] == {"AccessDenied": 1}
+            assert report["at"] < report["ended_at"]
+        assert rwm_("-c", "here.conf", "prune", "--log") == 0
+        assert kept[:8] in rwm_.out
+        assert rwm_("-c", "here.conf", "prune", "bucket9", "--log", "--json") == 0
+        assert json.loads(rwm_.out) == []
+
+    def test_a_prune_is_recorded_in_the_bucket(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+        rwm_("-c", "here.conf", "state", "capture", "bucket1")
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
+        assert [key for key in s3.present("bucket1") if key.startswith("rwm/admin/operations/") and "-prune-" in key]
+
+    def test_one_that_deletes_nothing_is_not_recorded(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+        rwm_("-c", "here.conf", "state", "capture", "bucket1")
+        for _ in range(2):
+            assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
+        assert rwm_("-c", "here.conf", "prune", "--log", "--json") == 0
+        assert len(json.loads(rwm_.out)) == 1
+
+    def test_a_prune_without_a_bucket_is_a_usage_error(self, rwm_: Terminal) -> None:
+        assert rwm_("-c", "here.conf", "prune", "--keep-last", "1") == 2
+        assert "say which bucket to prune" in rwm_.err
+
+
+def test_a_dropped_state_says_when_it_was_pruned(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json")
+    dropped = json.loads(rwm_.out)["id"]
+    s3.now += SECOND
+    s3.put("bucket1", "notes", b"newer")
+    s3.now += SECOND
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
+    for command in ("show", "verify"):
+        assert rwm_("-c", "here.conf", "state", command, dropped[:10]) == 1
+        assert f"state {dropped[:12]} (2023-" in rwm_.err
+        assert ") was pruned on 2023-" in rwm_.err
+        assert len(rwm_.err.strip().splitlines()) <= 2  # the message and its hint
+
+
+def test_a_lifecycle_rule_is_printed_and_not_applied(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--as-lifecycle") == 0
+    assert json.loads(rwm_.out)["Rules"][0]["Filter"] == {"Prefix": "host1/"}
+    assert "What it cannot express" in rwm_.err
+    assert s3.rules == {} and s3.deleted == []
