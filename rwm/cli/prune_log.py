@@ -21,7 +21,7 @@ def print_log(app: App, location: Location | None) -> None:
     """Print the prunes that the index knows, oldest first."""
     reports = app.readonly_index.prunes.recorded(location)
     if app.json:
-        console.print_json([report_json(report) for report in reports])
+        console.print_json([prune_json(report) for report in reports])
         return
     if not reports:
         click.echo("no prune is recorded" + (f" of {location}" if location else ""))
@@ -50,7 +50,7 @@ def _name_states(states: tuple[str, ...]) -> str:
     return newest if len(states) < 2 else f"{len(states)}, newest {newest}"
 
 
-def report_json(report: PruneReport) -> dict[str, Any]:
+def prune_json(report: PruneReport) -> dict[str, Any]:
     """One prune. ``ended_at`` is null if it was interrupted; what it had deleted by then is not known."""
     return {
         "id": report.id,

@@ -38,7 +38,7 @@ from rwm.cli import storage_freeze as freeze_command
 from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
 from rwm.cli.audit_snapshots import SnapshotFile, SnapshotHistory, history_json
-from rwm.cli.prune_log import report_json
+from rwm.cli.prune_log import prune_json
 from rwm.cli.prune_output import plan_json
 from rwm.console import classes_json, error_boundary, state_json, verification_json
 from rwm.embedded.accounts import USER_ACTIONS
@@ -363,7 +363,15 @@ class LockPlan(NamedTuple):
 
 LOCK_PLAN: Any = LockPlan()
 SIMULATION = simulate([INFO], KeepPolicy({"last": "1"}), DAY)
-PRUNED = PruneReport("0" * 16, INFO.location, 0, 0, (INFO.id,), (PrunedState(INFO.id, 0, 0),), ended_at=0)
+PRUNED = PruneReport(
+    "0" * 16,
+    INFO.location,
+    0,
+    0,
+    (INFO.id,),
+    (PrunedState(INFO.id, 0, 0),),
+    removed={"deleted": 4, "hides-nothing": 4},
+)
 PLAN = PrunePlan(INFO.location, (LocationPlan(INFO.location, (INFO,)),), DeletionSpool())
 INSPECTION = Inspection([Drift("a", "b")], [UserAccess("user1")])
 COUNTED = StorageInfo(
@@ -427,7 +435,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm audit BUCKET --snapshots", history_json(AUDIT_REPORT, SNAPSHOTS)),
         ("rwm forget BUCKET", forget_command.plan_json(FORGET_PLAN)),
         ("rwm prune BUCKET", plan_json(PLAN, force=False)),
-        ("rwm prune --log", [report_json(PRUNED)]),
+        ("rwm prune --log", [prune_json(PRUNED)]),
         ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
         ("rwm lock BUCKET", lock_command._plan_json(LOCK_PLAN, LockCost()) | lock_command._result_json(LOCKED)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
