@@ -264,6 +264,8 @@ def test_states_of_an_attacker_push_no_clean_one_out(rwm_: Terminal, s3: MemoryS
     assert rwm_("-c", "here.conf", "state", "forget", *suspect[:3], "--yes") == 0
     assert rwm_(*prune, "--dry-run", "--json") == 5
     assert json.loads(rwm_.out)["kept_states"] == [*clean, suspect[3]]
+
+
 def test_old_unfinished_uploads_are_aborted(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     s3.uploads = [("rwm/states/clock", "old", s3.now - 2 * DAY), ("data/a", "running", s3.now - DAY // 2)]
