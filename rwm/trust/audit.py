@@ -217,7 +217,7 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
         for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
             repository.log.add(finding)
         audit.repositories.append(repository)
-    for prefix in sorted(found.state_prefixes):
+    for prefix in sorted({location.prefix, *found.state_prefixes}):  # the walk does not visit ``rwm/``
         audit.state_logs[prefix] = _new_log(audit)
         for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
             _judge_state_file(audit, prefix, history[::-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import insort
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 
 from rwm.times import DAY, SECOND, iso
@@ -76,17 +76,18 @@ SNAPSHOT_BURST = Rule(
 
 
 def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
-    """Hours with more than ten snapshots, and more than ten times the median of the hours before that have any."""
-    hours: dict[int, list[int]] = {}
-    for time in snapshots:
-        hour = hours.setdefault(time // HOUR, [time, 0])
-        hour[1] += 1
+    """Hours with more than ten snapshots, and more than ten times the median of the hours before that have any.
+
+    From the snapshot on that is too much, not from those of the same hour before it.
+    """
     usual = _Usual()
-    for first, count in hours.values():
-        if count > BURST and count > LARGE_FACTOR * usual.median:
-            detail = f"{count} snapshots within an hour"
-            yield about_directory(SNAPSHOT_BURST, root, "snapshots", detail, first)
-        usual.add(count)
+    for _, group in groupby(snapshots, lambda time: time // HOUR):
+        times = list(group)
+        limit = max(BURST, LARGE_FACTOR * usual.median)
+        if len(times) > limit:
+            detail = f"{len(times)} snapshots within an hour"
+            yield about_directory(SNAPSHOT_BURST, root, "snapshots", detail, times[limit])
+        usual.add(len(times))
 
 
 SHRUNK = Rule(

@@ -45,6 +45,18 @@ def test_many_repositories_and_long_names_do_not_hide_the_findings(place: Place)
     assert "… and 20 more repositories without a lock" in text
 
 
+@pytest.mark.parametrize("prefix", ["", "host1/"])
+def test_a_state_file_that_was_removed_is_a_proof(rwm_: Terminal, s3: MemoryS3, prefix: str) -> None:
+    place = Place(rwm_, s3, prefix)
+    place.capture(f"bucket1/{prefix}".rstrip("/"))
+    (key,) = {version.key for version in place.bucket.listing() if "rwm/states/" in version.key}
+    place.bucket.now += 3600_000
+    place.bucket.delete(key)
+    found = place.audit(code=4)
+    assert [(finding["code"], finding["key"]) for finding in found["findings"]] == [("removed-state-file", key)]
+    assert [one["verdict"] for one in found["states"]] == ["clean"]
+
+
 def test_an_attack(place: Place) -> None:
     good = place.capture()
     key = place.delete_pack()

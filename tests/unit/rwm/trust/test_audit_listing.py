@@ -43,4 +43,5 @@ def test_packs_are_listed_in_parallel_and_last(versions: list[ObjectVersion], mo
     assert repository.log.counts == expected.log.counts
     assert list(repository.activity.hours()) == list(expected.activity.hours())
     assert listed[:6] == [phase or "config" for phase in PHASES]
-    assert len(set(listed[6:])) > 1 and all(prefix.startswith("data/") for prefix in listed[6:])
+    assert len(set(listed[6:-1])) > 1 and all(prefix.startswith("data/") for prefix in listed[6:-1])
+    assert listed[-1] == "rwm/states/"
