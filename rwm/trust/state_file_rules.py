@@ -21,9 +21,9 @@ REMOVED_STATE_FILE = Rule(
 )
 OVERWRITTEN_STATE_FILE = Rule(
     "overwritten-state-file",
-    "proof",
-    "a state file was written again with other content",
-    "its name has the hash of its content, and RWM writes it once",
+    "hint",
+    "a state file was written again with other bytes",
+    "the first version counts; two computers that capture in the same second may write one state in two ways",
 )
 FORGED_STATE_FILE = Rule(
     "forged-state-file",
