@@ -7,7 +7,7 @@ import hashlib
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -187,11 +187,11 @@ def write_hostile_names(on: Victim) -> None:
 
 
 def flood_one_key(on: Victim) -> None:
-    """More versions and markers of a key than a page has, so that its genuine version is far away."""
+    """Many versions and markers of a key, so that its genuine version is far away."""
     (key, *_) = on.some("keys/")
     for _ in range(2):
-        at_once(lambda _: on.user.put(on.bucket, key, b"flood"), range(300), 16)
-        on.delete(*[key] * 300)
+        at_once(lambda _: on.user.put(on.bucket, key, b"flood"), range(100), 16)
+        on.delete(*[key] * 100)
 
 
 def flood_with_markers(on: Victim, count: int = 2000) -> None:
@@ -266,9 +266,7 @@ def victims(
         if (name, attack) not in made:
             server = request.getfixturevalue(name)
             directory = tmp_path_factory.mktemp("victims")
-            wanted = [each.callspec for each in request.session.items if getattr(each, "callspec", None)]
-            attacks = {spec.params["attack"].__name__ for spec in wanted if spec.params.get("server_name") == name}
-            for each in sorted(attacks):
+            for each in sorted({attack, *selected_attacks(request.session, name)}):
                 made[name, each] = victim(server, files, directory / each)
             time.sleep(2 * SLACK / 1000)  # the last lock covers nothing any more
         return made[name, attack]
@@ -276,13 +274,41 @@ def victims(
     return of
 
 
+def selected_attacks(session: pytest.Session, server: str) -> Iterator[str]:
+    """The names of the attacks on a server that this run tries."""
+    functions = [item for item in session.items if isinstance(item, pytest.Function)]
+    for item in functions:
+        spec = getattr(item, "callspec", None)
+        if item.function.__name__ == test_an_attack.__name__ and spec and spec.params["server_name"] == server:
+            yield spec.params["attack"].__name__
+
+
+QUICK = (overwrite_everything, delete_one_pack, forge_states, while_versioning_is_suspended)
+"""The attacks of `make test`; the others are in `make test-all`."""
+
+ON_BOTH = (
+    hide_everything,
+    overwrite_everything,
+    overwrite_with_the_same_size,
+    overwrite_by_uploads_in_parts,
+    write_hostile_names,
+    flood_one_key,
+    flood_with_markers,
+    while_versioning_is_suspended,
+    copy_with_own_key,
+)
+"""The attacks of which the servers may make different histories. The others are tried on one server in turn."""
+
+
 def cases() -> list[Any]:
-    """Each attack on one of the servers in turn, and on the other one in `make test-all`."""
+    """Each attack on one of the servers, or on both."""
     found = []
     for number, attack in enumerate(ATTACKS):
         for place, server in enumerate(["seaweedfs", "rgw"][:: 1 if number % 2 else -1]):
-            marks = [pytest.mark.slow] * (place > 0)
-            found.append(pytest.param(attack, server, id=f"{attack.__name__}-{server}", marks=marks))
+            is_slow = attack not in QUICK or place > 0
+            marks = [pytest.mark.xdist_group(f"attacker-{server}"), *[pytest.mark.slow] * is_slow]
+            if place == 0 or attack in ON_BOTH:
+                found.append(pytest.param(attack, server, id=f"{attack.__name__}-{server}", marks=marks))
     return found
 
 
