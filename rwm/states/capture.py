@@ -72,7 +72,8 @@ def capture_state(
         read = partial(_current, second=second, is_past=at is not None, progress=report)
         for part in list_in_phases(lister or s3, location, read, concurrency=concurrency, discovery_limit=limit):
             spool.add(part)
-        spool.discard(key.key for key in s3.unknown_keys.below(location) if key.reason == "ambiguous")
+        unknown = (key for key in s3.unknown_keys.below(location) if key.reason == "ambiguous")
+        spool.discard(key.key for key in unknown if key.known_until < second + SECOND)
         objects, size = spool.totals()
         if size >= INTEGER_LIMIT:
             raise BadResponse(f"{location}: {objects} objects of {size} bytes are listed, which is impossible")

@@ -101,8 +101,12 @@ class Comparison:
             return f"its time is {iso(info.captured_at)}, but its file was written at {iso(uploaded)}"
         return ""
 
-    def compare_key(self, entries: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]]) -> None:
+    def compare_key(
+        self, entries: Sequence[ObjectVersion], claims: Sequence[tuple[Entry, range]], known_until: int = ALWAYS
+    ) -> None:
         """Compare one key: all its ``entries`` in the bucket, newest first, with what the states claim about it.
+
+        Only the states before ``known_until``: as of then the order of the entries is not known.
 
         The ranges of ``claims`` do not overlap. Entries of keys that are never compared, because the bucket has none of
         their versions any more, are unknown.
@@ -113,13 +117,14 @@ class Comparison:
             self._folds.add_history(entries)
         history = KeyHistory(entries)
         runs = self._runs(history)
-        position = 0
-        for entry, numbers in sorted(claims, key=lambda claim: claim[1].start) if len(claims) > 1 else claims:
+        position, stop = 0, bisect_right(self._ends, known_until)
+        for entry, claimed in sorted(claims, key=lambda claim: claim[1].start) if len(claims) > 1 else claims:
+            numbers = range(claimed.start, min(claimed.stop, stop))
             if numbers:
                 self._check_absence(history, _clip(runs, position, numbers.start))
                 self._check_claim(history, entry, numbers, runs)
                 position = numbers.stop
-        self._check_absence(history, _clip(runs, position, len(self._states)))
+        self._check_absence(history, _clip(runs, position, stop))
 
     def results(self) -> list[ComparisonResult]:
         """The results for the wanted states, oldest first, once all keys of the bucket were compared."""

@@ -26,6 +26,7 @@ from rwm.s3.listing import Lister, discover, group_by_key, list_histories, merge
 from rwm.statefile import FileName, is_original_key, parse_file_key
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
+from rwm.states.key_history import ALWAYS
 from rwm.times import SECOND
 
 _SPOOL_MEMORY = 1 << 20  # bytes; larger files are spooled to disk
@@ -255,9 +256,9 @@ def compare_with_history(
     classes = index.storage_classes.table()
     lister = kept.lister if kept else s3
     try:
-        for part in list_histories(lister, location):
+        for part in list_histories(lister, location, ambiguous=True):
             for history in part:
-                scopes.compare_key(history)
+                scopes.compare_key(history, lister.unknown_keys.known_until(location.bucket, history[0].key))
                 classes.add_versions(history)
                 progress(len(history))
         ambiguous = sum(key.reason == "ambiguous" for key in lister.unknown_keys.below(location))
@@ -298,8 +299,8 @@ class _Scopes:
         self._directory: str | None = None
         self._covering: list[tuple[Comparison, References]] = []
 
-    def compare_key(self, history: Sequence[ObjectVersion]) -> None:
-        """Compare one key: all its versions, newest first."""
+    def compare_key(self, history: Sequence[ObjectVersion], known_until: int | None) -> None:
+        """Compare one key: all its versions, newest first. Nothing is known of it as of ``known_until`` or later."""
         key = history[0].key
         directory, _ = split_key(key)
         if directory != self._directory:
@@ -307,7 +308,7 @@ class _Scopes:
             self._directory = directory
             self._covering = [self._scopes[prefix] for prefix in above if prefix in self._scopes]
         for comparison, references in self._covering:
-            comparison.compare_key(history, references.of(key))
+            comparison.compare_key(history, references.of(key), ALWAYS if known_until is None else known_until)
 
     def results(self) -> list[ComparisonResult]:
         """The results for all wanted states, oldest first."""

@@ -20,14 +20,16 @@ _BATCH = 1000  # keys
 
 
 def list_histories(
-    s3: Lister, location: Location, *, own: bool = False, concurrency: int | None = 1
+    s3: Lister, location: Location, *, own: bool = False, ambiguous: bool = False, concurrency: int | None = 1
 ) -> Iterator[Iterator[list[ObjectVersion]]]:
     """One iterator for the keys without a prefix, then one for each top-level prefix; with ``own``, also RWM's.
 
     Each yields the entries of one key at a time, newest first. Keys whose versions are not listed in that order are
-    left out. ``concurrency`` as in :func:`list_by_prefix`.
+    left out, unless ``ambiguous``. ``concurrency`` as in :func:`list_by_prefix`.
     """
     parts = list_by_prefix(s3, location, _group, own=own, concurrency=concurrency)
+    if ambiguous:
+        return (chain.from_iterable(part) for part in parts)
     return (_without_ambiguous(chain.from_iterable(part), s3, location.bucket) for part in parts)
 
 

@@ -27,6 +27,14 @@ class UnknownKey(NamedTuple):
     at: int
     reason: Reason
 
+    @property
+    def known_until(self) -> int:
+        """As of the times before it, in milliseconds, the versions of the key are in their order.
+
+        SeaweedFS lists a ``null`` version last that was written later than others. What was written before it is right.
+        """
+        return self.at if self.reason == "ambiguous" and self.version_id == "null" else 0
+
 
 @dataclass
 class UnknownKeys:
@@ -51,12 +59,19 @@ class UnknownKeys:
         with self._lock:
             keys = self._found.setdefault(bucket, {})
             if key.reason == "ambiguous" or len(keys) < MAX_GARBLED:
-                keys.setdefault(key.key, key)
+                known = keys.setdefault(key.key, key)
+                if key.known_until < known.known_until:
+                    keys[key.key] = key
 
     def is_ambiguous(self, bucket: str, key: str) -> bool:
         """Whether the order of the key's versions is not known."""
         found = self._found.get(bucket)
         return found is not None and key in found and found[key].reason == "ambiguous"
+
+    def known_until(self, bucket: str, key: str) -> int | None:
+        """:attr:`UnknownKey.known_until` of a key that was met; None for all others."""
+        found = self._found.get(bucket, {}).get(key)
+        return None if found is None else found.known_until
 
     def forget(self, location: Location) -> None:
         """Forget those below a location, where nothing is left."""

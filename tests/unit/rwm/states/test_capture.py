@@ -134,6 +134,20 @@ def test_a_key_whose_versions_have_no_known_order_is_left_out(index: Index, pref
     assert (info.objects, info.bytes) == (2, 2)
 
 
+def test_a_past_state_has_what_was_there_before_the_order_was_lost(index: Index) -> None:
+    """A ``null`` version that SeaweedFS lists last changes nothing of what was written before it."""
+    s3 = MemoryS3(BUCKET)
+    s3.put(BUCKET, "config", b"1")
+    null = ObjectVersion("config", "null", True, False, 1, "e", START + 5000)
+    s3.buckets[BUCKET]["config"].append(null)
+    s3.unknown_keys.add(BUCKET, null, "ambiguous")
+    s3.now = START + 60_000
+    objects = [capture_state(s3, index, Location(BUCKET), at=START + at).objects for at in (0, 4000, 5000, 9000)]
+    assert objects == [1, 1, 0, 0]
+    s3.unknown_keys.add(BUCKET, null._replace(version_id="v9"), "ambiguous")
+    assert capture_state(s3, index, Location(BUCKET), at=START).objects == 0, "another one is listed wrongly too"
+
+
 class TestNothingIsRecorded:
     def test_without_versioning(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)

@@ -76,6 +76,18 @@ def test_a_deleted_version_is_unknown() -> None:
     assert verdict_of([], claim(OLD)) == ("unknown", "")
 
 
+def test_nothing_is_known_from_when_the_order_of_the_entries_is_not() -> None:
+    """A ``null`` version that is listed last was written at T + 5000."""
+    history = [OLD, version("null", T + 5000)]
+    states = [state(n, T + second * SECOND, objects=1) for n, second in enumerate((0, 4, 5, 9))]
+    comparison = Comparison(states, [info.id for info in states], {})
+    comparison.compare_key(history, claim(OLD, range(3)), T + 5000)
+    assert [one.verdict for one in comparison.results()] == ["verified", "verified", "unknown", "unknown"]
+    comparison = Comparison(states, [info.id for info in states], {})
+    comparison.compare_key(history, [], T + 5000)
+    assert [one.contradicted for one in comparison.results()] == [1, 1, 0, 0]
+
+
 def test_a_version_overwritten_in_place_is_unknown() -> None:
     null, other = version("null", T), version("null", T + 5000)
     assert verdict_of([other], claim(null)) == ("unknown", "")
