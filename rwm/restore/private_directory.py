@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from rwm.errors import LockHeld, Refused, UsageError
+from rwm.errors import LockHeld, Refused, RwmError, UsageError
 from rwm.private import make_directory
 
 _USE_ANOTHER = "name a new one, which is made"
@@ -70,8 +70,16 @@ def open_private(directory: Path) -> Iterator[PrivateDirectory]:
             raise Refused(f"directory {directory} {reason}", hint=_USE_ANOTHER)
         _lock(number, directory)
         yield PrivateDirectory(directory, number)
+    except OSError as error:  # read-only, full, or a directory in it that cannot be read
+        raise RwmError(f"directory {directory}: {error.strerror}", hint=disk_hint(error)) from error
     finally:
         os.close(number)
+
+
+def disk_hint(error: OSError) -> str:
+    """What to do about an error of the filesystem; empty if nothing is known."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "free some space, then run the same command again: what is restored is kept" if is_full else ""
 
 
 def reason_not_private(found: os.stat_result) -> str | None:

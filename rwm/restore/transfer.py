@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from rwm.errors import AccessDenied, Archived, RwmError, Unreachable
 from rwm.model import Entry
+from rwm.restore.private_directory import disk_hint
 
 THREADS = 32
 """As many as the connections that the client keeps open: over a slow link, their number is the speed."""
@@ -29,8 +30,6 @@ _NAME_ERRORS = (
     *(errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ELOOP),
 )
 """Errors of one file name: too long, not encodable, a symbolic link, or equal to another one where case is ignored."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Progress = Callable[[int], None]
 
@@ -132,11 +131,8 @@ class _Outcomes:
             ) from error
 
     def _disk_error(self, entry: Entry, error: OSError) -> RwmError:
-        hint = "free some space, then run the same command again: what is restored is kept"
-        return RwmError(
-            f"{entry.key}: {error.strerror}; {self._result.objects} objects are restored",
-            hint=hint if error.errno in _DISK_FULL else "",
-        )
+        restored = f"{self._result.objects} objects are restored"
+        return RwmError(f"{entry.key}: {error.strerror}; {restored}", hint=disk_hint(error))
 
     def raise_if_all_failed(self) -> None:
         """Raise the last error if every object of a small state has one that may concern all."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rwm.errors import AccessDenied, RwmError, Unreachable
@@ -96,6 +96,7 @@ def test_the_directory_of_hidden_keys_avoids_names_of_the_state(setup: RestoreSe
 keys = st.sets(st.text(alphabet="a./", min_size=1, max_size=6), min_size=1, max_size=6)
 
 
+@settings(max_examples=50)
 @given(keys=keys)
 def test_all_content_is_restored_within_the_directory(tmp_path_factory: pytest.TempPathFactory, keys: set[str]) -> None:
     setup = RestoreSetup(tmp_path_factory.mktemp("restore"))

@@ -305,3 +305,16 @@ def test_a_key_of_very_many_directories(setup: RestoreSetup) -> None:
     assert setup.restore(info).failures == []
     result = setup.restore(info)
     assert (result.objects, result.failures) == (1, [])
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_error(setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    info, _ = repository(setup)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    setup.target.mkdir()
+    monkeypatch.setattr(os, "mkdir", full)
+    with pytest.raises(RwmError, match=f"directory {setup.target}: No space left on device") as error:
+        setup.restore(info)
+    assert "run the same command again" in error.value.hint
