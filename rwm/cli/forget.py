@@ -52,6 +52,8 @@ def forget(
     from rwm.forget import plan_forget, read_policy
 
     policy = read_policy(app.config.retention, app.config.retention_extras, group_by)
+    if policy.counts_alone:
+        console.warn("retention has no rule about time: many forged snapshots could push out the real ones")
     report = run_audit(app, location)
     plan = plan_forget(app.s3, app.config, report, policy)
     if not app.json:

@@ -35,6 +35,11 @@ class ForgetPolicy(NamedTuple):
     group_by: tuple[str, ...]
     prune_options: tuple[str, ...] = ()
 
+    @property
+    def counts_alone(self) -> bool:
+        """Whether no rule is about time: as many snapshots of one hour push out all others."""
+        return not any(rule.removeprefix("keep-") in (*_PERIODS, *_WITHIN) for rule in self.rules)
+
     def explain(self, times: Sequence[int]) -> dict[int, list[str]]:
         """The positions that rules keep, each with the names of these rules; ``times`` come oldest first.
 

@@ -116,6 +116,14 @@ def test_an_open_proof_refuses_until_it_is_acknowledged(place: Place, restic: Fa
     assert place.rwm(*FORGET, "bucket1", "--yes") == 0, place.rwm.err
 
 
+def test_rules_that_only_count_are_warned_of(place: Place, restic: FakeRestic, rwm_: Terminal) -> None:
+    rwm_.configure("last", retention={"keep-last": "3"}, restic_password="secret")
+    assert rwm_("-c", "last.conf", "forget", "bucket1", "--dry-run") == 0
+    assert "many forged snapshots could push out the real ones" in rwm_.err
+    assert rwm_(*FORGET, "bucket1", "--dry-run") == 0
+    assert "forged" not in rwm_.err
+
+
 def test_versioning_that_is_off_refuses(place: Place, restic: FakeRestic) -> None:
     place.s3.states["bucket1"] = "Suspended"
     assert place.rwm(*FORGET, "bucket1", "--yes") == 5

@@ -51,5 +51,13 @@ def test_rules_that_are_not_understood_are_errors(
         read_policy(retention, extras, group_by)
 
 
+@pytest.mark.parametrize(
+    ("retention", "alone"),
+    [({"keep-last": "3"}, True), ({"keep-last": "3", "keep-daily": "1"}, False), ({"keep-within-daily": "9d"}, False)],
+)
+def test_rules_that_only_count_are_told_apart(retention: dict[str, str], alone: bool) -> None:
+    assert read_policy(retention, []).counts_alone == alone
+
+
 def test_a_tag_alone_is_a_rule() -> None:
     assert read_policy({"keep-tag": "keep"}, []).tags == (("keep",),)
