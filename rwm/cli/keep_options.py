@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from rwm import console
 from rwm.console import STATE, App
 from rwm.errors import UsageError
+from rwm.location import Location
+from rwm.model import StateInfo
 from rwm.times import parse_restic_duration
 
 if TYPE_CHECKING:
-    from rwm.trust import KeepPolicy
+    from rwm.trust import KeepPolicy, LocationAudit
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -77,3 +80,16 @@ def read_rules(app: App, given: Mapping[str, str]) -> KeepPolicy:
     from rwm.trust import KeepPolicy
 
     return KeepPolicy({**app.config.keep.rules(), **given})
+
+
+def note_unjudged(location: Location, kept: Iterable[StateInfo], audit: LocationAudit) -> None:
+    """Print a note about states that are kept, or locked, only because nobody has judged them."""
+    from rwm.retention import judge_by
+
+    is_clean = judge_by(audit)
+    if count := sum(not is_clean(info) for info in kept):
+        states = console.format_count(count, "state")
+        console.print_note(
+            f"note: {states} of {location} kept only until judged (`rwm audit {location}`, then --ack, or "
+            "`rwm state forget`): not found clean"
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.keep_options import keep_options, read_rules
+from rwm.cli.keep_options import keep_options, note_unjudged, read_rules
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
 from rwm.console import App, common_options, pass_app
@@ -83,6 +83,8 @@ def lock(
         audit_settings = make_settings(app.config, index.audits.acknowledged(location), own)
         audit = audit_location(app.s3, location, audit_settings, progress)
     plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit, again=again)
+    states = index.states(location)
+    note_unjudged(location, (info for info in states if info.id in plan.kept_until), audit)
     if not plan.kept_until:
         raise RwmError(
             f"no state of {location.described} is recorded that the rules may keep",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rwm import console
-from rwm.cli.keep_options import keep_options, named_states_option, read_rules
+from rwm.cli.keep_options import keep_options, named_states_option, note_unjudged, read_rules
 from rwm.cli.new_file import open_new
 from rwm.cli.prune_log import print_lifecycle, print_log
 from rwm.cli.prune_output import plan_json, print_plan, print_result, result_json
@@ -134,6 +134,7 @@ def _plan(
     with console.show_progress(f"listing {location}") as progress:
         audit = _audit(app, location, progress)
         kept = select_kept_states(index, location, rules, keep_state, audit)
+        note_unjudged(location, kept, audit)
         return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
 
 

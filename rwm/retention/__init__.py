@@ -21,7 +21,7 @@ from rwm.retention.lock_rules import LockTiming, describe_mode, find_gap
 from rwm.retention.plan import PrunePlan, plan_prune
 from rwm.retention.plan_check import plan_again
 from rwm.retention.recorded_prune import RecordedPrune, prune_and_record
-from rwm.retention.selection import recorded_clean_states, select_kept_states
+from rwm.retention.selection import judge_by, recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
 from rwm.retention.stored_plan import StoredPlan, read_plan, write_plan
 
@@ -46,6 +46,7 @@ __all__ = [
     "describe_mode",
     "execute_prune",
     "find_gap",
+    "judge_by",
     "lifecycle_rule",
     "plan_again",
     "plan_locks",

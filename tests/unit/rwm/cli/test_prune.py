@@ -258,6 +258,7 @@ def test_states_of_an_attacker_push_no_clean_one_out(rwm_: Terminal, s3: MemoryS
     assert rwm_(*prune, "--dry-run", "--json") == 5
     plan = json.loads(rwm_.out)
     assert plan["kept_states"] == [*clean, *suspect]
+    assert "note: 4 states of bucket1 kept only until judged (`rwm audit bucket1`, then --ack, or" in rwm_.err
     assert plan["lost_states"] == []
     assert rwm_(*prune, "--yes", "--force") == 0  # the proof stays one
     assert {state["id"] for state in list_states(rwm_, conf=("-c", "here.conf", "state"))} == {*clean, *suspect}
