@@ -82,6 +82,11 @@ class TestPlanKey:
         assert deletes("m1@50", cutoff=50) == ([], [])
         assert deletes("m1@50", cutoff=51) == ([], ["m1"])
 
+    def test_a_marker_that_was_replaced_lately_stays(self) -> None:
+        assert deletes("v3@30", "m2@20", "v1@10", cutoff=25) == (["v1"], [])
+        assert deletes("v3@30", "m2@20", cutoff=25) == ([], [])
+        assert deletes("v3@30", "m2@20", cutoff=31) == ([], ["m2"])
+
     def test_the_later_of_both_times_counts(self) -> None:
         assert deletes("v3@20", "v2@60", "v1@10", cutoff=50) == ([], [])
 
