@@ -45,11 +45,12 @@ def create_storage(
     grant_all(wanted, rights)
     if s3.bucket_exists(bucket):
         _check_unused(s3, bucket, wanted, rights)
+        s3.enable_versioning(bucket)
         if lock:
             set_default(s3, bucket, lock)
     else:
         _create_bucket(s3, bucket, lock)
-    s3.enable_versioning(bucket)
+        s3.enable_versioning(bucket)
     admin = find_admin_principal(s3, bucket)
     conditions = obeys_conditions(s3, bucket, admin, None)
     accesses = principal_accesses(wanted, admin, rights)

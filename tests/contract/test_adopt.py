@@ -96,11 +96,8 @@ def test_a_bucket_without_versioning_becomes_protected_in_place(server: Server, 
     assert (again.steps, again.past.null, again.past.small) == ([], 2, 1), "the pack, which this limit takes"
 
 
-@pytest.mark.parametrize("name", ["seaweedfs", pytest.param("rgw", marks=pytest.mark.slow)])
-def test_restic_works_on_and_the_audit_proves_nothing(
-    request: pytest.FixtureRequest, name: str, index: Index, tmp_path: Path
-) -> None:
-    server: Server = request.getfixturevalue(name)
+@pytest.mark.slow
+def test_restic_works_on_and_the_audit_proves_nothing(server: Server, index: Index, tmp_path: Path) -> None:
     admin, bucket = server.connect(), unique("adopted")
     admin.create_bucket(bucket)
     (tmp_path / "file").write_bytes(os.urandom(3000))

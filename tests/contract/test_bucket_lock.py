@@ -62,6 +62,6 @@ def test_a_lock_that_an_existing_bucket_cannot_get_is_refused(rgw: Server) -> No
 
 def test_an_existing_bucket_gets_a_lock_where_the_server_can(seaweedfs: Server) -> None:
     admin, bucket = seaweedfs.connect(), unique("open")
-    create_storage(admin, bucket, "user1")
+    admin.create_bucket(bucket)
     create_storage(admin, bucket, "user1", lock=MONTH)
     assert read_lock(admin, bucket) == BucketLock("enabled", MONTH)

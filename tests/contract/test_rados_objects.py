@@ -77,7 +77,11 @@ def send_half(s3: S3, operation: str, **parameters: Any) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(("fill", "leaked"), [(ordinary, 0), (repeated_part, PART)], ids=["ordinary", "repeated part"])
+@pytest.mark.parametrize(
+    ("fill", "leaked"),
+    [(ordinary, 0), pytest.param(repeated_part, PART, marks=pytest.mark.slow)],
+    ids=["ordinary", "repeated part"],
+)
 def test_what_stays_of_a_deleted_bucket(rgw: Server, fill: Callable[[S3, S3, str], None], leaked: int) -> None:
     admin, user, bucket = rgw.connect(), rgw.connect("user1"), unique("leak")
     before = rados_objects(rgw)
