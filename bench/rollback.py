@@ -29,8 +29,8 @@ SIZE = 4 << 10
 """Bytes of each object: what counts are requests."""
 
 BOTO3, RWM = "boto3, as many threads", "rwm, recorded"
-Speeds = dict[tuple[str, str], list[float]]
-"""Changes a second, by what is done and by whom."""
+Speeds = dict[tuple[str, str], list[tuple[float, float]]]
+"""Changes a second and CPU microseconds of the client for each, by what is done and by whom."""
 
 
 def main(options: Options) -> None:
@@ -59,12 +59,19 @@ def _measure(name: str, s3: S3, index: Index, options: Options) -> None:
             _timed(speeds, "copy", who, objects, partial(who.copy, sources))
             markers = _timed(speeds, "put delete markers", who, objects, partial(who.mark, keys))
             _timed(speeds, "remove delete markers", who, objects, partial(who.unmark, markers))
+    medians = {place: [median(values) for values in zip(*found, strict=True)] for place, found in speeds.items()}
     rows = [
-        (f"{what}: {who}", count(median(found)), ratio(median(found), median(speeds[what, BOTO3])))
-        for (what, who), found in sorted(speeds.items())
+        (
+            f"{what}: {who}",
+            count(speed),
+            ratio(speed, medians[what, BOTO3][0]),
+            count(used),
+            ratio(used, medians[what, BOTO3][1]),
+        )
+        for (what, who), (speed, used) in sorted(medians.items())
     ]
     title = f"{count(objects)} objects of {SIZE} bytes on {name}, {THREADS} threads, median of {options.rounds}"
-    show(title, ("", "changes/s", "ratio"), rows)
+    show(title, ("", "changes/s", "ratio", "client CPU: µs/change", "ratio"), rows)
 
 
 class _Bare:
@@ -135,9 +142,10 @@ class _Recorded:
 
 
 def _timed(speeds: Speeds, what: str, who: _Bare | _Recorded, changes: int, run: Callable[[], R]) -> R:
-    begun = time.monotonic()
+    begun, used = time.monotonic(), time.process_time()
     result = run()
-    speeds[what, who.label].append(changes / (time.monotonic() - begun))
+    speed, used = changes / (time.monotonic() - begun), time.process_time() - used
+    speeds[what, who.label].append((speed, used / changes * 1e6))
     return result
 
 

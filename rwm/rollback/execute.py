@@ -16,8 +16,8 @@ from rwm.model import OperationChange
 from rwm.operations import OperationLog
 from rwm.rollback.change_spool import ChangeSpool
 from rwm.rollback.interrupted import record_made
-from rwm.rollback.plan import RollbackPlan
-from rwm.s3 import DELETE_BATCH, S3
+from rwm.rollback.plan import BATCH, RollbackPlan
+from rwm.s3 import S3
 
 THREADS = 16
 IN_FLIGHT = 4
@@ -143,7 +143,7 @@ class _Outcomes:
 def _tasks(changes: Iterator[OperationChange]) -> Iterator[Task]:
     """Changes of one kind, as many as fit one request."""
     for did, group in groupby(changes, key=attrgetter("did")):
-        size = 1 if did == "copied" else DELETE_BATCH
+        size = 1 if did == "copied" else BATCH
         while task := list(islice(group, size)):
             yield task
 

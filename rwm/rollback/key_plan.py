@@ -16,7 +16,7 @@ Mode = Literal["roll-back", "undelete"]
 """``undelete`` only removes delete markers; what was overwritten or added stays."""
 
 MAX_UNMARKED = 250
-"""Delete markers of one key that are removed: one request. Above more of them the version is copied."""
+"""Delete markers of one key that are removed, in a few requests. If there are more, the version is copied."""
 
 IsCopyOf = Callable[[ObjectVersion, Entry], bool]
 """Whether a version is known to be a copy of the wanted one although its ETag is another."""
@@ -48,8 +48,6 @@ def plan_key(
     if wanted is None:
         return _remove(history, mode)
     position = _find(history, wanted, is_copy_of)
-    if position == 0:
-        return KeyPlan()
     if position is None:
         return KeyPlan(problem=Problem.GONE)
     source, above = history[position], history[:position]
@@ -90,15 +88,18 @@ def _find(history: Sequence[ObjectVersion], wanted: Entry, is_copy_of: IsCopyOf)
         for position, version in enumerate(history)
         if not version.is_marker and (is_same_content(version, wanted) or is_copy_of(version, wanted))
     ]
-    if not same or same[0] == 0:
-        return same[0] if same else None
+    if not same:
+        return None
     if all(entry.is_marker for entry in history[: same[0]]):
         return same[0]
     return next((n for n in same if history[n].version_id == wanted.version_id), same[0])
 
 
 def is_same_content(version: ObjectVersion, wanted: Entry) -> bool:
-    """Whether a version has the size and the ETag of the wanted one: a ``null`` version may have been replaced."""
+    """Whether a version has the size and the ETag of the wanted one: a ``null`` version may have been replaced.
+
+    A delete marker has the content of delete markers only.
+    """
     return (version.size, version.etag) == (wanted.size, wanted.etag)
 
 
@@ -113,28 +114,24 @@ def plan_undo_key(
     """
     if not history:
         return KeyPlan(problem=Problem.GONE)
-    change, current = changes[0], history[0]
+    change = changes[0]
     if change.did == "unmarked":
-        if current.is_marker:
+        if history[0].is_marker:
             return KeyPlan()
         return _remove(history, "roll-back") if _is_made(history, change, is_copy_of) else _changed()
     position = next((n for n, entry in enumerate(history) if entry.version_id == change.before), None)
     if position is None:
         return KeyPlan(problem=Problem.GONE)
     before = history[position]
-    if position == 0 or _is_same(current, before):  # never made, or undone already
+    if is_same_content(history[0], as_entry(before)):  # never made, or undone already
         return KeyPlan()
     if change.did == "marked":
         is_made = all(entry.is_marker for entry in history[:position])
     else:
-        is_made = not current.is_marker and _is_made(history, change, is_copy_of)
+        is_made = _is_made(history, change, is_copy_of)
     if not is_made:
         return _changed()
     return plan_key(history, None if before.is_marker else as_entry(before), "roll-back", is_copy_of)
-
-
-def _is_same(one: ObjectVersion, other: ObjectVersion) -> bool:
-    return one.is_marker == other.is_marker and is_same_content(one, as_entry(other))
 
 
 def _changed() -> KeyPlan:

@@ -17,11 +17,14 @@ from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.rollback.change_spool import ChangeSpool
 from rwm.rollback.key_plan import IsCopyOf, KeyPlan, Mode, Problem, plan_key
 from rwm.rollback.sorted_listing import Keyed, Progress, join, list_sorted
-from rwm.s3 import COPY_LIMIT, COPY_PART, DELETE_BATCH, S3
+from rwm.s3 import COPY_LIMIT, COPY_PART, S3
 from rwm.trust import OwnChanges
 
 MAX_NAMED = 100
 """Keys that cannot be brought back which are named; all are counted."""
+
+BATCH = 100
+"""Delete markers in one request. Servers do one after the other: smaller requests keep more threads busy."""
 
 _LOCKS = "/locks"
 
@@ -56,7 +59,7 @@ class RollbackPlan:
     @property
     def requests(self) -> int:
         """How many requests change something."""
-        return self.copies + self._parts + -(-self.unmarked // DELETE_BATCH) + -(-self.marked // DELETE_BATCH)
+        return self.copies + self._parts + -(-self.unmarked // BATCH) + -(-self.marked // BATCH)
 
     def add(self, key: str, found: KeyPlan) -> None:
         """Add what one key needs."""

@@ -212,6 +212,23 @@ def test_a_version_that_is_gone_is_copied_from_one_with_the_same_content() -> No
     assert change.source == "v2"
 
 
+def test_the_wanted_version_itself_is_copied_if_it_is_there() -> None:
+    bucket = Bucket([1, 2, 1, 2])
+    (change,) = plan_key(bucket.history, wanted_of(bucket, "v1")).changes
+    assert change.source == "v1"
+
+
+def test_markers_above_another_version_with_the_same_content_are_removed() -> None:
+    bucket = Bucket([1, 2, 1, 0])
+    (change,) = plan_key(bucket.history, wanted_of(bucket, "v1")).changes
+    assert (change.did, change.source) == ("unmarked", "v3")
+
+
+def test_a_marker_is_never_the_wanted_version() -> None:
+    bucket = Bucket([2, 0])
+    assert plan_key(bucket.history, Entry(KEY, "v9", 0, "", 0)).problem is Problem.GONE
+
+
 def test_a_null_version_that_was_replaced_is_not_the_wanted_one() -> None:
     bucket = Bucket([2])
     replaced = bucket.history[0]._replace(version_id="null")
