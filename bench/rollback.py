@@ -48,15 +48,15 @@ def main(options: Options) -> None:
 def _measure(name: str, s3: S3, index: Index, options: Options) -> None:
     objects = max(DELETE_BATCH, options.real // 10)
     speeds: Speeds = defaultdict(list)
-    bucket = "bench-rollback"
-    s3.create_bucket(bucket)
-    s3.enable_versioning(bucket)
     keys = [f"data/{number * 256 // objects:02x}/{number:064x}" for number in range(objects)]
-    sources = dict(zip(keys, _at_once(lambda key: s3.put(bucket, key, bytes(SIZE)), keys), strict=True))
-    bare, recorded = _Bare(s3, bucket), _Recorded(s3, bucket, index)
     for number in range(options.rounds):
-        for who in (bare, recorded) if number % 2 else (recorded, bare):
-            _timed(speeds, "copy", who, objects, partial(who.copy, sources))
+        for kind in (_Bare, _Recorded) if number % 2 else (_Recorded, _Bare):
+            bucket = f"bench-{number}-{kind.__name__.strip('_').lower()}"
+            s3.create_bucket(bucket)
+            s3.enable_versioning(bucket)
+            versions = _at_once(partial(_put, s3, bucket), keys)
+            who = kind(s3, bucket, index)
+            _timed(speeds, "copy", who, objects, partial(who.copy, dict(zip(keys, versions, strict=True))))
             markers = _timed(speeds, "put delete markers", who, objects, partial(who.mark, keys))
             _timed(speeds, "remove delete markers", who, objects, partial(who.unmark, markers))
     medians = {place: [median(values) for values in zip(*found, strict=True)] for place, found in speeds.items()}
@@ -79,7 +79,7 @@ class _Bare:
 
     label = BOTO3
 
-    def __init__(self, s3: S3, bucket: str) -> None:
+    def __init__(self, s3: S3, bucket: str, index: Index) -> None:
         self._client = s3.client
         self._bucket = bucket
 
@@ -139,6 +139,10 @@ class _Recorded:
                 result = execute_plan(self._s3, plan, log)
         assert not result.failures
         return operation.id
+
+
+def _put(s3: S3, bucket: str, key: str) -> str:
+    return s3.put(bucket, key, bytes(SIZE))
 
 
 def _timed(speeds: Speeds, what: str, who: _Bare | _Recorded, changes: int, run: Callable[[], R]) -> R:

@@ -26,7 +26,7 @@ IN_FLIGHT = 4
 MAX_FAILURES_IN_A_ROW = 100
 """Consecutive tasks that were denied or got no answer: the fault is not one of single objects."""
 
-_SETTLE = 0.5
+_SETTLE = 0.2
 """Seconds after which a server surely lists what was written."""
 
 _RECORDED_AT_ONCE = 64
