@@ -12,7 +12,7 @@ from rwm.cli.keep_options import keep_options, note_unjudged, read_rules
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, NotFound, NotSupported, PartlyDone, Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, PartlyDone, Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import LOCK_MODES, LockMode
 from rwm.times import DAY, SECOND, iso, parse_duration
@@ -103,14 +103,11 @@ _RARELY = "renew the locks more often (--every, and the timer), or give the buck
 
 def require_object_lock(app: App, location: Location) -> DefaultRetention | None:
     """The bucket's default retention. Raises RwmError with the consequence if it has no Object Lock."""
-    try:
-        if app.s3.has_object_lock(location.bucket):
-            return app.s3.default_retention(location.bucket)
-        reason = f"bucket {location.bucket} has no Object Lock"
-    except (NotFound, NotSupported) as error:
-        reason = error.message
+    if app.s3.has_object_lock(location.bucket):
+        return app.s3.default_retention(location.bucket)
     raise RwmError(
-        f"{reason}: nothing can be locked, and whoever has the admin's keys can delete every version",
+        f"bucket {location.bucket} has no Object Lock: nothing can be locked, and whoever has the admin's keys can "
+        "delete every version",
         hint="most servers enable it only when a bucket is created: `rwm storage create BUCKET USER --lock "
         "governance:30`; docs/servers.md says which have it",
     )
