@@ -8,7 +8,9 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from rwm import process
-from rwm.errors import AccessDenied
+from rwm.errors import AccessDenied, RwmError
 from rwm.model import Entry, StateInfo
 from rwm.s3 import S3
 from rwm.statefile import file_key
@@ -96,10 +98,12 @@ class Victim:
         return [(one.key, one.version_id) for one in self.admin.versions(self.bucket) if not one.is_marker]
 
 
-def victim(server: Server, files: Files, directory: Path) -> Victim:
-    """A bucket to attack, in which no lock is held any more."""
+def victim(server: Server, files: Files, directory: Path, *, object_lock: bool = False) -> Victim:
+    """A bucket to attack, in which restic holds no lock any more; with ``object_lock`` versions can be locked."""
     directory.mkdir()
     bucket, admin, user = unique("victim"), server.connect(), server.connect("user1")
+    if object_lock:
+        admin.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     create_storage(admin, bucket, "user1")
     found = Victim(server, bucket, files, Shell(directory, RESTIC_PASSWORD=PASSWORD), admin, user)
     found.shell.configure("admin.conf", server.endpoint, server.accounts["admin"])
@@ -202,6 +206,25 @@ def flood_with_markers(on: Victim, count: int = 2000) -> None:
         on.user.client.delete_objects(Bucket=on.bucket, Delete={"Objects": objects, "Quiet": True})
 
 
+def lock_junk_for_decades(on: Victim) -> None:
+    """Junk that nobody may delete for long, where the server lets the machine lock what it writes.
+
+    Ceph RGW 16.2 keeps 32 bits of the time: a lock that ends after 2106 has ended long ago.
+    """
+    until = datetime.now(UTC) + timedelta(days=25_000)
+    keys, locks = on.some("data/", "index/"), {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    if on.server.name == "rgw":
+        for key in keys:
+            on.user.client.put_object(Bucket=on.bucket, Key=key, Body=b"junk", **locks)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            on.user.client.put_object(Bucket=on.bucket, Key=keys[0], Body=b"junk", **locks)  # type: ignore[arg-type]
+        on.overwrite(dict.fromkeys(keys, b"junk"))
+    retention: Any = {"Mode": "COMPLIANCE", "RetainUntilDate": until}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        on.user.client.put_object_retention(Bucket=on.bucket, Key=on.some("keys/")[0], Retention=retention)
+
+
 def while_versioning_is_suspended(on: Victim) -> None:
     """Somebody with the admin's keys has suspended it for a while."""
     on.admin.client.put_bucket_versioning(Bucket=on.bucket, VersioningConfiguration={"Status": "Suspended"})
@@ -237,6 +260,7 @@ ATTACKS: dict[Callable[[Victim], None], tuple[str, ...]] = {
     write_hostile_names: ("foreign-name", "impossible-content"),
     flood_one_key: ("other-content", "unlocked-removal"),
     flood_with_markers: ("removed-config", "unlocked-removal"),
+    lock_junk_for_decades: ("other-content",),
     while_versioning_is_suspended: ("versioning-suspended",),
     copy_with_own_key: ("written-twice",),
 }
@@ -267,7 +291,8 @@ def victims(
             server = request.getfixturevalue(name)
             directory = tmp_path_factory.mktemp("victims")
             for each in sorted({attack, *selected_attacks(request.session, name)}):
-                made[name, each] = victim(server, files, directory / each)
+                object_lock = each == lock_junk_for_decades.__name__
+                made[name, each] = victim(server, files, directory / each, object_lock=object_lock)
             time.sleep(2 * SLACK / 1000)  # the last lock covers nothing any more
         return made[name, attack]
 
@@ -294,6 +319,7 @@ ON_BOTH = (
     write_hostile_names,
     flood_one_key,
     flood_with_markers,
+    lock_junk_for_decades,
     while_versioning_is_suspended,
     copy_with_own_key,
 )
@@ -334,6 +360,37 @@ def test_an_attack(
     check_that_every_byte_comes_back(on, files)
 
 
+def test_a_machine_reaches_nothing_of_another_one(server: Server, files: Files, tmp_path: Path) -> None:
+    """In a bucket of several machines: not by any request of restic, and a recovery of the other one is as before."""
+    bucket, admin, shell = unique("shared"), server.connect(), Shell(tmp_path, RESTIC_PASSWORD=PASSWORD)
+    create_storage(admin, bucket, "user1:host1/", "user2:host2/")
+    shell.configure("admin.conf", server.endpoint, server.accounts["admin"])
+    victim, attacker = server.connect("user1"), server.connect("user2")
+    for key, content in files.items():
+        victim.put(bucket, f"host1/{key}", content)
+    next_second(admin, bucket)
+    good = shell.json(*RWM, "state", "capture", f"{bucket}/host1")["id"]
+    before = [(one.key, one.version_id) for one in admin.versions(bucket, "host1/")]
+    own = f"host2/rwm/states/../../host1/{next(iter(files))}"
+    for request in (
+        lambda: attacker.put(bucket, "host1/config", b"junk"),
+        lambda: attacker.put(bucket, f"host1/data/00/{'00' * 32}", b"junk"),
+        lambda: attacker.put(bucket, "rwm/states/forged", b"junk"),
+        lambda: attacker.put(bucket, "config", b"junk"),
+        lambda: attacker.delete(bucket, "host1/config"),
+        lambda: attacker.get(bucket, "host1/config"),
+        lambda: list(attacker.versions(bucket, "host1/")),
+        lambda: attacker.client.copy_object(Bucket=bucket, Key="host2/x", CopySource=f"{bucket}/host1/config"),
+    ):
+        with pytest.raises((AccessDenied, ClientError), match=r"[Aa]ccess ?[Dd]enied|AccessDenied"):
+            request()
+    with suppress(RwmError):  # a name with dots: refused, or a key below the attacker's own prefix
+        attacker.put(bucket, own, b"junk")
+    assert [(one.key, one.version_id) for one in admin.versions(bucket, "host1/")] == before
+    found = shell.json(*RWM, "audit", f"{bucket}/host1")
+    assert (found["last_clean"], found["findings"]) == (good, [])
+
+
 def check_that_nothing_can_be_destroyed(on: Victim, kept: list[tuple[str, str]]) -> None:
     """The machine's keys remove no version and change no setting."""
     assert {failure.code for failure in on.user.delete_versions(on.bucket, kept)} == {"AccessDenied"}
@@ -347,6 +404,8 @@ def check_that_the_audit_tells(on: Victim, attack: Callable[[Victim], None]) -> 
     """What was done, and that the state from before is clean."""
     found = on.shell.json(*RWM, "audit", on.bucket, code=0 if attack in HINTS_ONLY else 4)
     assert {*ATTACKS[attack]} <= found["counts"].keys()
+    if attack is lock_junk_for_decades and on.server.name == "rgw":
+        assert "foreign-lock" in found["counts"]
     levels = {finding["level"] for finding in found["findings"]}
     assert ("proof" in levels) != (attack in HINTS_ONLY)
     assert (found["last_clean"], {one["id"]: one["verdict"] for one in found["states"]}) == (

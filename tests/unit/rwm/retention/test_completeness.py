@@ -38,3 +38,4 @@ def test_counts_equal_those_of_the_model(versions: list[tuple[int, int, bool, bo
     ]
     assert completeness.incomplete_kept() == incomplete
     assert completeness.ended() == ended
+    assert completeness.complete() == {states[n].id for n in range(4) if present[n] == total[n]}
