@@ -199,9 +199,13 @@ def pack_before_index(
 
 
 def _is_surely_named(written: int, removal: tuple[int, int], locks: LockHistory, snapshots: Inventory) -> bool:
-    """Whether an index named a pack of that time, and the evidence before the session of its removal is left."""
+    """Whether an index named a pack of that time.
+
+    Known only if the evidence of that time is left: a lock that ended before it. Else a lifecycle rule may have removed
+    the lock of another backup, and left one that nobody had removed by then.
+    """
     lone = locks.lone_lock(written)
-    is_earlier = not removal[0] <= written <= removal[1] and removal[0] > locks.oldest_end
+    is_earlier = not removal[0] <= written <= removal[1] and written > locks.oldest_end + SLACK
     return is_earlier and lone is not None and snapshots.written.any_in(written + SLACK, lone[1])
 
 

@@ -172,9 +172,10 @@ class TestPackBeforeIndex:
         snapshots: Sequence[int] = (SNAPSHOT,),
         indexes_removed: Sequence[int] = (),
         pack: Sequence[int] = (WRITTEN, REMOVED),
+        first_lock: Sequence[int] | None = (0, MINUTE),
     ) -> list[Finding]:
         held, of_indexes, of_snapshots = LockHistory(), Inventory(), Inventory()
-        for lock in files(Kind.LOCKS, (0, MINUTE), *locks):
+        for lock in files(Kind.LOCKS, *([first_lock] if first_lock else []), *locks):
             held.add(lock.entries)
         for index in files(Kind.INDEX, *((1, time) for time in indexes_removed)):
             of_indexes.add(index)
@@ -183,7 +184,7 @@ class TestPackBeforeIndex:
         (history,) = files(Kind.DATA, pack)
         return list(pack_before_index(history, held, of_indexes, of_snapshots))
 
-    def codes(self, **changes: Sequence[Any]) -> list[str]:
+    def codes(self, **changes: Any) -> list[str]:
         return [finding.rule.code for finding in self.judge(**changes)]
 
     def test_from_its_removal_until_it_is_written_again(self) -> None:
@@ -210,6 +211,15 @@ class TestPackBeforeIndex:
     def test_another_lock_beside_that_of_the_backup(self) -> None:
         """The snapshot may be that of the other backup, and this one was killed."""
         assert self.codes(locks=[self.BACKUP, self.BACKUP, self.PRUNE]) == []
+
+    def test_without_a_lock_from_before_it_there_may_have_been_another_backup(self) -> None:
+        """A killed backup left its lock; the next one has written the snapshot, and its lock is expired."""
+        killed = (self.BACKUP[0], 3 * self.HOUR)
+        assert self.codes(locks=[killed, self.PRUNE]) == ["pack-before-index"]
+        assert self.codes(locks=[killed, self.PRUNE], first_lock=None) == []
+        ended = self.WRITTEN - SLACK
+        assert self.codes(locks=[killed, self.PRUNE], first_lock=(1, ended)) == []
+        assert self.codes(locks=[killed, self.PRUNE], first_lock=(1, ended - 60 * MINUTE)) == ["pack-before-index"]
 
     def test_a_pack_of_the_same_session(self) -> None:
         assert self.codes(pack=(self.WRITTEN, self.WRITTEN + 1000)) == ["pack-beside-backup"]
