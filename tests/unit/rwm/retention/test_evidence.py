@@ -105,3 +105,11 @@ def test_markers_that_an_interrupted_prune_has_left_begin_no_lock(place: Reposit
     place.add("", Kind.LOCKS, OLDEST, doomed=True)
     place.add("", Kind.DATA, history("data/p", 10, -(45 * HOUR)), doomed=False)
     assert place.staying() == ["locks/a"], "of a removal without a lock the oldest one stays"
+
+
+def test_a_marker_that_stays_without_its_version_stands_for_a_lock_of_a_day(place: Repositories) -> None:
+    place.add("", Kind.LOCKS, history("locks/b", -50 * HOUR), doomed=False)
+    place.add("", Kind.LOCKS, history("locks/c", 40 * HOUR, -(40 * HOUR + MINUTE)), doomed=True)
+    place.add("", Kind.LOCKS, OLDEST, doomed=True)
+    place.add("", Kind.DATA, history("data/p", 10, -(45 * HOUR)), doomed=False)
+    assert place.staying() == ["locks/c"], "it is in the session of the removal"
