@@ -19,6 +19,9 @@ from rwm.s3 import S3
 MAX_FILE = 1 << 30
 """Bytes of the largest record that is read: one million copies have 100 MB."""
 
+_ONLY_REMOVE = ("prune",)
+"""Kinds of operations whose records an audit need not read: what they removed is in no listing. They may be large."""
+
 _log = logging.getLogger("rwm.operations")
 
 
@@ -65,9 +68,10 @@ def trusted_changes(s3: S3, index: Index, location: Location, is_protected: Call
     yield from index.operations.changes(location)
     known = index.operations.ids(location.bucket)
     try:
-        records = [record for record in list_records(s3, location.bucket) if record.id not in known]
+        listed = list_records(s3, location.bucket)
     except AccessDenied:  # a machine with a prefix of its own
         return
+    records = [record for record in listed if record.id not in known and record.kind not in _ONLY_REMOVE]
     if records and is_protected():
         owner, _ = s3.acl(location.bucket)
         for record in records:

@@ -84,6 +84,7 @@ def run_restic(server: Server, bucket: str, *arguments: str, restic: str = "rest
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("server", ["seaweedfs", pytest.param("rgw", marks=pytest.mark.slow)], indirect=True)
 def test_a_bucket_is_rolled_back_and_forward_again(
     server: Server, tmp_path: Path, repository: dict[str, bytes]
 ) -> None:

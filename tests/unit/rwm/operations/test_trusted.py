@@ -97,6 +97,13 @@ def test_a_record_that_a_user_wrote_before_the_deny_explains_nothing(admin: Admi
     assert admin.trusted(admin.second) == []
 
 
+def test_records_of_prunes_are_not_read(admin: Admin) -> None:
+    operation = new_operation(admin.s3, "prune", HERE)
+    with begin_operation(admin.s3, admin.first, operation) as log:
+        log.add(CHANGES)
+    assert admin.trusted(admin.second) == []
+
+
 def test_a_record_under_the_name_of_another_one_explains_nothing(admin: Admin) -> None:
     operation = admin.operate()
     body = admin.s3.get("bucket1", record_key(operation))
