@@ -16,6 +16,7 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.restore import StatePart, restore_to_directory
+from rwm.retention.uploads import AbortResult, abort_old_uploads, count_old_uploads, upload_cutoff
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
@@ -315,3 +316,19 @@ def test_writes_after_the_plan_are_not_deleted(s3: S3, index: Index) -> None:
     assert present(s3, model.bucket) == model.current()
     for key, version in model.current().items():
         assert s3.get(model.bucket, key, version) == model.histories[key][0][1]
+
+
+# --- unfinished uploads ----------------------------------------------------------------------------------
+
+
+def test_old_unfinished_uploads_below_the_location_are_aborted(s3: S3) -> None:
+    bucket = versioned(s3, "uploads")
+    for key in ("host1/data/a", "host1/rwm/states/clock", "host2/data/a"):
+        upload = s3.client.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+        s3.client.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=b"part")
+    location, now = Location(bucket, "host1/"), s3.server_time(bucket)
+    assert count_old_uploads(s3, location, upload_cutoff(now, now)) == 0  # younger than a day
+    later = now + 60 * SECOND
+    assert count_old_uploads(s3, location, later) == 2
+    assert abort_old_uploads(s3, location, later) == AbortResult(aborted=2)
+    assert [key for key, _, _ in s3.unfinished_uploads(bucket)] == ["host2/data/a"]
