@@ -23,8 +23,9 @@ THREADS = 16
 IN_FLIGHT = 4
 """Tasks for each thread that are taken before the outcome of the first one is known: the bound of memory."""
 
+MAX_FAILURES_AT_START = 16
 MAX_FAILURES_IN_A_ROW = 100
-"""Consecutive tasks that were denied or got no answer: the fault is not one of single objects."""
+"""Consecutive requests that were denied or got no answer: the fault is not one of single objects."""
 
 _SETTLE = 0.2
 """Seconds after which a server surely lists what was written."""
@@ -79,6 +80,7 @@ def execute_plan(
     finally:
         pool.shutdown(cancel_futures=True)
         outcomes.record()
+    outcomes.raise_if_all_failed()
     with closing(outcomes.unnamed) as unnamed:
         if outcomes.has_unnamed:
             time.sleep(_SETTLE)
@@ -109,18 +111,16 @@ class _Outcomes:
         self.unnamed = ChangeSpool()
         """Changes that were made, without the ids of what was written."""
         self.has_unnamed = False
-        self._consecutive = 0
+        self._faults: list[RwmError] = []  # consecutive ones that may concern all objects
 
     def take(self, task: Task, outcome: Future[Outcome]) -> None:
         """Wait for the outcome of a task."""
         done: Task = []
         try:
             done, failures = outcome.result()
-            self._consecutive = 0
+            self._faults.clear()
         except RwmError as error:
-            self._consecutive += isinstance(error, AccessDenied | Unreachable)
-            if self._consecutive >= MAX_FAILURES_IN_A_ROW or (self._consecutive and not self._result.changes):
-                raise
+            self._note_fault(error)
             failures = [(each.key, error.message) for each in task]
         self._done += [change for change in done if change.version_id]
         for change in done:
@@ -132,6 +132,19 @@ class _Outcomes:
         if len(self._done) >= _RECORDED_AT_ONCE:
             self.record()
         self._progress(len(task))
+
+    def _note_fault(self, error: RwmError) -> None:
+        if not isinstance(error, AccessDenied | Unreachable):
+            self._faults.clear()
+            return
+        self._faults.append(error)
+        if len(self._faults) >= (MAX_FAILURES_IN_A_ROW if self._result.changes else MAX_FAILURES_AT_START):
+            raise error
+
+    def raise_if_all_failed(self) -> None:
+        """Raise an error that every request had: there were fewer than the limit."""
+        if self._faults and not self._result.changes:
+            raise self._faults[-1]
 
     def record(self) -> None:
         """Record what was done so far."""

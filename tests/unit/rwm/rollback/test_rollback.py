@@ -270,19 +270,38 @@ def test_a_change_that_fails_is_reported_and_the_others_are_made(live: Live, mon
     assert (result.copies, result.marked) == (2, 1)
 
 
-def test_an_account_that_may_not_copy_ends_it_at_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in KEYS:
+@pytest.mark.parametrize(("count", "tried"), [(3, 3), (200, 80)])
+def test_an_account_that_may_not_copy_ends_it_early(
+    live: Live, monkeypatch: pytest.MonkeyPatch, count: int, tried: int
+) -> None:
+    keys = [f"data/{number}" for number in range(count)]
+    for key in keys:
         live.s3.put(BUCKET, key, b"good")
     info = live.capture()
-    for key in KEYS:
+    for key in keys:
         live.s3.put(BUCKET, key, b"bad")
+    requests = []
 
-    def denied(*_: object) -> str:
+    def denied(bucket: str, key: str, *_: object) -> str:
+        requests.append(key)
         raise AccessDenied("CopyObject: AccessDenied")
 
     monkeypatch.setattr(live.s3, "copy_back", denied)
     with pytest.raises(AccessDenied):
         live.roll_back(info)
+    assert len(requests) <= tried
+
+
+def test_a_copy_that_is_denied_is_one_failure(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key in ("a", "b"):
+        live.s3.put(BUCKET, key, b"good")
+    info = live.capture()
+    for key in ("a", "b"):
+        live.s3.put(BUCKET, key, b"bad")
+    live.s3.denied.add("a")
+    _, result = live.roll_back(info)
+    assert [key for key, _ in result.failures] == ["a"]
+    assert result.copies == 1
 
 
 def test_snapshots_come_last_and_go_first(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
