@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from heapq import merge
 
-from rwm.trust.evidence import SLACK, LockHistory, Times
+from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
 from rwm.trust.finding import Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER, MAX_DISJOINT
 from rwm.trust.key_history import KeyHistory
@@ -201,12 +201,14 @@ def pack_before_index(
 def _is_surely_named(written: int, removal: tuple[int, int], locks: LockHistory, snapshots: Inventory) -> bool:
     """Whether an index named a pack of that time.
 
-    Known only if the evidence of that time is left: a lock that ended before it. Else a lifecycle rule may have removed
-    the lock of another backup, and left one that nobody had removed by then.
+    Known only if the evidence of that time is left: a lock that ended before it, and one of a running restic, which
+    replaces it every five minutes. A killed backup leaves its lock for longer than the locks of later backups are kept.
     """
     lone = locks.lone_lock(written)
     is_earlier = not removal[0] <= written <= removal[1] and written > locks.oldest_end + SLACK
-    return is_earlier and lone is not None and snapshots.written.any_in(written + SLACK, lone[1])
+    if lone is None or lone[1] - lone[0] > REFRESH + SLACK:
+        return False
+    return is_earlier and snapshots.written.any_in(written + SLACK, lone[1])
 
 
 VERSIONING_SUSPENDED = Rule(

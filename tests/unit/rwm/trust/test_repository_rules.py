@@ -10,7 +10,7 @@ import pytest
 
 from rwm.model import ObjectVersion
 from rwm.times import DAY
-from rwm.trust.evidence import SLACK, LockHistory
+from rwm.trust.evidence import REFRESH, SLACK, LockHistory
 from rwm.trust.finding import Finding
 from rwm.trust.key_history import KeyHistory
 from rwm.trust.names import Kind
@@ -162,8 +162,8 @@ class TestPackBeforeIndex:
     """A pack of a backup that had ended, removed in a later session."""
 
     HOUR = 60 * MINUTE
-    BACKUP, PRUNE = (HOUR, HOUR + 10 * MINUTE), (5 * HOUR, 5 * HOUR + 10 * MINUTE)
-    WRITTEN, REMOVED, SNAPSHOT = HOUR + MINUTE, 5 * HOUR + MINUTE, HOUR + 9 * MINUTE
+    BACKUP, PRUNE = (HOUR, HOUR + 4 * MINUTE), (5 * HOUR, 5 * HOUR + 10 * MINUTE)
+    WRITTEN, REMOVED, SNAPSHOT = HOUR + 2 * MINUTE, 5 * HOUR + MINUTE, HOUR + 3 * MINUTE
 
     def judge(
         self,
@@ -213,13 +213,15 @@ class TestPackBeforeIndex:
         assert self.codes(locks=[self.BACKUP, self.BACKUP, self.PRUNE]) == []
 
     def test_without_a_lock_from_before_it_there_may_have_been_another_backup(self) -> None:
-        """A killed backup left its lock; the next one has written the snapshot, and its lock is expired."""
-        killed = (self.BACKUP[0], 3 * self.HOUR)
-        assert self.codes(locks=[killed, self.PRUNE]) == ["pack-before-index"]
-        assert self.codes(locks=[killed, self.PRUNE], first_lock=None) == []
-        ended = self.WRITTEN - SLACK
-        assert self.codes(locks=[killed, self.PRUNE], first_lock=(1, ended)) == []
-        assert self.codes(locks=[killed, self.PRUNE], first_lock=(1, ended - 60 * MINUTE)) == ["pack-before-index"]
+        """A lifecycle rule may have removed its lock."""
+        assert self.codes(first_lock=None) == []
+        assert self.codes(first_lock=(1, self.BACKUP[0] - SLACK)) == ["pack-before-index"]
+
+    def test_under_a_lock_that_nobody_replaced_there_may_have_been_another_backup(self) -> None:
+        """A killed backup left its lock; that of the next one, which wrote the snapshot, was pruned before."""
+        start = self.BACKUP[0]
+        for length, is_named in ((REFRESH + SLACK, True), (REFRESH + SLACK + 1, False)):
+            assert self.codes(locks=[(start, start + length), self.PRUNE]) == ["pack-before-index"] * is_named
 
     def test_a_pack_of_the_same_session(self) -> None:
         assert self.codes(pack=(self.WRITTEN, self.WRITTEN + 1000)) == ["pack-beside-backup"]
