@@ -150,6 +150,8 @@ def test_the_one_that_was_left_for_longest_stays() -> None:
     for order in ((short, long, longest), (longest, long, short)):
         assert successors_of(entries("old", 1, -REMOVED), *order) == {"for-ever"}
     assert successors_of(entries("old", 1, -REMOVED), short, long) == {"long"}
+    again = entries("again", 2, REMOVED + HOUR // 2, -13 * HOUR)  # written a second time, which ends nothing
+    assert successors_of(entries("old", 1, -REMOVED), again, long) == {"again"}
 
 
 def test_a_successor_needs_one_too() -> None:
