@@ -98,6 +98,16 @@ def test_a_machine_locks_its_own_new_objects_on_rgw_alone(server: Server) -> Non
             lock(user, bucket, "key", "GOVERNANCE")
 
 
+def test_a_lock_of_more_than_32_bits_is_none_on_rgw(rgw: Server) -> None:
+    admin, bucket = rgw.connect(), unique("threats")
+    admin.call("create_bucket", Bucket=bucket, ObjectLockEnabledForBucket=True)
+    late: Any = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": datetime(2110, 1, 1, tzinfo=UTC)}
+    answer = admin.client.put_object(Bucket=bucket, Key="key", Body=b"1", **late)
+    retention = admin.retention(bucket, "key", answer["VersionId"])
+    assert retention is not None and retention.until < admin.server_time(bucket)
+    assert admin.delete_versions(bucket, [("key", answer["VersionId"])]) == []
+
+
 def test_a_machine_creates_buckets_on_rgw_alone(server: Server) -> None:
     """An account with ``--max-buckets=-1`` does not: see the test of the accounts."""
     user, bucket = server.connect("user1"), unique("own")
