@@ -12,7 +12,11 @@ from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import LockMode
-from rwm.times import DAY, parse_time
+from rwm.times import DAY, SECOND, parse_time
+
+
+MAX_END = (1 << 32) * SECOND
+"""Ceph RGW 16.2 accepts a later end of a lock, keeps 32 bits of it, and then there is no lock."""
 
 
 @click.command(short_help="Lock the versions of one state until a time (Object Lock).")
@@ -50,5 +54,7 @@ def lock(
     end = parse_time(until) if until is not None else now + (days or 0) * DAY
     if end <= now:
         raise UsageError("the time is over by the server's clock", hint="a lock ends in the future")
+    if end >= MAX_END:
+        raise UsageError("a lock that ends after 2106-02-07 may be none", hint="Ceph RGW keeps 32 bits of its end")
     plan = plan_state_lock(app.readonly_index, info, choose_mode(app, mode, default), end, now)
     show_and_lock(app, plan, dry_run=dry_run, yes=yes)

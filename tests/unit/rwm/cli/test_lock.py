@@ -141,5 +141,5 @@ def test_one_state_is_locked(rwm_: Terminal, s3: MemoryS3, states: list[str]) ->
     assert 29 * DAY < until - s3.now <= 30 * DAY
     assert rwm_(*lock, "--until", "2099-01-01") == 0
     assert len({found.until for found in s3.retentions.values()}) == 1
-    for words in ((), ("--days", "1", "--until", "2099-01-01"), ("--until", "2000-01-01")):
+    for words in ((), ("--days", "1", "--until", "2099-01-01"), ("--until", "2000-01-01"), ("--until", "2106-03-01")):
         assert rwm_(*lock, *words) == 2
