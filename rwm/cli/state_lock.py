@@ -14,7 +14,6 @@ from rwm.location import Location
 from rwm.model import LockMode
 from rwm.times import DAY, SECOND, parse_time
 
-
 MAX_END = (1 << 32) * SECOND
 """Ceph RGW 16.2 accepts a later end of a lock, keeps 32 bits of it, and then there is no lock."""
 
