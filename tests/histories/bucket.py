@@ -115,7 +115,7 @@ class Bucket:
 
     def keys(self, prefix: str = "") -> list[str]:
         """The current keys below a prefix, directory by directory, in the order in which they became current."""
-        if prefix in self._current:  # as ``index/``, or ``data/`` with all of its directories
+        if prefix and prefix in self._current:  # as ``index/``, or ``data/`` with all of its directories
             return list(self._current[prefix])
         return [key for keys in self._current.values() for key in keys if key.startswith(prefix)]
 

@@ -60,8 +60,8 @@ class Rwm:
     def prune(self, keep_last: int, *, min_age: int = 0, keeps_locks: bool = True) -> int:
         """Remove what the newest states do not need, as ``rwm prune`` plans it; returns the number of removals.
 
-        With ``keeps_locks`` the locks whose life covers a marker that stays are kept; without it their versions go
-        like all others, as earlier releases did.
+        With ``keeps_locks`` the locks whose life covers a marker that stays are kept; without it all that were removed
+        go, those in a state too, as with a lifecycle rule.
         """
         kept = self.states[-keep_last:]
         self.states = list(kept)
@@ -116,7 +116,8 @@ def remove_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int
         place = roots.find(key)
         is_written_once = place is not None and place[1] in (*CONTENT_ADDRESSED, Kind.CONFIG)
         is_proved = (lambda _: False) if is_written_once else None
-        plan = plan_key(history, needed.get(key, set()), cutoff, is_proved=is_proved)
+        is_needless = place is not None and place[1] is Kind.LOCKS and not keeps_locks
+        plan = plan_key(history, set() if is_needless else needed.get(key, set()), cutoff, is_proved=is_proved)
         deletions[key] = [*plan.versions, *plan.markers]
         if place is not None and evidence.observe(*place, history, plan):
             deferred.append(Deferred(*place, history, plan))
