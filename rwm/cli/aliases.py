@@ -10,7 +10,7 @@ from rwm import console
 from rwm.cli import backup as backup_command
 from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
-from rwm.cli import state_restore, storage_access
+from rwm.cli import state_restore, storage_access, storage_check
 from rwm.cli import storage as storage_commands
 from rwm.console import App, common_options, pass_app
 from rwm.errors import StateNotFound
@@ -23,7 +23,7 @@ def add_aliases(group: click.Group) -> None:
     """Add every original name as a hidden command, spelled with ``-`` and with ``_``."""
     for command, names in (
         (storage_access.create, "storage_create create_storage"),
-        (storage_commands.check, "storage_check_policy"),
+        (storage_check.check, "storage_check_policy"),
         (storage_commands.list_, "storage_list"),
         (storage_commands.info, "storage_info"),
         (state_commands.capture, "storage_state"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rwm.index import Index
     from rwm.model import ObjectVersion, Retention
     from rwm.s3.listing import Lister
-    from rwm.trust import AuditReport, LocationAudit
+    from rwm.trust import AuditReport, AuditSettings, LocationAudit
 
 
 def run_audit(app: App, location: Location) -> AuditReport:
@@ -24,13 +24,9 @@ def run_audit(app: App, location: Location) -> AuditReport:
 
 def audit_versions(app: App, location: Location, lister: Lister | None = None) -> LocationAudit:
     """Audit the location's versions; ``lister`` as for :func:`audit_location`. Raises NotFound without a repository."""
-    from rwm.storage import own_changes
-    from rwm.trust import audit_location, can_judge_locks, make_settings
+    from rwm.trust import audit_location, can_judge_locks
 
-    index = app.readonly_index
-    own = own_changes(app.s3, index, location)
-    settings = make_settings(app.config, index.audits.acknowledged(location), own)
-    settings = settings._replace(samples_locks=can_judge_locks(app.s3, location))
+    settings = audit_settings(app, location)._replace(samples_locks=can_judge_locks(app.s3, location))
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress, lister=lister)
     if not found.repositories:
@@ -41,6 +37,16 @@ def audit_versions(app: App, location: Location, lister: Lister | None = None) -
     if settings.samples_locks:
         _judge_locks(app, found)
     return found
+
+
+def audit_settings(app: App, location: Location) -> AuditSettings:
+    """The settings of an audit: of the configuration, what is acknowledged, and what RWM itself did to the bucket."""
+    from rwm.storage import own_changes
+    from rwm.trust import make_settings
+
+    index = app.readonly_index
+    own = own_changes(app.s3, index, location)
+    return make_settings(app.config, index.audits.acknowledged(location), own)
 
 
 def judge_states(app: App, found: LocationAudit, index: Index) -> AuditReport:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.audit_run import audit_settings
 from rwm.cli.keep_options import keep_options, note_unjudged, read_rules
 from rwm.cli.state import LOCATION_ARGUMENT
 from rwm.cli.storage import YES_OPTION
@@ -18,8 +19,9 @@ from rwm.model import LOCK_MODES, LockMode
 from rwm.times import DAY, SECOND, iso, parse_duration
 
 if TYPE_CHECKING:
-    from rwm.retention import LockCost, LockPlan, LockResult
+    from rwm.retention import LockCost, LockPlan, LockResult, LockTiming
     from rwm.s3 import DefaultRetention
+    from rwm.trust import KeepPolicy
 
 MODE_OPTION = click.option(
     "--mode",
@@ -59,43 +61,55 @@ def lock(
     BUCKET is audited first, because only clean states count for the rules. It needs Object Lock, which a bucket has
     from its creation on (`rwm storage create --lock`).
     """
-    from rwm.retention import LockTiming, find_gap, plan_locks
-    from rwm.s3.listing import check_location
-    from rwm.storage import own_changes
-    from rwm.trust import audit_location, make_settings
-
     rules = read_rules(app, keep)
     if rules.is_empty:
         raise UsageError("no rule keeps a state", hint="set `keep` in the configuration, or --keep-last N and so on")
-    settings = app.config.lock
     default = require_object_lock(app, location)
-    check_location(app.s3, location)
-    timing = LockTiming(
-        app.s3.server_time(location.bucket),
-        _positive("--every", every or settings.every),
-        _positive("--step", step or settings.step),
-    )
-    if gap := find_gap(timing, None if default is None else default.duration):
-        raise Refused(f"lock of {location} every {console.format_age(timing.every)} refused: {gap}", hint=_RARELY)
-    index = app.readonly_index
-    with console.show_progress(f"listing {location}") as progress:
-        own = own_changes(app.s3, index, location)
-        audit_settings = make_settings(app.config, index.audits.acknowledged(location), own)
-        audit = audit_location(app.s3, location, audit_settings, progress)
-    plan = plan_locks(index, location, rules, choose_mode(app, mode, default), timing, audit, again=again)
-    states = index.states(location)
-    note_unjudged(location, (info for info in states if info.id in plan.kept_until), audit)
-    if not plan.kept_until:
-        raise RwmError(
-            f"no state of {location.described} is recorded that the rules may keep",
-            hint=f"`rwm state capture {location}` records one, `rwm state sync {location}` fetches those of the bucket",
-        )
+    timing = _timing(app, location, every, step, default)
+    plan = _plan(app, location, rules, choose_mode(app, mode, default), timing, again=again)
     if default is None and not app.json:
         console.print_note(
             f"note: bucket {location.bucket} has no default retention: what is written is not locked before the next "
             "`rwm lock`"
         )
     show_and_lock(app, plan, dry_run=dry_run, yes=yes)
+
+
+def _timing(
+    app: App, location: Location, every: str | None, step: str | None, default: DefaultRetention | None
+) -> LockTiming:
+    """When the command runs, from options and configuration. Raises Refused if what is new could be without a lock."""
+    from rwm.retention import LockTiming, find_gap
+    from rwm.s3.listing import check_location
+
+    check_location(app.s3, location)
+    timing = LockTiming(
+        app.s3.server_time(location.bucket),
+        _positive("--every", every or app.config.lock.every),
+        _positive("--step", step or app.config.lock.step),
+    )
+    if gap := find_gap(timing, None if default is None else default.duration):
+        raise Refused(f"lock of {location} every {console.format_age(timing.every)} refused: {gap}", hint=_RARELY)
+    return timing
+
+
+def _plan(
+    app: App, location: Location, rules: KeepPolicy, mode: LockMode, timing: LockTiming, *, again: bool
+) -> LockPlan:
+    from rwm.retention import plan_locks
+    from rwm.trust import audit_location
+
+    index = app.readonly_index
+    with console.show_progress(f"listing {location}") as progress:
+        audit = audit_location(app.s3, location, audit_settings(app, location), progress)
+    plan = plan_locks(index, location, rules, mode, timing, audit, again=again)
+    note_unjudged(location, (info for info in index.states(location) if info.id in plan.kept_until), audit)
+    if not plan.kept_until:
+        raise RwmError(
+            f"no state of {location.described} is recorded that the rules may keep",
+            hint=f"`rwm state capture {location}` records one, `rwm state sync {location}` fetches those of the bucket",
+        )
+    return plan
 
 
 _RARELY = "renew the locks more often (--every, and the timer), or give the bucket a longer default retention"

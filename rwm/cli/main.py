@@ -26,6 +26,7 @@ from rwm.cli.state_verify import verify
 from rwm.cli.storage import storage
 from rwm.cli.storage_access import create, grant, revoke
 from rwm.cli.storage_adopt import adopt
+from rwm.cli.storage_check import check
 from rwm.cli.storage_freeze import freeze, thaw
 from rwm.cli.tools import aws, restic
 from rwm.console import App, common_options, completion, current_app
@@ -54,7 +55,7 @@ for _command in (audit, aws, backup, completion, demo, forget, lock, prune, reco
     cli.add_command(_command)
 for _command in (export_, import_, list_, lock_state, restore, sync, verify):
     state.add_command(_command)
-for _command in (adopt, create, freeze, grant, revoke, thaw):
+for _command in (adopt, check, create, freeze, grant, revoke, thaw):
     storage.add_command(_command)
 aliases.add_aliases(cli)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rwm import console
+from rwm.cli.audit_run import audit_settings
 from rwm.cli.keep_options import keep_options, named_states_option, note_unjudged, read_rules
 from rwm.cli.new_file import open_new
 from rwm.cli.prune_log import print_lifecycle, print_log
@@ -102,12 +103,12 @@ def prune(
     if span is not None:
         simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
         return
-    if plan_file is not None:
-        if keep or keep_state or age or plan_out:
-            raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
-        plan = _plan_from_file(app, location, plan_file)
-    else:
+    if plan_file is None:
         plan = _plan(app, location, keep, keep_state, age)
+    elif keep or keep_state or age or plan_out:
+        raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
+    else:
+        plan = _plan_from_file(app, location, plan_file)
     _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
     if plan_out is not None:
         _write_plan(app, plan, plan_out, force=force)
@@ -148,13 +149,9 @@ def _plan_from_file(app: App, location: Location, path: Path) -> PrunePlan:
 
 
 def _audit(app: App, location: Location, progress: Callable[[int], None]) -> LocationAudit:
-    from rwm.storage import own_changes
-    from rwm.trust import audit_location, make_settings
+    from rwm.trust import audit_location
 
-    index = app.readonly_index
-    own = own_changes(app.s3, index, location)
-    settings = make_settings(app.config, index.audits.acknowledged(location), own)
-    return audit_location(app.s3, location, settings, progress)
+    return audit_location(app.s3, location, audit_settings(app, location), progress)
 
 
 def _show(app: App, plan: PrunePlan, *, force: bool, is_last: bool) -> None:

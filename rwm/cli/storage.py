@@ -1,25 +1,23 @@
-"""``rwm storage``: the group, and its commands check, list, info and delete."""
+"""``rwm storage``: the group, and its commands list, info and delete."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT
-from rwm.cli.storage_access import print_users
-from rwm.cli.storage_freeze import USER_CONFIG_OPTION, connect_user, print_attempts
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, CheckFailed, NotFound, NotSupported, PartlyDone, Refused, StateNotFound, UsageError
+from rwm.errors import AccessDenied, NotFound, PartlyDone, Refused, StateNotFound
 from rwm.location import Location
-from rwm.model import ARCHIVE_CLASSES, StateInfo, StorageClasses
+from rwm.model import ARCHIVE_CLASSES, StateInfo
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
-    from rwm.storage import Attempt, BucketLock, FixStep, Inspection, MissingFeature, StorageInfo, StorageRow
+    from rwm.storage import BucketLock, StorageInfo, StorageRow
 
 YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
@@ -28,136 +26,6 @@ YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for conf
 @common_options
 def storage() -> None:
     """Create, check, describe and delete protected buckets. Most commands need the admin's account."""
-
-
-@storage.command()
-@common_options
-@LOCATION_ARGUMENT
-@click.option("--no-listing", is_flag=True, help="Do not list the versions to count those in archive classes.")
-@click.option("--probe", is_flag=True, help="Try what a machine must not do, with its keys (--user-config).")
-@USER_CONFIG_OPTION
-@click.option("--fix", is_flag=True, help="Repair versioning, policy, ACL and lifecycle rules, then check.")
-@click.option("--dry-run", is_flag=True, help="Only print what --fix would change.")
-@YES_OPTION
-@pass_app
-def check(
-    app: App,
-    location: Location,
-    no_listing: bool,
-    probe: bool,
-    user_config: str | None,
-    fix: bool,
-    dry_run: bool,
-    yes: bool,
-) -> None:
-    """List what leaves BUCKET unprotected, and its users. Exit code 4 for a problem.
-
-    Each user is listed with what it may reach. With PREFIX, it is a problem too if no user reaches all of it. Versions
-    in archive classes (GLACIER, DEEP_ARCHIVE) are counted, and do not change the exit code: they are protected, but
-    cannot be read before they are retrieved.
-
-    --probe tries every forbidden operation with the keys of a machine, in a form that harms nothing if it succeeds, on
-    objects of its own below rwm/probe/. What gets through is undone with the keys of this account.
-
-    --fix prints a plan, asks, makes the bucket a protected one for the users of its policy, and checks it again.
-    """
-    from rwm.storage import inspect_storage, missing_features, passed, read_lock
-
-    if probe != (user_config is not None):
-        raise UsageError("--probe and --user-config FILE go together")
-    if (dry_run or yes) and not fix:
-        raise UsageError("--dry-run and --yes belong to --fix")
-    steps = _fix(app, location.bucket, dry_run=dry_run, yes=yes) if fix else None
-
-    found = inspect_storage(app.s3, location)
-    lock = read_lock(app.s3, location.bucket)
-    missing = missing_features(app.s3, location, lock)
-    attempts = None if user_config is None else _probe(app, location, user_config)
-    classes = None if no_listing else _count_classes(app, location)
-    if text := console.describe_archived(classes) if classes else "":
-        console.warn(f"{_subject(location)}: {text}: a restore has to wait until they are retrieved from the archive")
-    if app.json:
-        console.print_json(_check_json(found, classes, attempts, steps, lock, missing))
-    else:
-        if found.drift:
-            console.print_table(["code", "detail"], found.drift)
-        else:
-            click.echo(console.escape(f"{_subject(location)} is protected"))
-        click.echo(f"Object Lock: {lock}")
-        for each in missing:
-            console.warn(each.consequence)
-        if found.users:
-            click.echo()
-            print_users(found.users)
-        if attempts is not None:
-            click.echo()
-            print_attempts(attempts)
-    problems = len(found.drift) + len(passed(attempts or []))
-    if problems:
-        raise CheckFailed(f"{_subject(location)}: {console.format_count(problems, 'problem')} found")
-
-
-def _fix(app: App, bucket: str, *, dry_run: bool, yes: bool) -> list[FixStep]:
-    """Print the plan, and apply it unless ``dry_run``."""
-    from rwm.storage import apply_fix, plan_fix
-
-    steps = plan_fix(app.s3, bucket)
-    if not app.json:
-        for step in steps:
-            console.print_note(f"{'would fix' if dry_run else 'fix'} {step.detail}")
-        if not steps:
-            console.print_note(f"bucket {bucket}: nothing to fix")
-    if steps and not dry_run:
-        console.confirm(f"Change these settings of bucket {bucket}?", yes=yes)
-        apply_fix(steps)
-    return steps
-
-
-def _probe(app: App, location: Location, user_config: str) -> list[Attempt]:
-    from rwm.storage import probe_storage
-
-    machine, place = connect_user(user_config, location)
-    return probe_storage(app.s3, machine, place)
-
-
-def _subject(location: Location) -> str:
-    return str(location) if location.prefix else f"bucket {location.bucket}"
-
-
-def _check_json(
-    found: Inspection,
-    classes: StorageClasses | None,
-    attempts: Sequence[Attempt] | None,
-    steps: Sequence[FixStep] | None,
-    lock: BucketLock,
-    missing: Sequence[MissingFeature],
-) -> dict[str, Any]:
-    archived = classes.archived._asdict() if classes else None
-    return {
-        "ok": not found.drift,
-        "drift": [item._asdict() for item in found.drift],
-        "archived": archived,
-        "users": [access._asdict() for access in found.users],
-        "fixed": None if steps is None else [{"setting": step.setting, "detail": step.detail} for step in steps],
-        "probe": None if attempts is None else [each._asdict() for each in attempts],
-        "lock": lock.as_json(),
-        "missing": [each._asdict() for each in missing],
-    }
-
-
-def _count_classes(app: App, location: Location) -> StorageClasses | None:
-    """The storage classes of the versions; None with a warning where they cannot be listed."""
-    from rwm.storage import count_classes
-
-    try:
-        with console.show_progress(f"listing {location}") as progress:
-            return count_classes(app.s3, location, progress)
-    except (AccessDenied, NotSupported) as error:
-        name_it = (
-            "" if location.prefix or isinstance(error, NotSupported) else " (keys of a prefix: name BUCKET/PREFIX)"
-        )
-        console.warn(f"archived versions are not counted: {error.message}{name_it}")
-        return None
 
 
 @storage.command("list")
@@ -343,7 +211,7 @@ def _check_unlocked(app: App, location: Location) -> None:
     if found.held:
         reasons.append(f"{console.format_count(found.held, 'version')} under a legal hold")
     raise Refused(
-        f"{_subject(location)} cannot be deleted: {', '.join(reasons)}",
+        f"{location.described} cannot be deleted: {', '.join(reasons)}",
         hint="nothing was deleted; RWM bypasses no lock, and a legal hold has no end before somebody removes it",
     )
 
@@ -357,9 +225,9 @@ def _delete(app: App, location: Location, count: int) -> None:
         return
     codes = ", ".join(sorted({failure.code for failure in failures}))
     if codes == "AccessDenied" and not app.s3.has_object_lock(location.bucket):
-        raise AccessDenied(f"{_subject(location)} is not deleted: this account may not delete its versions")
+        raise AccessDenied(f"{location.described} is not deleted: this account may not delete its versions")
     raise PartlyDone(
-        f"{_subject(location)} is not deleted: the server refused to delete {failures[0].key} "
+        f"{location.described} is not deleted: the server refused to delete {failures[0].key} "
         f"version {failures[0].version_id} ({codes})",
         hint="locked versions can be deleted after their retention has ended",
     )

@@ -9,6 +9,7 @@ import click
 
 from rwm import console
 from rwm.cli.state import LOCATION_ARGUMENT, describe_state
+from rwm.cli.storage import YES_OPTION
 from rwm.cli.storage_access import print_users, rights_options, user_texts
 from rwm.console import App, common_options, pass_app
 from rwm.errors import PartlyDone, RwmError
@@ -42,7 +43,7 @@ class _Size(click.ParamType[int]):
     "--pin-size", metavar="SIZE", type=_Size(), default="1M", show_default=True, help="The largest object to copy."
 )
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@YES_OPTION
 @pass_app
 def adopt(
     app: App,

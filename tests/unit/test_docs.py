@@ -34,6 +34,7 @@ from rwm.cli import state_sync as sync_command
 from rwm.cli import state_verify as verify_command
 from rwm.cli import storage as storage_command
 from rwm.cli import storage_access as access_command
+from rwm.cli import storage_check as check_command
 from rwm.cli import storage_freeze as freeze_command
 from rwm.cli.audit_bisect import bisection_json
 from rwm.cli.audit_report import report_json
@@ -420,7 +421,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm state verify STATE", verify_command._report_json(VERIFY_REPORT, PROBLEMS)),
         (
             "rwm storage check BUCKET",
-            storage_command._check_json(INSPECTION, CLASSES, PROOF, [FIX], LOCK, [MISSING]),
+            check_command._json(INSPECTION, CLASSES, PROOF, [FIX], LOCK, [MISSING]),
         ),
         ("rwm state restore STATE --in-place", in_place_command._result_json(ROLLBACK, ROLLED_BACK, ROOT, INFO, 0)),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION, LOCK))),

@@ -125,7 +125,11 @@ def test_an_altered_plan_is_refused(change: Any, tmp_path: Path) -> None:
         read_plan(tmp_path / "plan", LOCATION)
 
 
-@pytest.mark.parametrize("content", [b"", b"text\n", gzip.compress(b""), gzip.compress(b"{}\n"), b"\x1f\x8b\x08"])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"text\n", gzip.compress(b""), gzip.compress(b"{}\n"), b"\x1f\x8b\x08"],
+    ids=["empty", "text", "nothing packed", "no header", "cut off"],
+)
 def test_another_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "plan").write_bytes(content)
     with pytest.raises(Refused, match="is not a plan"):
