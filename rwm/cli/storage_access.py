@@ -41,8 +41,10 @@ class _LockType(click.ParamType[tuple[LockMode, int]]):
             return value
         mode, _, days = str(value).partition(":")
         found = next((each for each in LOCK_MODES if each == mode.lower()), None)
-        if found is None or not re.fullmatch("[1-9][0-9]{0,4}", days, re.ASCII):
-            self.fail(f"{value!r} is not a lock: write governance:30 or compliance:30", param, ctx)
+        if found is None or not re.fullmatch("[1-9][0-9]{0,3}", days, re.ASCII):
+            # Ceph RGW keeps 32 bits of a lock's end: one that ends after 2106 is none.
+            text = f"{value!r} is not a lock: write governance:30 or compliance:30, with at most 9999 days"
+            self.fail(text, param, ctx)
         return found, int(days)
 
 

@@ -97,8 +97,9 @@ def read_policy(retention: Mapping[str, str], extras: Sequence[str], group_by: s
             hint="write keep-daily: 14, and durations as 30d, 1y6m or 12h (m are months)",
         )
     if KeepPolicy(timed).is_empty and not tags:
+        why = "the retention keeps nothing" if rules else "no retention is configured"
         raise Refused(
-            "the retention keeps nothing: every snapshot would be removed",
+            f"{why}: every snapshot would be removed",
             hint="set retention in the configuration of the admin, as keep-daily: 14",
         )
     grouping = _parse_grouping(DEFAULT_GROUPING if group_by is None else group_by)

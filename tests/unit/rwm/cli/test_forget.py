@@ -133,6 +133,9 @@ def test_versioning_that_is_off_refuses(place: Place, restic: FakeRestic) -> Non
 def test_an_empty_retention_is_refused(place: Place, restic: FakeRestic, rwm_: Terminal) -> None:
     rwm_.configure("empty", restic_password="secret")
     assert place.rwm("-c", "empty.conf", "forget", "bucket1", "--yes") == 5
+    assert "no retention is configured: every snapshot would be removed" in place.rwm.err
+    rwm_.configure("nothing", restic_password="secret", retention={"keep-last": "0"})
+    assert place.rwm("-c", "nothing.conf", "forget", "bucket1", "--yes") == 5
     assert "the retention keeps nothing" in place.rwm.err
 
 
