@@ -151,21 +151,23 @@ def restore(office: Shell, restic: str, repository: Path, machine: Machine) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["sites/a b/50%", "hôte/x#y?z", "a+b/c&d=e"])
+@pytest.mark.parametrize(("server_name", "restic_name"), [("seaweedfs", "restic-debian"), ("rgw", "restic-current")])
 def test_a_prefix_with_characters_that_urls_quote(
-    server: Server, restic_program: str, name: str, tmp_path: Path
+    server_name: str, restic_name: str, name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """Whole-bucket keys: a grant refuses what is a wildcard in policies."""
+    """Whole-bucket keys: a grant refuses what is a wildcard in policies. Each server and each restic once."""
+    server, restic = request.getfixturevalue(server_name), restics.program(restic_name)
     bucket = f"shared-{uuid.uuid4().hex[:12]}"
     office = Shell(tmp_path)
     office.configure("admin.conf", server.endpoint, server.accounts["admin"])
     office(*ADMIN, "storage", "create", bucket, "user1")
-    machine = set_up(server, bucket, name, "user1", restic_program, tmp_path)
+    machine = set_up(server, bucket, name, "user1", restic, tmp_path)
     assert all(version.key.startswith(f"{name}/") for version in server.connect().versions(bucket))
     office(*ADMIN, "state", "sync", bucket)
     (tmp_path / "repo").mkdir()
     office(*FS, "mount", f"{bucket}/{name}", "--at", "latest", "repo")
     try:
-        restore(office, restic_program, tmp_path / "repo", machine)
+        restore(office, restic, tmp_path / "repo", machine)
     finally:
         office("rwmfs", "umount", "repo")
 
