@@ -34,7 +34,7 @@ def test_the_command_line_replaces_the_grouping_of_the_configuration() -> None:
 @pytest.mark.parametrize(
     ("retention", "extras", "group_by", "error", "said"),
     [
-        ({}, [], None, Refused, "keeps nothing"),
+        ({}, [], None, Refused, "no retention is configured"),
         ({"keep-daily": "0"}, [], None, Refused, "keeps nothing"),
         ({"keep-within": "soon"}, [], None, ConfigError, "keep-within"),
         ({"keep-daily": "-3"}, [], None, ConfigError, "keep-daily"),
