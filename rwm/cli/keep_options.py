@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,7 +27,9 @@ class _Count(click.ParamType[str]):
     name = "count"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"\d{1,6}|unlimited", value, re.ASCII):
+        from rwm.config import is_keep_count
+
+        if not is_keep_count(value):
             self.fail(f"{value!r} is neither a number nor `unlimited`", param, ctx)
         return value
 

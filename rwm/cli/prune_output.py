@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
+    """The plan as JSON; with ``force`` its findings are overridden and refuse nothing."""
     return {
         "bucket": plan.location.bucket,
         "prefix": plan.location.prefix,
@@ -51,6 +52,7 @@ def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
 
 
 def print_plan(plan: PrunePlan) -> None:
+    """Print the plan as a table, with a line for each location if there are several."""
     if len(plan.locations) > 1:
         click.echo(console.escape(f"plan for {plan.location}"))
         _print_locations(plan)

@@ -16,6 +16,7 @@ MAX_NAMED = 3
 
 
 def raise_refusal(plan: PrunePlan, force: bool) -> None:
+    """Raise Refused with all that speaks against the plan; what ``force`` overrides is a warning."""
     for finding in plan.findings if force else ():
         console.warn(f"overridden: {finding}")
     reasons = [*plan.refused, *(() if force else plan.findings)]

@@ -5,7 +5,7 @@ Begin reading at ``model.py``: the keys; ``load.py``: which file is read, and ho
 ``s3_settings.py``: the one value that boto3, restic and aws are configured with.
 """
 
-from rwm.config.keep import KeepConfig
+from rwm.config.keep import KeepConfig, is_keep_count
 from rwm.config.load import find_config, load_config, search_path
 from rwm.config.model import BackupConfig, Config
 from rwm.config.proxy import without_proxy_variables
@@ -20,6 +20,7 @@ __all__ = [
     "Profile",
     "S3Settings",
     "find_config",
+    "is_keep_count",
     "load_config",
     "prefers_virtual_hosts",
     "search_path",

@@ -19,8 +19,13 @@ def _as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def is_keep_count(text: str) -> bool:
+    """Whether a text is the number of a keep rule, or ``unlimited``."""
+    return _COUNT.fullmatch(text) is not None
+
+
 def _check_count(value: str) -> str:
-    if not _COUNT.fullmatch(value):
+    if not is_keep_count(value):
         raise ValueError(f"expected a number, or {UNLIMITED}")
     return value
 
