@@ -68,6 +68,13 @@ def test_a_bucket_is_created_with_a_lock(rwm_: Terminal, s3: MemoryS3, monkeypat
         assert rwm_("-c", "here.conf", "storage", "create", "bucket2", "user1", "--lock", wrong) == 2
 
 
+@pytest.mark.parametrize("words", [("--probe",), ("--user-config", "machine.conf"), ("--dry-run",), ("--yes",)])
+def test_options_of_a_check_that_belong_together(rwm_: Terminal, shared: MemoryS3, words: tuple[str, ...]) -> None:
+    assert rwm_("-c", "here.conf", "storage", "check", "shared", *words) == 2
+    assert "--probe and --user-config FILE go together" in rwm_.err or "belong to --fix" in rwm_.err
+    assert rwm_.out == ""
+
+
 def test_the_lock_of_a_bucket_is_shown(rwm_: Terminal, shared: MemoryS3) -> None:
     shared.put("bucket1", "config", b"1")
     assert rwm_(*STORAGE, "check", "bucket1") == 0
