@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import insort
+from collections import deque
 from collections.abc import Iterator
 from itertools import groupby, pairwise
 from statistics import median
@@ -93,21 +94,47 @@ def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
 SHRUNK = Rule(
     "shrunk",
     "hint",
-    "the repository shrank to less than half of what it had been",
+    "the repository shrank to less than half of what it had been for a day",
     "a forget of much, and a prune after it, may do that, and so may whoever runs them for the machine",
 )
 
 
+class _LastingSize:
+    """The largest size that a repository had for a day: a prune makes it larger for a while, and so does a backup that
+    replaces another one. The first size counts at once.
+    """
+
+    def __init__(self) -> None:
+        self.largest = 0
+        self._sizes: deque[tuple[int, int]] = deque()
+        """(since when, at least so many bytes), both increasing."""
+
+    def change(self, at: int, size: int) -> None:
+        """The size from a time on."""
+        self.largest = self.largest or size
+        since = at
+        while self._sizes and self._sizes[-1][1] >= size:
+            since, _ = self._sizes.pop()
+        self._sizes.append((since, size))
+
+    def until(self, at: int) -> int:
+        """The largest one until a time."""
+        while self._sizes and self._sizes[0][0] <= at - DAY:
+            self.largest = max(self.largest, self._sizes.popleft()[1])
+        return self.largest
+
+
 def shrunk(root: str, activity: Activity) -> Iterator[Finding]:
     """Times at which the packs are less than half of their largest size before."""
-    peak, begun, detail = 0, FOREVER, ""
+    sizes, begun, detail = _LastingSize(), FOREVER, ""
     for first_removal, last_change, total in activity.totals():
+        peak = sizes.until(min(first_removal, last_change))
         if begun == FOREVER and total * 2 < peak and first_removal != FOREVER:
             begun, detail = first_removal, f"the packs shrank from {peak} to {total} bytes"
         elif begun != FOREVER and total * 2 >= peak:
             yield about_directory(SHRUNK, root, "data", detail, begun, last_change)
             begun = FOREVER
-        peak = max(peak, total)
+        sizes.change(last_change, total)
     if begun != FOREVER:
         yield about_directory(SHRUNK, root, "data", detail, begun)
 
