@@ -17,11 +17,14 @@ from rwm.cli.storage import YES_OPTION
 from rwm.console import App
 from rwm.errors import CheckFailed, PartlyDone, Refused, UsageError
 from rwm.location import Location
-from rwm.model import StateInfo
+from rwm.model import Operation, StateInfo
 from rwm.times import iso
 
 if TYPE_CHECKING:
-    from rwm.rollback import Mode, Problem, RollbackPlan, RollbackResult
+    from rwm.rollback import Comparison, Mode, Problem, RollbackPlan, RollbackResult, Watch
+
+MakePlan = Callable[..., "RollbackPlan"]
+"""Plans anew, from a new listing; an argument watches the listing."""
 
 MAX_AGE = 60.0
 """Seconds after which a plan that was not confirmed is made again."""
@@ -89,7 +92,7 @@ _OPTIONS = (
 
 def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -> None:
     """Plan, print the plan, ask, write the undo file, change the bucket, and compare it with the state."""
-    from rwm.rollback import plan_rollback
+    from rwm.rollback import plan_rollback, unwatched
 
     trust = app.readonly_index.trust(info)
     console.warn_if_untrusted(info.id, trust)
@@ -105,33 +108,31 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
 
     _complete_interrupted(app, location, options)
 
-    def plan() -> RollbackPlan:
+    def plan(watch: Watch = unwatched) -> RollbackPlan:
         index = app.readonly_index
         with console.show_progress(f"listing {location}") as progress:
-            return plan_rollback(app.s3, index, info, prefix, options.mode, progress)
+            return plan_rollback(app.s3, index, info, prefix, options.mode, progress, watch)
 
     _change_in_place(app, plan, options, f"state {_short(info)}", info)
 
 
 def undo_in_place(app: App, file: Path, options: InPlace) -> None:
     """Undo what the undo file names, in the same steps."""
-    from rwm.rollback import open_undo_file, plan_undo
+    from rwm.rollback import open_undo_file, plan_undo, unwatched
 
     opened, record = open_undo_file(file)
     with opened:
         _complete_interrupted(app, record.operation.location, options)
 
-    def plan() -> RollbackPlan:
+    def plan(watch: Watch = unwatched) -> RollbackPlan:
         opened, record = open_undo_file(file)
         with opened, console.show_progress(f"listing {record.operation.location}") as progress:
-            return plan_undo(app.s3, app.readonly_index, record, progress)
+            return plan_undo(app.s3, app.readonly_index, record, progress, watch)
 
     _change_in_place(app, plan, options, f"what it was before {file.name}", None)
 
 
-def _change_in_place(
-    app: App, make_plan: Callable[[], RollbackPlan], options: InPlace, target: str, info: StateInfo | None
-) -> None:
+def _change_in_place(app: App, make_plan: MakePlan, options: InPlace, target: str, info: StateInfo | None) -> None:
     made_at = time.monotonic()
     with make_plan() as plan:
         if app.json and options.dry_run:
@@ -139,25 +140,23 @@ def _change_in_place(
         elif not app.json:
             _print_plan(plan, target)
         _warn_of_problems(plan)
-        _check_frozen(app, plan.location, options)
+        is_frozen = _check_frozen(app, plan.location, options)
         if options.dry_run:
             return
-        if not plan.changes:
-            result, undo_file, captured = None, None, None
-        else:
+        done = None
+        if plan.changes:
             console.confirm(f"Change {plan.location} in {plan.changes} places?", yes=options.yes)
             _check_current(plan, made_at, make_plan)
-            result, undo_file = _execute(app, plan, options)
-            captured = _capture(app, plan.location) if info else None
-        left = _compare(make_plan) if result else None
+            done = _execute(app, plan, options, beside_writers=not is_frozen)
+            done.captured = _capture(app, plan.location) if info else None
+            done.compare(app, make_plan)
         if app.json:
-            console.print_json(_result_json(plan, result, undo_file, captured, left))
-        elif not plan.changes:
+            console.print_json(_result_json(plan, done))
+        elif done is None:
             click.echo(console.escape(f"{plan.location} needs no change"))
         else:
-            assert result is not None
-            _print_result(plan, result, undo_file, captured, left, target)
-        _raise_failures(plan, result, left, target)
+            _print_result(plan, done, target)
+        _raise_failures(plan, done, target)
 
 
 def _complete_interrupted(app: App, location: Location, options: InPlace) -> None:
@@ -171,7 +170,7 @@ def _complete_interrupted(app: App, location: Location, options: InPlace) -> Non
             console.print_note(f"{operation.kind} of {iso(operation.at)} was interrupted: this goes on")
 
 
-def _check_current(plan: RollbackPlan, made_at: float, make_plan: Callable[[], RollbackPlan]) -> None:
+def _check_current(plan: RollbackPlan, made_at: float, make_plan: MakePlan) -> None:
     """Make an old plan again. Raises Refused if it differs: somebody has written meanwhile."""
     if time.monotonic() - made_at < MAX_AGE:
         return
@@ -182,7 +181,25 @@ def _check_current(plan: RollbackPlan, made_at: float, make_plan: Callable[[], R
             )
 
 
-def _execute(app: App, plan: RollbackPlan, options: InPlace) -> tuple[RollbackResult, Path]:
+@dataclass
+class _Done:
+    """What was done, what came of it, and the state that was captured then."""
+
+    operation: Operation
+    result: RollbackResult
+    undo_file: Path
+    captured: StateInfo | None = None
+    comparison: Comparison | None = None
+
+    def compare(self, app: App, make_plan: MakePlan) -> None:
+        """List what is there now; problems that were known before are no surprise."""
+        from rwm.rollback import compare_afterwards
+
+        recorded = app.index.operations.changes(self.operation.location, self.operation.id)
+        self.comparison = compare_afterwards((change for _, change in recorded), make_plan)
+
+
+def _execute(app: App, plan: RollbackPlan, options: InPlace, *, beside_writers: bool) -> _Done:
     from rwm.operations import begin_operation, new_operation
     from rwm.rollback import execute_plan, undo_path, write_undo_file
 
@@ -195,10 +212,10 @@ def _execute(app: App, plan: RollbackPlan, options: InPlace) -> tuple[RollbackRe
         begin_operation(app.s3, index, operation, plan.spool) as log,
         console.show_progress(f"changing {plan.location}", plan.changes) as progress,
     ):
-        result = execute_plan(app.s3, plan, log, progress)
+        result = execute_plan(app.s3, plan, log, progress, beside_writers=beside_writers)
     for key, why in result.failures:
         console.warn(f"{key} is not changed: {why}")
-    return result, path
+    return _Done(operation, result, path)
 
 
 def _capture(app: App, location: Location) -> StateInfo:
@@ -208,13 +225,8 @@ def _capture(app: App, location: Location) -> StateInfo:
         return capture_state(app.s3, app.index, location, progress=progress, warn=console.warn)
 
 
-def _compare(make_plan: Callable[[], RollbackPlan]) -> int:
-    """How many keys still differ, by a listing after the changes; problems that were known before are no surprise."""
-    with make_plan() as plan:
-        return plan.changes
-
-
-def _check_frozen(app: App, location: Location, options: InPlace) -> None:
+def _check_frozen(app: App, location: Location, options: InPlace) -> bool:
+    """Whether surely no machine can write. Raises Refused where one can, unless ``--force``."""
     from rwm.storage import active_users
 
     users = active_users(app.s3, location)
@@ -227,6 +239,7 @@ def _check_frozen(app: App, location: Location, options: InPlace) -> None:
         )
     elif users:
         console.warn(f"{', '.join(users)} may still write at {location}: `rwm storage freeze {location}` comes first")
+    return users == []
 
 
 def _print_plan(plan: RollbackPlan, target: str) -> None:
@@ -256,40 +269,40 @@ def _warn_of_problems(plan: RollbackPlan) -> None:
         console.warn(f"{more} more keys cannot be brought back")
 
 
-def _print_result(
-    plan: RollbackPlan,
-    result: RollbackResult,
-    undo_file: Path | None,
-    captured: StateInfo | None,
-    left: int | None,
-    target: str,
-) -> None:
+def _print_result(plan: RollbackPlan, done: _Done, target: str) -> None:
+    result, captured = done.result, done.captured
     click.echo(
         console.escape(
             f"{plan.location}: {result.copies} copied, {console.format_size(result.copied_bytes)}, {result.unmarked} "
             f"delete markers removed, {result.marked} put"
         )
     )
-    if captured and not left and not plan.problems:
+    if captured and not plan.problems and not (done.comparison and done.comparison.left):
         click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
     elif captured:
         click.echo(console.escape(f"captured state {_short(captured)}"))
-    click.echo(console.escape(f"undo: rwm state restore --undo {undo_file}"))
+    click.echo(console.escape(f"undo: rwm state restore --undo {done.undo_file}"))
 
 
-def _raise_failures(plan: RollbackPlan, result: RollbackResult | None, left: int | None, target: str) -> None:
+def _raise_failures(plan: RollbackPlan, done: _Done | None, target: str) -> None:
     problems = plan.problems.total()
-    if result is not None and result.failures:
+    comparison = done.comparison if done else None
+    for key, version_id in comparison.named if comparison else ():
+        console.warn(f"{key} was written meanwhile: its noncurrent version {version_id} keeps it")
+    if done and done.result.failures:
         raise PartlyDone(
-            f"{len(result.failures)} of {plan.changes} changes failed", hint="the same command does what is left"
+            f"{len(done.result.failures)} of {plan.changes} changes failed", hint="the same command does what is left"
         )
     if problems:
         raise PartlyDone(f"{console.format_count(problems, 'key')} of {plan.location} cannot be made {target}")
-    if left:
-        raise CheckFailed(
-            f"{console.format_count(left, 'key')} of {plan.location} differ again: somebody writes there",
-            hint="no version is lost; stop the machine with `rwm storage freeze`, then run the command again",
-        )
+    hint = "no version is lost; stop the machine with `rwm storage freeze`, then run the command again"
+    if comparison and comparison.left:
+        count = console.format_count(comparison.left, "key")
+        raise CheckFailed(f"{count} of {plan.location} differ again: somebody writes there", hint=hint)
+    if comparison and comparison.hidden:
+        count = console.format_count(comparison.hidden, "version")
+        verb = "is" if comparison.hidden == 1 else "are"
+        raise CheckFailed(f"{count} that somebody wrote meanwhile at {plan.location} {verb} hidden now", hint=hint)
 
 
 def _plan_json(plan: RollbackPlan) -> dict[str, Any]:
@@ -308,23 +321,21 @@ def _plan_json(plan: RollbackPlan) -> dict[str, Any]:
     }
 
 
-def _result_json(
-    plan: RollbackPlan,
-    result: RollbackResult | None,
-    undo_file: Path | None,
-    captured: StateInfo | None,
-    left: int | None,
-) -> dict[str, Any]:
-    done = {
+def _result_json(plan: RollbackPlan, done: _Done | None) -> dict[str, Any]:
+    result = done.result if done else None
+    captured = done.captured if done else None
+    comparison = done.comparison if done else None
+    outcome = {
         "copied": result.copies if result else 0,
         "unmarked": result.unmarked if result else 0,
         "marked": result.marked if result else 0,
         "failures": [{"key": key, "why": why} for key, why in result.failures] if result else [],
-        "undo_file": None if undo_file is None else str(undo_file),
+        "undo_file": None if done is None else str(done.undo_file),
         "captured": None if captured is None else captured.id,
-        "left": left or 0,
+        "left": comparison.left if comparison else 0,
+        "hidden": [{"key": key, "version_id": each} for key, each in comparison.named] if comparison else [],
     }
-    return _plan_json(plan) | done
+    return _plan_json(plan) | outcome
 
 
 def _short(info: StateInfo) -> str:

@@ -2,22 +2,27 @@
 
 May import the shared modules, ``s3``, ``index``, ``operations``, ``statefile``, ``trust``.
 Begin reading at ``key_plan.py``: what one key needs; ``plan.py``: all keys, from one listing; ``execute.py``: the
-requests; ``undo.py``: the way back.
+requests; ``afterwards.py``: what came of them; ``undo.py``: the way back.
 """
 
+from rwm.rollback.afterwards import Comparison, compare_afterwards
 from rwm.rollback.execute import THREADS, RollbackResult, execute_plan
 from rwm.rollback.interrupted import complete_interrupted
 from rwm.rollback.key_plan import KeyPlan, Mode, Problem, plan_key
 from rwm.rollback.plan import RollbackPlan, plan_rollback
+from rwm.rollback.sorted_listing import Watch, unwatched
 from rwm.rollback.undo import open_undo_file, plan_undo, undo_path, write_undo_file
 
 __all__ = [
     "THREADS",
+    "Comparison",
     "KeyPlan",
     "Mode",
     "Problem",
     "RollbackPlan",
     "RollbackResult",
+    "Watch",
+    "compare_afterwards",
     "complete_interrupted",
     "execute_plan",
     "open_undo_file",
@@ -25,5 +30,6 @@ __all__ = [
     "plan_rollback",
     "plan_undo",
     "undo_path",
+    "unwatched",
     "write_undo_file",
 ]

@@ -6,13 +6,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import attrgetter
 
-from rwm.errors import AccessDenied, RwmError, Unreachable
-from rwm.model import OperationChange
+from rwm.errors import AccessDenied, RwmError, S3Error, Unreachable
+from rwm.model import ObjectVersion, OperationChange
 from rwm.operations import OperationLog
 from rwm.rollback.change_spool import ChangeSpool
 from rwm.rollback.interrupted import record_made
@@ -32,6 +32,8 @@ _SETTLE = 0.2
 
 _RECORDED_AT_ONCE = 64
 """Changes that are recorded in one transaction, at least: after a kill, the last ones may not be recorded."""
+
+_CHANGED = "it was written since the plan was made"
 
 Progress = Callable[[int], None]
 Task = list[OperationChange]
@@ -64,10 +66,17 @@ class RollbackResult:
 
 
 def execute_plan(
-    s3: S3, plan: RollbackPlan, log: OperationLog, progress: Progress = lambda count: None
+    s3: S3,
+    plan: RollbackPlan,
+    log: OperationLog,
+    progress: Progress = lambda count: None,
+    *,
+    beside_writers: bool = False,
 ) -> RollbackResult:
     """Make all changes of the plan. Safe to interrupt at any time: a new plan has what is left.
 
+    ``beside_writers``: somebody may write meanwhile. Each key is looked at right before its copy or delete marker, at
+    one request more; one that was written since the plan was made is left as it is, and becomes a failure.
     Where the server does not tell the ids of what it wrote, a listing at the end does.
     What concerns one key becomes a failure. Raises AccessDenied and Unreachable if there are many in a row.
     """
@@ -76,7 +85,7 @@ def execute_plan(
     pool = ThreadPoolExecutor(THREADS)
     try:
         for changes in plan.spool.phases():  # a phase begins when the one before is done
-            _run(pool, s3, plan.location.bucket, changes, outcomes)
+            _run(pool, _Changes(s3, plan.location.bucket, beside_writers), changes, outcomes)
     finally:
         pool.shutdown(cancel_futures=True)
         outcomes.record()
@@ -88,12 +97,10 @@ def execute_plan(
     return result
 
 
-def _run(
-    pool: ThreadPoolExecutor, s3: S3, bucket: str, changes: Iterator[OperationChange], outcomes: _Outcomes
-) -> None:
+def _run(pool: ThreadPoolExecutor, make: _Changes, changes: Iterator[OperationChange], outcomes: _Outcomes) -> None:
     running: deque[tuple[Task, Future[Outcome]]] = deque()
-    for task in _tasks(changes):
-        running.append((task, pool.submit(_TASKS[task[0].did], s3, bucket, task)))
+    for task in make.tasks(changes):
+        running.append((task, pool.submit(make.run, task)))
         if len(running) >= IN_FLIGHT * THREADS:
             outcomes.take(*running.popleft())
     while running:
@@ -153,32 +160,71 @@ class _Outcomes:
             self._log.add(done)
 
 
-def _tasks(changes: Iterator[OperationChange]) -> Iterator[Task]:
-    """Changes of one kind, as many as fit one request."""
-    for did, group in groupby(changes, key=attrgetter("did")):
-        size = 1 if did == "copied" else BATCH
-        while task := list(islice(group, size)):
-            yield task
+class _Changes:
+    """Makes changes of one kind, as many as fit one request. Called in threads."""
+
+    def __init__(self, s3: S3, bucket: str, beside_writers: bool) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+        self._beside_writers = beside_writers
+
+    def tasks(self, changes: Iterator[OperationChange]) -> Iterator[Task]:
+        """The changes that one call of :meth:`run` makes."""
+        for did, group in groupby(changes, key=attrgetter("did")):
+            size = 1 if did == "copied" or (did == "marked" and self._beside_writers) else BATCH
+            while task := list(islice(group, size)):
+                yield task
+
+    def run(self, task: Task) -> Outcome:
+        """Make the changes of a task."""
+        match task[0].did:
+            case "copied":
+                return self._copy(*task), []
+            case "unmarked":
+                return self._unmark(task)
+            case _ if self._beside_writers:
+                return self._mark_one(*task), []
+            case _:
+                return self._mark(task)
+
+    def _copy(self, change: OperationChange) -> Task:
+        over = self._look(change) if self._beside_writers else None
+        with _refused_if_changed():
+            version_id = self._s3.copy_back(
+                self._bucket, change.key, change.source, change.size, change.storage_class, over
+            )
+        return [change._replace(version_id=version_id)]
+
+    def _unmark(self, task: Task) -> Outcome:
+        failures = self._s3.delete_versions(self._bucket, [(change.key, change.version_id) for change in task])
+        failed = {(each.key, each.version_id) for each in failures}
+        done = [change for change in task if (change.key, change.version_id) not in failed]
+        return done, [(each.key, each.code) for each in failures]
+
+    def _mark(self, task: Task) -> Outcome:
+        markers, failures = self._s3.put_markers(self._bucket, [change.key for change in task])
+        failed = {each.key for each in failures}
+        done = [change._replace(version_id=markers[change.key]) for change in task if change.key not in failed]
+        return done, [(each.key, each.code) for each in failures]
+
+    def _mark_one(self, change: OperationChange) -> Task:
+        over = self._look(change)
+        with _refused_if_changed():
+            return [change._replace(version_id=self._s3.put_marker_over(self._bucket, over))]
+
+    def _look(self, change: OperationChange) -> ObjectVersion:
+        """The current entry of the key. Raises S3Error if it is not that of the plan."""
+        entry = self._s3.newest(self._bucket, change.key)
+        if entry is None or entry.version_id != change.before:
+            raise S3Error(_CHANGED)
+        return entry
 
 
-def _copy(s3: S3, bucket: str, task: Task) -> Outcome:
-    (change,) = task
-    version_id = s3.copy_back(bucket, change.key, change.source, change.size, change.storage_class)
-    return [change._replace(version_id=version_id)], []
-
-
-def _unmark(s3: S3, bucket: str, task: Task) -> Outcome:
-    failures = s3.delete_versions(bucket, [(change.key, change.version_id) for change in task])
-    failed = {(each.key, each.version_id) for each in failures}
-    done = [change for change in task if (change.key, change.version_id) not in failed]
-    return done, [(each.key, each.code) for each in failures]
-
-
-def _mark(s3: S3, bucket: str, task: Task) -> Outcome:
-    markers, failures = s3.put_markers(bucket, [change.key for change in task])
-    failed = {each.key for each in failures}
-    done = [change._replace(version_id=markers[change.key]) for change in task if change.key not in failed]
-    return done, [(each.key, each.code) for each in failures]
-
-
-_TASKS = {"copied": _copy, "unmarked": _unmark, "marked": _mark}
+@contextmanager
+def _refused_if_changed() -> Iterator[None]:
+    try:
+        yield
+    except S3Error as error:
+        if error.code == "PreconditionFailed":
+            raise S3Error(_CHANGED) from error
+        raise

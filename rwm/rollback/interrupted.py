@@ -64,27 +64,34 @@ def record_made(
 ) -> None:
     """Record those of the planned changes that a listing shows, with the ids of what was written."""
     with sort_by_key(group_changes(planned)) as changes, list_sorted(s3, location, progress) as listed:
-        found = (
-            find_made(history, OperationChange(*each), log.operation.at)
+        made = (
+            change
             for _, fields, history in join(changes, listed)
             for each in fields or ()
+            for change in find_made(history, OperationChange(*each), log.operation.at)
         )
-        made = filter(None, found)
         while done := list(islice(made, _BATCH)):
             log.add(done)
 
 
-def find_made(history: Sequence[ObjectVersion], planned: OperationChange, at: int) -> OperationChange | None:
-    """The planned change as it was made, with its version id; None if it was not. ``at`` is the operation's start."""
+def find_made(history: Sequence[ObjectVersion], planned: OperationChange, at: int) -> list[OperationChange]:
+    """The planned change as it was made, with its version id. ``at`` is the operation's start.
+
+    More than one if somebody else wrote the same meanwhile: which is ours, no listing tells.
+    """
     if planned.did == "unmarked":
         gone = all(entry.version_id != planned.version_id for entry in history)
-        return planned if gone and history else None
+        return [planned] if gone and history else []
     position = next((n for n, entry in enumerate(history) if entry.version_id == planned.before), 0)
-    if not position or (above := history[position - 1]).last_modified < at:
-        return None
+    source = next((entry for entry in history if entry.version_id == planned.source), None)
+    return [
+        planned._replace(version_id=entry.version_id)
+        for entry in history[:position]
+        if entry.last_modified >= at and _is_as_planned(entry, planned, source)
+    ]
+
+
+def _is_as_planned(entry: ObjectVersion, planned: OperationChange, source: ObjectVersion | None) -> bool:
     if planned.did == "marked":
-        is_made = above.is_marker
-    else:
-        source = next((entry for entry in history if entry.version_id == planned.source), None)
-        is_made = source is not None and not above.is_marker and is_same_content(above, as_entry(source))
-    return planned._replace(version_id=above.version_id) if is_made else None
+        return entry.is_marker
+    return source is not None and not entry.is_marker and is_same_content(entry, as_entry(source))

@@ -129,6 +129,7 @@ def plan_undo_key(
         is_made = all(entry.is_marker for entry in history[:position])
     else:
         is_made = _is_made(history, change, is_copy_of)
+        is_made &= all(_is_own(entry, history, change, is_copy_of) for entry in history[:position])
     if not is_made:
         return _changed()
     return plan_key(history, None if before.is_marker else as_entry(before), "roll-back", is_copy_of)
@@ -136,6 +137,17 @@ def plan_undo_key(
 
 def _changed() -> KeyPlan:
     return KeyPlan(problem=Problem.CHANGED)
+
+
+def _is_own(
+    version: ObjectVersion, history: Sequence[ObjectVersion], change: OperationChange, is_copy_of: IsCopyOf
+) -> bool:
+    """Whether an entry has the content of the source of a change, or of what was there before: RWM may have written it.
+
+    An operation and its undo, again and again, leave such entries.
+    """
+    origins = [entry for entry in history if entry.version_id in (change.source, change.before)]
+    return any(is_same_content(version, as_entry(each)) or is_copy_of(version, as_entry(each)) for each in origins)
 
 
 def _is_made(history: Sequence[ObjectVersion], change: OperationChange, is_copy_of: IsCopyOf) -> bool:

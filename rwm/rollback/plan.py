@@ -16,7 +16,7 @@ from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.rollback.change_spool import ChangeSpool
 from rwm.rollback.key_plan import IsCopyOf, KeyPlan, Mode, Problem, plan_key
-from rwm.rollback.sorted_listing import Keyed, Progress, join, list_sorted
+from rwm.rollback.sorted_listing import Keyed, Progress, Watch, join, list_sorted, unwatched
 from rwm.s3 import COPY_LIMIT, COPY_PART, S3
 from rwm.trust import OwnChanges
 
@@ -33,8 +33,9 @@ _LOCKS = "/locks"
 class RollbackPlan:
     """What brings a location back. ``kind`` is that of the operation, ``note`` says to what.
 
-    ``copied_bytes`` are copied on the server. ``locks`` counts the state's locks that are not brought back, ``kept``
-    the keys that need nothing. ``named`` are some of the keys with problems.
+    ``copied_bytes`` are copied on the server. ``locks`` counts the state's locks that are not brought back,
+    ``differing`` the keys that are changed, ``kept`` those that need nothing. ``named`` are some of the keys with
+    problems.
     """
 
     location: Location
@@ -45,6 +46,7 @@ class RollbackPlan:
     copied_bytes: int = 0
     unmarked: int = 0
     marked: int = 0
+    differing: int = 0
     kept: int = 0
     locks: int = 0
     problems: Counter[Problem] = field(default_factory=Counter)
@@ -68,6 +70,7 @@ class RollbackPlan:
             if len(self.named) < MAX_NAMED:
                 self.named.append((key, found.problem))
         self.kept += not found.problem and not found.changes
+        self.differing += bool(found.changes)
         for change in found.changes:
             self.spool.add(change)
             self.copies += change.did == "copied"
@@ -92,16 +95,18 @@ def plan_rollback(
     prefix: str = "",
     mode: Mode = "roll-back",
     progress: Progress = lambda count: None,
+    watch: Watch = unwatched,
 ) -> RollbackPlan:
     """List the state's location, or what is below a longer prefix in it, and plan what makes it equal to the state.
 
-    ``progress`` gets the number of versions listed. Raises the errors of the listing and of the index.
+    ``progress`` gets the number of versions listed, ``watch`` all of them on their way.
+    Raises the errors of the listing and of the index.
     """
     location = info.part(prefix if len(prefix) > len(info.prefix) else None)
     is_copy_of = own_copies(index, location)
     plan = RollbackPlan(location, mode, f"state {info.id}")
     with list_sorted(s3, location, progress) as listed:
-        for key, wanted, history in join(_entries(index, info, location), listed):
+        for key, wanted, history in join(_entries(index, info, location), watch(listed)):
             if wanted is not None and _is_lock(key):
                 if history and not plan_key(history, wanted, mode, is_copy_of).changes:
                     plan.kept += 1

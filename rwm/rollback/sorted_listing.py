@@ -27,6 +27,15 @@ class Keyed(NamedTuple, Generic[T]):
     value: T
 
 
+Watch = Callable[[Iterator[Keyed[list[ObjectVersion]]]], Iterator[Keyed[list[ObjectVersion]]]]
+"""Looks at a sorted listing on its way."""
+
+
+def unwatched(listed: Iterator[Keyed[list[ObjectVersion]]]) -> Iterator[Keyed[list[ObjectVersion]]]:
+    """The listing as it is."""
+    return listed
+
+
 @contextmanager
 def list_sorted(
     s3: S3, location: Location, progress: Progress = lambda count: None

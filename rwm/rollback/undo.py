@@ -17,7 +17,7 @@ from rwm.operations import OperationRecord, open_record, record_lines
 from rwm.private import make_private_directory
 from rwm.rollback.key_plan import plan_undo_key
 from rwm.rollback.plan import RollbackPlan, own_copies
-from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
+from rwm.rollback.sorted_listing import Progress, Watch, group_changes, join, list_sorted, sort_by_key, unwatched
 from rwm.s3 import S3
 from rwm.statefile import gzip_writer
 from rwm.times import iso
@@ -59,7 +59,13 @@ def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
         raise BadState(f"undo file {path}: {error.message}") from error
 
 
-def plan_undo(s3: S3, index: Index, record: OperationRecord, progress: Progress = lambda count: None) -> RollbackPlan:
+def plan_undo(
+    s3: S3,
+    index: Index,
+    record: OperationRecord,
+    progress: Progress = lambda count: None,
+    watch: Watch = unwatched,
+) -> RollbackPlan:
     """List the location of an operation and plan what undoes it. Raises as :func:`rwm.rollback.plan_rollback`."""
     operation = record.operation
     plan = RollbackPlan(operation.location, UNDO, f"{operation.kind} {operation.id}")
@@ -68,7 +74,7 @@ def plan_undo(s3: S3, index: Index, record: OperationRecord, progress: Progress 
         sort_by_key(group_changes(record.changes())) as changes,
         list_sorted(s3, operation.location, progress) as listed,
     ):
-        for key, fields, history in join(changes, listed):
+        for key, fields, history in join(changes, watch(listed)):
             if fields is not None:
                 made = [OperationChange(*each) for each in fields]
                 plan.add(key, plan_undo_key(history, made, is_copy_of))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rwm.errors import S3Error
+from rwm.model import ObjectVersion
 from rwm.s3.error_mapping import mapped
 from rwm.s3.objects import COPY_LIMIT, NOT_CONFIRMED, DeleteFailure
 
@@ -32,10 +33,19 @@ class Rollback:
 
     client: S3Client
 
-    def copy_back(self, bucket: str, key: str, version_id: str, size: int, storage_class: str = "") -> str:
+    def copy_back(
+        self,
+        bucket: str,
+        key: str,
+        version_id: str,
+        size: int,
+        storage_class: str = "",
+        over: ObjectVersion | None = None,
+    ) -> str:
         """Copy a version over the current one of its key, with its metadata; returns the id of the copy.
 
-        Empty where the server does not tell it (Ceph RGW 16).
+        Empty where the server does not tell it (Ceph RGW 16). With ``over``, servers that know conditional writes copy
+        only while that entry is the current one: S3Error with the code PreconditionFailed else.
         ``storage_class`` is empty for STANDARD. Larger ones than 5 GiB are copied in parts. Raises NotFound for a
         version that is gone, Archived, and the errors of :func:`mapped`.
         """
@@ -43,10 +53,11 @@ class Rollback:
         options: Any = {"StorageClass": storage_class} if storage_class else {}
         with mapped("CopyObject", f"{bucket}/{key} version {version_id}"):
             if size > COPY_LIMIT:
-                return self._copy_in_parts(source, size, options)
+                return self._copy_in_parts(source, size, options, _condition(over))
+            options |= _condition(over)
             return self.client.copy_object(Bucket=bucket, Key=key, CopySource=source, **options).get("VersionId", "")
 
-    def _copy_in_parts(self, source: Any, size: int, options: Any) -> str:
+    def _copy_in_parts(self, source: Any, size: int, options: Any, condition: Any) -> str:
         place: Any = {"Bucket": source["Bucket"], "Key": source["Key"]}
         head: dict[str, Any] = dict(self.client.head_object(**source))
         kept: Any = {name: head[name] for name in _KEPT if head.get(name)}
@@ -59,7 +70,7 @@ class Rollback:
                     **upload, PartNumber=number, CopySource=source, CopySourceRange=part_range
                 )
                 parts.append({"PartNumber": number, "ETag": part["CopyPartResult"]["ETag"]})
-            done = self.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+            done = self.client.complete_multipart_upload(**upload, **condition, MultipartUpload={"Parts": parts})
             return done.get("VersionId", "")
         except BaseException:
             self.client.abort_multipart_upload(**upload)
@@ -90,9 +101,22 @@ class Rollback:
             ]
         return markers, failures
 
+    def put_marker_over(self, bucket: str, entry: ObjectVersion) -> str:
+        """Put a delete marker on the key of its current version, as ``over`` of :meth:`copy_back`; returns its id."""
+        with mapped("DeleteObject", f"{bucket}/{entry.key!r}"):
+            response = self.client.delete_object(Bucket=bucket, Key=entry.key, **_condition(entry))
+        return response.get("VersionId", "")
+
     def _put_marker(self, bucket: str, key: str, markers: dict[str, str], failures: list[DeleteFailure]) -> None:
         try:
             with mapped("DeleteObject", f"{bucket}/{key!r}"):
                 markers[key] = self.client.delete_object(Bucket=bucket, Key=key).get("VersionId", "")
         except S3Error as error:
             failures.append(DeleteFailure(key, "", error.code or type(error).__name__))
+
+
+def _condition(over: ObjectVersion | None) -> dict[str, Any]:
+    """What a request says of the entry that it expects to be the current one. Ceph RGW 16 takes no notice."""
+    if over is None:
+        return {}
+    return {"IfNoneMatch": "*"} if over.is_marker else {"IfMatch": f'"{over.etag}"'}

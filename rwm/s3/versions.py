@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 _RAW = "RawBody"
 _ROOTS = {"ListObjectVersions": b"VersionsResult", "ListMultipartUploads": b"ListMultipartUploadsResult"}
 _EMPTY = b"<Empty/>"
+_NEWEST = 10
+"""Entries on a page of one key's newest: SeaweedFS lists some longer keys before it."""
+
 _TICK_LIMIT = 30  # seconds to wait for the server's clock to move
 SETTLE = 0.2
 """Seconds after which Ceph RGW surely lists what was written."""
@@ -168,6 +171,10 @@ class Versions(RetryMixin):
     def versions(self, bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[ObjectVersion]:
         """Every entry below ``prefix``, per key newest first; the entries of one key are consecutive."""
         return chain.from_iterable(self.version_batches(bucket, prefix, page_size=page_size))
+
+    def newest(self, bucket: str, key: str) -> ObjectVersion | None:
+        """The newest entry of a key, a version or a delete marker; None without any. One request on most servers."""
+        return next((entry for entry in self.versions(bucket, key, page_size=_NEWEST) if entry.key == key), None)
 
     def version_batches(
         self, bucket: str, prefix: str = "", *, page_size: int = 1000

@@ -55,6 +55,7 @@ class MemoryS3(S3):
         self.wrong: dict[str, bytes] = {}
         self.denied: set[str] = set()
         self.keeps_etags = True
+        self.knows_conditions = True
         self.deleted: list[tuple[str, str]] = []
         self.uploads: list[tuple[str, str, int]] = []
         self.writers: dict[str, str] = {}
@@ -115,7 +116,16 @@ class MemoryS3(S3):
     def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
         return True
 
-    def copy_back(self, bucket: str, key: str, version_id: str, size: int, storage_class: str = "") -> str:
+    def copy_back(
+        self,
+        bucket: str,
+        key: str,
+        version_id: str,
+        size: int,
+        storage_class: str = "",
+        over: ObjectVersion | None = None,
+    ) -> str:
+        self._check_current(bucket, over)
         body = b"".join(self.stream(bucket, key, version_id))
         (source,) = [entry for entry in self._of(bucket)[key] if entry.version_id == version_id]
         with self._lock:
@@ -124,6 +134,23 @@ class MemoryS3(S3):
             etag = source.etag if self.keeps_etags else newest.etag
             self._of(bucket)[key][0] = newest._replace(etag=etag, storage_class=storage_class or None)
         return copy
+
+    def put_marker_over(self, bucket: str, entry: ObjectVersion) -> str:
+        self._check_current(bucket, entry)
+        markers, failures = self.put_markers(bucket, [entry.key])
+        if failures:
+            raise S3Error(failures[0].code)
+        return markers[entry.key]
+
+    def _check_current(self, bucket: str, expected: ObjectVersion | None) -> None:
+        """As SeaweedFS: a condition is about content, or that nothing is there."""
+        if expected is None or not self.knows_conditions:
+            return
+        newest = self._of(bucket)[expected.key][0]
+        if (newest.is_marker, newest.etag) != (expected.is_marker, expected.etag):
+            error = S3Error(f"{expected.key}: PreconditionFailed")
+            error.code = "PreconditionFailed"
+            raise error
 
     def put_markers(self, bucket: str, keys: Sequence[str]) -> tuple[dict[str, str], list[DeleteFailure]]:
         failed = [DeleteFailure(key, "", self.stuck[key, ""]) for key in keys if (key, "") in self.stuck]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,40 @@ def test_a_writer_meanwhile_is_noticed(rwm_: Terminal, attacked: MemoryS3, monke
     assert rwm_(*IN_PLACE, "--yes") == 4
     assert "1 key of bucket1 differ again: somebody writes there" in rwm_.err
     assert contents(attacked)["data/1"] == b"by a machine"
+
+
+def test_what_a_writer_wrote_before_the_change_is_named(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked.put_policy("bucket1", protected_policy("bucket1", ADMIN, []))
+    copy_back = attacked.copy_back
+
+    def write_and_copy(bucket: str, key: str, *rest: Any, **options: Any) -> str:
+        attacked.put(bucket, key, b"by a machine")
+        return copy_back(bucket, key, *rest, **options)
+
+    monkeypatch.setattr(attacked, "copy_back", write_and_copy)
+    assert rwm_(*IN_PLACE, "--yes", "--json") == 4
+    (hidden,) = json.loads(rwm_.out)["hidden"]
+    assert attacked.bodies[hidden["version_id"]] == b"by a machine"
+    assert f"data/1 was written meanwhile: its noncurrent version {hidden['version_id']} keeps it" in rwm_.err
+    assert "1 version that somebody wrote meanwhile at bucket1 is hidden now" in rwm_.err
+
+
+def test_beside_a_writer_what_was_written_is_left_alone(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attacked.put_policy("bucket1", protected_policy("bucket1", ADMIN, [UserAccess(USER)]))
+    newest = attacked.newest
+
+    def write_and_look(bucket: str, key: str) -> object:
+        attacked.put(bucket, key, b"by a machine")
+        return newest(bucket, key)
+
+    monkeypatch.setattr(attacked, "newest", write_and_look)
+    assert rwm_(*IN_PLACE, "--yes", "--force") == 3
+    assert "data/1 is not changed: it was written since the plan was made" in rwm_.err
+    assert contents(attacked)["data/1"] == contents(attacked)["new"] == b"by a machine"
 
 
 def test_an_old_plan_is_made_again(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
