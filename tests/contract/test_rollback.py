@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -92,7 +93,11 @@ def test_a_key_that_somebody_wrote_meanwhile_is_left_alone_where_the_server_know
     seen = s3.newest(bucket, "a")
     assert seen is not None
     s3.put(bucket, "a", b"by a machine")
-    for change in (lambda: s3.copy_back(bucket, "a", good, 4, over=seen), lambda: s3.put_marker_over(bucket, seen)):
+    changes: list[Callable[[], str]] = [
+        lambda: s3.copy_back(bucket, "a", good, 4, over=seen),
+        lambda: s3.put_marker_over(bucket, seen),
+    ]
+    for change in changes:
         if server.name == "rgw":  # 16 takes no notice
             change()
         else:

@@ -50,6 +50,7 @@ from rwm.model import (
     ClassCount,
     Entry,
     FrozenUser,
+    Operation,
     PrunedState,
     PruneReport,
     RecordedState,
@@ -61,8 +62,8 @@ from rwm.repositories import RepositoryCount
 from rwm.restic import Snapshot
 from rwm.restic.run import Result
 from rwm.retention import DeletionSpool, LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
+from rwm.rollback import Comparison, RollbackPlan, RollbackResult
 from rwm.rollback import Problem as RollbackProblem
-from rwm.rollback import RollbackPlan, RollbackResult
 from rwm.statefile.canonical import entry_json
 from rwm.states.account import LocationSummary
 from rwm.states.comparison import ComparisonResult, Contradiction
@@ -401,7 +402,13 @@ BISECTION = Bisection([INFO], [CheckedState(INFO, "passed")])
 RECOVERY = recover_command._Recovery(AUDIT_REPORT, INFO, 0, "why", commands=["restic"])
 FORGET_POLICY = read_policy({"keep-daily": "1"}, [])
 ROLLBACK = RollbackPlan(INFO.location, "roll-back", "n", problems=Counter([RollbackProblem.GONE]))
-ROLLED_BACK = RollbackResult(failures=[("config", "w")])
+ROLLED_BACK = in_place_command._Done(
+    Operation("0" * 16, "roll-back", INFO.location, 0, "admin"),
+    RollbackResult(failures=[("config", "w")]),
+    ROOT,
+    INFO,
+    Comparison(hidden=1, named=[("config", "v")]),
+)
 SNAPSHOT = Snapshot("0", 0, "h", ("/etc",))
 FORGET_PLAN = ForgetPlan(INFO.location, FORGET_POLICY, choose([(SNAPSHOT, 0), (SNAPSHOT, 1)], FORGET_POLICY))
 SNAPSHOT_FILE = SnapshotFile("", ENTRY, SNAPSHOT)
@@ -423,7 +430,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
             "rwm storage check BUCKET",
             check_command._json(INSPECTION, CLASSES, PROOF, [FIX], LOCK, [MISSING]),
         ),
-        ("rwm state restore STATE --in-place", in_place_command._result_json(ROLLBACK, ROLLED_BACK, ROOT, INFO, 0)),
+        ("rwm state restore STATE --in-place", in_place_command._result_json(ROLLBACK, ROLLED_BACK)),
         ("rwm storage list", storage_command._row_json(StorageRow("bucket1", "Enabled", INSPECTION, LOCK))),
         ("rwm storage create BUCKET", access_command._create_json("bucket1", [UserAccess("u")])),
         ("rwm storage grant BUCKET", access_command._change_json(INFO.location, CHANGE, dry_run=False)),
