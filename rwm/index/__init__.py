@@ -1,7 +1,7 @@
 """The local index of states: the only owner of sqlite3 and sqlite_utils.
 
 May import the shared modules, ``statefile``.
-Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables.
+Begin reading at ``store.py``: the interface for other rooms; ``schema.py``: the tables of states.
 """
 
 from rwm.index.batches import ObservedEntries

@@ -15,7 +15,8 @@ from sqlite_utils import Database
 
 from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
 from rwm.index.readonly import can_write, open_missing, open_unwritable
-from rwm.index.schema import STEPS, migrations
+from rwm.index.schema import migrations
+from rwm.index.schema_admin import STEPS
 from rwm.private import check_private_directory, make_private_directory
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
