@@ -132,14 +132,19 @@ def _run_restic_backup(
 
 
 def _apply_retention(config: Config, s3: S3, report: Report, notify: Notify, on_line: restic.OnLine | None) -> None:
-    if is_strict(s3, config.location):  # restic 0.14 would retry for minutes
+    if report.outcome != "ok":
+        notify("retention is not applied, because not every backup succeeded")
+        return
+    try:
+        strict = is_strict(s3, config.location)
+    except RwmError as error:
+        report.forget = restic.Result("failed", NOT_STARTED, error.message)
+        return
+    if strict:  # restic 0.14 would retry for minutes
         notify(
             f"retention is not applied: {config.location} is strict, this machine may delete only restic's locks; "
             f"the admin runs `rwm forget {config.location}`"
         )
-        return
-    if report.outcome != "ok":
-        notify("retention is not applied, because not every backup succeeded")
         return
     if not any(name.startswith("keep-within") for name in config.retention):
         report.warnings.append("retention has no keep-within: many forged snapshots could push out the real ones")

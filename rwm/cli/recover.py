@@ -266,6 +266,7 @@ def _describe_commands(found: _Recovery) -> Iterator[str]:
         return
     yield "restore with the restic password of that time:"
     yield from (console.escape(f"  {command}") for command in found.commands)
+    yield "latest is one snapshot; `snapshots --latest 1` lists that of each backup, to restore each by its id"
 
 
 def _recovery_json(found: _Recovery) -> dict[str, Any]:

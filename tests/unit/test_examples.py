@@ -105,3 +105,10 @@ def test_the_dump_that_restic_runs_itself_is_the_end_of_its_arguments() -> None:
     assert arguments[arguments.index("--") + 1 :] == [
         "runuser", "-u", "postgres", "--", "pg_dumpall", "--clean", "--if-exists",
     ]  # fmt: skip
+
+
+def test_every_entry_is_loaded_from_the_newest_dump_of_its_own() -> None:
+    text = (EXAMPLES.parent / "docs" / "operations.md").read_text()
+    dumps = re.findall(r"restic .* dump (.*) latest (/\S+)", text)
+    assert [file for _, file in dumps] == [f"/var/backups/rwm/{name}/all.sql" for name in ("postgresql", "mariadb")]
+    assert [option for option, _ in dumps] == [f"--path {file.rpartition('/')[0]}" for _, file in dumps]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable
+from rwm.errors import AccessDenied, CommandMissing, ConfigError, IndexUnusable, S3Error
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Acknowledgement
@@ -13,6 +13,10 @@ from rwm.storage.policy import protected_policy
 from rwm.storage.users import UserAccess
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes, restic_exits
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
+
+
+def raise_unreachable(bucket: str) -> None:
+    raise S3Error(f"GetBucketPolicy {bucket}: no usable answer")
 
 
 def test_all_backups_succeed(host: BackupHost) -> None:
@@ -106,6 +110,17 @@ class TestRetention:
         assert host.calls == ["backup -- /etc"]
         assert (report.outcome, report.exit_code, report.forget) == ("ok", 0, None)
         assert any(f"the admin runs `rwm forget {BUCKET}`" in line for line in host.output)
+
+    @pytest.mark.parametrize(("code", "forget"), [(0, "failed"), (1, None)])
+    def test_a_policy_that_cannot_be_read_keeps_the_results_of_the_backups(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch, code: int, forget: str | None
+    ) -> None:
+        monkeypatch.setattr(host.s3, "policy", raise_unreachable)
+        report = host.run({"etc": restic_exits(code)}, retention={"keep-last": 1, "keep-within": "1d"})
+        assert [result.exit_code for result in report.backups] == [code]
+        assert (report.forget and report.forget.outcome) == forget
+        assert report.state, "a state records the outcome all the same"
+        assert not any(call.startswith("forget") for call in host.calls)
 
     def test_retention_without_keep_within_is_warned_about(self, host: BackupHost) -> None:
         report = host.run({"etc": {}}, retention={"keep-last": 5})
