@@ -186,5 +186,5 @@ def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> 
         console.print_json(result_json(plan, done, force))
     else:
         print_result(done)
-    if done.result.failures or done.uploads.failed:
+    if done.result.failures or done.result.locked or done.uploads.failed:
         raise_failures(done, count)

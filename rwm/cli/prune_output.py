@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.retention import LocationPlan, PrunePlan, RecordedPrune
@@ -24,6 +25,7 @@ def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
         "bytes": plan.bytes,
         "kept_versions": plan.kept_versions,
         "locked": plan.locked,
+        "object_lock": plan.has_object_lock,
         "too_young": plan.too_young,
         "uncovered": plan.uncovered,
         "first_versions": plan.first_versions,
@@ -67,7 +69,7 @@ def print_plan(plan: PrunePlan) -> None:
             ("delete: states that need them", len(plan.lost_states), ""),
             ("keep: needed versions", plan.kept_versions, ""),
             ("keep: too young", plan.too_young, ""),
-            ("keep: locked", plan.locked, ""),
+            ("keep: locked, or younger than the default lock", plan.locked, ""),
             *((label, count, "") for label, count in _rare_counts(plan).items() if count),
         ],
         right=(1, 2),
@@ -118,5 +120,9 @@ def result_json(plan: PrunePlan, done: RecordedPrune, force: bool) -> dict[str, 
         "bytes": result.bytes,
         "uploads": done.uploads.aborted,
         "failures": [failure._asdict() for failure in result.failures],
+        "found_locked": [
+            {"key": key, "version_id": version_id, "until": iso(until)}
+            for (key, version_id), until in result.locked.items()
+        ],
         "left": result.left,
     }

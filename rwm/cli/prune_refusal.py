@@ -42,6 +42,12 @@ def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
 def raise_failures(done: RecordedPrune, count: int) -> None:
     """Raise PartlyDone, or AccessDenied if the account may delete nothing. ``count`` deletions were planned."""
     result, uploads = done.result, done.uploads.failed
+    if result.locked and not result.failures:
+        raise PartlyDone(
+            f"{len(result.locked)} of {count} versions and markers were not deleted because they are locked, by "
+            f"something else than this computer's `rwm lock`{_describe_left(result.left)}",
+            hint="run the command again: these are known now, and the rest is planned with them",
+        )
     if not result.failures:
         hint = "run the command again"
         raise PartlyDone(f"{uploads} unfinished uploads were not aborted", hint=hint)
@@ -51,11 +57,14 @@ def raise_failures(done: RecordedPrune, count: int) -> None:
             "nothing was deleted: this account may not delete versions, or all of them are locked",
             hint="prune with the configuration of the admin",
         )
-    codes = Counter(failure.code for failure in result.failures)
-    left = f", {result.left} more were not tried" if result.left else ""
+    counts = Counter(failure.code for failure in result.failures).most_common()
+    codes = ", ".join(f"{code}: {number}" for code, number in counts)
     raise PartlyDone(
-        f"{len(result.failures)} of {count} versions and markers were not deleted"
-        f" ({', '.join(f'{code}: {number}' for code, number in codes.most_common())}){left}; the first: {first.key} "
-        f"version {first.version_id}: {first.code}",
+        f"{len(result.failures)} of {count} versions and markers were not deleted ({codes})"
+        f"{_describe_left(result.left)}; the first: {first.key} version {first.version_id}: {first.code}",
         hint="run the command again; locked versions stay until their retention ends",
     )
+
+
+def _describe_left(left: int) -> str:
+    return f", {left} more were not tried" if left else ""

@@ -1,4 +1,4 @@
-"""The Object Lock retention that RWM has set on versions, beside the states that have them."""
+"""The Object Lock retention that RWM has set on versions, beside the states that have them, and locks that it found."""
 
 from __future__ import annotations
 
@@ -80,6 +80,25 @@ class Retentions:
                 (directory, pack(name), pack(version_id)),
             ).fetchone()
         return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
+
+    def known_until(self, bucket: str, key: str, version_id: str) -> int:
+        """Until when a version is locked, by what RWM has set or found; 0 if it knows of no lock. Milliseconds."""
+        recorded = self.of(bucket, key, version_id)
+        with errors(self._path):
+            row = self._connection.execute(
+                "SELECT until FROM found_lock WHERE bucket = ? AND key = ? AND version_id = ?",
+                (bucket_id(self._connection, bucket), key, version_id),
+            ).fetchone()
+        return max(0 if recorded is None else recorded.until, row[0] if row else 0)
+
+    def record_found(self, bucket: str, locks: Iterable[tuple[str, str, int]], now: int) -> None:
+        """Record, in one transaction, locks that a prune found: key, version id, until when. Drop those that ended."""
+        with errors(self._path), transaction(self._connection):
+            number = bucket_id(self._connection, bucket, create=True)
+            self._connection.execute("DELETE FROM found_lock WHERE bucket = ? AND until <= ?", (number, now))
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO found_lock VALUES (?, ?, ?, ?)", ((number, *lock) for lock in locks)
+            )
 
     def has_any(self, bucket: str) -> bool:
         """Whether a retention of any version of the bucket is recorded."""

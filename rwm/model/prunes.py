@@ -36,7 +36,7 @@ class PruneReport(NamedTuple):
     bytes: int = 0
     removed: Mapping[str, int] = {}
     failures: Mapping[str, int] = {}
-    """Numbers of versions and markers that were not deleted, by error code."""
+    """Numbers of versions and markers that were not deleted, by error code; ``locked``: they are locked."""
     left: int = 0
     """What was not tried because of failures."""
     uploads: int = 0

@@ -31,7 +31,7 @@ class KeyPlan(NamedTuple):
     """The decision about one key: what to delete, and how many versions stay.
 
     Because they are ``kept``: needed by a kept state or the present listing; ``too_young``; or the ``first`` version of
-    a name that was written again.
+    a name that was written again. ``locked`` are the ids of those that stay only because they are locked.
     """
 
     versions: list[Deletion]
@@ -39,6 +39,7 @@ class KeyPlan(NamedTuple):
     kept: int
     too_young: int
     first: int = 0
+    locked: tuple[str, ...] = ()
 
 
 Reason = Literal["needed", "young", "locked", "first", ""]
@@ -88,7 +89,8 @@ def plan_key(
         else:
             versions.append(_delete(version, successor))
     counts = Counter(reasons.values())
-    return KeyPlan(versions, markers, counts["needed"], counts["young"], counts["first"])
+    locked = tuple(version_id for version_id, reason in reasons.items() if reason == "locked")
+    return KeyPlan(versions, markers, counts["needed"], counts["young"], counts["first"], locked)
 
 
 def _why_kept(

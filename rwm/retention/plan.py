@@ -26,7 +26,7 @@ from rwm.retention.deletion_spool import Deletions, DeletionSpool, Stage
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import KeyPlan, plan_key
 from rwm.retention.location_plan import LocationCollector, LocationPlan, Needs, Place
-from rwm.retention.locks import Locks
+from rwm.retention.locks import KnownLocks
 from rwm.retention.sample import read_sample
 from rwm.retention.selection import candidates, follows_rule
 from rwm.retention.uploads import count_old_uploads, upload_cutoff
@@ -67,6 +67,8 @@ class PrunePlan:
     """What was written, replaced or deleted at this time or later stays."""
     uploads: int = 0
     """Unfinished uploads to abort."""
+    has_object_lock: bool = False
+    """Whether versions of the bucket may be locked. ``locked`` are those that are known to be; more may be found."""
 
     @property
     def versions(self) -> Deletions:
@@ -165,7 +167,8 @@ def plan_prune(
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     if cutoff is None:
         cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
-    planner = _Planner(audit, cutoff, Locks(s3, location.bucket), _proofs(index, location.bucket), on_staying)
+    locks = KnownLocks(s3, index, location.bucket, audit.known_now)
+    planner = _Planner(audit, cutoff, locks, _proofs(index, location.bucket), on_staying)
     for part in list_histories(s3, location):  # without RWM's own objects
         for history in part:
             progress(len(history))
@@ -187,7 +190,7 @@ class _Planner:
     """Decides key by key, and collects the decisions."""
 
     def __init__(
-        self, audit: LocationAudit, cutoff: int, locks: Locks, is_proved: IsProved, on_staying: OnStaying
+        self, audit: LocationAudit, cutoff: int, locks: KnownLocks, is_proved: IsProved, on_staying: OnStaying
     ) -> None:
         self._made_at = audit.now
         self._cutoff = cutoff
@@ -254,6 +257,7 @@ class _Planner:
             files_read,
             self._made_at,
             self._cutoff,
+            has_object_lock=self._locks.has_object_lock,
         )
 
 

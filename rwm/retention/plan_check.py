@@ -43,8 +43,8 @@ def plan_again(
     """The part of a stored plan that is still to be executed.
 
     The location is planned anew with the kept states of the stored plan, all states that were recorded since, and its
-    cutoff; so every rule is applied to the bucket as it is. What is gone already, and what stays as evidence now, is
-    left out. Raises Refused when kept states are gone, or when any other version of the plan must stay.
+    cutoff; so every rule is applied to the bucket as it is. What is gone already, what is locked, and what stays as
+    evidence now, is left out. Raises Refused when kept states are gone, or when another version of the plan must stay.
     """
     keep = _states_to_keep(index, stored)
     check = PlanCheck(stored.deletions)
@@ -58,7 +58,7 @@ def plan_again(
         raise Refused(
             f"the plan of {stored.location} must not be executed: {count} of its versions must stay now: "
             f"{named}{', …' if count > _NAMED else ''}",
-            hint="they are current or locked, or a state that was recorded since the plan needs them; nothing was "
+            hint="they are current, or a state that was recorded since the plan needs them; nothing was "
             "deleted; make a new plan",
         )
     stored.deletions.select(chosen)
@@ -96,9 +96,9 @@ class PlanCheck:
 
     def observe(self, history: Sequence[ObjectVersion], decision: KeyPlan) -> None:
         """Add the versions of a key that stay."""
-        deleted = {item.version_id for item in decision.versions}
+        left_out = {*decision.locked, *(item.version_id for item in decision.versions)}
         for entry in history:
-            if not entry.is_marker and entry.version_id not in deleted:
+            if not entry.is_marker and entry.version_id not in left_out:
                 self._listed.add(_digest(entry.key, entry.version_id), True)
 
     def compare(self, fresh: DeletionSpool) -> tuple[dict[Stage, Bits], dict[Stage, Bits]]:

@@ -13,6 +13,9 @@ from rwm.retention.plan import PrunePlan
 from rwm.retention.uploads import AbortResult, abort_old_uploads, upload_cutoff
 from rwm.s3 import S3
 
+LOCKED = "locked"
+"""Stands in a report for the error code of versions that were not deleted because they are locked."""
+
 
 @dataclass(frozen=True)
 class RecordedPrune:
@@ -61,7 +64,7 @@ def prune_and_record(
             markers=result.markers,
             bytes=result.bytes,
             removed=dict(result.removed),
-            failures=dict(Counter(failure.code for failure in result.failures)),
+            failures=_count_failures(result),
             left=result.left,
             uploads=uploads.aborted,
         )
@@ -76,6 +79,11 @@ def _describe(plan: PrunePlan) -> str:
         f"plan: {len(plan.versions)} versions with {plan.bytes} bytes, {len(plan.markers)} markers, "
         f"{len(plan.lost_states)} states; {len(plan.kept_states)} kept states, the newest: {kept}"
     )
+
+
+def _count_failures(result: PruneResult) -> dict[str, int]:
+    counts = Counter(failure.code for failure in result.failures)
+    return dict(counts) | ({LOCKED: len(result.locked)} if result.locked else {})
 
 
 def _forget_interrupted(index: Index, plan: PrunePlan) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from rwm.errors import AccessDenied, BadResponse, NotFound
 from rwm.s3.error_mapping import mapped
 from rwm.s3.response_checks import check_content, check_version, content_md5
-from rwm.times import SECOND, iso
+from rwm.times import SECOND
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -222,13 +221,6 @@ class Objects:
         """Abort an unfinished multipart upload and free its parts."""
         with mapped("AbortMultipartUpload", f"{bucket}/{key}"):
             self.client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-
-    def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
-        """Why the version cannot be deleted (``legal hold``, or retention mode and time), or None."""
-        lock = self.version_lock(bucket, key, version_id)
-        if lock.is_held:
-            return "legal hold"
-        return f"{lock.mode} until {iso(lock.until)}" if lock.until > time.time() * SECOND else None
 
     def version_lock(self, bucket: str, key: str, version_id: str) -> VersionLock:
         """The lock of a version. Raises NotSupported for a delete marker, which has none."""

@@ -221,7 +221,7 @@ def test_minimum_age(s3: S3, index: Index) -> None:
 # --- locks -----------------------------------------------------------------------------------------------
 
 
-def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
+def test_locked_versions_stay_and_are_counted_when_the_server_refuses(s3: S3, index: Index) -> None:
     bucket = unique("locked")
     s3.client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
     model = Model(s3, bucket)
@@ -242,14 +242,15 @@ def test_locked_versions_are_counted_and_kept(s3: S3, index: Index) -> None:
     model.delete("held")
     info = capture_state(s3, index, Location(bucket))
     todo = retention.plan_prune(s3, index, Location(bucket), [info])
-    assert todo.refused == () and todo.locked == 3
-    assert {(doomed.key, doomed.version_id) for doomed in todo.versions}.isdisjoint(locked.items())
-    assert not todo.markers  # the one there hides a locked version
-    result = retention.execute_prune(s3, todo)
-    assert result.failures == () and result.versions == len(todo.versions) == 6
+    assert (todo.refused, todo.locked, todo.has_object_lock) == ((), 0, True)
+    result = retention.prune_and_forget(s3, index, todo)
+    assert (result.failures, result.versions, result.markers) == ((), len(todo.versions) - 3, 0)
+    assert result.locked.keys() == set(locked.items())  # and the marker that hides a locked version stays
     left = {(version.key, version.version_id) for version in everything(s3, bucket) if not version.is_marker}
     assert left == set(locked.items()) | set(model.current().items())
     assert present(s3, bucket) == model.current()
+    again = retention.plan_prune(s3, index, Location(bucket), [info])
+    assert (len(again.versions), len(again.markers), again.locked) == (0, 0, 3)
 
 
 def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, index: Index) -> None:
@@ -263,8 +264,8 @@ def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, in
     assert [doomed.key for doomed in (*todo.versions, *todo.markers)] == ["deleted", "deleted"]
     s3.client.put_object_legal_hold(Bucket=bucket, Key="deleted", VersionId=version, LegalHold={"Status": "ON"})
     result = retention.execute_prune(s3, todo)
-    assert (result.versions, result.markers) == (0, 0)
-    assert result.failures == (DeleteFailure("deleted", version, "AccessDenied"),)
+    assert (result.versions, result.markers, result.failures) == (0, 0, ())
+    assert list(result.locked) == [("deleted", version)]
     assert present(s3, bucket) == model.current()
 
 

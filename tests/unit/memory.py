@@ -165,6 +165,9 @@ class MemoryS3(S3):
     def delete_versions(self, bucket: str, exact: Sequence[tuple[str, str]]) -> list[DeleteFailure]:
         failures = []
         for key, version in exact:
+            if self._is_locked(key, version):
+                failures.append(DeleteFailure(key, version, "AccessDenied"))
+                continue
             if (key, version) in self.stuck:
                 failures.append(DeleteFailure(key, version, self.stuck[key, version]))
                 continue
@@ -297,14 +300,17 @@ class MemoryS3(S3):
     def has_object_lock(self, bucket: str) -> bool:
         return self.object_lock
 
+    def _is_locked(self, key: str, version_id: str) -> bool:
+        retention = self.retentions.get((key, version_id))
+        return self.object_lock and (
+            (key, version_id) in self.locked or (retention is not None and retention.until > self.now)
+        )
+
     def version_lock(self, bucket: str, key: str, version_id: str) -> VersionLock:
+        self.asked_about_locks.append((key, version_id))
         retention = self.retentions.get((key, version_id))
         until = 0 if retention is None else retention.until
         return VersionLock((key, version_id) in self.locked, "GOVERNANCE", until)
-
-    def lock_reason(self, bucket: str, key: str, version_id: str) -> str | None:
-        self.asked_about_locks.append((key, version_id))
-        return self.locked.get((key, version_id))
 
     def put_retention(self, bucket: str, key: str, version_id: str, retention: Retention) -> None:
         """Extend only, as all servers do without a bypass; ``refused_locks`` raise their errors."""

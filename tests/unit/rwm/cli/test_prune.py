@@ -225,14 +225,19 @@ class TestStoredPlan:
         assert rwm_("-c", "here.conf", "prune", "bucket2", "--plan", plan, "--yes") == 5
         assert "is a plan of bucket1, not of bucket2" in rwm_.err
 
-    def test_with_a_locked_version_is_refused(
-        self, rwm_: Terminal, s3: MemoryS3, plan: str, replaced: list[str]
-    ) -> None:
+    def test_leaves_what_was_locked_since(self, rwm_: Terminal, s3: MemoryS3, plan: str, replaced: list[str]) -> None:
+        """The server refuses it, and says why: then it is known."""
         s3.object_lock = True
         s3.locked["notes", replaced[0]] = "legal hold"
-        assert rwm_("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--yes") == 5
-        assert f"1 of its versions must stay now: notes version {replaced[0]}" in rwm_.err
-        assert s3.deleted == []
+        execute = ("-c", "here.conf", "prune", "bucket1", "--plan", plan, "--yes", "--json")
+        assert rwm_(*execute) == 3
+        document = json.loads(rwm_.out)
+        assert (document["versions"], document["failures"]) == (1, [])
+        assert [found["version_id"] for found in document["found_locked"]] == [replaced[0]]
+        assert "1 of 2 versions and markers were not deleted because they are locked" in rwm_.err
+        assert rwm_(*execute) == 0
+        document = json.loads(rwm_.out)
+        assert (document["versions"], document["locked"]) == (0, 1)
 
     def test_takes_no_other_rules(self, rwm_: Terminal, plan: str) -> None:
         for option in (("--keep-last", "1"), ("--min-age", "1d"), ("--keep-state", "latest"), ("--plan-out", "x")):

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from rwm.errors import StateNotFound, UsageError
 from rwm.index import Index
 from rwm.location import Location
-from rwm.model import ObjectVersion, StateInfo
+from rwm.model import ObjectVersion, Retention, RetentionChange, StateInfo
 from rwm.retention.key_plan import Deletion, plan_key
 from rwm.retention.plan import plan_prune
 from rwm.retention.selection import select_kept_states
+from rwm.s3 import DefaultRetention
 from rwm.states.capture import capture_state
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
 from tests.keeping import keep_last
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.verify.verify_setup import named
@@ -307,17 +308,23 @@ class TestPlanPrune:
         assert plan_prune(s3, index, LOCATION, [info], min_age=replaced + 10 * SECOND).too_young == 1
         assert len(plan_prune(s3, index, LOCATION, [info], min_age=replaced - 10 * SECOND).versions) == 1
 
-    def test_locked_versions_are_counted_and_kept(self, index: Index) -> None:
+    def test_what_is_known_to_be_locked_is_counted_and_kept_without_a_request(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)
         versions = [s3.put(BUCKET, "config", b"1") for _ in range(4)]
         info = capture_state(s3, index, LOCATION)
-        s3.locked["config", versions[1]] = "COMPLIANCE until 2030-01-01T00:00:00Z"
+        index.retentions.record(BUCKET, [RetentionChange("config", versions[1], Retention("governance", s3.now + DAY))])
+        index.retentions.record_found(BUCKET, [("config", versions[2], s3.now + DAY)], s3.now)
         assert len(plan_prune(s3, index, LOCATION, [info]).versions) == 3
-        assert s3.asked_about_locks == []
         s3.object_lock = True
         found = plan_prune(s3, index, LOCATION, [info])
-        assert (len(found.versions), found.locked) == (2, 1)
-        assert [version for _, version in s3.asked_about_locks] == versions[:3]
+        assert ([item.version_id for item in found.versions], found.locked) == ([versions[0]], 2)
+        s3.now += 2 * DAY
+        found = plan_prune(s3, index, LOCATION, [info])
+        assert ([item.version_id for item in found.versions], found.locked) == (versions[:3], 0)
+        s3.default_lock = DefaultRetention("governance", 3 * DAY)
+        assert (plan_prune(s3, index, LOCATION, [info]).locked, s3.asked_about_locks) == (3, [])
+        s3.now += 2 * DAY
+        assert plan_prune(s3, index, LOCATION, [info]).locked == 0
 
     @pytest.mark.parametrize("status", ["Suspended", ""])
     def test_refused_without_versioning(self, index: Index, status: str) -> None:
