@@ -190,5 +190,21 @@ def m012_prunes(db: Database) -> None:
     )
 
 
+@migrations()
+def m013_found_locks(db: Database) -> None:
+    """Locks that RWM did not set, and that kept a prune from deleting."""
+    db.execute(
+        """
+        CREATE TABLE found_lock (
+            bucket      INTEGER NOT NULL REFERENCES bucket,
+            key         TEXT NOT NULL,
+            version_id  TEXT NOT NULL,
+            until       INTEGER NOT NULL,      -- server's time until which it is known, in milliseconds
+            PRIMARY KEY (bucket, key, version_id)
+        ) STRICT, WITHOUT ROWID
+        """
+    )
+
+
 STEPS = frozenset(str(step.name) for step in migrations.pending(Database(memory=True)))
 """Names of all migrations that this version knows; an index with others is newer."""
