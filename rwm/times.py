@@ -120,6 +120,13 @@ def parse_duration(text: str) -> int:
     return total
 
 
+def parse_long_duration(text: str) -> int:
+    """Parse a duration as :func:`parse_duration` does, where ``m`` could be meant as months: refused. UsageError."""
+    if re.search(r"\d\s*m(?!o)", text):
+        raise UsageError(f"{text!r} can mean minutes or months", hint="write 6mo for months, 360s for minutes")
+    return parse_duration(text)
+
+
 def parse_restic_duration(text: str) -> int:
     """Parse a duration as restic's keep rules write it (``2y5m7d3h``: m are months), to milliseconds.
 

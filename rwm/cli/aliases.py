@@ -12,6 +12,7 @@ from rwm.cli import prune as prune_command
 from rwm.cli import state as state_commands
 from rwm.cli import state_restore, storage_access, storage_check
 from rwm.cli import storage as storage_commands
+from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import App, common_options, pass_app
 from rwm.errors import StateNotFound
 from rwm.location import Location
@@ -51,8 +52,8 @@ def backup_all(app: App) -> int:
 
 @click.command()
 @common_options
-@state_commands.LOCATION_ARGUMENT
-@storage_commands.YES_OPTION
+@LOCATION_ARGUMENT
+@YES_OPTION
 @pass_app
 def storage_delete(app: App, location: Location, yes: bool) -> None:
     """Delete BUCKET with everything in it (now: rwm storage delete)."""
@@ -61,7 +62,7 @@ def storage_delete(app: App, location: Location, yes: bool) -> None:
 
 @click.command()
 @common_options
-@state_commands.LOCATION_ARGUMENT
+@LOCATION_ARGUMENT
 @pass_app
 def storage_drop_versions(app: App, location: Location) -> None:
     """Delete all versions except those of the newest state and of the current listing.

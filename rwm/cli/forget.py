@@ -8,8 +8,7 @@ import click
 
 from rwm import console
 from rwm.cli.audit_run import run_audit
-from rwm.cli.state import LOCATION_ARGUMENT
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import SHORT_ID, App, common_options, pass_app
 from rwm.errors import PartlyDone, Refused
 from rwm.location import Location

@@ -10,24 +10,17 @@ import click
 from rwm import console
 from rwm.cli.audit_run import audit_settings
 from rwm.cli.keep_options import keep_options, note_unjudged, read_rules
-from rwm.cli.state import LOCATION_ARGUMENT
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import LOCATION_ARGUMENT, MODE_OPTION, YES_OPTION
 from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused, RwmError, UsageError
 from rwm.location import Location
-from rwm.model import LOCK_MODES, LockMode
-from rwm.times import DAY, SECOND, iso, parse_duration
+from rwm.model import LockMode
+from rwm.times import DAY, SECOND, iso, parse_long_duration
 
 if TYPE_CHECKING:
     from rwm.retention import LockCost, LockPlan, LockResult, LockTiming
     from rwm.s3 import DefaultRetention
     from rwm.trust import KeepPolicy
-
-MODE_OPTION = click.option(
-    "--mode",
-    type=click.Choice(LOCK_MODES),
-    help="governance: whoever may bypass it can remove the lock; compliance: nobody can.",
-)
 
 
 @click.command(short_help="Lock the versions of the kept states in BUCKET (Object Lock).")
@@ -54,7 +47,7 @@ def lock(
 ) -> None:
     """Lock every version that a kept state needs, for as long as one needs it.
 
-    Which states are kept, the same rules say as for `rwm prune`; run the command regularly, as `lock` in the
+    The same rules as for `rwm prune` say which states are kept. Run the command regularly, as often as `lock` in the
     configuration says. A lock is only extended, never shortened. A locked version cannot be deleted, also not with the
     admin's keys; in governance mode an account with a permission to bypass it can.
 
@@ -158,7 +151,7 @@ def show_and_lock(app: App, plan: LockPlan, *, dry_run: bool, yes: bool) -> None
 
 
 def _positive(option: str, text: str) -> int:
-    found = parse_duration(text)
+    found = parse_long_duration(text)
     if found < SECOND:
         raise UsageError(f"{option} is too short: {text}", hint="write it as 1d or 12h")
     return found

@@ -36,7 +36,11 @@ from rwm.console import App, common_options, completion, current_app
 @click.version_option(__version__, "-V", "--version", message="rwm %(version)s")
 @common_options
 def cli() -> None:
-    """Keep restic backups in S3 recoverable after the backed-up machine is taken over."""
+    """Keep restic backups in S3 recoverable after the backed-up machine is taken over.
+
+    Exit codes: 0 done, 1 error, 2 wrong usage, 3 partly done, 4 a check found problems, 5 refused for safety, 6 access
+    denied, 7 another run holds the lock.
+    """
 
 
 @cli.command()

@@ -16,11 +16,11 @@ from rwm.cli.prune_log import print_lifecycle, print_log
 from rwm.cli.prune_output import plan_json, print_plan, print_result, result_json
 from rwm.cli.prune_refusal import raise_failures, raise_refusal
 from rwm.cli.prune_simulation import simulate_and_print
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import YES_OPTION
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
-from rwm.times import parse_duration
+from rwm.times import parse_duration, parse_long_duration
 
 if TYPE_CHECKING:
     from rwm.retention import PrunePlan
@@ -38,11 +38,15 @@ PLAN_FILE = click.Path(path_type=Path)
     "--min-age",
     default="0",
     metavar="DUR",
-    help="Keep what was replaced or deleted less than DUR ago (30d, 12h; default 0).",
+    help="Keep what was replaced or deleted less than DUR ago (30d, 12h, 6mo; default 0).",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and delete nothing.")
 @click.option(
-    "--simulate", "span", metavar="DUR", help="Print what the rules will keep during DUR (400d), and delete nothing."
+    "--simulate",
+    "span",
+    metavar="DUR",
+    help="Print what the rules will keep during DUR (400d), by the index alone, if states come as often as the newest "
+    "ones. Deletes nothing.",
 )
 @click.option("--plan-out", metavar="FILE", type=PLAN_FILE, help="Write the plan to a new FILE, and delete nothing.")
 @click.option("--plan", "plan_file", metavar="FILE", type=PLAN_FILE, help="Execute the plan in FILE, and no other.")
@@ -74,10 +78,10 @@ def prune(
 ) -> None:
     """Delete the versions in BUCKET that neither a kept state nor the current listing needs.
 
-    Which states are kept, the rules of `keep` in the configuration and the --keep options say; an option takes the
-    place of the rule of its name. They are applied to the states of the whole bucket and to those of each prefix by
-    themselves, by the server's time in UTC. Only clean states count: one that is not is kept until it is judged. With a
-    PREFIX, only what is below it is deleted, and all states of other locations are kept.
+    The rules of `keep` in the configuration say which states are kept; a --keep option replaces the rule of its name.
+    They are applied to the states of the whole bucket, and to those of each prefix by themselves, by the server's time
+    in UTC. Only clean states count: one that is not is kept until it is judged. With a PREFIX, only what is below it is
+    deleted, and all states of other locations are kept.
 
     BUCKET is audited first. Refused (exit code 5) if the newest kept state of a location is not complete or not clean,
     if a proof of an attack is younger than the newest clean one, or if the last clean state would be lost.
@@ -86,34 +90,34 @@ def prune(
     --plan executes what --plan-out wrote, after every rule was applied anew to BUCKET as it is. Refused (5) if the file
     was altered, or if any version in it must stay now. After an interruption the same command does the rest.
 
-    Unfinished uploads that are older than --min-age, and than a day, are aborted. A report of each prune is kept, see
-    --log.
-
-    --simulate reads the index alone: it assumes that states will be captured as often as the newest ones were.
+    Unfinished uploads older than --min-age, and than a day, are aborted. A report of each prune is kept, see --log.
     """
-    age = parse_duration(min_age)
+    _check_modes({"--log": is_log, "--as-lifecycle": as_lifecycle, "--simulate": span, "--plan": plan_file})
+    age = parse_long_duration(min_age)
+    if plan_file and (keep or keep_state or age or plan_out):
+        raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
     if is_log:
         print_log(app, location)
-        return
-    if location is None:
+    elif location is None:
         raise UsageError("say which bucket to prune", hint="only --log works without one")
-    if as_lifecycle:
+    elif as_lifecycle:
         print_lifecycle(app, location, read_rules(app, keep), keep_state, age)
-        return
-    if span is not None:
+    elif span is not None:
         simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
-        return
-    if plan_file is None:
-        plan = _plan(app, location, keep, keep_state, age)
-    elif keep or keep_state or age or plan_out:
-        raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
     else:
-        plan = _plan_from_file(app, location, plan_file)
-    _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
-    if plan_out is not None:
-        _write_plan(app, plan, plan_out, force=force)
-    elif not dry_run:
-        _execute_and_print(app, plan, force=force, yes=yes)
+        plan = _read_plan(app, location, plan_file) if plan_file else _plan(app, location, keep, keep_state, age)
+        _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
+        if plan_out is not None:
+            _write_plan(app, plan, plan_out, force=force)
+        elif not dry_run:
+            _execute_and_print(app, plan, force=force, yes=yes)
+
+
+def _check_modes(modes: Mapping[str, object]) -> None:
+    """Refuse more than one of the options that say what is done instead of a prune by the rules."""
+    given = [name for name, value in modes.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other", hint="run the command once for each")
 
 
 def prune_and_print(app: App, location: Location, keep: Mapping[str, str], *, yes: bool) -> None:
@@ -139,7 +143,7 @@ def _plan(
         return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
 
 
-def _plan_from_file(app: App, location: Location, path: Path) -> PrunePlan:
+def _read_plan(app: App, location: Location, path: Path) -> PrunePlan:
     from rwm.retention import plan_again, read_plan
 
     stored = read_plan(path, location)

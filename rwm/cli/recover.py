@@ -13,7 +13,7 @@ import click
 
 from rwm import console
 from rwm.cli.audit_run import audit_versions, capture_quiet_second, judge_states, none_is_clean
-from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.shared_options import LOCATION_ARGUMENT
 from rwm.cli.state_restore import raise_failures, restore_part
 from rwm.cli.state_sync import compare_states, fetch_states
 from rwm.console import STATE, App, common_options, pass_app

@@ -9,7 +9,8 @@ import click
 
 from rwm import console
 from rwm.cli.last_clean import resolve_state
-from rwm.console import LOCATION, STATE, App, common_options, pass_app
+from rwm.cli.shared_options import LOCATION_ARGUMENT, LOCATION_OPTION, YES_OPTION
+from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, Entry, StateInfo, StorageClasses
@@ -19,16 +20,6 @@ from rwm.times import iso, parse_time
 if TYPE_CHECKING:
     from rwm.restore import StatePart
 
-LOCATION_ARGUMENT = click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION)
-LOCATION_OPTION = click.option(
-    "-b",
-    "--bucket",
-    "location",
-    metavar="BUCKET[/PREFIX]",
-    type=LOCATION,
-    help="The bucket, or the prefix in it, of `latest` or of a time.",
-)
-
 MAX_NAMED = 10
 """States named in one question."""
 
@@ -36,7 +27,11 @@ MAX_NAMED = 10
 @click.group()
 @common_options
 def state() -> None:
-    """Record states, list, compare, export and restore them."""
+    """Record states, list, compare, export and restore them.
+
+    STATE is an id or its start, `latest`, `last-clean`, or a UTC time (the last state at or before it). All but an id
+    need -b BUCKET.
+    """
 
 
 @state.command()
@@ -246,7 +241,7 @@ def _common_prefix(before: StateInfo, after: StateInfo) -> str:
 @click.argument("states", metavar="STATE...", nargs=-1, required=True, type=STATE)
 @LOCATION_OPTION
 @click.option("--dry-run", is_flag=True, help="Only print what would be forgotten.")
-@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@YES_OPTION
 @pass_app
 def forget(app: App, states: Sequence[str], location: Location | None, dry_run: bool, yes: bool) -> None:
     """Remove STATEs from the index. Their files and versions stay in the bucket.

@@ -9,7 +9,8 @@ import click
 from rwm import console
 from rwm.cli.last_clean import resolve_state
 from rwm.cli.new_file import open_new
-from rwm.cli.state import LOCATION_OPTION, describe_contents
+from rwm.cli.shared_options import LOCATION_OPTION
+from rwm.cli.state import describe_contents
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location

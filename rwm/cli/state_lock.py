@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from rwm.cli.last_clean import resolve_state
-from rwm.cli.lock import MODE_OPTION, choose_mode, require_object_lock, show_and_lock
-from rwm.cli.state import LOCATION_OPTION
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.lock import choose_mode, require_object_lock, show_and_lock
+from rwm.cli.shared_options import LOCATION_OPTION, MODE_OPTION, YES_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location

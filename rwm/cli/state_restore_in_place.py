@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import YES_OPTION
 from rwm.console import App
 from rwm.errors import CheckFailed, PartlyDone, Refused, UsageError
 from rwm.location import Location

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT, describe_state
+from rwm.cli.shared_options import LOCATION_ARGUMENT
+from rwm.cli.state import describe_state
 from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexDamaged, IndexUnusable, PartlyDone
 from rwm.location import Location

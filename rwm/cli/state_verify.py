@@ -12,7 +12,7 @@ import click
 from rwm import console
 from rwm.cli.last_clean import resolve_state
 from rwm.cli.restic_check import check_repositories, count_repositories_below
-from rwm.cli.state import LOCATION_OPTION
+from rwm.cli.shared_options import LOCATION_OPTION
 from rwm.console import STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexUnusable, PartlyDone, RwmError, UsageError
 from rwm.location import Location

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, NotFound, PartlyDone, Refused, StateNotFound
 from rwm.location import Location
@@ -18,8 +18,6 @@ from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
     from rwm.storage import BucketLock, StorageInfo, StorageRow
-
-YES_OPTION = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 @click.group()

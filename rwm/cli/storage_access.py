@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT
+from rwm.cli.shared_options import LOCATION_ARGUMENT
 from rwm.console import App, common_options, pass_app
 from rwm.location import Location
 from rwm.model import LOCK_MODES, LockMode

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT, describe_state
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
+from rwm.cli.state import describe_state
 from rwm.cli.storage_access import print_users, rights_options, user_texts
 from rwm.console import App, common_options, pass_app
 from rwm.errors import PartlyDone, RwmError

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT
-from rwm.cli.storage import YES_OPTION
+from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.cli.storage_access import print_users
 from rwm.cli.storage_freeze import USER_CONFIG_OPTION, connect_user, print_attempts
 from rwm.console import App, common_options, pass_app

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.state import LOCATION_ARGUMENT, describe_state
+from rwm.cli.shared_options import LOCATION_ARGUMENT
+from rwm.cli.state import describe_state
 from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, PartlyDone, RwmError
 from rwm.location import Location
@@ -44,7 +45,9 @@ def connect_user(path: str, location: Location) -> tuple[S3, Location]:
 @common_options
 @LOCATION_ARGUMENT
 @click.option("--user", metavar="USER", help="Freeze only this account (default: all that reach the location).")
-@click.option("--reads", type=click.Choice(["on", "off"]), default="on", help="off: it may not read either.")
+@click.option(
+    "--reads", type=click.Choice(["on", "off"]), default="on", help="off: it may not read either (default: on)."
+)
 @click.option("--note", metavar="TEXT", default="", help="Why; it is kept with the freeze.")
 @USER_CONFIG_OPTION
 @pass_app

@@ -99,7 +99,10 @@ STATE = StateName()
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script for SHELL. To enable it in bash: eval "$(rwm completion bash)"."""
+    """Print the completion script for SHELL.
+
+    To enable it in bash: eval "$(rwm completion bash)", and for rwmfs: eval "$(rwmfs completion bash)".
+    """
     completion_class = get_completion_class(shell)
     assert completion_class
     root = context.find_root()

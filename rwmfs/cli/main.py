@@ -28,7 +28,10 @@ def cli() -> None:
     """Mount recorded states of a bucket as a filesystem."""
 
 
-@cli.command(context_settings=CONTEXT)  # repeated: mount.rwmfs runs this command without the group
+@cli.command(
+    context_settings=CONTEXT,  # repeated: mount.rwmfs runs this command without the group
+    short_help="Mount a state, or all of them, as a read-only directory.",
+)
 @common_options
 @click.argument("location", metavar="BUCKET[/PREFIX]", type=LOCATION)
 @click.argument("mountpoint", type=MOUNTPOINT)

@@ -340,6 +340,23 @@ def test_a_dropped_state_says_when_it_was_pruned(rwm_: Terminal, s3: MemoryS3, r
         assert len(rwm_.err.strip().splitlines()) <= 2  # the message and its hint
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--log", "--as-lifecycle"], "--log and --as-lifecycle exclude each other"),
+        (["--simulate", "400d", "--plan", "file"], "--simulate and --plan exclude each other"),
+        (["--min-age", "6m"], "'6m' can mean minutes or months"),
+    ],
+)
+def test_options_of_two_meanings_are_refused(
+    rwm_: Terminal, s3: MemoryS3, replaced: list[str], options: list[str], message: str
+) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes", *options) == 2
+    assert message in rwm_.err
+    assert s3.deleted == []
+
+
 def test_a_lifecycle_rule_is_printed_and_not_applied(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--as-lifecycle") == 0
