@@ -6,7 +6,7 @@ from array import array
 from bisect import insort
 from collections import deque
 from collections.abc import Iterator
-from itertools import groupby, pairwise
+from itertools import pairwise
 from statistics import median
 
 from rwm.times import DAY, SECOND, iso
@@ -77,18 +77,31 @@ SNAPSHOT_BURST = Rule(
 
 
 def snapshot_burst(root: str, snapshots: Times) -> Iterator[Finding]:
-    """Hours with more than ten snapshots, and more than ten times the median of the hours before that have any.
+    """More than ten snapshots within an hour, and more than ten times the median of the hours before that have any.
 
-    From the snapshot on that is too much, not from those of the same hour before it.
+    From the snapshot on that is too much, not from those before it. No hour begins with the clock: half of a burst
+    before it strikes and half after it are one.
     """
-    usual = _Usual()
-    for _, group in groupby(snapshots, lambda time: time // HOUR):
-        times = list(group)
-        limit = max(BURST, LARGE_FACTOR * usual.median)
-        if len(times) > limit:
-            detail = f"{len(times)} snapshots within an hour"
-            yield about_directory(SNAPSHOT_BURST, root, "snapshots", detail, times[limit])
-        usual.add(len(times))
+    usual, limit, hour, in_hour = _Usual(), BURST, -HOUR, 0
+    oldest, within, most, begun = iter(snapshots), 0, 0, FOREVER
+    start = next(oldest, FOREVER)
+    for time in snapshots:
+        if time >= hour + HOUR:
+            if in_hour:
+                usual.add(in_hour)
+                limit = max(BURST, LARGE_FACTOR * usual.median)
+            hour, in_hour = time, 0
+        in_hour += 1
+        within += 1
+        while start <= time - HOUR:
+            start, within = next(oldest), within - 1
+        if within > limit:
+            begun, most = min(begun, time), max(most, within)
+        elif begun != FOREVER:
+            yield about_directory(SNAPSHOT_BURST, root, "snapshots", f"{most} snapshots within an hour", begun)
+            begun, most = FOREVER, 0
+    if begun != FOREVER:
+        yield about_directory(SNAPSHOT_BURST, root, "snapshots", f"{most} snapshots within an hour", begun)
 
 
 SHRUNK = Rule(

@@ -18,8 +18,9 @@ from rwm.errors import UsageError
 from rwm.times import DAY, parse_restic_duration
 
 HOUR = DAY // 24
-OFFSETS = tuple(hours * HOUR for hours in range(-12, 15, 2))
-"""Time zones that are tried, in milliseconds from UTC."""
+_BETWEEN_HOURS = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
+OFFSETS = tuple(round(hours * HOUR) for hours in (*range(-12, 15), *_BETWEEN_HOURS))
+"""The time zones of the world, in milliseconds from UTC: one left out may have a midnight between two backups."""
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _MONDAY = 3  # days from the Monday before the epoch
@@ -76,13 +77,13 @@ class KeepPolicy:
             if left <= 0 and not within:
                 continue
             for position in newest_first:
+                if left <= 0 and times[position] <= newest - within:
+                    break
                 current = period(times[position] + offset)
-                if current == seen:
-                    continue
-                seen = current
-                if left > 0 or (within and times[position] > newest - within):
+                if current != seen:
+                    seen = current
                     kept.add(position)
-                left -= 1
+                    left -= 1
         return kept
 
     def lifetimes(self, times: Sequence[int], future: Sequence[int]) -> list[int]:

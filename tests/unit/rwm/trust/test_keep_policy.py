@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,6 +50,16 @@ def test_as_restic_forgets(gaps: list[int], counts: dict[str, int], last: int, w
     policy = KeepPolicy({**rules, "keep-last": str(last), **({"keep-within": f"{within}d"} if within else {})})
     expected = [naive(times, counts, last, within * DAY, offset) for offset in OFFSETS]
     assert policy.surely_keeps(times) == set.intersection(*expected)
+
+
+@pytest.mark.parametrize("hours", [-12, -3.5, 1, 2, 5.5, 5.75, 12.75, 14])
+def test_backups_about_midnight_in_each_time_zone(hours: float) -> None:
+    """A timer with a random delay: what restic removes there is not surely kept."""
+    midnight, minute = START // DAY * DAY - round(hours * HOUR), HOUR // 60
+    times = [midnight - 20 * minute, midnight + DAY + 20 * minute, midnight + 2 * DAY - 10 * minute]
+    policy = KeepPolicy({"keep-daily": "7"})
+    assert policy.keeps(times, round(hours * HOUR)) == {0, 2}
+    assert policy.surely_keeps(times) == {0, 2}
 
 
 def test_an_empty_policy_keeps_nothing() -> None:

@@ -311,6 +311,19 @@ def test_a_burst_of_snapshots(place: Place) -> None:
     assert "snapshot-burst" in codes(bucket)
 
 
+@pytest.mark.parametrize("before", [0, 6, 12])
+def test_a_burst_across_a_full_hour_of_the_clock(before: int, place: Place) -> None:
+    bucket, repository = place
+    hour = DAY // 24
+    bucket.now = (bucket.now // hour + 50) * hour - before * MINUTE
+    for _ in range(12):
+        run(bucket, repository.backup(0))
+        bucket.now += MINUTE - bucket.now % MINUTE
+    audit = audit_repository(bucket.listing())
+    (found,) = (item for item in audit.log.listed() if item.rule.code == "snapshot-burst")
+    assert found.detail == "12 snapshots within an hour"
+
+
 def test_no_backup_for_long(place: Place) -> None:
     bucket, _ = place
     assert "no-recent-backup" not in codes(bucket)
