@@ -24,9 +24,12 @@ _WITHIN = "Keep all states within DUR of the newest (30d, 6m: months, 1y)."
 
 
 class _Count(click.ParamType[str]):
+    """The number of a keep rule, as text."""
+
     name = "count"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, if it is a number or ``unlimited``."""
         from rwm.config import is_keep_count
 
         if not is_keep_count(value):
@@ -35,9 +38,12 @@ class _Count(click.ParamType[str]):
 
 
 class _Duration(click.ParamType[str]):
+    """A duration in restic's units, as text."""
+
     name = "duration"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text, if restic would understand it."""
         try:
             parse_restic_duration(value)
         except UsageError as error:

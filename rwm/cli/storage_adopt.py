@@ -24,9 +24,12 @@ _SHOWN = 10
 
 
 class _Size(click.ParamType[int]):
+    """``1M``, ``64K``: bytes."""
+
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
         try:
             return value if isinstance(value, int) else console.parse_size(value)
         except ValueError as error:
@@ -72,15 +75,12 @@ def adopt(
         plan = plan_adoption(app.s3, bucket, texts, rights, pin_size, progress, console.warn)
     if not app.json:
         _print_plan(plan, pin=pin)
-    if dry_run:
+    is_done = not dry_run and is_adopted(app.index, plan, pin=pin)
+    if is_done and not app.json:
+        click.echo(f"bucket {bucket} is adopted already: nothing to do")
+    if dry_run or is_done:
         if app.json:
             console.print_json(_json(plan, None, None))
-        return
-    if is_adopted(app.index, plan, pin=pin):
-        if app.json:
-            console.print_json(_json(plan, None, None))
-        else:
-            click.echo(f"bucket {bucket} is adopted already: nothing to do")
         return
     if plan.steps or (pin and plan.past.small):
         console.confirm(f"Make bucket {bucket} a protected one?", yes=yes)
@@ -91,15 +91,7 @@ def adopt(
         console.print_json(_json(plan, pinned, state))
     else:
         _print_result(bucket, pinned, state, pin=pin)
-    if failure is not None:
-        raise PartlyDone(
-            f"bucket {bucket} is protected, but its state is not captured: {failure.message}", hint=failure.hint
-        )
-    if pinned.failed:
-        raise PartlyDone(
-            f"bucket {bucket} is protected, but {console.format_count(len(pinned.failed), 'object')} could not be "
-            f"pinned; {pinned.failed[0][0]}: {pinned.failed[0][1]}"
-        )
+    _check_whole(bucket, pinned, failure)
 
 
 def _capture(app: App, bucket: str) -> tuple[StateInfo | None, RwmError | None]:
@@ -111,6 +103,18 @@ def _capture(app: App, bucket: str) -> tuple[StateInfo | None, RwmError | None]:
             return capture_state(app.s3, app.index, Location(bucket), progress=progress, warn=console.warn), None
     except RwmError as error:
         return None, error
+
+
+def _check_whole(bucket: str, pinned: Pinned, failure: RwmError | None) -> None:
+    """Raise PartlyDone if the bucket is protected, and something else of an adoption is not done."""
+    if failure is not None:
+        raise PartlyDone(
+            f"bucket {bucket} is protected, but its state is not captured: {failure.message}", hint=failure.hint
+        )
+    if pinned.failed:
+        key, why = pinned.failed[0]
+        count = console.format_count(len(pinned.failed), "object")
+        raise PartlyDone(f"bucket {bucket} is protected, but {count} could not be pinned; {key}: {why}")
 
 
 def _print_plan(plan: AdoptionPlan, *, pin: bool) -> None:

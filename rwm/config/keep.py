@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 from rwm.errors import UsageError
-from rwm.times import parse_duration, parse_restic_duration
+from rwm.times import parse_long_duration, parse_restic_duration
 
 UNLIMITED = "unlimited"
 
@@ -30,25 +31,22 @@ def _check_count(value: str) -> str:
     return value
 
 
-def _check_duration(value: str) -> str:
-    try:
-        parse_restic_duration(value)
-    except UsageError as error:
-        raise ValueError(f"expected a duration: {error.hint}") from error
-    return value
+def _checked_by(parse: Callable[[str], int]) -> Callable[[str], str]:
+    """A validator that keeps the text of a duration, which ``parse`` must understand."""
+
+    def check(value: str) -> str:
+        try:
+            parse(value)
+        except UsageError as error:
+            raise ValueError(f"expected a duration: {error.hint}") from error
+        return value
+
+    return check
 
 
-def _check_time(value: str) -> str:
-    try:
-        parse_duration(value)
-    except UsageError as error:
-        raise ValueError(f"expected a duration: {error.hint}") from error
-    return value
-
-
-Time = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_time)]
 Count = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_count)]
-Duration = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_duration)]
+KeepDuration = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked_by(parse_restic_duration))]
+Interval = Annotated[str, BeforeValidator(_as_text), AfterValidator(_checked_by(parse_long_duration))]
 
 
 class KeepConfig(BaseModel):
@@ -57,7 +55,7 @@ class KeepConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     last: Count | None = None
-    within: Duration | None = None
+    within: KeepDuration | None = None
     hourly: Count | None = None
     daily: Count | None = None
     weekly: Count | None = None
@@ -78,5 +76,5 @@ class LockConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     mode: Literal["governance", "compliance"] | None = None
-    every: Time = "1d"
-    step: Time = "10d"
+    every: Interval = "1d"
+    step: Interval = "10d"

@@ -106,7 +106,7 @@ def _why_not_json(head: bytes) -> str:
     """Why a file with this start cannot be a JSON object; "" if it can."""
     if not head:
         return "the file is empty"
-    return "" if head.lstrip().startswith(b"{") else "not gzip and not JSON"
+    return "" if head.lstrip().startswith(b"{") else "neither JSON nor gzip, as state files are"
 
 
 def _open(content: Iterable[bytes]) -> FullState | DeltaState:

@@ -58,14 +58,7 @@ def capture_state(
     and of the index; nothing is recorded then.
     """
     bucket = location.bucket
-    versioning = s3.versioning(bucket)
-    if versioning == "Suspended":
-        warn(f"versioning of bucket {bucket} is suspended: overwritten objects are lost, and no state can restore them")
-    elif not versioning:
-        raise Refused(
-            f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
-            hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
-        )
+    _check_versioning(s3, bucket, warn)
     second, listed_at = _second(s3, location, at)
     with closing(index.capture_spool()) as spool, _rare_garbage_collection():
         report, limit = _serialized(progress), None if at is None else _DISCOVERY_LIMIT_PAST
@@ -81,6 +74,18 @@ def capture_state(
         info = _record(s3, index, spool, info, None if needs_file else warn)
         index.storage_classes.record(location, spool.classes, listed_at)
         return info
+
+
+def _check_versioning(s3: S3, bucket: str, warn: Callable[[str], None]) -> None:
+    """Raise Refused for a bucket that never had versioning, and warn of one where it is suspended."""
+    versioning = s3.versioning(bucket)
+    if versioning == "Suspended":
+        warn(f"versioning of bucket {bucket} is suspended: overwritten objects are lost, and no state can restore them")
+    elif not versioning:
+        raise Refused(
+            f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
+            hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
+        )
 
 
 @contextmanager

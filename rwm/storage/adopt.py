@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ PIN_LIMIT = 1 << 20
 """Bytes of the largest object that is pinned by default: all but packs."""
 
 Progress = Callable[[int], None]
+Wanted = Sequence[tuple[str, str]]
+"""Users and their prefixes."""
 
 
 class AdoptionPlan(NamedTuple):
@@ -72,41 +75,54 @@ def plan_adoption(
     _check_bucket(s3, bucket)
     own_acl(s3, bucket)
     remove_probe(s3, bucket)
-    admin = _likely_admin(s3, bucket)
-    accesses = principal_accesses(wanted, admin, rights)
+    change = _PolicyChange(s3, bucket, _likely_admin(s3, bucket), wanted, rights, warn)
+    accesses = change.accesses
     check_accounts(s3, bucket, [access.user for access in accesses])
-
-    def plan_policy(policy: Policy | None, owner: str) -> list[FixStep]:
-        _check_users(policy, bucket, owner, accesses)
-        wanted_policy = protected_policy(bucket, admin_principal(policy or {}, owner) or admin, accesses)
-        if policy and same_policy(policy, wanted_policy):
-            return []
-
-        def replace() -> None:
-            found = find_admin_principal(s3, bucket, policy)
-            if not obeys_conditions(s3, bucket, found, policy):
-                warn(CONDITIONS.consequence)
-            new = protected_policy(bucket, found, principal_accesses(wanted, found, rights))
-            replace_policy(s3, bucket, policy, new)
-
-        removed, _ = differing_statements(policy or {}, wanted_policy)
-        changes = [f"- {name_statement(each)}" for each in removed]
-        changes.append(f"+ the policy of a protected bucket for {', '.join(map(str, accesses))}")
-        return [FixStep("policy", f"policy: {change}", replace) for change in changes]
-
-    steps = plan_repair(s3, bucket, plan_policy)
-    for user, prefix in wanted:
-        if repository := enclosing_repository(s3, Location(bucket, prefix)):
-            raise UsageError(
-                f"{prefix} of {user} is a directory of the repository at {repository}, not a place for one",
-                hint="give the user all of the repository",
-            )
+    steps = plan_repair(s3, bucket, change.plan)
+    _check_places(s3, bucket, wanted)
     roots = sorted(discover(s3, Location(bucket)).repositories)
     past = read_past(s3, bucket, versioning_state(s3, bucket), limit, progress)
     missing = missing_features(s3, Location(bucket), read_lock(s3, bucket))
     notes = _notes(roots, accesses) + [each.consequence for each in missing]
     owners = {root: writer(s3, bucket, root + CONFIG_FILE) for root in roots}
     return AdoptionPlan(bucket, accesses, owners, steps, past, notes)
+
+
+class _PolicyChange:
+    """The policy of a protected bucket for the wanted users, in place of the one that is there.
+
+    ``admin`` is likely; the principal that is written is proved first.
+    """
+
+    def __init__(
+        self, s3: S3, bucket: str, admin: str, wanted: Wanted, rights: Rights, warn: Callable[[str], None]
+    ) -> None:
+        self.accesses = principal_accesses(wanted, admin, rights)
+        self._s3 = s3
+        self._bucket = bucket
+        self._admin = admin
+        self._wanted = wanted
+        self._rights = rights
+        self._warn = warn
+
+    def plan(self, policy: Policy | None, owner: str) -> list[FixStep]:
+        """A step for each statement that goes, and one for those that come; each of them applies the whole change."""
+        _check_users(policy, self._bucket, owner, self.accesses)
+        admin = admin_principal(policy or {}, owner) or self._admin
+        wanted = protected_policy(self._bucket, admin, self.accesses)
+        if policy and same_policy(policy, wanted):
+            return []
+        removed, _ = differing_statements(policy or {}, wanted)
+        changes = [f"- {name_statement(each)}" for each in removed]
+        changes.append(f"+ the policy of a protected bucket for {', '.join(map(str, self.accesses))}")
+        return [FixStep("policy", f"policy: {change}", partial(self._replace, policy)) for change in changes]
+
+    def _replace(self, policy: Policy | None) -> None:
+        admin = find_admin_principal(self._s3, self._bucket, policy)
+        if not obeys_conditions(self._s3, self._bucket, admin, policy):
+            self._warn(CONDITIONS.consequence)
+        accesses = principal_accesses(self._wanted, admin, self._rights)
+        replace_policy(self._s3, self._bucket, policy, protected_policy(self._bucket, admin, accesses))
 
 
 def is_adopted(index: Index, plan: AdoptionPlan, *, pin: bool) -> bool:
@@ -145,6 +161,16 @@ def _check_bucket(s3: S3, bucket: str) -> None:
         exists = True
     if not exists:
         raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage create` makes a protected one")
+
+
+def _check_places(s3: S3, bucket: str, wanted: Wanted) -> None:
+    """Raise UsageError for a prefix that is a directory of a repository."""
+    for user, prefix in wanted:
+        if repository := enclosing_repository(s3, Location(bucket, prefix)):
+            raise UsageError(
+                f"{prefix} of {user} is a directory of the repository at {repository}, not a place for one",
+                hint="give the user all of the repository",
+            )
 
 
 def _likely_admin(s3: S3, bucket: str) -> str:

@@ -137,8 +137,8 @@ def fault(data: bytes | str) -> str:
 def test_a_file_that_is_none() -> None:
     assert fault(b"") == "the file is empty"
     assert fault(gzip.compress(b"")) == "the file is empty"
-    assert fault(b"PK\x03\x04") == "not gzip and not JSON"
-    assert fault(b"[1]\n") == "not gzip and not JSON"
+    assert fault(b"PK\x03\x04") == "neither JSON nor gzip, as state files are"
+    assert fault(b"[1]\n") == "neither JSON nor gzip, as state files are"
     assert fault(b'{"a":1}\n') == "not a state file of the original tool: it has no bucket_name"
     assert fault('{"format":"rwm-state-9"}\n').startswith("format 'rwm-state-9' is not known: ")
     assert fault('{"format":["x"]}\n').startswith("format \"['x']\" is not known: ")
