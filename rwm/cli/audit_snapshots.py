@@ -32,6 +32,7 @@ class SnapshotFile:
 
     @property
     def id(self) -> str:
+        """The snapshot's id, which is the name of its file."""
         return self.entry.key.rpartition("/")[2]
 
 

@@ -62,6 +62,7 @@ def _local_source(path: Path) -> ImportSource:
 
     @contextmanager
     def open_content() -> Iterator[IO[bytes]]:
+        """The open file. Raises BadState for one that cannot be read."""
         with ExitStack() as stack:
             try:
                 if not stat.S_ISREG(path.stat().st_mode):  # it may be read twice, which a pipe does not allow

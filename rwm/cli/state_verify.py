@@ -39,6 +39,7 @@ class _Command(click.Command):
     """A command whose options of :data:`_BARE` have a value only after an equals sign, as in ``--content=10``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give a bare option its value before click would take the next word for it."""
         end = args.index("--") if "--" in args else len(args)
         options = [f"{word}={_BARE[word]}" if word in _BARE else word for word in args[:end]]
         return super().parse_args(ctx, options + args[end:])
@@ -48,6 +49,7 @@ class _PercentOption(click.Option):
     """An option with an optional percentage, shown as ``--content[=PCT]``."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option as it is typed, and its help."""
         return f"{self.opts[0]}[=PCT]", self.help or ""
 
 
@@ -242,6 +244,7 @@ class _Problems:
         self.unproved: list[str] = []
 
     def add(self, problem: Problem) -> None:
+        """Print or keep a problem; of files without a hash in the name the first few are kept, for a note."""
         if self._is_json:
             self.found.append(problem)
         elif problem.kind == "unproved":

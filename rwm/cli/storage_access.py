@@ -34,9 +34,12 @@ _READS_OPTION = click.option(
 
 
 class _LockType(click.ParamType[tuple[LockMode, int]]):
+    """``governance:30``: the mode and the days of a default retention."""
+
     name = "lock"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[LockMode, int]:
+        """Mode and days."""
         if isinstance(value, tuple):
             return value
         mode, _, days = str(value).partition(":")

@@ -103,6 +103,8 @@ Size = Annotated[str, BeforeValidator(_as_text)]
 
 
 class _Strict(BaseModel):
+    """Unknown names are errors, values do not change, and errors do not show them."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 

@@ -34,6 +34,7 @@ class _ConfigOption(click.Option):
     """``--config``. The README of the original tool also spells it ``--confg``: accepted, but not shown in help."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option without that spelling, and its help."""
         record = super().get_help_record(ctx)
         return record and (record[0].replace(", --confg", ""), record[1])
 

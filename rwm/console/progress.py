@@ -42,6 +42,7 @@ def show_progress(label: str, total: int | None = None) -> Iterator[Progress]:
         """What :func:`format_figures` gives for the task."""
 
         def render(self, task: Task) -> Text:
+            """The text of the column."""
             return Text(format_figures(task.completed, task.speed, task.fields["size"]))
 
     middle = [FiguresColumn()] if total is None else [MofNCompleteColumn()]

@@ -30,6 +30,8 @@ _WORDS = {"clean": "Clean", "review": "To be looked at", "suspect": "Proofs foun
 
 
 class _Step(NamedTuple):
+    """A line of what to do."""
+
     text: str
     is_command: bool
 

@@ -167,4 +167,5 @@ class _Loaded:
         self._credentials = credentials
 
     def load_credentials(self) -> SdkCredentials:
+        """Called by botocore."""
         return self._credentials

@@ -24,6 +24,7 @@ class EscapingFormatter(logging.Formatter):
     """Escapes control characters, so that names from a bucket can neither forge a line nor move the cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record; each line of a traceback is indented below it."""
         line = escape(super().formatMessage(self._with_message(record)))
         if not record.exc_info:
             return line

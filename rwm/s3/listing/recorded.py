@@ -33,9 +33,11 @@ class _Chunk(NamedTuple):
     last: str
 
     def may_have(self, prefix: str) -> bool:
+        """Whether a key below the prefix can be in the batch."""
         return self.last >= prefix and (self.first <= prefix or self.first.startswith(prefix))
 
     def has_only(self, prefix: str) -> bool:
+        """Whether every key of the batch is below the prefix."""
         return self.first.startswith(prefix) and self.last.startswith(prefix)
 
 
