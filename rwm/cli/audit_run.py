@@ -12,7 +12,6 @@ from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.index import Index
-    from rwm.model import ObjectVersion, Retention
     from rwm.s3.listing import Lister
     from rwm.trust import AuditReport, AuditSettings, LocationAudit
 
@@ -60,15 +59,14 @@ def judge_states(app: App, found: LocationAudit, index: Index) -> AuditReport:
 
 
 def _judge_locks(app: App, audit: LocationAudit) -> None:
+    from rwm.retention import LockRecords
+    from rwm.storage import own_locks
     from rwm.trust import add_lock_findings
 
-    bucket, retentions = audit.location.bucket, app.readonly_index.retentions
-
-    def recorded(version: ObjectVersion) -> Retention | None:
-        return retentions.of(bucket, version.key, version.version_id)
-
+    bucket, index = audit.location.bucket, app.readonly_index
     try:
-        add_lock_findings(app.s3, audit, recorded, is_recorded=retentions.has_any(bucket))
+        records = LockRecords(index, bucket, own_locks(app.s3, bucket))
+        add_lock_findings(app.s3, audit, records.of, is_recorded=index.retentions.has_any(bucket))
     except S3Error as error:
         console.warn(f"locks that RWM did not set are not looked for: {error.message}")
 

@@ -125,29 +125,31 @@ def choose_mode(app: App, mode: LockMode | None, default: DefaultRetention | Non
     return mode or app.config.lock.mode or (default.mode if default is not None else "governance")
 
 
-def show_and_lock(app: App, plan: LockPlan, *, dry_run: bool, yes: bool) -> None:
+def show_and_lock(app: App, plan: LockPlan, *, dry_run: bool, yes: bool, is_one_state: bool = False) -> None:
     """Print what the plan costs, ask, and execute it. Shared with `rwm state lock`."""
-    from rwm.retention import describe_mode, set_locks
+    from rwm.retention import describe_mode, lock_and_record, plan_own_locks
 
-    cost = plan.cost()
+    cost, own = plan.cost(), plan_own_locks(app.s3, app.readonly_index, plan)
+    due = cost.due + len(own)
     if app.json and dry_run:
-        console.print_json(_plan_json(plan, cost))
+        console.print_json(_plan_json(plan, cost, len(own)))
     elif not app.json:
-        _print_plan(plan, cost)
+        _print_plan(plan, cost, len(own))
     if dry_run:
         return
     index = app.index  # fails before anything is locked if it cannot be written
-    if cost.due:
-        consequence = describe_mode(plan.mode, cost.latest)
-        console.confirm(f"Lock {console.format_count(cost.due, 'version')} ({consequence})?", yes=yes)
-    with console.show_progress(f"locking in {plan.location}", cost.due) as progress:
-        result = set_locks(app.s3, index, plan, progress)
+    if due:
+        latest = max(cost.latest, *(lock.change.retention.until for lock in own), 0)
+        consequence = describe_mode(plan.mode, latest)
+        console.confirm(f"Lock {console.format_count(due, 'version')} ({consequence})?", yes=yes)
+    with console.show_progress(f"locking in {plan.location}", due) as progress:
+        result = lock_and_record(app.s3, index, plan, own, cost.due, progress, is_one_state=is_one_state)
     if app.json:
-        console.print_json(_plan_json(plan, cost) | _result_json(result))
+        console.print_json(_plan_json(plan, cost, len(own)) | _result_json(result))
     else:
         click.echo(f"locked {console.format_count(result.locked, 'version')}")
     if result.failed:
-        _raise_failures(result, cost)
+        _raise_failures(result, due)
 
 
 def _positive(option: str, text: str) -> int:
@@ -157,7 +159,7 @@ def _positive(option: str, text: str) -> int:
     return found
 
 
-def _raise_failures(result: LockResult, cost: LockCost) -> None:
+def _raise_failures(result: LockResult, due: int) -> None:
     if result.is_denied:
         raise AccessDenied(
             "nothing was locked: this account may not set the retention of versions",
@@ -165,20 +167,21 @@ def _raise_failures(result: LockResult, cost: LockCost) -> None:
         )
     first = result.failures[0]
     raise PartlyDone(
-        f"{result.failed} of {cost.due} versions were not locked; the first: {first.key} version {first.version_id}: "
+        f"{result.failed} of {due} versions were not locked; the first: {first.key} version {first.version_id}: "
         f"{first.code}",
         hint="run the command again: it goes on with these; NoSuchVersion: `rwm state verify` says what is missing",
     )
 
 
-def _plan_json(plan: LockPlan, cost: LockCost) -> dict[str, Any]:
+def _plan_json(plan: LockPlan, cost: LockCost, own: int) -> dict[str, Any]:
     return {
         "bucket": plan.location.bucket,
         "prefix": plan.location.prefix,
         "mode": plan.mode,
         "states": [{"id": state, "kept_until": iso(until)} for state, until in plan.kept_until.items()],
         "needed_versions": cost.needed,
-        "requests": cost.due,
+        "requests": cost.due + own,
+        "own_files": own,
         "lapsed": cost.lapsed,
         "latest": iso(cost.latest) if cost.latest else None,
     }
@@ -193,14 +196,19 @@ def _result_json(result: LockResult) -> dict[str, Any]:
     }
 
 
-def _print_plan(plan: LockPlan, cost: LockCost) -> None:
+def _print_plan(plan: LockPlan, cost: LockCost, own: int) -> None:
     states = console.format_count(len(plan.kept_until), "kept state")
     click.echo(console.escape(f"locks in {plan.location}: {states}, mode {plan.mode}"))
     days = -(-(cost.latest - plan.timing.now) // DAY) if cost.latest else 0
     rows = [
         ("needed versions", cost.needed, ""),
         ("locked for long enough", cost.needed - cost.due, ""),
-        ("to lock now: requests", cost.due, f"until {iso(cost.latest)} at the latest, {days} days" if days else ""),
+        (
+            "to lock now: requests",
+            cost.due + own,
+            f"until {iso(cost.latest)} at the latest, {days} days" if days else "",
+        ),
+        *([("of those, RWM's own files", own, "")] if own else []),
         *([("of those, the lock had ended", cost.lapsed, "")] if cost.lapsed else []),
     ]
     console.print_table(["", "count", ""], rows, right=(1,))

@@ -55,4 +55,4 @@ def lock(
     if end >= MAX_END:
         raise UsageError("a lock that ends after 2106-02-07 may be none", hint="Ceph RGW keeps 32 bits of its end")
     plan = plan_state_lock(app.readonly_index, info, choose_mode(app, mode, default), end, now)
-    show_and_lock(app, plan, dry_run=dry_run, yes=yes)
+    show_and_lock(app, plan, dry_run=dry_run, yes=yes, is_one_state=True)

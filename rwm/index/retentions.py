@@ -81,6 +81,16 @@ class Retentions:
             ).fetchone()
         return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
 
+    def spans(self, bucket: str, key: str, version_id: str) -> list[tuple[int, int]]:
+        """The half-open intervals of moments during which states have a version."""
+        path, name = split_key(key)
+        with errors(self._path):
+            directory = find_directory(self._connection, bucket_id(self._connection, bucket), path)
+            return self._connection.execute(
+                "SELECT since, until FROM version WHERE directory = ? AND name = ? AND version_id = ?",
+                (directory, pack(name), pack(version_id)),
+            ).fetchall()
+
     def known_until(self, bucket: str, key: str, version_id: str) -> int:
         """Until when a version is locked, by what RWM has set or found; 0 if it knows of no lock. Milliseconds."""
         recorded = self.of(bucket, key, version_id)

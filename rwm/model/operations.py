@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 
 from rwm.location import Location
 
-Deed = Literal["copied", "marked", "unmarked", "deleted"]
+Deed = Literal["copied", "marked", "unmarked", "deleted", "locked"]
 """What was done to a key: a version was written as a copy of another one, a delete marker was put, a delete marker was
-removed, a version was removed.
+removed, a version was removed, the versions of a state were locked.
 """
 
 
@@ -33,6 +33,9 @@ class OperationChange(NamedTuple):
     ``version_id`` is of the copy, the delete marker, or what was removed. ``source`` is the version that was copied,
     ``before`` what was current before the change (empty: nothing was), ``at`` the time of what was removed. ``size`` in
     bytes and ``storage_class`` (empty: STANDARD) are of the version that was copied or removed.
+
+    Of a state that was locked, ``key`` is that of its file; each of its versions is locked at least until ``at`` (0: it
+    is not known of all), and none that RWM locked because of the state for longer than ``until``.
     """
 
     did: Deed
@@ -44,6 +47,7 @@ class OperationChange(NamedTuple):
     why: str = ""
     size: int = 0
     storage_class: str = ""
+    until: int = 0
 
 
 class OwnChange(NamedTuple):

@@ -7,9 +7,18 @@ which records count.
 
 from rwm.operations.log import OperationLog, begin_operation, new_operation, resume_operation
 from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_lines
-from rwm.operations.trusted import RecordFile, list_records, open_stored, trusted_changes
+from rwm.operations.trusted import (
+    LOCK_KINDS,
+    RecordFile,
+    list_records,
+    open_stored,
+    trusted_changes,
+    trusted_locks,
+    trusted_records,
+)
 
 __all__ = [
+    "LOCK_KINDS",
     "OperationLog",
     "OperationRecord",
     "RecordFile",
@@ -23,4 +32,6 @@ __all__ = [
     "record_lines",
     "resume_operation",
     "trusted_changes",
+    "trusted_locks",
+    "trusted_records",
 ]

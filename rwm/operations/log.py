@@ -16,6 +16,8 @@ from rwm.operations.record_file import change_text, record_key, record_lines
 from rwm.s3 import S3
 from rwm.statefile import gzip_writer
 
+_NOT_IN_INDEX = frozenset(("deleted", "locked"))
+
 
 def new_operation(s3: S3, kind: str, location: Location, note: str = "") -> Operation:
     """An operation that begins now, by the server's clock. ``kind`` has lowercase letters and hyphens."""
@@ -47,7 +49,8 @@ def resume_operation(s3: S3, index: Index, operation: Operation) -> OperationLog
 class OperationLog:
     """The record of an operation that runs. One thread at a time. A context manager: a normal exit ends the record.
 
-    Versions that were removed are recorded in the bucket alone: an audit does not need them, and they may be millions.
+    Versions that were removed and states that were locked are recorded in the bucket alone: an audit does not need them
+    as changes, and they may be many.
     """
 
     def __init__(self, s3: S3, index: Index, operation: Operation) -> None:
@@ -58,7 +61,7 @@ class OperationLog:
 
     def add(self, changes: Sequence[OperationChange]) -> None:
         """Record what was done, many changes at a time: the index writes them in one transaction."""
-        self._index.operations.add(self.operation.id, [each for each in changes if each.did != "deleted"])
+        self._index.operations.add(self.operation.id, [each for each in changes if each.did not in _NOT_IN_INDEX])
         self._done.write("".join(map(change_text, changes)).encode())
 
     def keep(self, change: OperationChange) -> None:

@@ -8,6 +8,7 @@ planned, without ``ended_at``) and again when it has ended (what was done)::
     {"did":"marked","key":…,"version_id":…,"before":…}
     {"did":"unmarked","key":…,"version_id":…,"at":…}
     {"did":"deleted","key":…,"version_id":…,"at":…,"why":…}
+    {"did":"locked","key":…,"at":…,"until":…,"why":…}
 
 Fields are in this order, and absent where they are empty. A file may be forged: reading is strict, in bounded memory.
 """
@@ -32,6 +33,7 @@ MAX_CHANGES = 50_000_000
 """Changes in one record that are read."""
 
 _DEEDS = frozenset(get_args(Deed))
+_TIMES = ("at", "until")
 _BATCH = 1000  # lines encoded at once
 _KIND = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -62,9 +64,10 @@ def record_lines(operation: Operation, changes: Iterable[OperationChange]) -> It
 
 def change_text(change: OperationChange) -> str:
     """The line of one change, with its line feed."""
-    fields = {name: value for name, value in change._asdict().items() if value}
-    if change.at:
-        fields["at"] = iso(change.at)
+    fields: dict[str, Any] = {name: value for name, value in change._asdict().items() if value}
+    for name in _TIMES:
+        if name in fields:
+            fields[name] = iso(fields[name])
     return line_text(fields)
 
 
@@ -139,6 +142,7 @@ def _read_change(lines: Lines, line: str) -> OperationChange:
         _optional(lines, value, "why"),
         number_in(lines, value, "size") if "size" in value else 0,
         _optional(lines, value, "storage_class"),
+        time_in(lines, value, "until") if "until" in value else 0,
     )
     check_canonical(lines, line, change_text(change))
     return change

@@ -12,15 +12,20 @@ from rwm.errors import AccessDenied, BadState, RwmError
 from rwm.index import Index
 from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
-from rwm.model import OwnChange
+from rwm.model import OperationChange, OwnChange
 from rwm.operations.record_file import OperationRecord, open_record, parse_record_key
 from rwm.s3 import S3
 
 MAX_FILE = 1 << 30
 """Bytes of the largest record that is read: one million copies have 100 MB."""
 
-_ONLY_REMOVE = ("prune",)
-"""Kinds of operations whose records an audit need not read: what they removed is in no listing. They may be large."""
+LOCK_KINDS = ("lock", "state-lock")
+
+_WRITE_NOTHING = ("prune", *LOCK_KINDS)
+"""Kinds of operations whose records an audit need not read for changes: what they removed is in no listing."""
+
+MAX_LOCK_RECORDS = 50
+"""Records of locks that are read, the newest ones: the last of a daily `rwm lock` names all states that it kept."""
 
 _log = logging.getLogger("rwm.operations")
 
@@ -67,27 +72,45 @@ def trusted_changes(s3: S3, index: Index, location: Location, is_protected: Call
     """
     yield from index.operations.changes(location)
     known = index.operations.ids(location.bucket)
+    for record in trusted_records(s3, location.bucket, is_protected):
+        if record.id not in known and record.kind not in _WRITE_NOTHING:
+            yield from _changes_below(s3, location, record)
+
+
+def trusted_records(s3: S3, bucket: str, is_protected: Callable[[], bool]) -> Iterator[RecordFile]:
+    """The records in the bucket that no user can have written, oldest first; see :func:`trusted_changes`."""
     try:
-        listed = list_records(s3, location.bucket)
+        records = list_records(s3, bucket)
     except AccessDenied:  # a machine with a prefix of its own
         return
-    records = [record for record in listed if record.id not in known and record.kind not in _ONLY_REMOVE]
     if records and is_protected():
-        owner, _ = s3.acl(location.bucket)
-        for record in records:
-            if record.owner == owner:
-                yield from _changes_below(s3, location, record)
+        owner, _ = s3.acl(bucket)
+        yield from (record for record in records if record.owner == owner)
+
+
+def trusted_locks(s3: S3, bucket: str, is_protected: Callable[[], bool]) -> Iterator[OperationChange]:
+    """The states that RWM locked by the records in the bucket, the newest first; see :func:`trusted_changes`."""
+    records = [record for record in trusted_records(s3, bucket, is_protected) if record.kind in LOCK_KINDS]
+    for record in reversed(records[-MAX_LOCK_RECORDS:]):
+        yield from (change for _, change in _read(s3, bucket, record, lambda change: change.did == "locked"))
 
 
 def _changes_below(s3: S3, location: Location, record: RecordFile) -> list[OwnChange]:
     """What a record names below the location; nothing if any of it is malformed."""
+
+    def is_meant(change: OperationChange) -> bool:
+        return change.did != "deleted" and change.version_id != "" and change.key.startswith(location.prefix)
+
+    return [OwnChange(at, change) for at, change in _read(s3, location.bucket, record, is_meant)]
+
+
+def _read(
+    s3: S3, bucket: str, record: RecordFile, is_meant: Callable[[OperationChange], bool]
+) -> list[tuple[int, OperationChange]]:
+    """The changes in a record that are meant, each with its time; nothing if any of it is malformed."""
     try:
-        with open_stored(s3, location.bucket, record) as opened:
-            return [
-                OwnChange(opened.operation.at, change)
-                for change in opened.changes()
-                if change.did != "deleted" and change.version_id and change.key.startswith(location.prefix)
-            ]
+        with open_stored(s3, bucket, record) as opened:
+            return [(opened.operation.at, change) for change in opened.changes() if is_meant(change)]
     except RwmError as error:
         _log.warning("operation record %s is ignored: %s", record.key, error.message)
         return []

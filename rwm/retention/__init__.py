@@ -6,7 +6,7 @@ Begin reading at ``selection.py``: which states are kept, and ``needs.py``: unti
 these, ``delete_batches.py`` sends the requests. ``key_plan.py`` decides about one key, ``location_plan.py`` collects
 what that means for the states of one location; what the audit says against them is in ``audit_judgement.py``, and what
 stays for later audits in ``evidence.py``. ``lock_rules.py``, ``lock_plan.py`` and ``lock_execute.py`` do the same for
-locks.
+locks, ``own_files.py`` for RWM's own files.
 """
 
 from rwm.retention.delete_batches import delete_in_batches
@@ -17,9 +17,12 @@ from rwm.retention.lifecycle import CANNOT, lifecycle_rule
 from rwm.retention.location_plan import LocationPlan
 from rwm.retention.lock_execute import LockFailure, LockResult, set_locks
 from rwm.retention.lock_plan import LockCost, LockPlan, plan_locks, plan_state_lock
+from rwm.retention.lock_records import LockRecords
 from rwm.retention.lock_rules import LockTiming, describe_mode, find_gap
+from rwm.retention.own_files import plan_own_locks
 from rwm.retention.plan import PrunePlan, plan_prune
 from rwm.retention.plan_check import plan_again
+from rwm.retention.recorded_lock import lock_and_record
 from rwm.retention.recorded_prune import RecordedPrune, prune_and_record
 from rwm.retention.selection import judge_by, recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
@@ -34,6 +37,7 @@ __all__ = [
     "LockCost",
     "LockFailure",
     "LockPlan",
+    "LockRecords",
     "LockResult",
     "LockTiming",
     "PrunePlan",
@@ -48,8 +52,10 @@ __all__ = [
     "find_gap",
     "judge_by",
     "lifecycle_rule",
+    "lock_and_record",
     "plan_again",
     "plan_locks",
+    "plan_own_locks",
     "plan_prune",
     "plan_state_lock",
     "prune_and_forget",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -73,8 +74,39 @@ def set_locks(s3: S3, index: Index, plan: LockPlan, progress: Progress = lambda 
     is recorded.
     """
     result, bucket = LockResult(), plan.location.bucket
-    due = plan.due()
-    young = plan.timing.now - _SETTLING
+    record = partial(index.retentions.record, bucket)
+    _set(s3, bucket, plan.due(), plan.timing.now, record, result, progress)
+    return result
+
+
+def set_own_locks(
+    s3: S3,
+    index: Index,
+    plan: LockPlan,
+    due: Iterable[DueLock],
+    result: LockResult,
+    progress: Progress = lambda count: None,
+) -> None:
+    """Set the retentions of RWM's own files, which no state has, and count them in ``result``."""
+    bucket, now = plan.location.bucket, plan.timing.now
+
+    def record(done: Sequence[RetentionChange]) -> None:
+        locks = ((change.key, change.version_id, change.retention.until) for change in done)
+        index.retentions.record_found(bucket, locks, now)
+
+    _set(s3, bucket, iter(due), now, record, result, progress)
+
+
+def _set(
+    s3: S3,
+    bucket: str,
+    due: Iterator[DueLock],
+    now: int,
+    record: Callable[[Sequence[RetentionChange]], None],
+    result: LockResult,
+    progress: Progress,
+) -> None:
+    young = now - _SETTLING
     with ThreadPoolExecutor(THREADS) as pool:
         while batch := list(islice(due, BATCH)):
             outcomes = pool.map(lambda each: _lock(s3, bucket, each.change, is_young=each.written_at > young), batch)
@@ -85,11 +117,10 @@ def set_locks(s3: S3, index: Index, plan: LockPlan, progress: Progress = lambda 
                     if isinstance(outcome, RetentionChange):
                         done.append(outcome)
             finally:
-                index.retentions.record(bucket, done)
+                record(done)
             progress(len(batch))
             if result.is_denied:
                 break
-    return result
 
 
 def _lock(s3: S3, bucket: str, change: RetentionChange, *, is_young: bool) -> RetentionChange | LockFailure:

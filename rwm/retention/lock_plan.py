@@ -76,12 +76,20 @@ class LockPlan:
         self.mode = mode
         self.timing = timing
         self.kept_until = kept_until
-        self._again = again
+        self.again = again
         self._index = index
+        recorded = index.recorded(location)
+        self.states = [state.info for state in recorded if state.info.id in kept_until]
+        """The kept states."""
         self._places = [
             _make_place(index, place, [state.info for state in states], kept_until)
-            for place, states in states_by_location(index.recorded(location)).items()
+            for place, states in states_by_location(recorded).items()
         ]
+
+    def is_delta(self, info: StateInfo) -> bool:
+        """Whether the state's file in the bucket is known to be a delta."""
+        stored = self._index.ledger.stored_file(info)
+        return stored is not None and stored.base is not None
 
     def cost(self) -> LockCost:
         """Count what is to be done."""
@@ -115,7 +123,7 @@ class LockPlan:
         found = {each.version_id: each for each in versions}
         for version_id, until in needs.items():
             each = found[version_id]
-            current = None if self._again else each.retention
+            current = None if self.again else each.retention
             retention = next_retention(each.key, until, current, self.mode, self.timing)
             if retention is not None:
                 yield DueLock(RetentionChange(each.key, version_id, retention), each.last_modified)

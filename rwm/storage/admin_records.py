@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rwm.index import Index
 from rwm.location import Location
-from rwm.model import OwnChange
-from rwm.operations import trusted_changes
+from rwm.model import OperationChange, OwnChange
+from rwm.operations import trusted_changes, trusted_locks
 from rwm.s3 import S3
 from rwm.storage.check import inspect_storage
 
@@ -21,6 +21,11 @@ def own_changes(s3: S3, index: Index, location: Location) -> Iterator[OwnChange]
     Those of the bucket count only if its policy is that of a protected bucket, which denies every user to write them.
     """
     return trusted_changes(s3, index, location, lambda: _is_protected(s3, location.bucket))
+
+
+def own_locks(s3: S3, bucket: str) -> Iterator[OperationChange]:
+    """The states that RWM locked, by the records in the bucket that can be trusted, the newest first."""
+    return trusted_locks(s3, bucket, lambda: _is_protected(s3, bucket))
 
 
 def _is_protected(s3: S3, bucket: str) -> bool:

@@ -10,6 +10,7 @@ from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
+from rwm.trust.lock_rules import OwnLock
 from rwm.trust.lock_sample import add_lock_findings, can_judge_locks
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
 from rwm.trust.own_changes import OwnChanges
@@ -33,6 +34,7 @@ __all__ = [
     "Kind",
     "LocationAudit",
     "OwnChanges",
+    "OwnLock",
     "RepositoryRoots",
     "Rule",
     "StateVerdict",

@@ -68,12 +68,22 @@ def _offer(heap: list[tuple[int, ObjectVersion]], rank: int, version: ObjectVers
         heappushpop(heap, (rank, version))
 
 
+class OwnLock(NamedTuple):
+    """What RWM's records say of the lock of a version: it lasts at least and at most until then; 0: they say nothing.
+
+    In milliseconds.
+    """
+
+    at_least: int = 0
+    at_most: int = 0
+
+
 class SampledLock(NamedTuple):
-    """The retention that a version of the sample has on the server, and the one that RWM has recorded of it."""
+    """The retention that a version of the sample has on the server, and what RWM has recorded of it."""
 
     version: ObjectVersion
     found: Retention | None
-    recorded: Retention | None
+    recorded: OwnLock
 
 
 def judge_locks(
@@ -86,13 +96,12 @@ def judge_locks(
     """
     own = 0 if is_recorded else now + LONGEST_OWN
     for version, found, recorded in locks:
-        by_record = 0 if recorded is None else recorded.until
-        expected = max(version.last_modified + default, by_record, own) + _SLACK
+        expected = max(version.last_modified + default, recorded.at_most, own) + _SLACK
         until = 0 if found is None else found.until
         if found is not None and until > max(expected, now):
             yield _finding(FOREIGN_LOCK, root, version, f"locked until {iso(until)} in {found.mode} mode")
-        elif max(until, now) < by_record - _SLACK:
-            yield _finding(SHORTENED_LOCK, root, version, f"RWM has locked it until {iso(by_record)}")
+        elif max(until, now) < recorded.at_least - _SLACK:
+            yield _finding(SHORTENED_LOCK, root, version, f"RWM has locked it until {iso(recorded.at_least)}")
 
 
 def _finding(rule: Rule, root: str, version: ObjectVersion, detail: str) -> Finding:

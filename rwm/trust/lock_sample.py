@@ -10,12 +10,12 @@ from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
 from rwm.s3 import S3
 from rwm.trust.audit import LocationAudit
-from rwm.trust.lock_rules import SampledLock, judge_locks
+from rwm.trust.lock_rules import OwnLock, SampledLock, judge_locks
 
 THREADS = 8
 
-Recorded = Callable[[ObjectVersion], Retention | None]
-"""The retention that RWM has recorded of a version."""
+Recorded = Callable[[ObjectVersion], OwnLock]
+"""What RWM has recorded of the lock of a version."""
 
 
 def can_judge_locks(s3: S3, location: Location) -> bool:

@@ -16,8 +16,8 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import LockMode, Retention, StateInfo
 from rwm.restore import StatePart, restore_to_directory
-from rwm.states import capture_state
-from rwm.storage import create_storage
+from rwm.states import capture_state, list_state_files, sync_states
+from rwm.storage import create_storage, own_locks
 from rwm.times import DAY, SECOND
 from rwm.trust import AuditSettings, add_lock_findings, audit_location, can_judge_locks
 from tests.contract.buckets import next_second, unique
@@ -136,8 +136,7 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
     def hints() -> set[tuple[str, str]]:
         assert can_judge_locks(s3, locked.location) and not can_judge_locks(locked.user, locked.location)
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
-        retentions = locked.index.retentions
-        add_lock_findings(s3, found, lambda each: retentions.of(bucket, each.key, each.version_id), is_recorded=True)
+        add_lock_findings(s3, found, retention.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
         return {(item.rule.code, item.key) for item in found.findings() if item.rule.code.endswith("-lock")}
 
     locked.lock(locked.now + 30 * DAY)
@@ -158,6 +157,27 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
         assert hints() == {("foreign-lock", "data/02/junk")}
 
 
+def test_the_file_and_the_record_of_a_locked_state_stay(locked: Locked, server: Server, tmp_path: Path) -> None:
+    """So whoever has the admin's keys leaves what tells the state, and another computer knows its locks."""
+    s3, bucket = locked.s3, locked.location.bucket
+    until = locked.now + 900 * DAY
+    plan = retention.plan_state_lock(locked.reader, locked.info, "governance", until, locked.now)
+    own = retention.plan_own_locks(s3, locked.reader, plan)
+    result = retention.lock_and_record(s3, locked.index, plan, own, plan.cost().due, is_one_state=True)
+    assert (result.locked, result.failed, len(own)) == (len(KEYS) + 1, 0, 1)
+    entries = [version for version in s3.versions(bucket, "rwm/") if not version.is_marker]
+    s3.delete_versions(bucket, [(version.key, version.version_id) for version in entries])
+    with Index.open(tmp_path / "other.sqlite") as other:
+        files = list_state_files(s3, locked.location)
+        assert sync_states(s3, other, locked.location, files, files).recorded == [locked.info]
+        found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
+        records = retention.LockRecords(other, bucket, own_locks(s3, bucket))
+        add_lock_findings(s3, found, records.of, is_recorded=False)
+        assert [item.key for item in found.findings() if item.rule.code.endswith("-lock")] == []
+        add_lock_findings(s3, found, retention.LockRecords(other, bucket, ()).of, is_recorded=False)
+        assert {item.rule.code for item in found.findings()} >= {"foreign-lock"}
+
+
 def test_a_lock_that_was_bypassed_is_found_and_set_again(locked: Locked) -> None:
     """With keys of an account that may bypass governance: a stolen admin key."""
     s3, bucket = locked.s3, locked.location.bucket
@@ -169,8 +189,7 @@ def test_a_lock_that_was_bypassed_is_found_and_set_again(locked: Locked) -> None
         Bucket=bucket, Key="config", VersionId=entries["config"], Retention=soon, BypassGovernanceRetention=True
     )
     found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
-    retentions = locked.index.retentions
-    add_lock_findings(s3, found, lambda each: retentions.of(bucket, each.key, each.version_id), is_recorded=True)
+    add_lock_findings(s3, found, retention.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
     assert [item.key for item in found.findings() if item.rule.code == "shortened-lock"] == ["config"]
     timing = retention.LockTiming(locked.now, DAY, 10 * DAY)
     plan = retention.LockPlan(locked.reader, locked.location, "governance", timing, {locked.info.id: until}, again=True)

@@ -445,7 +445,7 @@ REPORT.audit = QuickAudit("suspect", True, 1, 0, (FINDING,))
         ("rwm prune BUCKET", plan_json(PLAN, force=False)),
         ("rwm prune --log", [prune_json(PRUNED)]),
         ("rwm prune BUCKET --simulate", [simulation_command._simulation_json(INFO.location, [INFO], SIMULATION)]),
-        ("rwm lock BUCKET", lock_command._plan_json(LOCK_PLAN, LockCost()) | lock_command._result_json(LOCKED)),
+        ("rwm lock BUCKET", lock_command._plan_json(LOCK_PLAN, LockCost(), 0) | lock_command._result_json(LOCKED)),
         ("rwm backup --all", backup_command._report_json(REPORT)),
         ("rwmfs cache info", cachecli._info_json(ROOT, 0, 0, 0)),
         ("rwmfs cache clear", cachecli._clear_json(ROOT, 0, 0)),

@@ -67,8 +67,8 @@ TIMES = st.integers(0, 1 << 45)
 @given(
     st.builds(Operation, st.just("0" * 16), st.just("prune"), st.just(Location("b")), TIMES, TEXTS, TEXTS,
               st.none() | TIMES),
-    st.lists(st.builds(OperationChange, st.sampled_from(["copied", "marked", "unmarked", "deleted"]),
-                       TEXTS.filter(bool), TEXTS, TEXTS, TEXTS, TIMES, TEXTS, TIMES, TEXTS)),
+    st.lists(st.builds(OperationChange, st.sampled_from(["copied", "marked", "unmarked", "deleted", "locked"]),
+                       TEXTS.filter(bool), TEXTS, TEXTS, TEXTS, TIMES, TEXTS, TIMES, TEXTS, TIMES)),
 )  # fmt: skip
 def test_what_is_written_is_read(operation: Operation, changes: list[OperationChange]) -> None:
     assert read(written(operation, changes)) == (operation, changes)

@@ -11,7 +11,7 @@ from rwm.retention.lock_rules import MAX_AHEAD
 from rwm.s3 import DefaultRetention
 from rwm.times import DAY
 from rwm.trust import AuditSettings, LocationAudit, add_lock_findings, audit_location, can_judge_locks
-from rwm.trust.lock_rules import LONGEST_OWN, SAMPLED, SampledLock, VersionSample, judge_locks
+from rwm.trust.lock_rules import LONGEST_OWN, SAMPLED, OwnLock, SampledLock, VersionSample, judge_locks
 from tests.unit.memory import START, MemoryS3
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
@@ -30,7 +30,8 @@ def codes(
     *,
     is_recorded: bool = True,
 ) -> list[str]:
-    lock = SampledLock(version(0), found, recorded)
+    until = 0 if recorded is None else recorded.until
+    lock = SampledLock(version(0), found, OwnLock(until, until))
     return [finding.rule.code for finding in judge_locks("", [lock], default, now, is_recorded=is_recorded)]
 
 
@@ -86,7 +87,7 @@ class TestVersionSample:
 
 def audit(s3: MemoryS3) -> LocationAudit:
     found = audit_location(s3, LOCATION, AuditSettings(samples_locks=True))
-    add_lock_findings(s3, found, lambda each: None, is_recorded=True)
+    add_lock_findings(s3, found, lambda each: OwnLock(), is_recorded=True)
     return found
 
 
