@@ -154,7 +154,7 @@ def test_recovery_document_has_the_commands_that_are_typed_here() -> None:
         "rwm -c admin.conf audit bucket1",
         "rwm -c admin.conf state list bucket1",
         "rwmfs -c admin.conf mount bucket1 --at 3455a41a00bb /mnt/repo",
-        "restic -r /mnt/repo --no-cache snapshots",
+        "restic -r /mnt/repo --no-cache snapshots --latest 1",
         "restic -r /mnt/repo --no-cache check",
         "restic -r /mnt/repo --no-cache restore latest --target /restore",
         "rwmfs umount /mnt/repo",
@@ -182,7 +182,7 @@ def test_recovery_with_nothing_but_keys(fresh: Shell, bucket: str, tmp_path: Pat
     try:
         for name in restics.PROGRAMS:
             path = first_on_path(restics.program(name), fresh, tmp_path / f"fresh-{name}")
-            line("restic -r /mnt/repo --no-cache snapshots", PATH=path)
+            line("restic -r /mnt/repo --no-cache snapshots --latest 1", PATH=path)
             line("restic -r /mnt/repo --no-cache check", PATH=path)
             line("restic -r /mnt/repo --no-cache restore latest --target /restore", PATH=path)
             expect_restored(fresh.directory / "restored")
