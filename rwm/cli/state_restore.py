@@ -118,7 +118,7 @@ def restore_and_print(
     result = restore_part(app, part, target)
     captured = None
     if isinstance(target, Location) and users and not result.failures:
-        captured = _capture_copy(app, target)
+        captured = _capture_copy(app, target, result)
     elif isinstance(target, Location):
         _note_protection(target)
     where = f"bucket {target}" if isinstance(target, Location) else str(target)
@@ -142,10 +142,16 @@ def _create_bucket(app: App, part: StatePart, target: Location, users: Sequence[
     console.print_note(f"bucket {target.bucket} is protected: {who} may write but not remove versions")
 
 
-def _capture_copy(app: App, target: Location) -> StateInfo:
-    """Capture the first state of what was restored."""
+def _capture_copy(app: App, target: Location, result: RestoreResult) -> StateInfo:
+    """Capture the first state of what was restored, unless an earlier run has done it and nothing was copied since."""
     from rwm.states import capture_state
 
+    if result.kept == result.objects:
+        for state in reversed(app.index.recorded(target)):
+            info = state.info
+            counts = (info.objects, info.bytes) == (result.objects, result.bytes)
+            if counts and info.location == target and state.trust == "own":
+                return info
     with console.show_progress(f"listing {target}") as progress:
         info = capture_state(app.s3, app.index, target, progress=progress, warn=console.warn)
     console.print_note(f"state {info.id[: console.SHORT_ID]} of {target} is captured")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from functools import wraps
 from itertools import zip_longest
@@ -106,14 +107,14 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
             hint="`rwm audit` names the last clean state; --force uses this one all the same",
         )
 
-    _complete_interrupted(app, location, options)
-
     def plan(watch: Watch = unwatched) -> RollbackPlan:
         index = app.readonly_index
         with console.show_progress(f"listing {location}") as progress:
             return plan_rollback(app.s3, index, info, prefix, options.mode, progress, watch)
 
-    _change_in_place(app, plan, options, f"state {_short(info)}", info)
+    with _alone(app, location, options):
+        _complete_interrupted(app, location, options)
+        _change_in_place(app, plan, options, f"state {_short(info)}", info)
 
 
 def undo_in_place(app: App, file: Path, options: InPlace) -> None:
@@ -122,14 +123,25 @@ def undo_in_place(app: App, file: Path, options: InPlace) -> None:
 
     opened, record = open_undo_file(file)
     with opened:
-        _complete_interrupted(app, record.operation.location, options)
+        location = record.operation.location
 
     def plan(watch: Watch = unwatched) -> RollbackPlan:
         opened, record = open_undo_file(file)
         with opened, console.show_progress(f"listing {record.operation.location}") as progress:
             return plan_undo(app.s3, app.readonly_index, record, progress, watch)
 
-    _change_in_place(app, plan, options, f"what it was before {file.name}", None)
+    with _alone(app, location, options):
+        _complete_interrupted(app, location, options)
+        _change_in_place(app, plan, options, f"what it was before {file.name}", None)
+
+
+@contextmanager
+def _alone(app: App, location: Location, options: InPlace) -> Iterator[None]:
+    """Keep other changes of the bucket out, unless nothing is to be changed. Raises LockHeld."""
+    from rwm.rollback import hold_bucket
+
+    with nullcontext() if options.dry_run else hold_bucket(app.index.path, location.bucket):
+        yield
 
 
 def _change_in_place(app: App, make_plan: MakePlan, options: InPlace, target: str, info: StateInfo | None) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import islice
 
-from rwm.errors import Refused, RwmError, UsageError
+from rwm.errors import AccessDenied, NotSupported, Refused, RwmError, UsageError
 from rwm.index import CaptureSpool
 from rwm.layout import is_own_key
 from rwm.location import Location
@@ -14,7 +14,7 @@ from rwm.model import Entry, EntryBatch
 from rwm.restore.comparison import Match, Pair, current_entry, pair_by_key
 from rwm.restore.part import StatePart
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
-from rwm.s3 import S3
+from rwm.s3 import COPY_LIMIT, S3
 from rwm.s3.listing import enclosing_repository, list_histories
 
 _NAMED = 3
@@ -43,12 +43,21 @@ def restore_to_bucket(
         transfer_entries(part.entries(), comparison.copy, result, progress)
     else:
         _check_not_in_repository(s3, target)
+        _enable_versioning(s3, target.bucket)
         with comparison.listed() as pairs:
             _check_foreign(target, comparison.differences(pair for pair in pairs() if pair.found))
+            comparison.abort_uploads()
             transfer_entries(_missing(pairs(), result, progress), comparison.copy, result, progress)
     with comparison.listed() as pairs:
         _compare(comparison, pairs(), result)
     return result
+
+
+def _enable_versioning(s3: S3, bucket: str) -> None:
+    """A run that was killed may have left a new bucket without versioning."""
+    with suppress(AccessDenied, NotSupported):
+        if next(s3.versions(bucket, page_size=1), None) is None and not s3.versioning(bucket):
+            s3.enable_versioning(bucket)
 
 
 def _compare(comparison: _Comparison, pairs: Iterator[Pair], result: RestoreResult) -> None:
@@ -116,6 +125,11 @@ class _Comparison:
             raise RwmError(f"its key would be {key}, where RWM keeps its own objects")
         self._s3.copy(self._part.info.bucket, entry.key, entry.version_id, self._target.bucket, key, size=entry.size)
         return True
+
+    def abort_uploads(self) -> None:
+        """Abort what an interrupted run has left of copies in parts."""
+        large = {self._target_key(entry.key) for entry in self._part.entries() if entry.size > COPY_LIMIT}
+        self._s3.abort_own_uploads(self._target.bucket, large)
 
     def _target_key(self, key: str) -> str:
         return self._target.key(self._part.relative(key))

@@ -6,7 +6,7 @@ markers and copies for an attack.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from rwm.index import Index
@@ -15,7 +15,7 @@ from rwm.model import ObjectVersion, Operation, OperationChange
 from rwm.operations import OperationLog, OperationRecord, list_records, open_stored, resume_operation
 from rwm.rollback.key_plan import as_entry, is_same_content
 from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
-from rwm.s3 import S3
+from rwm.s3 import COPY_LIMIT, S3
 
 _BATCH = 1000  # changes that are recorded at once
 _KINDS = ("roll-back", "undelete", "undo")
@@ -45,14 +45,23 @@ def complete_interrupted(
 
 
 def _complete(s3: S3, index: Index, record: OperationRecord, log: OperationLog, progress: Progress) -> None:
-    """Record what a listing shows of the plan and the index does not have."""
+    """Record what a listing shows of the plan and the index does not have, and abort uploads of copies in parts."""
     operation = record.operation
     known = {
         (change.did, change.key, change.version_id if change.did == "unmarked" else "")
         for _, change in index.operations.changes(operation.location, operation.id)
     }
-    left = (change for change in record.changes() if (change.did, change.key, change.version_id) not in known)
-    record_made(s3, operation.location, left, log, progress)
+    large = set()
+
+    def left() -> Iterator[OperationChange]:
+        for change in record.changes():
+            if change.did == "copied" and change.size > COPY_LIMIT:
+                large.add(change.key)
+            if (change.did, change.key, change.version_id) not in known:
+                yield change
+
+    record_made(s3, operation.location, left(), log, progress)
+    s3.abort_own_uploads(operation.location.bucket, large, operation.at)
 
 
 def record_made(

@@ -17,7 +17,7 @@ from rwm.model import Entry, ObjectVersion, StateInfo
 from rwm.rollback.change_spool import ChangeSpool
 from rwm.rollback.key_plan import IsCopyOf, KeyPlan, Mode, Problem, plan_key
 from rwm.rollback.sorted_listing import Keyed, Progress, Watch, join, list_sorted, unwatched
-from rwm.s3 import COPY_LIMIT, COPY_PART, S3
+from rwm.s3 import COPY_LIMIT, S3, part_ranges
 from rwm.trust import OwnChanges
 
 MAX_NAMED = 100
@@ -79,7 +79,7 @@ class RollbackPlan:
             if change.did == "copied":
                 self.copied_bytes += change.size
                 if change.size > COPY_LIMIT:
-                    self._parts += -(-change.size // COPY_PART) + 2
+                    self._parts += len(part_ranges(change.size)) + 2
 
     def __enter__(self) -> Self:
         return self

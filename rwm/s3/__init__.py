@@ -11,13 +11,12 @@ from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
 from rwm.s3.clock import ServerClock, read_clock, wait_for_next_second
 from rwm.s3.credentials import current_credentials
-from rwm.s3.objects import COPY_LIMIT, DELETE_BATCH, DeleteFailure, VersionLock
+from rwm.s3.objects import DELETE_BATCH, DeleteFailure, VersionLock
+from rwm.s3.part_copy import COPY_LIMIT, part_ranges
 from rwm.s3.retention import DefaultRetention
-from rwm.s3.rollback import COPY_PART
 
 __all__ = [
     "COPY_LIMIT",
-    "COPY_PART",
     "DELETE_BATCH",
     "S3",
     "DefaultRetention",
@@ -27,6 +26,7 @@ __all__ = [
     "VersionLock",
     "connect",
     "current_credentials",
+    "part_ranges",
     "read_clock",
     "wait_for_next_second",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,13 +15,12 @@ from botocore.credentials import Credentials as SdkCredentials
 
 from rwm import __version__
 from rwm.config import S3Settings
-from rwm.errors import S3Error
+from rwm.errors import AccessDenied, NotFound, NotSupported, S3Error
 from rwm.s3.buckets import Buckets
 from rwm.s3.credentials import load_credentials
 from rwm.s3.error_hints import register_hints
 from rwm.s3.error_mapping import mapped
 from rwm.s3.listing import UnknownKeys
-from rwm.s3.objects import Objects
 from rwm.s3.reader import ATTEMPTS as READER_ATTEMPTS
 from rwm.s3.reader import BucketReader
 from rwm.s3.retention import Retentions
@@ -27,13 +28,14 @@ from rwm.s3.rollback import Rollback
 from rwm.s3.versions import Versions, keep_raw_listings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
 
 CONNECT_TIMEOUT = 10  # seconds
 READ_TIMEOUT = 60  # seconds without a byte of the response
+COPY_TIMEOUT = 900  # seconds without a byte of the response to a copy: SeaweedFS answers when 5 GiB are copied
 ATTEMPTS = 4  # of each request, by the SDK
 POOL_SIZE = 32
 S3_SETTINGS: Any = {
@@ -44,7 +46,7 @@ S3_SETTINGS: Any = {
 }
 
 
-class S3(Objects, Rollback, Versions, Buckets, Retentions):
+class S3(Rollback, Versions, Buckets, Retentions):
     """One account on one server. Safe to share between threads."""
 
     def __init__(self, settings: S3Settings, client: S3Client) -> None:
@@ -53,6 +55,15 @@ class S3(Objects, Rollback, Versions, Buckets, Retentions):
         self.region = settings.region
         self.client = client
         self.unknown_keys = UnknownKeys()
+
+    @cached_property
+    def patient(self) -> S3Client:  # type: ignore[override]
+        """A client that waits longer for answers, made when it is needed."""
+        config: Any = self.client.meta.config
+        attempts = config.retries["total_max_attempts"]
+        client: S3Client = _client("s3", self.endpoint_url, self.settings, attempts, COPY_TIMEOUT, POOL_SIZE)
+        register_hints(client, self.settings)
+        return client
 
     def reader(
         self, bucket: str, attempts: int = READER_ATTEMPTS, allocate: Callable[[int], WriteableBuffer] = bytearray
@@ -77,6 +88,24 @@ class S3(Objects, Rollback, Versions, Buckets, Retentions):
                 return dict(getattr(self.client, operation)(**parameters))
         finally:
             events.unregister("before-sign.s3", add_headers)
+
+    def abort_own_uploads(self, bucket: str, keys: Collection[str], since: int = 0) -> int:
+        """Abort this account's unfinished uploads of these keys that began at that time or later; returns how many.
+
+        ``since`` in milliseconds. SeaweedFS does not tell who began an upload: there everybody's count. None are found
+        where the account may not list uploads, or the server does not.
+        """
+        try:
+            listed = list(self.unfinished_uploads(bucket, by=self.owner_id())) if keys else []
+        except (AccessDenied, NotSupported):
+            return 0
+        count = 0
+        for key, upload_id, began in listed:
+            if key in keys and began >= since:
+                with suppress(NotFound):  # completed or aborted meanwhile
+                    self.abort_upload(bucket, key, upload_id)
+                    count += 1
+        return count
 
     def caller_arn(self) -> str | None:
         """The ARN of this account from STS, or None where the server has no STS (Ceph RGW)."""

@@ -12,6 +12,7 @@ from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import AccessDenied, BadResponse, NotFound
 from rwm.s3.error_mapping import mapped
+from rwm.s3.part_copy import COPY_LIMIT, copy_in_parts
 from rwm.s3.response_checks import check_content, check_version, content_md5
 from rwm.times import SECOND
 
@@ -23,8 +24,6 @@ DELETE_BATCH = 250
 """Versions to delete in one request: Ceph RGW takes 15 s for 1,000."""
 SINGLE_REQUEST_LIMIT = 1 << 29  # bytes; restic's packs are far smaller
 _SINGLE_REQUEST = TransferConfig(multipart_threshold=SINGLE_REQUEST_LIMIT, multipart_chunksize=SINGLE_REQUEST_LIMIT)
-COPY_LIMIT = 5 << 30
-"""Bytes: the largest object that CopyObject copies, on every server."""
 NOT_CONFIRMED = "NotConfirmed"
 _ALREADY_DELETED = ("NoSuchVersion", "NoSuchKey")
 
@@ -60,6 +59,8 @@ class Objects:
     """Operations on objects. A part of :class:`rwm.s3.S3`."""
 
     client: S3Client
+    patient: S3Client
+    """For copies: it waits longer for an answer, since a server may answer when it has copied the last byte."""
 
     def get(self, bucket: str, key: str, version_id: str | None = None) -> bytes:
         """A whole object in memory: for small ones."""
@@ -104,17 +105,17 @@ class Objects:
     ) -> None:
         """Copy one version of any size into a bucket of the server (``target``), by default under the same key.
 
-        With its ``size`` in bytes known, in one request up to 5 GiB; larger ones by a multipart copy. Without, a HEAD
-        asks for it, and one request copies up to 512 MiB. Ceph RGW does not find keys with special characters in
-        multipart copies.
+        In one request up to 5 GiB; larger ones by a multipart copy. Without its ``size`` in bytes, a HEAD asks for it.
+        Ceph RGW does not find keys with special characters in multipart copies.
         """
         new_key = key if target_key is None else target_key
         version = {"Bucket": source, "Key": key, "VersionId": version_id}
         with mapped("CopyObject", f"{source}/{key} version {version_id} to {target}"):
-            if size is not None and size <= COPY_LIMIT:
-                self.client.copy_object(Bucket=target, Key=new_key, CopySource=version)  # type: ignore[arg-type]
+            size = self.size(source, key, version_id) if size is None else size
+            if size > COPY_LIMIT:
+                copy_in_parts(self.patient, version, {"Bucket": target, "Key": new_key}, size, {}, {})
             else:
-                self.client.copy(version, target, new_key, Config=_SINGLE_REQUEST)  # type: ignore[arg-type]
+                self.patient.copy_object(Bucket=target, Key=new_key, CopySource=version)  # type: ignore[arg-type]
 
     def has_md5_etag(self, bucket: str, key: str, version_id: str) -> bool:
         """Whether the version's ETag is the MD5 sum of its content, by HEAD: not of parts, nor of encrypted content."""

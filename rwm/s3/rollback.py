@@ -8,30 +8,15 @@ from typing import TYPE_CHECKING, Any
 from rwm.errors import S3Error
 from rwm.model import ObjectVersion
 from rwm.s3.error_mapping import mapped
-from rwm.s3.objects import COPY_LIMIT, NOT_CONFIRMED, DeleteFailure
+from rwm.s3.objects import NOT_CONFIRMED, DeleteFailure, Objects
+from rwm.s3.part_copy import COPY_LIMIT, copy_in_parts
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-COPY_PART = 1 << 30
-"""Bytes of a part of a copy that is larger than CopyObject copies."""
-
-_KEPT = (
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentType",
-    "Metadata",
-    "WebsiteRedirectLocation",
-)
-"""What CopyObject keeps of the source, and a multipart copy must be told."""
+    pass
 
 
-class Rollback:
+class Rollback(Objects):
     """A part of :class:`rwm.s3.S3`."""
-
-    client: S3Client
 
     def copy_back(
         self,
@@ -53,28 +38,11 @@ class Rollback:
         options: Any = {"StorageClass": storage_class} if storage_class else {}
         with mapped("CopyObject", f"{bucket}/{key} version {version_id}"):
             if size > COPY_LIMIT:
-                return self._copy_in_parts(source, size, options, _condition(over))
+                place = {"Bucket": bucket, "Key": key}
+                return copy_in_parts(self.patient, source, place, size, options, _condition(over))
             options |= _condition(over)
-            return self.client.copy_object(Bucket=bucket, Key=key, CopySource=source, **options).get("VersionId", "")
-
-    def _copy_in_parts(self, source: Any, size: int, options: Any, condition: Any) -> str:
-        place: Any = {"Bucket": source["Bucket"], "Key": source["Key"]}
-        head: dict[str, Any] = dict(self.client.head_object(**source))
-        kept: Any = {name: head[name] for name in _KEPT if head.get(name)}
-        upload: Any = {**place, "UploadId": self.client.create_multipart_upload(**place, **kept, **options)["UploadId"]}
-        try:
-            parts: list[Any] = []
-            for number, start in enumerate(range(0, size, COPY_PART), 1):
-                part_range = f"bytes={start}-{min(start + COPY_PART, size) - 1}"
-                part = self.client.upload_part_copy(
-                    **upload, PartNumber=number, CopySource=source, CopySourceRange=part_range
-                )
-                parts.append({"PartNumber": number, "ETag": part["CopyPartResult"]["ETag"]})
-            done = self.client.complete_multipart_upload(**upload, **condition, MultipartUpload={"Parts": parts})
-            return done.get("VersionId", "")
-        except BaseException:
-            self.client.abort_multipart_upload(**upload)
-            raise
+            copied = self.patient.copy_object(Bucket=bucket, Key=key, CopySource=source, **options)
+            return copied.get("VersionId", "")
 
     def put_markers(self, bucket: str, keys: Sequence[str]) -> tuple[dict[str, str], list[DeleteFailure]]:
         """Put a delete marker on each of at most 1,000 keys: (marker ids by key, what failed).

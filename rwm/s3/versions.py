@@ -244,13 +244,18 @@ class Versions(RetryMixin):
         if waited:  # Ceph RGW may list an entry some milliseconds after its time
             time.sleep(SETTLE)
 
-    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
-        """(key, upload id, start in milliseconds) of multipart uploads that were neither completed nor aborted."""
+    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000, by: str = "") -> Iterator[tuple[str, str, int]]:
+        """(key, upload id, start in milliseconds) of multipart uploads that were neither completed nor aborted.
+
+        With ``by``, without those that another account than this id began, where the server tells.
+        """
         seen: set[tuple[str, str]] = set()
         marker = ("", "")
         while True:
             page = self._fetch_uploads(bucket, page_size, *marker)
-            yield from page.uploads
+            for upload, initiator in zip(page.uploads, page.initiators, strict=True):
+                if not (by and initiator) or by == initiator:
+                    yield upload
             marker = (page.next_key, page.next_upload)
             if not any(marker):
                 return

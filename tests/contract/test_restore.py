@@ -203,6 +203,7 @@ def test_create_for_makes_a_protected_bucket_and_goes_on(source: Source, server:
     shell, target = Shell(tmp_path), unique("target")
     config = shell.configure("admin.conf", server.endpoint, server.accounts["admin"], {"index_path": str(source.path)})
     command = ("rwm", "-c", config, "state", "restore", source.info.id, "--to-bucket", target, "--create-for", "user1")
+    source.s3.create_bucket(target)  # a run was killed before it enabled versioning
     first = shell.json(*command)
     assert (first["objects"], first["kept"], first["failures"]) == (source.info.objects, 0, [])
     assert source.current(target).keys() >= source.content.keys()
@@ -221,5 +222,8 @@ def test_create_for_makes_a_protected_bucket_and_goes_on(source: Source, server:
     assert again["captured"] != first["captured"]
     states = shell.json("rwm", "-c", config, "state", "list", target)
     assert [state["objects"] for state in states] == [source.info.objects] * 2
+
+    third = shell.json(*command)
+    assert (third["captured"] == again["captured"]) is (third["kept"] == third["objects"])
 
     assert "has other users" in shell(*command[:-1], "user2", code=5).stderr

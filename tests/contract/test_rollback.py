@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rwm.errors import AccessDenied, NotFound, S3Error
+from rwm.s3 import part_copy
 from rwm.s3 import rollback as requests
 from rwm.storage import create_storage
 from tests.contract.buckets import unique, versioned
@@ -35,7 +36,7 @@ def test_a_version_is_copied_over_its_key_with_its_metadata(server: Server, key:
 def test_a_large_version_is_copied_in_parts(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     s3, part = server.connect(), 5 << 20
     monkeypatch.setattr(requests, "COPY_LIMIT", part)
-    monkeypatch.setattr(requests, "COPY_PART", part)
+    monkeypatch.setattr(part_copy, "COPY_PART", part)
     bucket, body = versioned(s3), b"x" * part + b"y" * 17
     s3.client.put_object(Bucket=bucket, Key="large", Body=body, Metadata={"who": "me"}, ContentType="text/x-test")
     (good,) = s3.versions(bucket)

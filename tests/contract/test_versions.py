@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from boto3.s3.transfer import TransferConfig
 
 from rwm.errors import BadResponse, NotFound, S3Error
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion
-from rwm.s3 import S3, objects
+from rwm.s3 import S3, objects, part_copy
 from rwm.s3.listing.check import group_by_key
 from rwm.s3.listing.history import list_histories
 from rwm.states.current import current_at
@@ -586,7 +585,7 @@ def test_copy_copies_the_named_version(any_s3: S3, size: int) -> None:
 
 def test_a_copy_above_the_limit_is_made_in_parts(any_s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "COPY_LIMIT", 5 << 20)
-    monkeypatch.setattr(objects, "_SINGLE_REQUEST", TransferConfig(multipart_threshold=1, multipart_chunksize=5 << 20))
+    monkeypatch.setattr(part_copy, "COPY_PART", 5 << 20)
     source, target, body = versioned(any_s3, "from"), versioned(any_s3, "to"), bytes(11 << 20) + b"end"
     version = any_s3.put(source, "dir/key", body)
     any_s3.put(source, "dir/key", b"poison")

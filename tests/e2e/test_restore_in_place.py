@@ -195,3 +195,52 @@ def test_a_command_that_is_killed_goes_on_and_its_record_is_completed(seaweedfs:
     for file in (second, first):
         shell("rwm", "state", "restore", "--undo", file, "--yes", "--force")
     assert contents(s3, bucket) == bad
+
+
+IN_PARTS = """
+import os, sys
+from botocore.client import BaseClient
+from rwm.cli.main import main
+from rwm.restore import bucket
+from rwm.rollback import interrupted, plan
+from rwm.s3 import objects, part_copy, rollback
+
+for module in (bucket, interrupted, plan, objects, part_copy, rollback):
+    module.COPY_LIMIT = part_copy.COPY_PART = 5 << 20
+is_killed, call = sys.argv.pop(1) == "kill", BaseClient._make_api_call
+
+def call_then_die(self, operation, parameters):
+    answer = call(self, operation, parameters)
+    if operation == "UploadPartCopy" and is_killed:
+        os.kill(os.getpid(), 9)
+    return answer
+
+BaseClient._make_api_call = call_then_die
+main()
+"""
+
+
+@pytest.mark.parametrize("server", ["seaweedfs", pytest.param("rgw", marks=pytest.mark.slow)], indirect=True)
+def test_a_copy_in_parts_that_is_killed_leaves_no_parts_after_the_next_run(server: Server, tmp_path: Path) -> None:
+    shell, s3, user, bucket = Shell(tmp_path), server.connect(), server.connect("user1"), unique("parts")
+    target, body = unique("target"), random.Random(1).randbytes(11 << 20)
+    shell.configure("rwm.conf", server.endpoint, server.accounts["admin"])
+    shell("rwm", "storage", "create", bucket, "user1")
+    s3.client.put_object(Bucket=bucket, Key="data/large", Body=body, Metadata={"who": "me"})
+    state = shell.json("rwm", "state", "capture", bucket)["id"]
+    next_second(s3, bucket)
+    s3.put(bucket, "data/large", b"bad")
+    for key in ("data/large", "data/other"):
+        user.client.create_multipart_upload(Bucket=bucket, Key=key)
+    next_second(s3, bucket)
+    foreign = [*s3.unfinished_uploads(bucket)]
+    in_place = ("state", "restore", state, "--in-place", "--yes", "--force")
+    to_bucket = ("state", "restore", state, "--to-bucket", target)
+    for command, place in ((in_place, bucket), (to_bucket, target)):
+        known = foreign if place == bucket else []
+        shell(sys.executable, "-c", IN_PARTS, "kill", *command, code=-9)
+        assert len([*s3.unfinished_uploads(place)]) == len(known) + 1
+        shell(sys.executable, "-c", IN_PARTS, "go on", *command)
+        assert [*s3.unfinished_uploads(place)] == known
+        assert s3.get(place, "data/large") == body
+        assert s3.client.head_object(Bucket=place, Key="data/large")["Metadata"] == {"who": "me"}

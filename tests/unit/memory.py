@@ -229,7 +229,7 @@ class MemoryS3(S3):
         below = {prefix + entry.key[len(prefix) :].partition("/")[0] + "/" for entry in inside if entry not in keys}
         yield Level(keys, sorted(below))
 
-    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
+    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000, by: str = "") -> Iterator[tuple[str, str, int]]:
         self._of(bucket)
         return iter(list(self.uploads))
 

@@ -46,12 +46,14 @@ class Page(NamedTuple):
 class UploadPage(NamedTuple):
     """One page of unfinished uploads, (key, upload id, start in milliseconds), and the next page's markers.
 
-    ``next_key`` and ``next_upload`` are both empty on the last page.
+    ``next_key`` and ``next_upload`` are both empty on the last page. ``initiators`` are the ids of the accounts that
+    began the uploads, empty where the server does not tell.
     """
 
     uploads: list[tuple[str, str, int]]
     next_key: str
     next_upload: str
+    initiators: list[str]
 
 
 def parse_page(body: bytes) -> Page:
@@ -255,14 +257,15 @@ def _size(text: str) -> int:
 
 def _read_uploads(root: ET.Element, space: str) -> UploadPage:
     head = _head(root, space)
-    uploads = []
+    uploads, initiators = [], []
     for child in root.iter(space + "Upload"):
         field = {part.tag[len(space) :]: part.text or "" for part in child}
         if not (field["Key"] and field["UploadId"]):
             raise ValueError("upload without a key or an id")
         uploads.append((field["Key"], field["UploadId"], parse_timestamp(field["Initiated"])))
+        initiators.append(child.findtext(f"{space}Initiator/{space}ID", ""))
     if head["IsTruncated"].strip().lower() != "true":
-        return UploadPage(uploads, "", "")
+        return UploadPage(uploads, "", "", initiators)
     if not (head.get("NextKeyMarker") or head.get("NextUploadIdMarker")):
         raise BadResponse("the listing of uploads is truncated but has no next marker")
-    return UploadPage(uploads, head.get("NextKeyMarker", ""), head.get("NextUploadIdMarker", ""))
+    return UploadPage(uploads, head.get("NextKeyMarker", ""), head.get("NextUploadIdMarker", ""), initiators)

@@ -105,6 +105,22 @@ def test_a_wrong_location_is_one_line(
     assert not (rwm_.directory / "out").exists()
 
 
+def test_a_state_of_the_copies_is_captured_if_anything_was_copied(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rwm.storage.ensure_storage", lambda *_: [])
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-bucket", "copy")
+    captured = []
+    for _ in range(2):
+        assert rwm_(*restore, "--create-for", "user1", "--json") == 0
+        captured.append(json.loads(rwm_.out)["captured"])
+    assert captured[0] == captured[1]
+    s3.buckets["copy"].pop("config")
+    assert rwm_(*restore, "--create-for", "user1", "--json") == 0
+    assert json.loads(rwm_.out)["captured"] not in captured
+
+
 @pytest.mark.usefixtures("s3")
 def test_create_for_needs_a_bucket(rwm_: Terminal) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")

@@ -11,6 +11,7 @@ import pytest
 from rwm.cli import state_restore_in_place as command
 from rwm.index import Index
 from rwm.model import PartVerdict
+from rwm.rollback import hold_bucket
 from rwm.s3 import DeleteFailure
 from rwm.storage.policy import protected_policy
 from rwm.storage.users import UserAccess
@@ -161,6 +162,18 @@ def test_beside_a_writer_what_was_written_is_left_alone(
     assert rwm_(*IN_PLACE, "--yes", "--force") == 3
     assert "data/1 is not changed: it was written since the plan was made" in rwm_.err
     assert contents(attacked)["data/1"] == contents(attacked)["new"] == b"by a machine"
+
+
+def test_a_second_one_at_the_same_time_is_refused(rwm_: Terminal, attacked: MemoryS3) -> None:
+    before = contents(attacked)
+    with hold_bucket(rwm_.directory / "here.sqlite", "bucket1"):
+        assert rwm_(*IN_PLACE, "--yes") == 7
+        assert "another restore changes bucket bucket1" in rwm_.err
+        assert rwm_(*IN_PLACE, "--dry-run") == 0
+    assert contents(attacked) == before
+    assert rwm_(*IN_PLACE, "--yes", "--undo-file", "undo.gz") == 0
+    with hold_bucket(rwm_.directory / "here.sqlite", "bucket1"):
+        assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes") == 7
 
 
 def test_an_old_plan_is_made_again(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,35 @@ class TestResume:
         assert setup.copy(info).kept == 1
         assert read == ["config"]
 
+    @pytest.mark.parametrize("target", ["new", "new/copy"])
+    def test_a_new_bucket_without_versioning_gets_it(
+        self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch, target: str
+    ) -> None:
+        info = setup.capture("config")
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(setup.s3, "enable_versioning", raise_interrupt)
+            setup.copy(info, target)
+        assert setup.s3.states["new"] == ""
+        assert setup.copy(info, target).objects == 1
+        assert setup.s3.states["new"] == "Enabled"
+
+    def test_a_bucket_with_objects_keeps_its_setting(self, setup: RestoreSetup) -> None:
+        info = setup.capture("config")
+        setup.s3.create_bucket("other")
+        setup.s3.put("other", "beside", b"")
+        setup.copy(info, "other/copy")
+        assert setup.s3.states["other"] == ""
+
+    def test_uploads_that_an_interrupted_run_left_are_aborted(
+        self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rwm.restore.bucket.COPY_LIMIT", 6)
+        info = setup.capture("data/large", "config")
+        setup.s3.create_bucket("new")
+        setup.s3.uploads = [("data/large", "ours", 1), ("config", "small", 1), ("other", "foreign", 1)]
+        setup.copy(info)
+        assert [upload for _, upload, _ in setup.s3.uploads] == ["small", "foreign"]
+
     def test_etags_that_say_nothing_are_copied_again(self, setup: RestoreSetup) -> None:
         info = setup.capture("config")
         setup.copy(info)
@@ -166,6 +195,10 @@ class TestResume:
             key: key.encode() for key in HOSTILE[:6]
         }
         assert setup.s3.counts("new") == {"version": 6}
+
+
+def raise_interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def set_md5(s3: MemoryS3, bucket: str) -> None:

@@ -70,6 +70,24 @@ def test_after_a_kill_the_same_command_does_the_rest_and_the_record_is_completed
     live.index.close()
 
 
+def test_uploads_that_a_killed_copy_left_are_aborted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rwm.rollback.interrupted.COPY_LIMIT", 10)
+    for key in ("small", "large", "whole"):
+        live.s3.put(BUCKET, key, key[:1].encode() * (5 if key == "small" else 11))
+    info = live.capture()
+    for key in ("small", "large"):
+        live.s3.put(BUCKET, key, b"bad")
+    live.s3.uploads = [("large", "before", live.s3.now)]
+    live.s3.now += 1000
+    with monkeypatch.context() as patch:
+        live.kill_after(0, patch)
+        with pytest.raises(Killed):
+            live.roll_back(info)
+    live.s3.uploads += [(key, key, live.s3.now) for key in ("small", "large", "whole", "other")]
+    complete_interrupted(live.s3, live.index, HERE)
+    assert [upload for _, upload, _ in live.s3.uploads] == ["before", "small", "whole", "other"]
+
+
 def test_only_the_location_is_changed(live: Live) -> None:
     for key in ("host1/config", "host2/config"):
         live.s3.put(BUCKET, key, b"good")

@@ -26,7 +26,7 @@ class RecordingS3(MemoryS3):
         self.kept: set[str] = set()
         self.done: list[str] = []
 
-    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000) -> Iterator[tuple[str, str, int]]:
+    def unfinished_uploads(self, bucket: str, *, page_size: int = 1000, by: str = "") -> Iterator[tuple[str, str, int]]:
         self._of(bucket)
         return iter(self.uploads)
 

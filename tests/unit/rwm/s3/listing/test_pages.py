@@ -361,13 +361,13 @@ SEAWEEDFS_UPLOADS = (
 
 
 def test_a_page_of_uploads_of_ceph_rgw() -> None:
-    assert parse_uploads(RGW_UPLOADS) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "\x01up", "2~6nFZ_")
+    assert parse_uploads(RGW_UPLOADS) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "\x01up", "2~6nFZ_", ["user1"])
     last = RGW_UPLOADS.replace(b"true", b"false")
-    assert parse_uploads(last) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "", "")
+    assert parse_uploads(last) == UploadPage([("\x01up", "2~6nFZ_", NOON + 123)], "", "", ["user1"])
 
 
 def test_a_page_of_uploads_of_seaweedfs_goes_on_without_a_key() -> None:
-    assert parse_uploads(SEAWEEDFS_UPLOADS) == UploadPage([("a%2Bb+c", "7dbd_cc33", NOON)], "", "7dbd_cc33")
+    assert parse_uploads(SEAWEEDFS_UPLOADS) == UploadPage([("a%2Bb+c", "7dbd_cc33", NOON)], "", "7dbd_cc33", [""])
 
 
 @given(

@@ -1,0 +1,30 @@
+"""The parts of a copy, and how long an answer to a copy is awaited."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from rwm.config import Credentials, S3Settings
+from rwm.s3 import connect, part_ranges
+from rwm.s3.client import COPY_TIMEOUT, READ_TIMEOUT
+from rwm.s3.part_copy import COPY_PART, MAX_PARTS
+
+
+@pytest.mark.parametrize("size", [1, COPY_PART, COPY_PART + 1, 5 << 30, COPY_PART * MAX_PARTS, 5 << 40])
+def test_the_parts_are_the_object_and_no_server_has_too_many(size: int) -> None:
+    ranges = [tuple(map(int, span.removeprefix("bytes=").split("-"))) for span in part_ranges(size)]
+    assert len(ranges) <= MAX_PARTS
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == size - 1
+    assert all(one[1] + 1 == other[0] for one, other in pairwise(ranges))
+    assert all(last - first < max(COPY_PART, size // MAX_PARTS + 1) for first, last in ranges)
+
+
+def test_a_copy_is_awaited_longer_than_other_answers() -> None:
+    s3 = connect(S3Settings("http://127.0.0.1:1", Credentials("a", "b")), attempts=2)
+    config: object = s3.patient.meta.config
+    assert getattr(config, "read_timeout", 0) == COPY_TIMEOUT > READ_TIMEOUT
+    assert getattr(config, "retries", {})["total_max_attempts"] == 2
+    assert s3.patient is s3.patient
