@@ -86,7 +86,11 @@ _OPTIONS = (
     click.option("--undo-file", type=_FILE, metavar="FILE", help="Write the undo file there (default: at the index)."),
     click.option("--note", metavar="TEXT", default="", help="Why; it is kept in the record of the operation."),
     click.option("--dry-run", is_flag=True, help="Print the plan and change nothing."),
-    click.option("--force", is_flag=True, help="Even if a machine may write meanwhile, or the state may be forged."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Even if a machine may write meanwhile, or the state or the undo file may be forged.",
+    ),
     YES_OPTION,
 )
 
@@ -121,9 +125,7 @@ def undo_in_place(app: App, file: Path, options: InPlace) -> None:
     """Undo what the undo file names, in the same steps."""
     from rwm.rollback import open_undo_file, plan_undo, unwatched
 
-    opened, record = open_undo_file(file)
-    with opened:
-        location = record.operation.location
+    location = _check_undo_file(app, file, options)
 
     def plan(watch: Watch = unwatched) -> RollbackPlan:
         opened, record = open_undo_file(file)
@@ -133,6 +135,20 @@ def undo_in_place(app: App, file: Path, options: InPlace) -> None:
     with _alone(app, location, options):
         _complete_interrupted(app, location, options)
         _change_in_place(app, plan, options, f"what it was before {file.name}", None)
+
+
+def _check_undo_file(app: App, file: Path, options: InPlace) -> Location:
+    from rwm.rollback import check_undo_file, open_undo_file
+
+    try:
+        return check_undo_file(app.s3, file).location
+    except Refused as error:
+        if not options.force:
+            raise
+        console.warn(error.message)
+    opened, record = open_undo_file(file)
+    with opened:
+        return record.operation.location
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from rwm.errors import AccessDenied, BadState, RwmError
 from rwm.index import Index
 from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
-from rwm.model import OperationChange, OwnChange
-from rwm.operations.record_file import OperationRecord, open_record, parse_record_key
+from rwm.model import Operation, OperationChange, OwnChange
+from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key
 from rwm.s3 import S3
 
 MAX_FILE = 1 << 30
@@ -61,6 +61,26 @@ def open_stored(s3: S3, bucket: str, record: RecordFile) -> Iterator[OperationRe
         if opened.operation.location.bucket != bucket:
             raise BadState(f"{record.key} is the record of another bucket")
         yield opened
+
+
+def planned_digest(s3: S3, operation: Operation) -> str | None:
+    """The SHA-256 of the record that was written to the bucket when the operation began; None if it is not there.
+
+    Of its uncompressed content. A prune removes it when the operation has ended. Raises BadState for a malformed one,
+    and the errors of S3.
+    """
+    key = record_key(operation)
+    versions = [each for each in s3.versions(operation.location.bucket, key) if each.key == key and not each.is_marker]
+    if not versions:
+        return None
+    with tempfile.TemporaryFile(prefix="rwm-operation-") as file:
+        for chunk in s3.stream(operation.location.bucket, key, versions[-1].version_id):
+            file.write(chunk)
+        file.seek(0)
+        record = open_record(file)
+        for _ in record.changes():
+            pass
+        return record.sha256 if record.operation.ended_at is None else None
 
 
 def trusted_changes(s3: S3, index: Index, location: Location, is_protected: Callable[[], bool]) -> Iterator[OwnChange]:

@@ -12,7 +12,7 @@ from rwm.rollback.interrupted import complete_interrupted
 from rwm.rollback.key_plan import KeyPlan, Mode, Problem, plan_key
 from rwm.rollback.plan import RollbackPlan, plan_rollback
 from rwm.rollback.sorted_listing import Watch, unwatched
-from rwm.rollback.undo import open_undo_file, plan_undo, undo_path, write_undo_file
+from rwm.rollback.undo import check_undo_file, open_undo_file, plan_undo, undo_path, write_undo_file
 
 __all__ = [
     "THREADS",
@@ -23,6 +23,7 @@ __all__ = [
     "RollbackPlan",
     "RollbackResult",
     "Watch",
+    "check_undo_file",
     "compare_afterwards",
     "complete_interrupted",
     "execute_plan",

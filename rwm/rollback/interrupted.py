@@ -15,10 +15,10 @@ from rwm.model import ObjectVersion, Operation, OperationChange
 from rwm.operations import OperationLog, OperationRecord, list_records, open_stored, resume_operation
 from rwm.rollback.key_plan import as_entry, is_same_content
 from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
+from rwm.rollback.undo import KINDS
 from rwm.s3 import COPY_LIMIT, S3
 
 _BATCH = 1000  # changes that are recorded at once
-_KINDS = ("roll-back", "undelete", "undo")
 
 
 def complete_interrupted(
@@ -31,7 +31,7 @@ def complete_interrupted(
     open_ones = [
         operation
         for operation in index.operations.recorded(location.bucket)
-        if operation.ended_at is None and operation.kind in _KINDS and operation.location.overlaps(location)
+        if operation.ended_at is None and operation.kind in KINDS and operation.location.overlaps(location)
     ]
     if not open_ones:
         return []

@@ -10,10 +10,10 @@ import os
 from pathlib import Path
 from typing import IO
 
-from rwm.errors import BadState, UsageError
+from rwm.errors import BadState, Refused, UsageError
 from rwm.index import Index
 from rwm.model import Operation, OperationChange
-from rwm.operations import OperationRecord, open_record, record_lines
+from rwm.operations import OperationRecord, open_record, planned_digest, record_key, record_lines
 from rwm.private import make_private_directory
 from rwm.rollback.key_plan import plan_undo_key
 from rwm.rollback.plan import RollbackPlan, own_copies
@@ -24,6 +24,9 @@ from rwm.times import iso
 
 UNDO = "undo"
 """The kind of the operation, and the directory of undo files, beside the index."""
+
+KINDS = ("roll-back", "undelete", UNDO)
+"""The operations that can be undone."""
 
 
 def undo_path(index: Path, operation: Operation) -> Path:
@@ -57,6 +60,32 @@ def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
     except BadState as error:
         file.close()
         raise BadState(f"undo file {path}: {error.message}") from error
+
+
+def check_undo_file(s3: S3, path: Path) -> Operation:
+    """Read the whole file, and compare it with the record in the bucket, which no machine can write.
+
+    Returns its operation. Raises UsageError and BadState for a file that cannot be read or is malformed, Refused for
+    one that was edited, or of which the bucket has no record.
+    """
+    opened, record = open_undo_file(path)
+    operation = record.operation
+    with opened:
+        try:
+            for _ in record.changes():
+                pass
+        except BadState as error:
+            raise BadState(f"undo file {path}: {error.message}") from error
+    if operation.kind not in KINDS:
+        raise Refused(f"undo file {path}: a {operation.kind} cannot be undone")
+    recorded = planned_digest(s3, operation)
+    if recorded == record.sha256:
+        return operation
+    what = f"differs from {record_key(operation)}" if recorded else "is of an operation whose begin is not recorded"
+    raise Refused(
+        f"undo file {path} {what} in bucket {operation.location.bucket}",
+        hint="it may be forged or of another server, or a prune removed the record; --force uses it all the same",
+    )
 
 
 def plan_undo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -202,6 +203,73 @@ def test_an_old_plan_is_made_again(rwm_: Terminal, attacked: MemoryS3, monkeypat
 def test_wrong_usage(rwm_: Terminal, attacked: MemoryS3, arguments: tuple[str, ...]) -> None:
     assert rwm_(*arguments) == 2
     assert contents(attacked)["new"] == b"bad"
+
+
+class TestUndoFile:
+    """What an undo file says is data: it is compared with the record in the bucket."""
+
+    @pytest.fixture
+    def lines(self, rwm_: Terminal, attacked: MemoryS3) -> list[bytes]:
+        """The lines of the undo file of a roll back."""
+        assert rwm_(*IN_PLACE, "--yes", "--undo-file", "undo.gz") == 0
+        return gzip.decompress((rwm_.directory / "undo.gz").read_bytes()).splitlines(keepends=True)
+
+    def refused(self, rwm_: Terminal, s3: MemoryS3, content: bytes) -> int:
+        (rwm_.directory / "edited.gz").write_bytes(content)
+        before = contents(s3)
+        code = rwm_(*RESTORE, "--undo", "edited.gz", "--yes")
+        assert contents(s3) == before
+        assert len(rwm_.err.splitlines()) <= 2
+        return code
+
+    def test_twice_does_nothing_more(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes") == 0
+        before = attacked.counts("bucket1")
+        assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes") == 0
+        assert rwm_.out.endswith("bucket1 needs no change\n")
+        assert attacked.counts("bucket1") == before
+
+    @pytest.mark.parametrize("left", [1, 20, -1, -40])
+    def test_a_truncated_one(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes], left: int) -> None:
+        content = (rwm_.directory / "undo.gz").read_bytes()
+        assert self.refused(rwm_, attacked, content[:left]) == 1
+        assert "undo file edited.gz: " in rwm_.err
+
+    def test_one_without_its_last_lines(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        assert self.refused(rwm_, attacked, gzip.compress(b"".join(lines[:-1]))) == 5
+        assert "undo file edited.gz differs from rwm/admin/operations/" in rwm_.err
+
+    def test_an_edited_one(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        poison = next(line for line in lines if b"copied" in line)
+        edited = json.loads(poison)
+        edited["before"] = attacked.put("bucket1", "data/1", b"poison")
+        attacked.put("bucket1", "data/1", b"good")
+        content = b"".join(lines).replace(poison, json.dumps(edited, separators=(",", ":")).encode() + b"\n")
+        assert self.refused(rwm_, attacked, gzip.compress(content)) == 5
+        assert "differs from rwm/admin/operations/" in rwm_.err
+
+    def test_one_of_another_bucket(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        attacked.buckets["bucket2"] = {}
+        attacked.states["bucket2"] = "Enabled"
+        attacked.put("bucket2", "new", b"x")
+        content = b"".join(lines).replace(b'"bucket":"bucket1"', b'"bucket":"bucket2"')
+        assert self.refused(rwm_, attacked, gzip.compress(content)) == 5
+        assert "is of an operation whose begin is not recorded in bucket bucket2" in rwm_.err
+        assert rwm_(*RESTORE, "--undo", "edited.gz", "--yes", "--force") == 3, "its versions are not there"
+        assert attacked.present("bucket2").keys() == {"new"}
+
+    def test_one_whose_record_was_pruned(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        (record,) = (key for key in attacked.present("bucket1") if key.startswith("rwm/admin/operations/"))
+        attacked.buckets["bucket1"][record].pop()
+        assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes") == 5
+        assert "whose begin is not recorded" in rwm_.err
+        assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes", "--force") == 0
+        assert contents(attacked)["new"] == b"bad"
+
+    def test_a_record_of_something_else(self, rwm_: Terminal, attacked: MemoryS3, lines: list[bytes]) -> None:
+        content = b"".join(lines).replace(b'"kind":"roll-back"', b'"kind":"prune"')
+        assert self.refused(rwm_, attacked, gzip.compress(content)) == 5
+        assert "a prune cannot be undone" in rwm_.err
 
 
 def test_a_file_that_is_no_undo_file_is_refused(rwm_: Terminal, attacked: MemoryS3) -> None:
