@@ -11,7 +11,7 @@ from rwm.location import Location
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
-    from rwm.trust import AuditReport, Finding, LocationAudit, StateVerdict
+    from rwm.trust import AuditReport, Finding, LocationAudit, LockHistory, StateVerdict
 
 _SHOWN = 10
 """Findings of one code, and states, that are printed."""
@@ -34,7 +34,7 @@ def report_json(report: AuditReport) -> dict[str, Any]:
             {
                 "prefix": audit.root,
                 "versions": audit.versions,
-                "locks_known_since": None if audit.locks.is_empty else iso(audit.locks.known_since),
+                "locks_known_since": iso(since) if (since := audit.locks.known_since) < report.audit.now else None,
             }
             for audit in report.audit.repositories
         ],
@@ -88,19 +88,26 @@ def print_report(report: AuditReport, *, show_all: bool) -> None:
 def describe_limits(report: AuditReport) -> list[str]:
     """What was not judged."""
     location = report.audit.location
-    never_locked = [audit.root for audit in report.audit.repositories if audit.locks.is_empty]
     lines = _describe_clock(report.audit)
-    lines += [
-        f"{console.shorten(str(Location(location.bucket, root)))} never had a lock of restic: "
-        "removals are not judged by locks"
-        for root in never_locked[:_SHOWN]
+    unjudged = [
+        f"{console.shorten(str(Location(location.bucket, audit.root)))} {why}: removals are not judged by locks"
+        for audit in report.audit.repositories
+        if (why := _why_not_judged(audit.locks))
     ]
-    if len(never_locked) > _SHOWN:
-        lines.append(f"… and {len(never_locked) - _SHOWN} more repositories without a lock")
+    lines += unjudged[:_SHOWN]
+    if len(unjudged) > _SHOWN:
+        lines.append(f"… and {len(unjudged) - _SHOWN} more repositories of which removals are not judged")
     if report.unknown_files:
         files = console.format_count(report.unknown_files, "state file")
         lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {location}` reads them")
     return lines
+
+
+def _why_not_judged(locks: LockHistory) -> str:
+    """Why no removal in a repository is judged by locks, or ""."""
+    if locks.is_empty:
+        return "never had a lock of restic"
+    return "" if locks.doubtful() is None else "has only locks that may be left for the states that have them"
 
 
 def _describe_clock(audit: LocationAudit) -> list[str]:

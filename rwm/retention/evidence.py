@@ -8,16 +8,18 @@ from itertools import dropwhile
 from rwm.model import ObjectVersion
 from rwm.retention.deferred import Deferred
 from rwm.retention.key_plan import KeyPlan
-from rwm.trust import SUCCEEDED, KeptEvidence, Kind
+from rwm.trust import SUCCEEDED, Captures, KeptEvidence, Kind
 
 
 class EvidenceKeeper:
     """Observes the decisions about all keys of repositories, then says of which keys nothing may be deleted.
 
-    Memory grows by 8 bytes for each delete marker that stays.
+    ``captures`` are those of the states whose files are in the bucket. Memory grows by 8 bytes for each delete marker
+    that stays.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, captures: Captures | None = None) -> None:
+        self._captures = captures or Captures()
         self._evidence: dict[str, KeptEvidence] = {}
 
     def observe(self, root: str, kind: Kind, history: Sequence[ObjectVersion], decision: KeyPlan) -> bool:
@@ -27,7 +29,8 @@ class EvidenceKeeper:
         """
         if len(history) == 1 and kind is not Kind.LOCKS and kind not in SUCCEEDED:  # almost every key
             return False
-        evidence = self._evidence.setdefault(root, KeptEvidence())
+        if (evidence := self._evidence.get(root)) is None:
+            evidence = self._evidence[root] = KeptEvidence(self._captures.of(root))
         deleted = {item.version_id for item in (*decision.versions, *decision.markers)}
         entries = history[::-1]
         if kind is Kind.LOCKS:

@@ -7,6 +7,8 @@ them in one pass; ``report.py``: the verdicts.
 
 from rwm.trust.activity import Hour
 from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
+from rwm.trust.captures import Captures
+from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
@@ -27,12 +29,14 @@ __all__ = [
     "SUCCEEDED",
     "AuditReport",
     "AuditSettings",
+    "Captures",
     "Finding",
     "Hour",
     "KeepPolicy",
     "KeptEvidence",
     "Kind",
     "LocationAudit",
+    "LockHistory",
     "OwnChanges",
     "OwnLock",
     "RepositoryRoots",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from rwm.errors import AccessDenied
 from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
@@ -14,6 +16,7 @@ from rwm.s3 import S3, ServerClock, read_clock, wait_for_next_second
 from rwm.s3.listing import Discovered, Lister, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import DAY, SECOND
+from rwm.trust.captures import Captures
 from rwm.trust.finding import Finding, FindingLog, is_acknowledged
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
@@ -21,6 +24,7 @@ from rwm.trust.key_grouping import group_keys
 from rwm.trust.lock_rules import VersionSample
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
+from rwm.trust.roots import enclosing_prefixes
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.unknown_key_rules import judge_unknown_keys
 from rwm.trust.verdict import quiet_second, verdict_at, verdict_in
@@ -66,6 +70,8 @@ class LocationAudit:
     state_files: list[FileName] = field(default_factory=list)
     more_state_files: int = 0
     """How many there are beyond :data:`MAX_STATE_FILES`."""
+    captures: Captures = field(default_factory=Captures)
+    """When states of the location, and of prefixes above it, were captured."""
     state_logs: dict[str, FindingLog] = field(default_factory=dict)
     """Findings about state files, by the prefix of their states."""
     lock_samples: dict[str, VersionSample] = field(default_factory=dict)
@@ -206,8 +212,15 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
 
     found: Discovered = discover(s3, location)
     found_at = min(audit.now, audit.until)
+    for prefix in enclosing_prefixes(location.prefix):
+        _note_captures(s3, audit, prefix)
+    for prefix in sorted({location.prefix, *found.state_prefixes}):  # the walk does not visit ``rwm/``
+        audit.state_logs[prefix] = _new_log(audit)
+        for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
+            _judge_state_file(audit, prefix, history[::-1])
     for root in sorted(found.repositories):
-        repository = RepositoryAudit(root, _new_log(audit), audit.now, KeepPolicy(settings.retention), settings.own)
+        policy, captured = KeepPolicy(settings.retention), audit.captures.of(root)
+        repository = RepositoryAudit(root, _new_log(audit), audit.now, policy, settings.own, captured)
         for phase in PHASES:
             if phase == PACKS and not packs:
                 continue
@@ -217,10 +230,6 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
         for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
             repository.log.add(finding)
         audit.repositories.append(repository)
-    for prefix in sorted({location.prefix, *found.state_prefixes}):  # the walk does not visit ``rwm/``
-        audit.state_logs[prefix] = _new_log(audit)
-        for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
-            _judge_state_file(audit, prefix, history[::-1])
 
 
 def _sampled(
@@ -237,7 +246,16 @@ def _new_log(audit: LocationAudit) -> FindingLog:
     return FindingLog(audit.settings.acknowledged, audit.settings.except_codes, until=audit.until)
 
 
+def _note_captures(s3: Lister, audit: LocationAudit, prefix: str) -> None:
+    """Captures of a prefix above the location, if the account may list their files: a machine may not."""
+    with suppress(AccessDenied):
+        for histories in group_keys(s3.version_batches(audit.location.bucket, prefix + STATES_PREFIX)):
+            for history in histories:
+                audit.captures.add(history[::-1])
+
+
 def _judge_state_file(audit: LocationAudit, prefix: str, entries: Sequence[ObjectVersion]) -> None:
+    audit.captures.add(entries)
     for finding in judge_state_file(entries):
         audit.state_logs[prefix].add(finding)
     name = parse_file_key(entries[0].key)

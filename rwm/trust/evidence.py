@@ -35,17 +35,26 @@ LockState = Literal["held", "recent", "none", "unknown"]
 
 
 class LockHistory:
-    """When the repository was locked. A lock that was never removed is held for ever."""
+    """When the repository was locked. A lock that was never removed is held for ever.
 
-    def __init__(self) -> None:
+    ``captured`` are the times of captures of the repository (:class:`rwm.trust.captures.Captures`). A lock that was
+    there at one of them *may be kept* for a state, by a program that has deleted newer locks: it covers what was done
+    under it, but does not show that the locks of its time and of later times are left. All others do.
+    """
+
+    def __init__(self, captured: Sequence[Intervals] = ()) -> None:
+        self._captured = captured
         self.held = Intervals()
         self._recent = Intervals()
         self.fresh = Intervals()
         """When a lock was held that was not stale: the times of operations, also beside a lock that was left behind."""
+        self.is_empty = True
+        """Whether the repository never had a lock, as far as its history reaches."""
         self.known_since = FOREVER
-        """The oldest lock that is left: what was before it may have been pruned, or expired."""
+        """The oldest lock that is left, but for those that may be kept for a state: what was before it may have been
+        pruned, or expired. FOREVER without one."""
         self.oldest_end = FOREVER
-        """The oldest removal of a lock that is left."""
+        """The oldest removal of such a lock."""
         self.snapshots = Times()
         """When snapshots were written."""
         self._starts = array("q")
@@ -53,18 +62,13 @@ class LockHistory:
         self._is_sorted = True
         self._omitted_since = FOREVER
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether the repository never had a lock, as far as its history reaches."""
-        return self.known_since == FOREVER
-
     def add(self, entries: Sequence[ObjectVersion]) -> None:
         """Add one key below ``locks/``: all its entries, oldest first."""
         start: int | None = None
         for entry in entries:
             if not entry.is_marker:
                 start = entry.last_modified if start is None else start
-                self.known_since = min(self.known_since, entry.last_modified)
+                self.is_empty = False
             elif start is not None:
                 self._add(start, entry.last_modified)
                 start = None
@@ -78,7 +82,9 @@ class LockHistory:
         self.held.add(start - SLACK, end + SLACK)
         self._recent.add(start, start + REFRESH + SLACK)
         self.fresh.add(start - SLACK, min(end, start + STALE) + SLACK)
-        self.oldest_end = min(self.oldest_end, end)
+        if not self._may_be_kept(start, end):
+            self.known_since = min(self.known_since, start)
+            self.oldest_end = min(self.oldest_end, end)
         if start >= self._omitted_since:
             return
         self._starts.append(start)
@@ -98,9 +104,24 @@ class LockHistory:
         """Whether restic held a lock at the time."""
         if time in self.held:
             return "held"
-        if self.is_empty or time < self.known_since - SLACK:
+        if not self.is_known(time):
             return "unknown"
         return "recent" if time in self._recent else "none"
+
+    def is_known(self, time: int) -> bool:
+        """Whether all locks of the time and of later times are left, with what a prune keeps beside them."""
+        return time >= self.known_since - SLACK
+
+    def doubtful(self) -> tuple[int, int] | None:
+        """(how many, start of the oldest) if there are locks, and all of them may be kept for states."""
+        if not self._starts or self.known_since < FOREVER:
+            return None
+        self._sort()
+        return len(self._starts), self._starts[0]
+
+    def _may_be_kept(self, start: int, end: int) -> bool:
+        """Whether a lock may be left only because a state has it."""
+        return any(times.overlaps(start, end) for times in self._captured)
 
     def is_after_backups(self, time: int) -> bool:
         """Whether all locks that were written so shortly before are those of backups which had written their snapshot.
@@ -137,6 +158,7 @@ class LockHistory:
         """The only lock that was held at any time from its start to its end, if it was held at ``time``.
 
         (start, end); the end is a second early where another lock follows at once, because the two may share a second.
+        None if it may be kept for a state: others of its time may be gone.
         """
         session = self.session(time)
         if session is None or session[1] >= self._omitted_since:
@@ -150,6 +172,8 @@ class LockHistory:
         if len(held) != 1 or sum(start < held[0][1] and end > held[0][0] for start, end in locks) != 1:
             return None
         start, end = held[0]
+        if self._may_be_kept(start, end):
+            return None
         return start, end if len(locks) == 1 else end - SECOND
 
     def _sort(self) -> None:

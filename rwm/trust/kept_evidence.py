@@ -1,19 +1,18 @@
 """Which locks, indexes and key files a prune must keep, because the audit judges by them what stays. Pure.
 
 A delete marker that stays was put by restic if a lock covers it. Without that lock it would look like an attack. So all
-locks of the session around such an *anchor* stay, and of the indexes one that was left when another was removed. If no
-lock covers an anchor, the oldest lock stays: what is older than all locks is not judged, so it would cease to be a
-proof, and states that are suspect would become clean.
+locks of the session around such an *anchor* stay, and of the indexes one that was left when another was removed. The
+oldest lock that shows that later ones are left stays too, because what is older is not judged: without it a proof would
+cease to be one, and a machine that writes a state file beside each new lock would leave none that shows anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
-from rwm.trust.intervals import FOREVER
+from rwm.trust.intervals import FOREVER, Intervals
 from rwm.trust.key_history import KeyHistory
 from rwm.trust.names import Kind
 from rwm.trust.repository_rules import Inventory
@@ -23,10 +22,13 @@ SUCCEEDED = (Kind.INDEX, Kind.KEYS)
 
 
 class KeptEvidence:
-    """Observes all locks of a repository and what is to stay, then says which locks, indexes and keys stay too."""
+    """Observes all locks of a repository and what is to stay, then says which locks, indexes and keys stay too.
 
-    def __init__(self) -> None:
-        self._locks = LockHistory()
+    ``captured`` are the times of captures of the repository.
+    """
+
+    def __init__(self, captured: Sequence[Intervals] = ()) -> None:
+        self._locks = LockHistory(captured)
         self._anchors = Times()
         self._kinds = {kind: _Staying() for kind in SUCCEEDED}
 
@@ -67,14 +69,10 @@ class KeptEvidence:
     def needs_lock(self, entries: Sequence[ObjectVersion]) -> bool:
         """Whether a lock has to stay, with its marker. Ask after everything was added."""
         start = next((entry.last_modified for entry in entries if not entry.is_marker), FOREVER)
-        if start == self._locks.known_since and self._has_unlocked_anchor:
+        if start == self._locks.known_since < FOREVER:
             return True
         session = self._locks.session(start) or (start, start)
         return self._anchors.any_in(session[0], max(session[1], start + REFRESH + SLACK))
-
-    @cached_property
-    def _has_unlocked_anchor(self) -> bool:
-        return any(self._locks.state(anchor) in ("none", "recent") for anchor in self._anchors)
 
 
 class _Staying:

@@ -45,7 +45,7 @@ class RepositoryAudit:
     """Observes the keys of the repository at ``root`` (its prefix), then yields findings to ``log``.
 
     ``now`` is the server's time in milliseconds; ``policy`` is the retention that is configured for its snapshots.
-    ``own`` is what RWM itself did.
+    ``own`` is what RWM itself did; ``captured`` are the times of captures of the repository.
     """
 
     def __init__(
@@ -55,10 +55,11 @@ class RepositoryAudit:
         now: int,
         policy: KeepPolicy | None = None,
         own: OwnChanges | None = None,
+        captured: Sequence[Intervals] = (),
     ) -> None:
         self.root = root
         self.log = log
-        self.locks = LockHistory()
+        self.locks = LockHistory(captured)
         self.keys = Inventory()
         self.indexes = Inventory()
         self.snapshots = Inventory()
@@ -152,6 +153,7 @@ class RepositoryAudit:
         self._removed_indexes = Removals()
         inventories = {"keys": self.keys, "index": self.indexes, "snapshots": self.snapshots}
         self._log(repository_rules.flooded(self.root, self.locks, inventories))
+        self._log(repository_rules.doubtful_locks(self.root, self.locks))
         self._log(self._suspended())
         self._log(hint_rules.large_backup(self.root, self.activity))
         self._log(hint_rules.snapshot_burst(self.root, self.snapshots.written))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from heapq import merge
 
 from rwm.trust.evidence import REFRESH, SLACK, LockHistory, Times
-from rwm.trust.finding import Finding, Rule, about_directory
+from rwm.trust.finding import IN_NO_STATE, Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER, MAX_DISJOINT
 from rwm.trust.key_history import KeyHistory
 
@@ -100,7 +100,7 @@ NO_KEY_LEFT = Rule(
 def all_keys_removed(root: str, locks: LockHistory, keys: Inventory) -> Iterator[Finding]:
     """Times without any key file. Not from before the oldest lock that is left: then keys may have been pruned too."""
     for start, end in keys.none_left_at():
-        if locks.is_empty or locks.state(start) != "unknown":
+        if locks.is_empty or locks.is_known(start):
             rule = NO_KEY_LEFT if locks.is_empty else ALL_KEYS_REMOVED
             yield about_directory(rule, root, "keys", "no key file was left", start, end)
 
@@ -157,7 +157,7 @@ def last_index_removed(
         before, after = at - SLACK, at + SLACK
         if not (indexes.is_known(after) and snapshots.is_known(after)):
             continue
-        if not locks.is_empty and locks.state(at) == "unknown":
+        if not (locks.is_empty or locks.is_known(at)):
             continue
         if indexes.present_at(after) <= 0 and min(map(snapshots.present_at, (before, after))) > 0:
             yield Finding(rule, root, f"{root}index/{name}", marker, at, "no index was left", at, end)
@@ -233,3 +233,22 @@ def flooded(root: str, locks: LockHistory, inventories: Mapping[str, Inventory])
     for name, at in since.items():
         if at != FOREVER:
             yield about_directory(FLOODED, root, name, f"not all {name} could be judged", at)
+
+
+MANY_LOCKS = 10
+"""More than a program that deletes all others leaves for states: most states are captured when no lock is held."""
+
+DOUBTFUL_LOCKS = Rule(
+    "doubtful-locks",
+    "hint",
+    f"there are {MANY_LOCKS} locks or more, and a state was captured beside each",
+    "another program may have left them for the states and deleted others, so removals without a lock are not judged; "
+    "a machine that writes a state file beside each lock does it too",
+)
+
+
+def doubtful_locks(root: str, locks: LockHistory) -> Iterator[Finding]:
+    """A repository in which no lock shows that the others are left. States have no consequence of it."""
+    if (found := locks.doubtful()) and found[0] >= MANY_LOCKS:
+        detail = f"{found[0]} locks, each of the time of a state: removals are not judged by locks"
+        yield Finding(DOUBTFUL_LOCKS, root, f"{root}locks/", "", found[1], detail, *IN_NO_STATE)

@@ -23,7 +23,7 @@ class RepositoryRoots:
         directory = key[: key.rfind("/") + 1]
         if directory != self._directory:
             self._directory = directory
-            self._above = [prefix for prefix in _prefixes(directory) if prefix in self._roots]
+            self._above = [each for each in (directory, *enclosing_prefixes(directory)) if each in self._roots]
         for root in self._above:
             kind = kind_of(key[len(root) :])
             if kind is not Kind.OTHER:
@@ -31,7 +31,7 @@ class RepositoryRoots:
         return None
 
 
-def _prefixes(directory: str) -> list[str]:
-    """The directory and all above it, the innermost first: ``a/b/``, ``a/``, the empty one."""
-    ends = [position + 1 for position, character in enumerate(directory) if character == "/"]
-    return [*(directory[:end] for end in reversed(ends)), ""]
+def enclosing_prefixes(prefix: str) -> list[str]:
+    """The prefixes above one, the innermost first: of ``a/b/`` they are ``a/`` and the empty one."""
+    ends = [position + 1 for position, character in enumerate(prefix[:-1]) if character == "/"]
+    return [*(prefix[:end] for end in reversed(ends)), ""] if prefix else []

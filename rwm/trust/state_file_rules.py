@@ -10,11 +10,10 @@ from itertools import pairwise
 
 from rwm.model import ObjectVersion
 from rwm.statefile import parse_file_key
-from rwm.times import DAY, iso
+from rwm.times import iso
+from rwm.trust.captures import CLOCKS
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 from rwm.trust.key_rules import provable_difference
-
-_CLOCKS = DAY // 24  # by how much the clocks of two gateways of a server may differ, at most
 
 REMOVED_STATE_FILE = Rule(
     "removed-state-file", "proof", "a state file was removed", "RWM writes state files and removes none"
@@ -45,7 +44,7 @@ def judge_state_file(entries: Sequence[ObjectVersion]) -> Iterator[Finding]:
     for later in written[1:]:
         if difference := provable_difference(written[0], later):
             yield _finding(OVERWRITTEN_STATE_FILE, name.prefix, later, difference)
-    if written[0].last_modified + _CLOCKS < name.captured_at:
+    if written[0].last_modified + CLOCKS < name.captured_at:
         detail = f"written at {iso(written[0].last_modified)}, before the time of its state"
         yield _finding(FORGED_STATE_FILE, name.prefix, written[0], detail)
 

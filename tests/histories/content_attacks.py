@@ -229,3 +229,14 @@ def forge_state_file(target: Target) -> list[str]:
     at = iso((target.bucket.now - 30 * DAY) // SECOND * SECOND)
     key = f"{target.repository.prefix}rwm/states/{at}-{target.random.getrandbits(256):064x}.jsonl.gz"
     return target.overwrite([key], 5000)
+
+
+@registers(5, "proof", "a file that is written later says nothing of the locks of the past", restic_only=True)
+def claim_states_beside_all_locks_and_delete_packs(target: Target) -> list[str]:
+    root, bucket = target.repository.prefix, target.bucket
+    locks = [entry for entry in bucket if entry.key.startswith(f"{root}locks/") and not entry.is_marker]
+    for lock in locks:
+        at = iso(lock.last_modified // SECOND * SECOND - SECOND)
+        bucket.put(f"{root}rwm/states/{at}-{target.random.getrandbits(256):064x}.jsonl.gz", 5000)
+        bucket.now += 5
+    return target.delete(target.some("data", 3))

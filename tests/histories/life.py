@@ -236,8 +236,13 @@ class Life:
         """RWM's prune, or a lifecycle rule that expires noncurrent versions."""
         if self.history.rwm.states and self.random.random() < 0.7:
             keep, min_age = self.random.randint(1, 3), self.random.choice([0, 0, DAY, 30 * DAY])
-            removed = self.history.rwm.prune(keep, min_age=min_age, keeps_locks=self.keeps_locks)
-            self.history.log.append(f"rwm prune --keep-last {keep}: {removed} removed")
+            if self.keeps_locks:
+                removed = self.history.rwm.prune(keep, min_age=min_age)
+            else:
+                removes_markers = self.random.random() < 0.8
+                removed = self.history.rwm.drop_versions(keep, min_age=min_age, removes_markers=removes_markers)
+            program = "rwm prune" if self.keeps_locks else "another program"
+            self.history.log.append(f"{program} keeps {keep} states: {removed} removed")
         else:
             age = self.random.choice([DAY, 30 * DAY])
             removed = expire_noncurrent(self.bucket, age, removes_markers=self.random.random() < 0.5)

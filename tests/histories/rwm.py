@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,8 +12,10 @@ from rwm.model import ObjectVersion, OperationChange, OwnChange
 from rwm.retention.deferred import Deferred
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, plan_key
+from rwm.s3.listing import group_by_key
+from rwm.states.current import current_at
 from rwm.times import iso
-from rwm.trust import CONTENT_ADDRESSED, Kind, RepositoryRoots
+from rwm.trust import CONTENT_ADDRESSED, Captures, Kind, RepositoryRoots
 from tests.histories.bucket import Bucket
 
 _NEVER = 1 << 62
@@ -45,8 +47,13 @@ class Rwm:
         The machine writes it after a backup, an admin as often as wanted: the listing cannot tell them apart.
         """
         bucket = self.bucket
-        current = {key: bucket.newest(key).version_id for key in bucket.keys(prefix) if not is_own_key(key)}
         captured_at = bucket.now // 1000 * 1000
+        bucket.now = captured_at + 1000  # when the second is over
+        current = {
+            key: entry.version_id
+            for key, history in _histories(bucket, prefix).items()
+            if (entry := current_at(history, captured_at, born_later=True))
+        }
         state = CapturedState(f"{self._random.getrandbits(256):064x}", captured_at, prefix, current)
         self.states.append(state)
         if writes_file:
@@ -57,15 +64,18 @@ class Rwm:
             bucket.put(state_key(state, is_delta=is_delta), size)
         return state
 
-    def prune(self, keep_last: int, *, min_age: int = 0, keeps_locks: bool = True) -> int:
-        """Remove what the newest states do not need, as ``rwm prune`` plans it; returns the number of removals.
+    def prune(self, keep_last: int, *, min_age: int = 0) -> int:
+        """Remove what the newest states do not need, as ``rwm prune`` does; returns the number of removals."""
+        return prune(self.bucket, self._keep(keep_last), self.bucket.now - min_age if min_age else _NEVER)
 
-        With ``keeps_locks`` the locks whose life covers a marker that stays are kept; without it all that were removed
-        go, those in a state too, as with a lifecycle rule.
-        """
-        kept = self.states[-keep_last:]
-        self.states = list(kept)
-        return remove_versions(self.bucket, kept, self.bucket.now - min_age if min_age else _NEVER, keeps_locks)
+    def drop_versions(self, keep_last: int, *, min_age: int = 0, removes_markers: bool = True) -> int:
+        """Remove what the newest states do not need, as a program does that knows nothing of evidence."""
+        kept, cutoff = self._keep(keep_last), self.bucket.now - min_age if min_age else _NEVER
+        return drop_versions(self.bucket, kept, cutoff, removes_markers=removes_markers)
+
+    def _keep(self, count: int) -> list[CapturedState]:
+        self.states = self.states[-count:]
+        return list(self.states)
 
     def roll_back(self, state: CapturedState) -> list[OwnChange]:
         """Make the bucket what it was, without a lock: returns what RWM records of it.
@@ -101,32 +111,55 @@ def state_key(state: CapturedState, *, is_delta: bool = False) -> str:
     return f"{state.prefix}rwm/states/{iso(state.captured_at)}-{state.id}{'.delta' * is_delta}.jsonl.gz"
 
 
-def remove_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int, keeps_locks: bool) -> int:
-    """Execute a prune that keeps these states and what was replaced at ``cutoff`` or later."""
-    needed: dict[str, set[str]] = {}
-    for state in kept:
-        for key, version_id in state.current.items():
-            needed.setdefault(key, set()).add(version_id)
+def prune(bucket: Bucket, kept: Collection[CapturedState], cutoff: int) -> int:
+    """Execute a prune that keeps these states, what was replaced at ``cutoff`` or later, and evidence."""
+    needed = _needed(kept)
     histories = _histories(bucket)
     roots = RepositoryRoots({key.removesuffix(CONFIG_FILE) for key in histories if f"/{key}".endswith("/config")})
-    evidence = EvidenceKeeper()
+    evidence = EvidenceKeeper(_captures(bucket))
     deletions: dict[str, list[Deletion]] = {}
     deferred: list[Deferred] = []
     for key, history in histories.items():
         place = roots.find(key)
         is_written_once = place is not None and place[1] in (*CONTENT_ADDRESSED, Kind.CONFIG)
         is_proved = (lambda _: False) if is_written_once else None
-        is_needless = place is not None and place[1] is Kind.LOCKS and not keeps_locks
-        plan = plan_key(history, set() if is_needless else needed.get(key, set()), cutoff, is_proved=is_proved)
+        plan = plan_key(history, needed.get(key, set()), cutoff, is_proved=is_proved)
         deletions[key] = [*plan.versions, *plan.markers]
         if place is not None and evidence.observe(*place, history, plan):
             deferred.append(Deferred(*place, history, plan))
     stays = evidence.decide(deferred)
-    staying = {item.history[0].key for item in deferred if stays(item)} if keeps_locks else set()
-    removed = [deletion for key, items in deletions.items() if key not in staying for deletion in items]
+    staying = {item.history[0].key for item in deferred if stays(item)}
+    return _remove(bucket, (item for key, items in deletions.items() if key not in staying for item in items))
+
+
+def drop_versions(bucket: Bucket, kept: Collection[CapturedState], cutoff: int, *, removes_markers: bool = True) -> int:
+    """Remove all noncurrent versions that these states do not need, and markers that hide nothing, if wanted."""
+    needed = _needed(kept)
+    plans = [plan_key(history, needed.get(key, set()), cutoff) for key, history in _histories(bucket).items()]
+    return _remove(bucket, (item for plan in plans for item in (*plan.versions, *plan.markers * removes_markers)))
+
+
+def _needed(states: Collection[CapturedState]) -> dict[str, set[str]]:
+    """The version ids that states need, by key."""
+    needed: dict[str, set[str]] = {}
+    for state in states:
+        for key, version_id in state.current.items():
+            needed.setdefault(key, set()).add(version_id)
+    return needed
+
+
+def _remove(bucket: Bucket, deletions: Iterable[Deletion]) -> int:
+    removed = list(deletions)
     for deletion in removed:
         bucket.remove_version(deletion.key, deletion.version_id)
     return len(removed)
+
+
+def _captures(bucket: Bucket) -> Captures:
+    captures = Captures()
+    for history in group_by_key([version for version in bucket if is_own_key(version.key)]):
+        captures.add(history[::-1])
+    return captures
 
 
 def expire_noncurrent(bucket: Bucket, age: int, *, removes_markers: bool = True) -> int:
@@ -144,9 +177,9 @@ def expire_noncurrent(bucket: Bucket, age: int, *, removes_markers: bool = True)
     return removed
 
 
-def _histories(bucket: Bucket) -> dict[str, list[ObjectVersion]]:
+def _histories(bucket: Bucket, prefix: str = "") -> dict[str, list[ObjectVersion]]:
     histories: dict[str, list[ObjectVersion]] = {}
     for version in bucket:
-        if not is_own_key(version.key):
+        if version.key.startswith(prefix) and not is_own_key(version.key):
             histories.setdefault(version.key, []).append(version)
     return histories

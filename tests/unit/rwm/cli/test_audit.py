@@ -42,7 +42,7 @@ def test_many_repositories_and_long_names_do_not_hide_the_findings(place: Place)
     lines = text.splitlines()
     assert len(lines) < 70
     assert max(map(len, lines)) < 250
-    assert "… and 20 more repositories without a lock" in text
+    assert "… and 20 more repositories of which removals are not judged" in text
 
 
 @pytest.mark.parametrize("prefix", ["", "host1/"])

@@ -10,7 +10,8 @@ from rwm.model import ObjectVersion
 from rwm.retention.deferred import Deferred
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, KeyPlan
-from rwm.trust import Kind
+from rwm.times import iso
+from rwm.trust import Captures, Kind
 
 START = 1_800_000_000_000
 MINUTE = 60_000
@@ -61,7 +62,7 @@ def test_a_lock_stays_for_a_removal_late_in_its_session(place: Repositories) -> 
     assert place.add("", Kind.LOCKS, OLDEST, doomed=True)
     assert place.add("", Kind.LOCKS, history("locks/b", HOUR, -2 * HOUR), doomed=True)
     place.add("", Kind.DATA, history("data/p", 10, -(HOUR + 50 * MINUTE)), doomed=False)
-    assert place.staying() == ["locks/b"]
+    assert place.staying() == ["locks/a", "locks/b"]
 
 
 def test_a_lock_that_was_never_removed_is_of_its_session(place: Repositories) -> None:
@@ -70,7 +71,7 @@ def test_a_lock_that_was_never_removed_is_of_its_session(place: Repositories) ->
     assert not place.add("", Kind.LOCKS, history("locks/b", HOUR), doomed=False)
     place.add("", Kind.LOCKS, history("locks/c", 2 * HOUR, -3 * HOUR), doomed=True)
     place.add("", Kind.DATA, history("data/p", 10, -(HOUR + 20 * MINUTE)), doomed=False)
-    assert place.staying() == ["locks/c"]
+    assert place.staying() == ["locks/a", "locks/c"]
 
 
 def test_an_index_that_stays_needs_no_other_one(place: Repositories) -> None:
@@ -85,17 +86,31 @@ def test_an_index_that_stays_needs_no_other_one(place: Repositories) -> None:
 
 
 def test_the_evidence_of_one_repository_is_none_of_another(place: Repositories) -> None:
+    for root in ("host1/", "host2/"):
+        place.add(root, Kind.LOCKS, history(f"{root}locks/0", 1, -MINUTE), doomed=True)
     place.add("host1/", Kind.INDEX, history("host1/index/a", HOUR, -2 * HOUR), doomed=False)
     place.add("host2/", Kind.INDEX, history("host2/index/b", HOUR + MINUTE, -3 * HOUR), doomed=True)
     place.add("host1/", Kind.LOCKS, history("host1/locks/a", HOUR, -3 * HOUR), doomed=True)
     place.add("host2/", Kind.LOCKS, history("host2/locks/b", HOUR, -3 * HOUR), doomed=True)
-    assert place.staying() == ["host1/locks/a"]
+    assert place.staying() == ["host1/locks/0", "host2/locks/0", "host1/locks/a"]
 
 
 def test_what_is_deleted_needs_no_evidence(place: Repositories) -> None:
+    place.add("", Kind.LOCKS, OLDEST, doomed=True)
     place.add("", Kind.LOCKS, history("locks/b", HOUR, -2 * HOUR), doomed=True)
     assert not place.add("", Kind.DATA, history("data/p", 10, -(HOUR + MINUTE)), doomed=True)
-    assert place.staying() == []
+    assert place.staying() == ["locks/a"]
+
+
+def test_a_lock_that_may_be_kept_for_a_state_takes_no_place_of_the_oldest_one() -> None:
+    """Else every machine could end the judgement of removals, by a state file beside each lock."""
+    place, captures = Repositories(), Captures()
+    captures.add(history(f"rwm/states/{iso(START + HOUR)}-{'0' * 64}.jsonl.gz", HOUR + MINUTE))
+    place.keeper = EvidenceKeeper(captures)
+    place.add("", Kind.LOCKS, history("locks/a", HOUR - MINUTE, -(HOUR + MINUTE)), doomed=True)
+    place.add("", Kind.LOCKS, history("locks/b", 2 * HOUR, -3 * HOUR), doomed=True)
+    place.add("", Kind.LOCKS, history("locks/c", 4 * HOUR, -5 * HOUR), doomed=True)
+    assert place.staying() == ["locks/b"]
 
 
 def test_markers_that_an_interrupted_prune_has_left_begin_no_lock(place: Repositories) -> None:
@@ -112,4 +127,4 @@ def test_a_marker_that_stays_without_its_version_stands_for_a_lock_of_a_day(plac
     place.add("", Kind.LOCKS, history("locks/c", 40 * HOUR, -(40 * HOUR + MINUTE)), doomed=True)
     place.add("", Kind.LOCKS, OLDEST, doomed=True)
     place.add("", Kind.DATA, history("data/p", 10, -(45 * HOUR)), doomed=False)
-    assert place.staying() == ["locks/c"], "it is in the session of the removal"
+    assert place.staying() == ["locks/c", "locks/a"], "it is in the session of the removal"

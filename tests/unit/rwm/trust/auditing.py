@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rwm.model import ObjectVersion
 from rwm.s3.listing import group_by_key
+from rwm.trust.captures import Captures
 from rwm.trust.finding import Finding, FindingLog
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.own_changes import OwnChanges
@@ -23,8 +24,10 @@ def audit_repository(
 ) -> RepositoryAudit:
     """The audit of the repository at ``root`` in a listing."""
     now = max((version.last_modified for version in versions), default=0) if now is None else now
-    audit = RepositoryAudit(root, FindingLog(), now, KeepPolicy(retention or {}), own)
-    histories = [history for history in group_by_key(versions) if history[0].key.startswith(root)]
+    histories = list(group_by_key(versions))
+    captures = captures_in(histories)
+    histories = [history for history in histories if history[0].key.startswith(root)]
+    audit = RepositoryAudit(root, FindingLog(), now, KeepPolicy(retention or {}), own, captures.of(root))
     for phase in PHASES:
         audit.observe(history for history in histories if _is_in(history[0].key[len(root) :], phase))
     audit.finish()
@@ -33,6 +36,14 @@ def audit_repository(
 
 def _is_in(name: str, phase: str) -> bool:
     return name.startswith(phase) if phase else name == "config"
+
+
+def captures_in(histories: Iterable[Sequence[ObjectVersion]]) -> Captures:
+    """The captures whose state files are among some keys, each with its entries, newest first."""
+    captures = Captures()
+    for history in histories:
+        captures.add(history[::-1])
+    return captures
 
 
 def audit_history(

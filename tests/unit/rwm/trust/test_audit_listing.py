@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from rwm.errors import AccessDenied
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.trust import audit_location
 from rwm.trust.repository_audit import PHASES
+from tests.histories.rwm import Rwm
 from tests.histories.stream import stream
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.auditing import audit_repository
-from tests.unit.rwm.trust.memory_bucket import load
+from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
 VERSIONS = 12_000
 
@@ -42,6 +44,30 @@ def test_packs_are_listed_in_parallel_and_last(versions: list[ObjectVersion], mo
     assert repository.versions == sum(counts) == VERSIONS
     assert repository.log.counts == expected.log.counts
     assert list(repository.activity.hours()) == list(expected.activity.hours())
-    assert listed[:6] == [phase or "config" for phase in PHASES]
-    assert len(set(listed[6:-1])) > 1 and all(prefix.startswith("data/") for prefix in listed[6:-1])
-    assert listed[-1] == "rwm/states/"
+    assert listed[:7] == ["rwm/states/", *(phase or "config" for phase in PHASES)]
+    assert len(set(listed[7:])) > 1 and all(prefix.startswith("data/") for prefix in listed[7:])
+
+
+@pytest.mark.parametrize("is_denied", [False, True])
+def test_captures_of_prefixes_above_the_location_count_if_they_may_be_listed(
+    is_denied: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock below ``host1/`` may have been left for a state of the whole bucket."""
+    bucket, (repository,) = with_backups("host1/", backups=1)
+    for lock in {version.key: None for version in bucket if "/locks/" in version.key}:
+        for version in bucket.history(lock):
+            bucket.remove_version(lock, version.version_id)
+    bucket.put(repository.new_name("locks"), 150)
+    Rwm(bucket).capture()
+    s3 = MemoryS3("bucket1")
+    load(s3, bucket.listing(), bucket.now)
+    batches = s3.version_batches
+
+    def limited(name: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+        if is_denied and not prefix.startswith("host1/"):
+            raise AccessDenied("the machine may list its own prefix")
+        return batches(name, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "version_batches", limited)
+    (audited,) = audit_location(s3, Location("bucket1", "host1/")).repositories
+    assert audited.locks.is_known(bucket.now) is is_denied

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from rwm.model import ObjectVersion
 from rwm.trust import evidence
 from rwm.trust.evidence import REFRESH, SLACK, STALE, LockHistory, LockState, Times
+from rwm.trust.intervals import Intervals
 
 START = 1_800_000_000_000
 MINUTE = 60_000
@@ -22,8 +24,8 @@ def lock(name: str, *events: int) -> list[ObjectVersion]:
     ]
 
 
-def history(*locks: list[ObjectVersion]) -> LockHistory:
-    result = LockHistory()
+def history(*locks: list[ObjectVersion], captured: Sequence[Intervals] = ()) -> LockHistory:
+    result = LockHistory(captured)
     for entries in locks:
         result.add(entries)
     return result
@@ -77,6 +79,33 @@ def test_what_was_before_the_oldest_lock_is_unknown() -> None:
     assert ONE.state(START) == "unknown"
     later = history(lock("a", 10 * MINUTE, -20 * MINUTE), lock("b", -1))
     assert later.state(START - 5000) == "held"  # the lock of this marker may have been held then
+
+
+def captured(*seconds: int) -> list[Intervals]:
+    """Captures at these times."""
+    times = Intervals()
+    for second in seconds:
+        times.add(START + second, START + second)
+    return [times]
+
+
+def test_a_lock_that_may_be_kept_for_a_state_does_not_show_that_later_ones_are_left() -> None:
+    first, second = lock("a", 10 * MINUTE, -20 * MINUTE), lock("b", 60 * MINUTE, -61 * MINUTE)
+    kept = history(first, captured=captured(15 * MINUTE))
+    assert kept.state(START + 15 * MINUTE) == "held"
+    assert kept.state(START + 30 * MINUTE) == "unknown", "another program may have deleted newer locks"
+    assert not kept.is_empty
+    kept.add(second)
+    assert not kept.is_known(START + 50 * MINUTE) and kept.is_known(START + 60 * MINUTE)
+    assert kept.state(START + 70 * MINUTE) == "none"
+    assert kept.lone_lock(START + 15 * MINUTE) is None, "others of its time may be gone"
+    assert kept.lone_lock(START + 60 * MINUTE) is not None
+    assert kept.oldest_end == START + 61 * MINUTE
+
+
+def test_a_lock_that_no_capture_saw_shows_that_later_ones_are_left() -> None:
+    beside = captured(9 * MINUTE, 21 * MINUTE)
+    assert history(lock("a", 10 * MINUTE, -20 * MINUTE), captured=beside).state(START + 30 * MINUTE) == "none"
 
 
 def test_a_lock_written_twice_is_held_from_the_first_time_on() -> None:

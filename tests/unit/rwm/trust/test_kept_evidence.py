@@ -6,6 +6,7 @@ import pytest
 
 from rwm.model import ObjectVersion
 from rwm.trust.evidence import REFRESH, SLACK
+from rwm.trust.intervals import Intervals
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
 from rwm.trust.names import Kind
 
@@ -54,15 +55,21 @@ def test_a_lock_stays_with_a_removal_that_it_covers(removal: int, is_needed: boo
     assert needs_lock_for(removal) is is_needed
 
 
-def test_the_oldest_lock_stays_while_a_marker_stays_that_no_lock_covers() -> None:
-    """What is older than all locks is not judged: the marker would cease to be a proof."""
+def test_the_oldest_lock_stays() -> None:
+    """What is older is not judged: a removal without a lock would cease to be a proof."""
     later = entries("locks/b", 5 * HOUR, -(5 * HOUR + MINUTE))
-    kept = evidence(LOCK, later)
-    kept.add_staying(Kind.DATA, entries("data/p", 1, -(3 * HOUR)))
+    kept = evidence(later, LOCK)
     assert kept.needs_lock(LOCK) and not kept.needs_lock(later)
-    kept = evidence(LOCK, later)
-    kept.add_staying(Kind.DATA, entries("data/p", 1, -2 * MINUTE))  # before all locks: not judged anyway
-    assert not kept.needs_lock(LOCK)
+
+
+def test_a_lock_that_may_be_kept_for_a_state_is_not_the_oldest_one() -> None:
+    captured = Intervals()
+    captured.add(START + HOUR, START + HOUR)
+    kept, later = KeptEvidence([captured]), entries("locks/b", 5 * HOUR, -(5 * HOUR + MINUTE))
+    kept.add_lock(LOCK)
+    assert not kept.needs_lock(LOCK), "none shows that later ones are left"
+    kept.add_lock(later)
+    assert kept.needs_lock(later) and not kept.needs_lock(LOCK)
 
 
 def test_all_locks_of_a_session_stay() -> None:
@@ -86,13 +93,13 @@ def test_a_lock_stays_with_a_removal_shortly_after_it() -> None:
 def test_a_lock_stays_with_a_config_that_was_written_again() -> None:
     within = HOUR + MINUTE
     for events, is_needed in (((within,), False), ((1, within), True), ((1, -within), True)):
-        kept = evidence(LOCK)
+        kept = evidence(OLDEST, LOCK)
         kept.add_staying(Kind.CONFIG, entries("config", *events))
         assert kept.needs_lock(LOCK) is is_needed, events
 
 
 def test_what_removed_nothing_that_stays_needs_no_lock() -> None:
-    kept = evidence(LOCK)
+    kept = evidence(OLDEST, LOCK)
     kept.add_staying(Kind.DATA, entries("data/written", HOUR + MINUTE))
     kept.add_staying(Kind.DATA, entries("data/version-is-gone", -(HOUR + MINUTE)))
     kept.add_staying(Kind.DATA, [])
@@ -164,7 +171,7 @@ def test_a_successor_needs_one_too() -> None:
 
 def test_locks_stay_with_the_marker_of_a_successor() -> None:
     lock = entries("locks/b", 20 * HOUR - MINUTE, -(20 * HOUR + MINUTE))
-    kept = evidence(lock)
+    kept = evidence(OLDEST, lock)
     kept.add_staying(Kind.INDEX, entries("old", 1, -REMOVED))
     assert not kept.needs_lock(lock)
     kept.keep_successors(Kind.INDEX, [entries("new", REMOVED - 1, -20 * HOUR)])

@@ -14,9 +14,17 @@ from rwm.trust.evidence import REFRESH, SLACK, LockHistory
 from rwm.trust.finding import Finding
 from rwm.trust.key_history import KeyHistory
 from rwm.trust.names import Kind
-from rwm.trust.repository_rules import MAX_CHANGES, Inventory, Removals, last_index_removed, pack_before_index
+from rwm.trust.repository_rules import (
+    MANY_LOCKS,
+    MAX_CHANGES,
+    Inventory,
+    Removals,
+    last_index_removed,
+    pack_before_index,
+)
 from tests.histories.bucket import Bucket
 from tests.histories.restic import MINUTE, Repository
+from tests.histories.rwm import Rwm
 from tests.histories.steps import Operation, run
 from tests.unit.rwm.trust.auditing import audit_repository
 from tests.unit.rwm.trust.memory_bucket import with_backups
@@ -79,6 +87,30 @@ def test_last_index_removed(place: Place) -> None:
     bucket, repository = place
     under_a_lock(bucket, repository, *repository.files("index"))
     assert codes(bucket) == {"last-index-removed"}
+
+
+@pytest.mark.parametrize("locks", [MANY_LOCKS - 1, MANY_LOCKS])
+def test_only_locks_beside_states_are_named_when_there_are_many(place: Place, locks: int) -> None:
+    """A machine that writes a state file beside each of its locks, in a repository that has no other lock."""
+    bucket, repository, rwm = *place, Rwm(place[0])
+    for lock in {version.key: None for version in bucket if "locks/" in version.key}:
+        for version in bucket.history(lock):
+            bucket.remove_version(lock, version.version_id)
+    for _ in range(locks):
+        lock = repository.new_name("locks")
+        bucket.put(lock, 150)
+        rwm.capture()
+        bucket.delete(lock)
+        bucket.now += DAY
+    assert ("doubtful-locks" in codes(bucket)) is (locks == MANY_LOCKS)
+    removed = repository.files("data")[0]
+    bucket.delete(removed)
+    assert "unlocked-removal" not in codes(bucket), "another program may have removed its lock"
+    run(bucket, repository.backup(1))
+    bucket.now += DAY
+    bucket.delete(repository.files("data")[0])
+    assert "doubtful-locks" not in codes(bucket)
+    assert "unlocked-removal" in codes(bucket)
 
 
 LOCKED = 1_800_000_000_000
