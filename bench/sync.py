@@ -26,7 +26,8 @@ from rwm.s3 import S3
 from rwm.statefile import canonical as statefile
 from rwm.statefile import delta
 from rwm.states.comparison import Comparison, ComparisonResult
-from rwm.states.sync import StateFile, SyncResult, sync_states
+from rwm.states.state_file import StateFile
+from rwm.states.sync import SyncResult, sync_states
 
 DAYS = 30
 """Maximum number of states: making them with true ids takes longer than reading them."""

@@ -45,7 +45,8 @@ def report_json(report: AuditReport) -> dict[str, Any]:
 
 
 def _state_json(item: StateVerdict) -> dict[str, Any]:
-    return {**console.recorded_state_json(item.state), "findings": [finding.id for finding in item.findings]}
+    found = {**console.recorded_state_json(item.state), "findings": [finding.id for finding in item.findings]}
+    return found if item.missing is None else {**found, "missing_versions": item.missing.versions}
 
 
 def finding_json(audit: LocationAudit, finding: Finding) -> dict[str, Any]:

@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from rwm import console
 from rwm.console import App
-from rwm.errors import CheckFailed, IndexUnusable, NotFound, S3Error
+from rwm.errors import AccessDenied, BadResponse, CheckFailed, IndexUnusable, NotFound, S3Error
 from rwm.location import Location
 from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.index import Index
+    from rwm.model import RecordedState
     from rwm.s3.listing import Lister
-    from rwm.trust import AuditReport, AuditSettings, LocationAudit
+    from rwm.trust import AuditReport, AuditSettings, LocationAudit, Missing
+
+_COMPARED = ("own", "verified", "unknown")
+"""Trust of the states whose versions are looked for: a comparison with the history confirmed them, or found some gone.
+
+Of those that were never compared `rwm state sync` says more.
+"""
 
 
 def run_audit(app: App, location: Location) -> AuditReport:
-    """Audit, and record the verdicts where the index can be written."""
-    return judge_states(app, audit_versions(app, location), app.readonly_index)
+    """Audit, look for the versions of recorded states by the same listing, and record the verdicts.
+
+    They are recorded where the index can be written.
+    """
+    from rwm.s3.listing import RecordedLister
+
+    recorded = app.readonly_index.recorded(location)
+    confirmed = {each.info.id for each in recorded if each.trust in _COMPARED and location.covers(each.info.location)}
+    if not confirmed:
+        return judge_states(app, audit_versions(app, location), app.readonly_index)
+    with closing(RecordedLister(app.s3)) as lister:
+        found = audit_versions(app, location, lister)
+        missing = _count_missing(app, location, confirmed, lister)
+    return judge_states(app, found, app.readonly_index, missing)
+
+
+def _count_missing(app: App, location: Location, states: set[str], lister: Lister) -> dict[str, int]:
+    """How many versions of states are gone. What cannot be compared is a warning: the audit itself needs no index."""
+    from rwm.states import count_missing
+
+    try:
+        with console.show_progress(f"comparing with the history of {location}") as progress:
+            return count_missing(lister, app.readonly_index, location, states, progress)
+    except (BadResponse, AccessDenied) as error:
+        console.warn(f"whether recorded states are whole is not known: {error.message}")
+        return {}
 
 
 def audit_versions(app: App, location: Location, lister: Lister | None = None) -> LocationAudit:
@@ -48,14 +81,31 @@ def audit_settings(app: App, location: Location) -> AuditSettings:
     return make_settings(app.config, index.audits.acknowledged(location), own)
 
 
-def judge_states(app: App, found: LocationAudit, index: Index) -> AuditReport:
-    """Judge the states in an index by an audit, and record the verdicts where it can be written."""
+def judge_states(app: App, found: LocationAudit, index: Index, missing: Mapping[str, int] | None = None) -> AuditReport:
+    """Judge the states in an index by an audit, and record the verdicts where it can be written.
+
+    ``missing`` are the numbers of versions that are gone, by the ids of states that lack any.
+    """
     from rwm.trust import make_report
 
     location = found.location
-    report = make_report(found, index.recorded(location), index.born_later(location))
+    recorded = index.recorded(location)
+    explained = _explain(app, location, recorded, missing) if missing else {}
+    report = make_report(found, recorded, index.born_later(location), explained)
     _record(app, report)
     return report
+
+
+def _explain(
+    app: App, location: Location, recorded: Sequence[RecordedState], missing: Mapping[str, int]
+) -> dict[str, Missing]:
+    """Who deleted the versions that are gone, as far as it is recorded."""
+    from rwm.storage import own_prunes
+    from rwm.trust import explain_missing
+
+    reports = app.readonly_index.prunes.recorded(location)
+    prunes = own_prunes(app.s3, app.readonly_index, location)
+    return explain_missing([state.info for state in recorded], missing, reports, prunes)
 
 
 def _judge_locks(app: App, audit: LocationAudit) -> None:
@@ -77,6 +127,8 @@ def _record(app: App, report: AuditReport) -> None:
     try:
         verdicts = {item.state.info.id: item.parts for item in report.states}
         app.index.audits.record(report.audit.location, verdicts)
+        if incomplete := [item.state.info.id for item in report.states if item.missing]:
+            app.index.ledger.set_trust(dict.fromkeys(incomplete, "unknown"), report.audit.now)
     except IndexUnusable as error:
         console.warn(f"the verdicts are not recorded: {error.message}")
 

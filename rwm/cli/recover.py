@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,11 +103,11 @@ def _recover(app: App, location: Location, at: str | None, *, capture: bool) -> 
     with closing(RecordedLister(app.s3)) as lister:
         audit = audit_versions(app, location, lister)
         kept = KeptListing(lister, known)
-        incomplete = set[str]() if files is None else _compare(app, location, files, kept)
-        report = judge_states(app, audit, app.index)
+        missing = {} if files is None else _compare(app, location, files, kept)
+        report = judge_states(app, audit, app.index, missing)
         if at is not None and at != LAST_CLEAN:
             return _find(app, report, at)
-        return _choose(app, report, incomplete, lister, capture=capture)
+        return _choose(app, report, lister, capture=capture)
 
 
 def _fetch(app: App, location: Location) -> list[StateFile] | None:
@@ -126,8 +126,8 @@ def _fetch(app: App, location: Location) -> list[StateFile] | None:
     return files
 
 
-def _compare(app: App, location: Location, files: list[StateFile], kept: KeptListing) -> set[str]:
-    """Compare the states with what was listed for the audit; the ids of those of which versions are gone.
+def _compare(app: App, location: Location, files: list[StateFile], kept: KeptListing) -> dict[str, int]:
+    """Compare the states with what was listed for the audit; how many versions are gone, by id of states that lack any.
 
     What cannot be compared is a warning.
     """
@@ -135,10 +135,10 @@ def _compare(app: App, location: Location, files: list[StateFile], kept: KeptLis
         judged = compare_states(app, location, files, kept=kept)
     except BadResponse as error:
         console.warn(f"the states could not be compared with the bucket's history: {error.message}")
-        return set()
+        return {}
     if contradicted := sum(one.verdict == "contradicted" for one in judged):
         console.warn(f"{console.format_count(contradicted, 'state')} contradicted by the bucket's history, not used")
-    return {one.info.id for one in judged if one.unknown}
+    return {one.info.id: one.unknown for one in judged if one.unknown}
 
 
 def _find(app: App, report: AuditReport, at: str) -> _Recovery:
@@ -151,12 +151,12 @@ def _find(app: App, report: AuditReport, at: str) -> _Recovery:
     return _Recovery(report, state, state.captured_at, f"--at names it, its verdict is {verdict}")
 
 
-def _choose(app: App, report: AuditReport, incomplete: Collection[str], lister: Lister, *, capture: bool) -> _Recovery:
+def _choose(app: App, report: AuditReport, lister: Lister, *, capture: bool) -> _Recovery:
     """The chosen state; with ``capture`` it is recorded. Raises CheckFailed if no clean one is known."""
     from rwm.recover import choose_state
 
     location = report.audit.location
-    choice: Choice | None = choose_state(report, incomplete)
+    choice: Choice | None = choose_state(report)
     if choice is None:
         raise none_is_clean(location)
     if choice.state is not None:

@@ -15,6 +15,7 @@ from rwm.operations.trusted import (
     planned_digest,
     trusted_changes,
     trusted_locks,
+    trusted_prunes,
     trusted_records,
 )
 
@@ -35,5 +36,6 @@ __all__ = [
     "resume_operation",
     "trusted_changes",
     "trusted_locks",
+    "trusted_prunes",
     "trusted_records",
 ]

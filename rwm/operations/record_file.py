@@ -25,7 +25,7 @@ from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
 from rwm.model import Deed, Operation, OperationChange
 from rwm.statefile import Lines, check_canonical, line_text, number_in, pieces, text_in, time_in
-from rwm.times import iso
+from rwm.times import iso, parse_iso
 
 FORMAT = "rwm-operation-1"
 
@@ -38,7 +38,8 @@ _BATCH = 1000  # lines encoded at once
 _KIND = re.compile(r"[a-z][a-z-]{0,31}", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _KEY = re.compile(
-    rf"{OPERATIONS_PREFIX}\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{{3}})?Z-([a-z][a-z-]*)-([0-9a-f]{{16}})\.jsonl\.gz",
+    rf"{OPERATIONS_PREFIX}(?P<time>\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{{3}})?Z)"
+    r"-(?P<kind>[a-z][a-z-]*)-(?P<id>[0-9a-f]{16})\.jsonl\.gz",
     re.ASCII,
 )
 
@@ -51,7 +52,16 @@ def record_key(operation: Operation) -> str:
 def parse_record_key(key: str) -> tuple[str, str] | None:
     """(kind, id) from the result of :func:`record_key`; None for any other key."""
     match = _KEY.fullmatch(key)
-    return (match[1], match[2]) if match else None
+    return (match["kind"], match["id"]) if match else None
+
+
+def record_time(key: str) -> int | None:
+    """When the operation began by the key of its record, in milliseconds; None for any other key and for no time."""
+    match = _KEY.fullmatch(key)
+    try:
+        return parse_iso(match["time"]) if match else None
+    except ValueError:
+        return None
 
 
 def record_lines(operation: Operation, changes: Iterable[OperationChange]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from rwm.index import Index
 from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
 from rwm.model import Operation, OperationChange, OwnChange
-from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key
+from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_time
 from rwm.s3 import S3
 
 MAX_FILE = 1 << 30
@@ -113,6 +113,19 @@ def trusted_locks(s3: S3, bucket: str, is_protected: Callable[[], bool]) -> Iter
     records = [record for record in trusted_records(s3, bucket, is_protected) if record.kind in LOCK_KINDS]
     for record in reversed(records[-MAX_LOCK_RECORDS:]):
         yield from (change for _, change in _read(s3, bucket, record, lambda change: change.did == "locked"))
+
+
+def trusted_prunes(s3: S3, index: Index, location: Location, is_protected: Callable[[], bool]) -> list[int]:
+    """When `rwm prune` began below or above the location, in milliseconds, oldest first; records as above.
+
+    Of a record in the bucket the name is read only: it may be of another prefix.
+    """
+    recorded = index.operations.recorded(location.bucket)
+    times = [each.at for each in recorded if each.kind == "prune" and each.location.overlaps(location)]
+    known = {each.id for each in recorded}
+    records = trusted_records(s3, location.bucket, is_protected)
+    found = (record_time(record.key) for record in records if record.kind == "prune" and record.id not in known)
+    return sorted([*times, *(at for at in found if at is not None)])
 
 
 def _changes_below(s3: S3, location: Location, record: RecordFile) -> list[OwnChange]:

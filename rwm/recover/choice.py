@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from rwm.model import StateInfo
@@ -18,19 +17,19 @@ class Choice(NamedTuple):
     why: str
 
 
-def choose_state(report: AuditReport, incomplete: Collection[str] = ()) -> Choice | None:
+def choose_state(report: AuditReport) -> Choice | None:
     """The newest clean recorded state, or the newest quiet second before the first proof; None without either.
 
     The quiet second is chosen if no recorded state is clean, and if snapshots were written between such a state and it.
-    ``incomplete`` are ids of states of which versions are gone: if there is such a newer one, the history is not whole
-    either.
+    If versions of a newer state are gone, the history is not whole either.
     """
     last, quiet = report.last_clean, report.audit.quiet_second()
     if last is None:
         return quiet if quiet is None else Choice(None, quiet, "no recorded state is clean")
-    newer = (item.state.info for item in report.states if item.state.info.captured_at > last.captured_at)
-    if any(info.id in incomplete for info in newer):
-        return Choice(last, None, "it is the newest clean one; versions of newer states are gone from the bucket")
+    newer = (item for item in reversed(report.states) if item.state.info.captured_at > last.captured_at)
+    if gone := next((item.missing for item in newer if item.missing), None):
+        why = f"it is the newest clean one; versions of newer states are gone from the bucket: {gone.why}"
+        return Choice(last, None, why)
     if quiet is not None and quiet > last.captured_at:
         after = report.audit.written_after
         missed = after(last.captured_at).snapshots - after(quiet).snapshots

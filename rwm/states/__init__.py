@@ -10,9 +10,10 @@ from rwm.states.comparison import ComparisonResult
 from rwm.states.difference import change_kind, diff_states
 from rwm.states.export import format_from_name, write_state
 from rwm.states.importing import ImportSource, StateImporter
+from rwm.states.scopes import count_missing
+from rwm.states.state_file import StateFile
 from rwm.states.sync import (
     KeptListing,
-    StateFile,
     SyncResult,
     compare_with_history,
     list_state_files,
@@ -31,6 +32,7 @@ __all__ = [
     "capture_state",
     "change_kind",
     "compare_with_history",
+    "count_missing",
     "diff_states",
     "format_from_name",
     "list_state_files",

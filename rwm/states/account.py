@@ -13,7 +13,8 @@ from rwm.location import Location
 from rwm.model import RecordedState
 from rwm.s3 import S3
 from rwm.s3.listing import map_in_threads
-from rwm.states.sync import StateFile, list_state_files, new_state_files
+from rwm.states.state_file import StateFile
+from rwm.states.sync import list_state_files, new_state_files
 
 AT_ONCE = 16
 """Buckets that are asked at the same time."""

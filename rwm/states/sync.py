@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import IO, NamedTuple
 
 from rwm.errors import AccessDenied, BadState, NotFound, RwmError, S3Error, SpoolFull, Unreachable
-from rwm.index import RECORDED_AS, Index, References, states_by_location
+from rwm.index import RECORDED_AS, Index, states_by_location
 from rwm.layout import OWN_PREFIX, STATES_PREFIX, is_own_key
 from rwm.location import Location
-from rwm.model import ObjectVersion, RecordedState, StateInfo, Trust
-from rwm.names import parent_directories, split_key
+from rwm.model import StateInfo, Trust
 from rwm.s3 import S3
 from rwm.s3.listing import Lister, discover, group_by_key, list_histories, merge_in_threads
-from rwm.statefile import FileName, is_original_key, parse_file_key
-from rwm.states.comparison import Comparison, ComparisonResult
+from rwm.statefile import is_original_key, parse_file_key
+from rwm.states.comparison import ComparisonResult
 from rwm.states.importing import ImportSource, StateImporter
-from rwm.states.key_history import ALWAYS
-from rwm.times import SECOND
+from rwm.states.scopes import Scopes
+from rwm.states.state_file import StateFile, by_prefix
 
 _SPOOL_MEMORY = 1 << 20  # bytes; larger files are spooled to disk
 _MAX_VERSIONS = 8  # of one key, oldest first
@@ -35,26 +34,6 @@ _CONNECTIONS = 8
 _CHECKABLE: tuple[Trust, ...] = ("own", "verified", "unchecked", "unknown")
 
 Progress = Callable[[int], None]
-
-
-class StateFile(NamedTuple):
-    """A version of a state file in the bucket. ``uploaded`` in milliseconds; the original tool's have no ``name``."""
-
-    key: str
-    version_id: str
-    size: int
-    uploaded: int
-    name: FileName | None
-
-    @property
-    def prefix(self) -> str:
-        """The only prefix that it may be about."""
-        return self.name.prefix if self.name else ""
-
-    @property
-    def ledger_key(self) -> str:
-        """Its name in the index's ledger."""
-        return f"{self.key}@{self.version_id}"
 
 
 class KeptListing(NamedTuple):
@@ -137,18 +116,11 @@ def sync_states(
     recorded before remain.
     """
     sync = _Sync(s3, index, location.bucket, len(files))
-    all_files = _by_prefix(files)
-    for prefix, new_files in sorted(_by_prefix(new).items()):
+    all_files = by_prefix(files)
+    for prefix, new_files in sorted(by_prefix(new).items()):
         sync.import_files(all_files.get(prefix, []), new_files, progress)
     sync.result.recorded.sort(key=lambda info: info.captured_at)
     return sync.result
-
-
-def _by_prefix(files: Iterable[StateFile]) -> dict[str, list[StateFile]]:
-    found: dict[str, list[StateFile]] = {}
-    for file in files:
-        found.setdefault(file.prefix, []).append(file)
-    return found
 
 
 class _Sync:
@@ -252,7 +224,7 @@ def compare_with_history(
     places = {state.info.location for state in wanted}
     judged = {place: states for place, states in states_by_location(recorded).items() if place in places}
     ids = {state.info.id: state.trust for state in wanted}
-    scopes = _Scopes(index, judged, ids.keys(), files, index.ledger.ignored(location.bucket))
+    scopes = Scopes(index, judged, ids.keys(), files, index.ledger.ignored(location.bucket))
     classes = index.storage_classes.table()
     lister = kept.lister if kept else s3
     try:
@@ -276,58 +248,3 @@ def _is_news(result: ComparisonResult, trust: Trust, ambiguous: int) -> bool:
     Those of ambiguous keys are not known to be.
     """
     return trust == "unchecked" or (result.verdict == "unknown" and not result.doubt and result.unknown > ambiguous)
-
-
-class _Scopes:
-    """One comparison for each location of the states: a key is compared with the states that cover it."""
-
-    def __init__(
-        self,
-        index: Index,
-        recorded: Mapping[Location, Sequence[RecordedState]],
-        ids: Collection[str],
-        files: Sequence[StateFile],
-        ignored: Mapping[str, str],
-    ) -> None:
-        self._scopes: dict[str, tuple[Comparison, References]] = {}
-        files_by_prefix = _by_prefix(files)
-        for location, here in recorded.items():
-            states = [state.info for state in here]
-            wanted = [state.info.id for state in here if state.info.id in ids]
-            uploaded = _upload_times(files_by_prefix.get(location.prefix, []), ignored)
-            self._scopes[location.prefix] = Comparison(states, wanted, uploaded), index.references(location, states)
-        self._directory: str | None = None
-        self._covering: list[tuple[Comparison, References]] = []
-
-    def compare_key(self, history: Sequence[ObjectVersion], known_until: int | None) -> None:
-        """Compare one key: all its versions, newest first. Nothing is known of it as of ``known_until`` or later."""
-        key = history[0].key
-        directory, _ = split_key(key)
-        if directory != self._directory:
-            above = ["", *parent_directories(key)]
-            self._directory = directory
-            self._covering = [self._scopes[prefix] for prefix in above if prefix in self._scopes]
-        for comparison, references in self._covering:
-            comparison.compare_key(history, references.of(key), ALWAYS if known_until is None else known_until)
-
-    def results(self) -> list[ComparisonResult]:
-        """The results for all wanted states, oldest first."""
-        found = [result for comparison, _ in self._scopes.values() for result in comparison.results()]
-        return sorted(found, key=lambda result: result.info.captured_at)
-
-
-def _upload_times(files: Iterable[StateFile], ignored: Mapping[str, str]) -> dict[str, int]:
-    """When the file of each state of one location was written, in milliseconds by state id."""
-    times: dict[str, int] = {}
-    for file in files:
-        why = ignored.get(file.ledger_key, "")
-        if why.startswith(RECORDED_AS):
-            times[why.removeprefix(RECORDED_AS)] = file.uploaded
-        elif file.name and not why:
-            before = times.get(file.name.id)
-            # A file written before the state's second cannot be a copy of it: somebody guessed the name.
-            if before is None or before + SECOND < file.name.captured_at:
-                times[file.name.id] = file.uploaded
-            elif file.uploaded + SECOND >= file.name.captured_at:
-                times[file.name.id] = min(file.uploaded, before)
-    return times

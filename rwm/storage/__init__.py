@@ -5,7 +5,7 @@ Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: 
 from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
 """
 
-from rwm.storage.admin_records import own_changes, own_locks
+from rwm.storage.admin_records import own_changes, own_locks, own_prunes
 from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopted, plan_adoption
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.bucket_lock import BucketLock, LockedVersions, find_locked, read_lock
@@ -75,6 +75,7 @@ __all__ = [
     "missing_features",
     "own_changes",
     "own_locks",
+    "own_prunes",
     "parse_granted_prefix",
     "parse_user",
     "passed",

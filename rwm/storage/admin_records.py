@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import OperationChange, OwnChange
-from rwm.operations import trusted_changes, trusted_locks
+from rwm.operations import trusted_changes, trusted_locks, trusted_prunes
 from rwm.s3 import S3
 from rwm.storage.check import inspect_storage
 
@@ -26,6 +26,11 @@ def own_changes(s3: S3, index: Index, location: Location) -> Iterator[OwnChange]
 def own_locks(s3: S3, bucket: str) -> Iterator[OperationChange]:
     """The states that RWM locked, by the records in the bucket that can be trusted, the newest first."""
     return trusted_locks(s3, bucket, lambda: _is_protected(s3, bucket))
+
+
+def own_prunes(s3: S3, index: Index, location: Location) -> list[int]:
+    """When RWM pruned the location, in milliseconds, oldest first, by the same records."""
+    return trusted_prunes(s3, index, location, lambda: _is_protected(s3, location.bucket))
 
 
 def _is_protected(s3: S3, bucket: str) -> bool:

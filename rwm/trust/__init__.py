@@ -14,6 +14,7 @@ from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
 from rwm.trust.lock_rules import OwnLock
 from rwm.trust.lock_sample import add_lock_findings, can_judge_locks
+from rwm.trust.missing_versions import Missing, explain_missing
 from rwm.trust.names import CONTENT_ADDRESSED, Kind
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.report import AuditReport, StateVerdict, contains, make_report
@@ -37,6 +38,7 @@ __all__ = [
     "Kind",
     "LocationAudit",
     "LockHistory",
+    "Missing",
     "OwnChanges",
     "OwnLock",
     "RepositoryRoots",
@@ -46,6 +48,7 @@ __all__ = [
     "audit_location",
     "can_judge_locks",
     "contains",
+    "explain_missing",
     "judge_snapshot_time",
     "make_report",
     "make_settings",

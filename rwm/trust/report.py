@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rwm.location import Location
@@ -13,6 +13,7 @@ from rwm.trust.audit import LocationAudit
 from rwm.trust.born_later import judge_born_later
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
+from rwm.trust.missing_versions import Missing
 from rwm.trust.verdict import worse
 
 CONTRADICTED_STATE = Rule(
@@ -31,7 +32,7 @@ INCOMPLETE_STATE = Rule(
     "incomplete-state",
     "hint",
     "versions of a recorded state are gone",
-    "a prune, a lifecycle rule or a deletion by the admin took them away",
+    "a prune, a lifecycle rule or a deletion by the admin took them away; the prune is named, if one is recorded",
 )
 _BY_TRUST = {"contradicted": CONTRADICTED_STATE, "unchecked": UNCHECKED_STATE, "unknown": INCOMPLETE_STATE}
 
@@ -48,6 +49,8 @@ class StateVerdict:
     verdict: Verdict
     findings: tuple[Finding, ...]
     parts: tuple[PartVerdict, ...]
+    missing: Missing | None = None
+    """What is known of versions of it that are gone."""
 
 
 @dataclass(frozen=True)
@@ -126,29 +129,48 @@ def _is_proof_below(finding: Finding, location: Location) -> bool:
 
 
 def make_report(
-    audit: LocationAudit, recorded: Sequence[RecordedState], born_later: Iterable[tuple[str, Entry]] = ()
+    audit: LocationAudit,
+    recorded: Sequence[RecordedState],
+    born_later: Iterable[tuple[str, Entry]] = (),
+    missing: Mapping[str, Missing] | None = None,
 ) -> AuditReport:
     """Judge recorded states, which come oldest first, by an audit.
 
-    ``born_later`` are ids of states with entries that they have from after their second. A confirmed state that is
+    ``born_later`` are ids of states with entries that they have from after their second. ``missing`` are ids of those
+    of which versions are gone: whatever the index says, they are not confirmed any more. A confirmed state that is
     newer than the audit gets no verdict: another process has captured it meanwhile.
     """
+    missing = missing or {}
+    recorded = [_as_found(state, missing) for state in recorded]
     findings = audit.findings()
     of_entries = judge_born_later(audit, findings, born_later)
     judged = [state for state in recorded if not _is_newer(state, audit)]
-    states = [_judge(audit, state, findings, of_entries.get(state.info.id, ())) for state in judged]
+    states = [
+        _judge(audit, state, findings, of_entries.get(state.info.id, ()), missing.get(state.info.id))
+        for state in judged
+    ]
     about_states = [item for state in states for item in state.findings if not item.key]
     known = {state.info.id for state in recorded}
     unknown_files = len({name.id for name in audit.state_files} - known) + audit.more_state_files
     return AuditReport(audit, [*findings, *about_states], about_states, states, unknown_files)
 
 
+def _as_found(state: RecordedState, missing: Mapping[str, Missing]) -> RecordedState:
+    """The state with the trust that it has by what the bucket has of it."""
+    is_gone = state.info.id in missing and state.trust in ("own", "verified")
+    return replace(state, trust="unknown") if is_gone else state
+
+
 def _judge(
-    audit: LocationAudit, state: RecordedState, findings: Sequence[Finding], of_entries: Sequence[Finding]
+    audit: LocationAudit,
+    state: RecordedState,
+    findings: Sequence[Finding],
+    of_entries: Sequence[Finding],
+    missing: Missing | None,
 ) -> StateVerdict:
     info, now = state.info, audit.now
     contained = [item for item in findings if item.root.startswith(info.prefix) and contains(item, info)]
-    about = _findings_about(audit, state)
+    about = _findings_about(audit, state, missing)
     later = [item for item in of_entries if item not in contained]
     verdict = worse(audit.verdict(info), _worst(audit, [*later, *about]))
     judged = max(info.prefix, audit.location.prefix, key=len)
@@ -160,15 +182,16 @@ def _judge(
             if root != judged
         ]
     judged_state = replace(state, verdict=verdict, audited_at=now)
-    return StateVerdict(judged_state, verdict, (*contained, *later, *about), tuple(parts))
+    return StateVerdict(judged_state, verdict, (*contained, *later, *about), tuple(parts), missing)
 
 
-def _findings_about(audit: LocationAudit, state: RecordedState) -> list[Finding]:
+def _findings_about(audit: LocationAudit, state: RecordedState, missing: Missing | None) -> list[Finding]:
     """The finding about a state as a whole, if there is one."""
     rule, info = _BY_TRUST.get(state.trust), state.info
     if rule is None or rule.code in audit.settings.except_codes:
         return []
-    return [Finding(rule, info.prefix, "", info.id, info.captured_at, f"state {info.id[:12]}", info.captured_at)]
+    detail = missing.describe(info) if rule is INCOMPLETE_STATE and missing else f"state {info.id[:12]}"
+    return [Finding(rule, info.prefix, "", info.id, info.captured_at, detail, info.captured_at)]
 
 
 def _worst(audit: LocationAudit, findings: Iterable[Finding]) -> Verdict:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rwm.errors import AccessDenied, Unreachable
-from rwm.times import iso
+from rwm.times import DAY, iso
 from tests.histories.bucket import Bucket
+from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.audit_place import AUDIT, HERE, Place
 from tests.unit.terminal import Terminal
@@ -55,6 +57,42 @@ def test_a_state_file_that_was_removed_is_a_proof(rwm_: Terminal, s3: MemoryS3, 
     found = place.audit(code=4)
     assert [(finding["code"], finding["key"]) for finding in found["findings"]] == [("removed-state-file", key)]
     assert [one["verdict"] for one in found["states"]] == ["clean"]
+
+
+def test_versions_of_a_recorded_state_that_are_gone(place: Place) -> None:
+    older, gone = place.capture(), place.repository.files("data")[0]
+    place.bucket.now += DAY
+    run(place.bucket, place.repository.backup(2))
+    newer = place.capture()
+    place.bucket.remove_version(gone, place.bucket.newest(gone).version_id)
+    first, found = place.audit(), place.audit()  # the first one records that the states are not whole
+    assert first["findings"] == found["findings"]
+    assert (found["last_clean"], found["counts"]) == (None, {"incomplete-state": 2})
+    assert [(one["id"], one["verdict"], one["missing_versions"]) for one in found["states"]] == [
+        (older, "review", 1),
+        (newer, "review", 1),
+    ]
+    detail = found["findings"][0]["detail"]
+    objects = found["states"][0]["objects"]
+    assert detail == (
+        f"state {older[:12]}: 1 of its {objects} versions are not in the bucket: no `rwm prune` since then is recorded"
+    )
+    assert detail in place.text()
+
+
+def test_a_state_that_a_prune_ended_names_it(place: Place) -> None:
+    """Its file stays in the bucket, so `--again` records it again."""
+    older = place.capture()
+    place.bucket.now += DAY
+    run(place.bucket, place.repository.forget(1))
+    place.capture()
+    place.load()
+    assert place.rwm(*HERE, "prune", "bucket1", "--keep-last", "1", "--force", "--yes") == 0, place.rwm.err
+    assert place.rwm(*HERE, "state", "sync", "bucket1", "--again") == 0, place.rwm.err
+    assert place.rwm(*AUDIT, "--json") == 0, place.rwm.err
+    (finding,) = json.loads(place.rwm.out)["findings"]
+    assert (finding["code"], finding["version_id"]) == ("incomplete-state", older)
+    assert re.search(r"versions are not in the bucket: pruned by `rwm prune` on 20[-0-9T:]+Z$", finding["detail"])
 
 
 def test_an_attack(place: Place) -> None:

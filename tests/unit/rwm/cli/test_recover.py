@@ -64,7 +64,8 @@ def test_a_state_of_which_versions_are_gone_is_not_chosen(place: Place) -> None:
     for _ in range(2):  # the first time it is noticed, the second time known
         found = recover(place)
         assert found["state"]["id"] == old
-        assert found["why"] == "it is the newest clean one; versions of newer states are gone from the bucket"
+        gone = "versions of newer states are gone from the bucket: no `rwm prune` since then is recorded"
+        assert found["why"] == f"it is the newest clean one; {gone}"
 
 
 def test_states_that_cannot_be_compared_leave_the_history(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

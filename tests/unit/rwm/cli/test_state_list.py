@@ -10,7 +10,7 @@ import pytest
 
 from rwm.errors import AccessDenied, Unreachable
 from rwm.location import Location
-from rwm.states import sync
+from rwm.states import StateFile, sync
 from rwm.states.account import DISCOVERY_LIMIT
 from rwm.times import iso
 from tests.unit.memory import MemoryS3
@@ -108,7 +108,7 @@ def test_an_unreadable_bucket_hides_no_other(
 ) -> None:
     listed = sync.list_state_files
 
-    def list_or_fail(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
+    def list_or_fail(s3: MemoryS3, location: Location, **options: Any) -> Sequence[StateFile]:
         if location.bucket == "machines":
             raise Unreachable("ListObjectVersions machines: no usable answer")
         return listed(s3, location, **options)
@@ -134,7 +134,7 @@ def test_an_odd_bucket_takes_a_bounded_number_of_requests(
     limits = set()
     listed = sync.list_state_files
 
-    def list_(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
+    def list_(s3: MemoryS3, location: Location, **options: Any) -> Sequence[StateFile]:
         limits.add(options["discovery_limit"])
         return listed(s3, location, **options)
 
@@ -157,7 +157,7 @@ def test_keys_of_a_prefix_read_the_states_of_the_prefix(
     """SeaweedFS lists the bucket among those of the account, which may list only below its prefix."""
     listed = sync.list_state_files
 
-    def list_or_refuse(s3: MemoryS3, location: Location, **options: Any) -> Sequence[sync.StateFile]:
+    def list_or_refuse(s3: MemoryS3, location: Location, **options: Any) -> Sequence[StateFile]:
         if location in (Location("machines"), Location("empty")):
             raise AccessDenied("ListObjectVersions: AccessDenied")
         return listed(s3, location, **options)

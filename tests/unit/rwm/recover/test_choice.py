@@ -8,7 +8,7 @@ from rwm.location import Location
 from rwm.model import RecordedState, StateInfo, Verdict
 from rwm.recover import Choice, choose_state
 from rwm.times import SECOND
-from rwm.trust import AuditReport, AuditSettings, LocationAudit, StateVerdict
+from rwm.trust import AuditReport, AuditSettings, LocationAudit, Missing, StateVerdict
 from rwm.trust.finding import FindingLog
 from rwm.trust.repository_audit import RepositoryAudit
 
@@ -16,8 +16,15 @@ NOW = 1000 * SECOND
 HERE = Location("bucket1")
 
 
-def report(snapshots: list[int], first_proof: int | None, states: dict[int, Verdict], prefix: str = "") -> AuditReport:
-    """An audit: snapshots, the first proof, and states, all by second."""
+def report(
+    snapshots: list[int],
+    first_proof: int | None,
+    states: dict[int, Verdict],
+    prefix: str = "",
+    missing: int | None = None,
+) -> AuditReport:
+    """An audit: snapshots, the first proof, states, and one of them of which versions are gone, all by second."""
+    gone = Missing(1, "who knows")
     log = FindingLog()
     if first_proof is not None:
         log.first_proof = first_proof * SECOND
@@ -27,7 +34,8 @@ def report(snapshots: list[int], first_proof: int | None, states: dict[int, Verd
     for second in snapshots:
         repository.snapshots.written.add(second * SECOND)
     verdicts = [
-        StateVerdict(RecordedState(info(second, prefix), "own"), verdict, (), ()) for second, verdict in states.items()
+        StateVerdict(RecordedState(info(second, prefix), "own"), verdict, (), (), gone if second == missing else None)
+        for second, verdict in states.items()
     ]
     return AuditReport(LocationAudit(HERE, NOW, AuditSettings(), [repository]), [], [], verdicts, 0)
 
@@ -65,10 +73,11 @@ def test_history_with_snapshots_that_the_last_clean_state_lacks(snapshots: list[
 
 
 def test_history_is_not_whole_if_versions_of_a_newer_state_are_gone() -> None:
-    audited = report([100, 200], 300, {110: "clean", 210: "review"})
-    assert choose_state(audited, {info(110).id}) == choose_state(audited)
-    why = "it is the newest clean one; versions of newer states are gone from the bucket"
-    assert choose_state(audited, {info(210).id}) == Choice(info(110), None, why)
+    states: dict[int, Verdict] = {110: "clean", 210: "review"}
+    whole = report([100, 200], 300, states)
+    assert choose_state(report([100, 200], 300, states, missing=110)) == choose_state(whole)
+    why = "it is the newest clean one; versions of newer states are gone from the bucket: who knows"
+    assert choose_state(report([100, 200], 300, states, missing=210)) == Choice(info(110), None, why)
 
 
 def test_nothing_that_is_clean_is_known() -> None:

@@ -24,11 +24,11 @@ from rwm.statefile.canonical import FileName, canonical_form, delta_key, file_ke
 from rwm.statefile.delta import write_delta
 from rwm.states.capture import capture_state
 from rwm.states.comparison import ComparisonResult
+from rwm.states.scopes import _upload_times
+from rwm.states.state_file import StateFile
 from rwm.states.sync import (
     KeptListing,
-    StateFile,
     SyncResult,
-    _upload_times,
     compare_with_history,
     list_state_files,
     new_state_files,
