@@ -16,7 +16,7 @@ from rwm.cli.audit_run import audit_versions, capture_quiet_second, judge_states
 from rwm.cli.shared_options import LOCATION_ARGUMENT
 from rwm.cli.state_restore import raise_failures, restore_part
 from rwm.cli.state_sync import compare_states, fetch_states
-from rwm.console import STATE, App, common_options, pass_app
+from rwm.console import NEW_DIRECTORY, STATE, App, common_options, pass_app
 from rwm.errors import BadResponse, CheckFailed, UsageError
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, StateInfo
@@ -51,7 +51,7 @@ class _Recovery:
 @common_options
 @LOCATION_ARGUMENT
 @click.argument("mountpoint", required=False, type=click.Path(path_type=Path, readable=False))
-@click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Download it instead, into a new DIR.")
+@click.option("--to-dir", type=NEW_DIRECTORY, metavar="DIR", help="Download it instead, into a new DIR.")
 @click.option("--at", metavar="STATE", type=STATE, help="Use this state: an id or its start, latest, or a UTC time.")
 @pass_app
 def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path | None, at: str | None) -> None:

@@ -12,7 +12,7 @@ from rwm import console
 from rwm.cli.last_clean import resolve_state
 from rwm.cli.state_restore_in_place import InPlace, in_place_options, restore_in_place, undo_in_place
 from rwm.cli.storage_access import user_texts
-from rwm.console import LOCATION, STATE, App, common_options, pass_app
+from rwm.console import LOCATION, NEW_DIRECTORY, STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, PartlyDone, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @common_options
 @click.argument("state", metavar="[STATE]", type=STATE, required=False)
-@click.option("--to-dir", type=click.Path(path_type=Path), metavar="DIR", help="Restore into a new or empty directory.")
+@click.option("--to-dir", type=NEW_DIRECTORY, metavar="DIR", help="Restore into a new or empty directory.")
 @click.option(
     "--to-bucket",
     type=LOCATION,
@@ -165,7 +165,7 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
     info = part.info
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, part.prefix))
-    with console.show_progress("restoring", part.objects) as progress:
+    with console.interruptible(), console.show_progress("restoring", part.objects) as progress:
         if isinstance(target, Location):
             result = restore_to_bucket(app.s3, part, target, progress)
         else:

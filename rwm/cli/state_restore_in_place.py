@@ -237,6 +237,7 @@ def _execute(app: App, plan: RollbackPlan, options: InPlace, *, beside_writers: 
     write_undo_file(path, operation, plan)
     console.print_note(f"`rwm state restore --undo {path}` brings {plan.location} back to what it is now")
     with (
+        console.interruptible(),
         begin_operation(app.s3, index, operation, plan.spool) as log,
         console.show_progress(f"changing {plan.location}", plan.changes) as progress,
     ):

@@ -26,16 +26,18 @@ from rwm.console.formatting import (
     state_json,
     verdict_json,
 )
-from rwm.console.options import common_options
+from rwm.console.options import NEW_DIRECTORY, common_options
 from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
 from rwm.console.progress import show_progress
 from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
+from rwm.console.stoppable import interruptible
 from rwm.console.trust_warning import note_last_clean, warn_if_suspect, warn_if_untrusted
 from rwm.console.verified import describe_verified, percent, verification_json
 
 __all__ = [
     "LOCATION",
+    "NEW_DIRECTORY",
     "SHORT_ID",
     "STATE",
     "App",
@@ -53,6 +55,7 @@ __all__ = [
     "format_age",
     "format_count",
     "format_size",
+    "interruptible",
     "note_last_clean",
     "open_standard_streams",
     "parse_size",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +13,19 @@ import click
 from rwm.console.app import current_app
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _NewDirectory(click.Path):
+    """A directory to write to. An empty name is refused: it may be of a variable that is not set."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. Raises click.BadParameter for an empty name."""
+        if not value:
+            self.fail("an empty name is no directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NEW_DIRECTORY = _NewDirectory(path_type=Path)
 
 
 def _set_config(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

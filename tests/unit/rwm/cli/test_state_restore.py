@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -40,6 +43,40 @@ def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> Non
     assert rwm_(*restore, "--to-dir", "out") == 0
     assert "1 keys have no path" in rwm_.err
     assert (rwm_.directory / "out" / "config").read_bytes() == b"{}"
+
+
+def test_an_empty_directory_name_is_refused(rwm_: Terminal, s3: MemoryS3) -> None:
+    """It may be that of a variable that is not set."""
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    before = sorted(rwm_.directory.iterdir())
+    assert rwm_("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "") == 2
+    assert "an empty name is no directory" in rwm_.err
+    assert sorted(rwm_.directory.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_and_the_same_command_goes_on(
+    rwm_: Terminal, s3: MemoryS3, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    for name in "abc":
+        s3.put("bucket1", f"data/{name}", name.encode())
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    handler, stream = signal.getsignal(number), s3.stream
+
+    def signalled(bucket: str, key: str, *rest: Any) -> Iterator[bytes]:
+        if key == "data/b":
+            os.kill(os.getpid(), number)
+        yield from stream(bucket, key, *rest)
+
+    monkeypatch.setattr("rwm.restore.transfer.THREADS", 1)
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-dir", "out")
+    with monkeypatch.context() as patch:
+        patch.setattr(s3, "stream", signalled)
+        assert rwm_(*restore) == 130
+    assert rwm_.err.splitlines() == ["the same command goes on where this one was interrupted", "", "rwm: interrupted"]
+    assert not (rwm_.directory / "out" / ".rwm-partial").exists()
+    assert signal.getsignal(number) == handler
+    assert rwm_(*restore) == 0
 
 
 def test_restore_says_first_what_is_archived(rwm_: Terminal, s3: MemoryS3) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -163,6 +165,24 @@ def test_beside_a_writer_what_was_written_is_left_alone(
     assert rwm_(*IN_PLACE, "--yes", "--force") == 3
     assert "data/1 is not changed: it was written since the plan was made" in rwm_.err
     assert contents(attacked)["data/1"] == contents(attacked)["new"] == b"by a machine"
+
+
+def test_a_signal_ends_it_and_the_same_command_goes_on(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_back = attacked.copy_back
+
+    def signalled(*arguments: Any) -> str:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return copy_back(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(attacked, "copy_back", signalled)
+        assert rwm_(*IN_PLACE, "--yes") == 130
+    assert "the same command goes on" in rwm_.err
+    assert rwm_(*IN_PLACE, "--yes") == 0
+    assert "was interrupted: this goes on" in rwm_.err
+    assert contents(attacked) == {"config": b"{}", "data/1": b"good", "data/2": b"good"}
 
 
 def test_a_second_one_at_the_same_time_is_refused(rwm_: Terminal, attacked: MemoryS3) -> None:
