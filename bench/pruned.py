@@ -17,7 +17,7 @@ from bench import processes
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion
-from rwm.retention import execute_prune, plan_prune, select_kept_states
+from rwm.retention import plan_prune, prune_and_record, select_kept_states
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing import Level, UnknownKeys
 from rwm.states import capture_state
@@ -66,6 +66,12 @@ class GeneratedS3(S3):
     def versioning(self, bucket: str) -> str:
         return "Enabled"
 
+    def owner_id(self) -> str:
+        return "admin"
+
+    def unfinished_uploads(self, bucket: str, *, page_size: int = PAGE) -> Iterator[tuple[str, str, int]]:
+        return iter(())
+
     def has_object_lock(self, bucket: str) -> bool:
         return False
 
@@ -93,7 +99,7 @@ def main(step: str, path: str, versions: int) -> None:
         begun = time.process_time()
         plan = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, KeepPolicy({"last": "1"})))
         planned, peak = time.process_time(), processes.memory()[1]
-        result = execute_prune(s3, plan)
+        result = prune_and_record(s3, index, plan).result
         executed = time.process_time()
     assert not plan.refused and result.versions + result.markers == s3.deleted, plan.refused
     used = {"planned": planned - begun, "executed": executed - planned, "plan_peak": peak}

@@ -22,6 +22,9 @@ ADMIN_PREFIX = OWN_PREFIX + "admin/"
 OPERATIONS_PREFIX = ADMIN_PREFIX + "operations/"
 """The prefix of operation records, in the root of a bucket."""
 
+REPORTS_PREFIX = ADMIN_PREFIX + "reports/"
+"""The prefix of reports of prunes, in the root of a bucket."""
+
 CLOCK_KEY = STATES_PREFIX + "clock"
 """The key of the multipart upload that measures the server's clock; it is never completed."""
 

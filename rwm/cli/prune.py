@@ -12,7 +12,7 @@ from rwm import console
 from rwm.cli.audit_run import audit_settings
 from rwm.cli.keep_options import keep_options, named_states_option, note_unjudged, read_rules
 from rwm.cli.new_file import open_new
-from rwm.cli.prune_log import print_lifecycle, print_log
+from rwm.cli.prune_log import print_lifecycle, print_log, print_removed
 from rwm.cli.prune_output import plan_json, print_plan, print_result, result_json
 from rwm.cli.prune_refusal import raise_failures, raise_refusal
 from rwm.cli.prune_simulation import simulate_and_print
@@ -51,7 +51,10 @@ PLAN_FILE = click.Path(path_type=Path)
 @click.option("--plan-out", metavar="FILE", type=PLAN_FILE, help="Write the plan to a new FILE, and delete nothing.")
 @click.option("--plan", "plan_file", metavar="FILE", type=PLAN_FILE, help="Execute the plan in FILE, and no other.")
 @click.option(
-    "--log", "is_log", is_flag=True, help="Print past prunes (of all buckets without BUCKET), and delete nothing."
+    "--log", "is_log", is_flag=True, help="Print past prunes (without BUCKET, of this index), and delete nothing."
+)
+@click.option(
+    "--removed", "prune_id", metavar="ID", help="Print each version that the past prune ID removed, and why; see --log."
 )
 @click.option(
     "--as-lifecycle",
@@ -72,6 +75,7 @@ def prune(
     plan_out: Path | None,
     plan_file: Path | None,
     is_log: bool,
+    prune_id: str | None,
     as_lifecycle: bool,
     force: bool,
     yes: bool,
@@ -92,7 +96,8 @@ def prune(
 
     Unfinished uploads older than --min-age, and than a day, are aborted. A report of each prune is kept, see --log.
     """
-    _check_modes({"--log": is_log, "--as-lifecycle": as_lifecycle, "--simulate": span, "--plan": plan_file})
+    modes = {"--log": is_log, "--removed": prune_id, "--as-lifecycle": as_lifecycle, "--simulate": span}
+    _check_modes(modes | {"--plan": plan_file})
     age = parse_long_duration(min_age)
     if plan_file and (keep or keep_state or age or plan_out):
         raise UsageError("--plan takes no other rules", hint="the file names the kept states and the minimum age")
@@ -100,6 +105,8 @@ def prune(
         print_log(app, location)
     elif location is None:
         raise UsageError("say which bucket to prune", hint="only --log works without one")
+    elif prune_id is not None:
+        print_removed(app, location, prune_id)
     elif as_lifecycle:
         print_lifecycle(app, location, read_rules(app, keep), keep_state, age)
     elif span is not None:

@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple
 
 from rwm.location import Location
 
-Deed = Literal["copied", "marked", "unmarked", "deleted", "locked"]
+Deed = Literal["copied", "marked", "unmarked", "deleted", "locked", "left"]
 """What was done to a key: a version was written as a copy of another one, a delete marker was put, a delete marker was
-removed, a version was removed, the versions of a state were locked.
+removed, a version was removed, the versions of a state were locked; ``left``: a version was to be
+removed, and was not.
 """
 
 

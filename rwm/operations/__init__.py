@@ -15,6 +15,7 @@ from rwm.operations.trusted import (
     planned_digest,
     trusted_changes,
     trusted_locks,
+    trusted_objects,
     trusted_prunes,
     trusted_records,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "resume_operation",
     "trusted_changes",
     "trusted_locks",
+    "trusted_objects",
     "trusted_prunes",
     "trusted_records",
 ]

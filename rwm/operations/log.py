@@ -16,7 +16,7 @@ from rwm.operations.record_file import change_text, record_key, record_lines
 from rwm.s3 import S3
 from rwm.statefile import gzip_writer
 
-_NOT_IN_INDEX = frozenset(("deleted", "locked"))
+_NOT_IN_INDEX = frozenset(("deleted", "locked", "left"))
 
 
 def new_operation(s3: S3, kind: str, location: Location, note: str = "") -> Operation:

@@ -9,6 +9,7 @@ planned, without ``ended_at``) and again when it has ended (what was done)::
     {"did":"unmarked","key":…,"version_id":…,"at":…}
     {"did":"deleted","key":…,"version_id":…,"at":…,"why":…}
     {"did":"locked","key":…,"at":…,"until":…,"why":…}
+    {"did":"left","key":…,"version_id":…,"why":…}
 
 Fields are in this order, and absent where they are empty. A file may be forged: reading is strict, in bounded memory.
 """

@@ -14,7 +14,7 @@ from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
 from rwm.model import Operation, OperationChange, OwnChange
 from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_time
-from rwm.s3 import S3
+from rwm.s3 import S3, CurrentObject
 
 MAX_FILE = 1 << 30
 """Bytes of the largest record that is read: one million copies have 100 MB."""
@@ -99,13 +99,20 @@ def trusted_changes(s3: S3, index: Index, location: Location, is_protected: Call
 
 def trusted_records(s3: S3, bucket: str, is_protected: Callable[[], bool]) -> Iterator[RecordFile]:
     """The records in the bucket that no user can have written, oldest first; see :func:`trusted_changes`."""
+    keys = {each.key for each in trusted_objects(s3, bucket, OPERATIONS_PREFIX, is_protected)}
+    yield from (record for record in list_records(s3, bucket) if record.key in keys) if keys else ()
+
+
+def trusted_objects(s3: S3, bucket: str, prefix: str, is_protected: Callable[[], bool]) -> list[CurrentObject]:
+    """What the plain listing has below a prefix of the admin, and no user can have written; by key."""
     try:
-        records = list_records(s3, bucket)
+        found = sorted(s3.current_objects(bucket, prefix))
     except AccessDenied:  # a machine with a prefix of its own
-        return
-    if records and is_protected():
-        owner, _ = s3.acl(bucket)
-        yield from (record for record in records if record.owner == owner)
+        return []
+    if not found or not is_protected():
+        return []
+    owner, _ = s3.acl(bucket)
+    return [each for each in found if each.owner == owner]
 
 
 def trusted_locks(s3: S3, bucket: str, is_protected: Callable[[], bool]) -> Iterator[OperationChange]:

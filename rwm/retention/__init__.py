@@ -10,7 +10,7 @@ locks, ``own_files.py`` for RWM's own files.
 """
 
 from rwm.retention.delete_batches import delete_in_batches
-from rwm.retention.deletion_spool import BLOCK, DeletionSpool, Stage, separate_keys
+from rwm.retention.deletion_spool import BLOCK, DeletionSpool, Stage, encode, separate_keys
 from rwm.retention.execute import PruneResult, execute_prune, prune_and_forget
 from rwm.retention.key_plan import Deletion
 from rwm.retention.lifecycle import CANNOT, lifecycle_rule
@@ -24,6 +24,7 @@ from rwm.retention.plan import PrunePlan, plan_prune
 from rwm.retention.plan_check import plan_again
 from rwm.retention.recorded_lock import lock_and_record
 from rwm.retention.recorded_prune import RecordedPrune, prune_and_record
+from rwm.retention.report_files import list_reports, removed
 from rwm.retention.selection import judge_by, recorded_clean_states, select_kept_states
 from rwm.retention.simulation import Simulation, simulate
 from rwm.retention.stored_plan import StoredPlan, read_plan, write_plan
@@ -48,10 +49,12 @@ __all__ = [
     "StoredPlan",
     "delete_in_batches",
     "describe_mode",
+    "encode",
     "execute_prune",
     "find_gap",
     "judge_by",
     "lifecycle_rule",
+    "list_reports",
     "lock_and_record",
     "plan_again",
     "plan_locks",
@@ -62,6 +65,7 @@ __all__ = [
     "prune_and_record",
     "read_plan",
     "recorded_clean_states",
+    "removed",
     "select_kept_states",
     "separate_keys",
     "set_locks",

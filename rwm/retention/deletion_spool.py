@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from functools import lru_cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from rwm.errors import SpoolFull
@@ -208,6 +209,21 @@ class DeletionSpool:
         blocks = self._blocks[stage]
         packed = os.pread(self._descriptor, blocks.lengths[number], blocks.offsets[number])
         return [decode(line)[1] for line in zlib.decompress(packed, _GZIP).splitlines()]
+
+    @property
+    def path(self) -> Path:
+        """The file, as long as this process has it."""
+        return Path(f"/proc/self/fd/{self._descriptor}")
+
+    def copy_chosen(self) -> DeletionSpool:
+        """A spool of the chosen deletions alone, whose file has nothing else; itself if all are chosen."""
+        if all(blocks.chosen is None for blocks in self._blocks.values()):
+            return self
+        found = DeletionSpool()
+        for stage in Stage:
+            for item in self.read(stage):
+                found.add(stage, [item])
+        return found.finish()
 
     def read_raw(self) -> Iterator[bytes]:
         """The file as it is: members of a gzip file."""

@@ -1,4 +1,4 @@
-"""Execute a prune plan and keep a report of it: in the index, and as an operation record in the bucket."""
+"""Execute a prune plan and keep a report of it: in the index, and in the bucket for other computers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 from rwm.index import Index
-from rwm.model import PrunedState, PruneReport
+from rwm.model import OperationChange, PrunedState, PruneReport
 from rwm.operations import begin_operation, new_operation
 from rwm.retention.execute import Progress, PruneResult, prune_and_forget
 from rwm.retention.plan import PrunePlan
+from rwm.retention.report_files import put_lines, put_report
 from rwm.retention.uploads import AbortResult, abort_old_uploads, upload_cutoff
 from rwm.s3 import S3
 
@@ -52,8 +53,10 @@ def prune_and_record(
     _forget_interrupted(index, plan)
     if not (plan.versions or plan.markers or plan.uploads):
         return RecordedPrune(PruneResult(), AbortResult(), report)
-    with begin_operation(s3, index, operation):
+    with begin_operation(s3, index, operation) as log:
         index.prunes.begin(report)
+        put_lines(s3, report, plan.deletions)
+        put_report(s3, report)
         result = prune_and_forget(s3, index, plan, progress)
         uploads = AbortResult()
         if plan.uploads:
@@ -69,6 +72,8 @@ def prune_and_record(
             uploads=uploads.aborted,
         )
         index.prunes.end(report)
+        put_report(s3, report)
+        log.add(_left(result))
     return RecordedPrune(result, uploads, report)
 
 
@@ -79,6 +84,12 @@ def _describe(plan: PrunePlan) -> str:
         f"plan: {len(plan.versions)} versions with {plan.bytes} bytes, {len(plan.markers)} markers, "
         f"{len(plan.lost_states)} states; {len(plan.kept_states)} kept states, the newest: {kept}"
     )
+
+
+def _left(result: PruneResult) -> list[OperationChange]:
+    """What was not deleted, for the operation record."""
+    failed = [OperationChange("left", each.key, each.version_id, why=each.code) for each in result.failures]
+    return failed + [OperationChange("left", *version, why=LOCKED) for version in result.locked]
 
 
 def _count_failures(result: PruneResult) -> dict[str, int]:

@@ -11,7 +11,7 @@ from rwm.s3.buckets import Policy
 from rwm.s3.client import S3, connect
 from rwm.s3.clock import ServerClock, read_clock, wait_for_next_second
 from rwm.s3.credentials import current_credentials
-from rwm.s3.objects import DELETE_BATCH, DeleteFailure, VersionLock
+from rwm.s3.objects import DELETE_BATCH, CurrentObject, DeleteFailure, VersionLock
 from rwm.s3.part_copy import COPY_LIMIT, part_ranges
 from rwm.s3.retention import DefaultRetention
 
@@ -19,6 +19,7 @@ __all__ = [
     "COPY_LIMIT",
     "DELETE_BATCH",
     "S3",
+    "CurrentObject",
     "DefaultRetention",
     "DeleteFailure",
     "Policy",

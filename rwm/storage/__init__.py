@@ -5,7 +5,7 @@ Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: 
 from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
 """
 
-from rwm.storage.admin_records import own_changes, own_locks, own_prunes
+from rwm.storage.admin_records import is_protected, own_changes, own_locks, own_prunes
 from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopted, plan_adoption
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.bucket_lock import BucketLock, LockedVersions, find_locked, read_lock
@@ -70,6 +70,7 @@ __all__ = [
     "granted_prefixes",
     "inspect_storage",
     "is_adopted",
+    "is_protected",
     "is_strict",
     "list_storage",
     "missing_features",

@@ -313,6 +313,22 @@ class TestLog:
         assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
         assert [key for key in s3.present("bucket1") if key.startswith("rwm/admin/operations/") and "-prune-" in key]
 
+    def test_what_was_removed_and_why_is_printed(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
+        rwm_("-c", "here.conf", "state", "capture", "bucket1")
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
+        rwm_("-c", "here.conf", "prune", "bucket1", "--log", "--json")
+        prune_id = json.loads(rwm_.out)[0]["id"]
+        show = ("-c", "here.conf", "prune", "bucket1", "--removed", prune_id[:8])
+        assert rwm_(*show) == 0
+        assert [line.split()[::4] for line in rwm_.out.splitlines()] == [["replaced", found] for found in replaced[:2]]
+        assert rwm_(*show, "--json") == 0
+        lines = [json.loads(line) for line in rwm_.out.splitlines()]
+        assert [(line["key"], line["version_id"], line["why"]) for line in lines] == [
+            ("notes", version, "replaced") for version in replaced[:2]
+        ]
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--removed", "ffff") == 2
+        assert "no prunes of bucket1 have an id that begins with ffff" in rwm_.err
+
     def test_one_that_deletes_nothing_is_not_recorded(self, rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
         rwm_("-c", "here.conf", "state", "capture", "bucket1")
         for _ in range(2):
