@@ -69,7 +69,7 @@ class GeneratedS3(S3):
     def owner_id(self) -> str:
         return "admin"
 
-    def unfinished_uploads(self, bucket: str, *, page_size: int = PAGE) -> Iterator[tuple[str, str, int]]:
+    def unfinished_uploads(self, bucket: str, *, page_size: int = PAGE, by: str = "") -> Iterator[tuple[str, str, int]]:
         return iter(())
 
     def has_object_lock(self, bucket: str) -> bool:
