@@ -1,6 +1,6 @@
 """Retention: which states are kept, which versions none of them needs, and how these are deleted or those locked.
 
-May import the shared modules, ``s3``, ``index``, ``operations``, ``restic``, ``trust``.
+May import the shared modules, ``s3``, ``index``, ``operations``, ``restic``, ``statefile``, ``trust``.
 Begin reading at ``selection.py``: which states are kept, and ``needs.py``: until when they need a version.
 ``plan.py``: the plan of a prune; ``deletion_spool.py`` holds its deletions in a file, ``execute.py`` deletes exactly
 these, ``delete_batches.py`` sends the requests. ``key_plan.py`` decides about one key, ``location_plan.py`` collects
