@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -19,10 +20,10 @@ from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.retention import plan_prune, prune_and_record, select_kept_states
 from rwm.s3 import S3, DeleteFailure
-from rwm.s3.listing import Level, UnknownKeys
+from rwm.s3.listing import Level, RecordedLister, UnknownKeys
 from rwm.states import capture_state
 from rwm.times import DAY, SECOND
-from rwm.trust import KeepPolicy
+from rwm.trust import KeepPolicy, audit_location
 from tests.histories.stream import DIRECTORIES, stream_directory
 
 LOCATION = Location("b")
@@ -97,7 +98,10 @@ def main(step: str, path: str, versions: int) -> None:
             print(json.dumps({"objects": capture_state(s3, index, LOCATION).objects}))
             return
         begun = time.process_time()
-        plan = plan_prune(s3, index, LOCATION, select_kept_states(index, LOCATION, KeepPolicy({"last": "1"})))
+        kept = select_kept_states(index, LOCATION, KeepPolicy({"last": "1"}))
+        with closing(RecordedLister(s3)) as lister:
+            audit = audit_location(s3, LOCATION, lister=lister)
+            plan = plan_prune(s3, index, LOCATION, kept, audit=audit, lister=lister)
         planned, peak = time.process_time(), processes.memory()[1]
         result = prune_and_record(s3, index, plan).result
         executed = time.process_time()

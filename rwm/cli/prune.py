@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from rwm.times import parse_duration, parse_long_duration
 
 if TYPE_CHECKING:
     from rwm.retention import PrunePlan
+    from rwm.s3.listing import Lister
     from rwm.trust import LocationAudit
 
 PLAN_FILE = click.Path(path_type=Path)
@@ -138,31 +140,32 @@ def _plan(
     app: App, location: Location, keep: Mapping[str, str], keep_state: tuple[str, ...], min_age: int
 ) -> PrunePlan:
     from rwm.retention import plan_prune, select_kept_states
-    from rwm.s3.listing import check_location
+    from rwm.s3.listing import RecordedLister, check_location
 
     index, rules = app.readonly_index, read_rules(app, keep)
     check_location(app.s3, location)
     select_kept_states(index, location, rules, keep_state)  # fails early for a name of no state
-    with console.show_progress(f"listing {location}") as progress:
-        audit = _audit(app, location, progress)
+    with closing(RecordedLister(app.s3)) as lister, console.show_progress(f"listing {location}") as progress:
+        audit = _audit(app, location, progress, lister)
         kept = select_kept_states(index, location, rules, keep_state, audit)
         note_unjudged(location, kept, audit)
-        return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress)
+        return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress, lister=lister)
 
 
 def _read_plan(app: App, location: Location, path: Path) -> PrunePlan:
     from rwm.retention import plan_again, read_plan
+    from rwm.s3.listing import RecordedLister
 
     stored = read_plan(path, location)
-    with console.show_progress(f"listing {location}") as progress:
-        audit = _audit(app, location, progress)
-        return plan_again(app.s3, app.readonly_index, stored, audit, progress)
+    with closing(RecordedLister(app.s3)) as lister, console.show_progress(f"listing {location}") as progress:
+        audit = _audit(app, location, progress, lister)
+        return plan_again(app.s3, app.readonly_index, stored, audit, progress, lister)
 
 
-def _audit(app: App, location: Location, progress: Callable[[int], None]) -> LocationAudit:
+def _audit(app: App, location: Location, progress: Callable[[int], None], lister: Lister) -> LocationAudit:
     from rwm.trust import audit_location
 
-    return audit_location(app.s3, location, audit_settings(app, location), progress)
+    return audit_location(app.s3, location, audit_settings(app, location), progress, lister=lister)
 
 
 def _show(app: App, plan: PrunePlan, *, force: bool, is_last: bool) -> None:

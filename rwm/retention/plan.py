@@ -5,8 +5,8 @@ The deletions go to a temporary file, so memory hardly grows with their number.
 All versions of the kept states and of the present listing are kept, also locked versions, and those that were replaced
 or deleted less than the minimum age ago. RWM's own objects are not touched, nor keys that no kept state covers.
 
-First the location is audited, then listed once more for the plan. What was written or deleted after the second
-that the audit judges last counts as too young.
+First the location is audited, then planned from the same listing, if that was kept, or from another one. What was
+written or deleted after the second that the audit judges last counts as too young.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rwm.retention.sample import read_sample
 from rwm.retention.selection import candidates, follows_rule
 from rwm.retention.uploads import count_old_uploads, upload_cutoff
 from rwm.s3 import S3
-from rwm.s3.listing import list_histories
+from rwm.s3.listing import Lister, list_histories
 from rwm.times import SECOND
 from rwm.trust import AuditSettings, Kind, LocationAudit, RepositoryRoots, audit_location
 
@@ -152,11 +152,13 @@ def plan_prune(
     progress: Progress = lambda count: None,
     cutoff: int | None = None,
     on_staying: OnStaying = lambda history, decision: None,
+    lister: Lister | None = None,
 ) -> PrunePlan:
     """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
 
     It is audited with ``settings``, unless the caller did that already (``audit``). ``cutoff`` takes the place of
     ``min_age``. ``on_staying`` is called with every decision, but not for what stays as evidence alone.
+    ``lister`` has what the audit listed, if that was kept.
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
@@ -169,7 +171,7 @@ def plan_prune(
         cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
     locks = KnownLocks(s3, index, location.bucket, audit.known_now)
     planner = _Planner(audit, cutoff, locks, _proofs(index, location.bucket), on_staying)
-    for part in list_histories(s3, location):  # without RWM's own objects
+    for part in list_histories(lister or s3, location):  # without RWM's own objects
         for history in part:
             progress(len(history))
             planner.add(history, coverage.of(history[0].key))

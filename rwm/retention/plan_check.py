@@ -21,6 +21,7 @@ from rwm.retention.plan import Progress, PrunePlan, plan_prune
 from rwm.retention.selection import follows_rule
 from rwm.retention.stored_plan import StoredPlan
 from rwm.s3 import S3
+from rwm.s3.listing import Lister
 from rwm.trust import LocationAudit
 
 PARTITIONS = 256
@@ -39,6 +40,7 @@ def plan_again(
     stored: StoredPlan,
     audit: LocationAudit,
     progress: Progress = lambda count: None,
+    lister: Lister | None = None,
 ) -> PrunePlan:
     """The part of a stored plan that is still to be executed.
 
@@ -49,7 +51,15 @@ def plan_again(
     keep = _states_to_keep(index, stored)
     check = PlanCheck(stored.deletions)
     fresh = plan_prune(
-        s3, index, stored.location, keep, audit=audit, progress=progress, cutoff=stored.cutoff, on_staying=check.observe
+        s3,
+        index,
+        stored.location,
+        keep,
+        audit=audit,
+        progress=progress,
+        cutoff=stored.cutoff,
+        on_staying=check.observe,
+        lister=lister,
     )
     chosen, conflicts = check.compare(fresh.deletions)
     if count := sum(bits.count() for bits in conflicts.values()):

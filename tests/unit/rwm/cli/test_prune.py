@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from rwm.model import ObjectVersion
 from rwm.times import DAY, SECOND
 from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
@@ -283,6 +285,30 @@ def test_old_unfinished_uploads_are_aborted(rwm_: Terminal, s3: MemoryS3, replac
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
     assert "aborted 1 unfinished uploads" in rwm_.out
     assert [upload for _, upload, _ in s3.uploads] == ["running"]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_one_listing_serves_audit_and_plan(
+    rwm_: Terminal, s3: MemoryS3, replaced: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_stored: bool
+) -> None:
+    s3.put("bucket1", "data/a", b"1")
+    s3.now += 10 * SECOND
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    keep = ("--keep-last", "1")
+    path = str(tmp_path / "plan")
+    assert rwm_("-c", "here.conf", "prune", "bucket1", *keep, "--plan-out", path) == 0
+    listed: list[str] = []
+    plain = s3.version_batches
+
+    def list_and_count(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+        listed.append(prefix)
+        return plain(bucket, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "version_batches", list_and_count)
+    rules = ("--plan", path) if is_stored else keep
+    assert rwm_("-c", "here.conf", "prune", "bucket1", *rules, "--dry-run") == 0
+    data = [prefix for prefix in listed if not prefix.startswith("rwm/")]
+    assert data and len(data) == len(set(data))
 
 
 class TestLog:
