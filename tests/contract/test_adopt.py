@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from rwm.storage import (
 )
 from rwm.storage.policy import make_statement
 from rwm.trust import audit_location
+from tests import programs
 from tests.contract.buckets import next_second, unique
 from tests.servers import Server
 
@@ -214,10 +214,9 @@ def test_an_adoption_that_is_killed_at_any_write_is_completed(server: Server, tm
     conf.touch(mode=0o600)
     keys = server.accounts["admin"]
     conf.write_text(json.dumps(_configuration(server.endpoint, keys._asdict(), tmp_path)))
-    command = [sys.executable, "-c", KILLED]
     arguments = ["-c", str(conf), "storage", "adopt", bucket, "user1", "--pin", "--pin-size", "3000", "--yes"]
     for number in itertools.count(1, 3):
-        done = process.run([*command, str(number), *arguments], env=os.environ)
+        done = programs.run(["script", KILLED, str(number), *arguments], env=os.environ, cwd=tmp_path)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
@@ -230,7 +229,7 @@ def test_an_adoption_that_is_killed_at_any_write_is_completed(server: Server, tm
         pins = {(entry.key, entry.version_id) for entry in admin.versions(bucket) if entry.key in SMALL}
         assert {pair for pair in pins if pair[1] != "null"} == recorded
         assert index.locations(bucket) == [Location(bucket)]
-    done = process.run([*command, "999", *arguments], env=os.environ)
+    done = programs.run(["rwm", *arguments], env=os.environ, cwd=tmp_path)
     assert "adopted already: nothing to do" in done.stdout
 
 

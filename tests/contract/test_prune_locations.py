@@ -58,7 +58,7 @@ class Machines:
         assert result.failures == [] and result.objects
         environment = {"RESTIC_PASSWORD": "x", "PATH": "/usr/local/bin:/usr/bin:/bin"}
         command = [restics.program(program), "-r", str(directory), "--no-cache", "check", "--read-data"]
-        done = process.run(command, env=environment, timeout=60)
+        done = process.run(command, env=environment, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
         assert any((directory / "snapshots").iterdir())
 
