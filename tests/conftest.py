@@ -39,9 +39,9 @@ def pytest_report_header() -> str:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Count a skipped test as failed."""
+    """Count a skipped test as failed, and one that is expected to fail."""
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail"):
+    if report.skipped:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which counts as failed: {call.excinfo and call.excinfo.value}"
     return report
