@@ -77,9 +77,9 @@ def test_all_other_keys_are_listed_beside_garbled_ones(server: Server, size: int
 def test_more_garbled_keys_than_a_page(server: Server) -> None:
     s3 = server.connect()
     bucket = versioned(s3, "odd")
-    hostile = [f"data/00/\x0e{number:04}" for number in range(1010)]
+    hostile = [f"data/00/\x0e{number:04}" for number in range(60)]
     at_once(lambda key: s3.put(bucket, key, b"1"), [*hostile, "config", "data/00/\t", "data/00/a", "data/01/x"])
-    listed = {version.key for version in s3.versions(bucket)}
+    listed = {version.key for version in s3.versions(bucket, page_size=50)}
     assert listed - {*hostile} == {"config", "data/00/\t", "data/00/a", "data/01/x"}
     assert bool(unknown(s3, bucket)) == (server.name == "seaweedfs")
 

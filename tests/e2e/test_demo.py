@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from rwm import process
-from rwm.demo import steps
+from rwm.demo import run_demo, steps
 from rwm.demo.environment import command_environment, write_configurations
 from rwm.demo.narrator import Narrator
 from rwm.demo.sample_files import MIB
@@ -23,18 +23,15 @@ from tests.servers import Server
 TOLD = ("refused", "byte for byte", "$ rwm -c admin.conf recover bucket1 mnt", "Nothing was lost")
 
 
-@pytest.mark.slow
-def test_the_demo_runs_to_its_end_and_removes_its_files(tmp_path: Path) -> None:
-    done = process.run(
-        [sys.executable, "-m", "rwm", "demo", "--size", "40"],
-        env={**os.environ, "TMPDIR": str(tmp_path)},
-        cwd=Path(steps.__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    for expected in TOLD:
-        assert expected in done.stdout
+def test_without_keep_it_ends_with_the_last_step_and_removes_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    began = []
+    monkeypatch.setattr("rwm.demo.run.run_steps", lambda *_: began.append([*tmp_path.glob("rwm-demo-*/admin.conf")]))
+    run_demo()
+    assert [len(found) for found in began] == [1]
     assert list(tmp_path.iterdir()) == []
-    assert "\x1b" not in done.stdout, "no colours outside of a terminal"
 
 
 @pytest.mark.slow
@@ -43,7 +40,7 @@ def test_the_steps_run_on_a_real_ceph_gateway(rgw: Server, tmp_path: Path) -> No
     write_configurations(tmp_path, rgw.endpoint, rgw.accounts, bucket)
     shown = io.StringIO()
     narrator = Narrator(tmp_path, command_environment(tmp_path), Console(file=shown, width=200))
-    steps.run_steps(narrator, tmp_path, bucket, rgw.connect, 30 * MIB)
+    steps.run_steps(narrator, tmp_path, bucket, rgw.connect, 10 * MIB)
     assert "byte for byte" in shown.getvalue()
 
 
@@ -70,6 +67,7 @@ def test_keep_runs_the_demo_and_leaves_the_server_until_interrupted(tmp_path: Pa
             time.sleep(0.1)
         for expected in TOLD:
             assert expected in log.read_text()
+        assert "\x1b" not in log.read_text(), "no colours outside of a terminal"
         (directory,) = (tmp_path / "tmp").iterdir()
         environment = {**os.environ, "RESTIC_PASSWORD": "correct-horse-battery-staple"}
         for command in (
