@@ -150,10 +150,9 @@ def test_captures_during_backup_and_prune_pass_restic_check(
 
 
 @pytest.mark.slow
-def test_they_pass_with_each_restic_on_each_server(
-    restic_program: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_captures(restic_program, server, tmp_path, monkeypatch)
+def test_they_pass_with_a_current_restic(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Debian runs on SeaweedFS among ten repositories."""
+    check_captures(restics.program("restic-current"), server, tmp_path, monkeypatch)
 
 
 def check_ten_repositories(
@@ -178,7 +177,8 @@ def check_ten_repositories(
         for info in taken:
             entries = {entry.key: entry.version_id for entry in index.entries(info)}
             assert {key: entries.get(key) for key in idle} == idle
-        roots = [[BUSY, *(IDLE if check_all else [])] for _ in taken]
+        # The idle ones are the same objects in all states.
+        roots = [[BUSY, *(IDLE if check_all and info == taken[-1] else [])] for info in taken]
         failures = [
             text
             for info, prefixes in zip(taken, roots, strict=True)
@@ -248,7 +248,7 @@ def checked(restic: str, s3: S3, index: Index, info: StateInfo, directory: Path,
             continue
         check = [restic, "-r", str(repository), "--no-cache", "check", "--read-data"]
         try:  # restic goes on trying for minutes to read what is missing
-            done = process.run(check, env=ENVIRONMENT, timeout=60)
+            done = process.run(check, env=ENVIRONMENT, timeout=SECONDS)
         except RwmError as error:
             failures.append(f"{info}: {error}")
             continue

@@ -168,9 +168,9 @@ def test_a_policy_with_drift_is_not_changed(server: Server) -> None:
 
 
 def test_all_buckets_of_an_account_are_listed(seaweedfs: Server) -> None:
-    """200 buckets; some refuse the admin, some cannot be reached."""
+    """Many; some refuse the admin, some cannot be reached."""
     admin = seaweedfs.connect()
-    names = [unique("many") for _ in range(200)]
+    names = [unique("many") for _ in range(50)]
     protected, refusing, unreachable = names[0], names[1], names[2]
     create_storage(admin, protected, "user1:host1/", "user2:host2/")
     at_once(admin.create_bucket, names[1:])

@@ -28,6 +28,13 @@ EXAMPLES = ROOT / "examples"
 TURN = Path("/tmp/rwm-tests-directories.lock")
 
 
+@pytest.fixture(params=["seaweedfs", pytest.param("rgw", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Each real server in turn."""
+    chosen: Server = request.getfixturevalue(request.param)
+    return chosen
+
+
 @pytest.fixture
 def shell(server: Server, tmp_path: Path) -> Iterator[Shell]:
     """A checkout's directory, with the programs that `make install` puts on the PATH."""

@@ -128,7 +128,7 @@ def assert_clean(reader: Reader) -> None:
     assert not reader.scheduler._prefetches
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 24))])
+@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 12))])
 def test_all_reads_end_with_right_bytes_or_an_error(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwmfs.read.fetcher._backoff", lambda: iter([0.001] * 1000))
     chance = random.Random(seed)
