@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 VERSION = "v1"
 _HEAD = (
@@ -18,15 +19,23 @@ _HEAD = (
 )
 
 
+class ContentServer(NamedTuple):
+    """A server process."""
+
+    url: str
+    pid: int
+
+
 @contextmanager
-def content_server(content: bytes) -> Iterator[str]:
-    """The URL of a server process; it ends with the block."""
+def content_server(content: bytes) -> Iterator[ContentServer]:
+    """Start a server process; it ends with the block."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(content, theirs), daemon=True)
     process.start()
     try:
-        yield f"http://127.0.0.1:{ours.recv()}"
+        assert process.pid is not None
+        yield ContentServer(f"http://127.0.0.1:{ours.recv()}", process.pid)
     finally:
         process.terminate()
         process.join()
@@ -45,6 +54,7 @@ def _serve(content: bytes, pipe: Connection) -> None:
 def _answer(connection: socket.socket, file: int, size: int) -> None:
     """Answer the requests of a connection; none has a body."""
     head = _HEAD.format(size=size, version=VERSION).encode()
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # a small body must not wait for an ACK
     received = b""
     with connection:
         while data := connection.recv(1 << 16):

@@ -15,6 +15,7 @@ from bench.clock import cpu_of, wall_of
 from bench.content_server import VERSION, content_server
 from bench.network import LINKS, open_link
 from bench.options import Options
+from bench.processes import cpu_seconds
 from bench.table import MIB, median, ratio, show
 from rwm import process
 from rwm.config import Credentials, S3Settings
@@ -32,58 +33,73 @@ HASHLIB = "SHA-256 alone, hashlib, one core"
 OPENSSL = "SHA-256 alone, openssl, one core"
 PLAIN = f"plain GETs, {CONNECTIONS} connections"
 VERIFY = f"state verify --content, {CONNECTIONS} connections"
-HEADERS = ("", "MB/s", "CPU s for each GB", "ratio")
+HEADERS = ("", "MB/s", "ratio", "CPU s for each GB", "SHA-256's part", "server's CPU s for each GB")
 
 
 class Speed(NamedTuple):
-    """``rate`` in bytes per second; ``cpu`` seconds of this process for each byte."""
+    """``rate`` in bytes per second; ``cpu`` seconds of this process and of the ``server`` for each byte."""
 
     rate: float
     cpu: float
+    server: float = 0.0
 
 
 def main(options: Options) -> None:
     """Measure over each link."""
     content = os.urandom(PACK)
-    with content_server(content) as url, tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
+    with content_server(content) as server, tempfile.TemporaryDirectory(prefix="rwm-bench-") as name:
         pack = Path(name) / "pack"
         pack.write_bytes(content)
         for link in LINKS:
             count = max(CONNECTIONS, options.size * MIB // PACK // (1 if link.is_plain else _SLOW))
             rounds = options.rounds if link.is_plain else options.slow_rounds
-            with open_link(link, url) as endpoint, _State(endpoint.endpoint, content, count, Path(name)) as state:
+            with (
+                open_link(link, server.url) as endpoint,
+                _State(endpoint.endpoint, content, count, Path(name)) as state,
+            ):
                 peers: dict[str, Callable[[], object]] = {
                     HASHLIB: lambda: [hashlib.sha256(content).digest() for _ in range(state.count)],
                     OPENSSL: lambda: process.run(["openssl", "dgst", "-sha256", *[str(pack)] * state.count]),
                     PLAIN: state.get_all,
                     VERIFY: state.verify,
                 }
-                speeds = measure(peers, count * PACK, rounds)
+                speeds = measure(peers, count * PACK, rounds, lambda: cpu_seconds(server.pid))
             title = f"{count} packs of {PACK // MIB} MiB, {link.name}, median of {rounds}"
-            note = "ratio: to the slower one of hashlib and plain GETs; server and client share this computer's cores"
-            show(title, HEADERS, rows(speeds), note)
+            notes = (
+                "ratio: to the slower one of hashlib and plain GETs; server and client share this computer's cores",
+                "SHA-256's part of the CPU: the ratio to hashlib where the server does not use the client's cores",
+            )
+            show(title, HEADERS, rows(speeds), *notes)
 
 
-def measure(peers: dict[str, Callable[[], object]], size: int, rounds: int) -> dict[str, Speed]:
-    """Run the peers in turn, every second round in the opposite order."""
-    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in peers}
+def measure(
+    peers: dict[str, Callable[[], object]], size: int, rounds: int, server_cpu: Callable[[], float] = lambda: 0.0
+) -> dict[str, Speed]:
+    """Run the peers in turn, every second round in the opposite order. ``server_cpu`` is in seconds so far."""
+    seen: dict[str, list[tuple[float, float, float]]] = {name: [] for name in peers}
     for number in range(rounds):
         for name in list(peers)[:: -1 if number % 2 else 1]:
+            used = server_cpu()
             (_, cpu), wall = wall_of(lambda name=name: cpu_of(peers[name]))  # type: ignore[misc]
-            seen[name].append((wall, cpu))
-    return {
-        name: Speed(size / median([wall for wall, _ in runs]), median([cpu for _, cpu in runs]) / size)
-        for name, runs in seen.items()
-    }
+            seen[name].append((wall, cpu, server_cpu() - used))
+    medians = {name: [median(column) for column in zip(*runs, strict=True)] for name, runs in seen.items()}
+    return {name: Speed(size / wall, cpu / size, server / size) for name, (wall, cpu, server) in medians.items()}
 
 
 def rows(speeds: dict[str, Speed]) -> Sequence[tuple[str, ...]]:
     """The cells of :data:`HEADERS`."""
     limit = min(speeds[HASHLIB].rate, speeds[PLAIN].rate)
     return [
-        (name, f"{rate / 1e6:.0f}", "-" if name == OPENSSL else f"{cpu * 1e9:.2f}", ratio(rate, limit))
-        for name, (rate, cpu) in speeds.items()
+        (name, f"{rate / 1e6:.0f}", ratio(rate, limit), *_cpu(name, cpu, server, speeds[HASHLIB].cpu))
+        for name, (rate, cpu, server) in speeds.items()
     ]
+
+
+def _cpu(name: str, cpu: float, server: float, hashing: float) -> tuple[str, str, str]:
+    if name == OPENSSL:  # another process
+        return "-", "-", "-"
+    part = "-" if name == PLAIN else ratio(hashing, cpu)
+    return f"{cpu * 1e9:.2f}", part, f"{server * 1e9:.2f}"
 
 
 class _State:
