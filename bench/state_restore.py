@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from bench.table import MIB, count, median, ratio, show
 from rwm import process
 from rwm.config import Credentials, S3Settings
 from rwm.embedded import EmbeddedS3
+from rwm.restore import THREADS
 from rwm.s3 import S3, connect
 
 LINK = Link("30 ms round trip, 12 MB/s for each connection", 0.03, 12e6)
@@ -32,19 +33,21 @@ SMALL = 4 << 10
 PACK = 16 * MIB
 _PUT_THREADS = 8
 _SMALL_PART = 10  # of the objects listed from a real server, this part is restored
-_PACK_PART = 4  # of the bytes to restore, this part is in packs here
 
 SERIAL = "one request after another, as the original tool"
 PIT = "s3-pit-restore 0.9, 10 workers (its default)"
 RWM = "rwm state restore"
-HEADERS = ("", "s", "objects/s", "CPU s", "times as fast as serial", "as s3-pit-restore")
+_AS_MANY = ("--max-workers", str(THREADS))
+PIT_WORKERS = f"s3-pit-restore 0.9, {THREADS} workers, as many as rwm"
+HEADERS = ("", "s", "objects/s", "CPU s", "server's CPU s", "times as fast as serial", "as s3-pit-restore")
 
 
 class Run(NamedTuple):
-    """Seconds of wall time, and of CPU of the client."""
+    """Seconds of wall time, and of CPU of the client and of the server."""
 
     wall: float
     cpu: float
+    server: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Source:
     state: str
     objects: int
     bytes: int
+    server: int
+    """The process id of the server."""
 
     def connect(self) -> S3:
         """A client over the link."""
@@ -88,7 +93,7 @@ Peer = Callable[[Source, str], object]
 def main(options: Options) -> None:
     """Restore small objects and packs to a directory, and small objects to a bucket, over one link."""
     small = max(100, options.real // _SMALL_PART)
-    packs = max(4, options.size * MIB // PACK // _PACK_PART)
+    packs = max(4, options.size * MIB // PACK)
     for objects, size in ((small, SMALL), (packs, PACK)):
         with _source(objects, size) as source:
             runs = _measure(source, DIRECTORY_PEERS, _check_directory, options.slow_rounds)
@@ -109,10 +114,10 @@ def _source(objects: int, size: int) -> Iterator[Source]:
         with ThreadPoolExecutor(_PUT_THREADS) as pool:
             for _ in pool.map(lambda _: _put_pack(s3, size), range(objects)):
                 pass
-        local = Source(directory, server.endpoint, admin, "", objects, objects * size)
+        local = Source(directory, server.endpoint, admin, "", objects, objects * size, server.pid)
         state = json.loads(local.rwm("state", "capture", BUCKET, "--json").output)
         with open_link(LINK, server.endpoint) as link:
-            yield Source(directory, link.endpoint, admin, state["id"], state["objects"], state["bytes"])
+            yield replace(local, endpoint=link.endpoint, state=state["id"])
 
 
 def _put_pack(s3: S3, size: int) -> None:
@@ -129,10 +134,14 @@ def _measure(
     for number in range(rounds):
         for position, (label, peer) in enumerate(peers.items()):
             target = f"target-{number}-{position}"
+            server = processes.cpu_seconds(source.server)
             wall, cpu = time.perf_counter(), time.process_time()
             used = peer(source, target)
             wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-            runs[label].append(Run(used.wall, used.cpu) if isinstance(used, processes.Usage) else Run(wall, cpu))
+            server = processes.cpu_seconds(source.server) - server
+            if isinstance(used, processes.Usage):
+                wall, cpu = used.wall, used.cpu
+            runs[label].append(Run(wall, cpu, server))
             check(source, target)
     return {label: Run(*(median(column) for column in zip(*seen, strict=True))) for label, seen in runs.items()}
 
@@ -153,11 +162,20 @@ def _pit_to_directory(source: Source, target: str) -> processes.Usage:
     return source.pit("-p", "data/", "-d", str(source.directory / target))
 
 
+def _pit_workers_to_directory(source: Source, target: str) -> processes.Usage:
+    return source.pit("-p", "data/", "-d", str(source.directory / target), *_AS_MANY)
+
+
 def _rwm_to_directory(source: Source, target: str) -> processes.Usage:
     return source.rwm("state", "restore", source.state, "--to-dir", str(source.directory / target))
 
 
-DIRECTORY_PEERS: Mapping[str, Peer] = {SERIAL: _serial_downloads, PIT: _pit_to_directory, RWM: _rwm_to_directory}
+DIRECTORY_PEERS: Mapping[str, Peer] = {
+    SERIAL: _serial_downloads,
+    PIT: _pit_to_directory,
+    PIT_WORKERS: _pit_workers_to_directory,
+    RWM: _rwm_to_directory,
+}
 
 
 def _check_directory(source: Source, target: str) -> None:
@@ -181,11 +199,21 @@ def _pit_to_bucket(source: Source, target: str) -> processes.Usage:
     return source.pit("-p", "data/", "-B", target)
 
 
+def _pit_workers_to_bucket(source: Source, target: str) -> processes.Usage:
+    _create(source, target)
+    return source.pit("-p", "data/", "-B", target, *_AS_MANY)
+
+
 def _rwm_to_bucket(source: Source, target: str) -> processes.Usage:
     return source.rwm("state", "restore", source.state, "--to-bucket", target)
 
 
-BUCKET_PEERS: Mapping[str, Peer] = {SERIAL: _serial_copies, PIT: _pit_to_bucket, RWM: _rwm_to_bucket}
+BUCKET_PEERS: Mapping[str, Peer] = {
+    SERIAL: _serial_copies,
+    PIT: _pit_to_bucket,
+    PIT_WORKERS: _pit_workers_to_bucket,
+    RWM: _rwm_to_bucket,
+}
 
 
 def _create(source: Source, bucket: str) -> S3:
@@ -217,6 +245,7 @@ def rows(objects: int, runs: Mapping[str, Run]) -> list[tuple[str, ...]]:
             f"{run.wall:.2f}",
             f"{objects / run.wall:.0f}",
             f"{run.cpu:.1f}",
+            f"{run.server:.1f}",
             ratio(runs[SERIAL].wall, run.wall),
             ratio(runs[PIT].wall, run.wall),
         )
@@ -226,5 +255,8 @@ def rows(objects: int, runs: Mapping[str, Run]) -> list[tuple[str, ...]]:
 
 def _show(what: str, source: Source, runs: Mapping[str, Run], options: Options) -> None:
     title = f"restore {what}, SeaweedFS, {LINK.name}, median of {options.slow_rounds}"
-    note = "programs with their start; rwm also hashes what it downloads, and lists and compares a bucket at the end"
-    show(title, HEADERS, rows(source.objects, runs), note)
+    notes = (
+        "programs with their start; rwm also hashes what it downloads, and lists and compares a bucket at the end",
+        "client, server and the simulated link share this computer's cores: none can be faster than its CPU allows",
+    )
+    show(title, HEADERS, rows(source.objects, runs), *notes)

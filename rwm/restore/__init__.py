@@ -8,6 +8,14 @@ Begin reading at ``directory.py``; ``bucket.py`` does the same on the server. ``
 from rwm.restore.bucket import check_apart, restore_to_bucket
 from rwm.restore.directory import check_target, restore_to_directory
 from rwm.restore.part import StatePart
-from rwm.restore.transfer import RestoreResult
+from rwm.restore.transfer import THREADS, RestoreResult
 
-__all__ = ["RestoreResult", "StatePart", "check_apart", "check_target", "restore_to_bucket", "restore_to_directory"]
+__all__ = [
+    "THREADS",
+    "RestoreResult",
+    "StatePart",
+    "check_apart",
+    "check_target",
+    "restore_to_bucket",
+    "restore_to_directory",
+]
