@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,22 +32,23 @@ class Machines:
         self.endpoint = server.endpoint
         self.source = directory / "source"
         self.source.mkdir()
-        for machine in ("host1", "host2"):
-            self.run(machine, "init")
-        for number in range(2):
-            (self.source / f"{number}").write_bytes(os.urandom(100_000))
-            for machine in ("host1", "host2"):
-                self.run(machine, "backup", str(self.source))
+        (self.source / "0").write_bytes(os.urandom(100_000))
+        at_once(self._begin, ("host1", "host2"))
+        (self.source / "1").write_bytes(os.urandom(100_000))
+        self.run("host1", "backup", str(self.source))
         self.run("host1", "forget", "--keep-last", "1", "--prune")
+
+    def _begin(self, machine: str) -> None:
+        self.run(machine, "init")
+        self.run(machine, "backup", str(self.source))
 
     def run(self, machine: str, *words: str) -> None:
         repository = f"s3:{self.endpoint}/{self.bucket}/{machine}"
         done = process.run([self.restic, "-r", repository, *words], env=self.environment)
         assert done.returncode == 0, done.stderr
 
-    def audit(self, prefix: str = "", s3: S3 | None = None) -> LocationAudit:
-        next_second(self.admin, self.bucket)
-        return audit_location(s3 or self.admin, Location(self.bucket, prefix))
+    def audit(self, prefix: str = "", s3: S3 | None = None, *, packs: bool = True) -> LocationAudit:
+        return audit_location(s3 or self.admin, Location(self.bucket, prefix), packs=packs)
 
     def keys(self, prefix: str) -> list[str]:
         found = self.admin.versions(self.bucket, prefix)
@@ -74,13 +77,19 @@ def test_attacks_on_one_machine_are_found_and_the_other_one_stays_clean(
     assert [audit.root for audit in honest.repositories] == ["host1/", "host2/"]
     assert honest.verdict_now() == "clean", honest.findings()
     attack(machines.user, machines)
-    audit = machines.audit()
-    assert set(audit.counts()) >= ATTACKED
-    assert {finding.root for finding in audit.findings()} == {"host1/"}
-    assert machines.audit("host1/").verdict_now() == "suspect"
-    assert machines.audit("host2/").verdict_now() == "clean"
-    assert set(machines.audit("host1/", machines.user).counts()) >= ATTACKED, "the machine's keys see it too"
-    quick = audit_location(machines.user, Location(machines.bucket, "host1/"), packs=False)
+    audits: tuple[Callable[[], LocationAudit], ...] = (
+        machines.audit,
+        partial(machines.audit, "host1/"),
+        partial(machines.audit, "host2/"),
+        partial(machines.audit, "host1/", machines.user),
+        partial(machines.audit, "host1/", machines.user, packs=False),
+    )
+    whole, first, second, own, quick = at_once(lambda audit: audit(), audits)  # each waits for a second to be over
+    assert set(whole.counts()) >= ATTACKED
+    assert {finding.root for finding in whole.findings()} == {"host1/"}
+    assert first.verdict_now() == "suspect"
+    assert second.verdict_now() == "clean"
+    assert set(own.counts()) >= ATTACKED, "the machine's keys see it too"
     assert set(quick.counts()) >= ATTACKED - {"other-content", "foreign-name"}
 
 
