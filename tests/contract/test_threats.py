@@ -15,7 +15,7 @@ import urllib3
 from botocore.exceptions import ClientError
 
 from rwm.embedded import EmbeddedS3
-from rwm.errors import AccessDenied, RwmError
+from rwm.errors import AccessDenied, NotFound, RwmError
 from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage import check_storage, create_storage
@@ -136,6 +136,9 @@ def test_stolen_admin_keys_delete_all_but_what_is_locked_for_compliance(server: 
     with pytest.raises(RwmError):
         delete("COMPLIANCE")
     assert [entry.key for entry in admin.versions(bucket)] == ["COMPLIANCE"]
+    for key, version in (("free", free), ("GOVERNANCE", held["GOVERNANCE"])):
+        with pytest.raises(NotFound):
+            list(admin.stream(bucket, key, version))
 
 
 def write_repository(s3: S3, bucket: str) -> None:
