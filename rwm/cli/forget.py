@@ -174,11 +174,7 @@ def _print_plan(plan: ForgetPlan) -> None:
 def _rows(plan: ForgetPlan) -> list[tuple[str, ...]]:
     return [
         (
-            f"keep: {', '.join(judged.rules)}"
-            if judged.rules
-            else "remove (late upload)"
-            if judged.is_late
-            else "remove",
+            _verdict(judged),
             judged.snapshot.id[:SHORT_ID],
             _second(judged.uploaded_at),
             _second(judged.snapshot.time),
