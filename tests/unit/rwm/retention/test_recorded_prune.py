@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from rwm.errors import BadResponse, BadState, NotFound, StateNotFound
+from rwm.errors import AccessDenied, BadResponse, BadState, NotFound, StateNotFound
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import PruneReport, StateInfo
 from rwm.retention import PrunePlan, Stage, list_reports, plan_prune, prune_and_record, removed
 from rwm.retention.deletion_spool import Bits
 from rwm.retention.report_files import report_key
-from rwm.states import capture_state
+from rwm.s3 import DeleteFailure
+from rwm.states import capture_state, list_state_files, sync_states
 from rwm.times import SECOND
 from tests.unit.memory import MemoryS3
 
@@ -180,3 +181,34 @@ class TestReportInTheBucket:
         s3.delete(BUCKET, f"{report_key(report)}l.gz")
         with pytest.raises(NotFound, match="has no list of what prune"):
             list(removed(s3, report))
+
+
+def test_two_prunes_at_once_delete_what_one_would(index: Index, tmp_path: Path) -> None:
+    s3 = MemoryS3(BUCKET)
+    first, lost = make_plan(s3, index)
+    with Index.open(tmp_path / "other.sqlite") as other:
+        files = list_state_files(s3, LOCATION)
+        sync_states(s3, other, LOCATION, files, files)
+        second = plan_prune(s3, other, LOCATION, other.states(LOCATION)[1:])
+        present = s3.present(BUCKET)["notes"]
+        results = [prune_and_record(s3, *each).result for each in ((index, first), (other, second))]
+        assert [(result.failures, result.left) for result in results] == [((), 0), ((), 0)]
+        assert s3.present(BUCKET)["notes"] == present
+        assert not index.has(lost) and not other.has(lost)
+        assert index.states(LOCATION) == other.states(LOCATION)
+
+
+def test_keys_that_are_revoked_half_way_leave_a_report_of_an_interrupted_prune(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3 = MemoryS3(BUCKET)
+    plan, lost = make_plan(s3, index)
+
+    def refuse(*_: object) -> list[DeleteFailure]:
+        raise AccessDenied("DeleteObjects bucket1: InvalidAccessKeyId")
+
+    monkeypatch.setattr(s3, "delete_versions", refuse)
+    with pytest.raises(AccessDenied, match="InvalidAccessKeyId"):
+        prune_and_record(s3, index, plan)
+    (report,) = index.prunes.recorded(LOCATION)
+    assert report.ended_at is None and not index.has(lost)
