@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from pathlib import Path
 
 NAME_MAX = 255
 """Maximum length of a name on Linux, in bytes of UTF-8."""
@@ -99,12 +98,3 @@ def path_parts(key: str) -> tuple[str, ...]:
     if reason is not None:
         raise HiddenKeyError(key, reason)
     return tuple(key.split("/"))
-
-
-def path_below(root: Path, key: str) -> Path:
-    """The path of a key below ``root``. Raises HiddenKeyError for a hidden key.
-
-    The text of the path never leaves ``root``. A symbolic link below ``root`` could lead out of it: writers open each
-    directory with O_NOFOLLOW, or start from a new directory.
-    """
-    return root.joinpath(*path_parts(key))
