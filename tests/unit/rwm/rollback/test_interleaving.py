@@ -179,3 +179,19 @@ def test_the_newest_entry_of_a_key_may_be_a_marker(live: Live) -> None:
     assert isinstance(newest, ObjectVersion)
     assert newest.is_marker
     assert live.s3.newest(BUCKET, "absent") is None
+
+
+def test_a_copy_over_what_was_just_written_is_recorded_after_a_kill(live: Live) -> None:
+    for key in ("a", "b"):
+        live.s3.put(BUCKET, key, b"good")
+    info = live.capture()
+    for key in ("a", "b"):
+        live.s3.put(BUCKET, key, b"bad")
+    with pytest.MonkeyPatch.context() as patch:
+        live.kill_after(1, patch)
+        Writer(live, {0: [("a", False)]}, patch)
+        with pytest.raises(Killed):
+            live.roll_back(info)
+    complete_interrupted(live.s3, live.index, HERE)
+    assert live.contents()["a"] == b"good"
+    assert {(change.key, change.version_id) for change in live.recorded()} == live.written_by_admin()
