@@ -15,8 +15,8 @@ from rwm.statefile import parse_file_key
 from rwm.times import DAY, SECOND
 from rwm.trust.intervals import Intervals
 
-LONGEST = DAY // 4
-"""How long after its second a state's file may be written: the time in which the bucket was listed."""
+LONGEST = DAY // 24
+"""How long after its second a state's file may be written: the time in which ten million versions are listed."""
 
 CLOCKS = DAY // 24
 """By how much the clocks of two gateways of a server may differ, at most."""

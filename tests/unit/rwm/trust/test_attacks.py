@@ -9,6 +9,7 @@ import pytest
 
 from rwm.model import Verdict
 from rwm.times import DAY
+from rwm.trust.captures import LONGEST
 from rwm.trust.evidence import SLACK
 from rwm.trust.finding import Finding
 from rwm.trust.hint_rules import MIN_BACKUPS
@@ -20,6 +21,7 @@ from tests.unit.rwm.trust.auditing import audit_history, audit_repository
 
 SEEDS = range(5)
 RETENTION = {"keep-within": "90d"}
+CLAIMS = "claim states beside all locks and delete packs"
 PAIRS = random.Random(1).sample(list(combinations(sorted(ATTACKS), 2)), 150)
 
 
@@ -84,3 +86,18 @@ def test_two_attacks_do_not_hide_each_other(first: str, second: str) -> None:
     findings = audit_history(history, RETENTION)
     for trace in traces:
         assert is_found(trace, findings), f"{trace.name}: {trace.why}\n" + "\n".join(history.log)
+
+
+@pytest.mark.parametrize("age", [LONGEST // 2, 2 * LONGEST])
+def test_state_files_about_the_past_make_only_the_newest_locks_doubtful(age: int) -> None:
+    """After another program has deleted all older locks."""
+    history = usual_history(1)
+    history.rwm.capture()
+    history.rwm.drop_versions(1)
+    history.bucket.now += DAY
+    for repository in history.repositories:
+        run(history.bucket, repository.backup(3))
+    attacked = history.repositories[0]
+    trace = ATTACKS[CLAIMS](history.bucket, attacked, history.random, history.bucket.now + age)
+    found = any(finding.rule.code == "unlocked-removal" for finding in audit_history(history))
+    assert trace.keys and found is (age > LONGEST)
