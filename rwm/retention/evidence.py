@@ -8,18 +8,19 @@ from itertools import dropwhile
 from rwm.model import ObjectVersion
 from rwm.retention.deferred import Deferred
 from rwm.retention.key_plan import KeyPlan
-from rwm.trust import SUCCEEDED, Captures, KeptEvidence, Kind
+from rwm.trust import SUCCEEDED, Captures, KeptEvidence, Kind, OwnChanges
 
 
 class EvidenceKeeper:
     """Observes the decisions about all keys of repositories, then says of which keys nothing may be deleted.
 
-    ``captures`` are those of the states whose files are in the bucket. Memory grows by 8 bytes for each delete marker
-    that stays.
+    ``captures`` are those of the states whose files are in the bucket. ``own`` is what RWM itself did: a delete marker
+    that it removed is judged by audits as if it were there. Memory grows by 8 bytes for each delete marker that stays.
     """
 
-    def __init__(self, captures: Captures | None = None) -> None:
+    def __init__(self, captures: Captures | None = None, own: OwnChanges | None = None) -> None:
         self._captures = captures or Captures()
+        self._own = own or OwnChanges()
         self._evidence: dict[str, KeptEvidence] = {}
 
     def observe(self, root: str, kind: Kind, history: Sequence[ObjectVersion], decision: KeyPlan) -> bool:
@@ -27,17 +28,18 @@ class EvidenceKeeper:
 
         True if the decision is to be deferred: executed only if :meth:`decide` does not say that the key stays.
         """
-        if len(history) == 1 and kind is not Kind.LOCKS and kind not in SUCCEEDED:  # almost every key
-            return False
+        if kind is not Kind.LOCKS and kind not in SUCCEEDED and len(self._own.as_it_was(history)) == 1:
+            return False  # almost every key
         if (evidence := self._evidence.get(root)) is None:
             evidence = self._evidence[root] = KeptEvidence(self._captures.of(root))
         deleted = {item.version_id for item in (*decision.versions, *decision.markers)}
-        entries = history[::-1]
         if kind is Kind.LOCKS:
+            entries = history[::-1]
             # The markers that an interrupted prune has left say nothing of when a lock began.
             evidence.add_lock(list(dropwhile(lambda entry: entry.is_marker and entry.version_id in deleted, entries)))
             return bool(deleted)
-        evidence.add_staying(kind, [entry for entry in entries if entry.version_id not in deleted])
+        staying = [entry for entry in history if entry.version_id not in deleted]
+        evidence.add_staying(kind, self._own.as_it_was(staying)[::-1] if staying else ())
         return bool(deleted) and kind in SUCCEEDED
 
     def decide(self, deferred: Iterable[Deferred]) -> Callable[[Deferred], bool]:
@@ -45,7 +47,8 @@ class EvidenceKeeper:
         kept: set[str] = set()
         for root, evidence in self._evidence.items():
             for kind in SUCCEEDED:
-                doomed = (item.history[::-1] for item in deferred if (item.root, item.kind) == (root, kind))
+                histories = (item.history for item in deferred if (item.root, item.kind) == (root, kind))
+                doomed = (self._own.as_it_was(history)[::-1] for history in histories)
                 kept |= evidence.keep_successors(kind, doomed)
 
         def stays(item: Deferred) -> bool:

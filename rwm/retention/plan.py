@@ -200,7 +200,7 @@ class _Planner:
         self._locks = locks
         self._is_proved = is_proved
         self._roots = RepositoryRoots([repository.root for repository in audit.repositories])
-        self._evidence = EvidenceKeeper(audit.captures)
+        self._evidence = EvidenceKeeper(audit.captures, audit.settings.own)
         self._deferred = DeferredSpool()
         self._deletions = DeletionSpool()
         self._uncovered = self._kept_evidence = 0

@@ -36,7 +36,8 @@ Sizes are those of real files: config 155 bytes, keys 438 to 441, locks 134 to 1
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Literal
 
 from rwm.times import DAY, SECOND
@@ -82,8 +83,8 @@ class Repository:
         """Locks of killed operations, or of those that will never remove them."""
         self.is_migrated = False
         self._exclusive: dict[str, bool] = {}
-        self._moved: dict[str, str] = {}
-        """Repacked pack → the new one with its content."""
+        self._moved: dict[str, list[str]] = {}
+        """Repacked pack → the new ones with its content: several if RWM has undone a prune."""
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -98,8 +99,8 @@ class Repository:
     def places(self, pack: str) -> list[str]:
         """Where the content of a pack is or was: in the pack, and in those into which it was repacked."""
         found = [pack]
-        while found[-1] in self._moved:
-            found.append(self._moved[found[-1]])
+        for place in found:
+            found += [new for new in self._moved.get(place, ()) if new not in found]
         return found
 
     @property
@@ -246,8 +247,8 @@ class Repository:
         present = set(self.files("data"))
         for orphan in [pack for pack in self.files("data") if pack not in named]:
             yield self._delete(orphan, parallel=True)
-        used = {self._resolve(pack) for key in self.files("snapshots") for pack in self.used_by.get(key, ())}
         known = [pack for pack in named if pack in present]
+        used = self._used(known)
         unused = [pack for pack in known if pack not in used]
         kept = [pack for pack in known if pack in used]
         repacked = self.random.sample(kept, min(repack, len(kept)))
@@ -268,7 +269,7 @@ class Repository:
             old_indexes.append(short_lived.key)
         if final or self.version == "0.14":  # when no pack is left, 0.18 leaves no index
             yield self._put_index(final)
-        self._moved.update((pack, new[0]) for pack in repacked)  # not before: a killed prune has moved nothing
+        self._note_moved(repacked, new)  # not before: a killed prune has moved nothing
         for index in old_indexes:
             yield self._delete(index, parallel=True)
         for pack in removed:
@@ -290,7 +291,7 @@ class Repository:
         first = self._put_index([pack])
         yield first
         yield self._put_index([key for key in self.files("data") if key not in damaged])
-        self._moved.update(dict.fromkeys(damaged, pack))
+        self._note_moved(damaged, [pack])
         for index in [*indexes, first.key]:
             yield self._delete(index, parallel=True)
         for old in damaged:
@@ -388,15 +389,27 @@ class Repository:
 
     def _put_snapshot(self, packs: Sequence[str]) -> Step:
         key = self.new_name("snapshots")
-        self.used_by[key] = tuple(dict.fromkeys(map(self._resolve, packs)))
+        present = set(self.files("data"))
+        self.used_by[key] = tuple(dict.fromkeys(self._place(pack, present) for pack in packs))
         return self._put(key, self.random.randint(194, 800))
 
     def _pack_size(self) -> int:
         is_last = self.random.random() < 0.4
         return self.random.randint(290, 40_000) if is_last else PACK_SIZE + self.random.randrange(PACK_SIZE)
 
-    def _resolve(self, pack: str) -> str:
-        return self.places(pack)[-1]
+    def _note_moved(self, packs: Sequence[str], new: Sequence[str]) -> None:
+        for pack in packs:
+            self._moved[pack] = [*self._moved.get(pack, ()), *new]
+
+    def _used(self, known: Collection[str]) -> set[str]:
+        """Which of the known packs the snapshots use: of several with the same content, the newest."""
+        names = set(known)
+        return {self._place(pack, names) for key in self.files("snapshots") for pack in self.used_by.get(key, ())}
+
+    def _place(self, pack: str, present: AbstractSet[str]) -> str:
+        """The newest place of the content of a pack that is there."""
+        places = self.places(pack)
+        return next((place for place in reversed(places) if place in present), places[-1])
 
 
 def _wait(duration: int) -> Operation:

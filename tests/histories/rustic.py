@@ -25,9 +25,9 @@ class RusticRepository(Repository):
             yield step._replace(size=step.size + self.random.randint(10, 90)) if step.key == self.config else step
 
     def _prune(self, repack: int) -> Operation:
-        used = {self._resolve(pack) for key in self.files("snapshots") for pack in self.used_by.get(key, ())}
         indexes, packs = self.files("index"), self.files("data")
-        due = [pack for pack in self._marked if pack in packs]
+        used = self._used(packs)
+        due = [pack for pack in self._marked if pack in packs and pack not in used]
         self._marked = [pack for pack in packs if pack not in used and pack not in due]
         if not due and not self._marked:
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +15,7 @@ from rwm.retention.key_plan import Deletion, plan_key
 from rwm.s3.listing import group_by_key
 from rwm.states.current import current_at
 from rwm.times import iso
-from rwm.trust import CONTENT_ADDRESSED, Captures, Kind, RepositoryRoots
+from rwm.trust import CONTENT_ADDRESSED, Captures, Kind, OwnChanges, RepositoryRoots
 from tests.histories.bucket import Bucket
 
 _NEVER = 1 << 62
@@ -38,6 +38,8 @@ class Rwm:
         self.bucket = bucket
         self.states: list[CapturedState] = []
         self._random = random.Random(seed)
+        self._changes: list[OwnChange] = []
+        """What it did to the bucket, as it has recorded it."""
         self._fulls: set[str] = set()
         """Prefixes of which a full state file was written."""
 
@@ -66,7 +68,8 @@ class Rwm:
 
     def prune(self, keep_last: int, *, min_age: int = 0) -> int:
         """Remove what the newest states do not need, as ``rwm prune`` does; returns the number of removals."""
-        return prune(self.bucket, self._keep(keep_last), self.bucket.now - min_age if min_age else _NEVER)
+        cutoff = self.bucket.now - min_age if min_age else _NEVER
+        return prune(self.bucket, self._keep(keep_last), cutoff, OwnChanges(self._changes))
 
     def drop_versions(self, keep_last: int, *, min_age: int = 0, removes_markers: bool = True) -> int:
         """Remove what the newest states do not need, as a program does that knows nothing of evidence."""
@@ -89,6 +92,15 @@ class Rwm:
                 bucket.now += 10
                 if marker := bucket.delete(key):
                     changes.append(OperationChange("marked", key, marker.version_id))
+        return self._record(at, [*changes, *self._bring_back(state, copies=True)])
+
+    def undelete(self, state: CapturedState) -> list[OwnChange]:
+        """Remove the delete markers above what the state has: returns what RWM records of it."""
+        return self._record(self.bucket.now // 1000 * 1000, [*self._bring_back(state, copies=False)])
+
+    def _bring_back(self, state: CapturedState, *, copies: bool) -> Iterator[OperationChange]:
+        """Make the versions of a state current where only markers are above them; with ``copies`` also elsewhere."""
+        bucket = self.bucket
         for key, version_id in state.current.items():
             if f"/{key}".rpartition("/")[0].endswith("/locks"):
                 continue
@@ -99,11 +111,15 @@ class Rwm:
             if above and all(version.is_marker for version in above):
                 for marker in above:
                     bucket.remove_version(key, marker.version_id)
-                    changes.append(OperationChange("unmarked", key, marker.version_id, at=marker.last_modified))
-            elif above:
+                    yield OperationChange("unmarked", key, marker.version_id, at=marker.last_modified)
+            elif above and copies:
                 copy = bucket.put(key, history[position].size, etag=history[position].etag)
-                changes.append(OperationChange("copied", key, copy.version_id, version_id))
-        return [OwnChange(at, change) for change in changes]
+                yield OperationChange("copied", key, copy.version_id, version_id)
+
+    def _record(self, at: int, changes: Iterable[OperationChange]) -> list[OwnChange]:
+        recorded = [OwnChange(at, change) for change in changes]
+        self._changes += recorded
+        return recorded
 
 
 def state_key(state: CapturedState, *, is_delta: bool = False) -> str:
@@ -111,12 +127,15 @@ def state_key(state: CapturedState, *, is_delta: bool = False) -> str:
     return f"{state.prefix}rwm/states/{iso(state.captured_at)}-{state.id}{'.delta' * is_delta}.jsonl.gz"
 
 
-def prune(bucket: Bucket, kept: Collection[CapturedState], cutoff: int) -> int:
-    """Execute a prune that keeps these states, what was replaced at ``cutoff`` or later, and evidence."""
+def prune(bucket: Bucket, kept: Collection[CapturedState], cutoff: int, own: OwnChanges | None = None) -> int:
+    """Execute a prune that keeps these states, what was replaced at ``cutoff`` or later, and evidence.
+
+    ``own`` is what RWM has recorded of what it did.
+    """
     needed = _needed(kept)
     histories = _histories(bucket)
     roots = RepositoryRoots({key.removesuffix(CONFIG_FILE) for key in histories if f"/{key}".endswith("/config")})
-    evidence = EvidenceKeeper(_captures(bucket))
+    evidence = EvidenceKeeper(_captures(bucket), own)
     deletions: dict[str, list[Deletion]] = {}
     deferred: list[Deferred] = []
     for key, history in histories.items():

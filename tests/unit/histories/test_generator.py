@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from rwm.layout import is_own_key
+from rwm.times import DAY
 from tests.histories.attacks import attack
 from tests.histories.bucket import CLOCK_MODELS, GATEWAY_SKEW, JITTER, Bucket, ClockModel
 from tests.histories.generator import History, every_interruption, generate
 from tests.histories.restic import MINUTE, REFRESH, Repository, Version
+from tests.histories.steps import run
 from tests.histories.stream import stream
 from tests.unit.histories.invariants import missing_at, quiet_times, violations
 
@@ -59,6 +61,26 @@ def test_a_quiet_moment_is_a_whole_repository() -> None:
                 assert not missing_at(versions, repository, time), (seed, time, history.log)
                 checked += 1
     assert checked > 200
+
+
+@pytest.mark.parametrize("rustic", [False, True])
+def test_a_repository_stays_whole_after_a_roll_back(rustic: bool) -> None:
+    """Also when it is pruned again, and packs are not where an earlier prune, which is undone, had put them."""
+    pruned = 0
+    for seed in range(25):
+        history = generate(seed, clock="exact", operations=10, removes_locks=False, copies=False, rustic=rustic)
+        history.make_quiet()
+        states = [history.rwm.capture()]
+        for _ in range(3):
+            history.bucket.now += DAY
+            history.go_on(4)
+            history.make_quiet()
+            states.append(history.rwm.capture())
+            history.rwm.roll_back(history.random.choice(states))
+            for repository in history.repositories:
+                pruned += len(run(history.bucket, repository.prune(repack=2))) > 3
+                assert not missing_at(history.versions, repository, history.bucket.now), (seed, history.log)
+    assert pruned > 15
 
 
 def test_a_listing_is_in_the_order_of_a_server() -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from rwm.model import ObjectVersion
+from rwm.model import ObjectVersion, OperationChange, OwnChange
 from rwm.retention.deferred import Deferred
 from rwm.retention.evidence import EvidenceKeeper
 from rwm.retention.key_plan import Deletion, KeyPlan
 from rwm.times import iso
-from rwm.trust import Captures, Kind
+from rwm.trust import Captures, Kind, OwnChanges
 
 START = 1_800_000_000_000
 MINUTE = 60_000
@@ -29,8 +29,8 @@ def history(key: str, *events: int) -> list[ObjectVersion]:
 class Repositories:
     """Observes keys of repositories, of which some are to be deleted as a whole."""
 
-    def __init__(self) -> None:
-        self.keeper = EvidenceKeeper()
+    def __init__(self, *own: OwnChange) -> None:
+        self.keeper = EvidenceKeeper(own=OwnChanges(own))
         self.deferred: list[Deferred] = []
 
     def add(self, root: str, kind: Kind, entries: Sequence[ObjectVersion], *, doomed: bool) -> bool:
@@ -72,6 +72,25 @@ def test_a_lock_that_was_never_removed_is_of_its_session(place: Repositories) ->
     place.add("", Kind.LOCKS, history("locks/c", 2 * HOUR, -3 * HOUR), doomed=True)
     place.add("", Kind.DATA, history("data/p", 10, -(HOUR + 20 * MINUTE)), doomed=False)
     assert place.staying() == ["locks/a", "locks/c"]
+
+
+def test_a_lock_stays_for_a_removal_that_rwm_has_undone() -> None:
+    """The audit judges the marker as if it were there, until RWM removed it."""
+    unmarked = OperationChange("unmarked", "data/p", "m", at=START + HOUR + MINUTE)
+    for changes in ((), (OwnChange(START + 5 * HOUR, unmarked),)):
+        place = Repositories(*changes)
+        place.add("", Kind.LOCKS, OLDEST, doomed=True)
+        place.add("", Kind.LOCKS, history("locks/b", HOUR, -2 * HOUR), doomed=True)
+        place.add("", Kind.DATA, history("data/p", 10), doomed=False)
+        assert place.staying() == ["locks/a", *["locks/b"] * len(changes)]
+
+
+def test_an_index_stays_for_the_removal_of_another_one_that_rwm_has_undone() -> None:
+    unmarked = OperationChange("unmarked", "index/a", "m", at=START + 2 * HOUR)
+    place = Repositories(OwnChange(START + 5 * HOUR, unmarked))
+    place.add("", Kind.INDEX, history("index/a", HOUR), doomed=False)
+    place.add("", Kind.INDEX, history("index/b", HOUR + MINUTE, -6 * HOUR), doomed=True)
+    assert place.staying() == ["index/b"]
 
 
 def test_an_index_that_stays_needs_no_other_one(place: Repositories) -> None:

@@ -85,6 +85,21 @@ def test_a_roll_back_and_back_again_is_no_attack() -> None:
         assert not proofs(audit_history(history, own=OwnChanges(changes))), seed
 
 
+@pytest.mark.parametrize("undo", ["roll back", "undelete"])
+def test_a_prune_leaves_what_explains_the_removals_that_rwm_has_undone(undo: str) -> None:
+    removed = 0
+    for seed in range(SEEDS // 4):
+        history, state = honest(seed)
+        rwm = history.rwm
+        own = OwnChanges(rwm.roll_back(state) if undo == "roll back" else rwm.undelete(state))
+        history.bucket.now += DAY
+        history.go_on(1)
+        rwm.capture()
+        removed += rwm.prune(1)
+        assert not proofs(audit_history(history, own=own)), (seed, history.log)
+    assert removed > 5 * SEEDS
+
+
 @pytest.mark.parametrize("name", sorted(ATTACKS))
 def test_a_state_from_before_an_attack_makes_the_bucket_good_and_the_attack_stays_found(name: str) -> None:
     for seed in range(5):
