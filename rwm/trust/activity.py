@@ -36,7 +36,9 @@ class Activity:
     def __init__(self, locks: LockHistory, now: int) -> None:
         self._locks = locks
         self._now_hour = now // HOUR
-        # By hours before now. Dense columns take a tenth of the memory of one object for each hour.
+        self._rows: dict[int, int] = {}
+        """Hours since 1970 in which anything changed, with their positions in the columns."""
+        # Columns take a tenth of the memory of one object for each hour.
         self._added = array("q")
         self._added_bytes = array("q")
         self._removed = array("q")
@@ -46,8 +48,6 @@ class Activity:
         self._last_change = array("q")
         self._session_bytes = array("q")
         self._session_start = array("q")
-        self._slots: array[int] | None = None
-        """After :meth:`compact`: hours before now, for each position in the columns."""
 
     def add_pack(self, history: KeyHistory) -> None:
         """Add the changes of one pack."""
@@ -60,54 +60,57 @@ class Activity:
     def add_file(self, history: KeyHistory) -> None:
         """Add the changes of one file that is no pack."""
         for time, size in _changes(history):
-            self._count(self._slot(time), size)
+            self._count(self._row(time), size)
+
+    def add_written_file(self, time: int, size: int) -> None:
+        """Add a file that is no pack, and that was written."""
+        self._count(self._row(time), size)
 
     def add_written(self, time: int, size: int) -> None:
         """Add a pack that was written."""
-        slot = self._slot(time)
-        self._added[slot] += 1
-        self._added_bytes[slot] += size
-        self._pack_bytes[slot] += size
-        if time > self._last_change[slot]:
-            self._last_change[slot] = time
+        row = self._row(time)
+        self._added[row] += 1
+        self._added_bytes[row] += size
+        self._pack_bytes[row] += size
+        if time > self._last_change[row]:
+            self._last_change[row] = time
         session = self._locks.fresh.find(time)
         if session >= 0:
             if not self._session_bytes:
-                self._session_bytes.extend(bytes(len(self._locks.fresh)))
-                self._session_start.extend(FOREVER for _ in self._session_bytes)
+                sessions = len(self._locks.fresh)
+                self._session_bytes = array("q", [0]) * sessions
+                self._session_start = array("q", [FOREVER]) * sessions
             self._session_bytes[session] += size
             if time < self._session_start[session]:
                 self._session_start[session] = time
 
     def remove_pack(self, time: int, size: int) -> None:
         """Add the removal of a pack of this size."""
-        slot = self._slot(time)
-        self._count(slot, ~size)
-        self._pack_bytes[slot] -= size
-        self._last_change[slot] = max(self._last_change[slot], time)
-        self._first_removal[slot] = min(self._first_removal[slot], time)
+        row = self._row(time)
+        self._count(row, ~size)
+        self._pack_bytes[row] -= size
+        self._last_change[row] = max(self._last_change[row], time)
+        self._first_removal[row] = min(self._first_removal[row], time)
 
-    def _count(self, slot: int, change: int) -> None:
+    def _count(self, row: int, change: int) -> None:
         if change < 0:
-            self._removed[slot] += 1
-            self._removed_bytes[slot] += ~change
+            self._removed[row] += 1
+            self._removed_bytes[row] += ~change
         else:
-            self._added[slot] += 1
-            self._added_bytes[slot] += change
+            self._added[row] += 1
+            self._added_bytes[row] += change
 
-    def _slot(self, time: int) -> int:
-        """The position in the columns; they grow to the oldest hour that is needed."""
-        slot = max(0, self._now_hour - time // HOUR)  # restic may work while the audit lists
-        if slot < len(self._added):
-            return slot
-        slot = min(slot, _MAX_HOURS)
-        if slot < len(self._added):
-            return slot
-        for column in (self._added, self._added_bytes, self._removed, self._removed_bytes, self._pack_bytes):
-            column.extend(bytes(slot + 1 - len(column)))
-        self._first_removal.extend(FOREVER for _ in range(slot + 1 - len(self._first_removal)))
-        self._last_change.extend(bytes(slot + 1 - len(self._last_change)))
-        return slot
+    def _row(self, time: int) -> int:
+        """The position of an hour in the columns. What is written while the audit lists counts as of its beginning."""
+        hour = max(min(time // HOUR, self._now_hour), self._now_hour - _MAX_HOURS)
+        row = self._rows.get(hour)
+        if row is None:
+            row = self._rows[hour] = len(self._rows)
+            for column in (self._added, self._added_bytes, self._removed, self._removed_bytes, self._pack_bytes):
+                column.append(0)
+            self._first_removal.append(FOREVER)
+            self._last_change.append(0)
+        return row
 
     def sessions(self) -> list[tuple[int, int]]:
         """(time of the first pack, bytes of all) of each lock session that wrote packs, oldest first."""
@@ -117,46 +120,22 @@ class Activity:
     def written_since(self, time: int) -> int:
         """Bytes of packs that sessions wrote which began to write at a time or later; of any writer without locks."""
         if self._locks.is_empty:
-            changes = enumerate(self._pack_bytes)
-            return sum(max(0, change) for position, change in changes if self._start(position) >= time)
+            return sum(max(0, self._pack_bytes[row]) for hour, row in self._rows.items() if hour * HOUR >= time)
         return sum(size for start, size in self.sessions() if start >= time)
 
     def totals(self) -> Iterator[tuple[int, int, int]]:
         """(first removal, last change, bytes of all packs then) for each hour in which packs changed."""
         total = 0
-        for position in reversed(range(len(self._added))):
-            if self._last_change[position]:
-                total += self._pack_bytes[position]
-                yield self._first_removal[position], self._last_change[position], total
+        for _, row in sorted(self._rows.items()):
+            if self._last_change[row]:
+                total += self._pack_bytes[row]
+                yield self._first_removal[row], self._last_change[row], total
 
     def hours(self) -> Iterator[Hour]:
         """The hours in which files were written or removed, oldest first."""
-        for position in reversed(range(len(self._added))):
-            if self._added[position] or self._removed[position]:
-                yield Hour(
-                    self._start(position),
-                    self._added[position],
-                    self._added_bytes[position],
-                    self._removed[position],
-                    self._removed_bytes[position],
-                )
-
-    def _start(self, position: int) -> int:
-        """When the hour at a position in the columns begins."""
-        return (self._now_hour - (position if self._slots is None else self._slots[position])) * HOUR
-
-    def compact(self) -> None:
-        """Free the memory of hours without any change. Nothing can be added afterwards."""
-        used = [slot for slot in range(len(self._added)) if self._added[slot] or self._removed[slot]]
-
-        def compacted(column: array[int]) -> array[int]:
-            return array("q", (column[slot] for slot in used))
-
-        self._added, self._added_bytes = compacted(self._added), compacted(self._added_bytes)
-        self._removed, self._removed_bytes = compacted(self._removed), compacted(self._removed_bytes)
-        self._pack_bytes, self._last_change = compacted(self._pack_bytes), compacted(self._last_change)
-        self._first_removal = compacted(self._first_removal)
-        self._slots = array("q", used)
+        columns = (self._added, self._added_bytes, self._removed, self._removed_bytes)
+        for hour, row in sorted(self._rows.items()):
+            yield Hour(hour * HOUR, *(column[row] for column in columns))
 
 
 def _changes(history: KeyHistory) -> Iterator[tuple[int, int]]:

@@ -90,10 +90,9 @@ class FindingLog:
         if code in self.except_codes or finding.at > self.until:
             return
         self.counts[code] = self.counts.get(code, 0) + 1
-        listed = self._listed.setdefault(code, [])
-        if len(listed) < MAX_LISTED:
-            listed.append(finding)
-        if is_acknowledged(finding, self.acknowledged):
+        if self.counts[code] <= MAX_LISTED:
+            self._listed.setdefault(code, []).append(finding)
+        if self.acknowledged and is_acknowledged(finding, self.acknowledged):
             return
         if finding.rule.level == "proof":
             self.proofs += 1

@@ -237,6 +237,11 @@ class Lives:
         if start != FOREVER:
             self._add(start, FOREVER)
 
+    def add_written(self, time: int) -> None:
+        """Add a snapshot that was written once, and is there."""
+        if len(self._starts) <= MAX_JUDGED:
+            self._add(time, FOREVER)
+
     def _add(self, start: int, end: int) -> None:
         self._starts.append(start)
         self._ends.append(end)

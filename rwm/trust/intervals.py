@@ -38,7 +38,10 @@ class Intervals:
 
     def add(self, start: int, end: int) -> None:
         """Add the seconds from that of ``start`` to that of ``end``. There are none before 1970."""
-        self._added.append(_pack(max(0, start // SECOND), max(0, end // SECOND)))
+        first, last = max(0, start // SECOND), max(0, end // SECOND)
+        if self._starts and first >= self._starts[-1] and last <= self._ends[-1]:  # as of a flood up to now
+            return
+        self._added.append(_pack(first, last))
         if len(self._added) >= max(_COMPACT_AFTER, len(self._starts) // 4):
             self._merge()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 from rwm.model import ObjectVersion
 from rwm.times import SECOND
@@ -21,11 +20,14 @@ class KeyHistory:
         self.kind = kind
         self.entries = _by_time(entries) if entries[0].version_id == "null" else entries
         self.key = entries[0].key
+        self._written: list[tuple[int, ObjectVersion]] | None = None
 
-    @cached_property
+    @property
     def written(self) -> list[tuple[int, ObjectVersion]]:
         """The versions without the markers, with their positions in ``entries``."""
-        return [(number, entry) for number, entry in enumerate(self.entries) if not entry.is_marker]
+        if self._written is None:  # not by cached_property, whose lock takes as long as a rule
+            self._written = [(number, entry) for number, entry in enumerate(self.entries) if not entry.is_marker]
+        return self._written
 
     def replaced_at(self, number: int) -> int:
         """When the entry at a position ceased to be current; FOREVER if it is."""

@@ -283,19 +283,35 @@ def long_history(root: str, history: LongHistory) -> Finding:
     return Finding(LONG_HISTORY, root, newest.key, newest.version_id, newest.last_modified, detail, start, end)
 
 
-KEY_RULES: tuple[KeyRule, ...] = (
-    unlocked_removal,
-    removed_config,
-    written_again,
-    rewritten_config,
-    foreign_name,
-    impossible_content,
-    null_version,
-    uncommon_size,
+_ALL = frozenset(Kind) - {Kind.OTHER}
+_REMOVABLE = _ALL - {Kind.LOCKS, Kind.FOREIGN}
+_SINGLE: tuple[tuple[KeyRule, frozenset[Kind]], ...] = (
+    (foreign_name, frozenset({Kind.FOREIGN})),
+    (impossible_content, CONTENT_ADDRESSED),
+    (uncommon_size, CONTENT_ADDRESSED | {Kind.CONFIG}),
 )
-"""Applied to every key of a repository."""
+_REPEATED: tuple[tuple[KeyRule, frozenset[Kind]], ...] = (
+    (unlocked_removal, _REMOVABLE),
+    (removed_config, frozenset({Kind.CONFIG})),
+    (written_again, CONTENT_ADDRESSED),
+    (rewritten_config, frozenset({Kind.CONFIG})),
+    *_SINGLE,
+    (null_version, _ALL),
+)
+KEY_RULES = tuple(rule for rule, _ in _REPEATED)
+"""All of them: what cannot break a rule is not in question for it."""
+
+_BREAKABLE = {
+    is_single: {kind: tuple(rule for rule, kinds in rules if kind in kinds) for kind in Kind}
+    for is_single, rules in ((True, _SINGLE), (False, _REPEATED))
+}
+
+
+def rules_for(history: KeyHistory) -> tuple[KeyRule, ...]:
+    """The rules that a key of this kind can break, with one entry or with several."""
+    return _BREAKABLE[len(history.entries) == 1][history.kind]
 
 
 def is_unremarkable(version: ObjectVersion) -> bool:
-    """Whether a pack with this only entry breaks no rule: almost every key of a repository."""
+    """Whether a file with a hash as its name and this only entry breaks no rule: almost every key of a repository."""
     return not version.is_marker and version.version_id != "null" and CRYPTO_OVERHEAD <= version.size <= MAX_PACK_SIZE

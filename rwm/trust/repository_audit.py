@@ -20,7 +20,7 @@ from rwm.trust.intervals import FOREVER, Intervals
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import LongHistory
 from rwm.trust.key_history import KeyHistory
-from rwm.trust.key_rules import KEY_RULES, is_unremarkable, long_history, unlocked_removal
+from rwm.trust.key_rules import is_unremarkable, long_history, rules_for, unlocked_removal
 from rwm.trust.names import Kind, kind_of
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_rules import Inventory, Removals
@@ -28,6 +28,9 @@ from rwm.trust.repository_rules import Inventory, Removals
 PACKS = "data/"
 PHASES = ("locks/", "snapshots/", "", "keys/", "index/", PACKS)
 """Directories in the order in which they are to be observed; the empty one is the root alone."""
+
+
+_LISTED_ONCE = (Kind.KEYS, Kind.INDEX, Kind.SNAPSHOTS)
 
 
 OWN_HINTS = (hint_rules.BEYOND_RETENTION, hint_rules.LARGE_BACKUP, hint_rules.SHRUNK, hint_rules.SNAPSHOT_BURST)
@@ -86,6 +89,8 @@ class RepositoryAudit:
             kind = kind_of(newest.key[start:])
             if kind is Kind.DATA and len(entries) == 1 and is_unremarkable(newest):
                 add_written(newest.last_modified, newest.size)
+            elif len(entries) == 1 and kind in _LISTED_ONCE and not self._own and is_unremarkable(newest):
+                self._observe_unremarkable(kind, newest)
             elif kind is Kind.DATA and len(entries) == 2 and _is_removal(newest) and is_unremarkable(entries[1]):
                 self._observe_removed_pack(KeyHistory(self.root, kind, entries[::-1]))
             elif kind is not Kind.OTHER:
@@ -93,6 +98,18 @@ class RepositoryAudit:
                     self.versions += entries.omitted
                     self.log.add(long_history(self.root, entries))
                 self._observe(KeyHistory(self.root, kind, entries[::-1]))
+
+    def _observe_unremarkable(self, kind: Kind, version: ObjectVersion) -> None:
+        """Note a file that is no pack, was written once, and breaks no rule."""
+        time = version.last_modified
+        if time < self._first_versioned:
+            self._first_versioned = time
+        self.activity.add_written_file(time, version.size)
+        if kind is Kind.SNAPSHOTS:
+            self.snapshots.add_written(time)
+            self._lives.add_written(time)
+        else:
+            (self.keys if kind is Kind.KEYS else self.indexes).add_written(time)
 
     def _observe_removed_pack(self, history: KeyHistory) -> None:
         """Judge a pack that was written once and removed once: by the rules that a removal may break."""
@@ -108,7 +125,7 @@ class RepositoryAudit:
         self._note_versioning(history.entries)
         if history.kind is Kind.LOCKS:
             self.locks.add(history.entries)
-        found = [finding for rule in KEY_RULES for finding in rule(history, self.locks)]
+        found = [finding for rule in rules_for(history) for finding in rule(history, self.locks)]
         if history.kind is Kind.DATA:
             self.activity.add_pack(history)
             if len(history.entries) > 1:
@@ -128,12 +145,15 @@ class RepositoryAudit:
 
     def _log_key(self, history: KeyHistory, findings: Iterable[Finding]) -> None:
         """Log the findings about a key, but for what RWM itself did."""
+        if not self._own:
+            for finding in findings:
+                self.log.add(finding)
+            return
         for finding in self._own.unexplained(findings, history.entries):
             self.log.add(finding)
-        if self._own:
-            for entry in history.entries:
-                if self._own.is_own(history.key, entry.version_id):
-                    self._own_times.add(entry.last_modified, entry.last_modified)
+        for entry in history.entries:
+            if self._own.is_own(history.key, entry.version_id):
+                self._own_times.add(entry.last_modified, entry.last_modified)
 
     def _note_versioning(self, entries: Sequence[ObjectVersion]) -> None:
         for entry in entries:
@@ -162,7 +182,6 @@ class RepositoryAudit:
         self._log(hint_rules.no_snapshot_left(self.root, self.snapshots))
         self._log(hint_rules.beyond_retention(self.root, self._lives, self.locks, self._policy))
         self._log(hint_rules.no_recent_backup(self.root, self.snapshots.written, self._now))
-        self.activity.compact()
 
     def written_since(self, time: int) -> Written:
         """What was written from a time on, in milliseconds; packs by whole lock sessions, or by hours without locks."""

@@ -34,11 +34,19 @@ class Inventory:
     def add(self, history: KeyHistory) -> None:
         """Add the changes of one key: from absent to present, and back."""
         for time in appearances(history):
-            if time < self.omitted_since:
-                self.written.add(time)
+            self.add_written(time)
         for _, marker in history.removals():
             if marker.last_modified < self.omitted_since:
                 self.removed.add(marker.last_modified)
+        self._limit()
+
+    def add_written(self, time: int) -> None:
+        """Add a file that came to be there."""
+        if time < self.omitted_since:
+            self.written.add(time)
+            self._limit()
+
+    def _limit(self) -> None:
         if len(self.written) + len(self.removed) > MAX_CHANGES:
             self._omit_newest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
 
@@ -11,7 +12,7 @@ from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import IN_NO_STATE, Finding
 from rwm.trust.intervals import FOREVER
 from rwm.trust.key_history import KeyHistory
-from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, is_unremarkable
+from rwm.trust.key_rules import CONFIG_SIZE, KEY_RULES, MAX_PACK_SIZE, RETRY, is_unremarkable, rules_for
 from rwm.trust.names import kind_of
 
 MINUTE = 60_000
@@ -48,7 +49,9 @@ WITHOUT_LOCKS = LockHistory()
 
 def judge(key: str, *steps: Step, locks: LockHistory = UNLOCKED, null: Sequence[int] = ()) -> list[Finding]:
     history = KeyHistory("", kind_of(key), entries(key, *steps, null=null))
-    return [finding for rule in KEY_RULES for finding in rule(history, locks)]
+    found = [finding for rule in KEY_RULES for finding in rule(history, locks)]
+    assert found == [finding for rule in rules_for(history) for finding in rule(history, locks)]
+    return found
 
 
 def codes(key: str, *steps: Step, locks: LockHistory = UNLOCKED, null: Sequence[int] = ()) -> set[str]:
@@ -260,8 +263,20 @@ def test_sizes_that_restic_gives(key: str, size: int, is_odd: bool) -> None:
     assert codes(key, (0, size, A)) == ({"uncommon-size"} if is_odd else set())
 
 
-def test_an_unremarkable_pack_breaks_no_rule() -> None:
+@pytest.mark.parametrize("key", [PACK, INDEX, KEY, f"snapshots/{NAME}"])
+def test_an_unremarkable_file_breaks_no_rule(key: str) -> None:
     for size in (32, 1000, MAX_PACK_SIZE):
-        (version,) = entries(PACK, (0, size, A))
+        (version,) = entries(key, (0, size, A))
         assert is_unremarkable(version)
-        assert codes(PACK, (0, size, A)) == set()
+        assert codes(key, (0, size, A)) == set()
+
+
+@pytest.mark.parametrize("key", [PACK, INDEX, KEY, LOCK, "config", f"snapshots/{NAME}", "data/junk", "index/junk"])
+def test_the_rules_of_a_kind_are_those_that_it_can_break(key: str) -> None:
+    """``judge`` compares their findings with those of all rules."""
+    contents = [(0, ""), (20, A), (155, A), (155, B), (REMOVED, "")]
+    for count in (1, 2, 3):
+        for chosen in product(contents, repeat=count):
+            steps = [(number * HOUR, *content) for number, content in enumerate(chosen)]
+            for null in ((), (0,), (count - 1,)):
+                judge(key, *steps, null=null)
