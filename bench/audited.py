@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, islice
 
 from bench import processes
@@ -23,6 +24,9 @@ HONEST_PART = 10_000
 """Versions of an honest repository beside those of an attacker."""
 
 PAGE = 1000
+
+JUNK = "repositories"
+_JUNK_FILES = {"": "config", "keys/": "keys/x", "data/": "data/00/y"}
 
 
 def _honest(phase: str, versions: int) -> Iterator[ObjectVersion]:
@@ -54,11 +58,30 @@ def _foreign_names(phase: str, versions: int) -> Iterator[ObjectVersion]:
             yield _version(f"data/junk{number:09}", number, START + number * SECOND, 1000)
 
 
-def _snapshots(phase: str, versions: int) -> Iterator[ObjectVersion]:
+def _written(directory: str, phase: str, versions: int) -> Iterator[ObjectVersion]:
+    """Files under names that restic may give."""
     yield from _honest(phase, HONEST_PART)
-    if phase == "snapshots/":
+    if directory.startswith(phase) and phase:
         for number in range(versions):
-            yield _version(_name(phase, number), number, START + number * SECOND, 300)
+            yield _version(_name(directory, number), number, START + number * SECOND, 300)
+
+
+def _removed(directory: str, phase: str, versions: int) -> Iterator[ObjectVersion]:
+    """Files that were written, and removed without a lock."""
+    yield from _honest(phase, HONEST_PART)
+    if directory.startswith(phase) and phase:
+        for number in range(versions // 2):
+            key = _name(directory, number)
+            yield _version(key, number, START + DAY + number * SECOND, 0, is_marker=True)
+            yield _version(key, number, START + number * SECOND, 300)
+
+
+def _markers(phase: str, versions: int) -> Iterator[ObjectVersion]:
+    """A delete marker alone on each key."""
+    yield from _honest(phase, HONEST_PART)
+    if phase == "data/":
+        for number in range(versions):
+            yield _version(_name("data/ff/", number), number, START + number * SECOND, 0, is_marker=True)
 
 
 def _one_key(phase: str, versions: int) -> Iterator[ObjectVersion]:
@@ -74,9 +97,18 @@ BUCKETS: dict[str, tuple[str, Callable[[str, int], Iterator[ObjectVersion]]]] = 
     "honest": ("honest", _honest),
     "overwritten": ("all packs overwritten", _overwritten_packs),
     "locks": ("locks", _locks),
-    "snapshots": ("snapshots", _snapshots),
     "foreign": ("foreign names", _foreign_names),
     "key": ("versions and markers of one key", _one_key),
+    "markers": ("delete markers of absent packs", _markers),
+    "packs": ("packs", partial(_written, "data/ff/")),
+    "removed packs": ("packs, removed without a lock", partial(_removed, "data/ff/")),
+    "snapshots": ("snapshots", partial(_written, "snapshots/")),
+    "removed snapshots": ("snapshots, removed without a lock", partial(_removed, "snapshots/")),
+    "index": ("indexes", partial(_written, "index/")),
+    "removed index": ("indexes, removed without a lock", partial(_removed, "index/")),
+    "keys": ("key files", partial(_written, "keys/")),
+    "removed keys": ("key files, removed without a lock", partial(_removed, "keys/")),
+    "repositories": ("junk repositories of three files", _honest),
 }
 """Listings by name: what most of their versions are, and the entries of a phase."""
 
@@ -95,20 +127,45 @@ def _pages(entries: Iterator[ObjectVersion]) -> Iterator[list[ObjectVersion]]:
         yield page
 
 
+Listing = Callable[[str], Iterator[ObjectVersion]]
+"""The entries of a phase."""
+
+
+def _listings(name: str, versions: int) -> Iterator[tuple[str, Listing]]:
+    """The root of each repository, and what it has."""
+    _, made = BUCKETS[name]
+    if name != JUNK:
+        yield "", lambda phase: made(phase, versions)
+        return
+    for number in range(versions // len(_JUNK_FILES)):
+        yield f"{number:06}/", partial(_junk, f"{number:06}/", START + number * SECOND)
+
+
+def _junk(root: str, at: int, phase: str) -> Iterator[ObjectVersion]:
+    name = _JUNK_FILES.get(phase)
+    return iter([_version(root + name, 1, at, 100)] if name else [])
+
+
 def main(name: str, versions: int) -> None:
     """Group the listing by key, then audit it; print seconds of CPU of each and the peak of the memory."""
-    _, made = BUCKETS[name]
     begun = time.process_time()
-    for phase in PHASES:
-        deque(group_keys(_pages(made(phase, versions))), maxlen=0)
+    for _, listing in _listings(name, versions):
+        for phase in PHASES:
+            deque(group_keys(_pages(listing(phase))), maxlen=0)
     grouped = time.process_time()
-    audit = RepositoryAudit("", FindingLog(), NOW)
-    for phase in PHASES:
-        audit.observe(chain.from_iterable(group_keys(_pages(made(phase, versions)))))
-    audit.finish()
+    audits = []
+    for root, listing in _listings(name, versions):
+        audit = RepositoryAudit(root, FindingLog(), NOW)
+        for phase in PHASES:
+            audit.observe(chain.from_iterable(group_keys(_pages(listing(phase)))))
+        audit.finish()
+        audits.append(audit)
     audited = time.process_time()
-    used = {"grouped": grouped - begun, "audited": audited - grouped, "findings": sum(audit.log.counts.values())}
-    print(json.dumps({"peak": processes.memory()[1], "codes": audit.log.counts, **used}))
+    codes = Counter[str]()
+    for audit in audits:
+        codes.update(audit.log.counts)
+    used = {"grouped": grouped - begun, "audited": audited - grouped, "findings": codes.total()}
+    print(json.dumps({"peak": processes.memory()[1], "codes": codes, **used}))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from rwm.layout import CONFIG_FILE, STATES_PREFIX
 from rwm.location import Location
 from rwm.model import Acknowledgement, ObjectVersion, StateInfo, Verdict
 from rwm.s3 import S3, ServerClock, read_clock, wait_for_next_second
-from rwm.s3.listing import Discovered, Lister, discover, list_in_parallel
+from rwm.s3.listing import Discovered, Lister, begin_listings, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import DAY, SECOND
 from rwm.trust.captures import Captures
@@ -214,17 +214,20 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
     found_at = min(audit.now, audit.until)
     for prefix in enclosing_prefixes(location.prefix):
         _note_captures(s3, audit, prefix)
-    for prefix in sorted({location.prefix, *found.state_prefixes}):  # the walk does not visit ``rwm/``
+    places = sorted({location.prefix, *found.state_prefixes})  # the walk does not visit ``rwm/``
+    listings = begin_listings(s3, location.bucket, (prefix + STATES_PREFIX for prefix in places))
+    for prefix, listing in zip(places, listings, strict=True):
         audit.state_logs[prefix] = _new_log(audit)
-        for history in counted(group_keys(s3.version_batches(location.bucket, prefix + STATES_PREFIX))):
+        for history in counted(group_keys(listing.batches())):
             _judge_state_file(audit, prefix, history[::-1])
-    for root in sorted(found.repositories):
+    for root, small in _begun(s3, location.bucket, sorted(found.repositories)):
         policy, captured = KeepPolicy(settings.retention), audit.captures.of(root)
         repository = RepositoryAudit(root, _new_log(audit), audit.now, policy, settings.own, captured)
         for phase in PHASES:
             if phase == PACKS and not packs:
                 continue
-            histories = counted(_list_phase(s3, location.bucket, root, phase))
+            listed = _list_phase(s3, location.bucket, root, phase) if small is None else _phase_of(small, root, phase)
+            histories = counted(listed)
             repository.observe(_sampled(audit, root, histories) if settings.samples_locks else histories)
         repository.finish()
         for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
@@ -264,6 +267,25 @@ def _judge_state_file(audit: LocationAudit, prefix: str, entries: Sequence[Objec
             audit.state_files.append(name)
         else:
             audit.more_state_files += 1
+
+
+def _begun(s3: Lister, bucket: str, roots: Sequence[str]) -> Iterator[tuple[str, list[ObjectVersion] | None]]:
+    """Each repository, with all its entries if they are one page: of many small ones, one request each.
+
+    A page shows all directories at one time, so what is in it may be judged in any order.
+    """
+    if len(roots) == 1:  # most likely a large one
+        yield roots[0], None
+        return
+    for begun in begin_listings(s3, bucket, roots):
+        yield begun.prefix, list(begun.first) if begun.rest is None else None
+
+
+def _phase_of(entries: Iterable[ObjectVersion], root: str, phase: str) -> Iterator[Histories]:
+    """The keys of a phase among the entries of a repository."""
+    if phase:
+        return group_keys([[entry for entry in entries if entry.key.startswith(root + phase)]])
+    return group_keys([[entry for entry in entries if entry.key == root + CONFIG_FILE]])
 
 
 def _list_phase(s3: Lister, bucket: str, root: str, phase: str) -> Iterator[Histories]:

@@ -17,7 +17,7 @@ from rwm.states import capture_state
 from rwm.storage import create_storage
 from rwm.trust import LocationAudit, audit_location, make_report
 from tests import restics
-from tests.contract.buckets import at_once, next_second, unique
+from tests.contract.buckets import at_once, next_second, unique, versioned
 from tests.servers import Server
 
 
@@ -117,3 +117,21 @@ def test_two_audits_at_once(seaweedfs: Server, tmp_path: Path) -> None:
     assert at_once(work, range(5)) == [0] * 5
     with Index.open(path) as index:
         assert [(one.info.id, one.verdict) for one in index.recorded(place)] == [(state, "clean")]
+
+
+def test_many_junk_repositories_are_judged_as_each_by_itself(server: Server) -> None:
+    """They are listed several at once, with one request each: the findings are those of one after the other."""
+    s3 = server.connect()
+    bucket = versioned(s3, "junk")
+    roots = [f"host1/junk{number:02}/" for number in range(40)]
+    names = ("config", "keys/x", "data/00/y", "snapshots/" + "a" * 64)
+    at_once(lambda key: s3.put(bucket, key, b"1"), [root + name for root in roots for name in names])
+    at_once(lambda root: s3.delete(bucket, root + "config"), roots[::3])
+    next_second(s3, bucket)
+    together = audit_location(s3, Location(bucket))
+    assert [audit.root for audit in together.repositories] == roots
+    assert together.counts()["removed-config"] == len(roots[::3])
+    for found in together.repositories[::5]:
+        (expected,) = audit_location(s3, Location(bucket, found.root)).repositories
+        assert list(found.log.listed()) == list(expected.log.listed())
+        assert found.versions == expected.versions

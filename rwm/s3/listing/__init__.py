@@ -5,6 +5,7 @@ Begin reading at ``interface.py``, then ``history.py``: every key of a location 
 same for a capture; ``discovery.py``: where repositories are.
 """
 
+from rwm.s3.listing.ahead import Begun, begin_listings
 from rwm.s3.listing.check import ListingCheck, group_by_key, is_torn
 from rwm.s3.listing.discovery import Discovered, check_location, discover, enclosing_repository
 from rwm.s3.listing.garbled import CHARACTERS, garble, is_garbled
@@ -21,6 +22,7 @@ from rwm.s3.listing.unknown_keys import UnknownKey, UnknownKeys
 
 __all__ = [
     "CHARACTERS",
+    "Begun",
     "DirectoryLister",
     "Discovered",
     "Level",
@@ -31,6 +33,7 @@ __all__ = [
     "UnknownKey",
     "UnknownKeys",
     "UploadPage",
+    "begin_listings",
     "check_location",
     "discover",
     "enclosing_repository",

@@ -10,6 +10,7 @@ from typing import TypeVar
 from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion
+from rwm.s3.listing.ahead import begin_listings
 from rwm.s3.listing.check import group_by_key, without_own_keys
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.parallel import Read, list_in_parallel
@@ -74,11 +75,12 @@ def list_by_prefix(
     listing = top()
     yield read_part(listing)
     deque(listing, maxlen=0)  # collects all prefixes, even if the caller stopped reading
-    for prefix in listing_order(prefixes, location, own=own):
-        if prefix == location.key(_LAST):
-            yield list_in_parallel(s3, location.bucket, prefix, read_part, concurrency)
-        else:
-            yield read_part(s3.version_batches(location.bucket, prefix))
+    order = listing_order(prefixes, location, own=own)
+    packs = [prefix for prefix in order[-1:] if prefix == location.key(_LAST)]
+    for begun in begin_listings(s3, location.bucket, order[: len(order) - len(packs)]):
+        yield read_part(begun.batches())
+    for prefix in packs:
+        yield list_in_parallel(s3, location.bucket, prefix, read_part, concurrency)
 
 
 def listing_order(prefixes: Iterable[str], location: Location, *, own: bool = False) -> list[str]:

@@ -12,12 +12,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import repeat
 from typing import Generic, Protocol, TypeVar
 
 from rwm.layout import CONFIG_FILE, OWN_PREFIX, REPOSITORY_DIRECTORIES, is_own_key
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.names import parent_directories
+from rwm.s3.listing.ahead import begin_listings
 from rwm.s3.listing.check import keys_of, without_own_keys
 from rwm.s3.listing.discovery import Directory, check_location, discover
 from rwm.s3.listing.interface import Lister
@@ -140,10 +142,15 @@ class _Phases(Generic[T]):
         yield _in_threads([partial(self._list, path, root) for root, path in self._phase_directories(name)])
 
     def list_packs(self, concurrency: int | None) -> Iterator[Iterator[T]]:
-        """``data/`` of each repository, by several connections."""
-        for root, path in self._phase_directories(_LAST):
+        """``data/`` of each repository: a large one by several connections, several small ones at once."""
+        roots = {path: root for root, path in self._phase_directories(_LAST)}
+        begun = begin_listings(self._s3, self._bucket, roots) if len(roots) > 1 else repeat(None)
+        for (path, root), listing in zip(roots.items(), begun, strict=False):
             read = partial(self._read, repository=root)
-            yield list_in_parallel(self._s3, self._bucket, path, read, concurrency)
+            if listing is not None and listing.rest is None:
+                yield read([listing.first])
+            else:
+                yield list_in_parallel(self._s3, self._bucket, path, read, concurrency)
 
     def list_rest(self) -> Iterator[Iterator[T]]:
         """Everything that is in no other phase, directory by directory, several at once."""

@@ -9,8 +9,10 @@ import pytest
 from rwm.errors import AccessDenied
 from rwm.location import Location
 from rwm.model import ObjectVersion
+from rwm.times import DAY
 from rwm.trust import audit_location
 from rwm.trust.repository_audit import PHASES
+from tests.histories.bucket import Bucket
 from tests.histories.rwm import Rwm
 from tests.histories.stream import stream
 from tests.unit.memory import MemoryS3
@@ -71,3 +73,37 @@ def test_captures_of_prefixes_above_the_location_count_if_they_may_be_listed(
     monkeypatch.setattr(s3, "version_batches", limited)
     (audited,) = audit_location(s3, Location("bucket1", "host1/")).repositories
     assert audited.locks.is_known(bucket.now) is is_denied
+
+
+def junk(bucket: Bucket, count: int) -> None:
+    """Directories that look like repositories, as a machine can make below its prefix, of two days."""
+    for number in range(count):
+        for name in ("config", "keys/x", "data/00/y", "locks/z" if number % 2 else "index/z"):
+            bucket.put(f"host1/junk{number:03}/{name}", 100)
+        bucket.now += DAY // 100
+        if number % 3 == 0:
+            bucket.delete(f"host1/junk{number:03}/config")
+
+
+def test_many_small_repositories_are_judged_as_each_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = MemoryS3("bucket1")
+    bucket, _ = with_backups("host1/", "host2/")
+    junk(bucket, 100)
+    load(s3, bucket.listing(), bucket.now)
+    listed: list[str] = []
+    batches = s3.version_batches
+
+    def noted(bucket: str, prefix: str = "", *, page_size: int = 1000) -> Iterator[Sequence[ObjectVersion]]:
+        listed.append(prefix)
+        return batches(bucket, prefix, page_size=page_size)
+
+    monkeypatch.setattr(s3, "version_batches", noted)
+    together = audit_location(s3, Location("bucket1"))
+    assert len(listed) < 1.1 * len(together.repositories)
+    alone = [audit_location(s3, Location("bucket1", audit.root)) for audit in together.repositories[1:]]
+    assert [audit.root for audit in together.repositories] == sorted(audit.root for audit in together.repositories)
+    assert len(alone) == 101
+    for expected, found in zip(alone, together.repositories[1:], strict=True):
+        assert list(found.log.listed()) == list(expected.repositories[0].log.listed())
+        assert found.versions == expected.repositories[0].versions
+        assert list(found.activity.hours()) == list(expected.repositories[0].activity.hours())
