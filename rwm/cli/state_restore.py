@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.in_place_options import InPlace, in_place_options
 from rwm.cli.last_clean import resolve_state
-from rwm.cli.state_restore_in_place import InPlace, in_place_options, restore_in_place, undo_in_place
+from rwm.cli.state_restore_in_place import restore_in_place, undo_in_place
 from rwm.cli.storage_access import user_texts
 from rwm.console import LOCATION, NEW_DIRECTORY, STATE, App, common_options, pass_app
 from rwm.errors import CheckFailed, PartlyDone, UsageError
