@@ -141,6 +141,7 @@ def _plan(
 ) -> PrunePlan:
     from rwm.retention import plan_prune, select_kept_states
     from rwm.s3.listing import RecordedLister, check_location
+    from rwm.storage import own_locks
 
     index, rules = app.readonly_index, read_rules(app, keep)
     check_location(app.s3, location)
@@ -149,17 +150,29 @@ def _plan(
         audit = _audit(app, location, progress, lister)
         kept = select_kept_states(index, location, rules, keep_state, audit)
         note_unjudged(location, kept, audit)
-        return plan_prune(app.s3, index, location, kept, min_age=min_age, audit=audit, progress=progress, lister=lister)
+        return plan_prune(
+            app.s3,
+            index,
+            location,
+            kept,
+            min_age=min_age,
+            audit=audit,
+            progress=progress,
+            lister=lister,
+            locked_states=own_locks(app.s3, location.bucket),
+        )
 
 
 def _read_plan(app: App, location: Location, path: Path) -> PrunePlan:
     from rwm.retention import plan_again, read_plan
     from rwm.s3.listing import RecordedLister
+    from rwm.storage import own_locks
 
     stored = read_plan(path, location)
     with closing(RecordedLister(app.s3)) as lister, console.show_progress(f"listing {location}") as progress:
         audit = _audit(app, location, progress, lister)
-        return plan_again(app.s3, app.readonly_index, stored, audit, progress, lister)
+        locked = own_locks(app.s3, location.bucket)
+        return plan_again(app.s3, app.readonly_index, stored, audit, progress, lister, locked)
 
 
 def _audit(app: App, location: Location, progress: Callable[[int], None], lister: Lister) -> LocationAudit:

@@ -39,11 +39,20 @@ class LockRecords:
         """What is recorded of a version."""
         found = self._retentions.of(self._bucket, version.key, version.version_id)
         until = 0 if found is None else found.until
-        spans = self._retentions.spans(self._bucket, version.key, version.version_id) if self._states else []
-        locks = [
-            state.lock
-            for state in self._states
-            if version.key.startswith(state.prefix) and any(since <= state.moment < end for since, end in spans)
-        ]
+        locks = self._of_states(version.key, version.version_id)
         at_least, at_most = ([until, *bounds] for bounds in zip(*locks, strict=True)) if locks else ([until], [until])
         return OwnLock(max(at_least), max(at_most))
+
+    def known_until(self, key: str, version_id: str) -> int:
+        """Until when a version is known to be locked: as RWM set it here, or elsewhere for a state, or found it."""
+        found = self._retentions.known_until(self._bucket, key, version_id)
+        return max([found, *(lock.at_least for lock in self._of_states(key, version_id))])
+
+    def _of_states(self, key: str, version_id: str) -> list[OwnLock]:
+        """The locks of the states that have a version."""
+        spans = self._retentions.spans(self._bucket, key, version_id) if self._states else []
+        return [
+            state.lock
+            for state in self._states
+            if key.startswith(state.prefix) and any(since <= state.moment < end for since, end in spans)
+        ]

@@ -7,12 +7,14 @@ server then refuses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rwm.errors import S3Error
 from rwm.index import Index
+from rwm.model import OperationChange
 from rwm.retention.key_plan import Deletion
+from rwm.retention.lock_records import LockRecords
 from rwm.s3 import S3, DeleteFailure
 from rwm.times import DAY
 
@@ -25,16 +27,17 @@ HOLD_KNOWN = DAY
 class KnownLocks:
     """What is known of the locks in a bucket at a time (milliseconds), without a request for any version.
 
-    Locked are versions whose lock RWM has set or found before, and those that are younger than the bucket's default
-    retention. ``count`` were found.
+    Locked are versions whose lock RWM has set or found before, those of ``locked_states`` that another computer has
+    locked by trusted records, and those that are younger than the bucket's default retention. ``count`` were found.
     """
 
-    def __init__(self, s3: S3, index: Index, bucket: str, now: int) -> None:
+    def __init__(
+        self, s3: S3, index: Index, bucket: str, now: int, locked_states: Iterable[OperationChange] = ()
+    ) -> None:
         self.has_object_lock = s3.has_object_lock(bucket)
         default = s3.default_retention(bucket) if self.has_object_lock else None
         self._default = 0 if default is None else default.duration
-        self._bucket = bucket
-        self._retentions = index.retentions
+        self._records = LockRecords(index, bucket, locked_states if self.has_object_lock else ())
         self._now = now
         self.count = 0
 
@@ -44,7 +47,7 @@ class KnownLocks:
             return False
         locked = (
             deletion.last_modified + self._default > self._now
-            or self._retentions.known_until(self._bucket, deletion.key, deletion.version_id) > self._now
+            or self._records.known_until(deletion.key, deletion.version_id) > self._now
         )
         self.count += locked
         return locked

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rwm.index import Index, missing_index
 from rwm.location import Location
-from rwm.model import ObjectVersion, RecordedState, StateInfo
+from rwm.model import ObjectVersion, OperationChange, RecordedState, StateInfo
 from rwm.restic import expected_sha256
 from rwm.retention.audit_judgement import AuditJudgement
 from rwm.retention.coverage import Coverage
@@ -153,12 +153,14 @@ def plan_prune(
     cutoff: int | None = None,
     on_staying: OnStaying = lambda history, decision: None,
     lister: Lister | None = None,
+    locked_states: Iterable[OperationChange] = (),
 ) -> PrunePlan:
     """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
 
     It is audited with ``settings``, unless the caller did that already (``audit``). ``cutoff`` takes the place of
     ``min_age``. ``on_staying`` is called with every decision, but not for what stays as evidence alone.
-    ``lister`` has what the audit listed, if that was kept.
+    ``lister`` has what the audit listed, if that was kept. ``locked_states`` are trusted records of states that RWM
+    locked, also on other computers; they are read if the bucket has Object Lock.
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
@@ -169,7 +171,7 @@ def plan_prune(
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     if cutoff is None:
         cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
-    locks = KnownLocks(s3, index, location.bucket, audit.known_now)
+    locks = KnownLocks(s3, index, location.bucket, audit.known_now, locked_states)
     planner = _Planner(audit, cutoff, locks, _proofs(index, location.bucket), on_staying)
     for part in list_histories(lister or s3, location):  # without RWM's own objects
         for history in part:

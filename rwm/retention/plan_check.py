@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -13,7 +13,7 @@ from typing import Any
 
 from rwm.errors import Refused
 from rwm.index import Index
-from rwm.model import ObjectVersion, StateInfo
+from rwm.model import ObjectVersion, OperationChange, StateInfo
 from rwm.private import open_spool
 from rwm.retention.deletion_spool import Bits, DeletionSpool, Stage, spool_errors
 from rwm.retention.key_plan import Deletion, KeyPlan
@@ -41,6 +41,7 @@ def plan_again(
     audit: LocationAudit,
     progress: Progress = lambda count: None,
     lister: Lister | None = None,
+    locked_states: Iterable[OperationChange] = (),
 ) -> PrunePlan:
     """The part of a stored plan that is still to be executed.
 
@@ -60,6 +61,7 @@ def plan_again(
         cutoff=stored.cutoff,
         on_staying=check.observe,
         lister=lister,
+        locked_states=locked_states,
     )
     chosen, conflicts = check.compare(fresh.deletions)
     if count := sum(bits.count() for bits in conflicts.values()):

@@ -11,7 +11,7 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Retention, StateInfo
 from rwm.operations import list_records, open_stored, trusted_locks
-from rwm.retention import LockPlan, LockRecords, LockTiming, lock_and_record, plan_state_lock
+from rwm.retention import LockPlan, LockRecords, LockTiming, PrunePlan, lock_and_record, plan_prune, plan_state_lock
 from rwm.states import capture_state, list_state_files, sync_states
 from rwm.times import DAY, SECOND
 from rwm.trust import AuditSettings, add_lock_findings, audit_location
@@ -120,3 +120,22 @@ def test_a_state_that_the_index_does_not_know_explains_nothing(computers: Comput
     states: list[StateInfo] = computers.second.states()
     computers.second.forget(states)
     assert computers.hints() == {"foreign-lock"}
+
+
+def test_a_prune_knows_the_state_that_another_computer_has_locked(computers: Computers) -> None:
+    """Without its record the plan would give up the state, and the server would refuse every deletion."""
+    computers.lock_state()
+    packs = [entry.key for entry in computers.second.entries(computers.info) if entry.key.startswith("data/")]
+    for key in packs:
+        computers.s3.delete(BUCKET, key)
+    computers.s3.now += DAY
+    newest = capture_state(computers.s3, computers.second, LOCATION)
+    computers.s3.now += DAY
+
+    def plan(*, is_protected: bool) -> PrunePlan:
+        locked = trusted_locks(computers.s3, BUCKET, lambda: is_protected)
+        return plan_prune(computers.s3, computers.second, LOCATION, [newest], locked_states=locked)
+
+    assert plan(is_protected=False).lost_states == (computers.info,)
+    found = plan(is_protected=True)
+    assert (found.lost_states, found.locked) == ((), len(packs))
