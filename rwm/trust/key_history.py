@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rwm.model import ObjectVersion
 from rwm.times import SECOND
@@ -21,6 +21,7 @@ class KeyHistory:
         self.entries = _by_time(entries) if entries[0].version_id == "null" else entries
         self.key = entries[0].key
         self._written: list[tuple[int, ObjectVersion]] | None = None
+        self._removals: list[tuple[int, ObjectVersion]] | None = None
 
     @property
     def written(self) -> list[tuple[int, ObjectVersion]]:
@@ -34,14 +35,18 @@ class KeyHistory:
         following = self.entries[number + 1 : number + 2]
         return following[0].last_modified if following else FOREVER
 
-    def removals(self) -> Iterator[tuple[int, ObjectVersion]]:
+    def removals(self) -> list[tuple[int, ObjectVersion]]:
         """The delete markers that removed a version which is still there, with their positions.
 
         A marker without a version before it says nothing: the version may have been pruned, or never have existed.
         """
-        for number, entry in enumerate(self.entries):
-            if entry.is_marker and number and not self.entries[number - 1].is_marker:
-                yield number, entry
+        if self._removals is None:
+            self._removals = [
+                (number, entry)
+                for number, entry in enumerate(self.entries)
+                if entry.is_marker and number and not self.entries[number - 1].is_marker
+            ]
+        return self._removals
 
     def restored_at(self, number: int) -> int:
         """When the key was written again after the removal at a position; FOREVER if it was not."""

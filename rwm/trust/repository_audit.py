@@ -21,7 +21,7 @@ from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import LongHistory
 from rwm.trust.key_history import KeyHistory
 from rwm.trust.key_rules import is_unremarkable, long_history, rules_for, unlocked_removal
-from rwm.trust.names import Kind, kind_of
+from rwm.trust.names import CONTENT_ADDRESSED, Kind, kind_of
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_rules import Inventory, Removals
 
@@ -91,8 +91,8 @@ class RepositoryAudit:
                 add_written(newest.last_modified, newest.size)
             elif len(entries) == 1 and kind in _LISTED_ONCE and not self._own and is_unremarkable(newest):
                 self._observe_unremarkable(kind, newest)
-            elif kind is Kind.DATA and len(entries) == 2 and _is_removal(newest) and is_unremarkable(entries[1]):
-                self._observe_removed_pack(KeyHistory(self.root, kind, entries[::-1]))
+            elif len(entries) == 2 and kind in CONTENT_ADDRESSED and _is_one_removal(*entries):
+                self._observe_removed(KeyHistory(self.root, kind, entries[::-1]))
             elif kind is not Kind.OTHER:
                 if isinstance(entries, LongHistory):
                     self.versions += entries.omitted
@@ -111,21 +111,27 @@ class RepositoryAudit:
         else:
             (self.keys if kind is Kind.KEYS else self.indexes).add_written(time)
 
-    def _observe_removed_pack(self, history: KeyHistory) -> None:
-        """Judge a pack that was written once and removed once: by the rules that a removal may break."""
-        pack, marker = history.entries
-        self.activity.add_written(pack.last_modified, pack.size)
-        self.activity.remove_pack(marker.last_modified, pack.size)
-        packs = (self.locks, self.indexes, self.snapshots)
-        self._log_key(
-            history, [*unlocked_removal(history, self.locks), *repository_rules.pack_before_index(history, *packs)]
-        )
+    def _observe_removed(self, history: KeyHistory) -> None:
+        """Judge a file that was written once and removed once: by the rules that a removal may break."""
+        version, marker = history.entries
+        found = list(unlocked_removal(history, self.locks))
+        if history.kind is Kind.DATA:
+            self.activity.add_written(version.last_modified, version.size)
+            self.activity.remove_pack(marker.last_modified, version.size)
+            found += repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots)
+            self._log_key(history, found)
+        else:
+            self._first_versioned = min(self._first_versioned, version.last_modified)
+            self._note(history, found)
 
     def _observe(self, history: KeyHistory) -> None:
         self._note_versioning(history.entries)
         if history.kind is Kind.LOCKS:
             self.locks.add(history.entries)
-        found = [finding for rule in rules_for(history) for finding in rule(history, self.locks)]
+        self._note(history, [finding for rule in rules_for(history) for finding in rule(history, self.locks)])
+
+    def _note(self, history: KeyHistory, found: list[Finding]) -> None:
+        """Note what a key did, and the findings about it."""
         if history.kind is Kind.DATA:
             self.activity.add_pack(history)
             if len(history.entries) > 1:
@@ -140,7 +146,6 @@ class RepositoryAudit:
         elif history.kind is Kind.SNAPSHOTS:
             self.snapshots.add(history)
             self._lives.add(history)
-
         self._log_key(history, found)
 
     def _log_key(self, history: KeyHistory, findings: Iterable[Finding]) -> None:
@@ -212,5 +217,5 @@ class RepositoryAudit:
         return finding.rule in OWN_HINTS and finding.at in self._own_times
 
 
-def _is_removal(entry: ObjectVersion) -> bool:
-    return entry.is_marker and entry.version_id != "null"
+def _is_one_removal(newest: ObjectVersion, version: ObjectVersion) -> bool:
+    return newest.is_marker and newest.version_id != "null" and is_unremarkable(version)
