@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rwm.errors import S3Error
 from rwm.model import ObjectVersion
 from rwm.s3.error_mapping import mapped
 from rwm.s3.objects import NOT_CONFIRMED, DeleteFailure, Objects
 from rwm.s3.part_copy import COPY_LIMIT, copy_in_parts
-
-if TYPE_CHECKING:
-    pass
 
 
 class Rollback(Objects):

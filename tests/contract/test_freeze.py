@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,6 @@ from tests.contract.buckets import unique, written
 from tests.contract.test_storage_prefixes import ALLOWED, REFUSED, every
 from tests.servers import Server
 
-SECONDS = 30.0
-"""The longest time until a freeze takes effect, on a busy computer; about one second otherwise."""
 RULE = {
     "ID": "expire",
     "Status": "Enabled",
@@ -104,7 +101,7 @@ def index(tmp_path: Path) -> Iterator[Index]:
 @pytest.mark.parametrize(
     ("name", "tenant"), [("rgw", ""), ("rgw", "t1$"), ("seaweedfs", "")], ids=["rgw", "rgw with a tenant", "seaweedfs"]
 )
-def test_a_frozen_machine_writes_nothing_within_seconds(
+def test_a_frozen_machine_writes_nothing_as_soon_as_the_freeze_returns(
     request: pytest.FixtureRequest, index: Index, name: str, tenant: str, reads: bool
 ) -> None:
     server: Server = request.getfixturevalue(name)
@@ -113,9 +110,7 @@ def test_a_frozen_machine_writes_nothing_within_seconds(
     admin.put_lifecycle_rules(bucket, [RULE])
     policy, rules = admin.policy(bucket), admin.lifecycle_rules(bucket)
     machine = Machine(user, bucket)
-    began = time.monotonic()
     freeze_storage(admin, index.freezes, Location(bucket), reads=reads, note="stolen keys")
-    assert time.monotonic() - began < SECONDS
     before = written(admin.versions(bucket))
     for what, write in machine.writes().items():
         assert every(write) == REFUSED, what
