@@ -24,7 +24,7 @@ from rwm import process
 MAIN = {
     "rwm": "rwm.cli.main",
     "rwmfs": "rwmfs.cli.main",
-    "script": "tests.script",
+    "test-program": "tests.script",
     "serve": "tests.mount.serve",
     "short-timeouts": "tests.mount.short_timeouts",
 }

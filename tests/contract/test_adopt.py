@@ -216,7 +216,7 @@ def test_an_adoption_that_is_killed_at_any_write_is_completed(server: Server, tm
     conf.write_text(json.dumps(_configuration(server.endpoint, keys._asdict(), tmp_path)))
     arguments = ["-c", str(conf), "storage", "adopt", bucket, "user1", "--pin", "--pin-size", "3000", "--yes"]
     for number in itertools.count(1, 3):
-        done = programs.run(["script", KILLED, str(number), *arguments], env=os.environ, cwd=tmp_path)
+        done = programs.run(["test-program", KILLED, str(number), *arguments], env=os.environ, cwd=tmp_path)
         if done.returncode == 0:
             break
         assert done.returncode == -signal.SIGKILL, done.stderr

@@ -80,7 +80,7 @@ def test_a_killed_prune_is_finished_by_the_same_command(
         shell("rwm", *prune, "--plan-out", "plan")
         prune[-2:] = ["--plan", "plan"]
     for requests in killed_after:
-        done = shell("script", CHILD, *prune, "--yes", code=None, REQUESTS=str(requests))
+        done = shell("test-program", CHILD, *prune, "--yes", code=None, REQUESTS=str(requests))
         check_safe(s3, index, history, shown)
         assert done.returncode == (0 if requests == killed_after[-1] else -signal.SIGKILL), done.stderr
     left = {(version.key, version.version_id) for version in everything(s3, history.bucket)}

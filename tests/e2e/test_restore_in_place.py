@@ -186,7 +186,7 @@ def test_a_command_that_is_killed_goes_on_and_its_record_is_completed(seaweedfs:
     s3.delete(bucket, "deleted")
     bad, before = contents(s3, bucket), versions(s3, bucket)
     command = ("state", "restore", state, "--in-place", "--yes", "--force")
-    shell("script", KILLED, "5", *command, code=-9)
+    shell("test-program", KILLED, "5", *command, code=-9)
     assert contents(s3, bucket) not in (good, bad)
     (first,) = (tmp_path / "index" / "undo").iterdir()
     done = shell("rwm", *command)
