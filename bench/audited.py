@@ -131,7 +131,7 @@ Listing = Callable[[str], Iterator[ObjectVersion]]
 """The entries of a phase."""
 
 
-def _listings(name: str, versions: int) -> Iterator[tuple[str, Listing]]:
+def listings(name: str, versions: int) -> Iterator[tuple[str, Listing]]:
     """The root of each repository, and what it has."""
     _, made = BUCKETS[name]
     if name != JUNK:
@@ -149,12 +149,12 @@ def _junk(root: str, at: int, phase: str) -> Iterator[ObjectVersion]:
 def main(name: str, versions: int) -> None:
     """Group the listing by key, then audit it; print seconds of CPU of each and the peak of the memory."""
     begun = time.process_time()
-    for _, listing in _listings(name, versions):
+    for _, listing in listings(name, versions):
         for phase in PHASES:
             deque(group_keys(_pages(listing(phase))), maxlen=0)
     grouped = time.process_time()
     audits = []
-    for root, listing in _listings(name, versions):
+    for root, listing in listings(name, versions):
         audit = RepositoryAudit(root, FindingLog(), NOW)
         for phase in PHASES:
             audit.observe(chain.from_iterable(group_keys(_pages(listing(phase)))))

@@ -187,6 +187,7 @@ def test_a_copy_over_what_was_just_written_is_recorded_after_a_kill(live: Live) 
     info = live.capture()
     for key in ("a", "b"):
         live.s3.put(BUCKET, key, b"bad")
+    live.s3.account = live.s3.owner
     with pytest.MonkeyPatch.context() as patch:
         live.kill_after(1, patch)
         Writer(live, {0: [("a", False)]}, patch)
