@@ -89,8 +89,8 @@ class FindingLog:
         code = finding.rule.code
         if code in self.except_codes or finding.at > self.until:
             return
-        self.counts[code] = self.counts.get(code, 0) + 1
-        if self.counts[code] <= MAX_LISTED:
+        count = self.counts[code] = self.counts.get(code, 0) + 1
+        if count <= MAX_LISTED:
             self._listed.setdefault(code, []).append(finding)
         if self.acknowledged and is_acknowledged(finding, self.acknowledged):
             return

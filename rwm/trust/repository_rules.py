@@ -33,11 +33,12 @@ class Inventory:
 
     def add(self, history: KeyHistory) -> None:
         """Add the changes of one key: from absent to present, and back."""
-        for time in appearances(history):
-            self.add_written(time)
-        for _, marker in history.removals():
-            if marker.last_modified < self.omitted_since:
-                self.removed.add(marker.last_modified)
+        is_present = False
+        for entry in history.entries:
+            if entry.is_marker == is_present:
+                if entry.last_modified < self.omitted_since:
+                    (self.removed if is_present else self.written).add(entry.last_modified)
+                is_present = not is_present
         self._limit()
 
     def add_written(self, time: int) -> None:
@@ -78,15 +79,6 @@ class Inventory:
                 since = FOREVER
         if since != FOREVER:
             yield since, self.omitted_since
-
-
-def appearances(history: KeyHistory) -> Iterator[int]:
-    """When the key came to be there: not when it was written over itself."""
-    is_present = False
-    for entry in history.entries:
-        if not entry.is_marker and not is_present:
-            yield entry.last_modified
-        is_present = not entry.is_marker
 
 
 ALL_KEYS_REMOVED = Rule(
