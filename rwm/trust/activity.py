@@ -64,7 +64,15 @@ class Activity:
 
     def add_written_file(self, time: int, size: int) -> None:
         """Add a file that is no pack, and that was written."""
-        self._count(self._row(time), size)
+        row = self._row(time)
+        self._added[row] += 1
+        self._added_bytes[row] += size
+
+    def remove_file(self, time: int, size: int) -> None:
+        """Add the removal of a file of this size that is no pack."""
+        row = self._row(time)
+        self._removed[row] += 1
+        self._removed_bytes[row] += size
 
     def add_written(self, time: int, size: int) -> None:
         """Add a pack that was written."""

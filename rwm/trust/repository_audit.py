@@ -122,7 +122,10 @@ class RepositoryAudit:
             self._log_key(history, found)
         else:
             self._first_versioned = min(self._first_versioned, version.last_modified)
-            self._note(history, found)
+            self.activity.add_written_file(version.last_modified, version.size)
+            self.activity.remove_file(marker.last_modified, version.size)
+            self._note_file(history)
+            self._log_key(history, found)
 
     def _observe(self, history: KeyHistory) -> None:
         self._note_versioning(history.entries)
@@ -138,6 +141,11 @@ class RepositoryAudit:
                 found += repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots)
         elif history.kind is not Kind.LOCKS:
             self.activity.add_file(history)
+        self._note_file(history)
+        self._log_key(history, found)
+
+    def _note_file(self, history: KeyHistory) -> None:
+        """Note when a key file, an index or a snapshot was there."""
         if history.kind is Kind.KEYS:
             self.keys.add(history)
         elif history.kind is Kind.INDEX:
@@ -146,7 +154,6 @@ class RepositoryAudit:
         elif history.kind is Kind.SNAPSHOTS:
             self.snapshots.add(history)
             self._lives.add(history)
-        self._log_key(history, found)
 
     def _log_key(self, history: KeyHistory, findings: Iterable[Finding]) -> None:
         """Log the findings about a key, but for what RWM itself did."""
