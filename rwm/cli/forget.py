@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
-from rwm.cli.audit_run import run_audit
+from rwm.cli.audit_run import audit_versions, judge_states
 from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import SHORT_ID, App, common_options, pass_app
 from rwm.errors import PartlyDone, Refused
@@ -53,7 +53,7 @@ def forget(
     policy = read_policy(app.config.retention, app.config.retention_extras, group_by)
     if policy.counts_alone:
         console.warn("retention has no rule about time: many forged snapshots could push out the real ones")
-    report = run_audit(app, location)
+    report = judge_states(app, audit_versions(app, location), app.readonly_index)
     plan = plan_forget(app.s3, app.config, report, policy)
     if not app.json:
         _print_plan(plan)

@@ -115,11 +115,7 @@ def prune(
         simulate_and_print(app, location, read_rules(app, keep), parse_duration(span))
     else:
         plan = _read_plan(app, location, plan_file) if plan_file else _plan(app, location, keep, keep_state, age)
-        _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
-        if plan_out is not None:
-            _write_plan(app, plan, plan_out, force=force)
-        elif not dry_run:
-            _execute_and_print(app, plan, force=force, yes=yes)
+        _show_and_execute(app, plan, plan_out, dry_run=dry_run, force=force, yes=yes)
 
 
 def _check_modes(modes: Mapping[str, object]) -> None:
@@ -131,9 +127,7 @@ def _check_modes(modes: Mapping[str, object]) -> None:
 
 def prune_and_print(app: App, location: Location, keep: Mapping[str, str], *, yes: bool) -> None:
     """Plan, print the plan, ask and execute: for an alias."""
-    plan = _plan(app, location, keep, (), 0)
-    _show(app, plan, force=False, is_last=False)
-    _execute_and_print(app, plan, force=False, yes=yes)
+    _show_and_execute(app, _plan(app, location, keep, (), 0), None, dry_run=False, force=False, yes=yes)
 
 
 def _plan(
@@ -179,6 +173,17 @@ def _audit(app: App, location: Location, progress: Callable[[int], None], lister
     from rwm.trust import audit_location
 
     return audit_location(app.s3, location, audit_settings(app, location), progress, lister=lister)
+
+
+def _show_and_execute(
+    app: App, plan: PrunePlan, plan_out: Path | None, *, dry_run: bool, force: bool, yes: bool
+) -> None:
+    """Print the plan, then write it to a file or, unless it is only to be shown, ask and execute it."""
+    _show(app, plan, force=force, is_last=dry_run or plan_out is not None)
+    if plan_out is not None:
+        _write_plan(app, plan, plan_out, force=force)
+    elif not dry_run:
+        _execute_and_print(app, plan, force=force, yes=yes)
 
 
 def _show(app: App, plan: PrunePlan, *, force: bool, is_last: bool) -> None:
