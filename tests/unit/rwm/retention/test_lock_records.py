@@ -9,9 +9,10 @@ import pytest
 
 from rwm.index import Index
 from rwm.location import Location
-from rwm.model import Retention, StateInfo
+from rwm.model import OperationChange, Retention, StateInfo
 from rwm.operations import list_records, open_stored, trusted_locks
 from rwm.retention import LockPlan, LockRecords, LockTiming, PrunePlan, lock_and_record, plan_prune, plan_state_lock
+from rwm.statefile import file_key
 from rwm.states import capture_state, list_state_files, sync_states
 from rwm.times import DAY, SECOND
 from rwm.trust import AuditSettings, add_lock_findings, audit_location
@@ -139,3 +140,20 @@ def test_a_prune_knows_the_state_that_another_computer_has_locked(computers: Com
     assert plan(is_protected=False).lost_states == (computers.info,)
     found = plan(is_protected=True)
     assert (found.lost_states, found.locked) == ((), len(packs))
+
+
+def test_the_lock_of_a_prefix_says_nothing_of_another_prefix(tmp_path: Path) -> None:
+    """The states of all prefixes of a bucket share the rows of the index."""
+    s3, locked_until = MemoryS3(BUCKET), 5000 * DAY
+    for key in ("a/x", "b/x"):
+        s3.put(BUCKET, key, b"1")
+    s3.now += DAY
+    with Index.open(tmp_path / "index.sqlite") as index:
+        info = capture_state(s3, index, Location(BUCKET, "a/"))
+        capture_state(s3, index, LOCATION)
+        change = OperationChange("locked", file_key(info), "", at=locked_until, until=locked_until + DAY)
+        records = LockRecords(index, BUCKET, [change])
+        known = {each.key: records.known_until(each.key, each.version_id) for each in index.entries(info)}
+        assert known == {"a/x": locked_until}
+        other = next(each for each in s3.versions(BUCKET) if each.key == "b/x")
+        assert records.known_until(other.key, other.version_id) == 0
