@@ -149,8 +149,9 @@ def test_the_lock_of_a_prefix_says_nothing_of_another_prefix(tmp_path: Path) -> 
         s3.put(BUCKET, key, b"1")
     s3.now += DAY
     with Index.open(tmp_path / "index.sqlite") as index:
-        info = capture_state(s3, index, Location(BUCKET, "a/"))
         capture_state(s3, index, LOCATION)
+        s3.now += DAY
+        info = capture_state(s3, index, Location(BUCKET, "a/"))
         change = OperationChange("locked", file_key(info), "", at=locked_until, until=locked_until + DAY)
         records = LockRecords(index, BUCKET, [change])
         known = {each.key: records.known_until(each.key, each.version_id) for each in index.entries(info)}
