@@ -10,7 +10,7 @@ from rwm.states.comparison import ComparisonResult
 from rwm.states.difference import change_kind, diff_states
 from rwm.states.export import format_from_name, write_state
 from rwm.states.importing import ImportSource, StateImporter
-from rwm.states.scopes import count_missing
+from rwm.states.missing import count_missing
 from rwm.states.state_file import StateFile
 from rwm.states.sync import (
     KeptListing,

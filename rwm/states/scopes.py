@@ -1,45 +1,38 @@
-"""Comparing a listing with the states of several locations at once, and counting the versions that are gone."""
+"""Comparing a listing with the states of several locations at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
 
-from rwm.index import RECORDED_AS, Index, References, states_by_location
+from rwm.index import RECORDED_AS, Index, References
 from rwm.location import Location
 from rwm.model import ObjectVersion, RecordedState
 from rwm.names import parent_directories, split_key
-from rwm.s3.listing import Lister, list_histories
 from rwm.states.comparison import Comparison, ComparisonResult
 from rwm.states.key_history import ALWAYS
 from rwm.states.state_file import StateFile, by_prefix
 from rwm.times import SECOND
 
-Progress = Callable[[int], None]
+T = TypeVar("T")
 
 
-def count_missing(
-    lister: Lister,
-    index: Index,
-    location: Location,
-    states: Collection[str],
-    progress: Progress = lambda count: None,
-) -> dict[str, int]:
-    """How many versions are not in the bucket any more, by id of those of the ``states`` that lack any.
+class ByPrefix(Generic[T]):
+    """What belongs to prefixes, to be found by a key below them. Keys of one directory come one after another."""
 
-    Of recorded states of the location and of those below it. Keys that the server lists ambiguously are not counted.
-    Records nothing.
-    """
-    recorded = [state for state in index.recorded(location) if location.covers(state.info.location)]
-    recorded = [state for state in recorded if state.info.id in states]
-    if not recorded:
-        return {}
-    scopes = Scopes(index, states_by_location(recorded), states, (), {})
-    for part in list_histories(lister, location, ambiguous=True):
-        for history in part:
-            scopes.compare_key(history, lister.unknown_keys.known_until(location.bucket, history[0].key))
-            progress(len(history))
-    ambiguous = sum(key.reason == "ambiguous" for key in lister.unknown_keys.below(location))
-    return {one.info.id: one.unknown for one in scopes.results() if one.unknown > ambiguous}
+    def __init__(self, items: Mapping[str, T]) -> None:
+        self._items = items
+        self._directory: str | None = None
+        self._above: list[T] = []
+
+    def above(self, key: str) -> list[T]:
+        """What belongs to the prefixes of a key, the shortest first."""
+        directory, _ = split_key(key)
+        if directory != self._directory:
+            self._directory = directory
+            prefixes = ["", *parent_directories(key)]
+            self._above = [self._items[prefix] for prefix in prefixes if prefix in self._items]
+        return self._above
 
 
 class Scopes:
@@ -53,30 +46,25 @@ class Scopes:
         files: Sequence[StateFile],
         ignored: Mapping[str, str],
     ) -> None:
-        self._scopes: dict[str, tuple[Comparison, References]] = {}
+        scopes: dict[str, tuple[Comparison, References]] = {}
         files_by_prefix = by_prefix(files)
         for location, here in recorded.items():
             states = [state.info for state in here]
             wanted = [state.info.id for state in here if state.info.id in ids]
             uploaded = _upload_times(files_by_prefix.get(location.prefix, []), ignored)
-            self._scopes[location.prefix] = Comparison(states, wanted, uploaded), index.references(location, states)
-        self._directory: str | None = None
-        self._covering: list[tuple[Comparison, References]] = []
+            scopes[location.prefix] = Comparison(states, wanted, uploaded), index.references(location, states)
+        self._comparisons = [comparison for comparison, _ in scopes.values()]
+        self._scopes = ByPrefix(scopes)
 
     def compare_key(self, history: Sequence[ObjectVersion], known_until: int | None) -> None:
         """Compare one key: all its versions, newest first. Nothing is known of it as of ``known_until`` or later."""
         key = history[0].key
-        directory, _ = split_key(key)
-        if directory != self._directory:
-            above = ["", *parent_directories(key)]
-            self._directory = directory
-            self._covering = [self._scopes[prefix] for prefix in above if prefix in self._scopes]
-        for comparison, references in self._covering:
+        for comparison, references in self._scopes.above(key):
             comparison.compare_key(history, references.of(key), ALWAYS if known_until is None else known_until)
 
     def results(self) -> list[ComparisonResult]:
         """The results for all wanted states, oldest first."""
-        found = [result for comparison, _ in self._scopes.values() for result in comparison.results()]
+        found = [result for comparison in self._comparisons for result in comparison.results()]
         return sorted(found, key=lambda result: result.info.captured_at)
 
 

@@ -11,6 +11,7 @@ import pytest
 from rwm.errors import BadResponse
 from rwm.index import Index
 from rwm.location import Location
+from rwm.model import Retention
 from rwm.retention.deletion_spool import DeletionSpool, Stage
 from rwm.retention.execute import execute_prune, prune_and_forget
 from rwm.retention.key_plan import Deletion
@@ -18,6 +19,7 @@ from rwm.retention.location_plan import LocationPlan
 from rwm.retention.plan import PrunePlan
 from rwm.s3 import DELETE_BATCH, DeleteFailure
 from rwm.states import capture_state
+from rwm.times import DAY
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
@@ -53,6 +55,20 @@ def delete_keys(s3: MemoryS3, keys: int, versions: int = 1) -> PrunePlan:
         s3.delete(BUCKET, f"k{n}")
         markers.append(Deletion(f"k{n}", s3.buckets[BUCKET][f"k{n}"][0].version_id, 0))
     return make_plan(deletions, markers)
+
+
+def delete_files(s3: MemoryS3) -> PrunePlan:
+    """Make a deleted pack, index and lock; the plan that empties the bucket."""
+    spool = DeletionSpool()
+    for key, versions in (
+        ("data/a", Stage.VERSIONS),
+        ("index/a", Stage.INDEX_VERSIONS),
+        ("locks/a", Stage.LOCK_VERSIONS),
+    ):
+        spool.add(versions, [Deletion(key, s3.put(BUCKET, key, b"1"), 1)])
+        s3.delete(BUCKET, key)
+        spool.add(Stage(versions + 1), [Deletion(key, s3.buckets[BUCKET][key][0].version_id, 0)])
+    return PrunePlan(LOCATION, (), spool.finish())
 
 
 class TestExecute:
@@ -115,23 +131,24 @@ class TestExecute:
     def test_locks_and_indexes_stay_after_a_failure(self) -> None:
         """The audit judges by them the marker that stays."""
         s3 = MemoryS3(BUCKET)
-        spool = DeletionSpool()
-        for key, versions in (
-            ("data/a", Stage.VERSIONS),
-            ("index/a", Stage.INDEX_VERSIONS),
-            ("locks/a", Stage.LOCK_VERSIONS),
-        ):
-            spool.add(versions, [Deletion(key, s3.put(BUCKET, key, b"1"), 1)])
-            s3.delete(BUCKET, key)
-            spool.add(Stage(versions + 1), [Deletion(key, s3.buckets[BUCKET][key][0].version_id, 0)])
-        plan = PrunePlan(LOCATION, (), spool.finish())
-        stuck = next(spool.read(Stage.VERSIONS))
+        plan = delete_files(s3)
+        (stuck,) = [item for item in plan.versions if item.key == "data/a"]
         s3.stuck[stuck.key, stuck.version_id] = "AccessDenied"
         result = execute_prune(s3, plan)
         assert (result.versions, result.markers, len(result.failures), result.left) == (0, 0, 1, 5)
         s3.stuck.clear()
         assert execute_prune(s3, plan).left == 0
         assert [key.partition("/")[0] for key, _ in s3.deleted] == ["data", "data", "index", "index", "locks", "locks"]
+
+    def test_locks_and_indexes_stay_beside_a_locked_version(self) -> None:
+        s3 = MemoryS3(BUCKET)
+        s3.object_lock = True
+        plan = replace(delete_files(s3), has_object_lock=True)
+        (pack,) = [item for item in plan.versions if item.key == "data/a"]
+        s3.retentions[pack.key, pack.version_id] = Retention("governance", s3.now + DAY)
+        result = execute_prune(s3, plan)
+        assert (result.versions, result.markers, result.failures, result.left) == (0, 0, (), 5)
+        assert result.locked.keys() == {(pack.key, pack.version_id)}
 
     def test_many_failures_stop_a_prune(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rwm.retention.execute.MAX_FAILURES", 10)

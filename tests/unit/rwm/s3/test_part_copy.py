@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from unittest.mock import MagicMock
 
 import pytest
 
 from rwm.config import Credentials, S3Settings
 from rwm.s3 import connect, part_ranges
 from rwm.s3.client import COPY_TIMEOUT, READ_TIMEOUT
-from rwm.s3.part_copy import COPY_PART, MAX_PARTS
+from rwm.s3.part_copy import COPY_PART, MAX_PARTS, copy_in_parts
 
 
 @pytest.mark.parametrize("size", [1, COPY_PART, COPY_PART + 1, 5 << 30, COPY_PART * MAX_PARTS, 5 << 40])
@@ -28,3 +29,13 @@ def test_a_copy_is_awaited_longer_than_other_answers() -> None:
     assert getattr(config, "read_timeout", 0) == COPY_TIMEOUT > READ_TIMEOUT
     assert getattr(config, "retries", {})["total_max_attempts"] == 2
     assert s3.patient is s3.patient
+
+
+def test_a_copy_that_fails_leaves_no_upload() -> None:
+    client = MagicMock()
+    client.create_multipart_upload.return_value = {"UploadId": "u1"}
+    client.upload_part_copy.side_effect = OSError("gone")
+    with pytest.raises(OSError, match="gone"):
+        copy_in_parts(client, {"Bucket": "b", "Key": "k", "VersionId": "v"}, {"Bucket": "b", "Key": "k"}, 5, {}, {})
+    client.abort_multipart_upload.assert_called_once_with(Bucket="b", Key="k", UploadId="u1")
+    client.complete_multipart_upload.assert_not_called()

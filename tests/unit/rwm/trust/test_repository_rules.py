@@ -361,3 +361,13 @@ def test_no_backup_for_long(place: Place) -> None:
     assert "no-recent-backup" not in codes(bucket)
     bucket.now += 4 * DAY
     assert codes(bucket) == {"no-recent-backup"}
+
+
+def test_what_comes_after_an_omission_is_left_out() -> None:
+    inventory = Inventory()
+    inventory.omitted_since = LOCKED + 5000
+    for written, removed in ((1000, 2000), (3000, 6000), (7000, 8000)):
+        (history,) = files(Kind.INDEX, (written, removed))
+        inventory.add(history)
+    assert [time - LOCKED for time in inventory.written] == [1000, 3000]
+    assert [time - LOCKED for time in inventory.removed] == [2000]
