@@ -15,7 +15,7 @@ from typing import Any
 from bench import processes
 from bench.options import Options
 from bench.table import count, median, mib, ratio, show
-from rwm.retention import BLOCK, Deletion, DeletionSpool, Stage, delete_in_batches, separate_keys
+from rwm.prune import BLOCK, Deletion, DeletionSpool, Stage, delete_in_batches, separate_keys
 from rwm.s3 import DELETE_BATCH, S3
 from tests import servers
 

@@ -18,7 +18,8 @@ from bench import processes
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion
-from rwm.retention import plan_prune, prune_and_record, select_kept_states
+from rwm.prune import plan_prune, prune_and_record
+from rwm.retention import select_kept_states
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing import Level, RecordedLister, UnknownKeys
 from rwm.states import capture_state

@@ -109,7 +109,7 @@ def _explain(
 
 
 def _judge_locks(app: App, audit: LocationAudit) -> None:
-    from rwm.retention import LockRecords
+    from rwm.lock import LockRecords
     from rwm.storage import own_locks
     from rwm.trust import add_lock_findings
 

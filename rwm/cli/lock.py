@@ -18,7 +18,7 @@ from rwm.model import LockMode
 from rwm.times import DAY, SECOND, iso, parse_long_duration
 
 if TYPE_CHECKING:
-    from rwm.retention import LockCost, LockPlan, LockResult, LockTiming
+    from rwm.lock import LockCost, LockPlan, LockResult, LockTiming
     from rwm.s3 import DefaultRetention
     from rwm.trust import KeepPolicy
 
@@ -72,7 +72,7 @@ def _timing(
     app: App, location: Location, every: str | None, step: str | None, default: DefaultRetention | None
 ) -> LockTiming:
     """When the command runs, from options and configuration. Raises Refused if what is new could be without a lock."""
-    from rwm.retention import LockTiming, find_gap
+    from rwm.lock import LockTiming, find_gap
     from rwm.s3.listing import check_location
 
     check_location(app.s3, location)
@@ -89,7 +89,7 @@ def _timing(
 def _plan(
     app: App, location: Location, rules: KeepPolicy, mode: LockMode, timing: LockTiming, *, again: bool
 ) -> LockPlan:
-    from rwm.retention import plan_locks
+    from rwm.lock import plan_locks
     from rwm.trust import audit_location
 
     index = app.readonly_index
@@ -127,7 +127,7 @@ def choose_mode(app: App, mode: LockMode | None, default: DefaultRetention | Non
 
 def show_and_lock(app: App, plan: LockPlan, *, dry_run: bool, yes: bool, is_one_state: bool = False) -> None:
     """Print what the plan costs, ask, and execute it. Shared with `rwm state lock`."""
-    from rwm.retention import describe_mode, lock_and_record, plan_own_locks
+    from rwm.lock import describe_mode, lock_and_record, plan_own_locks
 
     cost, own = plan.cost(), plan_own_locks(app.s3, app.readonly_index, plan)
     due = cost.due + len(own)

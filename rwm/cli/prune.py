@@ -24,7 +24,7 @@ from rwm.location import Location
 from rwm.times import parse_duration, parse_long_duration
 
 if TYPE_CHECKING:
-    from rwm.retention import PrunePlan
+    from rwm.prune import PrunePlan
     from rwm.s3.listing import Lister
     from rwm.trust import LocationAudit
 
@@ -133,7 +133,8 @@ def prune_and_print(app: App, location: Location, keep: Mapping[str, str], *, ye
 def _plan(
     app: App, location: Location, keep: Mapping[str, str], keep_state: tuple[str, ...], min_age: int
 ) -> PrunePlan:
-    from rwm.retention import plan_prune, select_kept_states
+    from rwm.prune import plan_prune
+    from rwm.retention import select_kept_states
     from rwm.s3.listing import RecordedLister, check_location
     from rwm.storage import own_locks
 
@@ -158,7 +159,7 @@ def _plan(
 
 
 def _read_plan(app: App, location: Location, path: Path) -> PrunePlan:
-    from rwm.retention import plan_again, read_plan
+    from rwm.prune import plan_again, read_plan
     from rwm.s3.listing import RecordedLister
     from rwm.storage import own_locks
 
@@ -196,7 +197,7 @@ def _show(app: App, plan: PrunePlan, *, force: bool, is_last: bool) -> None:
 
 
 def _write_plan(app: App, plan: PrunePlan, path: Path, *, force: bool) -> None:
-    from rwm.retention import write_plan
+    from rwm.prune import write_plan
 
     recorded = [info.id for info in app.readonly_index.states(plan.location)]
     with open_new(path) as file:
@@ -206,7 +207,7 @@ def _write_plan(app: App, plan: PrunePlan, path: Path, *, force: bool) -> None:
 
 
 def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:
-    from rwm.retention import prune_and_record
+    from rwm.prune import prune_and_record
 
     index = app.index  # fails before anything is deleted if it cannot be written
     count = len(plan.versions) + len(plan.markers)

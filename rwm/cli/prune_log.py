@@ -66,7 +66,7 @@ def print_log(app: App, location: Location | None) -> None:
 
 def _in_bucket(app: App, location: Location) -> Iterator[PruneReport]:
     """The reports of all computers, as far as they can be trusted."""
-    from rwm.retention import list_reports
+    from rwm.prune import list_reports
     from rwm.storage import is_protected
 
     try:
@@ -81,7 +81,7 @@ def _in_bucket(app: App, location: Location) -> Iterator[PruneReport]:
 
 def print_removed(app: App, location: Location, prune_id: str) -> None:
     """Print each version and marker that a prune removed, with the reason: as JSON Lines with ``--json``."""
-    from rwm.retention import encode, removed
+    from rwm.prune import encode, removed
 
     reports = {report.id: report for report in _in_bucket(app, location)}
     reports |= {report.id: report for report in app.readonly_index.prunes.recorded(location)}
@@ -131,7 +131,8 @@ def prune_json(report: PruneReport) -> dict[str, Any]:
 
 def print_lifecycle(app: App, location: Location, rules: KeepPolicy, keep_state: tuple[str, ...], min_age: int) -> None:
     """Print the lifecycle rule on stdout, and in words on stderr what it cannot express. Nothing is applied."""
-    from rwm.retention import CANNOT, lifecycle_rule, select_kept_states
+    from rwm.prune import CANNOT, lifecycle_rule
+    from rwm.retention import select_kept_states
 
     kept = select_kept_states(app.readonly_index, location, rules, keep_state)
     now = time.time_ns() // 1_000_000 // SECOND * SECOND

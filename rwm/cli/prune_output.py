@@ -10,7 +10,7 @@ from rwm import console
 from rwm.times import iso
 
 if TYPE_CHECKING:
-    from rwm.retention import LocationPlan, PrunePlan, RecordedPrune
+    from rwm.prune import LocationPlan, PrunePlan, RecordedPrune
 
 
 def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:

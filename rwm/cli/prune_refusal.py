@@ -9,7 +9,7 @@ from rwm import console
 from rwm.errors import AccessDenied, PartlyDone, Refused
 
 if TYPE_CHECKING:
-    from rwm.retention import PrunePlan, RecordedPrune
+    from rwm.prune import PrunePlan, RecordedPrune
 
 MAX_NAMED = 3
 """Commands named in one hint."""

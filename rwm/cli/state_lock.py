@@ -42,7 +42,7 @@ def lock(
     A lock that lasts longer stays as it is. The state stays recorded while its versions exist, whatever `rwm prune`
     keeps.
     """
-    from rwm.retention import plan_state_lock
+    from rwm.lock import plan_state_lock
 
     if (until is None) == (days is None):
         raise UsageError("until when?", hint="with --until TIME or --days N")

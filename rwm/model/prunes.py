@@ -20,7 +20,7 @@ class PruneReport(NamedTuple):
     """A prune: when it began and ended by the server's clock (None: it was interrupted), what it kept and deleted.
 
     Times are in milliseconds. ``removed`` counts versions and markers by why they were deleted
-    (:data:`rwm.retention.key_plan.Why`). ``overridden`` are the findings in spite of which it was run.
+    (:data:`rwm.prune.key_plan.Why`). ``overridden`` are the findings in spite of which it was run.
     """
 
     id: str

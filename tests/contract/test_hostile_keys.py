@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.proxy import Action, Close, Proxy, Rule, Shorten, Status, matching
-from rwm import retention
+from rwm import prune
 from rwm.config import S3Settings
 from rwm.errors import BadResponse, S3Error
 from rwm.index import Index
@@ -131,7 +131,7 @@ def test_everything_goes_on_beside_a_garbled_key(server: Server, tmp_path: Path)
     with Index.open(tmp_path / "one.sqlite") as index:
         capture_state(user, index, place)
         info = capture_state(user, index, place, at=past, origin="past")
-        plan = retention.plan_prune(admin, index, place, [info])
+        plan = prune.plan_prune(admin, index, place, [info])
         assert {version.key for version in plan.versions} == {"notes"} and not plan.lost_states
     assert info.objects == len(REPOSITORY) + 1 + (server.name == "rgw")
     with Index.open(tmp_path / "two.sqlite") as index:
@@ -198,7 +198,7 @@ def test_an_ambiguous_key_is_in_no_state(server: Server, tmp_path: Path) -> None
         keys = {entry.key for batch in index.batches(info) for entry in batch.entries()}
         assert keys == {*REPOSITORY} - (set() if is_known else {PACK})
         assert info.bytes == sum(REPOSITORY[key] for key in keys) + is_known
-        plan = retention.plan_prune(admin, index, Location(bucket), [info])
+        plan = prune.plan_prune(admin, index, Location(bucket), [info])
         assert (len(plan.versions), plan.first_versions) == (0, int(is_known))
     audit = audit_location(admin, Location(bucket))
     assert audit.counts().get("ambiguous-key", 0) == (not is_known)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rwm import process, retention
+from rwm import lock, process, prune, retention
 from rwm.errors import AccessDenied, NotFound
 from rwm.index import Index
 from rwm.location import Location
@@ -43,11 +43,11 @@ class Locked:
         self.info = capture_state(self.s3, self.index, self.location)
         self.now = self.s3.server_time(self.location.bucket)
 
-    def lock(self, until: int, info: StateInfo | None = None, mode: LockMode = "governance") -> retention.LockResult:
-        timing = retention.LockTiming(self.now, DAY, 10 * DAY)
+    def lock(self, until: int, info: StateInfo | None = None, mode: LockMode = "governance") -> lock.LockResult:
+        timing = lock.LockTiming(self.now, DAY, 10 * DAY)
         kept = {(info or self.info).id: until}
-        plan = retention.LockPlan(self.reader, self.location, mode, timing, kept)
-        return retention.set_locks(self.s3, self.index, plan)
+        plan = lock.LockPlan(self.reader, self.location, mode, timing, kept)
+        return lock.set_locks(self.s3, self.index, plan)
 
     def found(self) -> dict[str, Retention | None]:
         """The retention of each version of the state, as the server has it."""
@@ -136,7 +136,7 @@ def test_locks_that_a_machine_sets_are_found_and_honest_ones_are_not(locked: Loc
     def hints() -> set[tuple[str, str]]:
         assert can_judge_locks(s3, locked.location) and not can_judge_locks(locked.user, locked.location)
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
-        add_lock_findings(s3, found, retention.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
+        add_lock_findings(s3, found, lock.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
         return {(item.rule.code, item.key) for item in found.findings() if item.rule.code.endswith("-lock")}
 
     locked.lock(locked.now + 30 * DAY)
@@ -161,9 +161,9 @@ def test_the_file_and_the_record_of_a_locked_state_stay(locked: Locked, server: 
     """So whoever has the admin's keys leaves what tells the state, and another computer knows its locks."""
     s3, bucket = locked.s3, locked.location.bucket
     until = locked.now + 900 * DAY
-    plan = retention.plan_state_lock(locked.reader, locked.info, "governance", until, locked.now)
-    own = retention.plan_own_locks(s3, locked.reader, plan)
-    result = retention.lock_and_record(s3, locked.index, plan, own, plan.cost().due, is_one_state=True)
+    plan = lock.plan_state_lock(locked.reader, locked.info, "governance", until, locked.now)
+    own = lock.plan_own_locks(s3, locked.reader, plan)
+    result = lock.lock_and_record(s3, locked.index, plan, own, plan.cost().due, is_one_state=True)
     assert (result.locked, result.failed, len(own)) == (len(KEYS) + 1, 0, 1)
     entries = [version for version in s3.versions(bucket, "rwm/") if not version.is_marker]
     s3.delete_versions(bucket, [(version.key, version.version_id) for version in entries])
@@ -171,10 +171,10 @@ def test_the_file_and_the_record_of_a_locked_state_stay(locked: Locked, server: 
         files = list_state_files(s3, locked.location)
         assert sync_states(s3, other, locked.location, files, files).recorded == [locked.info]
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
-        records = retention.LockRecords(other, bucket, own_locks(s3, bucket))
+        records = lock.LockRecords(other, bucket, own_locks(s3, bucket))
         add_lock_findings(s3, found, records.of, is_recorded=False)
         assert [item.key for item in found.findings() if item.rule.code.endswith("-lock")] == []
-        add_lock_findings(s3, found, retention.LockRecords(other, bucket, ()).of, is_recorded=False)
+        add_lock_findings(s3, found, lock.LockRecords(other, bucket, ()).of, is_recorded=False)
         assert {item.rule.code for item in found.findings()} >= {"foreign-lock"}
 
 
@@ -189,11 +189,11 @@ def test_a_lock_that_was_bypassed_is_found_and_set_again(locked: Locked) -> None
         Bucket=bucket, Key="config", VersionId=entries["config"], Retention=soon, BypassGovernanceRetention=True
     )
     found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
-    add_lock_findings(s3, found, retention.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
+    add_lock_findings(s3, found, lock.LockRecords(locked.index, bucket, ()).of, is_recorded=True)
     assert [item.key for item in found.findings() if item.rule.code == "shortened-lock"] == ["config"]
-    timing = retention.LockTiming(locked.now, DAY, 10 * DAY)
-    plan = retention.LockPlan(locked.reader, locked.location, "governance", timing, {locked.info.id: until}, again=True)
-    result = retention.set_locks(s3, locked.index, plan)
+    timing = lock.LockTiming(locked.now, DAY, 10 * DAY)
+    plan = lock.LockPlan(locked.reader, locked.location, "governance", timing, {locked.info.id: until}, again=True)
+    result = lock.set_locks(s3, locked.index, plan)
     assert (result.locked + result.longer, result.failed) == (len(KEYS), 0)
     again = s3.retention(bucket, "config", entries["config"])
     assert again is not None and again.until >= until
@@ -223,18 +223,18 @@ def test_restic_works_on_locked_versions_and_prune_leaves_them(server: Server, t
     with Index.open(tmp_path / "index.sqlite") as index, Index.open(index.path, readonly=True) as reader:
         restic("init")
         states = [back_up(b"1" * 50_000)]
-        timing = retention.LockTiming(s3.server_time(location.bucket), DAY, 10 * DAY)
+        timing = lock.LockTiming(s3.server_time(location.bucket), DAY, 10 * DAY)
         next_second(s3, location.bucket)
-        plan = retention.plan_locks(reader, location, keep_last(1), "governance", timing, audit_location(s3, location))
-        assert retention.set_locks(s3, index, plan).locked == states[0].objects == plan.cost().needed
+        plan = lock.plan_locks(reader, location, keep_last(1), "governance", timing, audit_location(s3, location))
+        assert lock.set_locks(s3, index, plan).locked == states[0].objects == plan.cost().needed
         states += [back_up(b"2" * 50_000), back_up(b"3" * 50_000)]
         next_second(s3, location.bucket)
         audit = audit_location(s3, location)
         kept = retention.select_kept_states(index, location, keep_last(1), (), audit)
         assert kept == states[2:]
-        prune = retention.plan_prune(s3, index, location, kept, audit=audit)
-        assert prune.refused == () and prune.locked > 0
-        assert retention.prune_and_forget(s3, index, prune).versions > 0
+        pruned = prune.plan_prune(s3, index, location, kept, audit=audit)
+        assert pruned.refused == () and pruned.locked > 0
+        assert prune.prune_and_forget(s3, index, pruned).versions > 0
         assert index.states() == [states[0], states[2]]
         for info in index.states():
             result = restore_to_directory(s3, StatePart(index, info), tmp_path / info.id)

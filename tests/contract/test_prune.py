@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 
 import pytest
 
-from rwm import process, retention
+from rwm import process, prune, retention
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
+from rwm.prune.uploads import AbortResult, abort_old_uploads, count_old_uploads, upload_cutoff
 from rwm.restore import StatePart, restore_to_directory
-from rwm.retention.uploads import AbortResult, abort_old_uploads, count_old_uploads, upload_cutoff
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
@@ -92,11 +92,11 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     before = [files(s3, index, info, tmp_path / f"before-{info.id}") for info in kept]
     shown, all_before = present(s3, bucket), everything(s3, bucket)
     own = [*s3.versions(bucket, "rwm/")]
-    todo = retention.plan_prune(s3, index, Location(bucket), kept)
+    todo = prune.plan_prune(s3, index, Location(bucket), kept)
     assert todo.refused == () and todo.versions and todo.markers
     assert todo.findings == () and todo.lost_states == (states[1],)
     assert everything(s3, bucket) == all_before  # a plan changes nothing
-    result = retention.execute_prune(s3, todo)
+    result = prune.execute_prune(s3, todo)
     assert result.failures == ()
     assert (result.versions, result.markers, result.bytes) == (len(todo.versions), len(todo.markers), todo.bytes)
     assert [files(s3, index, info, tmp_path / f"after-{info.id}") for info in kept] == before
@@ -109,13 +109,13 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
     assert {key.partition("/")[0] for key, _ in evidence} <= {"locks", "index", "keys"}
     assert audit_location(s3, Location(bucket)).proofs == 0
     assert len(left) == len(all_before) - result.versions - result.markers
-    again = retention.plan_prune(s3, index, Location(bucket), kept)
+    again = prune.plan_prune(s3, index, Location(bucket), kept)
     assert (len(again.versions), len(again.markers), again.kept_versions) == (0, 0, len(needed))
     assert again.files_read == 5
 
     keep = retention.select_kept_states(index, Location(bucket), keep_last(1), [])
     assert keep == [states[2]]
-    assert retention.prune_and_forget(s3, index, retention.plan_prune(s3, index, Location(bucket), keep)).versions > 0
+    assert prune.prune_and_forget(s3, index, prune.plan_prune(s3, index, Location(bucket), keep)).versions > 0
     assert present(s3, bucket) == shown
     assert index.states(Location(bucket)) == [states[2]]  # the others are not whole any more
     assert files(s3, index, states[2], tmp_path / "newest alone") == before[1]
@@ -129,32 +129,32 @@ def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3,
     index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
     keep = retention.select_kept_states(index, Location(bucket), keep_last(3), [])
     assert foreign in keep
-    todo = retention.plan_prune(s3, index, Location(bucket), keep)
+    todo = prune.plan_prune(s3, index, Location(bucket), keep)
     assert f"the kept state {foreign.id[:12]}" in todo.findings[0]
     assert "is not complete: 1 of its 1 versions" in todo.findings[0]
-    without = retention.plan_prune(s3, index, Location(bucket), states)
+    without = prune.plan_prune(s3, index, Location(bucket), states)
     assert without.lost_states == ()  # nothing of it was ever here
 
 
 def test_an_incomplete_newest_state_is_refused(s3: S3, index: Index) -> None:
     model, first = hidden_history(s3, index)
     newest = capture_state(s3, index, Location(model.bucket))
-    assert retention.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused == ()
+    assert prune.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused == ()
     version = model.current()["kept/replaced"]
     assert not s3.delete_versions(model.bucket, [("kept/replaced", version)])
-    (reason,) = retention.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused
+    (reason,) = prune.plan_prune(s3, index, Location(model.bucket), [first, newest]).refused
     assert "not complete: 1 of its 2 versions" in reason
-    assert retention.plan_prune(s3, index, Location(model.bucket), [first]).refused == ()
+    assert prune.plan_prune(s3, index, Location(model.bucket), [first]).refused == ()
 
 
 def test_a_suspended_bucket_and_a_bucket_without_states_are_refused(s3: S3, index: Index) -> None:
     bucket = versioned(s3, "prune")
     s3.put(bucket, "key", b"1")
-    assert any("no state" in reason for reason in retention.plan_prune(s3, index, Location(bucket), []).refused)
+    assert any("no state" in reason for reason in prune.plan_prune(s3, index, Location(bucket), []).refused)
     info = capture_state(s3, index, Location(bucket))
-    assert retention.plan_prune(s3, index, Location(bucket), [info]).refused == ()
+    assert prune.plan_prune(s3, index, Location(bucket), [info]).refused == ()
     s3.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    assert any("Suspended" in reason for reason in retention.plan_prune(s3, index, Location(bucket), [info]).refused)
+    assert any("Suspended" in reason for reason in prune.plan_prune(s3, index, Location(bucket), [info]).refused)
 
 
 # --- what was deleted stays deleted ----------------------------------------------------------------------
@@ -189,8 +189,8 @@ def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
     second = next_second(s3, model.bucket)
     past = entries_of(index, capture_state(s3, index, Location(model.bucket), at=info.captured_at, origin="past"))
     assert past == entries_of(index, info)
-    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
-    retention.execute_prune(s3, todo)
+    todo = prune.plan_prune(s3, index, Location(model.bucket), [info])
+    prune.execute_prune(s3, todo)
     assert present(s3, model.bucket) == model.current()
     assert {v.key for v in everything(s3, model.bucket) if v.is_marker} == {"kept/below"}
     again = capture_state(s3, index, Location(model.bucket), at=second, origin="past")
@@ -201,7 +201,7 @@ def test_prune_never_restores_deleted_keys(s3: S3, index: Index) -> None:
 
 def test_minimum_age(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, Location(model.bucket), [info], min_age=3600 * SECOND)
+    todo = prune.plan_prune(s3, index, Location(model.bucket), [info], min_age=3600 * SECOND)
     assert not todo.versions and not todo.markers
     assert todo.too_young == 7  # four of gone/replaced, one each of gone/deleted, gone/after and kept/replaced
     cut = next_second(s3, model.bucket)
@@ -209,10 +209,10 @@ def test_minimum_age(s3: S3, index: Index) -> None:
     model.delete("late")
     audit = audit_location(s3, Location(model.bucket))
     min_age = audit.known_now - cut  # by the time that the plan goes by, however long ago it was
-    todo = retention.plan_prune(s3, index, Location(model.bucket), [info], min_age=min_age, audit=audit)
+    todo = prune.plan_prune(s3, index, Location(model.bucket), [info], min_age=min_age, audit=audit)
     assert "late" not in {doomed.key for doomed in (*todo.versions, *todo.markers)}
     assert {doomed.key for doomed in todo.versions} >= {"gone/deleted", "gone/replaced", "gone/after"}
-    retention.execute_prune(s3, todo)
+    prune.execute_prune(s3, todo)
     assert present(s3, model.bucket) == model.current()
     assert [v.is_marker for v in s3.versions(model.bucket, "late")] == [True, False]
 
@@ -240,15 +240,15 @@ def test_locked_versions_stay_and_are_counted_when_the_server_refuses(s3: S3, in
     s3.client.put_object_legal_hold(Bucket=bucket, Key="held", VersionId=locked["held"], LegalHold={"Status": "ON"})
     model.delete("held")
     info = capture_state(s3, index, Location(bucket))
-    todo = retention.plan_prune(s3, index, Location(bucket), [info])
+    todo = prune.plan_prune(s3, index, Location(bucket), [info])
     assert (todo.refused, todo.locked, todo.has_object_lock) == ((), 0, True)
-    result = retention.prune_and_forget(s3, index, todo)
+    result = prune.prune_and_forget(s3, index, todo)
     assert (result.failures, result.versions, result.markers) == ((), len(todo.versions) - 3, 0)
     assert result.locked.keys() == set(locked.items())  # and the marker that hides a locked version stays
     left = {(version.key, version.version_id) for version in everything(s3, bucket) if not version.is_marker}
     assert left == set(locked.items()) | set(model.current().items())
     assert present(s3, bucket) == model.current()
-    again = retention.plan_prune(s3, index, Location(bucket), [info])
+    again = prune.plan_prune(s3, index, Location(bucket), [info])
     assert (len(again.versions), len(again.markers), again.locked) == (0, 0, 3)
 
 
@@ -259,10 +259,10 @@ def test_a_version_locked_after_the_plan_is_reported_and_stays_hidden(s3: S3, in
     model.put("stays", b"1")
     version = model.put("deleted", b"1")
     model.delete("deleted")
-    todo = retention.plan_prune(s3, index, Location(bucket), [capture_state(s3, index, Location(bucket))])
+    todo = prune.plan_prune(s3, index, Location(bucket), [capture_state(s3, index, Location(bucket))])
     assert [doomed.key for doomed in (*todo.versions, *todo.markers)] == ["deleted", "deleted"]
     s3.client.put_object_legal_hold(Bucket=bucket, Key="deleted", VersionId=version, LegalHold={"Status": "ON"})
-    result = retention.execute_prune(s3, todo)
+    result = prune.execute_prune(s3, todo)
     assert (result.versions, result.markers, result.failures) == (0, 0, ())
     assert list(result.locked) == [("deleted", version)]
     assert present(s3, bucket) == model.current()
@@ -279,10 +279,10 @@ class CutOffError(Exception):
 def test_an_interrupted_prune_is_finished_by_the_next(
     s3: S3, index: Index, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
-    monkeypatch.setattr("rwm.retention.delete_batches.DELETE_BATCH", 4)
-    monkeypatch.setattr("rwm.retention.delete_batches.THREADS", 1)
+    monkeypatch.setattr("rwm.prune.delete_batches.DELETE_BATCH", 4)
+    monkeypatch.setattr("rwm.prune.delete_batches.THREADS", 1)
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
+    todo = prune.plan_prune(s3, index, Location(model.bucket), [info])
     assert len(todo.versions) >= 6 and len(todo.markers) >= 4
     plain, done = s3.delete_versions, list[int]()
 
@@ -295,24 +295,24 @@ def test_an_interrupted_prune_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(s3, "delete_versions", delete)
         with pytest.raises(CutOffError):
-            retention.execute_prune(s3, todo)
+            prune.execute_prune(s3, todo)
     assert len(done) == chunks
     assert present(s3, model.bucket) == model.current()
-    assert retention.plan_prune(s3, index, Location(model.bucket), [info]).refused == ()
-    result = retention.execute_prune(s3, todo)  # the same plan again: what is gone already is no failure
+    assert prune.plan_prune(s3, index, Location(model.bucket), [info]).refused == ()
+    result = prune.execute_prune(s3, todo)  # the same plan again: what is gone already is no failure
     assert result.failures == ()
     assert present(s3, model.bucket) == model.current()
-    left = retention.plan_prune(s3, index, Location(model.bucket), [info])
+    left = prune.plan_prune(s3, index, Location(model.bucket), [info])
     assert not left.versions and not left.markers
 
 
 def test_writes_after_the_plan_are_not_deleted(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
-    todo = retention.plan_prune(s3, index, Location(model.bucket), [info])
+    todo = prune.plan_prune(s3, index, Location(model.bucket), [info])
     for key in ("gone/replaced", "kept/replaced", "new"):
         model.put(key, b"during")
     model.delete("present")
-    retention.execute_prune(s3, todo)
+    prune.execute_prune(s3, todo)
     assert present(s3, model.bucket) == model.current()
     for key, version in model.current().items():
         assert s3.get(model.bucket, key, version) == model.histories[key][0][1]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rwm import process, retention
+from rwm import process, prune, retention
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import StateInfo
@@ -82,10 +82,10 @@ class Attacked:
     def capture(self) -> StateInfo:
         return capture_state(self.s3, self.index, self.location)
 
-    def plan(self) -> retention.PrunePlan:
+    def plan(self) -> prune.PrunePlan:
         """That of `rwm prune --keep-last 1`, if all states counted as clean."""
         keep = retention.select_kept_states(self.index, self.location, keep_last(1), [])
-        return retention.plan_prune(self.s3, self.index, self.location, keep)
+        return prune.plan_prune(self.s3, self.index, self.location, keep)
 
     def check_good_state(self, directory: Path) -> None:
         """Restic reads every byte of the state from before the attack."""
@@ -201,7 +201,7 @@ def each_on_one_server(attacks: tuple[Attack, ...]) -> pytest.MarkDecorator:
 # --- what prune does ---------------------------------------------------------------------------------------
 
 
-def attack_and_plan(attacked: Attacked, attack: Attack) -> retention.PrunePlan:
+def attack_and_plan(attacked: Attacked, attack: Attack) -> prune.PrunePlan:
     bucket = attacked.location.bucket
     plan = attacked.plan()
     assert (plan.refused, plan.findings, plan.files_read) == ((), (), 5)
@@ -225,7 +225,7 @@ def test_a_prune_is_refused_even_if_forced_where_files_were_removed(
     if attack in REMOVALS:
         assert f"this would end the last clean state {attacked.good.id[:12]}" in plan.refused[0]
     if not plan.refused:
-        retention.prune_and_forget(attacked.s3, attacked.index, plan)
+        prune.prune_and_forget(attacked.s3, attacked.index, plan)
     attacked.check_good_state(tmp_path / "restored")
 
 
@@ -238,7 +238,7 @@ def test_a_forced_prune_keeps_the_first_version_of_what_was_written_again(
     if attack is encrypt_with_own_key:
         assert len([finding for finding in plan.findings if "cannot be used" in finding]) == 5
     assert plan.first_versions > 0 and plan.lost_states == ()
-    retention.prune_and_forget(attacked.s3, attacked.index, plan)
+    prune.prune_and_forget(attacked.s3, attacked.index, plan)
     attacked.check_good_state(tmp_path / "restored")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rwm import retention
+from rwm import prune
 from rwm.index import Index
 from rwm.location import Location
 from rwm.s3 import S3
@@ -20,7 +20,7 @@ __all__ = ["history", "index", "s3"]
 
 CHILD = """
 import os, signal, sys
-from rwm.retention import delete_batches
+from rwm.prune import delete_batches
 from rwm.s3 import S3
 
 delete_batches.DELETE_BATCH, delete_batches.THREADS = 6, 1
@@ -73,14 +73,14 @@ def test_a_killed_prune_is_finished_by_the_same_command(
 ) -> None:
     shown = present(s3, history.bucket)
     before = files(s3, index, history.states[2], tmp_path / "before")
-    plan = retention.plan_prune(s3, index, Location(history.bucket), [history.states[2]])
+    plan = prune.plan_prune(s3, index, Location(history.bucket), [history.states[2]])
     planned = {(item.key, item.version_id) for item in (*plan.versions, *plan.markers)}
-    prune = ["-c", "admin.conf", "prune", history.bucket, "--keep-state", history.states[2].id]
+    arguments = ["-c", "admin.conf", "prune", history.bucket, "--keep-state", history.states[2].id]
     if is_stored:
-        shell("rwm", *prune, "--plan-out", "plan")
-        prune[-2:] = ["--plan", "plan"]
+        shell("rwm", *arguments, "--plan-out", "plan")
+        arguments[-2:] = ["--plan", "plan"]
     for requests in killed_after:
-        done = shell("test-program", CHILD, *prune, "--yes", code=None, REQUESTS=str(requests))
+        done = shell("test-program", CHILD, *arguments, "--yes", code=None, REQUESTS=str(requests))
         check_safe(s3, index, history, shown)
         assert done.returncode == (0 if requests == killed_after[-1] else -signal.SIGKILL), done.stderr
     left = {(version.key, version.version_id) for version in everything(s3, history.bucket)}

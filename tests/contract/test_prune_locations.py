@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rwm import process, retention
+from rwm import process, prune, retention
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import StateInfo
@@ -91,12 +91,12 @@ def test_restic_reads_every_kept_state_of_each_repository(machines: Machines) ->
 
     keep = retention.select_kept_states(machines.index, whole, keep_last(1), [])
     assert keep == [both, *newest]
-    plan = retention.plan_prune(machines.s3, machines.index, whole, keep)
+    plan = prune.plan_prune(machines.s3, machines.index, whole, keep)
     assert (plan.refused, plan.findings) == ((), ())
     assert first in plan.lost_states
     assert any(version.key.startswith("host1/data/") for version in plan.versions)
     present = machines.listed()
-    result = retention.prune_and_forget(machines.s3, machines.index, plan)
+    result = prune.prune_and_forget(machines.s3, machines.index, plan)
     assert (result.failures, result.versions) == ((), len(plan.versions))
 
     assert machines.listed() == present
@@ -105,7 +105,7 @@ def test_restic_reads_every_kept_state_of_each_repository(machines: Machines) ->
     machines.check("restic-current", both, host2)
     machines.check("restic-current", newest[0], host1)
     machines.check("restic-debian", newest[1], host2)
-    again = retention.plan_prune(machines.s3, machines.index, whole, keep)
+    again = prune.plan_prune(machines.s3, machines.index, whole, keep)
     assert not again.versions and not again.markers
 
     target = Location(machines.bucket, "copy/")

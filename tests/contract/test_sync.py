@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from rwm import retention
+from rwm import prune, retention
 from rwm.errors import AccessDenied, IndexDamaged
 from rwm.index import Index, move_aside
 from rwm.layout import STATES_PREFIX
@@ -178,14 +178,14 @@ def test_after_a_prune_older_states_are_unknown(place: Place, index: Index) -> N
         place.capture(place.admin, admin)
         place.user.delete(place.bucket, "index/i")
         place.capture(place.admin, admin)
-        plan = retention.plan_prune(
+        plan = prune.plan_prune(
             place.admin,
             admin,
             Location(place.bucket),
             retention.select_kept_states(admin, Location(place.bucket), keep_last(1), []),
         )
         assert plan.versions
-        retention.execute_prune(place.admin, plan)
+        prune.execute_prune(place.admin, plan)
     place.sync(index)
     assert trusts(index) == ["unknown", "verified"]
 

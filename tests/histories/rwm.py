@@ -9,9 +9,9 @@ from itertools import pairwise
 
 from rwm.layout import CONFIG_FILE, is_own_key
 from rwm.model import ObjectVersion, OperationChange, OwnChange
-from rwm.retention.deferred import Deferred
-from rwm.retention.evidence import EvidenceKeeper
-from rwm.retention.key_plan import Deletion, plan_key
+from rwm.prune.deferred import Deferred
+from rwm.prune.evidence import EvidenceKeeper
+from rwm.prune.key_plan import Deletion, plan_key
 from rwm.s3.listing import group_by_key
 from rwm.states.current import current_at
 from rwm.times import iso

@@ -46,6 +46,7 @@ from rwm.embedded.accounts import USER_ACTIONS
 from rwm.forget import ForgetPlan, read_policy
 from rwm.forget.choice import choose
 from rwm.location import Location
+from rwm.lock import LockCost, LockFailure, LockResult
 from rwm.model import (
     ClassCount,
     Entry,
@@ -58,10 +59,11 @@ from rwm.model import (
     StorageClasses,
     Verification,
 )
+from rwm.prune import DeletionSpool, LocationPlan, PrunePlan
 from rwm.repositories import RepositoryCount
 from rwm.restic import Snapshot
 from rwm.restic.run import Result
-from rwm.retention import DeletionSpool, LocationPlan, LockCost, LockFailure, LockResult, PrunePlan, simulate
+from rwm.retention import simulate
 from rwm.rollback import Comparison, RollbackPlan, RollbackResult
 from rwm.rollback import Problem as RollbackProblem
 from rwm.statefile.canonical import entry_json

@@ -106,7 +106,7 @@ def test_failures_are_counted_with_exit_code_3(rwm_: Terminal, s3: MemoryS3, sta
 def test_an_account_that_may_not_lock_stops_early(
     rwm_: Terminal, s3: MemoryS3, states: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rwm.retention.lock_execute.BATCH", 2)
+    monkeypatch.setattr("rwm.lock.execute.BATCH", 2)
     for key, history in s3.buckets["bucket1"].items():
         for entry in history:
             s3.refused_locks[key, entry.version_id] = AccessDenied("no")

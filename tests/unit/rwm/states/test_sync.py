@@ -18,7 +18,8 @@ from rwm.errors import AccessDenied, S3Error, StateNotFound, Unreachable
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, StateInfo
-from rwm.retention import execute_prune, plan_prune, select_kept_states
+from rwm.prune import execute_prune, plan_prune
+from rwm.retention import select_kept_states
 from rwm.s3.listing import RecordedLister
 from rwm.statefile.canonical import FileName, canonical_form, delta_key, file_key, identified
 from rwm.statefile.delta import write_delta

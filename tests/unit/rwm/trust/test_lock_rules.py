@@ -6,8 +6,8 @@ import random
 
 from rwm.errors import AccessDenied
 from rwm.location import Location
+from rwm.lock.rules import MAX_AHEAD
 from rwm.model import ObjectVersion, Retention
-from rwm.retention.lock_rules import MAX_AHEAD
 from rwm.s3 import DefaultRetention
 from rwm.times import DAY
 from rwm.trust import AuditSettings, LocationAudit, add_lock_findings, audit_location, can_judge_locks
