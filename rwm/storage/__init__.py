@@ -2,7 +2,8 @@
 
 May import the shared modules, ``s3``, ``index``, ``operations``, ``statefile``.
 Begin reading at ``policy.py``: the policy of a protected bucket; ``users.py``: what each user may reach; ``create.py``:
-from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares.
+from an account to such a bucket; ``freeze.py``: stop a machine; ``drift.py``: what ``check.py`` compares. Two kinds of
+probes try the server: ``policy_probe.py`` with the admin's keys, ``probe.py`` with those of a machine.
 """
 
 from rwm.storage.admin_records import is_protected, own_changes, own_locks, own_prunes
@@ -10,7 +11,7 @@ from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopte
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.bucket_lock import BucketLock, LockedVersions, find_locked, read_lock
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
-from rwm.storage.check import Inspection, check_storage, granted_prefixes, inspect_storage
+from rwm.storage.check import Inspection, check_storage, inspect_storage
 from rwm.storage.create import create_storage, ensure_storage
 from rwm.storage.delete import delete_storage
 from rwm.storage.drift import Drift
@@ -23,7 +24,7 @@ from rwm.storage.overview import StorageRow, list_storage
 from rwm.storage.past import Past, describe_unknown
 from rwm.storage.pin import Pinned
 from rwm.storage.probe import probe_storage
-from rwm.storage.strict import is_strict
+from rwm.storage.reach import active_users, granted_prefixes, is_strict
 from rwm.storage.users import (
     NO_RIGHTS,
     Rights,
@@ -33,7 +34,6 @@ from rwm.storage.users import (
     parse_user,
     single_prefix,
 )
-from rwm.storage.writers import active_users
 
 __all__ = [
     "NO_RIGHTS",

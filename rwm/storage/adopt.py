@@ -18,18 +18,18 @@ from rwm.storage.accounts import check_accounts
 from rwm.storage.bucket_lock import read_lock
 from rwm.storage.change import differing_statements
 from rwm.storage.check import check_storage
-from rwm.storage.create import find_admin_principal, grant_all, principal_accesses, remove_probe
-from rwm.storage.features import CONDITIONS, missing_features, obeys_conditions
+from rwm.storage.features import CONDITIONS, missing_features
 from rwm.storage.fix import FixStep, apply_fix, check_not_frozen, name_statement, own_acl, plan_repair
-from rwm.storage.frozen import same_policy
+from rwm.storage.grants import same_policy
 from rwm.storage.info import versioning_state
 from rwm.storage.past import Past, read_past
 from rwm.storage.pin import Pinned, pin_small, writer
 from rwm.storage.policy import protected_policy
+from rwm.storage.policy_probe import find_admin_principal, obeys_conditions, remove_probe
 from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import replace_policy
-from rwm.storage.principals import admin_principal, candidate_principals
-from rwm.storage.users import Rights, UserAccess, parse_user
+from rwm.storage.principals import admin_principal, candidate_principals, principal_accesses
+from rwm.storage.users import Rights, UserAccess, parse_users
 
 KIND = "adopt"
 """The kind of the operation in records."""
@@ -70,12 +70,11 @@ def plan_adoption(
     Refused for a bucket of another account, a frozen one, a protected one with other users, and an account that the
     server does not have.
     """
-    wanted = [(user, prefix or "") for user, prefix in map(parse_user, users)]
-    grant_all(wanted, rights)
+    wanted = parse_users(users)
     _check_bucket(s3, bucket)
     own_acl(s3, bucket)
     remove_probe(s3, bucket)
-    change = _PolicyChange(s3, bucket, _likely_admin(s3, bucket), wanted, rights, warn)
+    change = _PolicyReplacement(s3, bucket, _likely_admin(s3, bucket), wanted, rights, warn)
     accesses = change.accesses
     check_accounts(s3, bucket, [access.user for access in accesses])
     steps = plan_repair(s3, bucket, change.plan)
@@ -88,7 +87,7 @@ def plan_adoption(
     return AdoptionPlan(bucket, accesses, owners, steps, past, notes)
 
 
-class _PolicyChange:
+class _PolicyReplacement:
     """The policy of a protected bucket for the wanted users, in place of the one that is there.
 
     ``admin`` is likely; the principal that is written is proved first.

@@ -73,12 +73,3 @@ def _read_settings(s3: S3, bucket: str) -> tuple[dict[str, Any], list[Drift]]:
                 raise
             unread.append(Drift("unreadable", f"the {name} cannot be checked: {error.message}"))
     return settings, unread
-
-
-def granted_prefixes(s3: S3, bucket: str) -> list[str]:
-    """The prefixes that the bucket's policy grants to users; empty if this account may not read the policy."""
-    try:
-        policy, (owner, _) = s3.policy(bucket), s3.acl(bucket)
-    except (AccessDenied, NotSupported):
-        return []
-    return sorted({access.prefix for access in policy_users(policy, bucket, owner) if access.prefix})

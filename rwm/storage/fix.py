@@ -10,8 +10,8 @@ from rwm.errors import AccessDenied, Refused
 from rwm.s3 import S3, Policy
 from rwm.storage.change import differing_statements
 from rwm.storage.check import WRONG_KEYS
-from rwm.storage.frozen import frozen_users, same_policy
-from rwm.storage.grants import grants
+from rwm.storage.frozen import frozen_users
+from rwm.storage.grants import grants, same_policy
 from rwm.storage.lifecycle import disabled, is_enabled, rule_name
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users

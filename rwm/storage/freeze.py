@@ -18,13 +18,13 @@ from rwm.layout import OWN_PREFIX
 from rwm.location import Location
 from rwm.model import Freeze, FrozenUser
 from rwm.s3 import S3, Policy
-from rwm.storage.create import find_admin_principal
-from rwm.storage.frozen import frozen_policy, frozen_users, named_accounts, same_policy, without_freeze
+from rwm.storage.frozen import frozen_policy, frozen_users, named_accounts, without_freeze
+from rwm.storage.grants import same_policy
 from rwm.storage.lifecycle import disabled, is_enabled
+from rwm.storage.policy_probe import find_admin_principal
 from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import other_policy, wait_for_other_writers, write_policy
 from rwm.storage.principals import admin_principal, expected_admin, user_principal
-from rwm.storage.users import UserAccess
 from rwm.times import iso
 
 RECORDS_PREFIX = OWN_PREFIX + "freezes/"
@@ -141,8 +141,7 @@ def _select(s3: S3, freeze: Freeze, location: Location, user: str | None) -> lis
     if location.prefix:
         owner, _ = s3.acl(location.bucket)
         reached = policy_users(freeze.policy, location.bucket, owner)
-        meant = UserAccess("", location.prefix)
-        users = sorted({each.user for each in reached if each.overlaps(meant)})
+        users = sorted({each.user for each in reached if each.reaches(location.prefix)})
     if not users:
         raise Refused(
             f"the policy of bucket {location.bucket} names no account that reaches {location}",

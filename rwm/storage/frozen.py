@@ -55,11 +55,6 @@ def frozen_users(policy: Policy | None) -> list[FrozenUser]:
     return sorted(found.values())
 
 
-def same_policy(one: Policy | None, other: Policy | None) -> bool:
-    """Whether both grant and deny the same. Servers may write a list of one element as a string."""
-    return (one is None) == (other is None) and grants(one or {}) == grants(other or {})
-
-
 def named_accounts(policy: Policy | None, admin: str) -> list[str]:
     """The single accounts beside the admin that the policy names, sorted."""
     return sorted(who for who in principals(policy or {}) if _is_account(who) and who != admin)

@@ -53,6 +53,11 @@ def principals(policy: Policy) -> set[str]:
     return {principal for statement in _as_dicts(policy) for principal in _principals(statement)}
 
 
+def same_policy(one: Policy | None, other: Policy | None) -> bool:
+    """Whether both grant and deny the same. Servers may write a list of one element as a string."""
+    return (one is None) == (other is None) and grants(one or {}) == grants(other or {})
+
+
 def _as_dicts(policy: Policy) -> list[dict[str, Any]]:
     return [item if isinstance(item, dict) else {"Effect": f"? {item!r}"} for item in statements(policy)]
 

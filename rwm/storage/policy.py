@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rwm.layout import ADMIN_PREFIX, OWN_PREFIX
+from rwm.layout import ADMIN_PREFIX
 from rwm.s3 import Policy
 from rwm.storage.principals import SEAWEEDFS_ACCOUNT, is_aws_account, principal_account
 from rwm.storage.users import Rights, UserAccess
@@ -92,10 +92,6 @@ COPY_HEADER = "x-amz-copy-source"
 KMS_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 SSE_C_HEADER = "x-amz-server-side-encryption-customer-algorithm"
 """A machine must not encrypt with a key that the admin does not have. Ceph RGW has no condition for SSE-C."""
-
-
-PROBED_PREFIX = OWN_PREFIX + "probe/"
-"""Where a conditional probe denies a listing."""
 
 
 def protected_policy(bucket: str, admin: str, users: Iterable[UserAccess]) -> Policy:
@@ -273,26 +269,4 @@ def make_statement(
         "Principal": {"AWS": principals},
         "Action": list(actions),
         "Resource": resources,
-    }
-
-
-def conditional_probe(bucket: str, principal: str) -> Policy:
-    """A policy that denies ``principal`` to list versions below :data:`PROBED_PREFIX`, if conditions are obeyed."""
-    probe = probe_policy(bucket, principal)
-    (denied,) = probe["Statement"]
-    return {**probe, "Statement": [denied | {"Condition": {"StringLike": {"s3:prefix": [f"{PROBED_PREFIX}*"]}}}]}
-
-
-def probe_policy(bucket: str, principal: str) -> Policy:
-    """A policy that denies ``principal`` one harmless action: if it takes effect, the server knows that principal."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Deny",
-                "Principal": {"AWS": [principal]},
-                "Action": ["s3:ListBucketVersions"],
-                "Resource": [f"arn:aws:s3:::{bucket}"],
-            }
-        ],
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from rwm.errors import Refused, RwmError
 from rwm.s3 import S3, Policy
-from rwm.storage.frozen import same_policy
+from rwm.storage.grants import same_policy
 
 _SETTLE_SECONDS = 1.0
 """How long after a write the policy is compared again: a program that read it before the write may write later."""
 _READ_SECONDS = 5.0
 """How long to wait until the server returns the new policy."""
+_PAUSE = 0.2
 
 
 def write_policy(s3: S3, bucket: str, policy: Policy | None) -> None:
@@ -20,6 +22,16 @@ def write_policy(s3: S3, bucket: str, policy: Policy | None) -> None:
         s3.delete_policy(bucket)
     else:
         s3.put_policy(bucket, policy)
+
+
+def takes_effect(check: Callable[[], bool], seconds: float) -> bool:
+    """Whether ``check`` becomes true within some seconds: servers cache policies."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
 def wait_for_other_writers() -> None:
@@ -35,9 +47,7 @@ def replace_policy(s3: S3, bucket: str, old: Policy | None, new: Policy) -> None
     if s3.policy(bucket) != old:
         raise Refused(f"the policy of bucket {bucket} was changed meanwhile", hint="repeat the command")
     write_policy(s3, bucket, new)
-    deadline = time.monotonic() + _READ_SECONDS
-    while not same_policy(s3.policy(bucket), new) and time.monotonic() < deadline:
-        time.sleep(0.2)
+    takes_effect(lambda: same_policy(s3.policy(bucket), new), _READ_SECONDS)
     wait_for_other_writers()
     if not same_policy(s3.policy(bucket), new):
         raise other_policy(bucket)

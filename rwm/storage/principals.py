@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from rwm.errors import Refused, UsageError
 from rwm.s3 import Policy
 from rwm.storage.grants import NOBODY, grants, principals
+from rwm.storage.users import Rights, UserAccess, grant_all
 
 _AWS_ACCOUNT = re.compile("[0-9]{12}")
 SEAWEEDFS_ACCOUNT = "000000000000"
@@ -38,7 +40,7 @@ def candidate_principals(owner_id: str, caller_arn: str | None) -> list[str]:
     ``owner_id`` comes from ListBuckets: ``admin``, ``t1$admin`` with a tenant, a canonical id on AWS. ``caller_arn``
     comes from STS, where the server has it: not on Ceph RGW, nor on SeaweedFS as ``weed server`` starts it. Servers
     accept an unknown principal without an error and then match nobody, so the candidates have to be tried
-    (:func:`rwm.storage.policy.probe_policy`).
+    (:func:`rwm.storage.policy_probe.probe_policy`).
     """
     candidates = [caller_arn] if caller_arn else []
     tenant, dollar, name = owner_id.rpartition("$")
@@ -59,6 +61,11 @@ def user_principal(admin: str, user: str) -> str:
     if principal == admin:
         raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
     return principal
+
+
+def principal_accesses(wanted: Iterable[tuple[str, str]], admin: str, rights: Rights) -> list[UserAccess]:
+    """The accesses of the principals of (user, prefix) pairs. Raises Refused for the admin."""
+    return grant_all([(user_principal(admin, user), prefix) for user, prefix in wanted], rights)
 
 
 def _principal_of_name(admin: str, user: str) -> str:

@@ -73,10 +73,13 @@ class UserAccess(NamedTuple):
         """Whether the user may reach everything below the prefix."""
         return not self.revoked and prefix.startswith(self.prefix)
 
+    def reaches(self, prefix: str) -> bool:
+        """Whether the user may reach anything below the prefix."""
+        return not self.revoked and (prefix.startswith(self.prefix) or self.prefix.startswith(prefix))
+
     def overlaps(self, other: UserAccess) -> bool:
         """Whether both may reach the same keys."""
-        nested = self.prefix.startswith(other.prefix) or other.prefix.startswith(self.prefix)
-        return nested and not self.revoked and not other.revoked
+        return not other.revoked and self.reaches(other.prefix)
 
 
 def parse_user(text: str) -> tuple[str, str | None]:
@@ -93,6 +96,13 @@ def parse_user(text: str) -> tuple[str, str | None]:
     if colon and not prefix:  # an empty variable of a script must not grant the whole bucket
         raise UsageError(f"{text!r} has no prefix after the colon", hint=f"write {name} for the whole bucket")
     return name, parse_granted_prefix(prefix) if colon else None
+
+
+def parse_users(texts: Iterable[str]) -> list[tuple[str, str]]:
+    """(user, prefix) of each, as :func:`parse_user`. Raises UsageError when two users would reach the same objects."""
+    wanted = [(user, prefix or "") for user, prefix in map(parse_user, texts)]
+    grant_all(wanted)
+    return wanted
 
 
 def parse_granted_prefix(text: str) -> str:
@@ -143,6 +153,14 @@ def grant(users: Iterable[UserAccess], user: str, prefix: str, rights: Rights = 
     return sorted(after)
 
 
+def grant_all(wanted: Iterable[tuple[str, str]], rights: Rights = NO_RIGHTS) -> list[UserAccess]:
+    """The accesses of (user, prefix) pairs. Raises UsageError for an overlap."""
+    accesses: list[UserAccess] = []
+    for user, prefix in wanted:
+        accesses = grant(accesses, user, prefix, rights)
+    return accesses
+
+
 def revoke(users: Iterable[UserAccess], user: str, prefix: str | None = None) -> list[UserAccess]:
     """The users after ``user`` lost one prefix, or everything; without any prefix left it is ``revoked``.
 
@@ -154,7 +172,7 @@ def revoke(users: Iterable[UserAccess], user: str, prefix: str | None = None) ->
         names = ", ".join(sorted({access.user for access in users}))
         raise NotFound(f"the policy does not name {user}", hint=f"it names {names}" if names else "")
     rest = [] if prefix is None else [access for access in own if access.revoked or access.prefix != prefix]
-    if part := next((access for access in rest if access.overlaps(UserAccess(user, prefix or ""))), None):
+    if part := next((access for access in rest if access.reaches(prefix or "")), None):
         raise Refused(f"{user} was not granted {prefix}, but: {part.reach}", hint="only a whole grant can be revoked")
     return sorted([access for access in users if access.user != user] + (rest or [UserAccess(user, revoked=True)]))
 

@@ -18,7 +18,8 @@ from rwm.errors import AccessDenied, NotFound, Refused, RwmError, Unreachable, U
 from rwm.location import Location
 from rwm.s3 import S3, connect
 from rwm.storage import check_storage, create_storage, delete_storage, storage_info
-from rwm.storage.policy import PUBLISHING_HEADERS, probe_policy, protected_policy
+from rwm.storage.policy import PUBLISHING_HEADERS, protected_policy
+from rwm.storage.policy_probe import probe_policy
 from rwm.storage.principals import user_principal
 from rwm.storage.users import UserAccess
 from tests.contract.buckets import Written, unique, versioned, written

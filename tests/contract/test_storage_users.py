@@ -22,7 +22,8 @@ from rwm.storage import (
     revoke_access,
     storage_info,
 )
-from rwm.storage.policy import probe_policy, protected_policy
+from rwm.storage.policy import protected_policy
+from rwm.storage.policy_probe import probe_policy
 from rwm.storage.principals import admin_principal
 from tests.contract.buckets import at_once, unique, written
 from tests.contract.test_storage_prefixes import ALLOWED, REFUSED, every

@@ -23,7 +23,7 @@ from rwm.storage import (
     is_adopted,
     plan_adoption,
 )
-from rwm.storage.policy import probe_policy
+from rwm.storage.policy_probe import probe_policy
 from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, USER, good
 from tests.unit.rwm.storage.test_create import PolicyS3
 

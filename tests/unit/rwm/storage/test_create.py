@@ -11,7 +11,7 @@ from rwm.model import ObjectVersion
 from rwm.s3 import DefaultRetention
 from rwm.storage import BucketLock, create_storage, ensure_storage, read_lock
 from rwm.storage.features import CONDITIONS
-from rwm.storage.policy import PROBED_PREFIX, conditional_probe, probe_policy
+from rwm.storage.policy_probe import PROBED_PREFIX, conditional_probe, probe_policy
 from rwm.storage.users import UserAccess
 from rwm.times import DAY
 from tests.unit.memory import MemoryS3
@@ -122,7 +122,7 @@ def test_the_admin_is_refused_as_the_user() -> None:
 
 
 def test_a_server_that_ignores_conditions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.storage.features._EFFECT_SECONDS", 0.0)
+    monkeypatch.setattr("rwm.storage.policy_probe._EFFECT_SECONDS", 0.0)
     s3, warnings = PolicyS3(), list[str]()
     s3.obeys_conditions = False
     create_storage(s3, BUCKET, "user1", warn=warnings.append)
@@ -148,7 +148,7 @@ def test_a_server_that_ignores_the_lock_leaves_no_bucket() -> None:
 
 
 def test_a_server_that_ignores_policies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwm.storage.create._LAST_PROBE_SECONDS", 0.0)
+    monkeypatch.setattr("rwm.storage.policy_probe._EFFECT_SECONDS", 0.0)
     s3 = PolicyS3(admin="another form")
     with pytest.raises(RwmError, match=f"does not obey bucket policies: taking a right from {ADMIN} "):
         create_storage(s3, BUCKET, "user1")

@@ -14,8 +14,8 @@ from rwm.storage.policy import (
     DENIED_OBJECT_ACTIONS,
     USER_BUCKET_ACTIONS,
     USER_OBJECT_ACTIONS,
-    probe_policy,
 )
+from rwm.storage.policy_probe import probe_policy
 from rwm.storage.users import UserAccess
 from tests.unit.rwm.storage.policies import ADMIN, BUCKET, ON_BUCKET, ON_OBJECTS, SHARED, STRANGER, USER, USERS, good
 

@@ -1,4 +1,4 @@
-"""Which machines may write at a location now."""
+"""Which users reach a location: who may write there now."""
 
 from __future__ import annotations
 
