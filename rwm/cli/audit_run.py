@@ -56,9 +56,11 @@ def _count_missing(app: App, location: Location, states: set[str], lister: Liste
 
 def audit_versions(app: App, location: Location, lister: Lister | None = None) -> LocationAudit:
     """Audit the location's versions; ``lister`` as for :func:`audit_location`. Raises NotFound without a repository."""
-    from rwm.trust import audit_location, can_judge_locks
+    from rwm.trust import audit_location, can_judge_locks, is_admin
 
-    settings = audit_settings(app, location)._replace(samples_locks=can_judge_locks(app.s3, location))
+    settings = audit_settings(app, location)._replace(
+        samples_locks=can_judge_locks(app.s3, location), samples_acls=is_admin(app.s3, location)
+    )
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress, lister=lister)
     if not found.repositories:
@@ -68,6 +70,8 @@ def audit_versions(app: App, location: Location, lister: Lister | None = None) -
         )
     if settings.samples_locks:
         _judge_locks(app, found)
+    if settings.samples_acls:
+        _judge_acls(app, found)
     return found
 
 
@@ -119,6 +123,15 @@ def _judge_locks(app: App, audit: LocationAudit) -> None:
         add_lock_findings(app.s3, audit, records.of, is_recorded=index.retentions.has_any(bucket))
     except S3Error as error:
         console.warn(f"locks that RWM did not set are not looked for: {error.message}")
+
+
+def _judge_acls(app: App, audit: LocationAudit) -> None:
+    from rwm.trust import add_acl_findings
+
+    try:
+        add_acl_findings(app.s3, audit)
+    except S3Error as error:
+        console.warn(f"objects that somebody has published are not looked for: {error.message}")
 
 
 def _record(app: App, report: AuditReport) -> None:

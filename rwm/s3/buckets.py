@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -107,16 +107,12 @@ class Buckets:
     def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
         """(owner id, grants) of the bucket; a grant is (grantee id or group URI, permission)."""
         with mapped("GetBucketAcl", bucket):
-            response = self.client.get_bucket_acl(Bucket=bucket)
-        grants = [
-            (
-                str(grantee.get("ID") or grantee.get("URI") or grantee.get("EmailAddress")),
-                grant.get("Permission", ""),
-            )
-            for grant in response.get("Grants", [])
-            for grantee in [grant.get("Grantee", {})]
-        ]
-        return response.get("Owner", {}).get("ID", ""), grants
+            return _parse_acl(self.client.get_bucket_acl(Bucket=bucket))
+
+    def version_acl(self, bucket: str, key: str, version_id: str) -> tuple[str, list[tuple[str, str]]]:
+        """(owner id, grants) of a version of an object, as :meth:`acl`."""
+        with mapped("GetObjectAcl", f"{bucket}/{key} version {version_id}"):
+            return _parse_acl(self.client.get_object_acl(Bucket=bucket, Key=key, VersionId=version_id))
 
     def lifecycle_rules(self, bucket: str) -> list[dict[str, Any]]:
         """The bucket's lifecycle rules, empty where it has none."""
@@ -145,6 +141,19 @@ class Buckets:
             response = self.client.get_object_lock_configuration(Bucket=bucket)
             return response.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
         return False
+
+
+def _parse_acl(response: Mapping[str, Any]) -> tuple[str, list[tuple[str, str]]]:
+    """(owner id, grants); a grant is (grantee id or group URI, permission)."""
+    grants = [
+        (
+            str(grantee.get("ID") or grantee.get("URI") or grantee.get("EmailAddress")),
+            grant.get("Permission", ""),
+        )
+        for grant in response.get("Grants", [])
+        for grantee in [grant.get("Grantee", {})]
+    ]
+    return response.get("Owner", {}).get("ID", ""), grants
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Begin reading at ``finding.py``: what is found; ``key_rules.py``: rules about on
 them in one pass; ``report.py``: the verdicts.
 """
 
+from rwm.trust.acl_sample import add_acl_findings, is_admin
 from rwm.trust.activity import Hour
 from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
 from rwm.trust.captures import Captures
@@ -44,11 +45,13 @@ __all__ = [
     "RepositoryRoots",
     "Rule",
     "StateVerdict",
+    "add_acl_findings",
     "add_lock_findings",
     "audit_location",
     "can_judge_locks",
     "contains",
     "explain_missing",
+    "is_admin",
     "judge_snapshot_time",
     "make_report",
     "make_settings",

@@ -16,18 +16,19 @@ from rwm.s3 import S3, ServerClock, read_clock, wait_for_next_second
 from rwm.s3.listing import Discovered, Lister, begin_listings, discover, list_in_parallel
 from rwm.statefile import FileName, parse_file_key
 from rwm.times import DAY, SECOND
+from rwm.trust.acl_rules import is_in_parts
 from rwm.trust.captures import Captures
 from rwm.trust.finding import Finding, FindingLog, is_acknowledged
 from rwm.trust.intervals import FOREVER
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.key_grouping import group_keys
-from rwm.trust.lock_rules import VersionSample
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.repository_audit import PACKS, PHASES, RepositoryAudit, Written
 from rwm.trust.roots import enclosing_prefixes
 from rwm.trust.state_file_rules import judge_state_file
 from rwm.trust.unknown_key_rules import judge_unknown_keys
 from rwm.trust.verdict import quiet_second, verdict_at, verdict_in
+from rwm.trust.version_sample import VersionSample
 
 Progress = Callable[[int], None]
 Histories = Sequence[Sequence[ObjectVersion]]
@@ -41,7 +42,8 @@ class AuditSettings(NamedTuple):
     """What is known before an audit: what a person has decided, and what RWM did.
 
     Acknowledgements by finding id or code, codes that are not judged, and the retention of the configuration. ``own``
-    is what RWM itself did, by trusted records. ``samples_locks``: whether versions are sampled to judge their locks.
+    is what RWM itself did, by trusted records. ``samples_locks`` and ``samples_acls``: whether versions are sampled to
+    judge their locks and their ACLs.
     """
 
     acknowledged: Mapping[str, Acknowledgement] = {}
@@ -49,6 +51,12 @@ class AuditSettings(NamedTuple):
     retention: Mapping[str, str] = {}
     own: OwnChanges = OwnChanges()
     samples_locks: bool = False
+    samples_acls: bool = False
+
+    @property
+    def samples(self) -> bool:
+        """Whether versions are sampled at all."""
+        return self.samples_locks or self.samples_acls
 
 
 _MEASURED = ServerClock(0, is_measured=True)
@@ -76,6 +84,8 @@ class LocationAudit:
     """Findings about state files, by the prefix of their states."""
     lock_samples: dict[str, VersionSample] = field(default_factory=dict)
     """Versions whose locks are to be judged, by the root of the repository."""
+    acl_samples: dict[str, VersionSample] = field(default_factory=dict)
+    """Versions whose ACLs are to be judged: such as were uploaded in parts."""
     clock: ServerClock = field(default=_MEASURED, kw_only=True)
     until: int = field(default=FOREVER, kw_only=True)
     newest: int = 0
@@ -228,7 +238,7 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
                 continue
             listed = _list_phase(s3, location.bucket, root, phase) if small is None else _phase_of(small, root, phase)
             histories = counted(listed)
-            repository.observe(_sampled(audit, root, histories) if settings.samples_locks else histories)
+            repository.observe(_sampled(audit, root, histories) if settings.samples else histories)
         repository.finish()
         for finding in judge_unknown_keys(root, s3.unknown_keys.below(Location(location.bucket, root)), found_at):
             repository.log.add(finding)
@@ -238,10 +248,14 @@ def _list_and_judge(s3: Lister, audit: LocationAudit, progress: Progress, *, pac
 def _sampled(
     audit: LocationAudit, root: str, histories: Iterable[Sequence[ObjectVersion]]
 ) -> Iterator[Sequence[ObjectVersion]]:
-    """The same histories, each added to the sample of the repository."""
-    sample = audit.lock_samples.setdefault(root, VersionSample())
+    """The same histories, each added to the samples of the repository."""
+    locks = audit.lock_samples.setdefault(root, VersionSample())
+    acls = audit.acl_samples.setdefault(root, VersionSample())
     for history in histories:
-        sample.add(history)
+        if audit.settings.samples_locks:
+            locks.add(history)
+        if audit.settings.samples_acls and (in_parts := [each for each in history if is_in_parts(each)]):
+            acls.add(in_parts)
         yield history
 
 

@@ -9,6 +9,7 @@ from rwm.errors import NotFound, S3Error
 from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
 from rwm.s3 import S3
+from rwm.trust.acl_sample import is_admin
 from rwm.trust.audit import LocationAudit
 from rwm.trust.lock_rules import OwnLock, SampledLock, judge_locks
 
@@ -21,10 +22,7 @@ Recorded = Callable[[ObjectVersion], OwnLock]
 def can_judge_locks(s3: S3, location: Location) -> bool:
     """Whether versions can be locked there, and the account is that of the admin, who knows what RWM has locked."""
     try:
-        if not s3.has_object_lock(location.bucket):
-            return False
-        owner, _ = s3.acl(location.bucket)
-        return owner == s3.owner_id()
+        return s3.has_object_lock(location.bucket) and is_admin(s3, location)
     except S3Error:  # a machine may not ask
         return False
 

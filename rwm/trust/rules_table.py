@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rwm.trust import (
+    acl_rules,
     hint_rules,
     key_rules,
     lock_rules,
@@ -22,6 +23,7 @@ _MODULES = (
     state_file_rules,
     unknown_key_rules,
     lock_rules,
+    acl_rules,
     report,
 )
 

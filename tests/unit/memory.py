@@ -40,6 +40,7 @@ class MemoryS3(S3):
         self.policies: dict[str, Policy] = {}
         self.rules: dict[str, list[dict[str, Any]]] = {}
         self.granted: list[tuple[str, str]] = []
+        self.version_grants: dict[tuple[str, str], list[tuple[str, str]]] = {}
         self.owner = "admin"
         self.account = "user1"
         self.stuck: dict[tuple[str, str], str] = {}
@@ -277,6 +278,10 @@ class MemoryS3(S3):
 
     def acl(self, bucket: str) -> tuple[str, list[tuple[str, str]]]:
         return self.owner, [(self.owner, "FULL_CONTROL"), *self.granted]
+
+    def version_acl(self, bucket: str, key: str, version_id: str) -> tuple[str, list[tuple[str, str]]]:
+        owner = self.writers.get(version_id, self.owner)
+        return owner, [(owner, "FULL_CONTROL"), *self.version_grants.get((key, version_id), [])]
 
     def make_private(self, bucket: str) -> None:
         self.granted = []

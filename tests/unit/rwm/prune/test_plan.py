@@ -20,6 +20,7 @@ from rwm.retention.selection import select_kept_states
 from rwm.s3 import DefaultRetention
 from rwm.states.capture import capture_state
 from rwm.times import DAY, SECOND
+from rwm.trust import audit_location
 from tests.keeping import keep_last
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.verify.verify_setup import named
@@ -307,6 +308,20 @@ class TestPlanPrune:
         replaced = s3.now - s3.buckets[BUCKET]["config"][0].last_modified
         assert plan_prune(s3, index, LOCATION, [info], min_age=replaced + 10 * SECOND).too_young == 1
         assert len(plan_prune(s3, index, LOCATION, [info], min_age=replaced - 10 * SECOND).versions) == 1
+
+    def test_what_is_written_after_the_audit_stays(self, index: Index) -> None:
+        """The audit has not judged it: what replaced it may be an attack."""
+        s3 = MemoryS3(BUCKET)
+        before = s3.put(BUCKET, "notes", b"1")
+        s3.put(BUCKET, "notes", b"2")
+        info = capture_state(s3, index, LOCATION)
+        audit = audit_location(s3, LOCATION)
+        s3.now += 2 * SECOND
+        s3.put(BUCKET, "notes", b"3")
+        s3.put(BUCKET, "notes", b"4")
+        found = plan_prune(s3, index, LOCATION, [info], audit=audit)
+        assert [item.version_id for item in found.versions] == [before]
+        assert found.too_young == 1
 
     def test_what_is_known_to_be_locked_is_counted_and_kept_without_a_request(self, index: Index) -> None:
         s3 = MemoryS3(BUCKET)

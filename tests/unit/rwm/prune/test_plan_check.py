@@ -175,6 +175,18 @@ def test_a_plan_whose_kept_state_is_gone_is_refused(scene: Scene) -> None:
         scene.again()
 
 
+def test_states_that_the_plan_did_not_keep_are_not_kept_now(scene: Scene) -> None:
+    """Also such as lose nothing to it; but those that were recorded since."""
+    scene.capture()
+    scene.capture()
+    scene.store()
+    newest = scene.states[-1]
+    assert scene.states[-2].id in scene.stored().other_states
+    assert [info.id for info in scene.again().kept_states] == [newest.id]
+    scene.capture()
+    assert [info.id for info in scene.again().kept_states] == [newest.id, scene.states[-1].id]
+
+
 def test_a_version_that_is_current_again_is_named(scene: Scene) -> None:
     scene.s3.put(BUCKET, "gone", b"1")
     scene.s3.delete(BUCKET, "gone")

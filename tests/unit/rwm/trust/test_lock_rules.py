@@ -11,7 +11,8 @@ from rwm.model import ObjectVersion, Retention
 from rwm.s3 import DefaultRetention
 from rwm.times import DAY
 from rwm.trust import AuditSettings, LocationAudit, add_lock_findings, audit_location, can_judge_locks
-from rwm.trust.lock_rules import LONGEST_OWN, SAMPLED, OwnLock, SampledLock, VersionSample, judge_locks
+from rwm.trust.lock_rules import LONGEST_OWN, OwnLock, SampledLock, judge_locks
+from rwm.trust.version_sample import SAMPLED, VersionSample
 from tests.unit.memory import START, MemoryS3
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
 
