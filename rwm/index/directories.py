@@ -44,6 +44,21 @@ def location_directory(connection: sqlite3.Connection, location: Location) -> in
     return find_directory(connection, bucket_id(connection, location.bucket), location.prefix)
 
 
+class DirectoryFinder:
+    """Ids of directories by path, as :func:`find_directory`. The last one is cached, because paths come sorted."""
+
+    def __init__(self, connection: sqlite3.Connection, bucket: int) -> None:
+        self._connection = connection
+        self._bucket = bucket
+        self._last: tuple[str, int] | None = None
+
+    def id(self, path: str) -> int:
+        """The row of a directory, or NO_DIRECTORY."""
+        if self._last is None or path != self._last[0]:
+            self._last = (path, find_directory(self._connection, self._bucket, path))
+        return self._last[1]
+
+
 class DirectoryWriter:
     """Directory ids by path; missing rows are inserted. Only the last path is cached, because paths come sorted."""
 

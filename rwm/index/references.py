@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from rwm.index.connection import errors
-from rwm.index.directories import find_directory
+from rwm.index.directories import DirectoryFinder
 from rwm.index.packed import Packed, pack, unpack
 from rwm.model import Entry
 from rwm.names import split_key
@@ -51,10 +51,9 @@ class References:
     ) -> None:
         self._connection = connection
         self._path = path
-        self._bucket = bucket
         self._prefix = prefix
         self._moments = moments
-        self._directory: tuple[str, int] | None = None
+        self._directories = DirectoryFinder(connection, bucket)
         self._page: _Page | None = None
         self._limit = 1  # rows of the next page
 
@@ -64,7 +63,7 @@ class References:
             return []
         path, name = split_key(key)
         with errors(self._path):
-            rows = self._rows(self._find(path), pack(name))
+            rows = self._rows(self._directories.id(path), pack(name))
         return [
             (Entry(key, unpack(version), size, unpack(etag), last_modified), numbers)
             for version, size, etag, last_modified, since, until in rows
@@ -98,9 +97,3 @@ class References:
 
     def _number(self, moment: int) -> int:
         return bisect_left(self._moments, moment)
-
-    def _find(self, path: str) -> int:
-        """The id of the directory's row. The last one is cached."""
-        if self._directory is None or path != self._directory[0]:
-            self._directory = (path, find_directory(self._connection, self._bucket, path))
-        return self._directory[1]

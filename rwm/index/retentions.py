@@ -10,8 +10,16 @@ from operator import attrgetter
 from pathlib import Path
 
 from rwm.index.connection import errors, transaction
-from rwm.index.directories import NO_DIRECTORY, SUBTREE, DirectoryPaths, bucket_id, find_directory, location_directory
-from rwm.index.packed import pack, unpack
+from rwm.index.directories import (
+    NO_DIRECTORY,
+    SUBTREE,
+    DirectoryFinder,
+    DirectoryPaths,
+    bucket_id,
+    find_directory,
+    location_directory,
+)
+from rwm.index.packed import Packed, pack, unpack
 from rwm.index.version_rows import forget_versions
 from rwm.location import Location
 from rwm.model import LOCK_MODES, LockableVersion, Retention, RetentionChange
@@ -21,6 +29,12 @@ _VERSIONS = """
     SELECT v.name, v.version_id, v.last_modified, v.since, v.until, r.compliance, r.until
     FROM version v LEFT JOIN retention r USING (directory, name, version_id)
     WHERE v.directory = ? ORDER BY v.name, v.since
+"""
+
+_KNOWN = """
+    SELECT max(
+        coalesce((SELECT until FROM retention WHERE directory = ? AND name = ? AND version_id = ?), 0),
+        coalesce((SELECT until FROM found_lock WHERE bucket = ? AND key = ? AND version_id = ?), 0))
 """
 
 
@@ -72,34 +86,12 @@ class Retentions:
 
     def of(self, bucket: str, key: str, version_id: str) -> Retention | None:
         """The retention that was recorded of a version."""
-        path, name = split_key(key)
-        with errors(self._path):
-            directory = find_directory(self._connection, bucket_id(self._connection, bucket), path)
-            row = self._connection.execute(
-                "SELECT compliance, until FROM retention WHERE directory = ? AND name = ? AND version_id = ?",
-                (directory, pack(name), pack(version_id)),
-            ).fetchone()
-        return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
+        return self.lookup(bucket).of(key, version_id)
 
-    def spans(self, bucket: str, key: str, version_id: str) -> list[tuple[int, int]]:
-        """The half-open intervals of moments during which states have a version."""
-        path, name = split_key(key)
+    def lookup(self, bucket: str) -> RetentionLookup:
+        """What is recorded of single versions of a bucket, for many of them."""
         with errors(self._path):
-            directory = find_directory(self._connection, bucket_id(self._connection, bucket), path)
-            return self._connection.execute(
-                "SELECT since, until FROM version WHERE directory = ? AND name = ? AND version_id = ?",
-                (directory, pack(name), pack(version_id)),
-            ).fetchall()
-
-    def known_until(self, bucket: str, key: str, version_id: str) -> int:
-        """Until when a version is locked, by what RWM has set or found; 0 if it knows of no lock. Milliseconds."""
-        recorded = self.of(bucket, key, version_id)
-        with errors(self._path):
-            row = self._connection.execute(
-                "SELECT until FROM found_lock WHERE bucket = ? AND key = ? AND version_id = ?",
-                (bucket_id(self._connection, bucket), key, version_id),
-            ).fetchone()
-        return max(0 if recorded is None else recorded.until, row[0] if row else 0)
+            return RetentionLookup(self._connection, self._path, bucket)
 
     def record_found(self, bucket: str, locks: Iterable[tuple[str, str, int]], now: int) -> None:
         """Record, in one transaction, locks that a prune found: key, version id, until when. Drop those that ended."""
@@ -123,3 +115,42 @@ class Retentions:
         """Drop the rows of versions, (key, version id), that are deleted; in one transaction."""
         with errors(self._path), transaction(self._connection):
             forget_versions(self._connection, "retention", bucket, versions)
+
+
+class RetentionLookup:
+    """Looks up single versions of a bucket: one query for each question, while keys come in their order."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, bucket: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._bucket = bucket_id(connection, bucket)
+        self._directories = DirectoryFinder(connection, self._bucket)
+
+    def of(self, key: str, version_id: str) -> Retention | None:
+        """The retention that was recorded of a version."""
+        with errors(self._path):
+            row = self._connection.execute(
+                "SELECT compliance, until FROM retention WHERE directory = ? AND name = ? AND version_id = ?",
+                self._place(key, version_id),
+            ).fetchone()
+        return None if row is None else Retention(LOCK_MODES[row[0]], row[1])
+
+    def spans(self, key: str, version_id: str) -> list[tuple[int, int]]:
+        """The half-open intervals of moments during which states have a version."""
+        with errors(self._path):
+            return self._connection.execute(
+                "SELECT since, until FROM version WHERE directory = ? AND name = ? AND version_id = ?",
+                self._place(key, version_id),
+            ).fetchall()
+
+    def known_until(self, key: str, version_id: str) -> int:
+        """Until when a version is locked, by what RWM has set or found; 0 if it knows of no lock. Milliseconds."""
+        place = self._place(key, version_id)
+        with errors(self._path):
+            found = self._connection.execute(_KNOWN, (*place, self._bucket, key, version_id)).fetchone()
+        return int(found[0])
+
+    def _place(self, key: str, version_id: str) -> tuple[int, Packed, Packed]:
+        path, name = split_key(key)
+        with errors(self._path):
+            return self._directories.id(path), pack(name), pack(version_id)

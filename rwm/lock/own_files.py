@@ -46,6 +46,7 @@ class _Planner:
         self._index = index
         self._plan = plan
         self._bucket = plan.location.bucket
+        self._retentions = index.retentions.lookup(self._bucket)
         self._planned: dict[tuple[str, str], int] = {}
 
     def due(self) -> Iterator[DueLock]:
@@ -122,7 +123,7 @@ class _Planner:
     def _next(self, version: ObjectVersion, needed: int) -> DueLock | None:
         pair = version.key, version.version_id
         plan = self._plan
-        known = 0 if plan.again else self._index.retentions.known_until(self._bucket, *pair)
+        known = 0 if plan.again else self._retentions.known_until(*pair)
         until = max(known, self._planned.get(pair, 0))
         current = Retention(plan.mode, until) if until else None
         retention = next_retention(version.key, needed, current, plan.mode, plan.timing)

@@ -25,8 +25,7 @@ class LockRecords:
     """
 
     def __init__(self, index: Index, bucket: str, locked: Iterable[OperationChange]) -> None:
-        self._bucket = bucket
-        self._retentions = index.retentions
+        self._retentions = index.retentions.lookup(bucket)
         bounds: dict[str, OwnLock] = defaultdict(OwnLock)
         for change in locked:
             if name := parse_file_key(change.key):
@@ -37,7 +36,7 @@ class LockRecords:
 
     def of(self, version: ObjectVersion) -> OwnLock:
         """What is recorded of a version."""
-        found = self._retentions.of(self._bucket, version.key, version.version_id)
+        found = self._retentions.of(version.key, version.version_id)
         until = 0 if found is None else found.until
         locks = self._of_states(version.key, version.version_id)
         at_least, at_most = ([until, *bounds] for bounds in zip(*locks, strict=True)) if locks else ([until], [until])
@@ -45,12 +44,12 @@ class LockRecords:
 
     def known_until(self, key: str, version_id: str) -> int:
         """Until when a version is known to be locked: as RWM set it here, or elsewhere for a state, or found it."""
-        found = self._retentions.known_until(self._bucket, key, version_id)
+        found = self._retentions.known_until(key, version_id)
         return max([found, *(lock.at_least for lock in self._of_states(key, version_id))])
 
     def _of_states(self, key: str, version_id: str) -> list[OwnLock]:
         """The locks of the states that have a version."""
-        spans = self._retentions.spans(self._bucket, key, version_id) if self._states else []
+        spans = self._retentions.spans(key, version_id) if self._states else []
         return [
             state.lock
             for state in self._states

@@ -171,7 +171,7 @@ def plan_prune(
     if cutoff is None:
         cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
     locks = KnownLocks(s3, index, location.bucket, audit.known_now, locked_states)
-    planner = _Planner(audit, cutoff, locks, _proofs(index, location.bucket), on_staying)
+    planner = _Planner(audit, cutoff, locks, index.verifications.proofs(location.bucket), on_staying)
     for part in list_histories(lister or s3, location):  # without RWM's own objects
         for history in part:
             progress(len(history))
@@ -182,11 +182,6 @@ def plan_prune(
     plan = planner.finish(location, locations, refused, len(sample))
     uploads = count_old_uploads(s3, location, upload_cutoff(plan.made_at, plan.cutoff))
     return replace(plan, uploads=uploads)
-
-
-def _proofs(index: Index, bucket: str) -> IsProved:
-    """Whether the content of a version was read and found right."""
-    return lambda version: index.verifications.is_proved(bucket, version)
 
 
 class _Planner:

@@ -10,7 +10,7 @@ import pytest
 from rwm.index import Index
 from rwm.location import Location
 from rwm.lock import LockPlan, LockRecords, LockTiming, lock_and_record, plan_state_lock
-from rwm.model import OperationChange, Retention, StateInfo
+from rwm.model import OperationChange, Retention, RetentionChange, StateInfo
 from rwm.operations import list_records, open_stored, trusted_locks
 from rwm.prune import PrunePlan, plan_prune
 from rwm.statefile import file_key
@@ -23,6 +23,7 @@ from tests.unit.rwm.trust.memory_bucket import load, with_backups
 BUCKET = "bucket1"
 LOCATION = Location(BUCKET)
 FAR = 3000 * DAY
+RETENTION = Retention("governance", 7000 * DAY)
 
 
 class Computers:
@@ -159,3 +160,28 @@ def test_the_lock_of_a_prefix_says_nothing_of_another_prefix(tmp_path: Path) -> 
         assert known == {"a/x": locked_until}
         other = next(each for each in s3.versions(BUCKET) if each.key == "b/x")
         assert records.known_until(other.key, other.version_id) == 0
+
+
+@pytest.mark.parametrize(("states", "questions"), [(False, 1), (True, 2)])
+def test_a_version_costs_the_index_one_question_and_one_more_with_locked_states(
+    tmp_path: Path, states: bool, questions: int
+) -> None:
+    """A prune asks about each version that it would delete: the bucket and the directory are looked up once."""
+    s3 = MemoryS3(BUCKET)
+    for n in range(40):
+        s3.put(BUCKET, f"a/{n % 2}/{n:02}", b"1")
+    s3.now += DAY
+    with Index.open(tmp_path / "index.sqlite") as index:
+        info = capture_state(s3, index, LOCATION)
+        change = OperationChange("locked", file_key(info), "", at=5000 * DAY, until=5001 * DAY)
+        records = LockRecords(index, BUCKET, [change] if states else [])
+        versions = list(index.entries(info))
+        index.retentions.record(BUCKET, [RetentionChange(versions[1].key, versions[1].version_id, RETENTION)])
+        index.retentions.record_found(BUCKET, [(versions[2].key, versions[2].version_id, 6000 * DAY)], s3.now)
+        asked: list[str] = []
+        index._connection.set_trace_callback(asked.append)
+        known = [records.known_until(each.key, each.version_id) for each in versions]
+        index._connection.set_trace_callback(None)
+    least = 5000 * DAY if states else 0
+    assert known == [least, 7000 * DAY, 6000 * DAY, *[least] * 37]
+    assert len(asked) <= len(versions) * questions + 10
