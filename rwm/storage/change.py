@@ -71,8 +71,8 @@ def _change(
     _check_drift(policy, bucket, owner)
     assert policy is not None
     admin = admin_principal(policy, owner)
-    principal = user_principal(admin, user)
     before = policy_users(policy, bucket, owner)
+    principal = user if user in {access.user for access in before} else user_principal(admin, user)
     after = decide(before, principal)
     new = protected_policy(bucket, admin, after)
     change = PolicyChange(before, after, *differing_statements(policy, new))

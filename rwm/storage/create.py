@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rwm.errors import NotSupported, Refused, RwmError
+from rwm.errors import NotSupported, Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.s3 import S3, DefaultRetention
 from rwm.storage.accounts import check_accounts
@@ -32,21 +32,27 @@ def create_storage(
     A user is ``USER`` for the whole bucket, or ``USER:PREFIX``; all have the same rights. Safe to repeat after an
     interruption. Raises UsageError when two users would reach the same objects, Refused when the bucket exists and is
     not empty or has another policy, or the server does not have an account, and RwmError when it does not enforce
-    policies. Refused too where the server cannot lock; then no bucket is left that was not there before.
+    policies. Refused too where the server cannot lock. When it is refused, no bucket is left that was not there before.
     """
     wanted = parse_users(users)
-    if s3.bucket_exists(bucket):
+    is_new = not s3.bucket_exists(bucket)
+    if is_new:
+        _create_bucket(s3, bucket, lock)
+        s3.enable_versioning(bucket)
+    else:
         _check_unused(s3, bucket, wanted, rights)
         s3.enable_versioning(bucket)
         if lock:
             set_default(s3, bucket, lock)
-    else:
-        _create_bucket(s3, bucket, lock)
-        s3.enable_versioning(bucket)
     admin = find_admin_principal(s3, bucket)
     obeys = obeys_conditions(s3, bucket, admin, None)
-    accesses = principal_accesses(wanted, admin, rights)
-    check_accounts(s3, bucket, [access.user for access in accesses])
+    try:
+        accesses = principal_accesses(wanted, admin, rights)
+        check_accounts(s3, bucket, [access.user for access in accesses])
+    except (UsageError, Refused):
+        if is_new:
+            s3.delete_bucket(bucket)
+        raise
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
         raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")

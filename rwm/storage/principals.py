@@ -14,6 +14,9 @@ _AWS_ACCOUNT = re.compile("[0-9]{12}")
 SEAWEEDFS_ACCOUNT = "000000000000"
 """The account of all users of SeaweedFS."""
 _CANONICAL_ID = re.compile("[0-9a-f]{64}")
+_SINGLE = re.compile("arn:[a-z-]+:(iam|sts)::[^:]*:(user|role|assumed-role)/.+")
+_NOT_LITERAL = '*?$"\\'
+"""Characters that a policy may take for a pattern or a variable."""
 
 
 def acl_id(principal: str) -> str:
@@ -56,8 +59,11 @@ def user_principal(admin: str, user: str) -> str:
 
     ``t1$user1`` names a user and its tenant. Raises UsageError when that is not the admin's tenant: S3 clients reach
     only buckets of their own tenant, and Refused for the admin itself.
+
+    Raises UsageError too for what may name more than one account: a deny of it could shut the admin out for good.
     """
     principal = user if user.startswith("arn:") else _principal_of_name(admin, user)
+    _check_single(user, principal)
     if principal == admin:
         raise Refused(f"{user} is the admin account itself", hint="name the account of the machine that backs up")
     return principal
@@ -66,6 +72,14 @@ def user_principal(admin: str, user: str) -> str:
 def principal_accesses(wanted: Iterable[tuple[str, str]], admin: str, rights: Rights) -> list[UserAccess]:
     """The accesses of the principals of (user, prefix) pairs. Raises Refused for the admin."""
     return grant_all([(user_principal(admin, user), prefix) for user, prefix in wanted], rights)
+
+
+def _check_single(user: str, principal: str) -> None:
+    bad = next((char for char in principal if char in _NOT_LITERAL or not char.isprintable()), None)
+    if bad is not None:
+        raise UsageError(f"{user!r} is no user: it has the character {bad!r}", hint="name one account, as user1")
+    if not _SINGLE.fullmatch(principal):
+        raise UsageError(f"{user!r} names no single user or role", hint="name one account, as user1 or its whole ARN")
 
 
 def _principal_of_name(admin: str, user: str) -> str:

@@ -121,6 +121,19 @@ def test_the_admin_is_refused_as_the_user() -> None:
         create_storage(PolicyS3(), BUCKET, "admin")
 
 
+@pytest.mark.parametrize("user", ["admin", "user*", "t2$user1", "nobody"])
+def test_a_refused_user_leaves_no_bucket_that_was_not_there(user: str) -> None:
+    s3 = PolicyS3()
+    s3.unknown_accounts = {"nobody"}
+    with pytest.raises((Refused, UsageError)):
+        create_storage(s3, BUCKET, user)
+    assert not s3.buckets
+    s3.create_bucket(BUCKET)
+    with pytest.raises((Refused, UsageError)):
+        create_storage(s3, BUCKET, user)
+    assert list(s3.buckets) == [BUCKET]
+
+
 def test_a_server_that_ignores_conditions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwm.storage.policy_probe._EFFECT_SECONDS", 0.0)
     s3, warnings = PolicyS3(), list[str]()

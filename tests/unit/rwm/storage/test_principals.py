@@ -96,3 +96,15 @@ def test_user_ids() -> None:
     assert user_ids(good(), "admin") == {"user1"}
     assert user_ids(None, "admin") == set()
     assert user_ids(plus({"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}), "admin") == {"user1", "*"}
+
+
+@pytest.mark.parametrize(
+    "user",
+    ["", "*", "adm*", "ad?in", "a\nb", "\udcff", "arn:aws:iam::*:user/x", "arn:aws:iam::123456789012:root", "arn:x"],
+)
+@pytest.mark.parametrize("admin", [ADMIN, AWS_ADMIN])
+def test_what_may_name_more_than_one_account_is_no_user(admin: str, user: str) -> None:
+    # A deny of it could be one of the admin, who then could never change the policy again.
+    with pytest.raises(UsageError, match=r"is no user|names no single user or role") as error:
+        user_principal(admin, user)
+    assert "\n" not in error.value.message
