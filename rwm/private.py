@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-from rwm.errors import ConfigError
+from rwm.errors import ConfigError, SpoolFull
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def make_directory(path: Path) -> None:
@@ -53,3 +60,36 @@ def open_spool() -> int:
     descriptor, path = tempfile.mkstemp(prefix="rwm-", dir=spool_directory())
     Path(path).unlink()
     return descriptor
+
+
+@contextmanager
+def temporary_file_errors() -> Iterator[None]:
+    """Raise SpoolFull for errors of the operating system."""
+    try:
+        yield
+    except OSError as error:
+        raise SpoolFull(f"{UNWRITABLE}: {error.strerror or error}", hint=MORE_ROOM) from error
+
+
+UNWRITABLE = "a temporary file cannot be written"
+MORE_ROOM = "set TMPDIR to a directory with more room, then run the command again"
+
+
+class _TemporaryFile(io.FileIO):
+    """A file of which no error is taken for one of another file."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write to the file. Raises SpoolFull."""
+        with temporary_file_errors():
+            return super().write(data)
+
+
+def temporary_file() -> IO[bytes]:
+    """A new temporary file, as :func:`open_spool`, to write and read. Raises SpoolFull, also later where it is full."""
+    with temporary_file_errors():
+        return io.BufferedRandom(_TemporaryFile(open_spool(), "r+b"))
+
+
+def path_of(file: IO[bytes]) -> Path:
+    """The path of an open temporary file, as long as this process has it open. What was written is to be flushed."""
+    return Path(f"/proc/self/fd/{file.fileno()}")

@@ -38,6 +38,10 @@ _UNITS = {
 }
 
 
+LAST_TIME = 253_402_300_799_999
+"""The last millisecond of the year 9999: the last time that :func:`iso` formats."""
+
+
 def iso(time: int) -> str:
     """Format a time as ``2026-11-20T10:00:00Z``, with milliseconds unless they are 0."""
     clock = f"{_MINUTES[time % DAY // _MINUTE]}{_SECONDS[time // SECOND % 60]}"

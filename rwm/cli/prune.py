@@ -120,7 +120,7 @@ def prune(
 
 def _check_modes(modes: Mapping[str, object]) -> None:
     """Refuse more than one of the options that say what is done instead of a prune by the rules."""
-    given = [name for name, value in modes.items() if value]
+    given = [name for name, value in modes.items() if value not in (None, False)]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude each other", hint="run the command once for each")
 

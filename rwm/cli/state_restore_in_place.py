@@ -15,7 +15,7 @@ import click
 from rwm import console
 from rwm.cli.in_place_options import InPlace
 from rwm.console import App
-from rwm.errors import CheckFailed, PartlyDone, Refused
+from rwm.errors import CheckFailed, PartlyDone, Refused, RwmError
 from rwm.location import Location
 from rwm.model import Operation, StateInfo
 from rwm.times import iso
@@ -111,8 +111,7 @@ def _change_in_place(app: App, make_plan: MakePlan, options: InPlace, target: st
             console.confirm(f"Change {plan.location} in {plan.changes} places?", yes=options.yes)
             _check_current(plan, made_at, make_plan)
             done = _execute(app, plan, options, beside_writers=not is_frozen)
-            done.captured = _capture(app, plan.location) if info else None
-            done.compare(app, make_plan)
+            done.look(app, make_plan, capture=info is not None)
         if app.json:
             console.print_json(_result_json(plan, done))
         elif done is None:
@@ -153,13 +152,21 @@ class _Done:
     undo_file: Path
     captured: StateInfo | None = None
     comparison: Comparison | None = None
+    fault: RwmError | None = None
 
-    def compare(self, app: App, make_plan: MakePlan) -> None:
-        """List what is there now; problems that were known before are no surprise."""
+    def look(self, app: App, make_plan: MakePlan, *, capture: bool) -> None:
+        """Capture and list what is there now; ``fault`` is why that failed, which must not hide what was done.
+
+        Problems that were known before are no surprise.
+        """
         from rwm.rollback import compare_afterwards
 
-        recorded = app.index.operations.changes(self.operation.location, self.operation.id)
-        self.comparison = compare_afterwards((change for _, change in recorded), make_plan)
+        try:
+            self.captured = _capture(app, self.operation.location) if capture else None
+            recorded = app.index.operations.changes(self.operation.location, self.operation.id)
+            self.comparison = compare_afterwards((change for _, change in recorded), make_plan)
+        except RwmError as error:
+            self.fault = error
 
 
 def _execute(app: App, plan: RollbackPlan, options: InPlace, *, beside_writers: bool) -> _Done:
@@ -241,7 +248,7 @@ def _print_result(plan: RollbackPlan, done: _Done, target: str) -> None:
             f"delete markers removed, {result.marked} put"
         )
     )
-    if captured and not plan.problems and not (done.comparison and done.comparison.left):
+    if captured and done.comparison and not plan.problems and not done.comparison.left:
         click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
     elif captured:
         click.echo(console.escape(f"captured state {_short(captured)}"))
@@ -257,6 +264,9 @@ def _raise_failures(plan: RollbackPlan, done: _Done | None, target: str) -> None
         raise PartlyDone(
             f"{len(done.result.failures)} of {plan.changes} changes failed", hint="the same command does what is left"
         )
+    if done and done.fault:
+        what = f"{plan.location} is changed, but what came of it is not known: {done.fault.message}"
+        raise PartlyDone(what, hint="the same command looks again, and does what is left")
     if problems:
         raise PartlyDone(f"{console.format_count(problems, 'key')} of {plan.location} cannot be made {target}")
     hint = "no version is lost; stop the machine with `rwm storage freeze`, then run the command again"

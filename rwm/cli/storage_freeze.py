@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 USER_CONFIG_OPTION = click.option(
     "--user-config",
+    type=click.Path(),
     metavar="FILE",
     help="Configuration with the machine's keys, to prove the result with them.",
 )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from rwm.console.output import warn
+from rwm.errors import UsageError
 
 if TYPE_CHECKING:
     from rwm.config import Config
     from rwm.index import Index
     from rwm.s3 import S3
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class App:
@@ -75,4 +80,24 @@ def current_app(context: click.Context) -> App:
     return app
 
 
-pass_app = click.make_pass_decorator(App, ensure=True)
+_pass_app = click.make_pass_decorator(App, ensure=True)
+
+
+def pass_app(command: Callable[Concatenate[App, P], R]) -> Callable[P, R]:
+    """Give a command the :class:`App` as its first argument, after a look at its texts."""
+
+    @wraps(command)
+    def checked(app: App, /, *arguments: P.args, **options: P.kwargs) -> R:
+        _check_texts(click.get_current_context())
+        return command(app, *arguments, **options)
+
+    return _pass_app(checked)
+
+
+def _check_texts(context: click.Context) -> None:
+    """Raise UsageError for a text that is not UTF-8: it can be neither stored nor sent. A path may be so."""
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "") if parameter.type is click.STRING else None
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and any("\ud800" <= char <= "\udfff" for char in text):
+                raise UsageError(f"{parameter.get_error_hint(context)}: {text!r} is not UTF-8")

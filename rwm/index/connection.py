@@ -17,7 +17,7 @@ from rwm.errors import IndexDamaged, IndexUnusable, SpoolFull
 from rwm.index.readonly import can_write, open_missing, open_unwritable
 from rwm.index.schema import migrations
 from rwm.index.schema_admin import STEPS
-from rwm.private import check_private_directory, make_private_directory
+from rwm.private import MORE_ROOM, UNWRITABLE, check_private_directory, make_private_directory
 
 BUSY_TIMEOUT = 60  # seconds that a writer waits for another one
 
@@ -147,17 +147,14 @@ def errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise _error_class(error, path)(f"index {path}: {error}", hint=_hint(error)) from error
+        if path == TEMPORARY and _primary(error) in _NO_ROOM:
+            raise SpoolFull(f"{UNWRITABLE}: {error}", hint=MORE_ROOM) from error
+        kind = IndexDamaged if _is_damage(error) else IndexUnusable
+        raise kind(f"index {path}: {error}", hint=_hint(error)) from error
     except OSError as error:
         if path == TEMPORARY:
-            raise SpoolFull(f"index {path}: {error.strerror}", hint=_MAKE_ROOM) from error
+            raise SpoolFull(f"{UNWRITABLE}: {error.strerror}", hint=MORE_ROOM) from error
         raise IndexUnusable(f"index {path}: {error.strerror}", hint="set another index_path") from error
-
-
-def _error_class(error: sqlite3.Error, path: Path | str) -> type[IndexUnusable]:
-    if _is_damage(error):
-        return IndexDamaged
-    return SpoolFull if path == TEMPORARY and _primary(error) in _NO_ROOM else IndexUnusable
 
 
 TEMPORARY = "(temporary)"

@@ -5,17 +5,17 @@ That are the files of the states, those that they build upon, and the operation 
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
 
-from rwm.errors import RwmError
+from rwm.errors import RwmError, SpoolFull, Unreachable
 from rwm.index import Index
 from rwm.layout import STATES_PREFIX
 from rwm.lock.plan import DueLock, LockPlan
 from rwm.lock.rules import next_retention
 from rwm.model import ObjectVersion, Retention, RetentionChange
 from rwm.operations import LOCK_KINDS, list_records
+from rwm.private import temporary_file
 from rwm.s3 import S3
 from rwm.statefile import DeltaState, open_state_file, parse_file_key
 
@@ -104,12 +104,14 @@ class _Planner:
         return None
 
     def _read_base(self, version: ObjectVersion) -> str | None:
-        with tempfile.TemporaryFile(prefix="rwm-state-") as file:
+        with temporary_file() as file:
             try:
                 for chunk in self._s3.stream(self._bucket, version.key, version.version_id):
                     file.write(chunk)
                 file.seek(0)
                 opened = open_state_file(file, version.key)
+            except (Unreachable, SpoolFull):
+                raise
             except RwmError:  # somebody else wrote it
                 return None
         return opened.base if isinstance(opened, DeltaState) else None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import IO, Self
 
@@ -13,6 +12,7 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Operation, OperationChange
 from rwm.operations.record_file import change_text, record_key, record_lines
+from rwm.private import path_of, temporary_file
 from rwm.s3 import S3
 from rwm.statefile import gzip_writer
 
@@ -32,17 +32,20 @@ def begin_operation(
     Raises the errors of the index and of S3: what cannot be recorded must not begin.
     """
     index.operations.begin(operation)
-    with _temporary_file() as file:
+    with temporary_file() as file:
         _write(file, record_lines(operation, planned))
-        s3.upload(operation.location.bucket, record_key(operation), Path(file.name))
+        s3.upload(operation.location.bucket, record_key(operation), path_of(file))
     return OperationLog(s3, index, operation)
 
 
 def resume_operation(s3: S3, index: Index, operation: Operation) -> OperationLog:
     """The record of an operation that was interrupted, to be completed: what the index has of it is in it already."""
     log = OperationLog(s3, index, operation)
-    for _, change in index.operations.changes(operation.location, operation.id):
-        log.keep(change)
+    with ExitStack() as stack:
+        stack.callback(log.close)
+        for _, change in index.operations.changes(operation.location, operation.id):
+            log.keep(change)
+        stack.pop_all()
     return log
 
 
@@ -57,7 +60,7 @@ class OperationLog:
         self.operation = operation
         self._s3 = s3
         self._index = index
-        self._done = tempfile.TemporaryFile(prefix="rwm-operation-")  # noqa: SIM115 - closed by `end` or `__exit__`
+        self._done = temporary_file()
 
     def add(self, changes: Sequence[OperationChange]) -> None:
         """Record what was done, many changes at a time: the index writes them in one transaction."""
@@ -68,15 +71,18 @@ class OperationLog:
         """Take over a change that the index has."""
         self._done.write(change_text(change).encode())
 
+    def close(self) -> None:
+        """Free the space. The record stays as of an operation that was interrupted."""
+        self._done.close()
+
     def end(self) -> None:
         """Record that the operation has ended, and write all that was done to the bucket."""
         ended = self.operation._replace(ended_at=self._s3.server_time(self.operation.location.bucket))
-        with _temporary_file() as file:
+        with temporary_file() as file:
             self._done.seek(0)
             _write(file, [*record_lines(ended, ()), *iter(lambda: self._done.read(1 << 18), b"")])
-            self._s3.upload(ended.location.bucket, record_key(ended), Path(file.name))
+            self._s3.upload(ended.location.bucket, record_key(ended), path_of(file))
         self._index.operations.end(ended)
-        self._done.close()
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +90,9 @@ class OperationLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.end()
-        else:
-            self._done.close()
+        with closing(self):
+            if error is None:
+                self.end()
 
 
 def _write(file: IO[bytes], content: Iterable[bytes]) -> None:
@@ -95,7 +100,3 @@ def _write(file: IO[bytes], content: Iterable[bytes]) -> None:
         for piece in content:
             out.write(piece)
     file.flush()
-
-
-def _temporary_file() -> IO[bytes]:
-    return tempfile.NamedTemporaryFile(prefix="rwm-operation-")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rwm.errors import AccessDenied, BadState, RwmError
+from rwm.errors import AccessDenied, BadState, RwmError, SpoolFull, Unreachable
 from rwm.index import Index
 from rwm.layout import OPERATIONS_PREFIX
 from rwm.location import Location
 from rwm.model import Operation, OperationChange, OwnChange
 from rwm.operations.record_file import OperationRecord, open_record, parse_record_key, record_key, record_time
+from rwm.private import temporary_file
 from rwm.s3 import S3, CurrentObject
 
 MAX_FILE = 1 << 30
@@ -49,13 +49,7 @@ def list_records(s3: S3, bucket: str) -> list[RecordFile]:
 @contextmanager
 def open_stored(s3: S3, bucket: str, record: RecordFile) -> Iterator[OperationRecord]:
     """Open a record in its bucket. Raises BadState for a malformed one, and the errors of S3."""
-    if record.size > MAX_FILE:
-        raise BadState(f"{record.key} has {record.size} bytes: too large for a record")
-    with tempfile.TemporaryFile(prefix="rwm-operation-") as file:
-        for chunk in s3.stream(bucket, record.key):
-            file.write(chunk)
-        file.seek(0)
-        opened = open_record(file)
+    with _open(s3, bucket, record.key, record.size) as opened:
         if (opened.operation.kind, opened.operation.id) != (record.kind, record.id):
             raise BadState(f"{record.key} is the record of another operation")
         if opened.operation.location.bucket != bucket:
@@ -63,21 +57,41 @@ def open_stored(s3: S3, bucket: str, record: RecordFile) -> Iterator[OperationRe
         yield opened
 
 
+@contextmanager
+def _open(s3: S3, bucket: str, key: str, size: int, version_id: str | None = None) -> Iterator[OperationRecord]:
+    if size > MAX_FILE:
+        raise BadState(f"{key} has {size} bytes: too large for a record")
+    with temporary_file() as file:
+        for chunk in s3.stream(bucket, key, version_id):
+            file.write(chunk)
+        file.seek(0)
+        yield open_record(file)
+
+
+@contextmanager
+def open_planned(s3: S3, operation: Operation) -> Iterator[OperationRecord | None]:
+    """Open the record that was written to the bucket when the operation began; None if it is not there.
+
+    That is the first version of its key, which nobody else can have known before. Raises BadState for a malformed
+    record, and the errors of S3.
+    """
+    bucket, key = operation.location.bucket, record_key(operation)
+    versions = [each for each in s3.versions(bucket, key) if each.key == key and not each.is_marker]
+    if not versions:
+        yield None
+        return
+    with _open(s3, bucket, key, versions[-1].size, versions[-1].version_id) as record:
+        yield record
+
+
 def planned_digest(s3: S3, operation: Operation) -> str | None:
     """The SHA-256 of the record that was written to the bucket when the operation began; None if it is not there.
 
-    Of its uncompressed content. A prune removes it when the operation has ended. Raises BadState for a malformed one,
-    and the errors of S3.
+    Of its uncompressed content. A prune removes it when the operation has ended. Raises as :func:`open_planned`.
     """
-    key = record_key(operation)
-    versions = [each for each in s3.versions(operation.location.bucket, key) if each.key == key and not each.is_marker]
-    if not versions:
-        return None
-    with tempfile.TemporaryFile(prefix="rwm-operation-") as file:
-        for chunk in s3.stream(operation.location.bucket, key, versions[-1].version_id):
-            file.write(chunk)
-        file.seek(0)
-        record = open_record(file)
+    with open_planned(s3, operation) as record:
+        if record is None:
+            return None
         for _ in record.changes():
             pass
         return record.sha256 if record.operation.ended_at is None else None
@@ -147,10 +161,12 @@ def _changes_below(s3: S3, location: Location, record: RecordFile) -> list[OwnCh
 def _read(
     s3: S3, bucket: str, record: RecordFile, is_meant: Callable[[OperationChange], bool]
 ) -> list[tuple[int, OperationChange]]:
-    """The changes in a record that are meant, each with its time; nothing if any of it is malformed."""
+    """The changes in a record that are meant, each with its time; nothing if any of it is malformed or refused."""
     try:
         with open_stored(s3, bucket, record) as opened:
             return [(opened.operation.at, change) for change in opened.changes() if is_meant(change)]
+    except (Unreachable, SpoolFull):  # what it says is not known
+        raise
     except RwmError as error:
         _log.warning("operation record %s is ignored: %s", record.key, error.message)
         return []

@@ -20,6 +20,7 @@ from typing import Any
 from rwm.errors import SpoolFull
 from rwm.private import open_spool
 from rwm.prune.key_plan import Deletion
+from rwm.times import LAST_TIME
 from rwm.trust import SUCCEEDED, Kind
 
 BLOCK = 128
@@ -311,6 +312,19 @@ def decode(line: bytes) -> tuple[Stage, Deletion]:
     """A deletion and its stage from a line. Raises ValueError, KeyError or TypeError for any other line."""
     found: dict[str, Any] = json.loads(line)
     return Stage(found["stage"]), Deletion(*(found[name] for name in Deletion._fields))
+
+
+def check_deletion(deletion: Deletion) -> None:
+    """Raise ValueError for a deletion from a file whose fields have values that RWM does not write."""
+    key, version_id, size, why, *times = deletion
+    if not all(isinstance(text, str) for text in (key, version_id, why)):
+        raise ValueError("a field is no text")
+    if not (_is_number(size) and all(_is_number(time) and time <= LAST_TIME for time in times)):
+        raise ValueError("a field is no number, or too large")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def compress(data: bytes) -> bytes:

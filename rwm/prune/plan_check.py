@@ -15,7 +15,7 @@ from rwm.errors import Refused
 from rwm.index import Index
 from rwm.model import ObjectVersion, OperationChange, StateInfo
 from rwm.private import open_spool
-from rwm.prune.deletion_spool import Bits, DeletionSpool, Stage, spool_errors
+from rwm.prune.deletion_spool import Bits, DeletionSpool, Stage, check_deletion, spool_errors
 from rwm.prune.key_plan import Deletion, KeyPlan
 from rwm.prune.plan import Progress, PrunePlan, plan_prune
 from rwm.prune.stored_plan import StoredPlan
@@ -50,7 +50,13 @@ def plan_again(
     evidence now, is left out. Raises Refused when kept states are gone, or when another version of the plan must stay.
     """
     keep = _states_to_keep(index, stored)
-    check = PlanCheck(stored.deletions)
+    try:
+        check = PlanCheck(stored.deletions)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Refused(
+            f"the plan of {stored.location} is not as `rwm prune --plan-out` has written it: {error}",
+            hint="nothing was deleted; make a new plan",
+        ) from error
     fresh = plan_prune(
         s3,
         index,
@@ -104,6 +110,7 @@ class PlanCheck:
         self._listed = _Partitions(_LISTED)
         for stage in Stage:
             for position, item in planned.read_positions(stage):
+                check_deletion(item)
                 self._planned.add(_digest(item.key, item.version_id), int(stage), position)
 
     def observe(self, history: Sequence[ObjectVersion], decision: KeyPlan) -> None:

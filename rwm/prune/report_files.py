@@ -19,10 +19,10 @@ from rwm.layout import REPORTS_PREFIX
 from rwm.location import Location
 from rwm.model import PrunedState, PruneReport
 from rwm.operations import list_records, open_stored, trusted_objects
-from rwm.prune.deletion_spool import DeletionSpool, Stage, decode
+from rwm.prune.deletion_spool import DeletionSpool, Stage, check_deletion, decode
 from rwm.prune.key_plan import Deletion
 from rwm.s3 import S3
-from rwm.times import iso
+from rwm.times import LAST_TIME, iso
 
 MAX_REPORT = 1 << 26
 """Bytes of the longest report that is read: ids of a million states."""
@@ -56,7 +56,7 @@ def list_reports(s3: S3, location: Location, is_protected: Callable[[], bool]) -
         if match := _KEY.fullmatch(found.key):
             try:
                 report = _read(s3, location.bucket, found.key, found.size)
-            except (ValueError, KeyError, TypeError, RwmError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, RwmError) as error:
                 yield BadState(f"report {found.key} cannot be read: {error}")
                 continue
             if report.id == match[1] and report.location.overlaps(location):
@@ -72,7 +72,25 @@ def _read(s3: S3, bucket: str, key: str, size: int) -> PruneReport:
         raise ValueError("it is of another bucket")
     lost = tuple(PrunedState(*state) for state in values["lost_states"])
     lists = {name: tuple(map(str, values[name])) for name in ("kept_states", "overridden")}
-    return PruneReport(**values | lists | {"location": location, "lost_states": lost})
+    report = PruneReport(**values | lists | {"location": location, "lost_states": lost})
+    _check_values(report)
+    return report
+
+
+def _check_values(report: PruneReport) -> None:
+    """Raise ValueError or TypeError unless texts are texts, numbers numbers, and times those of a calendar."""
+    if not (isinstance(report.removed, dict) and isinstance(report.failures, dict)):
+        raise TypeError("a field has no counts")
+    states = [state.id for state in report.lost_states]
+    texts = (report.id, report.location.bucket, report.location.prefix, *states, *report.removed, *report.failures)
+    times = [report.at, report.cutoff, *([] if report.ended_at is None else [report.ended_at])]
+    times += [time for state in report.lost_states for time in state[1:]]
+    counts = (report.versions, report.markers, report.bytes, report.left, report.uploads)
+    numbers = (*times, *counts, *report.removed.values(), *report.failures.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a field is no text")
+    if not all(isinstance(number, int) and number >= 0 for number in numbers) or max(times) > LAST_TIME:
+        raise ValueError("a field is no number, or out of range")
 
 
 def removed(s3: S3, report: PruneReport) -> Iterator[tuple[Stage, Deletion]]:
@@ -84,7 +102,8 @@ def removed(s3: S3, report: PruneReport) -> Iterator[tuple[Stage, Deletion]]:
     for line in _lines(s3, report):
         try:
             stage, deletion = decode(line)
-        except (ValueError, KeyError, TypeError) as error:
+            check_deletion(deletion)
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BadState(f"{report_key(report)}l.gz is malformed: {error}") from error
         if (deletion.key, deletion.version_id) not in left:
             yield stage, deletion

@@ -117,9 +117,9 @@ def _read(descriptor: int, spool: DeletionSpool) -> StoredPlan:
         Location(header["bucket"], header["prefix"]),
         parse_time(header["made_at"]),
         parse_time(header["cutoff"]),
-        tuple(header["kept_states"]),
-        tuple(header["lost_states"]),
-        tuple(header["other_states"]),
+        tuple(map(str, header["kept_states"])),
+        tuple(map(str, header["lost_states"])),
+        tuple(map(str, header["other_states"])),
         spool,
     )
 

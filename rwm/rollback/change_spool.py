@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO
 
 from rwm.model import OperationChange
+from rwm.private import temporary_file
 
 _KIND = re.compile(r"(?:^|/)(data|index|snapshots)/[^/]*(?:/[^/]*)?$")
 _BACK = {"index": 1, "snapshots": 2}
@@ -28,11 +29,11 @@ def phase_of(change: OperationChange) -> int:
 
 
 def _temporary_file() -> IO[str]:
-    return tempfile.TemporaryFile("w+", prefix="rwm-plan-")
+    return io.TextIOWrapper(temporary_file(), encoding="ascii", newline="\n")
 
 
 class ChangeSpool:
-    """Changes by phase. Takes any number in constant memory. To be closed."""
+    """Changes by phase. Takes any number in constant memory. To be closed. Raises SpoolFull."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()

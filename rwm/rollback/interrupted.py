@@ -12,7 +12,7 @@ from itertools import islice
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion, Operation, OperationChange
-from rwm.operations import OperationLog, OperationRecord, list_records, open_stored, resume_operation
+from rwm.operations import OperationLog, OperationRecord, open_planned, resume_operation
 from rwm.rollback.key_plan import as_entry, is_same_content
 from rwm.rollback.sorted_listing import Progress, group_changes, join, list_sorted, sort_by_key
 from rwm.rollback.undo import KINDS
@@ -35,12 +35,10 @@ def complete_interrupted(
     ]
     if not open_ones:
         return []
-    records = {record.id: record for record in list_records(s3, location.bucket)}
     for operation in open_ones:
-        with resume_operation(s3, index, operation) as log:
-            if operation.id in records:  # else it was killed before it had a record, so it changed nothing
-                with open_stored(s3, location.bucket, records[operation.id]) as record:
-                    _complete(s3, index, record, log, progress)
+        with resume_operation(s3, index, operation) as log, open_planned(s3, operation) as record:
+            if record is not None:  # else it was killed before it had a record, so it changed nothing
+                _complete(s3, index, record, log, progress)
     return open_ones
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -87,6 +88,14 @@ class RollbackPlan:
     def __exit__(self, *_: object) -> None:
         self.spool.close()
 
+    @contextmanager
+    def being_made(self) -> Iterator[None]:
+        """Free the space if the block fails."""
+        with ExitStack() as stack:
+            stack.callback(self.spool.close)
+            yield
+            stack.pop_all()
+
 
 def plan_rollback(
     s3: S3,
@@ -105,7 +114,7 @@ def plan_rollback(
     location = info.part(prefix if len(prefix) > len(info.prefix) else None)
     is_copy_of = own_copies(index, location)
     plan = RollbackPlan(location, mode, f"state {info.id}")
-    with list_sorted(s3, location, progress) as listed:
+    with plan.being_made(), list_sorted(s3, location, progress) as listed:
         for key, wanted, history in join(_entries(index, info, location), watch(listed)):
             if wanted is not None and _is_lock(key):
                 if history and not plan_key(history, wanted, mode, is_copy_of).changes:

@@ -35,18 +35,31 @@ def undo_path(index: Path, operation: Operation) -> Path:
 
 
 def write_undo_file(path: Path, operation: Operation, plan: RollbackPlan) -> None:
-    """Write the file, readable by nobody else, and make sure that it is on the disk. Raises UsageError."""
+    """Write the file, readable by nobody else, and make sure that it is on the disk: whole, or not at all.
+
+    Raises UsageError.
+    """
     make_private_directory(path.parent, hint="name another file with --undo-file")
     try:
         number = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
         with os.fdopen(number, "wb") as file:
             with gzip_writer(file) as out:
                 for piece in record_lines(operation, plan.spool):
                     out.write(piece)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        raise UsageError(f"undo file {path}: {error.strerror}", hint="name another file with --undo-file") from error
+    except BaseException as error:
+        path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"undo file {path}: {error.strerror}", hint="name another file with --undo-file")
 
 
 def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
@@ -100,6 +113,7 @@ def plan_undo(
     plan = RollbackPlan(operation.location, UNDO, f"{operation.kind} {operation.id}")
     is_copy_of = own_copies(index, operation.location)
     with (
+        plan.being_made(),
         sort_by_key(group_changes(record.changes())) as changes,
         list_sorted(s3, operation.location, progress) as listed,
     ):

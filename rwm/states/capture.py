@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from pathlib import Path
 from threading import Lock
 
 from rwm.errors import AccessDenied, BadResponse, Refused, UsageError
@@ -15,6 +13,7 @@ from rwm.index import CaptureSpool, Index, ObservedEntries
 from rwm.layout import is_restic_name
 from rwm.location import Location
 from rwm.model import EntryBatch, ListedClasses, ObjectVersion, Origin, Outcome, StateInfo, VersionBatch
+from rwm.private import path_of, temporary_file
 from rwm.s3 import S3, read_clock
 from rwm.s3.listing import Lister, list_in_phases
 from rwm.statefile import INTEGER_LIMIT, StateDigest
@@ -161,7 +160,7 @@ def _record(
 
     With ``warn`` a state whose file may not be written is recorded all the same.
     """
-    with tempfile.NamedTemporaryFile(prefix="rwm-state-") as file:
+    with temporary_file() as file:
         is_first = info.location not in index.locations(info.bucket)
         digest = StateDigest(info, file if is_first else None)
         pending = index.prepare(info, ObservedEntries(spool, digest.add))
@@ -169,7 +168,7 @@ def _record(
         if index.has(info) and index.ledger.stored_file(info):
             return info
         file.flush()
-        full = Path(file.name) if is_first else None
+        full = path_of(file) if is_first else None
         try:
             stored = publish_state(s3, index, spool, pending, full)
         except AccessDenied:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
-from typing import IO
 
 from rwm.index import CaptureSpool, Index, PendingState
 from rwm.model import StateInfo, StoredFile
+from rwm.private import path_of, temporary_file
 from rwm.s3 import S3
 from rwm.statefile import canonical_pieces, delta_key, file_key, gzip_writer, is_full_due, write_delta
 
@@ -25,27 +24,23 @@ def publish_state(
     chain = index.ledger.chain_sizes(base) if base else None
     if chain and base and (found := pending.base_changes()):
         count, changes = found
-        with _temporary_file() as file:
+        with temporary_file() as file:
             write_delta(info, base, changes, count, file)
             file.flush()
             size = os.fstat(file.fileno()).st_size
             if not is_full_due(*chain, size):
-                s3.upload(info.bucket, delta_key(info), Path(file.name))
+                s3.upload(info.bucket, delta_key(info), path_of(file))
                 return StoredFile(size, base)
     if full is not None:
         return _upload_full(s3, info, full)
-    with _temporary_file() as file:
+    with temporary_file() as file:
         with gzip_writer(file) as out:
             for piece in canonical_pieces(info, spool.batches()):
                 out.write(piece)
         file.flush()
-        return _upload_full(s3, info, Path(file.name))
+        return _upload_full(s3, info, path_of(file))
 
 
 def _upload_full(s3: S3, info: StateInfo, path: Path) -> StoredFile:
     s3.upload(info.bucket, file_key(info), path)
     return StoredFile(path.stat().st_size, None)
-
-
-def _temporary_file() -> IO[bytes]:
-    return tempfile.NamedTemporaryFile(prefix="rwm-state-")

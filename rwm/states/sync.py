@@ -20,6 +20,7 @@ from rwm.index import RECORDED_AS, Index, states_by_location
 from rwm.layout import OWN_PREFIX, STATES_PREFIX, is_own_key
 from rwm.location import Location
 from rwm.model import StateInfo, Trust
+from rwm.private import temporary_file_errors
 from rwm.s3 import S3
 from rwm.s3.listing import Lister, discover, group_by_key, list_histories, merge_in_threads
 from rwm.statefile import is_original_key, parse_file_key
@@ -191,7 +192,8 @@ def _source(s3: S3, bucket: str, file: StateFile) -> ImportSource:
             if file.size > shutil.disk_usage(tempfile.gettempdir()).free:
                 raise _DiskFull(f"its {file.size} bytes are more than the free space of {tempfile.gettempdir()}")
             for chunk in s3.stream(bucket, file.key, file.version_id):
-                copy.write(chunk)
+                with temporary_file_errors():
+                    copy.write(chunk)
             copy.seek(0)
             yield copy
 

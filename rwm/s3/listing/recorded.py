@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rwm.model import ObjectVersion, VersionBatch
 from rwm.names import parent_directories
-from rwm.private import spool_directory
+from rwm.private import spool_directory, temporary_file_errors
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.sibling_order import Level
 from rwm.s3.listing.unknown_keys import UnknownKeys
@@ -50,7 +50,8 @@ class RecordedLister:
 
     def __init__(self, lister: Lister) -> None:
         self._lister = lister
-        self._file = tempfile.TemporaryFile(buffering=0, dir=spool_directory())  # noqa: SIM115 - see close()
+        with temporary_file_errors():
+            self._file = tempfile.TemporaryFile(buffering=0, dir=spool_directory())  # noqa: SIM115 - see close()
         self._lock = Lock()
         self._size = 0
         self._is_full = False

@@ -18,6 +18,7 @@ from rwm.rollback import hold_bucket
 from rwm.s3 import DeleteFailure
 from rwm.storage.policy import protected_policy
 from rwm.storage.users import UserAccess
+from tests.unit.conftest import FillDisk
 from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
@@ -183,6 +184,34 @@ def test_a_signal_ends_it_and_the_same_command_goes_on(
     assert rwm_(*IN_PLACE, "--yes") == 0
     assert "was interrupted: this goes on" in rwm_.err
     assert contents(attacked) == {"config": b"{}", "data/1": b"good", "data/2": b"good"}
+
+
+def test_on_a_full_disk_nothing_is_half_done_that_the_next_run_cannot_finish(
+    rwm_: Terminal, attacked: MemoryS3, fill_disk: FillDisk
+) -> None:
+    good = {"config": b"{}", "data/1": b"good", "data/2": b"good"}
+    codes = []
+    for left in range(20):
+        fill_disk(left)
+        codes.append(rwm_(*IN_PLACE, "--yes"))
+        assert codes[-1] in (0, 1, 3), rwm_.err
+        if codes[-1]:
+            assert "a temporary file cannot be written: No space left on device" in rwm_.err
+            assert "set TMPDIR" in rwm_.err or "the same command" in rwm_.err
+        fill_disk(1000)
+        assert rwm_(*IN_PLACE, "--yes") == 0, rwm_.err
+        assert contents(attacked) == good
+        with Index.open(rwm_.directory / "here.sqlite", readonly=True) as index:
+            assert all(each.ended_at for each in index.operations.recorded("bucket1"))
+        if codes[-1] == 0:
+            break
+        attacked.put("bucket1", "data/1", b"bad")
+        attacked.delete("bucket1", "data/2")
+    assert codes[0] == 1
+    assert 3 in codes, "the bucket was changed, but not captured"
+    assert codes[-1] == 0
+    for file in (rwm_.directory / "undo").iterdir():
+        gzip.decompress(file.read_bytes())
 
 
 def test_a_second_one_at_the_same_time_is_refused(rwm_: Terminal, attacked: MemoryS3) -> None:

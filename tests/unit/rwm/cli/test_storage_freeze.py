@@ -13,6 +13,7 @@ from rwm.errors import AccessDenied, S3Error
 from rwm.location import Location
 from rwm.storage import Attempt
 from rwm.storage.attempts import attempt
+from tests.unit.conftest import FillDisk
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.storage.policies import SHARED, USER, good
 from tests.unit.terminal import Terminal
@@ -51,6 +52,24 @@ def test_a_failed_capture_does_not_hide_that_the_freeze_holds(rwm_: Terminal, sh
     document = json.loads(rwm_.out)
     assert (len(document["frozen"]), document["state"], document["proof"]) == (2, None, None)
     assert "bucket1 is frozen, but its state is not captured" in rwm_.err
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_full_disk_does_not_hide_that_the_freeze_holds(rwm_: Terminal, fill_disk: FillDisk) -> None:
+    fill_disk(0)
+    assert rwm_(*STORAGE, "freeze", "bucket1") == 3
+    assert len(rwm_.out.splitlines()) == 2
+    assert "bucket1 is frozen, but its state is not captured: a temporary file cannot be written" in rwm_.err
+    assert "set TMPDIR" in rwm_.err
+
+
+@pytest.mark.parametrize("words", [("--user", "user*"), ("--user", ""), ("--note", "\udcff")])
+def test_a_user_or_a_note_that_is_none_is_refused_before_anything_changes(
+    rwm_: Terminal, shared: MemoryS3, words: tuple[str, str]
+) -> None:
+    assert rwm_(*STORAGE, "freeze", "bucket1", *words) == 2
+    assert "internal error" not in rwm_.err
+    assert shared.policies["bucket1"] == good(SHARED)
 
 
 def test_a_user_that_the_policy_does_not_name_needs_a_proof(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rwm.errors import Unreachable
 from rwm.index import Index
 from rwm.layout import OPERATIONS_PREFIX, STATES_PREFIX
 from rwm.location import Location
@@ -132,6 +133,20 @@ def test_a_forged_file_in_the_chain_ends_it(place: Place) -> None:
     place.s3.put(BUCKET, key, b"junk")
     assert place.lock({ids[2]: place.s3.now + DAY}).failed == 0
     assert place.locked().keys() == {*ids[1:]}
+
+
+def test_a_file_in_the_chain_that_cannot_be_read_now_is_not_left_out(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [info.id for info in place.states]
+    place.index.forget(place.states[:2])
+
+    def fail(*_: object) -> None:
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr(place.s3, "stream", fail)
+    with pytest.raises(Unreachable):
+        place.lock({ids[2]: place.s3.now + DAY})
 
 
 def test_records_that_an_audit_reads_are_locked_and_of_locks_the_newest(place: Place) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rwm.errors import RwmError, SpoolFull, Unreachable
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Operation, OperationChange
@@ -127,6 +128,20 @@ def test_a_damaged_record_explains_nothing(admin: Admin, caplog: pytest.LogCaptu
     admin.s3.put("bucket1", key, admin.s3.get("bucket1", key)[:-9])
     assert admin.trusted(admin.second) == []
     assert "is ignored" in caplog.text
+
+
+@pytest.mark.parametrize("fault", [Unreachable("no answer"), SpoolFull("no room")])
+def test_a_record_that_cannot_be_read_now_is_not_taken_for_one_that_explains_nothing(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch, fault: RwmError
+) -> None:
+    admin.operate()
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(admin.s3, "stream", fail)
+    with pytest.raises(type(fault)):
+        admin.trusted(admin.second)
 
 
 def test_an_operation_that_was_interrupted_is_known_as_far_as_it_was_recorded(admin: Admin) -> None:

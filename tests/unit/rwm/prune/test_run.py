@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -164,6 +165,48 @@ class TestReportInTheBucket:
         s3.put(BUCKET, report_key(prune_and_record(s3, index, plan).report), content)
         (fault,) = self.other_computers(s3)
         assert isinstance(fault, BadState) and "cannot be read" in fault.message
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"at": "x"},
+            {"at": 10**15},
+            {"at": -1},
+            {"ended_at": 1.5},
+            {"removed": []},
+            {"failures": {"x": "y"}},
+            {"lost_states": [["a", 1, "b"]]},
+            {"lost_states": [[1, 1, 1]]},
+            {"versions": "1"},
+            {"id": 1},
+            {"location": [BUCKET, 1]},
+        ],
+    )
+    def test_with_a_wrong_value_is_named(self, index: Index, wrong: dict[str, object]) -> None:
+        s3 = self.admin()
+        plan, _ = make_plan(s3, index)
+        key = report_key(prune_and_record(s3, index, plan).report)
+        s3.put(BUCKET, key, json.dumps(json.loads(s3.get(BUCKET, key)) | wrong).encode())
+        (fault,) = self.other_computers(s3)
+        assert isinstance(fault, BadState) and "cannot be read" in fault.message
+
+    def test_that_is_nested_too_deep_is_named(self, index: Index) -> None:
+        s3 = self.admin()
+        plan, _ = make_plan(s3, index)
+        s3.put(BUCKET, report_key(prune_and_record(s3, index, plan).report), b"[" * 99_999)
+        (fault,) = self.other_computers(s3)
+        assert isinstance(fault, BadState)
+
+    @pytest.mark.parametrize("wrong", [{"noncurrent_at": "x"}, {"noncurrent_at": 10**15}, {"key": 1}, {"size": None}])
+    def test_whose_lines_have_a_wrong_value_is_an_error(self, index: Index, wrong: dict[str, object]) -> None:
+        s3 = self.admin()
+        plan, _ = make_plan(s3, index)
+        report = prune_and_record(s3, index, plan).report
+        key = f"{report_key(report)}l.gz"
+        line = json.loads(gzip.decompress(s3.get(BUCKET, key)).splitlines()[0]) | wrong
+        s3.put(BUCKET, key, gzip.compress(json.dumps(line).encode() + b"\n"))
+        with pytest.raises(BadState, match="malformed"):
+            list(removed(s3, report))
 
     @pytest.mark.parametrize("content", [None, b"{}\n", b'{"key":', b"x" * 99_999])
     def test_whose_lines_are_malformed_is_an_error(self, index: Index, content: bytes | None) -> None:

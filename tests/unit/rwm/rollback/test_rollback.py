@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from rwm.errors import AccessDenied, Archived
-from rwm.operations import new_operation
+from rwm.errors import AccessDenied, Archived, UsageError
+from rwm.operations import new_operation, record_key
 from rwm.rollback import (
     Problem,
     complete_interrupted,
@@ -68,6 +69,27 @@ def test_after_a_kill_the_same_command_does_the_rest_and_the_record_is_completed
     live.undo(first)
     assert live.contents() == bad
     live.index.close()
+
+
+@pytest.mark.parametrize("hostile", ["overwritten", "hidden"])
+def test_a_record_that_somebody_changed_after_the_kill_is_read_as_it_was_written(live: Live, hostile: str) -> None:
+    live.work(60)
+    info, good = live.capture(), live.contents(locks=False)
+    live.work(60)
+    with pytest.MonkeyPatch.context() as patch:
+        live.kill_after(5, patch)
+        with pytest.raises(Killed):
+            live.roll_back(info)
+    (operation,) = live.index.operations.recorded(BUCKET)
+    if hostile == "hidden":
+        live.s3.delete(BUCKET, record_key(operation))
+    else:
+        live.s3.put(BUCKET, record_key(operation), b"forged")
+    assert complete_interrupted(live.s3, live.index, HERE) == [operation]
+    marked = {(change.key, change.version_id) for change in live.recorded() if change.did != "unmarked"}
+    assert marked == {pair for pair in live.written_by_admin() if not pair[0].startswith("rwm/")}
+    live.roll_back(info)
+    assert live.contents(locks=False) == good
 
 
 def test_uploads_that_a_killed_copy_left_are_aborted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +263,16 @@ def test_the_undo_file_is_private_and_never_replaced(live: Live) -> None:
     assert path.parent.stat().st_mode & 0o777 == 0o700
     with live.plan(info) as plan, pytest.raises(Exception, match="File exists"):
         write_undo_file(path, new_operation(live.s3, "undo", HERE), plan)
+    assert path.exists()
+
+
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_undo_file_is_whole_or_not_there(live: Live, tmp_path: Path, fault: BaseException) -> None:
+    path = tmp_path / "undo" / "file.gz"
+    with (
+        live.plan(live.capture()) as plan,
+        patch("rwm.rollback.undo.os.fsync", side_effect=fault),
+        pytest.raises((UsageError, KeyboardInterrupt)),
+    ):
+        write_undo_file(path, new_operation(live.s3, "undo", HERE), plan)
+    assert not path.exists()
