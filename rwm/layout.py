@@ -22,6 +22,9 @@ ADMIN_PREFIX = OWN_PREFIX + "admin/"
 OPERATIONS_PREFIX = ADMIN_PREFIX + "operations/"
 """The prefix of operation records, in the root of a bucket."""
 
+FREEZES_PREFIX = ADMIN_PREFIX + "freezes/"
+"""The prefix of the records of freezes and thaws, in the root of a bucket; for people, RWM does not read them."""
+
 REPORTS_PREFIX = ADMIN_PREFIX + "reports/"
 """The prefix of reports of prunes, in the root of a bucket."""
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rwm.errors import AccessDenied, NotFound, NotSupported, Refused, S3Error
 from rwm.index import Freezes
-from rwm.layout import OWN_PREFIX
+from rwm.layout import FREEZES_PREFIX
 from rwm.location import Location
 from rwm.model import Freeze, FrozenUser
 from rwm.s3 import S3, Policy
@@ -26,9 +26,6 @@ from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import other_policy, wait_for_other_writers, write_policy
 from rwm.storage.principals import admin_principal, expected_admin, user_principal
 from rwm.times import iso
-
-RECORDS_PREFIX = OWN_PREFIX + "freezes/"
-"""Where a bucket keeps a record of each freeze and thaw for people. RWM does not read it: a machine can write there."""
 
 _WRITE_SECONDS = 20.0
 """How long to try until the server returns the policy that was written."""
@@ -255,7 +252,7 @@ def _text(rules: list[dict[str, Any]]) -> str:
 
 
 def _record(s3: S3, what: str, result: FreezeResult, former: Freeze, now: int, note: str) -> FreezeResult:
-    """Leave a record for people in the bucket."""
+    """Leave a record for people in the bucket, where no machine can write."""
     document = {
         "what": what,
         "at": iso(now),
@@ -264,7 +261,7 @@ def _record(s3: S3, what: str, result: FreezeResult, former: Freeze, now: int, n
         "policy_before": former.policy,
         "lifecycle_before": json.loads(_text(former.lifecycle)),
     }
-    key = f"{RECORDS_PREFIX}{iso(now)}-{what}.json"
+    key = f"{FREEZES_PREFIX}{iso(now)}-{what}.json"
     try:
         s3.put(result.bucket, key, json.dumps(document, indent=1).encode())
     except S3Error as error:

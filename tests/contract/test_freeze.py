@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import urllib3
 
 from rwm.errors import AccessDenied
 from rwm.index import Index
+from rwm.layout import FREEZES_PREFIX
 from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage import (
@@ -124,6 +127,11 @@ def test_a_frozen_machine_writes_nothing_as_soon_as_the_freeze_returns(
     thaw_storage(admin, index.freezes, Location(bucket))
     assert admin.policy(bucket) == policy
     assert admin.lifecycle_rules(bucket) == rules
+    records = [entry.key for entry in admin.current_objects(bucket, FREEZES_PREFIX)]
+    documents = [json.loads(admin.get(bucket, key)) for key in sorted(records)]
+    assert [(one["what"], one["note"]) for one in documents] == [("freeze", "stolen keys"), ("thaw", "")]
+    assert documents[0]["policy_before"] == policy
+    assert {every(partial(user.client.delete_object, Bucket=bucket, Key=key)) for key in records} == {REFUSED}
     writes = machine.writes()
     for refused_before in ("acl", "copy", "part by copy"):
         del writes[refused_before]

@@ -100,7 +100,7 @@ def test_all_users_are_frozen_and_thawed(s3: KillableS3, freezes: Freezes) -> No
     assert denied(s3) == {USER: WRITES_SID, STRANGER: WRITES_SID}
     assert grants(before) < grants(s3.policies[BUCKET]), "what was denied stays denied"
     assert [rule["Status"] for rule in s3.rules[BUCKET]] == ["Disabled", "Disabled"]
-    (key,) = [key for key in s3.buckets[BUCKET] if key.startswith("rwm/freezes/")]
+    (key,) = [key for key in s3.buckets[BUCKET] if key.startswith("rwm/admin/freezes/")]
     document = json.loads(s3.get(BUCKET, key))
     assert (document["note"], document["policy_before"]) == ("stolen keys", before)
     assert thaw_storage(s3, freezes, HERE).users == ()
