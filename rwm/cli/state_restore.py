@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.capture import capture_now
 from rwm.cli.in_place_options import InPlace, in_place_options
 from rwm.cli.last_clean import resolve_state
 from rwm.cli.state_restore_in_place import restore_in_place, undo_in_place
@@ -145,16 +146,13 @@ def _create_bucket(app: App, part: StatePart, target: Location, users: Sequence[
 
 def _capture_copy(app: App, target: Location, result: RestoreResult) -> StateInfo:
     """Capture the first state of what was restored, unless an earlier run has done it and nothing was copied since."""
-    from rwm.states import capture_state
-
     if result.kept == result.objects:
         for state in reversed(app.index.recorded(target)):
             info = state.info
             counts = (info.objects, info.bytes) == (result.objects, result.bytes)
             if counts and info.location == target and state.trust == "own":
                 return info
-    with console.show_progress(f"listing {target}") as progress:
-        info = capture_state(app.s3, app.index, target, progress=progress, warn=console.warn)
+    info = capture_now(app, target)
     console.print_note(f"state {info.id[: console.SHORT_ID]} of {target} is captured")
     return info
 

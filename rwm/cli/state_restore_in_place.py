@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.capture import capture_now
 from rwm.cli.in_place_options import InPlace
 from rwm.console import App
 from rwm.errors import CheckFailed, PartlyDone, Refused, RwmError
@@ -21,7 +22,7 @@ from rwm.model import Operation, StateInfo
 from rwm.times import iso
 
 if TYPE_CHECKING:
-    from rwm.rollback import Comparison, Problem, RollbackPlan, RollbackResult, Watch
+    from rwm.rollback import Comparison, RollbackPlan, RollbackResult, Watch
 
 MakePlan = Callable[..., "RollbackPlan"]
 """Plans anew, from a new listing; an argument watches the listing."""
@@ -162,7 +163,7 @@ class _Done:
         from rwm.rollback import compare_afterwards
 
         try:
-            self.captured = _capture(app, self.operation.location) if capture else None
+            self.captured = capture_now(app, self.operation.location) if capture else None
             recorded = app.index.operations.changes(self.operation.location, self.operation.id)
             self.comparison = compare_afterwards((change for _, change in recorded), make_plan)
         except RwmError as error:
@@ -189,13 +190,6 @@ def _execute(app: App, plan: RollbackPlan, options: InPlace, *, beside_writers: 
     return _Done(operation, result, path)
 
 
-def _capture(app: App, location: Location) -> StateInfo:
-    from rwm.states import capture_state
-
-    with console.show_progress(f"listing {location}") as progress:
-        return capture_state(app.s3, app.index, location, progress=progress, warn=console.warn)
-
-
 def _check_frozen(app: App, location: Location, options: InPlace) -> bool:
     """Whether surely no machine can write. Raises Refused where one can, unless ``--force``."""
     from rwm.storage import active_users
@@ -220,17 +214,12 @@ def _print_plan(plan: RollbackPlan, target: str) -> None:
         ("remove delete markers", plan.unmarked, ""),
         ("put delete markers on what was added since", plan.marked, ""),
         ("need no change", plan.kept, ""),
-        *(((f"cannot be done: {problem.value}"), count, "") for problem, count in sorted_problems(plan)),
+        *(((f"cannot be done: {problem.value}"), count, "") for problem, count in plan.problems.most_common()),
     ]
     if plan.locks:
         rows.append(("locks of that time, not brought back", plan.locks, ""))
     rows.append(("requests", plan.requests, ""))
     console.print_table(["keys", "count", "size"], rows, right=(1, 2))
-
-
-def sorted_problems(plan: RollbackPlan) -> list[tuple[Problem, int]]:
-    """The problems with their counts, the most frequent one first."""
-    return plan.problems.most_common()
 
 
 def _warn_of_problems(plan: RollbackPlan) -> None:
@@ -291,7 +280,7 @@ def _plan_json(plan: RollbackPlan) -> dict[str, Any]:
         "unchanged": plan.kept,
         "locks": plan.locks,
         "requests": plan.requests,
-        "problems": {problem.name.lower(): count for problem, count in sorted_problems(plan)},
+        "problems": {problem.name.lower(): count for problem, count in plan.problems.most_common()},
     }
 
 

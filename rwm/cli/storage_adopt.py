@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.capture import try_capture
 from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.cli.state import describe_state
 from rwm.cli.storage_access import print_users, rights_options, user_texts
@@ -86,23 +87,12 @@ def adopt(
         console.confirm(f"Make bucket {bucket} a protected one?", yes=yes)
     with console.show_progress(f"pinning {bucket}", plan.past.small if pin else 0) as progress:
         pinned = apply_adoption(app.s3, app.index, plan, pin=pin, progress=progress)
-    state, failure = _capture(app, bucket)
+    state, failure = try_capture(app, Location(bucket))
     if app.json:
         console.print_json(_json(plan, pinned, state))
     else:
         _print_result(bucket, pinned, state, pin=pin)
     _check_whole(bucket, pinned, failure)
-
-
-def _capture(app: App, bucket: str) -> tuple[StateInfo | None, RwmError | None]:
-    """Capture the state; what fails must not hide that the bucket is protected."""
-    from rwm.states import capture_state
-
-    try:
-        with console.show_progress(f"listing {bucket}") as progress:
-            return capture_state(app.s3, app.index, Location(bucket), progress=progress, warn=console.warn), None
-    except RwmError as error:
-        return None, error
 
 
 def _check_whole(bucket: str, pinned: Pinned, failure: RwmError | None) -> None:

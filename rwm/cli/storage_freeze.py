@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.cli.capture import try_capture
 from rwm.cli.shared_options import LOCATION_ARGUMENT
 from rwm.cli.state import describe_state
 from rwm.console import App, common_options, pass_app
-from rwm.errors import CheckFailed, PartlyDone, RwmError
+from rwm.errors import CheckFailed, PartlyDone
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.times import iso
@@ -66,7 +67,7 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
     if user_config is not None:
         machine, place = connect_user(user_config, location)
         proof = prove_freeze(app.s3, machine, place, reads=reads == "on")
-    state, failure = _capture(app, location)
+    state, failure = try_capture(app, location)
     if app.json:
         console.print_json(_freeze_json(result, proof, state))
     else:
@@ -108,17 +109,6 @@ def thaw(app: App, location: Location, user: str | None, force: bool) -> None:
     else:
         click.echo(console.escape(f"bucket {result.bucket} is thawed: its former policy is back"))
     _print_warnings(result)
-
-
-def _capture(app: App, location: Location) -> tuple[StateInfo | None, RwmError | None]:
-    """Capture the state; what fails must not hide that the freeze holds."""
-    from rwm.states import capture_state
-
-    try:
-        with console.show_progress(f"listing {location}") as progress:
-            return capture_state(app.s3, app.index, location, progress=progress, warn=console.warn), None
-    except RwmError as error:
-        return None, error
 
 
 def _print_frozen(result: FreezeResult) -> None:
