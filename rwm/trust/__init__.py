@@ -1,18 +1,20 @@
 """Trust: the audit, which tells what restic cannot have done from what it does, and which states are clean.
 
-May import the shared modules, ``config``, ``s3``, ``statefile`` and ``restic``. All but ``audit.py`` is pure.
+May import the shared modules, ``config``, ``s3``, ``statefile`` and ``restic``. All is pure but ``audit.py``,
+``acl_sample.py`` and ``lock_sample.py``, which ask the server.
 Begin reading at ``finding.py``: what is found; ``key_rules.py``: rules about one key; ``repository_audit.py``: all of
-them in one pass; ``report.py``: the verdicts.
+them in one pass; ``audit.py``: the listing; ``report.py``: the verdicts.
 """
 
 from rwm.trust.acl_sample import add_acl_findings, is_admin
 from rwm.trust.activity import Hour
-from rwm.trust.audit import AuditSettings, LocationAudit, audit_location
+from rwm.trust.audit import audit_location
 from rwm.trust.captures import Captures
 from rwm.trust.evidence import LockHistory
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.keep_policy import KeepPolicy
 from rwm.trust.kept_evidence import SUCCEEDED, KeptEvidence
+from rwm.trust.location_audit import AuditSettings, LocationAudit
 from rwm.trust.lock_rules import OwnLock
 from rwm.trust.lock_sample import add_lock_findings, can_judge_locks
 from rwm.trust.missing_versions import Missing, explain_missing

@@ -10,7 +10,7 @@ from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.s3 import S3
 from rwm.trust.acl_rules import SampledAcl, judge_acls
-from rwm.trust.audit import LocationAudit
+from rwm.trust.location_audit import LocationAudit
 
 THREADS = 8
 

@@ -51,18 +51,15 @@ class Activity:
 
     def add_pack(self, history: KeyHistory) -> None:
         """Add the changes of one pack."""
-        for time, size in _changes(history):
-            if size < 0:
-                self.remove_pack(time, ~size)
-            else:
-                self.add_written(time, size)
+        for time, size, is_removal in _changes(history):
+            (self.remove_pack if is_removal else self.write_pack)(time, size)
 
     def add_file(self, history: KeyHistory) -> None:
         """Add the changes of one file that is no pack."""
-        for time, size in _changes(history):
-            self._count(self._row(time), size)
+        for time, size, is_removal in _changes(history):
+            (self.remove_file if is_removal else self.write_file)(time, size)
 
-    def add_written_file(self, time: int, size: int) -> None:
+    def write_file(self, time: int, size: int) -> None:
         """Add a file that is no pack, and that was written."""
         row = self._row(time)
         self._added[row] += 1
@@ -74,7 +71,7 @@ class Activity:
         self._removed[row] += 1
         self._removed_bytes[row] += size
 
-    def add_written(self, time: int, size: int) -> None:
+    def write_pack(self, time: int, size: int) -> None:
         """Add a pack that was written."""
         row = self._row(time)
         self._added[row] += 1
@@ -95,18 +92,11 @@ class Activity:
     def remove_pack(self, time: int, size: int) -> None:
         """Add the removal of a pack of this size."""
         row = self._row(time)
-        self._count(row, ~size)
+        self._removed[row] += 1
+        self._removed_bytes[row] += size
         self._pack_bytes[row] -= size
         self._last_change[row] = max(self._last_change[row], time)
         self._first_removal[row] = min(self._first_removal[row], time)
-
-    def _count(self, row: int, change: int) -> None:
-        if change < 0:
-            self._removed[row] += 1
-            self._removed_bytes[row] += ~change
-        else:
-            self._added[row] += 1
-            self._added_bytes[row] += change
 
     def _row(self, time: int) -> int:
         """The position of an hour in the columns. What is written while the audit lists counts as of its beginning."""
@@ -146,14 +136,14 @@ class Activity:
             yield Hour(hour * HOUR, *(column[row] for column in columns))
 
 
-def _changes(history: KeyHistory) -> Iterator[tuple[int, int]]:
-    """(time, size) of each time the key came to be there; the complement ``~size`` where it was removed."""
+def _changes(history: KeyHistory) -> Iterator[tuple[int, int, bool]]:
+    """(time, size, whether it was removed) of each time the key came to be there, or was removed."""
     is_present, size = False, 0
     for entry in history.entries:
         if entry.is_marker:
             if is_present:
-                yield entry.last_modified, ~size
+                yield entry.last_modified, size, True
             is_present = False
         elif not is_present:
             size, is_present = entry.size, True
-            yield entry.last_modified, size
+            yield entry.last_modified, size, False

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from rwm.model import Entry, ObjectVersion
-from rwm.trust.audit import LocationAudit
 from rwm.trust.finding import Finding
 from rwm.trust.key_history import KeyHistory
 from rwm.trust.key_rules import foreign_name, impossible_content, uncommon_size
+from rwm.trust.location_audit import LocationAudit
 from rwm.trust.names import Kind, kind_of
 from rwm.trust.repository_audit import RepositoryAudit
 

@@ -10,7 +10,7 @@ from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
 from rwm.s3 import S3
 from rwm.trust.acl_sample import is_admin
-from rwm.trust.audit import LocationAudit
+from rwm.trust.location_audit import LocationAudit
 from rwm.trust.lock_rules import OwnLock, SampledLock, judge_locks
 
 THREADS = 8

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from rwm.location import Location
 from rwm.model import Entry, PartVerdict, RecordedState, StateInfo, Verdict
 from rwm.times import SECOND
-from rwm.trust.audit import LocationAudit
 from rwm.trust.born_later import judge_born_later
 from rwm.trust.finding import Finding, Rule
 from rwm.trust.intervals import FOREVER
+from rwm.trust.location_audit import LocationAudit
 from rwm.trust.missing_versions import Missing
 from rwm.trust.verdict import worse
 

@@ -80,7 +80,7 @@ class RepositoryAudit:
 
     def observe(self, histories: Iterable[Sequence[ObjectVersion]]) -> None:
         """Judge keys below the root, each with all its entries, newest first; the phases in order."""
-        start, add_written = len(self.root), self.activity.add_written
+        start, write_pack = len(self.root), self.activity.write_pack
         for entries in histories:
             self.versions += len(entries)
             if self._own:
@@ -88,7 +88,7 @@ class RepositoryAudit:
             newest = entries[0]
             kind = kind_of(newest.key[start:])
             if kind is Kind.DATA and len(entries) == 1 and is_unremarkable(newest):
-                add_written(newest.last_modified, newest.size)
+                write_pack(newest.last_modified, newest.size)
             elif len(entries) == 1 and kind in _LISTED_ONCE and not self._own and is_unremarkable(newest):
                 self._observe_unremarkable(kind, newest)
             elif len(entries) == 2 and kind in CONTENT_ADDRESSED and _is_one_removal(*entries):
@@ -104,7 +104,7 @@ class RepositoryAudit:
         time = version.last_modified
         if time < self._first_versioned:
             self._first_versioned = time
-        self.activity.add_written_file(time, version.size)
+        self.activity.write_file(time, version.size)
         if kind is Kind.SNAPSHOTS:
             self.snapshots.add_written(time)
             self._lives.add_written(time)
@@ -116,25 +116,22 @@ class RepositoryAudit:
         version, marker = history.entries
         found = list(unlocked_removal(history, self.locks))
         if history.kind is Kind.DATA:
-            self.activity.add_written(version.last_modified, version.size)
+            self.activity.write_pack(version.last_modified, version.size)
             self.activity.remove_pack(marker.last_modified, version.size)
             found += repository_rules.pack_before_index(history, self.locks, self.indexes, self.snapshots)
-            self._log_key(history, found)
         else:
             self._first_versioned = min(self._first_versioned, version.last_modified)
-            self.activity.add_written_file(version.last_modified, version.size)
+            self.activity.write_file(version.last_modified, version.size)
             self.activity.remove_file(marker.last_modified, version.size)
             self._note_file(history)
-            self._log_key(history, found)
+        self._log_key(history, found)
 
     def _observe(self, history: KeyHistory) -> None:
+        """Judge a key by all rules that it can break, and note what it did."""
         self._note_versioning(history.entries)
         if history.kind is Kind.LOCKS:
             self.locks.add(history.entries)
-        self._note(history, [finding for rule in rules_for(history) for finding in rule(history, self.locks)])
-
-    def _note(self, history: KeyHistory, found: list[Finding]) -> None:
-        """Note what a key did, and the findings about it."""
+        found = [finding for rule in rules_for(history) for finding in rule(history, self.locks)]
         if history.kind is Kind.DATA:
             self.activity.add_pack(history)
             if len(history.entries) > 1:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from rwm.config import Config
 from rwm.errors import ConfigError
 from rwm.model import Acknowledgement, OwnChange
-from rwm.trust.audit import AuditSettings
+from rwm.trust.location_audit import AuditSettings
 from rwm.trust.own_changes import OwnChanges
 from rwm.trust.rules_table import CODES
 

@@ -32,7 +32,7 @@ def test_hours_have_what_was_written_and_removed(packs: list[tuple[int, int, int
     change: Counter[int] = Counter()
     for written, size, hours in packs:
         removed = min(NOW, written + hours * HOUR)
-        counted.add_written(written, size)
+        counted.write_pack(written, size)
         counted.remove_pack(removed, size)
         added[written // HOUR * HOUR] += 1
         change[written // HOUR * HOUR] += size
@@ -49,19 +49,19 @@ def test_sessions_have_the_packs_that_were_written_under_their_locks() -> None:
     for number in range(3):
         locks.add(lock(START + number * HOUR, START + number * HOUR + 60_000))
     counted = Activity(locks, NOW)
-    counted.add_written(START + 2000, 10)
-    counted.add_written(START + 1000, 20)
-    counted.add_written(START + HOUR // 2, 40)  # under no lock
-    counted.add_written(START + 2 * HOUR + 1000, 80)
+    counted.write_pack(START + 2000, 10)
+    counted.write_pack(START + 1000, 20)
+    counted.write_pack(START + HOUR // 2, 40)  # under no lock
+    counted.write_pack(START + 2 * HOUR + 1000, 80)
     assert counted.sessions() == [(START + 1000, 30), (START + 2 * HOUR + 1000, 80)]
     assert counted.written_since(START + HOUR) == 80
 
 
 def test_without_locks_bytes_are_counted_by_the_hour() -> None:
     counted = Activity(LockHistory(), NOW)
-    counted.add_written(START, 1)
-    counted.add_written(START + HOUR, 2)
-    counted.add_written(NOW, 4)
+    counted.write_pack(START, 1)
+    counted.write_pack(START + HOUR, 2)
+    counted.write_pack(NOW, 4)
     assert [counted.written_since(START + part) for part in (0, 1, HOUR, HOUR + 1)] == [7, 6, 6, 4]
 
 
@@ -69,12 +69,12 @@ def test_times_outside_count_as_of_the_oldest_and_the_newest_hour() -> None:
     with patch.object(activity, "_MAX_HOURS", 10):
         counted = Activity(LockHistory(), NOW)
         for time in (0, NOW - 100 * HOUR, NOW + 5 * HOUR):
-            counted.add_written(time, 1)
+            counted.write_pack(time, 1)
     assert [(hour.start, hour.added) for hour in counted.hours()] == [(NOW - 10 * HOUR, 2), (NOW, 1)]
 
 
 def test_what_is_newer_than_the_audit_counts_in_its_hour() -> None:
     """Also if it is the first that is seen: restic wrote it while the audit listed."""
     counted = Activity(LockHistory(), NOW)
-    counted.add_written(NOW + 2 * HOUR, 7)
+    counted.write_pack(NOW + 2 * HOUR, 7)
     assert [hour.added_bytes for hour in counted.hours()] == [7]

@@ -18,7 +18,7 @@ def shrunk_at(*changes: tuple[int, int]) -> list[tuple[int, int]]:
         if size < 0:
             activity.remove_pack(at, -size)
         else:
-            activity.add_written(at, size)
+            activity.write_pack(at, size)
     return [((item.start - BEGIN) // HOUR, (item.end - BEGIN) // HOUR) for item in shrunk("", activity)]
 
 
