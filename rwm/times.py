@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from rwm.errors import UsageError
 
 SECOND = 1000
-DAY = 86_400 * SECOND
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
 
 # Writing a state of a million entries formats a million times: table lookups are faster than strftime.
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -32,7 +33,7 @@ _UNITS = {
     "mo": 30 * DAY,
     "w": 7 * DAY,
     "d": DAY,
-    "h": DAY // 24,
+    "h": HOUR,
     "m": 60 * SECOND,
     "s": SECOND,
 }

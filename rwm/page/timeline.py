@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rwm.model import Verdict
-from rwm.times import DAY
+from rwm.times import HOUR
 from rwm.trust import AuditReport, Hour
-
-HOUR = DAY // 24
 
 
 @dataclass(slots=True)

@@ -6,12 +6,10 @@ from array import array
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rwm.times import DAY
+from rwm.times import HOUR
 from rwm.trust.evidence import LockHistory
 from rwm.trust.intervals import FOREVER
 from rwm.trust.key_history import KeyHistory
-
-HOUR = DAY // 24
 
 _MAX_HOURS = 60 * 366 * 24
 """Hours that are counted one by one; what is older counts as of the oldest one."""

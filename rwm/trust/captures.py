@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from rwm.model import ObjectVersion
 from rwm.statefile import parse_file_key
-from rwm.times import DAY, SECOND
+from rwm.times import HOUR, SECOND
 from rwm.trust.intervals import Intervals
 
-LONGEST = DAY // 24
+LONGEST = HOUR
 """How long after its second a state's file may be written: the time in which ten million versions are listed."""
 
-CLOCKS = DAY // 24
+CLOCKS = HOUR
 """By how much the clocks of two gateways of a server may differ, at most."""
 
 _SLACK = SECOND  # between the clocks of two gateways, at the end of a listing

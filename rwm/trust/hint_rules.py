@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from rwm.times import DAY, SECOND, iso
-from rwm.trust.activity import HOUR, Activity
+from rwm.times import DAY, HOUR, SECOND, iso
+from rwm.trust.activity import Activity
 from rwm.trust.evidence import LockHistory, Times
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule, about_directory
 from rwm.trust.intervals import FOREVER

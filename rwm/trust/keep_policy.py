@@ -15,9 +15,8 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 
 from rwm.errors import UsageError
-from rwm.times import DAY, parse_restic_duration
+from rwm.times import DAY, HOUR, parse_restic_duration
 
-HOUR = DAY // 24
 _BETWEEN_HOURS = (-9.5, -3.5, -2.5, 3.5, 4.5, 5.5, 5.75, 6.5, 8.75, 9.5, 10.5, 12.75, 13.75)
 OFFSETS = tuple(round(hours * HOUR) for hours in (*range(-12, 15), *_BETWEEN_HOURS))
 """The time zones of the world, in milliseconds from UTC: one left out may have a midnight between two backups."""

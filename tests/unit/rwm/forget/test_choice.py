@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from rwm.forget import Group, read_policy
 from rwm.forget.choice import choose
 from rwm.restic import Snapshot
-from rwm.times import DAY
+from rwm.times import DAY, HOUR
 
 START = 1_699_920_000_000  # midnight
-HOUR = DAY // 24
 FORMATS = {"hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m", "yearly": "%Y"}
 POLICY = read_policy({"keep-daily": "14", "keep-weekly": "8", "keep-within": "3d"}, [])
 

@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from rwm.lock.rules import MAX_AHEAD, LockTiming, find_gap, next_retention, states_kept_until
 from rwm.model import Retention, StateInfo
-from rwm.times import DAY, SECOND
+from rwm.times import DAY, HOUR, SECOND
 from rwm.trust import KeepPolicy
 from tests.keeping import keep_last
 
-HOUR = DAY // 24
 NOW = 1_700_000_000_000
 TIMING = LockTiming(NOW, DAY, 10 * DAY)
 

@@ -8,7 +8,8 @@ import pytest
 
 from rwm.model import RecordedState
 from rwm.page.chart import describe, draw
-from rwm.page.timeline import HOUR, make_timeline
+from rwm.page.timeline import make_timeline
+from rwm.times import HOUR
 from rwm.trust import make_report
 from tests.unit.rwm.page.reports import attacked_report, clean_report, empty_report
 

@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 
 from rwm.model import StateInfo
 from rwm.retention.selection import apply_rules
-from rwm.times import DAY, SECOND
+from rwm.times import DAY, HOUR, SECOND
 from rwm.trust import KeepPolicy
 from tests.keeping import keep_last
 
-HOUR = DAY // 24
 START = 1_700_000_000_000
 FORMATS = {"hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m", "yearly": "%Y"}
 

@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 
 from rwm.model import StateInfo
 from rwm.retention.simulation import MAX_STATES, find_rhythm, simulate
-from rwm.times import DAY, SECOND
+from rwm.times import DAY, HOUR, SECOND
 from rwm.trust import KeepPolicy
 from tests.keeping import keep_last
 
-HOUR = DAY // 24
 START = 1_700_000_000_000
 
 

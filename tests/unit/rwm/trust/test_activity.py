@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.model import ObjectVersion
+from rwm.times import HOUR
 from rwm.trust import activity
-from rwm.trust.activity import HOUR, Activity
+from rwm.trust.activity import Activity
 from rwm.trust.evidence import LockHistory
 
 START = 1_767_225_600_000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rwm.times import DAY
-from rwm.trust.activity import HOUR, Activity
+from rwm.times import DAY, HOUR
+from rwm.trust.activity import Activity
 from rwm.trust.evidence import LockHistory
 from rwm.trust.hint_rules import shrunk
 

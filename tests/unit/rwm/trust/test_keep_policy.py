@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.times import DAY
+from rwm.times import DAY, HOUR
 from rwm.trust.keep_policy import OFFSETS, KeepPolicy
 
-HOUR = DAY // 24
 START = 1_700_000_000_000
 BUCKETS = {"hourly": "%Y-%m-%d %H", "daily": "%Y-%m-%d", "weekly": "%G-%V", "monthly": "%Y-%m", "yearly": "%Y"}
 
