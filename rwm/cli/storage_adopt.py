@@ -111,7 +111,7 @@ def _print_plan(plan: AdoptionPlan, *, pin: bool) -> None:
     print_users(plan.users)
     click.echo()
     for root, owner in plan.owners.items():
-        text = f"repository {Location(plan.bucket, root)}: written by {owner or 'an unknown account'}"
+        text = f"repository {Location(plan.bucket, root)}: its objects belong to {owner or 'an unknown account'}"
         click.echo(console.escape(text))
     for step in plan.steps:
         click.echo(console.escape(f"change {step.detail}"))

@@ -48,7 +48,7 @@ class AdoptionPlan(NamedTuple):
     bucket: str
     users: list[UserAccess]
     owners: dict[str, str]
-    """Who wrote each repository, by its prefix; empty where the server does not tell."""
+    """To whom each repository's ``config`` belongs, by its prefix: on Ceph RGW its writer. Empty if it is not told."""
     steps: list[FixStep]
     past: Past
     notes: list[str]

@@ -30,6 +30,12 @@ def attack(place: Place) -> None:
         user.delete(place.bucket, key)
 
 
+def spoiled(place: Place) -> list[str]:
+    """The states that `state list` shows as suspect."""
+    listed = place.shell.json("rwm", "-c", "admin.conf", "state", "list", place.bucket)
+    return [state["id"] for state in listed if state["verdict"] == "suspect"]
+
+
 @pytest.mark.slow
 def test_the_commands_of_the_worst_day(seaweedfs: Server, tmp_path: Path) -> None:
     place = Place(seaweedfs, tmp_path)
@@ -43,10 +49,15 @@ def test_the_commands_of_the_worst_day(seaweedfs: Server, tmp_path: Path) -> Non
     copy = f"bucket2-{place.bucket}"
     replaced = {"bucket1": place.bucket, "bucket2": copy, "/mnt/repo": "repo", "/restore": "files-back"}
     for words in commands:
+        if words[3:5] == ["state", "forget"]:
+            words[5:] = suspects = spoiled(place)
+            assert len(suspects) == 1, "the state that the freeze has captured"
         typed = [replaced.get(word, word) for word in words]
-        typed += ["--yes"] * ("--in-place" in typed and "--dry-run" not in typed)  # no terminal here
+        asks = ("--in-place" in typed and "--dry-run" not in typed) or "forget" in typed
+        typed += ["--yes"] * asks  # no terminal here
         expected = None if "audit" in typed else 0  # 4: there are proofs
         place.shell(*typed, code=expected, RESTIC_PASSWORD=PASSWORD)
+    assert spoiled(place) == []
     restored = [path for path in (tmp_path / "files-back").rglob("*") if path.is_file()]
     assert {path.name for path in restored} == {"0", "1", "2"}
     for path in restored:

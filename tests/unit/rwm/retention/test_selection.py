@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwm.model import StateInfo
-from rwm.retention.selection import apply_rules
+from rwm.model import RecordedState, StateInfo, Trust
+from rwm.retention.selection import apply_rules, candidates
 from rwm.times import DAY, HOUR, SECOND
 from rwm.trust import KeepPolicy
 from tests.keeping import keep_last
@@ -86,3 +86,18 @@ def test_an_acknowledged_state_takes_a_slot_again() -> None:
 def test_a_state_without_objects_fills_no_slot(empty: list[int], kept: list[int]) -> None:
     states = make_states([START, START + DAY, START + 2 * DAY], empty)
     assert names(apply_rules(states, keep_last(1), lambda info: True)) == kept
+
+
+@pytest.mark.parametrize(
+    ("trust", "expected"),
+    [
+        (["own", "unchecked", "verified", "contradicted", "unknown"], [0, 2]),
+        (["unchecked", "contradicted", "unchecked"], [0, 2]),
+        (["contradicted", "unknown"], []),
+    ],
+)
+def test_unchecked_states_count_only_where_none_is_confirmed(trust: list[Trust], expected: list[int]) -> None:
+    """The machine may have written them, so as to fill the slots of true ones."""
+    states = make_states([START + n * DAY for n in range(len(trust))])
+    recorded = [RecordedState(info, each) for info, each in zip(states, trust, strict=True)]
+    assert names(candidates(recorded)) == expected
