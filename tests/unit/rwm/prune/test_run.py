@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +15,27 @@ from rwm.errors import AccessDenied, BadResponse, BadState, NotFound, StateNotFo
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import PruneReport, StateInfo
-from rwm.prune import PrunePlan, Stage, list_reports, plan_prune, prune_and_record, removed
+from rwm.prune import (
+    BLOCK,
+    Deletion,
+    DeletionSpool,
+    PrunePlan,
+    Stage,
+    list_reports,
+    plan_prune,
+    prune_and_record,
+    removed,
+)
 from rwm.prune.deletion_spool import Bits
 from rwm.prune.report_files import report_key
 from rwm.s3 import DeleteFailure
 from rwm.states import capture_state, list_state_files, sync_states
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
 from tests.unit.memory import MemoryS3
 
 BUCKET = "bucket1"
 LOCATION = Location(BUCKET)
+START = 1_767_225_600_000  # 2026-01-01
 
 
 @pytest.fixture
@@ -148,6 +160,28 @@ class TestReportInTheBucket:
         plan.deletions.select(chosen)
         report = prune_and_record(s3, index, plan).report
         assert [item for _, item in removed(s3, report)] == [second]
+
+    def test_stays_however_old_it_is(self, index: Index) -> None:
+        s3 = self.admin()
+        reports = []
+        for _ in range(2):
+            plan, _ = make_plan(s3, index)
+            reports.append(prune_and_record(s3, index, plan).report)
+            s3.now += 3000 * DAY
+        assert self.other_computers(s3) == reports
+        assert [item.key for _, item in removed(s3, reports[0])] == ["notes"]
+
+    def test_takes_110_bytes_for_each_version(self) -> None:
+        """As docs/operations.md says; names are random as those of restic, which do not compress."""
+        count, rng, spool = 20 * BLOCK, random.Random(1), DeletionSpool()
+        for n in range(count):
+            key = f"data/{n * 256 // count:02x}/{n * 256 // count:02x}{rng.getrandbits(248):062x}"
+            times = sorted(rng.randrange(START, START + 400 * DAY) for _ in range(2))
+            spool.add(
+                Stage.VERSIONS,
+                [Deletion(key, f"{rng.getrandbits(124):031x}", rng.randrange(1 << 25), "deleted", *times)],
+            )
+        assert spool.finish().path.stat().st_size <= 110 * count
 
     def test_counts_only_if_no_user_can_have_written_it(self, index: Index) -> None:
         s3 = self.admin()
