@@ -22,7 +22,7 @@ def raise_refusal(plan: PrunePlan, force: bool) -> None:
     reasons = [*plan.refused, *(() if force else plan.findings)]
     if reasons:
         audit = f"; `rwm audit {plan.location}` shows the findings and acknowledges what is honest (--ack)"
-        advice = audit if plan.findings else ""
+        advice = audit if any(place.findings for place in plan.locations) else ""
         advice += "" if plan.refused else ", --force prunes anyway"
         hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
         raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
@@ -30,7 +30,7 @@ def raise_refusal(plan: PrunePlan, force: bool) -> None:
 
 def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
     """The commands for the prefixes that nothing speaks against."""
-    if plan.bucket_refused:
+    if plan.bucket_refused or (plan.bucket_findings and not force):
         return ""
     places = [place.location for place in plan.prunable_prefixes(force=force)]
     commands = ", ".join(f"`rwm prune {place}`" for place in places[:MAX_NAMED])

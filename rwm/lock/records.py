@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from rwm.index import Index
+from rwm.location import Location
 from rwm.model import ObjectVersion, OperationChange
-from rwm.statefile import parse_file_key
+from rwm.statefile import FileName, parse_file_key
 from rwm.trust import OwnLock
 
 
-class _LockedState(NamedTuple):
-    prefix: str
-    moment: int
-    lock: OwnLock
+class _LockedStates(NamedTuple):
+    """The locked states of a prefix: their moments, in order, and the lock of each."""
+
+    moments: list[int]
+    locks: list[OwnLock]
+
+
+class UnknownState(NamedTuple):
+    """A state that is locked by a record, and that the index does not have.
+
+    ``until`` is when its lock ends, at the latest if not all of its versions were locked. Times in milliseconds.
+    """
+
+    captured_at: int
+    id: str
+    location: Location
+    until: int
 
 
 class LockRecords:
     """Looks up versions. ``locked`` are trusted records of states (:func:`rwm.operations.trusted_locks`).
 
-    Only states that the index knows explain locks: which versions the others have is not known.
+    Only states that the index knows explain locks: which versions the others have is not known. ``unknown`` are those,
+    oldest first, but for what this computer has forgotten or pruned.
     """
 
     def __init__(self, index: Index, bucket: str, locked: Iterable[OperationChange]) -> None:
         self._retentions = index.retentions.lookup(bucket)
-        bounds: dict[str, OwnLock] = defaultdict(OwnLock)
+        bounds: dict[FileName, OwnLock] = defaultdict(OwnLock)
         for change in locked:
             if name := parse_file_key(change.key):
-                known = bounds[name.id]
-                bounds[name.id] = OwnLock(max(known.at_least, change.at), max(known.at_most, change.until))
-        infos = [info for state in bounds if (info := index.by_id(state)) is not None and info.bucket == bucket]
-        self._states = [_LockedState(info.prefix, index.moment(info), bounds[info.id]) for info in infos]
+                state = name._replace(is_delta=False)
+                known = bounds[state]
+                bounds[state] = OwnLock(max(known.at_least, change.at), max(known.at_most, change.until))
+        self._states: dict[str, _LockedStates] = defaultdict(lambda: _LockedStates([], []))
+        self.unknown: list[UnknownState] = []
+        forgotten = index.ledger.ignored(bucket).keys() if bounds else ()
+        for name, lock in sorted(bounds.items(), key=lambda item: item[0].captured_at):
+            info = index.by_id(name.id)
+            if info is None and name.id not in forgotten:
+                until = lock.at_least or lock.at_most
+                self.unknown.append(UnknownState(name.captured_at, name.id, Location(bucket, name.prefix), until))
+            elif info is not None and info.bucket == bucket:
+                states = self._states[info.prefix]
+                states.moments.append(index.moment(info))
+                states.locks.append(lock)
 
     def of(self, version: ObjectVersion) -> OwnLock:
         """What is recorded of a version."""
@@ -51,7 +78,9 @@ class LockRecords:
         """The locks of the states that have a version."""
         spans = self._retentions.spans(key, version_id) if self._states else []
         return [
-            state.lock
-            for state in self._states
-            if key.startswith(state.prefix) and any(since <= state.moment < end for since, end in spans)
+            lock
+            for prefix, states in self._states.items()
+            if spans and key.startswith(prefix)
+            for since, end in spans
+            for lock in states.locks[bisect_left(states.moments, since) : bisect_left(states.moments, end)]
         ]

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 from rwm.errors import S3Error
 from rwm.index import Index
+from rwm.location import Location
 from rwm.lock import LockRecords
 from rwm.model import OperationChange
 from rwm.prune.key_plan import Deletion
 from rwm.s3 import S3, DeleteFailure
-from rwm.times import DAY
+from rwm.times import DAY, iso
 
 THREADS = 8
 
@@ -51,6 +52,28 @@ class KnownLocks:
         )
         self.count += locked
         return locked
+
+    def describe_unknown(self, location: Location) -> list[str]:
+        """A sentence, if states that overlap the location are locked and the index has none of their versions."""
+        unknown = [
+            state for state in self._records.unknown if state.until > self._now and state.location.overlaps(location)
+        ]
+        if not unknown:
+            return []
+        first, *more = unknown
+        places = {state.location for state in unknown}
+        fetch = f"`rwm state sync {places.pop() if len(places) == 1 else location.bucket}` fetches"
+        name = f"{first.id[:12]} ({iso(first.captured_at)})"
+        if not more:
+            return [
+                f"state {name} was locked until {iso(first.until)} by another computer and is not in this index: "
+                f"{fetch} it"
+            ]
+        until = iso(max(state.until for state in unknown))
+        return [
+            f"{len(unknown)} states were locked, the longest until {until}, by another computer and are not in this "
+            f"index, the oldest is {name}: {fetch} them"
+        ]
 
 
 def find_locks(s3: S3, bucket: str, failures: Sequence[DeleteFailure], now: int) -> Mapping[DeleteFailure, int]:

@@ -50,6 +50,7 @@ class PrunePlan:
     has to override to execute the plan. ``lost_states`` are recorded states that are incomplete afterwards.
     ``uncovered`` counts the versions of keys that no kept state covers: all of them stay. ``evidence`` counts those
     that stay because an audit judges others by them. ``files_read`` are the files of kept states that were read.
+    ``bucket_findings`` are those of the ``findings`` that are of no location.
     """
 
     location: Location
@@ -68,6 +69,7 @@ class PrunePlan:
     """Unfinished uploads to abort."""
     has_object_lock: bool = False
     """Whether versions of the bucket may be locked. ``locked`` are those that are known to be; more may be found."""
+    bucket_findings: tuple[str, ...] = ()
 
     @property
     def versions(self) -> Deletions:
@@ -116,8 +118,8 @@ class PrunePlan:
 
     @property
     def findings(self) -> tuple[str, ...]:
-        """Findings of all locations, named in the same way."""
-        return self._named((place, place.findings) for place in self.locations)
+        """Findings of the bucket and of all locations, named in the same way."""
+        return (*self.bucket_findings, *self._named((place, place.findings) for place in self.locations))
 
     def prunable_prefixes(self, *, force: bool) -> list[LocationPlan]:
         """The prefixes inside the pruned location that can be pruned by themselves, when some of the locations cannot.
@@ -181,7 +183,7 @@ def plan_prune(
     locations = coverage.finish(read_sample(s3, location.bucket, sample))
     plan = planner.finish(location, locations, refused, len(sample))
     uploads = count_old_uploads(s3, location, upload_cutoff(plan.made_at, plan.cutoff))
-    return replace(plan, uploads=uploads)
+    return replace(plan, uploads=uploads, bucket_findings=tuple(locks.describe_unknown(location)))
 
 
 class _Planner:

@@ -151,3 +151,25 @@ def test_one_state_is_locked(rwm_: Terminal, s3: MemoryS3, states: list[str]) ->
     assert all(found.until > max(until) for (key, _), found in s3.retentions.items() if "operations" not in key)
     for words in ((), ("--days", "1", "--until", "2099-01-01"), ("--until", "2000-01-01"), ("--until", "2106-03-01")):
         assert rwm_(*lock, *words) == 2
+
+
+def test_a_prune_is_refused_while_a_locked_state_is_in_another_index_alone(
+    rwm_: Terminal, s3: MemoryS3, states: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rwm.storage.admin_records.is_protected", lambda *_: True)
+    s3.account = s3.owner
+    assert rwm_(*HERE, "state", "lock", states[0], "--yes", "--days", "30") == 0
+    rwm_.configure("other")
+    other = ("-c", "other.conf")
+    assert rwm_(*other, "state", "capture", "bucket1") == 0
+    s3.now += 10 * SECOND
+    prune = (*other, "prune", "bucket1", "--keep-last", "1", "--dry-run")
+    assert rwm_(*prune) == 5
+    assert f"state {states[0][:12]}" in rwm_.err and "by another computer and is not in this index" in rwm_.err
+    assert "`rwm state sync bucket1` fetches it" in rwm_.err and "--force prunes anyway" in rwm_.err
+    assert "rwm audit" not in rwm_.err
+    assert rwm_(*prune, "--force") == 0
+    assert "overridden: state" in rwm_.err
+    assert rwm_(*other, "state", "sync", "bucket1") == 0
+    assert rwm_(*prune, "--json") == 0
+    assert json.loads(rwm_.out)["locked"] == 1

@@ -15,7 +15,7 @@ from rwm.operations import list_records, open_stored, trusted_locks
 from rwm.prune import PrunePlan, plan_prune
 from rwm.statefile import file_key
 from rwm.states import capture_state, list_state_files, sync_states
-from rwm.times import DAY, SECOND
+from rwm.times import DAY, SECOND, iso
 from rwm.trust import AuditSettings, add_lock_findings, audit_location
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
@@ -48,7 +48,8 @@ class Computers:
         lock_and_record(self.s3, self.first, plan, (), plan.cost().due, is_one_state=is_one_state)
 
     def lock_state(self) -> None:
-        plan = plan_state_lock(self.reader, self.info, "governance", self.s3.now + FAR, self.s3.now)
+        self.until = self.s3.now + FAR
+        plan = plan_state_lock(self.reader, self.info, "governance", self.until, self.s3.now)
         self.lock(plan, is_one_state=True)
 
     def hints(self, *, is_protected: bool = True) -> set[str]:
@@ -185,3 +186,64 @@ def test_a_version_costs_the_index_one_question_and_one_more_with_locked_states(
     least = 5000 * DAY if states else 0
     assert known == [least, 7000 * DAY, 6000 * DAY, *[least] * 37]
     assert len(asked) <= len(versions) * questions + 10
+
+
+class TestLockedStateThatTheIndexDoesNotHave:
+    """Another computer has captured and locked a state, and its packs were removed since."""
+
+    @pytest.fixture
+    def locked(self, computers: Computers) -> StateInfo:
+        info = computers.info = capture_state(computers.s3, computers.first, LOCATION)
+        computers.lock_state()
+        for entry in computers.first.entries(info):
+            if entry.key.startswith("data/"):
+                computers.s3.delete(BUCKET, entry.key)
+        computers.s3.now += DAY
+        capture_state(computers.s3, computers.second, LOCATION)
+        computers.second.forget([state for state in computers.second.states() if state.captured_at < info.captured_at])
+        computers.s3.now += DAY
+        return info
+
+    def plan(self, computers: Computers, location: Location = LOCATION) -> PrunePlan:
+        newest = computers.second.states()[-1:]
+        locked = trusted_locks(computers.s3, BUCKET, lambda: True)
+        return plan_prune(computers.s3, computers.second, location, newest, locked_states=locked)
+
+    def test_the_prune_is_refused_until_it_is_fetched(self, computers: Computers, locked: StateInfo) -> None:
+        until = iso(computers.until // SECOND * SECOND)
+        (finding,) = self.plan(computers).bucket_findings
+        assert finding == (
+            f"state {locked.id[:12]} ({iso(locked.captured_at)}) was locked until {until} by another computer and is "
+            f"not in this index: `rwm state sync {BUCKET}` fetches it"
+        )
+        files = list_state_files(computers.s3, LOCATION)
+        sync_states(computers.s3, computers.second, LOCATION, files, files)
+        found = self.plan(computers)
+        assert (found.bucket_findings, found.lost_states) == ((), ())
+        assert found.locked == sum(entry.key.startswith("data/") for entry in computers.second.entries(locked))
+
+    def test_several_are_one_line(self, computers: Computers, locked: StateInfo) -> None:
+        computers.info = capture_state(computers.s3, computers.first, LOCATION)
+        computers.lock_state()
+        until = iso(computers.until // SECOND * SECOND)
+        assert self.plan(computers).bucket_findings == (
+            f"2 states were locked, the longest until {until}, by another computer and are not "
+            f"in this index, the oldest is {locked.id[:12]} ({iso(locked.captured_at)}): `rwm state sync {BUCKET}` "
+            "fetches them",
+        )
+
+    def test_what_was_forgotten_here_does_not_count(self, computers: Computers, locked: StateInfo) -> None:
+        files = list_state_files(computers.s3, LOCATION)
+        sync_states(computers.s3, computers.second, LOCATION, files, files)
+        computers.second.forget([locked])
+        assert self.plan(computers).bucket_findings == ()
+
+    def test_a_lock_that_has_ended_does_not_count(self, computers: Computers, locked: StateInfo) -> None:
+        computers.s3.now += FAR
+        assert self.plan(computers).bucket_findings == ()
+
+    def test_the_lock_of_another_prefix_does_not_count(self, computers: Computers, locked: StateInfo) -> None:
+        change = OperationChange("locked", f"host2/{file_key(locked)}", "", at=computers.until)
+        for prefix, count in (("host1/", 0), ("host2/", 1), ("host2/inner/", 1), ("", 1)):
+            plan = plan_prune(computers.s3, computers.second, Location(BUCKET, prefix), [], locked_states=[change])
+            assert len(plan.bucket_findings) == count
