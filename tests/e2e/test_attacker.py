@@ -322,30 +322,15 @@ def selected_attacks(session: pytest.Session, server: str) -> Iterator[str]:
 QUICK = (overwrite_everything, delete_one_pack, forge_states, while_versioning_is_suspended)
 """The attacks of `make test`; the others are in `make test-all`."""
 
-ON_BOTH = (
-    hide_everything,
-    overwrite_everything,
-    overwrite_with_the_same_size,
-    overwrite_by_uploads_in_parts,
-    write_hostile_names,
-    flood_one_key,
-    flood_with_markers,
-    lock_junk_for_decades,
-    while_versioning_is_suspended,
-    copy_with_own_key,
-)
-"""The attacks of which the servers may make different histories. The others are tried on one server in turn."""
-
 
 def cases() -> list[Any]:
-    """Each attack on one of the servers, or on both."""
+    """Each attack on both servers; a quick one in `make test` on one of them in turn."""
     found = []
     for number, attack in enumerate(ATTACKS):
         for place, server in enumerate(["seaweedfs", "rgw"][:: 1 if number % 2 else -1]):
             is_slow = attack not in QUICK or place > 0
             marks = [pytest.mark.xdist_group(f"attacker-{server}"), *[pytest.mark.slow] * is_slow]
-            if place == 0 or attack in ON_BOTH:
-                found.append(pytest.param(attack, server, id=f"{attack.__name__}-{server}", marks=marks))
+            found.append(pytest.param(attack, server, id=f"{attack.__name__}-{server}", marks=marks))
     # What might be an upload that is repeated comes first: it is no hint any more a quarter of an hour later.
     return sorted(found, key=lambda case: case.values[0] not in HINTS_ONLY)
 
