@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rwm.errors import NotFound, StateNotFound
@@ -122,7 +122,10 @@ def expect(history: History, pruned: Location, last: int, named: tuple[str, ...]
         states = [one for one in history.captured if one.info.location == place]
         if place in ruled and states:
             names = {one.info.id for one in states if one.info.id in named}
-            newest = {one.info.id for one in states[-last:]}
+            full = [one for one in states if one.versions]
+            newest = {one.info.id for one in full[-last:]}
+            after = full[-1].info.captured_at if full else -1
+            newest |= {one.info.id for one in states if not one.versions and one.info.captured_at > after}
             states = [one for one in states if one.info.id in names | newest]
             refused |= not states[-1].versions
             judged.append(place)
@@ -162,8 +165,12 @@ actions = st.lists(
     max_size=20,
 )
 
+EMPTY_BETWEEN = [step for did in ("put", "delete", "put") for step in ((did, "host1/sub/b"), ("capture", SUB))]
+"""A state without objects, which fills no slot of a rule, between two others."""
+
 
 @settings(max_examples=60)
+@example(EMPTY_BETWEEN, WHOLE, 2, set())
 @given(
     actions=actions,
     pruned=st.sampled_from(LOCATIONS),
