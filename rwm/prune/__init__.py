@@ -8,7 +8,8 @@ a plan that was stored.
 """
 
 from rwm.prune.delete_batches import delete_in_batches
-from rwm.prune.deletion_spool import BLOCK, DeletionSpool, Stage, encode, separate_keys
+from rwm.prune.deletion_lines import encode
+from rwm.prune.deletion_spool import BLOCK, DeletionSpool, separate_keys
 from rwm.prune.execute import PruneResult, execute_prune, prune_and_forget
 from rwm.prune.key_plan import Deletion
 from rwm.prune.lifecycle import CANNOT, lifecycle_rule
@@ -17,6 +18,7 @@ from rwm.prune.plan import PrunePlan, plan_prune
 from rwm.prune.plan_check import plan_again
 from rwm.prune.report_files import list_reports, removed
 from rwm.prune.run import RecordedPrune, prune_and_record
+from rwm.prune.stages import Stage
 from rwm.prune.stored_plan import StoredPlan, read_plan, write_plan
 
 __all__ = [

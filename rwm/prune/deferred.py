@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import marshal
-import os
-import weakref
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
@@ -12,9 +10,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from rwm.model import ObjectVersion
-from rwm.private import open_spool
-from rwm.prune.deletion_spool import spool_errors
 from rwm.prune.key_plan import Deletion, KeyPlan
+from rwm.prune.spool_file import SpoolFile
 from rwm.trust import Kind
 
 _BLOCK = 256
@@ -34,9 +31,7 @@ class DeferredSpool:
     """Decisions in the order in which they are added. Memory is 8 bytes for each 256. Raises SpoolFull."""
 
     def __init__(self) -> None:
-        with spool_errors():
-            self._descriptor = open_spool()
-        weakref.finalize(self, os.close, self._descriptor)
+        self._file = SpoolFile()
         self._ends = array("Q", [0])
         self._pending: list[Deferred] = []
 
@@ -45,16 +40,12 @@ class DeferredSpool:
         self._pending.append(item)
         if len(self._pending) == _BLOCK:
             packed = zlib.compress(marshal.dumps([_pack(each) for each in self._pending]), _FASTEST)
-            written = 0
-            with spool_errors():
-                while written < len(packed):
-                    written += os.pwrite(self._descriptor, packed[written:], self._ends[-1] + written)
-            self._ends.append(self._ends[-1] + written)
+            self._ends.append(self._file.append(packed) + len(packed))
             self._pending.clear()
 
     def __iter__(self) -> Iterator[Deferred]:
         for start, end in pairwise(self._ends):
-            packed = os.pread(self._descriptor, end - start, start)
+            packed = self._file.read(start, end - start)
             for item in marshal.loads(zlib.decompress(packed)):  # noqa: S302 - written by this object
                 yield _unpack(*item)
         yield from self._pending

@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import weakref
-import zlib
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from enum import IntEnum
 from functools import lru_cache, partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-from rwm.errors import SpoolFull
-from rwm.private import open_spool
+from rwm.prune.deletion_lines import compress, decode, decompress, encode
 from rwm.prune.key_plan import Deletion
-from rwm.times import LAST_TIME
-from rwm.trust import SUCCEEDED, Kind
+from rwm.prune.spool_file import SpoolFile
+from rwm.prune.stages import Stage
 
 BLOCK = 128
 """Deletions that are compressed together: enough to compress well, and few to hold for each cursor."""
 
-_GZIP = zlib.MAX_WBITS + 16  # each block is a member of a gzip file
-_FASTEST = 1
 _BITS = 40  # of a position
 _CACHED_BLOCKS = 64
-
-
-@contextmanager
-def spool_errors() -> Iterator[None]:
-    """Raise SpoolFull for errors of the operating system."""
-    try:
-        yield
-    except OSError as error:
-        raise SpoolFull(
-            f"the file for the plan cannot be written: {error.strerror}",
-            hint="set TMPDIR to a directory with more room; nothing was deleted",
-        ) from error
-
-
-class Stage(IntEnum):
-    """The order of execution: a stage begins when the one before it has ended.
-
-    Versions go before the markers that hide them. Indexes, key files and locks go after everything that the audit
-    judges by them, so that it finds no proof in a bucket whose prune was interrupted.
-    """
-
-    VERSIONS = 1
-    MARKERS = 2
-    INDEX_VERSIONS = 3
-    INDEX_MARKERS = 4
-    LOCK_VERSIONS = 5
-    LOCK_MARKERS = 6
-
-    @classmethod
-    def of(cls, kind: Kind | None, *, is_marker: bool) -> Stage:
-        """The stage of an entry of a file of this kind, None for what is no file of a repository."""
-        group = 2 if kind is Kind.LOCKS else int(kind in SUCCEEDED)
-        return cls(1 + 2 * group + is_marker)
-
-    @property
-    def is_marker(self) -> bool:
-        """Whether the stage deletes markers."""
-        return self % 2 == 0
-
-    @property
-    def is_by_time(self) -> bool:
-        """Whether what was replaced or deleted first must go first.
-
-        When an index was removed, the audit wants another one that was left, so that one must go later.
-        """
-        return self is Stage.INDEX_VERSIONS
 
 
 class DeletionSpool:
@@ -84,12 +27,10 @@ class DeletionSpool:
     Memory is 16 bytes for each 128 deletions, and a block for each cursor. Raises SpoolFull.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
-        with spool_errors():
-            self._descriptor = open_spool() if descriptor is None else descriptor
-        weakref.finalize(self, os.close, self._descriptor)
+    def __init__(self, file: SpoolFile | None = None) -> None:
+        self.file = file or SpoolFile()
+        """The blocks are members of a gzip file."""
         self._blocks = {stage: _Blocks() for stage in Stage}
-        self._end = 0
         self._digest = hashlib.sha256()
         self.size = 0
         """Bytes of all versions."""
@@ -110,12 +51,7 @@ class DeletionSpool:
         lines = b"".join(encode(deletion, stage) for deletion in pending)
         self._digest.update(lines)
         packed = compress(lines)
-        with spool_errors():
-            written = 0
-            while written < len(packed):
-                written += os.pwrite(self._descriptor, packed[written:], self._end + written)
-        self.add_block(stage, self._end, len(packed), len(pending))
-        self._end += len(packed)
+        self.add_block(stage, self.file.append(packed), len(packed), len(pending))
         pending.clear()
 
     def add_block(self, stage: Stage, offset: int, length: int, count: int) -> None:
@@ -208,13 +144,8 @@ class DeletionSpool:
 
     def _read_block(self, stage: Stage, number: int) -> list[Deletion]:
         blocks = self._blocks[stage]
-        packed = os.pread(self._descriptor, blocks.lengths[number], blocks.offsets[number])
-        return [decode(line)[1] for line in zlib.decompress(packed, _GZIP).splitlines()]
-
-    @property
-    def path(self) -> Path:
-        """The file, as long as this process has it."""
-        return Path(f"/proc/self/fd/{self._descriptor}")
+        packed = self.file.read(blocks.offsets[number], blocks.lengths[number])
+        return [decode(line)[1] for line in decompress(packed).splitlines()]
 
     def copy_chosen(self) -> DeletionSpool:
         """A spool of the chosen deletions alone, whose file has nothing else; itself if all are chosen."""
@@ -225,13 +156,6 @@ class DeletionSpool:
             for item in self.read(stage):
                 found.add(stage, [item])
         return found.finish()
-
-    def read_raw(self) -> Iterator[bytes]:
-        """The file as it is: members of a gzip file."""
-        position = 0
-        while chunk := os.pread(self._descriptor, 1 << 20, position):
-            yield chunk
-            position += len(chunk)
 
 
 class Bits:
@@ -290,44 +214,3 @@ def separate_keys(deletions: Sequence[tuple[int, Deletion]]) -> list[tuple[int, 
         ranks[key] = rank = ranks.get(key, -1) + 1
         ranked.append((rank, item))
     return [item for _, item in sorted(ranked)]
-
-
-def encode(deletion: Deletion, stage: Stage) -> bytes:
-    """A deletion as a line of JSON."""
-    kind = "marker" if stage.is_marker else "version"
-    line = {
-        "key": deletion.key,
-        "version_id": deletion.version_id,
-        "kind": kind,
-        "size": deletion.size,
-        "why": deletion.why,
-        "last_modified": deletion.last_modified,
-        "noncurrent_at": deletion.noncurrent_at,
-        "stage": int(stage),
-    }
-    return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def decode(line: bytes) -> tuple[Stage, Deletion]:
-    """A deletion and its stage from a line. Raises ValueError, KeyError or TypeError for any other line."""
-    found: dict[str, Any] = json.loads(line)
-    return Stage(found["stage"]), Deletion(*(found[name] for name in Deletion._fields))
-
-
-def check_deletion(deletion: Deletion) -> None:
-    """Raise ValueError for a deletion from a file whose fields have values that RWM does not write."""
-    key, version_id, size, why, *times = deletion
-    if not all(isinstance(text, str) for text in (key, version_id, why)):
-        raise ValueError("a field is no text")
-    if not (_is_number(size) and all(_is_number(time) and time <= LAST_TIME for time in times)):
-        raise ValueError("a field is no number, or too large")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def compress(data: bytes) -> bytes:
-    """A member of a gzip file."""
-    packer = zlib.compressobj(_FASTEST, zlib.DEFLATED, _GZIP)
-    return packer.compress(data) + packer.flush()

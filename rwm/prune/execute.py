@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from rwm.index import Index
 from rwm.prune.delete_batches import delete_in_batches
-from rwm.prune.deletion_spool import Stage
 from rwm.prune.key_plan import Deletion
 from rwm.prune.known_locks import find_locks
 from rwm.prune.plan import PrunePlan
+from rwm.prune.stages import Stage
 from rwm.s3 import DELETE_BATCH, S3, DeleteFailure
 
 MAX_FAILURES = 10_000

@@ -20,12 +20,13 @@ from rwm.location import Location
 from rwm.model import ObjectVersion, OperationChange, RecordedState, StateInfo
 from rwm.prune.coverage import Coverage
 from rwm.prune.deferred import Deferred, DeferredSpool
-from rwm.prune.deletion_spool import Deletions, DeletionSpool, Stage
+from rwm.prune.deletion_spool import Deletions, DeletionSpool
 from rwm.prune.evidence import EvidenceKeeper
 from rwm.prune.key_plan import KeyPlan, plan_key
 from rwm.prune.known_locks import KnownLocks
 from rwm.prune.location_plan import LocationCollector, LocationPlan, Needs, Place
 from rwm.prune.sample import read_sample
+from rwm.prune.stages import Stage
 from rwm.prune.uploads import count_old_uploads, upload_cutoff
 from rwm.restic import expected_sha256
 from rwm.retention import AuditJudgement, candidates, follows_rule

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -14,10 +12,12 @@ from typing import Any
 from rwm.errors import Refused
 from rwm.index import Index
 from rwm.model import ObjectVersion, OperationChange, StateInfo
-from rwm.private import open_spool
-from rwm.prune.deletion_spool import Bits, DeletionSpool, Stage, check_deletion, spool_errors
+from rwm.prune.deletion_lines import check_deletion
+from rwm.prune.deletion_spool import Bits, DeletionSpool
 from rwm.prune.key_plan import Deletion, KeyPlan
 from rwm.prune.plan import Progress, PrunePlan, plan_prune
+from rwm.prune.spool_file import SpoolFile
+from rwm.prune.stages import Stage
 from rwm.prune.stored_plan import StoredPlan
 from rwm.retention import follows_rule
 from rwm.s3 import S3
@@ -145,31 +145,23 @@ class _Partitions:
     """Records in one temporary file, by the first byte of their digest."""
 
     def __init__(self, form: struct.Struct) -> None:
-        with spool_errors():
-            self._descriptor = open_spool()
-        weakref.finalize(self, os.close, self._descriptor)
+        self._file = SpoolFile()
         self._form = form
         self._buffers = [bytearray() for _ in range(PARTITIONS)]
         self._places: list[list[tuple[int, int]]] = [[] for _ in range(PARTITIONS)]
-        self._end = 0
 
     def add(self, digest: bytes, *fields: object) -> None:
         """Add a record."""
         buffer = self._buffers[digest[0]]
         buffer += self._form.pack(digest, *fields)
         if len(buffer) >= _BUFFER:
-            written = 0
-            with spool_errors():
-                while written < len(buffer):
-                    written += os.pwrite(self._descriptor, memoryview(buffer)[written:], self._end + written)
-            self._places[digest[0]].append((self._end, written))
-            self._end += written
+            self._places[digest[0]].append((self._file.append(buffer), len(buffer)))
             self._buffers[digest[0]] = bytearray()
 
     def read(self, number: int) -> Iterator[tuple[Any, ...]]:
         """The records of one partition."""
         for offset, length in self._places[number]:
-            yield from self._form.iter_unpack(os.pread(self._descriptor, length, offset))
+            yield from self._form.iter_unpack(self._file.read(offset, length))
         yield from self._form.iter_unpack(self._buffers[number])
 
 

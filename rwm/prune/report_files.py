@@ -19,8 +19,10 @@ from rwm.layout import REPORTS_PREFIX
 from rwm.location import Location
 from rwm.model import PrunedState, PruneReport
 from rwm.operations import list_records, open_stored, trusted_objects
-from rwm.prune.deletion_spool import DeletionSpool, Stage, check_deletion, decode
+from rwm.prune.deletion_lines import check_deletion, decode
+from rwm.prune.deletion_spool import DeletionSpool
 from rwm.prune.key_plan import Deletion
+from rwm.prune.stages import Stage
 from rwm.s3 import S3
 from rwm.times import LAST_TIME, iso
 
@@ -47,7 +49,7 @@ def put_report(s3: S3, report: PruneReport) -> None:
 def put_lines(s3: S3, report: PruneReport, deletions: DeletionSpool) -> None:
     """Write what is to be deleted, as a compressed stream of lines. Raises SpoolFull and the errors of S3."""
     whole = deletions.copy_chosen()
-    s3.upload(report.location.bucket, f"{report_key(report)}l.gz", whole.path)
+    s3.upload(report.location.bucket, f"{report_key(report)}l.gz", whole.file.path)
 
 
 def list_reports(s3: S3, location: Location, is_protected: Callable[[], bool]) -> Iterator[PruneReport | BadState]:

@@ -22,8 +22,10 @@ from typing import IO, Any, NamedTuple
 
 from rwm.errors import Refused, RwmError
 from rwm.location import Location
-from rwm.prune.deletion_spool import DeletionSpool, compress, decode
+from rwm.prune.deletion_lines import compress, decode
+from rwm.prune.deletion_spool import DeletionSpool
 from rwm.prune.plan import PrunePlan
+from rwm.prune.spool_file import SpoolFile
 from rwm.times import iso, parse_time
 
 FORMAT = "rwm-prune-plan-1"
@@ -66,7 +68,7 @@ def write_plan(plan: PrunePlan, recorded: Sequence[str], file: IO[bytes], *, for
     }
     header["sha256"] = _seal(header, plan.deletions.sha256)
     file.write(compress(_line(header) + b"\n"))
-    for chunk in plan.deletions.read_raw():
+    for chunk in plan.deletions.file.chunks():
         file.write(chunk)
 
 
@@ -81,7 +83,7 @@ def read_plan(path: Path, location: Location) -> StoredPlan:
         raise RwmError(
             f"{path}: {error.strerror}", hint="name a file that `rwm prune --plan-out` has written"
         ) from error
-    spool = DeletionSpool(descriptor)  # closes the file
+    spool = DeletionSpool(SpoolFile(descriptor))  # closes the file
     try:
         stored = _read(descriptor, spool)
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError) as error:

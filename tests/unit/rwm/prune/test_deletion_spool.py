@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import stat
 from collections import Counter
 
@@ -12,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwm.errors import SpoolFull
-from rwm.prune.deletion_spool import BLOCK, DeletionSpool, Stage, separate_keys
+from rwm.prune.deletion_spool import BLOCK, DeletionSpool, separate_keys
 from rwm.prune.key_plan import Deletion
-from rwm.trust import Kind
+from rwm.prune.stages import Stage
 
 deletions = st.lists(
     st.builds(
@@ -87,7 +86,7 @@ def test_separate_keys_orders_by_the_number_of_earlier_deletions_of_the_key(keys
 
 def test_the_file_is_private_and_has_no_name() -> None:
     spool = DeletionSpool()
-    found = os.fstat(spool._descriptor)
+    found = spool.file.path.stat()
     assert stat.S_IMODE(found.st_mode) == 0o600
     assert found.st_nlink == 0
 
@@ -100,10 +99,3 @@ def test_a_full_disk_is_an_error_of_rwm(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("os.pwrite", full)
     with pytest.raises(SpoolFull, match="No space left on device"):
         spool.add(Stage.VERSIONS, number(BLOCK))
-
-
-def test_stages_of_kinds() -> None:
-    assert Stage.of(None, is_marker=False) is Stage.of(Kind.DATA, is_marker=False) is Stage.VERSIONS
-    assert Stage.of(Kind.SNAPSHOTS, is_marker=True) is Stage.MARKERS
-    assert Stage.of(Kind.KEYS, is_marker=False) is Stage.of(Kind.INDEX, is_marker=False) is Stage.INDEX_VERSIONS
-    assert Stage.of(Kind.LOCKS, is_marker=True) is Stage.LOCK_MARKERS

@@ -12,11 +12,12 @@ from rwm.errors import BadResponse
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Retention
-from rwm.prune.deletion_spool import DeletionSpool, Stage
+from rwm.prune.deletion_spool import DeletionSpool
 from rwm.prune.execute import execute_prune, prune_and_forget
 from rwm.prune.key_plan import Deletion
 from rwm.prune.location_plan import LocationPlan
 from rwm.prune.plan import PrunePlan
+from rwm.prune.stages import Stage
 from rwm.s3 import DELETE_BATCH, DeleteFailure
 from rwm.states import capture_state
 from rwm.times import DAY

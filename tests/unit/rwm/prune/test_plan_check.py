@@ -13,9 +13,10 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.prune import PrunePlan, plan_again, plan_prune, prune_and_forget
-from rwm.prune.deletion_spool import BLOCK, DeletionSpool, Stage
+from rwm.prune.deletion_spool import BLOCK, DeletionSpool
 from rwm.prune.key_plan import Deletion
 from rwm.prune.plan_check import PlanCheck
+from rwm.prune.stages import Stage
 from rwm.prune.stored_plan import StoredPlan, read_plan, write_plan
 from rwm.states.capture import capture_state
 from rwm.times import SECOND

@@ -15,10 +15,11 @@ from rwm.cli.new_file import open_new
 from rwm.errors import Refused, RwmError
 from rwm.location import Location
 from rwm.model import StateInfo
-from rwm.prune.deletion_spool import BLOCK, DeletionSpool, Stage
+from rwm.prune.deletion_spool import BLOCK, DeletionSpool
 from rwm.prune.key_plan import Deletion
 from rwm.prune.location_plan import LocationPlan
 from rwm.prune.plan import PrunePlan
+from rwm.prune.stages import Stage
 from rwm.prune.stored_plan import read_plan, write_plan
 
 LOCATION = Location("bucket1", "host1/")
