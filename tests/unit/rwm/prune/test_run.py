@@ -181,7 +181,7 @@ class TestReportInTheBucket:
                 Stage.VERSIONS,
                 [Deletion(key, f"{rng.getrandbits(124):031x}", rng.randrange(1 << 25), "deleted", *times)],
             )
-        assert spool.finish().path.stat().st_size <= 110 * count
+        assert spool.finish().file.path.stat().st_size <= 110 * count
 
     def test_counts_only_if_no_user_can_have_written_it(self, index: Index) -> None:
         s3 = self.admin()
