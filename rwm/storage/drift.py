@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rwm.s3 import Policy
 from rwm.storage.frozen import frozen_users, without_freeze
 from rwm.storage.grants import Grant, grants
-from rwm.storage.lifecycle import is_enabled, rule_name
+from rwm.storage.lifecycle import rule_name, touches_versions
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.principals import admin_principal, expected_admin
@@ -82,5 +82,5 @@ def settings_drift(
     return found + [
         Drift("lifecycle", f"the lifecycle rule {rule_name(rule)!r} may delete versions that a state needs")
         for rule in lifecycle
-        if is_enabled(rule)
+        if touches_versions(rule)
     ]

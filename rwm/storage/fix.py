@@ -12,7 +12,7 @@ from rwm.storage.change import differing_statements
 from rwm.storage.check import WRONG_KEYS
 from rwm.storage.frozen import frozen_users
 from rwm.storage.grants import grants, same_policy
-from rwm.storage.lifecycle import disabled, is_enabled, rule_name
+from rwm.storage.lifecycle import disabled, rule_name, touches_versions
 from rwm.storage.policy import protected_policy
 from rwm.storage.policy_users import policy_users
 from rwm.storage.policy_write import replace_policy
@@ -53,10 +53,11 @@ def plan_repair(s3: S3, bucket: str, plan_policy: Callable[[Policy | None, str],
         if grantee != owner:
             detail = f"ACL of the bucket: - {permission} to {grantee}"
             steps.append(FixStep("acl", detail, lambda: s3.make_private(bucket)))
+    kept = disabled(rules, touches_versions)
     for rule in rules:
-        if is_enabled(rule):
+        if touches_versions(rule):
             detail = f"lifecycle rule {rule_name(rule)}: Enabled -> Disabled"
-            steps.append(FixStep("lifecycle", detail, lambda: s3.put_lifecycle_rules(bucket, disabled(rules))))
+            steps.append(FixStep("lifecycle", detail, lambda: s3.put_lifecycle_rules(bucket, kept)))
     return steps
 
 

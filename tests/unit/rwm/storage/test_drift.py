@@ -449,6 +449,25 @@ def test_acl_grants_to_others() -> None:
     ]
 
 
+ABORT = {"ID": "abort", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_drift"),
+    [
+        (ABORT, False),
+        (ABORT | {"Filter": {"Prefix": "data/"}}, False),
+        (ABORT | {"Prefix": ""}, False),
+        (ABORT | {"NoncurrentVersionExpiration": {"NoncurrentDays": 1}}, True),
+        (ABORT | {"Status": "Disabled", "Expiration": {"Days": 1}}, False),
+        ({"Transitions": [{"Days": 1, "StorageClass": "GLACIER"}], "Status": "Enabled"}, True),
+        ({"SomethingNew": {}, "Status": "Enabled"}, True),
+    ],
+)
+def test_a_rule_that_only_aborts_uploads_is_no_drift(rule: dict[str, Any], is_drift: bool) -> None:
+    assert bool(settings(lifecycle=[rule])) == is_drift
+
+
 def test_enabled_lifecycle_rules() -> None:
     rules = [{"ID": "expire", "Status": "Enabled"}, {"ID": "off", "Status": "Disabled"}, {"Filter": {}}]
     found = settings(lifecycle=rules)

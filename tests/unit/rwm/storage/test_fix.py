@@ -33,7 +33,8 @@ def test_every_setting_is_repaired_once(s3: MemoryS3) -> None:
     s3.states[BUCKET] = "Suspended"
     s3.policies[BUCKET] = plus(EVERYONE)
     s3.granted = [("everyone", "READ"), ("everyone", "WRITE")]
-    s3.rules[BUCKET] = [RULE, {**RULE, "ID": "kept", "Status": "Disabled"}]
+    abort = {"ID": "abort", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
+    s3.rules[BUCKET] = [RULE, {**RULE, "ID": "kept", "Status": "Disabled"}, abort]
     steps = plan_fix(s3, BUCKET)
     assert [step.detail for step in steps] == [
         "versioning: Suspended -> Enabled",
@@ -46,7 +47,8 @@ def test_every_setting_is_repaired_once(s3: MemoryS3) -> None:
     apply_fix(steps)
     assert check_storage(s3, BUCKET) == []
     assert s3.policies[BUCKET] == good()
-    assert [rule["ID"] for rule in s3.rules[BUCKET]] == ["eat", "kept"]
+    assert [rule["ID"] for rule in s3.rules[BUCKET]] == ["eat", "kept", "abort"]
+    assert s3.rules[BUCKET][2] == abort, "it touches no version"
     assert plan_fix(s3, BUCKET) == []
 
 
