@@ -33,7 +33,7 @@ from rwm.retention import AuditJudgement, candidates, follows_rule
 from rwm.s3 import S3
 from rwm.s3.listing import Lister, list_histories
 from rwm.times import SECOND
-from rwm.trust import AuditSettings, Kind, LocationAudit, RepositoryRoots, audit_location
+from rwm.trust import Kind, LocationAudit, RepositoryRoots, audit_location
 
 Progress = Callable[[int], None]
 IsProved = Callable[[ObjectVersion], bool]
@@ -149,7 +149,6 @@ def plan_prune(
     keep: Sequence[StateInfo],
     *,
     min_age: int = 0,
-    settings: AuditSettings | None = None,
     audit: LocationAudit | None = None,
     progress: Progress = lambda count: None,
     cutoff: int | None = None,
@@ -159,17 +158,17 @@ def plan_prune(
 ) -> PrunePlan:
     """Audit the location, read the history of every key below it, and decide. ``min_age`` is in milliseconds.
 
-    It is audited with ``settings``, unless the caller did that already (``audit``). ``cutoff`` takes the place of
-    ``min_age``. ``on_staying`` is called with every decision, but not for what stays as evidence alone.
-    ``lister`` has what the audit listed, if that was kept. ``locked_states`` are trusted records of states that RWM
-    locked, also on other computers; they are read if the bucket has Object Lock.
+    It is audited unless the caller did that already (``audit``). ``cutoff`` takes the place of ``min_age``.
+    ``on_staying`` is called with every decision, but not for what stays as evidence alone. ``lister`` has what the
+    audit listed, if that was kept. ``locked_states`` are trusted records of states that RWM locked, also on other
+    computers; they are read if the bucket has Object Lock.
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings.
     """
     recorded = index.recorded(location)  # read once: references are positions in it, and others may record states
     refused = _bucket_refusals(s3, location, keep, recorded, index.path)
-    audit = audit or audit_location(s3, location, settings, progress)
+    audit = audit or audit_location(s3, location, progress=progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     if cutoff is None:
         cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND

@@ -47,7 +47,7 @@ class Place:
         return info
 
     def plan(self, *kept: StateInfo, settings: AuditSettings = FORGIVEN) -> PrunePlan:
-        return plan_prune(self.s3, self.index, WHOLE, kept, settings=settings)
+        return plan_prune(self.s3, self.index, WHOLE, kept, audit=audit_location(self.s3, WHOLE, settings))
 
 
 @pytest.fixture
