@@ -12,7 +12,7 @@ from rwm.console import App
 from rwm.errors import StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
-from rwm.times import DAY, iso
+from rwm.times import DAY, SECOND, iso
 
 if TYPE_CHECKING:
     from rwm.retention import Simulation
@@ -49,7 +49,8 @@ def _simulation_json(location: Location, states: Sequence[StateInfo], result: Si
     return {
         "bucket": location.bucket,
         "prefix": location.prefix,
-        "rhythm_seconds": result.rhythm // 1000,
+        "rhythm_seconds": result.rhythm // SECOND,
+        "usual_rhythm_seconds": result.usual_rhythm // SECOND,
         "rows": [
             {
                 "at": iso(row.at),
@@ -72,8 +73,11 @@ def _simulation_json(location: Location, states: Sequence[StateInfo], result: Si
 
 
 def _print(location: Location, result: Simulation) -> None:
-    rhythm = console.format_age(result.rhythm)
-    click.echo(console.escape(f"{location}: a state every {rhythm}, as the newest ones"))
+    rhythm, usual = console.format_age(result.rhythm), console.format_age(result.usual_rhythm)
+    why = "as the newest ones" if rhythm == usual else f"not every {usual}: too many to simulate"
+    click.echo(console.escape(f"{location}: a state every {rhythm}, {why}"))
+    if rhythm != usual:
+        console.warn("the numbers of `last`, `within` and of rules by the hour are only rough; simulate a shorter time")
     start = result.rows[0].at
     rows = [
         (

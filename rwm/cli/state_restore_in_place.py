@@ -209,11 +209,13 @@ def _check_frozen(app: App, location: Location, options: InPlace) -> bool:
 
 def _print_plan(plan: RollbackPlan, target: str) -> None:
     click.echo(console.escape(f"plan to make {plan.location} {target}"))
+    why_marked = " on what was added since" if plan.kind == "roll-back" else ""
     rows: list[tuple[str, int, str]] = [
         ("copy older versions over current ones", plan.copies, console.format_size(plan.copied_bytes)),
         ("remove delete markers", plan.unmarked, ""),
-        ("put delete markers on what was added since", plan.marked, ""),
+        (f"put delete markers{why_marked}", plan.marked, ""),
         ("need no change", plan.kept, ""),
+        *([("were added since, and stay", plan.added, "")] if plan.added else []),
         *(((f"cannot be done: {problem.value}"), count, "") for problem, count in plan.problems.most_common()),
     ]
     if plan.locks:
@@ -237,7 +239,8 @@ def _print_result(plan: RollbackPlan, done: _Done, target: str) -> None:
             f"delete markers removed, {result.marked} put"
         )
     )
-    if captured and done.comparison and not plan.problems and not done.comparison.left:
+    equals = not (plan.problems or plan.added or (done.comparison and done.comparison.left))
+    if captured and done.comparison and equals:
         click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
     elif captured:
         click.echo(console.escape(f"captured state {_short(captured)}"))
@@ -278,6 +281,7 @@ def _plan_json(plan: RollbackPlan) -> dict[str, Any]:
         "markers_removed": plan.unmarked,
         "markers_put": plan.marked,
         "unchanged": plan.kept,
+        "added": plan.added,
         "locks": plan.locks,
         "requests": plan.requests,
         "problems": {problem.name.lower(): count for problem, count in plan.problems.most_common()},

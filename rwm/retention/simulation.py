@@ -32,11 +32,13 @@ class KeptAt(NamedTuple):
 class Simulation(NamedTuple):
     """The ``rhythm`` (milliseconds between two states), what is kept at some times, and until when each state is.
 
+    ``usual_rhythm`` is that of the newest states: a shorter one, if that made too many states to simulate.
     ``kept_until`` has the times at which the given states are dropped, in their order: 0 for one that is not kept even
     now, None for one that is still kept at the end.
     """
 
     rhythm: int
+    usual_rhythm: int
     rows: tuple[KeptAt, ...]
     kept_until: tuple[int | None, ...]
 
@@ -70,7 +72,7 @@ def simulate(states: Sequence[StateInfo], rules: KeepPolicy, span: int) -> Simul
     )
     steps = sorted({len(future) * row // _ROWS for row in range(_ROWS + 1)})
     rows = [_row(times, future[:step], rules) for step in steps]
-    return Simulation(rhythm, tuple(rows), kept_until)
+    return Simulation(rhythm, find_rhythm(times), tuple(rows), kept_until)
 
 
 def _row(times: Sequence[int], future: Sequence[int], rules: KeepPolicy) -> KeptAt:

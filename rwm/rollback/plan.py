@@ -35,8 +35,8 @@ class RollbackPlan:
     """What brings a location back. ``kind`` is that of the operation, ``note`` says to what.
 
     ``copied_bytes`` are copied on the server. ``locks`` counts the state's locks that are not brought back,
-    ``differing`` the keys that are changed, ``kept`` those that need nothing. ``named`` are some of the keys with
-    problems.
+    ``differing`` the keys that are changed, ``kept`` those that need nothing, ``added`` those that the state does not
+    have and an undelete leaves. ``named`` are some of the keys with problems.
     """
 
     location: Location
@@ -49,6 +49,7 @@ class RollbackPlan:
     marked: int = 0
     differing: int = 0
     kept: int = 0
+    added: int = 0
     locks: int = 0
     problems: Counter[Problem] = field(default_factory=Counter)
     named: list[tuple[str, Problem]] = field(default_factory=list)
@@ -122,6 +123,9 @@ def plan_rollback(
                     continue
                 plan.locks += 1
                 wanted = None
+            if mode == "undelete" and wanted is None and history and not history[0].is_marker:
+                plan.added += 1
+                continue
             plan.add(key, plan_key(history, wanted, mode, is_copy_of))
     return plan
 

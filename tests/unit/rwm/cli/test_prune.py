@@ -185,6 +185,9 @@ def test_a_simulation_shows_what_the_rules_will_keep(rwm_: Terminal, s3: MemoryS
     assert lines[0] == "bucket1: a state every 1h, as the newest ones"
     assert lines[1].split("  ")[0].strip() == "after" and lines[3].split()[0] == "now"
     assert lines[-1] == "2 recorded states would be dropped by a prune now"
+    assert rwm_(*prune[:-1], "90y") == 0
+    assert rwm_.out.startswith("bucket1: a state every 1d, not every 1h: too many to simulate\n")
+    assert "only rough; simulate a shorter time" in rwm_.err
     assert s3.deleted == []
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -76,12 +77,30 @@ def contents(s3: MemoryS3) -> dict[str, bytes]:
     return {key: s3.bodies[version] for key, version in present if not key.startswith("rwm/")}
 
 
+def test_an_undelete_that_leaves_what_was_added_does_not_equal_the_state(rwm_: Terminal, s3: MemoryS3) -> None:
+    s3.account = s3.owner
+    s3.put("bucket1", "data/1", b"good")
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    s3.now += 5000
+    s3.delete("bucket1", "data/1")
+    s3.put("bucket1", "new", b"bad")
+    assert rwm_(*IN_PLACE, "--undelete", "--dry-run", "--json") == 0
+    assert json.loads(rwm_.out)["added"] == 1
+    assert rwm_(*IN_PLACE, "--undelete", "--yes", "--undo-file", "undo.gz") == 0
+    rows = [" ".join(line.split()) for line in rwm_.out.splitlines()]
+    assert "were added since, and stay 1" in rows
+    assert "captured state " in rwm_.out and "equals" not in rwm_.out
+    assert rwm_(*RESTORE, "--undo", "undo.gz", "--dry-run") == 0
+    assert "put delete markers 1" in [" ".join(line.split()) for line in rwm_.out.splitlines()]
+
+
 def test_it_is_refused_while_a_machine_can_write(rwm_: Terminal, attacked: MemoryS3) -> None:
     attacked.put_policy("bucket1", protected_policy("bucket1", ADMIN, [UserAccess(USER)]))
     assert rwm_(*IN_PLACE, "--yes") == 5
     assert f"{USER} may still write at bucket1, and would interfere" in rwm_.err
     assert "`rwm storage freeze bucket1`" in rwm_.err
     assert attacked.present("bucket1")["new"]
+    assert rwm_(*IN_PLACE, "--dry-run") == 0
     assert rwm_(*IN_PLACE, "--yes", "--force") == 0
     assert f"warning: {USER} may still write" in rwm_.err
 
@@ -94,9 +113,15 @@ def test_a_state_that_an_audit_found_suspect_is_named(rwm_: Terminal, attacked: 
     assert f"state {info.id[:12]} is suspect by the audit of " in rwm_.err
 
 
-def test_without_a_policy_it_warns(rwm_: Terminal, attacked: MemoryS3) -> None:
+def test_without_a_policy_it_warns_and_looks_at_each_key_before_its_change(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert rwm_(*IN_PLACE, "--dry-run") == 0
     assert "whether a machine can write at bucket1 is not known" in rwm_.err
+    looked = Mock(wraps=attacked.newest)
+    monkeypatch.setattr(attacked, "newest", looked)
+    assert rwm_(*IN_PLACE, "--yes") == 0
+    assert sorted(call.args[1] for call in looked.call_args_list) == ["data/1", "new"]
 
 
 def test_what_cannot_be_done_is_named_and_the_exit_code_is_3(rwm_: Terminal, attacked: MemoryS3) -> None:
@@ -226,9 +251,13 @@ def test_a_second_one_at_the_same_time_is_refused(rwm_: Terminal, attacked: Memo
         assert rwm_(*RESTORE, "--undo", "undo.gz", "--yes") == 7
 
 
-def test_an_old_plan_is_made_again(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", ["a", "zz"])
+def test_an_old_plan_is_made_again(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """The change of ``zz`` comes after all that were printed."""
     monkeypatch.setattr(command, "MAX_AGE", 0.0)
-    act: Callable[[], object] = lambda: attacked.put("bucket1", "data/3", b"meanwhile")  # noqa: E731
+    act: Callable[[], object] = lambda: attacked.put("bucket1", key, b"meanwhile")  # noqa: E731
     monkeypatch.setattr("rwm.console.confirm", lambda *_, **__: act())
     assert rwm_(*IN_PLACE, "--yes") == 5
     assert "bucket1 was changed since the plan was printed" in rwm_.err

@@ -70,3 +70,4 @@ def test_the_rhythm_is_that_of_the_newest_states() -> None:
 def test_the_number_of_simulated_states_is_bounded() -> None:
     found = simulate(make_states(START, START + SECOND), KeepPolicy({"last": "unlimited"}), 400 * DAY)
     assert found.rows[-1].kept <= MAX_STATES + 2
+    assert (found.rhythm, found.usual_rhythm) == (400 * DAY // MAX_STATES, SECOND)

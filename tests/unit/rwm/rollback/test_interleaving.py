@@ -171,6 +171,15 @@ def test_a_key_that_was_written_since_the_plan_is_left_as_it_is(live: Live) -> N
     assert live.contents() == {"a": b"good", "b": b"good"}
 
 
+def test_a_key_of_which_nothing_is_left_since_the_plan_gets_no_marker(live: Live) -> None:
+    info = live.capture()
+    live.s3.put(BUCKET, "new", b"bad")
+    with live.plan(info) as plan:
+        live.s3.remove(BUCKET, "new", live.s3.present(BUCKET)["new"])
+        _, result = live.execute(plan, beside_writers=True)
+    assert result.failures == [("new", "it was written since the plan was made")]
+
+
 def test_the_newest_entry_of_a_key_may_be_a_marker(live: Live) -> None:
     live.s3.put(BUCKET, "a", b"1")
     live.s3.put(BUCKET, "a/b", b"1")

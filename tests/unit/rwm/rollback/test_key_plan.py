@@ -244,6 +244,17 @@ def test_a_copy_with_another_etag_is_known_by_its_record() -> None:
     assert plan_key(history, wanted, "roll-back", lambda version, entry: version.version_id == "v3") == KeyPlan()
 
 
+def test_a_roll_back_that_was_undone_and_made_again_is_undone_again() -> None:
+    """The copies of the first time lie between what was there before and what is there now."""
+    bucket = Bucket([1, 2])
+    plan = plan_key(bucket.history, wanted_of(bucket, "v1"))
+    for _ in range(3):
+        bucket.make(plan)
+        assert bucket.content == 1
+        bucket.make(plan_undo_key(bucket.history, plan.changes))
+        assert bucket.content == 2
+
+
 def test_what_somebody_wrote_since_is_not_undone() -> None:
     for before in ([1], [1, 0], [1, 2]):
         bucket = Bucket(before)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
 from rwm.errors import AccessDenied, Archived, UsageError
-from rwm.operations import new_operation, record_key
+from rwm.location import Location
+from rwm.model import Entry, ObjectVersion, OperationChange
+from rwm.operations import begin_operation, list_records, new_operation, open_stored, record_key
 from rwm.rollback import (
+    KeyPlan,
     Problem,
+    RollbackPlan,
     complete_interrupted,
     undo_path,
     write_undo_file,
 )
+from rwm.rollback.plan import BATCH, own_copies
+from rwm.s3 import COPY_LIMIT
 from tests.unit.rwm.rollback.live import BUCKET, HERE, Killed, Live
 
 
@@ -92,6 +99,25 @@ def test_a_record_that_somebody_changed_after_the_kill_is_read_as_it_was_written
     assert live.contents(locks=False) == good
 
 
+def test_what_a_killed_run_has_recorded_is_recorded_once(live: Live) -> None:
+    for key in ("deleted", "overwritten"):
+        live.s3.put(BUCKET, key, b"good")
+    info = live.capture()
+    live.s3.delete(BUCKET, "deleted")
+    live.s3.delete(BUCKET, "deleted")
+    live.s3.put(BUCKET, "overwritten", b"bad")
+    live.s3.put(BUCKET, "added", b"bad")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rwm.rollback.execute._Outcomes.raise_if_all_failed", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            live.roll_back(info)
+    complete_interrupted(live.s3, live.index, HERE)
+    (file,) = list_records(live.s3, BUCKET)
+    with open_stored(live.s3, BUCKET, file) as record:
+        changes = list(record.changes())
+    assert Counter(change.did for change in changes) == {"unmarked": 2, "copied": 1, "marked": 1}
+
+
 def test_uploads_that_a_killed_copy_left_are_aborted(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rwm.rollback.interrupted.COPY_LIMIT", 10)
     for key in ("small", "large", "whole"):
@@ -121,14 +147,70 @@ def test_only_the_location_is_changed(live: Live) -> None:
     assert live.contents() == {"host1/config": b"good", "host2/config": b"bad"}
 
 
+def test_the_plan_has_the_number_of_requests(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        live.s3.put(BUCKET, f"over{number}", b"good")
+    for number in range(BATCH + 1):
+        live.s3.put(BUCKET, f"gone{number}", b"good")
+    info = live.capture()
+    for number in range(3):
+        live.s3.put(BUCKET, f"over{number}", b"bad")
+    for number in range(BATCH + 1):
+        live.s3.delete(BUCKET, f"gone{number}")
+        live.s3.put(BUCKET, f"added{number}", b"bad")
+    requests = []
+    for name in ("copy_back", "put_markers", "delete_versions"):
+        requests.append(Mock(wraps=getattr(live.s3, name)))
+        monkeypatch.setattr(live.s3, name, requests[-1])
+    with live.plan(info) as plan:
+        assert plan.requests == 3 + 2 + 2
+        live.execute(plan)
+        assert sum(each.call_count for each in requests) == plan.requests
+
+
+def test_a_copy_in_parts_costs_its_parts_and_three_more_requests() -> None:
+    with RollbackPlan(HERE, "roll-back", "") as plan:
+        plan.add("a", KeyPlan((OperationChange("copied", "a", "", "v1", "v2", size=COPY_LIMIT),)))
+        assert plan.requests == 1
+        plan.add("b", KeyPlan((OperationChange("copied", "b", "", "v1", "v2", size=COPY_LIMIT + 1),)))
+        assert plan.requests == 1 + 21 + 3  # HeadObject, the begin and the end of the upload
+
+
+def test_a_run_of_the_bucket_completes_the_record_of_a_killed_run_of_a_prefix(live: Live) -> None:
+    live.s3.put(BUCKET, "host1/config", b"good")
+    info = live.capture()
+    live.s3.put(BUCKET, "host1/config", b"bad")
+    with pytest.MonkeyPatch.context() as patch:
+        live.kill_after(1, patch)
+        patch.setattr("rwm.rollback.execute._Outcomes.raise_if_all_failed", Mock(side_effect=Killed))
+        with live.plan(info, prefix="host1/") as plan, pytest.raises(Killed):
+            live.execute(plan)
+    assert complete_interrupted(live.s3, live.index, Location(BUCKET, "host2/")) == []
+    (operation,) = complete_interrupted(live.s3, live.index, HERE)
+    assert operation.location == Location(BUCKET, "host1/")
+    assert [change.did for change in live.recorded()] == ["copied"]
+
+
+def test_a_copy_of_another_size_is_none_whatever_the_record_says(live: Live) -> None:
+    """Without versioning a copy has the id ``null``, and so has what takes its place."""
+    with begin_operation(live.s3, live.index, new_operation(live.s3, "roll-back", HERE)) as log:
+        log.add([OperationChange("copied", "a", "null", "v1", size=4)])
+    is_copy_of = own_copies(live.index, HERE)
+    wanted = Entry("a", "v1", 4, "x", 0)
+    assert is_copy_of(ObjectVersion("a", "null", True, False, 4, "y-2", 0), wanted)
+    assert not is_copy_of(ObjectVersion("a", "null", True, False, 5, "y-2", 0), wanted)
+
+
 def test_locks_are_not_brought_back_and_new_ones_go(live: Live) -> None:
     live.s3.put(BUCKET, "locks/held", b"1")
     live.s3.put(BUCKET, "locks/stays", b"1")
+    live.s3.put(BUCKET, "locks/overwritten", b"1")
     info = live.capture()
     live.s3.delete(BUCKET, "locks/held")
     live.s3.put(BUCKET, "locks/new", b"1")
+    live.s3.put(BUCKET, "locks/overwritten", b"2")
     with live.plan(info) as plan:
-        assert (plan.locks, plan.changes) == (1, 1)
+        assert (plan.locks, plan.changes) == (2, 2)
         live.execute(plan)
     assert live.contents() == {"locks/stays": b"1"}
 
@@ -142,6 +224,7 @@ def test_an_undelete_leaves_what_was_overwritten_or_added(live: Live) -> None:
     live.s3.put(BUCKET, "added", b"bad")
     with live.plan(info, "undelete") as plan:
         assert dict(plan.problems) == {Problem.OVERWRITTEN: 1}
+        assert (plan.added, plan.kept, plan.unmarked) == (1, 0, 1)
         live.execute(plan)
     assert live.contents() == {"deleted": b"good", "overwritten": b"bad", "added": b"bad"}
 
