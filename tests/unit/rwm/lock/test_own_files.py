@@ -163,6 +163,25 @@ def test_records_that_an_audit_reads_are_locked_and_of_locks_the_newest(place: P
     assert locked[newest] >= place.s3.now + 59 * DAY
 
 
+def test_records_are_locked_as_long_as_the_state_that_is_kept_longest(place: Place) -> None:
+    with begin_operation(place.s3, place.index, new_operation(place.s3, "roll-back", LOCATION)):
+        pass
+    now = place.s3.now
+    place.lock({info.id: now + days * DAY for info, days in zip(place.states, (5, 90, 5), strict=True)})
+    assert min(place.locked(OPERATIONS_PREFIX).values()) >= now + 90 * DAY
+
+
+def test_the_lock_of_a_file_that_several_states_build_upon_is_only_extended(place: Place) -> None:
+    now = place.s3.now
+    until = {info.id: now + days * DAY for info, days in zip(place.states, (30, 90, 60), strict=True)}
+    planned: dict[str, list[int]] = {}
+    for lock in plan_own_locks(place.s3, place.reader, place.plan(until)):
+        planned.setdefault(lock.change.key, []).append(lock.change.retention.until)
+    assert len(planned) == len(place.states)
+    assert all(each == sorted(set(each)) and len(each) <= 2 for each in planned.values())
+    assert all(each[-1] >= now + 60 * DAY for each in planned.values())
+
+
 def test_a_run_that_has_nothing_to_do_writes_no_record(place: Place) -> None:
     state = place.states[2].id
     until = place.s3.now + 30 * DAY

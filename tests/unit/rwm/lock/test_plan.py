@@ -203,9 +203,25 @@ def test_a_refusal_right_after_the_write_is_tried_again(place: Place) -> None:
     versions = place.s3.present(BUCKET)
     timing = LockTiming(place.s3.buckets[BUCKET]["a"][0].last_modified + SECOND, DAY, DAY)
     place.s3.refused_locks["a", versions["a"]] = denied()
-    place.s3.sleep = lambda seconds: place.s3.refused_locks.clear()
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if sum(waited) >= 2:  # as long as servers have refused it
+            place.s3.refused_locks.clear()
+
+    place.s3.sleep = wait
     plan = LockPlan(place.reader, LOCATION, "governance", timing, {info.id: place.s3.now + DAY})
     assert set_locks(place.s3, place.index, plan).failed == 0
+
+
+def test_a_refusal_long_after_the_write_is_final(place: Place) -> None:
+    place.put(a=b"1")
+    info = place.capture()
+    place.s3.now += DAY
+    place.s3.refused_locks["a", place.s3.present(BUCKET)["a"]] = denied()
+    place.s3.sleep = lambda seconds: place.s3.refused_locks.clear()
+    assert place.lock({info.id: place.s3.now + DAY}).failed == 1
 
 
 def test_locks_that_have_ended_are_counted(place: Place) -> None:

@@ -99,6 +99,12 @@ class TestStatesKeptUntil:
         found = states_kept_until(states, keep_last(3), lambda info: True, TIMING)
         assert [until - NOW for until in found.values()] == [2 * DAY, 2 * DAY, 2 * DAY]
 
+    def test_states_that_ceased_to_come_are_kept_as_if_the_next_came_now(self) -> None:
+        """Not as if all that were missed had come: the rules drop none of them before that many come from now on."""
+        states = make_states(*(NOW - 300 * DAY - n * DAY for n in reversed(range(3))))
+        found = states_kept_until(states, keep_last(8), lambda info: True, TIMING)
+        assert [until - NOW for until in found.values()] == [5 * DAY, 6 * DAY, 7 * DAY]
+
     def test_not_more_than_a_limit_ahead(self) -> None:
         states = make_states(NOW)
         (until,) = states_kept_until(states, KeepPolicy({"within": "2y"}), lambda info: True, TIMING).values()
