@@ -239,8 +239,8 @@ def _print_result(plan: RollbackPlan, done: _Done, target: str) -> None:
             f"delete markers removed, {result.marked} put"
         )
     )
-    equals = not (plan.problems or plan.added or (done.comparison and done.comparison.left))
-    if captured and done.comparison and equals:
+    differs = plan.problems or plan.added or not done.comparison or done.comparison.left
+    if captured and not differs:
         click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
     elif captured:
         click.echo(console.escape(f"captured state {_short(captured)}"))
