@@ -14,13 +14,14 @@ from rwm import process, prune, retention
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, StateInfo
+from rwm.prune.lifecycle import lifecycle_rule
 from rwm.prune.uploads import AbortResult, abort_old_uploads, count_old_uploads, upload_cutoff
 from rwm.restore import StatePart, restore_to_directory
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
-from rwm.times import SECOND
+from rwm.times import DAY, SECOND
 from rwm.trust import audit_location
 from tests.contract.buckets import Model, next_second, unique, versioned
 from tests.keeping import keep_last
@@ -332,3 +333,16 @@ def test_old_unfinished_uploads_below_the_location_are_aborted(s3: S3) -> None:
     assert count_old_uploads(s3, location, later) == 2
     assert abort_old_uploads(s3, location, later) == AbortResult(aborted=2)
     assert [key for key, _, _ in s3.unfinished_uploads(bucket)] == ["host2/data/a"]
+
+
+def test_the_lifecycle_rule_that_comes_nearest_is_one_that_the_server_takes(s3: S3) -> None:
+    bucket = unique("lifecycle")
+    s3.create_bucket(bucket)
+    for prefix in ("", "host1/"):
+        rules = lifecycle_rule(Location(bucket, prefix), 0, 40 * DAY, 30 * DAY)["Rules"]
+        s3.put_lifecycle_rules(bucket, rules)
+        (found,) = s3.lifecycle_rules(bucket)
+        assert found["NoncurrentVersionExpiration"]["NoncurrentDays"] == 40
+        assert found["Expiration"] == {"ExpiredObjectDeleteMarker": True}
+        assert found["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 30}
+        assert found.get("Filter", found).get("Prefix", "") == prefix, "RGW 16 answers in the older form"

@@ -123,6 +123,16 @@ class TestResume:
         setup.copy(info)
         assert [upload for _, upload, _ in setup.s3.uploads] == ["small", "foreign"]
 
+    def test_uploads_below_the_prefix_of_the_target_are_aborted(
+        self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rwm.restore.bucket.COPY_LIMIT", 6)
+        info = setup.capture("host1/data/large", prefix="host1/")
+        setup.s3.create_bucket("other")
+        setup.s3.uploads = [("copy/data/large", "ours", 1), ("host1/data/large", "foreign", 1)]
+        setup.copy(info, "other/copy")
+        assert [upload for _, upload, _ in setup.s3.uploads] == ["foreign"]
+
     def test_etags_that_say_nothing_are_copied_again(self, setup: RestoreSetup) -> None:
         info = setup.capture("config")
         setup.copy(info)

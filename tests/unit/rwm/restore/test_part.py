@@ -114,3 +114,9 @@ class TestTarget:
 def test_a_part_says_where_it_was(setup: RestoreSetup) -> None:
     part = StatePart(setup.index, setup.capture("host1/config"), "host1/")
     assert part.location == Location(BUCKET, "host1/")
+
+
+def test_a_location_above_that_of_the_state_adds_nothing_to_the_keys(setup: RestoreSetup) -> None:
+    info = setup.capture("group/host1/config", "group/host1/data/00/a", prefix="group/host1/")
+    part = StatePart(setup.index, info, "group/")
+    assert (part.prefix, part.objects, part.relative("group/host1/config")) == ("group/host1/", 2, "config")

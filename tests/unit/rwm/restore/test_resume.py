@@ -159,6 +159,14 @@ def test_anything_else_is_refused_and_nothing_is_changed(setup: RestoreSetup, pa
     assert setup.files() == {path: b"longer than config"}
 
 
+@pytest.mark.parametrize("path", ["data/lost+found", f"{PARTIAL}/lost+found"])
+def test_a_directory_of_a_new_filesystem_is_in_its_root_only(setup: RestoreSetup, path: str) -> None:
+    info, _ = repository(setup)
+    (setup.target / path).mkdir(parents=True)
+    with pytest.raises(Refused, match="lost\\+found' is not of the state"):
+        setup.restore(info)
+
+
 def test_at_most_three_are_named(setup: RestoreSetup) -> None:
     info, _ = repository(setup)
     setup.target.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from threading import Barrier, Event
 from unittest.mock import MagicMock
 
 import pytest
@@ -29,6 +30,31 @@ def test_a_copy_is_awaited_longer_than_other_answers() -> None:
     assert getattr(config, "read_timeout", 0) == COPY_TIMEOUT > READ_TIMEOUT
     assert getattr(config, "retries", {})["total_max_attempts"] == 2
     assert s3.patient is s3.patient
+
+
+def test_an_upload_is_aborted_when_no_part_is_copied_any_more() -> None:
+    """A part that arrives after that would stay."""
+    client, calls, begun = MagicMock(), [], Barrier(2)
+    client.create_multipart_upload.return_value = {"UploadId": "u1"}
+
+    def copy_part(**request: int) -> object:
+        begun.wait()
+        if request["PartNumber"] == 1:
+            raise OSError("gone")
+        ended.wait(0.2)  # without the order that is tested, the abort comes first
+        calls.append("part")
+        return MagicMock()
+
+    def abort(**_: str) -> None:
+        calls.append("abort")
+        ended.set()
+
+    ended = Event()
+    client.upload_part_copy.side_effect = copy_part
+    client.abort_multipart_upload.side_effect = abort
+    with pytest.raises(OSError, match="gone"):
+        copy_in_parts(client, {"Bucket": "b", "Key": "k"}, {"Bucket": "b", "Key": "k"}, 2 * COPY_PART, {}, {})
+    assert calls == ["part", "abort"]
 
 
 def test_a_copy_that_fails_leaves_no_upload() -> None:
