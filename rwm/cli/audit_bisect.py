@@ -42,7 +42,7 @@ def bisect(app: App, report: AuditReport, *, again: bool) -> None:
     else:
         _print(location, bisection, skipped)
     if (failing := bisection.oldest_failing) is not None:
-        raise CheckFailed(f"{location}: restic check fails on state {failing.id[: console.SHORT_ID]} and later ones")
+        raise CheckFailed(f"{location}: restic check fails on state {failing.short} and later ones")
 
 
 def _candidates(report: AuditReport) -> list[StateInfo]:
@@ -74,7 +74,7 @@ def _check(app: App, location: Location, info: StateInfo) -> Outcome:
     repositories, is_whole = count_repositories_below(app, info, location.prefix)
     if not repositories:
         return "failed"
-    console.print_note(f"restic check on state {info.id[: console.SHORT_ID]} of {iso(info.captured_at)}")
+    console.print_note(f"restic check on state {info.short} of {iso(info.captured_at)}")
     console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, location.prefix))
     checks = check_repositories(app, info, repositories, None)
     outcome = verify.judge_checks(info, checks)
@@ -123,7 +123,7 @@ def _print(location: Location, bisection: Bisection, skipped: int) -> None:
         console.warn("an older state fails: the assumption does not hold here; `rwm state verify` checks each state")
     rows = [
         (
-            check.info.id[: console.SHORT_ID],
+            check.info.short,
             iso(check.info.captured_at),
             check.outcome + (" (before)" if check.recorded else ""),
         )
@@ -135,6 +135,6 @@ def _print(location: Location, bisection: Bisection, skipped: int) -> None:
     if newest is None:
         click.echo("restic check passes on none of them")
         return
-    short = newest.id[: console.SHORT_ID]
+    short = newest.short
     click.echo(f"newest state that passes: {short} of {iso(newest.captured_at)}")
     click.echo(f"  rwmfs mount {location} --at {short} MOUNTPOINT")

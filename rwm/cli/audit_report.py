@@ -170,7 +170,7 @@ def _print_states(report: AuditReport, *, limit: int | None) -> None:
         click.echo(f"the newest {len(states)} of {len(report.states)} states; --all shows all")
     rows = [
         (
-            item.state.info.id[: console.SHORT_ID],
+            item.state.info.short,
             console.escape(str(item.state.info.location)),
             iso(item.state.info.captured_at),
             item.verdict,
@@ -186,8 +186,8 @@ def next_steps(report: AuditReport) -> list[str]:
     where, last, at = report.audit.location, report.last_clean, report.last_clean_at
     if last is not None:
         return [
-            f"last clean state: {last.id[: console.SHORT_ID]} of {iso(last.captured_at)}",
-            f"  rwmfs mount {where} --at {last.id[: console.SHORT_ID]} MOUNTPOINT",
+            f"last clean state: {last.short} of {iso(last.captured_at)}",
+            f"  rwmfs mount {where} --at {last.short} MOUNTPOINT",
         ]
     if at is not None:
         return [

@@ -113,7 +113,7 @@ def _read(app: App, info: StateInfo, files: list[SnapshotFile], history: Snapsho
     wanted: dict[str, list[str]] = {}
     for file in files:
         wanted.setdefault(file.root, []).append(file.id)
-    short = info.id[: console.SHORT_ID]
+    short = info.short
     console.print_note(f"reading {console.format_count(len(files), 'snapshot')} of state {short}")
     found = verify.read_snapshots(app.config, info, wanted)
     if len(history.states) == 1:
@@ -167,7 +167,7 @@ def _print(history: SnapshotHistory) -> None:
     for info, files in history.states:
         new = [file for file in files if id(file) not in shown]
         shown.update(map(id, new))
-        short, count = info.id[: console.SHORT_ID], console.format_count(len(files), "snapshot")
+        short, count = info.short, console.format_count(len(files), "snapshot")
         beside = f", {len(files) - len(new)} of them above" if len(new) < len(files) else ""
         click.echo(f"state {short} of {iso(info.captured_at)}: {count}{beside}")
         if new:

@@ -76,7 +76,7 @@ def _print_report(report: Report) -> None:
         rows.append(("(forget, prune)", report.forget.outcome, "", report.forget.detail))
     if report.state:
         info = report.state
-        rows.append(("(state)", "ok", "", f"{info.id[: console.SHORT_ID]}: {info.objects} objects"))
+        rows.append(("(state)", "ok", "", f"{info.short}: {info.objects} objects"))
     rows += [("(state)", "failed", "", error) for error in report.errors]
     if report.is_versioned is False:
         rows.append(("(bucket)", "unsafe", "", "it has no versioning: what is overwritten is lost"))

@@ -9,9 +9,10 @@ import click
 from rwm import console
 from rwm.cli.audit_run import audit_versions, judge_states
 from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
-from rwm.console import SHORT_ID, App, common_options, pass_app
+from rwm.console import App, common_options, pass_app
 from rwm.errors import PartlyDone, Refused
 from rwm.location import Location
+from rwm.model import SHORT_ID
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _execute_and_print(app: App, plan: ForgetPlan, location: Location, *, prune:
         removed = console.format_count(len(result.removed), "snapshot")
         click.echo(f"removed {removed}{' and pruned' if result.is_pruned else ''}")
         if result.state:
-            click.echo(f"state {result.state.id[:SHORT_ID]} records it")
+            click.echo(f"state {result.state.short} records it")
     _raise_failures(plan, result)
 
 

@@ -12,6 +12,7 @@ from rwm import console
 from rwm.console import App
 from rwm.errors import BadState, S3Error, UsageError
 from rwm.location import Location
+from rwm.model import SHORT_ID
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def print_log(app: App, location: Location | None) -> None:
     ]
     rows = [
         (
-            report.id[: console.SHORT_ID],
+            report.id[:SHORT_ID],
             iso(report.at),
             str(report.location),
             _name_states(report.kept_states),
@@ -103,7 +104,7 @@ def print_removed(app: App, location: Location, prune_id: str) -> None:
 
 
 def _name_states(states: tuple[str, ...]) -> str:
-    newest = states[-1][: console.SHORT_ID] if states else "none"
+    newest = states[-1][:SHORT_ID] if states else "none"
     return newest if len(states) < 2 else f"{len(states)}, newest {newest}"
 
 

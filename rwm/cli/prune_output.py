@@ -59,7 +59,7 @@ def print_plan(plan: PrunePlan) -> None:
         click.echo(console.escape(f"plan for {plan.location}"))
         _print_locations(plan)
     else:
-        states = ", ".join(info.id[: console.SHORT_ID] for info in plan.kept_states)
+        states = ", ".join(info.short for info in plan.kept_states)
         click.echo(console.escape(f"plan for {plan.location}; kept states: {states or 'none'}"))
     console.print_table(
         ["", "count", "size"],

@@ -146,7 +146,7 @@ def _find(app: App, report: AuditReport, at: str) -> _Recovery:
     location = report.audit.location
     state = app.index.resolve(at, location)
     if not state.location.covers(location):
-        raise UsageError(f"state {state.id[: console.SHORT_ID]} is of {state.location}, which is a part only")
+        raise UsageError(f"state {state.short} is of {state.location}, which is a part only")
     verdict = next((item.verdict for item in report.states if item.state.info.id == state.id), "not known")
     return _Recovery(report, state, state.captured_at, f"--at names it, its verdict is {verdict}")
 
@@ -231,7 +231,7 @@ def _describe(found: _Recovery) -> Iterator[str]:
         contents = f"{console.format_count(state.objects, 'object')}, {console.format_size(state.bytes)}"
         whole = "" if state.location == audit.location else f" of {state.location}"
         origin = ", captured from history" if found.captured else ""
-        named = f"state {state.id[: console.SHORT_ID]}{whole} of {iso(state.captured_at)} ({contents}){origin}"
+        named = f"state {state.short}{whole} of {iso(state.captured_at)} ({contents}){origin}"
         yield f"{named}: {found.why}, as of the audit of {iso(audit.now // SECOND * SECOND)}"
     written = audit.written_after(found.second)
     yield (

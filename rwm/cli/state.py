@@ -74,7 +74,7 @@ def capture(app: App, location: Location, at: str | None, concurrency: int | Non
 
 def describe_state(info: StateInfo) -> str:
     """``state 0123456789ab of bucket1 at 2026-11-20T10:00:00Z``."""
-    return f"state {info.id[: console.SHORT_ID]} of {info.location} at {iso(info.captured_at)}"
+    return f"state {info.short} of {info.location} at {iso(info.captured_at)}"
 
 
 def describe_contents(info: StateInfo) -> str:
@@ -153,7 +153,7 @@ def _show_archived(
     info = part.info
     if classes.listed_at is None:
         console.warn(
-            f"no listing has shown all of state {info.id[: console.SHORT_ID]}, so more may be archived: "
+            f"no listing has shown all of state {info.short}, so more may be archived: "
             f"`rwm state sync --again {info.location}` lists the bucket"
         )
     found = (
@@ -180,7 +180,7 @@ def _show_archived(
 def _describe_classes(info: StateInfo, classes: StorageClasses) -> Iterator[str]:
     """Notes on what is not STANDARD, and on what is to be done about it."""
     if text := console.describe_archived(classes):
-        show = f"rwm state show {info.id[: console.SHORT_ID]} --archived"
+        show = f"rwm state show {info.short} --archived"
         yield f"{text}, {console.describe_listing(classes)}"
         yield f"  `{show}` lists them, `{show} --commands | sh` asks the server to retrieve them"
     for name, (objects, size) in classes.counts.items():
@@ -251,7 +251,7 @@ def forget(app: App, states: Sequence[str], location: Location | None, dry_run: 
     resolved = [app.readonly_index.resolve(name, location) for name in states]
     selected = list({info.id: info for info in resolved}.values())
     if not dry_run:
-        named = ", ".join(f"{info.id[: console.SHORT_ID]} ({iso(info.captured_at)})" for info in selected[:MAX_NAMED])
+        named = ", ".join(f"{info.short} ({iso(info.captured_at)})" for info in selected[:MAX_NAMED])
         more = f" and {len(selected) - MAX_NAMED} more" if len(selected) > MAX_NAMED else ""
         console.confirm(f"forget {named}{more}?", yes=yes)
         app.index.forget(selected)

@@ -48,5 +48,5 @@ def export_(app: App, state: str, file: Path, form: str | None, location: Locati
     if app.json:
         console.print_json({**console.state_json(info), "file": str(file)})
     else:
-        short = info.id[: console.SHORT_ID]
+        short = info.short
         click.echo(console.escape(f"state {short} of {info.location}: {describe_contents(info)}, in {file}"))

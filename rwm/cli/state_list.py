@@ -73,7 +73,7 @@ def _print_states(
     now = int(time.time()) * SECOND
     rows = [
         (
-            state.info.id[: console.SHORT_ID],
+            state.info.short,
             state.info.location,
             iso(state.info.captured_at),
             console.format_age(now - state.info.captured_at),
@@ -161,7 +161,7 @@ def _describe_last(last: RecordedState | None, now: int) -> tuple[object, ...]:
         return ("",) * 6
     info = last.info
     return (
-        info.id[: console.SHORT_ID],
+        info.short,
         iso(info.captured_at),
         console.format_age(now - info.captured_at),
         last.trust,

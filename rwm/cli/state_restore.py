@@ -153,7 +153,7 @@ def _capture_copy(app: App, target: Location, result: RestoreResult) -> StateInf
             if counts and info.location == target and state.trust == "own":
                 return info
     info = capture_now(app, target)
-    console.print_note(f"state {info.id[: console.SHORT_ID]} of {target} is captured")
+    console.print_note(f"state {info.short} of {target} is captured")
     return info
 
 
@@ -181,7 +181,7 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
 
 def raise_failures(part: StatePart, result: RestoreResult) -> None:
     """Raise PartlyDone if an object was not restored, CheckFailed if somebody else wrote to the target."""
-    short = part.info.id[: console.SHORT_ID]
+    short = part.info.short
     if result.failures:
         hint = f"`rwm state show {short} --archived` lists what must be retrieved first" if result.archived else ""
         raise PartlyDone(

@@ -306,4 +306,4 @@ def _result_json(plan: RollbackPlan, done: _Done | None) -> dict[str, Any]:
 
 
 def _short(info: StateInfo) -> str:
-    return info.id[: console.SHORT_ID]
+    return info.short

@@ -219,7 +219,7 @@ def _finish(index: Index, report: VerifyReport, summaries: Mapping[Level, Verifi
 
 def _describe_part(info: StateInfo, prefix: str) -> str:
     """``state 0123456789ab``, with the prefix if only a part is meant."""
-    short = f"state {info.id[: console.SHORT_ID]}"
+    short = f"state {info.short}"
     return short if prefix == info.prefix else f"{short} below {Location(info.bucket, prefix)}"
 
 

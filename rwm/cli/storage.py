@@ -123,7 +123,7 @@ def _print_repositories(summary: StorageInfo, states: Mapping[str, StateInfo | N
     for prefix, objects, size in summary.repositories:
         last = states[prefix]
         age = "" if last is None else console.format_age(now - last.captured_at)
-        name = "none recorded" if last is None else last.id[: console.SHORT_ID]
+        name = "none recorded" if last is None else last.short
         rows.append((Location(summary.bucket, prefix), objects, console.format_size(size), name, age))
     console.print_table(["repository", "objects", "size", "last state", "age"], rows, right=(1, 2, 4))
 

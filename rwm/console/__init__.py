@@ -15,7 +15,6 @@ from rwm.console.archived import (
 )
 from rwm.console.error_boundary import exit_code_of_output, run_program
 from rwm.console.formatting import (
-    SHORT_ID,
     escape,
     format_age,
     format_count,
@@ -38,7 +37,6 @@ from rwm.console.verified import describe_verified, percent, verification_json
 __all__ = [
     "LOCATION",
     "NEW_DIRECTORY",
-    "SHORT_ID",
     "STATE",
     "App",
     "classes_from_json",

@@ -6,9 +6,9 @@ import json
 import shlex
 from typing import Any
 
-from rwm.console.formatting import SHORT_ID, format_count, format_size
+from rwm.console.formatting import format_count, format_size
 from rwm.console.output import warn
-from rwm.model import ARCHIVE_CLASSES, ClassCount, Entry, StorageClasses
+from rwm.model import ARCHIVE_CLASSES, SHORT_ID, ClassCount, Entry, StorageClasses
 from rwm.times import iso, parse_iso
 
 RESTORE_DAYS = 7

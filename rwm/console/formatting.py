@@ -8,9 +8,6 @@ from typing import Any
 from rwm.model import RecordedState, StateInfo
 from rwm.times import SECOND, iso
 
-SHORT_ID = 12
-"""Characters of a state id where it is shown to people."""
-
 
 def escape(text: str) -> str:
     """Replace control characters by escape sequences: an attacker may choose the names in a bucket."""

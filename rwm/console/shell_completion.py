@@ -14,7 +14,6 @@ import click
 from click.shell_completion import CompletionItem, get_completion_class
 
 from rwm.console.app import current_app
-from rwm.console.formatting import SHORT_ID
 from rwm.console.options import common_options
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, LATEST, StateInfo
@@ -76,7 +75,7 @@ class StateName(_Completed, click.types.StringParamType):
         states = list(states)
         location = _given_location(states, context)
         chosen = [info for info in states if location is None or info.location.overlaps(location)]
-        found = {info.id[:SHORT_ID]: f"{info.location} {iso(info.captured_at)}" for info in reversed(chosen)}
+        found = {info.short: f"{info.location} {iso(info.captured_at)}" for info in reversed(chosen)}
         return found | (_NAMES if location else {})
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rwm.console.formatting import SHORT_ID
 from rwm.console.output import print_note, warn
-from rwm.model import LAST_CLEAN
+from rwm.model import LAST_CLEAN, SHORT_ID
 
 _REASONS = {
     "contradicted": "is contradicted by the bucket's own history: it may be forged (see `rwm state list`)",

@@ -12,6 +12,7 @@ from rwm.demo.environment import RESTIC_PASSWORD
 from rwm.demo.narrator import Narrator
 from rwm.demo.sample_files import MIB, change_files, make_files
 from rwm.errors import AccessDenied, RwmError
+from rwm.model import SHORT_ID
 from rwm.s3 import S3
 
 _DELETE_CHUNK = 200
@@ -92,7 +93,7 @@ def _recover(narrator: Narrator, directory: Path, bucket: str, state: dict[str, 
         "The admin recovers", "RWM finds what restic cannot have done, and mounts the newest state from before it."
     )
     said = narrator.run("rwm", "-c", "admin.conf", "recover", bucket, "mnt")
-    if str(state["id"])[:12] not in said:
+    if str(state["id"])[:SHORT_ID] not in said:
         raise RwmError(f"the demo stops: the state before the attack, {state['id']}, was not chosen")
     narrator.say("The mount fetches exactly the versions of that state, on demand. Nothing is copied or changed.")
     narrator.run("rwm", "-c", "admin.conf", "state", "list", bucket)

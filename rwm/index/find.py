@@ -13,7 +13,7 @@ from rwm.index.directories import bucket_id
 from rwm.index.prunes import Prunes
 from rwm.index.timeline import COVERS, IS_BELOW, OVERLAPS
 from rwm.location import Location
-from rwm.model import LAST_CLEAN, LATEST, RecordedState, StateInfo
+from rwm.model import LAST_CLEAN, LATEST, SHORT_ID, RecordedState, StateInfo
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
 _SELECT = (
@@ -56,7 +56,7 @@ class Finder:
         with errors(self._path):
             row = self._connection.execute("SELECT moment FROM state WHERE id = ?", (info.id,)).fetchone()
         if row is None:
-            raise StateNotFound(f"state {info.id[:12]} is not in the index")
+            raise StateNotFound(f"state {info.short} is not in the index")
         return int(row[0])
 
     def moments(self, location: Location) -> dict[str, int]:
@@ -98,15 +98,15 @@ class Finder:
                 raise missing
             if pruned := next(self._prunes.lost_states(prefix), None):
                 raise StateNotFound(
-                    f"state {pruned.id[:12]} ({iso(pruned.captured_at)}) was pruned on {iso(pruned.pruned_at)}: the "
-                    "bucket has not all of its versions any more",
+                    f"state {pruned.id[:SHORT_ID]} ({iso(pruned.captured_at)}) was pruned on {iso(pruned.pruned_at)}: "
+                    "the bucket has not all of its versions any more",
                     hint="`rwm prune --log` shows which states that prune kept",
                 )
             raise StateNotFound(
                 f"no recorded state{where} has an id that begins with {prefix}",
                 hint="`rwm state list` shows the recorded states, `rwm state sync BUCKET` fetches those of the bucket",
             )
-        several = ", ".join(f"{info.id[:12]} ({iso(info.captured_at)})" for info in found[:5])
+        several = ", ".join(f"{info.short} ({iso(info.captured_at)})" for info in found[:5])
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")
 
     def _by_time(self, text: str, location: Location) -> StateInfo:

@@ -31,7 +31,7 @@ def record(connection: sqlite3.Connection, changes: ChangeTable, info: StateInfo
 
     def find(path: str) -> tuple[int, int]:
         if not path.startswith(info.prefix):
-            raise BadState(f"state {info.id[:12]} of {info.location} has a key in {path!r}")
+            raise BadState(f"state {info.short} of {info.location} has a key in {path!r}")
         return directories.id(path), next_moments.of(path)
 
     changes.locate(find)

@@ -42,6 +42,7 @@ from rwm.location import Location
 from rwm.model import (
     LAST_CLEAN,
     LATEST,
+    SHORT_ID,
     Change,
     Difference,
     Entry,
@@ -127,7 +128,7 @@ class Index:
 
         def compare_base(base: str, changes: ChangeTable) -> None:
             if (known := self.by_id(base)) is None:
-                raise StateNotFound(f"state {base[:12]} is not in the index any more")
+                raise StateNotFound(f"state {base[:SHORT_ID]} is not in the index any more")
             changes.add(source.differences(self.batches(known)))
 
         return PendingState(self._connection, self.path, info, Comparison(compare, compare_base))
@@ -207,7 +208,7 @@ class Index:
         """The state's trust. Raises StateNotFound."""
         found = self._finder.where("s.id = ?", (info.id,))
         if not found:
-            raise StateNotFound(f"state {info.id[:12]} is not in the index")
+            raise StateNotFound(f"state {info.short} is not in the index")
         return found[0].trust
 
     def recorded(self, location: Location | None = None) -> list[RecordedState]:
@@ -296,10 +297,10 @@ class Index:
                 count += len(batch.keys)
                 yield batch
         if self.moment(info) != moment:  # recorded again meanwhile: the rows read may be another state's
-            raise StateNotFound(f"state {info.id[:12]} was forgotten while it was read")
+            raise StateNotFound(f"state {info.short} was forgotten while it was read")
         if part == info.location and count != info.objects:
             raise IndexDamaged(
-                f"index {self.path}: state {info.id[:12]} was recorded with {info.objects} objects, but has {count}",
+                f"index {self.path}: state {info.short} was recorded with {info.objects} objects, but has {count}",
                 hint="move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket",
             )
 

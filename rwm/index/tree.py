@@ -85,7 +85,7 @@ class IndexTree:
         query = "SELECT 1 FROM state WHERE id = ? AND moment = ?"
         if not self._connection.execute(query, (self.info.id, self._moment)).fetchone():
             self._shown.clear()
-            raise StateNotFound(f"state {self.info.id[:12]} is not in the index any more")
+            raise StateNotFound(f"state {self.info.short} is not in the index any more")
 
     def _files(self, directory: int, after: str, limit: int) -> Iterator[TreeNode]:
         for condition, bound in _ranges(after):

@@ -47,7 +47,7 @@ class PackOrder:
     def _create(self, info: StateInfo, root: str) -> None:
         row = self._connection.execute("SELECT bucket, moment FROM state WHERE id = ?", (info.id,)).fetchone()
         if row is None:
-            raise StateNotFound(f"state {info.id[:12]} is not in the index any more")
+            raise StateNotFound(f"state {info.short} is not in the index any more")
         bucket, moment = row
         data = find_directory(self._connection, bucket, f"{root}data/")
         self._connection.execute("PRAGMA query_only = OFF")  # a temporary table counts as writing

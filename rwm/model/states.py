@@ -27,6 +27,9 @@ MAX_LISTING = DAY // 4
 """Maximum duration of a listing by the original tool, in milliseconds: its states have what was current at any time
 from their second to then, key by key."""
 
+SHORT_ID = 12
+"""Digits of a state's id where it is shown to people."""
+
 LATEST, LAST_CLEAN = "latest", "last-clean"
 """Names of states that need a location: the newest one, and the newest one that an audit found clean there."""
 
@@ -48,6 +51,11 @@ class StateInfo:
     prefix: str = ""
 
     @property
+    def short(self) -> str:
+        """The beginning of the id, as it is shown to people."""
+        return self.id[:SHORT_ID]
+
+    @property
     def location(self) -> Location:
         """What the state is of."""
         return Location(self.bucket, self.prefix)
@@ -62,7 +70,7 @@ class StateInfo:
         """What it has below ``prefix``; all of it for None. Raises ValueError if the state does not cover that."""
         part = self.location if prefix is None else Location(self.bucket, prefix)
         if not self.location.covers(part):
-            raise ValueError(f"state {self.id[:12]} of {self.location} does not cover {part}")
+            raise ValueError(f"state {self.short} of {self.location} does not cover {part}")
         return part
 
 

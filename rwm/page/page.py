@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from rwm import console
+from rwm.model import SHORT_ID
 from rwm.page.chart import draw, thousands
 from rwm.page.file import MARK
 from rwm.page.timeline import make_timeline
@@ -93,7 +94,7 @@ def _environment() -> Environment:
         time=lambda value: iso(value // SECOND * SECOND).replace("T", " ").removesuffix("Z"),
         iso=iso,
         size=console.format_size,
-        short=lambda value: value[: console.SHORT_ID],
+        short=lambda value: value[:SHORT_ID],
         number=thousands,
         sentence=lambda value: value[:1].upper() + value[1:],
         codes=lambda item: ", ".join(sorted({finding.rule.code for finding in item.findings})),

@@ -14,7 +14,7 @@ from rwm.errors import S3Error
 from rwm.index import Index
 from rwm.location import Location
 from rwm.lock import LockRecords
-from rwm.model import OperationChange
+from rwm.model import SHORT_ID, OperationChange
 from rwm.prune.key_plan import Deletion
 from rwm.s3 import S3, DeleteFailure
 from rwm.times import DAY, iso
@@ -63,7 +63,7 @@ class KnownLocks:
         first, *more = unknown
         places = {state.location for state in unknown}
         fetch = f"`rwm state sync {places.pop() if len(places) == 1 else location.bucket}` fetches"
-        name = f"{first.id[:12]} ({iso(first.captured_at)})"
+        name = f"{first.id[:SHORT_ID]} ({iso(first.captured_at)})"
         if not more:
             return [
                 f"state {name} was locked until {iso(first.until)} by another computer and is not in this index: "

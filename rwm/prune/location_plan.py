@@ -153,7 +153,7 @@ class LocationCollector:
             return ["none of its states is kept: use --keep-last, or name one with --keep-state"] * is_refused, []
         newest = self.kept[-1]
         incomplete = _describe_incomplete(self._completeness)
-        refused = [] if newest.objects else [f"the newest kept state {newest.id[:12]} is empty"]
+        refused = [] if newest.objects else [f"the newest kept state {newest.short} is empty"]
         if newest.id in incomplete:
             refused.append(f"the newest {incomplete.pop(newest.id)}")
         refused += describe_ended_last_clean(last_clean, ended)
@@ -174,7 +174,7 @@ class LocationCollector:
 def _describe_incomplete(completeness: Completeness) -> dict[str, str]:
     """One sentence for each kept state that is incomplete, by state id."""
     return {
-        info.id: f"kept state {info.id[:12]} ({iso(info.captured_at)}) is not complete: "
+        info.id: f"kept state {info.short} ({iso(info.captured_at)}) is not complete: "
         f"{count} of its {info.objects} versions are not in the bucket"
         for info, count in completeness.incomplete_kept()
     }
@@ -183,7 +183,7 @@ def _describe_incomplete(completeness: Completeness) -> dict[str, str]:
 def _describe_untrusted(kept: Sequence[StateInfo], trust: Mapping[str, Trust]) -> list[str]:
     """One sentence for each kept state that the bucket's history contradicts or was not compared with."""
     return [
-        f"kept state {info.id[:12]} ({iso(info.captured_at)}) {_UNTRUSTED[trust[info.id]]}"
+        f"kept state {info.short} ({iso(info.captured_at)}) {_UNTRUSTED[trust[info.id]]}"
         for info in kept
         if trust[info.id] in _UNTRUSTED
     ]

@@ -34,7 +34,7 @@ def shrunken_state(newest: StateInfo, ended: Sequence[StateInfo]) -> Iterator[st
     largest = max(ended, key=lambda info: info.objects, default=newest)
     if largest.objects > SHRINK_FACTOR * newest.objects:
         yield (
-            f"{_name(newest)} has {newest.objects} objects, and state {largest.id[:12]}, "
+            f"{_name(newest)} has {newest.objects} objects, and state {largest.short}, "
             f"which this would end, has {largest.objects}"
         )
 
@@ -84,9 +84,9 @@ class RepositoryFiles:
             if files[largest] > SHRINK_FACTOR * files[self._newest]:
                 yield (
                     f"{_name(self._newest)} has {files[self._newest]} files of the repository {root}, and state "
-                    f"{largest.id[:12]}, which this would end, has {files[largest]}"
+                    f"{largest.short}, which this would end, has {files[largest]}"
                 )
 
 
 def _name(newest: StateInfo) -> str:
-    return f"the newest kept state {newest.id[:12]}"
+    return f"the newest kept state {newest.short}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rwm.errors import Refused
 from rwm.index import Index
-from rwm.model import ObjectVersion, OperationChange, StateInfo
+from rwm.model import SHORT_ID, ObjectVersion, OperationChange, StateInfo
 from rwm.prune.deletion_lines import check_deletion
 from rwm.prune.deletion_spool import Bits, DeletionSpool
 from rwm.prune.key_plan import Deletion, KeyPlan
@@ -94,7 +94,7 @@ def _states_to_keep(index: Index, stored: StoredPlan) -> list[StateInfo]:
     if gone := [state for state in stored.kept_states if state not in present]:
         raise Refused(
             f"the plan of {stored.location} must not be executed: {len(gone)} of the states that it keeps are not in "
-            f"the index any more, the first is {gone[0][:12]}",
+            f"the index any more, the first is {gone[0][:SHORT_ID]}",
             hint="`rwm state sync --again` fetches forgotten states of the bucket; or make a new plan",
         )
     known = {*stored.lost_states, *stored.other_states}

@@ -79,7 +79,7 @@ def prune_and_record(
 
 def _describe(plan: PrunePlan) -> str:
     """The note of the operation record, for other computers."""
-    kept = ", ".join(info.id[:12] for info in plan.kept_states[-10:])
+    kept = ", ".join(info.short for info in plan.kept_states[-10:])
     return (
         f"plan: {len(plan.versions)} versions with {plan.bytes} bytes, {len(plan.markers)} markers, "
         f"{len(plan.lost_states)} states; {len(plan.kept_states)} kept states, the newest: {kept}"

@@ -27,8 +27,8 @@ class StatePart:
             _check_not_in_repository(index.tree(info), self.location)
             if not self.objects:
                 raise NotFound(
-                    f"state {info.id[:12]} has nothing below {self.location}",
-                    hint=f"`rwm state show {info.id[:12]}` lists what it has",
+                    f"state {info.short} has nothing below {self.location}",
+                    hint=f"`rwm state show {info.short}` lists what it has",
                 )
 
     @property

@@ -63,9 +63,9 @@ def describe_ended_last_clean(last_clean: StateInfo | None, ended: Sequence[Stat
     if last_clean is not None and last_clean in ended:
         yield (
             f"this would end the last clean state {_describe(last_clean)}: keep it too, with --keep-state "
-            f"{last_clean.id[:12]}, or acknowledge what speaks against newer ones"
+            f"{last_clean.short}, or acknowledge what speaks against newer ones"
         )
 
 
 def _describe(info: StateInfo) -> str:
-    return f"{info.id[:12]} ({iso(info.captured_at)})"
+    return f"{info.short} ({iso(info.captured_at)})"

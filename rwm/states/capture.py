@@ -174,7 +174,7 @@ def _record(
         except AccessDenied:
             if warn is None:
                 raise
-            warn(f"state {info.id[:12]} is in the index alone: these keys may not write to bucket {info.bucket}")
+            warn(f"state {info.short} is in the index alone: these keys may not write to bucket {info.bucket}")
             stored = None
         pending.record("own", stored)
     return info

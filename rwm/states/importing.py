@@ -10,7 +10,7 @@ from typing import IO, NamedTuple, Self
 
 from rwm.errors import BadResponse, BadState, RwmError, Unreachable
 from rwm.index import Index
-from rwm.model import Change, Entry, StateInfo, StoredFile
+from rwm.model import SHORT_ID, Change, Entry, StateInfo, StoredFile
 from rwm.statefile import (
     DeltaState,
     FileName,
@@ -163,9 +163,11 @@ class StateImporter:
             raise self._failed_bases[state_id]
         found = self._find(state_id)
         if found is None:
-            raise BadState(f"it builds upon state {state_id[:12]}, which is neither in the index nor among the files")
+            raise BadState(
+                f"it builds upon state {state_id[:SHORT_ID]}, which is neither in the index nor among the files"
+            )
         if any(found.label == source.label for source in stack):
-            raise BadState(f"it builds upon state {state_id[:12]}, which builds upon it")
+            raise BadState(f"it builds upon state {state_id[:SHORT_ID]}, which builds upon it")
         if len(stack) > MAX_CHAIN:
             raise _ChainTooLong(f"it builds upon more than {MAX_CHAIN} other files")
         return found

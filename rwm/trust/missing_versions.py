@@ -18,7 +18,7 @@ class Missing(NamedTuple):
     def describe(self, info: StateInfo) -> str:
         """A sentence about the state."""
         count = f"{self.versions} of its {info.objects} versions" if self.versions else "versions of it"
-        return f"state {info.id[:12]}: {count} are not in the bucket: {self.why}"
+        return f"state {info.short}: {count} are not in the bucket: {self.why}"
 
 
 def explain_missing(

@@ -190,7 +190,7 @@ def _findings_about(audit: LocationAudit, state: RecordedState, missing: Missing
     rule, info = _BY_TRUST.get(state.trust), state.info
     if rule is None or rule.code in audit.settings.except_codes:
         return []
-    detail = missing.describe(info) if rule is INCOMPLETE_STATE and missing else f"state {info.id[:12]}"
+    detail = missing.describe(info) if rule is INCOMPLETE_STATE and missing else f"state {info.short}"
     return [Finding(rule, info.prefix, "", info.id, info.captured_at, detail, info.captured_at)]
 
 

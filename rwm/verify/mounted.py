@@ -72,7 +72,7 @@ def check_with_restic(
             for one in repositories
         ]
     if all(check.unknown == WRONG_PASSWORD for check in checks):
-        raise RwmError(f"state {info.id[:12]}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
+        raise RwmError(f"state {info.short}: {WRONG_PASSWORD}", hint=_PASSWORD_HINT)
     return checks
 
 
@@ -86,7 +86,7 @@ def judge_checks(info: StateInfo, checks: Sequence[RepositoryCheck]) -> Outcome:
         if check.unknown:
             where = Location(info.bucket, check.repository.prefix)
             hint = _ONE_PASSWORD_HINT if check.unknown == WRONG_PASSWORD else "run it again later: it goes on"
-            raise PartlyDone(f"state {info.id[:12]}, {where}: {check.unknown}", hint=hint)
+            raise PartlyDone(f"state {info.short}, {where}: {check.unknown}", hint=hint)
     return "passed"
 
 

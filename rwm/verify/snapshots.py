@@ -65,6 +65,6 @@ def require_password(found: Mapping[str, ReadSnapshots], info: StateInfo) -> Non
     """Raise RwmError if the configured password opens none of the repositories."""
     if found and all(one.is_wrong_password for one in found.values()):
         raise RwmError(
-            f"state {info.id[:12]}: the configured password opens no key of the repository",
+            f"state {info.short}: the configured password opens no key of the repository",
             hint="a state has the passwords of its time: configure the one that was valid then",
         )

@@ -12,7 +12,7 @@ import click
 from rwm import __version__, console
 from rwm.console import LOCATION, App, common_options, completion, current_app
 from rwm.location import Location
-from rwm.model import LAST_CLEAN
+from rwm.model import LAST_CLEAN, SHORT_ID
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
@@ -88,7 +88,7 @@ def print_warnings(report: dict[str, Any], at: str | None) -> None:
     if "id" not in report:
         if unreadable := report["unreadable"]:
             console.warn(
-                f"the latest state ({unreadable['id'][: console.SHORT_ID]}) cannot be read, earlier ones can: "
+                f"the latest state ({unreadable['id'][:SHORT_ID]}) cannot be read, earlier ones can: "
                 f"{unreadable['why']}"
             )
         if contradicted := report["trust"].get("contradicted"):
@@ -97,7 +97,9 @@ def print_warnings(report: dict[str, Any], at: str | None) -> None:
         return
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
-        console.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:12]}` lists what is hidden")
+        console.warn(
+            f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:SHORT_ID]}` lists what is hidden"
+        )
     console.warn_if_untrusted(report["id"], report["trust"])
     console.warn_if_suspect(report["id"], report["verdict"], report["audited_at"])
 
@@ -106,7 +108,7 @@ def _content(report: dict[str, Any]) -> str:
     location = Location(report["bucket"], report["prefix"])
     if "id" not in report:
         return f"{location}: all recorded states ({report['states']}) are"
-    short = report["id"][: console.SHORT_ID]
+    short = report["id"][:SHORT_ID]
     content = f"{report['objects']} objects, {console.format_size(report['bytes'])}"
     return f"{location} as of {report['captured_at']} ({short}, {content}) is"
 

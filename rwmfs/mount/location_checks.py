@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rwm.console import SHORT_ID
 from rwm.errors import StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo, StateTree
@@ -13,7 +12,7 @@ def check_covers(info: StateInfo, location: Location) -> None:
     """Raise UsageError if the state is of a part of the location only."""
     if not info.location.covers(location):
         raise UsageError(
-            f"state {info.id[:SHORT_ID]} is of {info.location}, it does not cover {location}",
+            f"state {info.short} is of {info.location}, it does not cover {location}",
             hint=f"mount what it is of: {info.location}",
         )
 
@@ -31,8 +30,8 @@ def check_directory(state: StateTree, location: Location) -> None:
         )
     if location.prefix and not _has_files(state, location):
         raise StateNotFound(
-            f"state {state.info.id[:SHORT_ID]} has nothing below {location}",
-            hint=f"`rwm state show {state.info.id[:SHORT_ID]}` lists what it has",
+            f"state {state.info.short} has nothing below {location}",
+            hint=f"`rwm state show {state.info.short}` lists what it has",
         )
 
 

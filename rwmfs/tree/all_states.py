@@ -26,10 +26,10 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-from rwm.console import SHORT_ID, escape
+from rwm.console import escape
 from rwm.errors import StateNotFound
 from rwm.location import Location
-from rwm.model import LAST_CLEAN, LATEST, StateInfo, TreeNode, UploadOrder
+from rwm.model import LAST_CLEAN, LATEST, SHORT_ID, StateInfo, TreeNode, UploadOrder
 from rwm.repositories import is_repository
 from rwmfs.tree.contents import DirEntry, GeneratedFile, Symlink, state_xattrs
 from rwmfs.tree.state_catalog import StateCatalog, is_id_prefix

@@ -86,7 +86,7 @@ class SingleState:
 
     def __init__(self, tree: StateTree, trust: Callable[[StateInfo], Trust]) -> None:
         self.root = tree.root
-        self.label = f"{Location(tree.info.bucket, tree.prefix)}@{tree.info.id[:12]}"
+        self.label = f"{Location(tree.info.bucket, tree.prefix)}@{tree.info.short}"
         self._tree = tree
         self._totals = tree.totals()
         self._trust = trust

@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 
-from rwm.console import SHORT_ID
 from rwm.model import RecordedState, StateInfo, Trust
 from rwm.times import iso
 
@@ -57,6 +56,6 @@ def time_names(states: Iterable[StateInfo], moments: Mapping[str, int]) -> dict[
     names: dict[str, StateInfo] = {}
     for info in states:
         time = iso(info.captured_at)
-        name = time if moments[info.id] == info.captured_at else f"{time}-{info.id[:SHORT_ID]}"
+        name = time if moments[info.id] == info.captured_at else f"{time}-{info.short}"
         names[name if name not in names else f"{time}-{info.id}"] = info
     return names
