@@ -107,7 +107,8 @@ def thaw(app: App, location: Location, user: str | None, force: bool) -> None:
     elif result.users:
         _print_frozen(result)
     else:
-        click.echo(console.escape(f"bucket {result.bucket} is thawed: its former policy is back"))
+        what = "its former policy is back" if result.is_former else "the denies of the freeze are gone"
+        click.echo(console.escape(f"bucket {result.bucket} is thawed: {what}"))
     _print_warnings(result)
 
 

@@ -35,6 +35,7 @@ class FreezeResult(NamedTuple):
     """What a freeze or a thaw did. ``warnings`` say what it could not do.
 
     ``unnamed`` are users that the policy did not name: their names may be wrong, and a server does not tell.
+    ``is_former``: a thaw has brought the former policy back, and not only taken the denies away.
     """
 
     bucket: str
@@ -42,6 +43,7 @@ class FreezeResult(NamedTuple):
     """Who is frozen now."""
     unnamed: list[str]
     warnings: list[str]
+    is_former: bool = True
 
 
 def freeze_storage(
@@ -207,10 +209,10 @@ def _thaw_unrecorded(s3: S3, location: Location, user: str | None, now: int) -> 
     write_policy(s3, bucket, rest)
     warnings = [
         "this index does not know the freeze: lifecycle rules stay disabled, and statements of the policy that it "
-        "removed are not brought back"
+        f"removed are not brought back; a record in the bucket below {FREEZES_PREFIX} has both"
     ]
     former = Freeze(bucket, "", rest, [], tuple(frozen))
-    return _record(s3, "thaw", FreezeResult(bucket, (), [], warnings), former, now, "")
+    return _record(s3, "thaw", FreezeResult(bucket, (), [], warnings, is_former=False), former, now, "")
 
 
 def _disable_rules(s3: S3, bucket: str) -> list[str]:

@@ -11,11 +11,14 @@ import pytest
 from rwm.cli.storage_freeze import connect_user
 from rwm.errors import AccessDenied, S3Error
 from rwm.location import Location
+from rwm.model import Freeze, FrozenUser
 from rwm.storage import Attempt
 from rwm.storage.attempts import attempt
+from rwm.storage.frozen import frozen_policy
+from rwm.storage.grants import same_policy
 from tests.unit.conftest import FillDisk
 from tests.unit.memory import MemoryS3
-from tests.unit.rwm.storage.policies import SHARED, USER, good
+from tests.unit.rwm.storage.policies import ADMIN, SHARED, USER, good
 from tests.unit.terminal import Terminal
 
 STORAGE = ("-c", "here.conf", "storage")
@@ -44,6 +47,16 @@ def test_a_freeze_says_who_is_frozen_and_captures(rwm_: Terminal, shared: Memory
     assert rwm_.out == "bucket bucket1 is thawed: its former policy is back\n"
     assert shared.policies["bucket1"] == good(SHARED)
     assert rwm_(*STORAGE, "thaw", "bucket1") == 1
+
+
+def test_a_thaw_without_a_record_of_the_freeze_does_not_say_that_all_is_back(rwm_: Terminal, shared: MemoryS3) -> None:
+    """Another computer has frozen the bucket."""
+    users = (FrozenUser(USER, True, 0, ""),)
+    shared.policies["bucket1"] = frozen_policy(Freeze("bucket1", ADMIN, good(SHARED), [], users)) or {}
+    assert rwm_(*STORAGE, "thaw", "bucket1") == 0
+    assert rwm_.out == "bucket bucket1 is thawed: the denies of the freeze are gone\n"
+    assert "lifecycle rules stay disabled" in rwm_.err and "below rwm/admin/freezes/ has both" in rwm_.err
+    assert same_policy(shared.policies["bucket1"], good(SHARED))
 
 
 def test_a_failed_capture_does_not_hide_that_the_freeze_holds(rwm_: Terminal, shared: MemoryS3) -> None:
