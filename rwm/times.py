@@ -49,6 +49,11 @@ def iso(time: int) -> str:
     return f"{_DAYS[time // DAY]}{clock}{_FRACTIONS[time % SECOND]}"
 
 
+def iso_second(time: int) -> str:
+    """Format the second that a time is in."""
+    return iso(time // SECOND * SECOND)
+
+
 def iso_all(times: Iterable[int]) -> list[str]:
     """Format many times as :func:`iso` does."""
     days, minutes, seconds, fractions = _DAYS, _MINUTES, _SECONDS, _FRACTIONS

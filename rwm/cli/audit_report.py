@@ -8,7 +8,7 @@ import click
 
 from rwm import console
 from rwm.location import Location
-from rwm.times import SECOND, iso
+from rwm.times import SECOND, iso, iso_second
 
 if TYPE_CHECKING:
     from rwm.trust import AuditReport, Finding, LocationAudit, LockHistory, StateVerdict
@@ -39,7 +39,7 @@ def report_json(report: AuditReport) -> dict[str, Any]:
             for audit in report.audit.repositories
         ],
         "unknown_state_files": report.unknown_files,
-        "judged_until": iso(report.audit.until // SECOND * SECOND),
+        "judged_until": iso_second(report.audit.until),
         "clock": {"measured": report.audit.clock.is_measured, "date_ahead": report.audit.clock.ahead // SECOND},
     }
 
@@ -114,7 +114,7 @@ def _why_not_judged(locks: LockHistory) -> str:
 def _describe_clock(audit: LocationAudit) -> list[str]:
     """By which clock was judged, where that is not the one of the Date header or is not known."""
     if not audit.clock.is_measured:
-        until = iso(audit.until // SECOND * SECOND)
+        until = iso_second(audit.until)
         return [f"these keys cannot measure the clock of the objects: what happened until {until} was judged"]
     if not audit.clock.ahead:
         return []
@@ -129,7 +129,7 @@ def verdict_sentence(report: AuditReport) -> str:
     acknowledged = len(report.findings) - len(report.open_findings)
     beside = f" ({console.format_count(acknowledged, 'finding')} acknowledged)" if acknowledged else ""
     if report.open_proofs:
-        since = iso(report.first_proof // SECOND * SECOND)
+        since = iso_second(report.first_proof)
         proofs = console.format_count(report.open_proofs, "proof")
         return f"{audit.location}: {proofs} of an attack or a fault, the first at {since}{beside}"
     if report.open_findings:
@@ -151,7 +151,7 @@ def _print_findings(report: AuditReport, *, limit: int | None) -> None:
         rows.append(
             (
                 finding.id,
-                iso(finding.at // SECOND * SECOND),
+                iso_second(finding.at),
                 finding.rule.level,
                 code,
                 finding.detail + mark,

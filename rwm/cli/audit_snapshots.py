@@ -13,7 +13,7 @@ from rwm.cli.audit_report import finding_json
 from rwm.console import App
 from rwm.errors import PartlyDone
 from rwm.model import Entry, StateInfo
-from rwm.times import SECOND, iso
+from rwm.times import iso, iso_second
 
 if TYPE_CHECKING:
     from rwm.restic import Snapshot
@@ -176,10 +176,10 @@ def _print(history: SnapshotHistory) -> None:
 
 
 def _row(file: SnapshotFile, detail: str) -> tuple[str, ...]:
-    known, uploaded = file.snapshot, iso(file.entry.last_modified // SECOND * SECOND)
+    known, uploaded = file.snapshot, iso_second(file.entry.last_modified)
     if known is None:
         return console.escape(file.id[:8]), "not readable", uploaded, "", "", ""
-    time = iso(known.time // SECOND * SECOND)
+    time = iso_second(known.time)
     return console.escape(file.id[:8]), time, uploaded, console.escape(known.host), _paths(known), detail
 
 

@@ -13,7 +13,7 @@ from rwm.console import App, common_options, pass_app
 from rwm.errors import PartlyDone, Refused
 from rwm.location import Location
 from rwm.model import SHORT_ID
-from rwm.times import SECOND, iso
+from rwm.times import iso, iso_second
 
 if TYPE_CHECKING:
     from rwm.forget import ForgetPlan, ForgetResult, JudgedSnapshot
@@ -177,8 +177,8 @@ def _rows(plan: ForgetPlan) -> list[tuple[str, ...]]:
         (
             _verdict(judged),
             judged.snapshot.id[:SHORT_ID],
-            _second(judged.uploaded_at),
-            _second(judged.snapshot.time),
+            iso_second(judged.uploaded_at),
+            iso_second(judged.snapshot.time),
             judged.snapshot.host,
             " ".join(judged.snapshot.paths),
         )
@@ -191,7 +191,3 @@ def _verdict(judged: JudgedSnapshot) -> str:
     if judged.rules:
         return f"keep: {', '.join(judged.rules)}"
     return "remove (late upload)" if judged.is_late else "remove"
-
-
-def _second(time: int) -> str:
-    return iso(time // SECOND * SECOND)

@@ -20,7 +20,7 @@ from rwm.console import NEW_DIRECTORY, STATE, App, common_options, pass_app
 from rwm.errors import BadResponse, CheckFailed, UsageError
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, StateInfo
-from rwm.times import SECOND, iso
+from rwm.times import iso, iso_second
 
 if TYPE_CHECKING:
     from rwm.recover import Choice
@@ -232,7 +232,7 @@ def _describe(found: _Recovery) -> Iterator[str]:
         whole = "" if state.location == audit.location else f" of {state.location}"
         origin = ", captured from history" if found.captured else ""
         named = f"state {state.short}{whole} of {iso(state.captured_at)} ({contents}){origin}"
-        yield f"{named}: {found.why}, as of the audit of {iso(audit.now // SECOND * SECOND)}"
+        yield f"{named}: {found.why}, as of the audit of {iso_second(audit.now)}"
     written = audit.written_after(found.second)
     yield (
         f"written later and not in it: {console.format_count(written.snapshots, 'snapshot')}, "
@@ -248,7 +248,7 @@ def _what_happened(report: AuditReport) -> str:
     codes = ", ".join(f"{count} {code}" for code, count in counts[:_CODES]) + ", …" * (len(counts) > _CODES)
     return (
         f"{console.format_count(report.open_proofs, 'proof')} of an attack or a fault, the first at "
-        f"{iso(report.first_proof // SECOND * SECOND)} ({codes})"
+        f"{iso_second(report.first_proof)} ({codes})"
     )
 
 

@@ -14,7 +14,7 @@ from rwm.model import SHORT_ID
 from rwm.page.chart import draw, thousands
 from rwm.page.file import MARK
 from rwm.page.timeline import make_timeline
-from rwm.times import SECOND, iso
+from rwm.times import iso, iso_second
 from rwm.trust import AuditReport, Finding, Rule, StateVerdict
 
 FINDINGS_SHOWN = 10
@@ -91,7 +91,7 @@ def _environment() -> Environment:
         # Control characters, also those that change the direction of text: a key may have any.
         visible=lambda value: console.escape(str(value)),
         name=lambda value: _shorten(console.escape(value)),
-        time=lambda value: iso(value // SECOND * SECOND).replace("T", " ").removesuffix("Z"),
+        time=lambda value: iso_second(value).replace("T", " ").removesuffix("Z"),
         iso=iso,
         size=console.format_size,
         short=lambda value: value[:SHORT_ID],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rwm.location import Location
 from rwm.model import RecordedState, StateInfo
-from rwm.times import SECOND, iso
+from rwm.times import SECOND, iso, iso_second
 from rwm.trust import LocationAudit, contains
 
 _PROOF = "a proof of an attack or a fault"
@@ -54,7 +54,7 @@ class AuditJudgement:
         if last and clean is None:
             yield f"there is {_PROOF}, and no kept state is clean"
         elif clean is not None and last // SECOND > clean.captured_at // SECOND:
-            at = iso(last // SECOND * SECOND)
+            at = iso_second(last)
             yield f"{_PROOF} ({at}) is younger than the newest clean state kept, {_describe(clean)}"
 
 

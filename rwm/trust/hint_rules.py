@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
-from rwm.times import DAY, HOUR, SECOND, iso
+from rwm.times import DAY, HOUR, iso_second
 from rwm.trust.activity import Activity
 from rwm.trust.evidence import LockHistory, Times
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule, about_directory
@@ -202,9 +202,7 @@ def no_recent_backup(root: str, snapshots: Times, now: int) -> Iterator[Finding]
     limit = max(OVERDUE_FLOOR, int(OVERDUE_FACTOR * median(gaps)))
     if now - times[-1] > limit:
         at = times[-1] + limit
-        detail = (
-            f"the last snapshot was written at {iso(times[-1] // SECOND * SECOND)}, {describe_gap(now - times[-1])} ago"
-        )
+        detail = f"the last snapshot was written at {iso_second(times[-1])}, {describe_gap(now - times[-1])} ago"
         yield Finding(NO_RECENT_BACKUP, root, f"{root}snapshots/", "", at, detail, *IN_NO_STATE)
 
 
