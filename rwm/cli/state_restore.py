@@ -160,13 +160,15 @@ def _capture_copy(app: App, target: Location, result: RestoreResult) -> StateInf
 def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreResult:
     """Restore to a directory or a location, with progress, and warn of all that is not as expected."""
     from rwm.restore import restore_to_bucket, restore_to_directory
+    from rwm.rollback import hold_target
 
     info = part.info
     console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
     console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, part.prefix))
     with console.interruptible(), console.show_progress("restoring", part.objects) as progress:
         if isinstance(target, Location):
-            result = restore_to_bucket(app.s3, part, target, progress)
+            with hold_target(app.config.index_path, target):
+                result = restore_to_bucket(app.s3, part, target, progress)
         else:
             result = restore_to_directory(app.s3, part, target, progress)
     where = f"bucket {target}" if isinstance(target, Location) else str(target)

@@ -30,6 +30,11 @@ class Operations:
                 (operation.id, operation.kind, number, operation.location.prefix, *operation[3:6]),
             )
 
+    def cancel(self, operation: Operation) -> None:
+        """Take back the record of an operation that could not begin."""
+        with errors(self._path), transaction(self._connection):
+            self._connection.execute("DELETE FROM operation WHERE id = ?", (operation.id,))
+
     def add(self, operation_id: str, changes: Iterable[OperationChange]) -> None:
         """Record what an operation did, in one transaction."""
         with errors(self._path), transaction(self._connection):

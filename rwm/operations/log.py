@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import IO, Self
 
+from rwm.errors import RwmError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Operation, OperationChange
@@ -29,13 +30,17 @@ def begin_operation(
 ) -> OperationLog:
     """Record that the operation begins and what it plans. Call it before the first change.
 
-    Raises the errors of the index and of S3: what cannot be recorded must not begin.
+    Raises the errors of the index and of S3: what cannot be recorded must not begin, and leaves no record in the index.
     """
     index.operations.begin(operation)
-    with temporary_file() as file:
-        _write(file, record_lines(operation, planned))
-        s3.upload(operation.location.bucket, record_key(operation), path_of(file))
-    return OperationLog(s3, index, operation)
+    try:
+        with temporary_file() as file:
+            _write(file, record_lines(operation, planned))
+            s3.upload(operation.location.bucket, record_key(operation), path_of(file))
+        return OperationLog(s3, index, operation)
+    except RwmError:
+        index.operations.cancel(operation)
+        raise
 
 
 def resume_operation(s3: S3, index: Index, operation: Operation) -> OperationLog:

@@ -171,7 +171,7 @@ def plan_prune(
     audit = audit or audit_location(s3, location, progress=progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))
     if cutoff is None:
-        cutoff = audit.known_now - min_age if min_age else audit.known_now + SECOND
+        cutoff = max(audit.known_now - min_age, 0) if min_age else audit.known_now + SECOND
     locks = KnownLocks(s3, index, location.bucket, audit.known_now, locked_states)
     planner = _Planner(audit, cutoff, locks, index.verifications.proofs(location.bucket), on_staying)
     for part in list_histories(lister or s3, location):  # without RWM's own objects

@@ -54,8 +54,8 @@ def prune_and_record(
     if not (plan.versions or plan.markers or plan.uploads):
         return RecordedPrune(PruneResult(), AbortResult(), report)
     with begin_operation(s3, index, operation) as log:
-        index.prunes.begin(report)
         put_lines(s3, report, plan.deletions)
+        index.prunes.begin(report)
         put_report(s3, report)
         result = prune_and_forget(s3, index, plan, progress)
         uploads = AbortResult()

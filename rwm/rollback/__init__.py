@@ -6,7 +6,7 @@ requests; ``afterwards.py``: what came of them; ``undo.py``: the way back.
 """
 
 from rwm.rollback.afterwards import Comparison, compare_afterwards
-from rwm.rollback.exclusive import hold_bucket
+from rwm.rollback.exclusive import hold_bucket, hold_target
 from rwm.rollback.execute import THREADS, RollbackResult, execute_plan
 from rwm.rollback.interrupted import complete_interrupted
 from rwm.rollback.key_plan import KeyPlan, Mode, Problem, plan_key
@@ -28,6 +28,7 @@ __all__ = [
     "complete_interrupted",
     "execute_plan",
     "hold_bucket",
+    "hold_target",
     "open_undo_file",
     "plan_key",
     "plan_rollback",

@@ -35,6 +35,15 @@ def test_a_dry_run_prints_the_plan_and_deletes_nothing(rwm_: Terminal, s3: Memor
     assert replaced[-1] == s3.present("bucket1")["notes"]
 
 
+@pytest.mark.usefixtures("replaced")
+def test_a_minimum_age_of_thousands_of_years_is_a_time_before_all(rwm_: Terminal, s3: MemoryS3) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    prune = ("-c", "here.conf", "prune", "bucket1")
+    assert rwm_(*prune, "--keep-last", "1", "--min-age", "9999y", "--plan-out", "plan") == 0, rwm_.err
+    assert rwm_(*prune, "--plan", "plan", "--yes") == 0, rwm_.err
+    assert s3.deleted == []
+
+
 def test_prune_without_a_terminal_needs_yes(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
     rwm_("-c", "here.conf", "state", "capture", "bucket1")
     with Path(os.devnull).open() as nothing, pytest.MonkeyPatch.context() as patch:

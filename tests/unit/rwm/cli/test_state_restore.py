@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from rwm.errors import Archived
+from rwm.location import Location
+from rwm.rollback import hold_target
 from tests.unit.memory import MemoryS3
 from tests.unit.terminal import Terminal
 
@@ -43,6 +45,16 @@ def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> Non
     assert rwm_(*restore, "--to-dir", "out") == 0
     assert "1 keys have no path" in rwm_.err
     assert (rwm_.directory / "out" / "config").read_bytes() == b"{}"
+
+
+def test_a_second_restore_to_the_same_place_would_abort_the_uploads_of_the_first(rwm_: Terminal, s3: MemoryS3) -> None:
+    rwm_("-c", "here.conf", "state", "capture", "bucket1")
+    restore = ("-c", "here.conf", "state", "restore", "latest", "-b", "bucket1", "--to-bucket")
+    with hold_target(rwm_.directory / "here.sqlite", Location("new", "host1/")):
+        assert rwm_(*restore, "new/host1") == 7
+        assert "another restore changes new/host1" in rwm_.err
+        assert rwm_(*restore, "new/host2") == 0, "another place"
+    assert rwm_(*restore, "new/host1") == 0
 
 
 def test_an_empty_directory_name_is_refused(rwm_: Terminal, s3: MemoryS3) -> None:

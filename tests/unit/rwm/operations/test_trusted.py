@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rwm.errors import RwmError, SpoolFull, Unreachable
+from rwm.errors import AccessDenied, RwmError, SpoolFull, Unreachable
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Operation, OperationChange
@@ -142,6 +142,16 @@ def test_a_record_that_cannot_be_read_now_is_not_taken_for_one_that_explains_not
     monkeypatch.setattr(admin.s3, "stream", fail)
     with pytest.raises(type(fault)):
         admin.trusted(admin.second)
+
+
+def test_an_operation_that_could_not_begin_is_not_recorded(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(*_: object) -> None:
+        raise AccessDenied("PutObject: AccessDenied")
+
+    monkeypatch.setattr(admin.s3, "upload", denied)
+    with pytest.raises(AccessDenied):
+        admin.operate()
+    assert admin.first.operations.recorded("bucket1") == []
 
 
 def test_an_operation_that_was_interrupted_is_known_as_far_as_it_was_recorded(admin: Admin) -> None:
