@@ -155,6 +155,8 @@ pid file = $DIR/run/rgw.pid
 rgw frontends = beast endpoint=$IP:$PORT
 rgw enable apis = s3, admin
 rgw thread pool size = 64
+# As behind a proxy with TLS: keys of the client (SSE-C) are taken with requests that came through it.
+rgw trust forwarded https = true
 CONF
 { echo "# endpoint and keys of the test gateway"
   echo "export RGW_ENDPOINT=http://$IP:$PORT CEPH_CONF=$DIR/ceph.conf"

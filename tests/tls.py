@@ -1,4 +1,4 @@
-"""TLS before a server that has none."""
+"""TLS before a server that has none, and what a server sees of such a proxy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 from rwm import process
+from rwm.s3 import S3
 
 
 def make_certificate(directory: Path, names: str = "IP:127.0.0.1") -> tuple[Path, Path]:
@@ -50,6 +52,15 @@ def tls_before(endpoint: str, certificate: Path, key: Path) -> Iterator[str]:
         Thread(target=accept, daemon=True).start()
         yield f"https://127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def through_tls(s3: S3) -> None:
+    """Mark all requests of a client as those that a proxy with TLS passes on: RGW takes keys of the client then."""
+
+    def mark(request: Any, **_: object) -> None:
+        request.headers["X-Forwarded-Proto"] = "https"
+
+    s3.client.meta.events.register("before-sign.s3", mark)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -13,6 +13,7 @@ from rwm.storage import apply_fix, check_storage, create_storage, passed, plan_f
 from rwm.storage.attempts import Attempt
 from tests.contract.buckets import unique
 from tests.servers import Server
+from tests.tls import through_tls
 
 LIMITS = {
     "seaweedfs": ["GetObject of a noncurrent version by its path"],
@@ -22,11 +23,9 @@ LIMITS = {
     ],
 }
 """What a machine can do whatever the policy says."""
-UNTRIED = {
-    "seaweedfs": ["DeleteBucketPolicy", "DeleteBucket"],
-    "rgw": ["PutObject with a key of the client (SSE-C)", "DeleteBucketPolicy"],
-}
-"""RGW takes no key of the client without TLS."""
+WITH_TLS_ALONE = {"seaweedfs": [], "rgw": ["PutObject with a key of the client (SSE-C)"]}
+"""What else a machine can do, and what cannot be tried without TLS."""
+UNTRIED = {"seaweedfs": ["DeleteBucketPolicy", "DeleteBucket"], "rgw": ["DeleteBucketPolicy"]}
 
 
 def operations(attempts: Iterable[Attempt], outcome: str) -> list[str]:
@@ -37,14 +36,18 @@ def leftovers(admin: S3, bucket: str) -> list[object]:
     return [*admin.versions(bucket), *admin.unfinished_uploads(bucket), *check_storage(admin, bucket)]
 
 
-@pytest.mark.parametrize("prefix", ["", "host1/"], ids=["whole", "prefix"])
+@pytest.mark.parametrize("prefix", ["", "host1/"], ids=["whole with TLS", "prefix"])
 def test_only_limits_of_the_server_get_through_a_protected_bucket(server: Server, prefix: str) -> None:
-    admin, bucket = server.connect(), unique("shared")
+    admin, user, bucket = server.connect(), server.connect("user1"), unique("shared")
     create_storage(admin, bucket, *(["user1:host1", "user2:host2"] if prefix else ["user1"]))
-    found = probe_storage(admin, server.connect("user1"), Location(bucket, prefix))
+    if not prefix:
+        through_tls(user)
+    found = probe_storage(admin, user, Location(bucket, prefix))
+    through, untried = [*LIMITS[server.name]], [*UNTRIED[server.name]]
+    (untried if prefix else through).extend(WITH_TLS_ALONE[server.name])
     assert passed(found) == []
-    assert operations(found, "NOT REFUSED") == LIMITS[server.name]
-    assert operations(found, "cannot be tried") == UNTRIED[server.name]
+    assert sorted(operations(found, "NOT REFUSED")) == sorted(through)
+    assert sorted(operations(found, "cannot be tried")) == sorted(untried)
     assert len(found) == len({each.operation for each in found}) >= (28 if prefix else 25)
     assert leftovers(admin, bucket) == []
 

@@ -18,9 +18,11 @@ from rwm.restore import StatePart, restore_to_directory
 from rwm.s3 import S3
 from rwm.states import capture_state
 from rwm.storage import create_storage
+from rwm.trust import audit_location
 from tests.contract.buckets import next_second, unique
 from tests.keeping import keep_last
 from tests.servers import Server
+from tests.tls import through_tls
 
 WRITE_ORDER = ("config", "keys", "locks", "data", "index", "snapshots")
 """In which restic writes to its directories."""
@@ -174,6 +176,14 @@ def encrypt_with_own_key(user: S3, bucket: str, keys: list[str]) -> None:
         )
 
 
+def put_with_own_key(user: S3, bucket: str, keys: list[str]) -> None:
+    """Each object written again as it is, encrypted (SSE-C), through a proxy with TLS."""
+    through_tls(user)
+    for key in keys:
+        own_key: Any = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+        user.client.put_object(Bucket=bucket, Key=key, Body=user.get(bucket, key), **own_key)
+
+
 REMOVALS = (delete_half_of_the_packs, delete_all_indexes, delete_all_key_files, delete_config)
 FIRST_STAYS = (
     overwrite_packs,
@@ -181,9 +191,10 @@ FIRST_STAYS = (
     truncate_keys_and_config,
     replace_by_multipart_uploads,
     encrypt_with_own_key,
+    put_with_own_key,
 )
 SEAWEEDFS_ONLY = (encrypt_with_own_key,)
-"""RGW refuses keys of the client without TLS."""
+"""RGW copies without encrypting."""
 
 
 def each_on_one_server(attacks: tuple[Attack, ...]) -> pytest.MarkDecorator:
@@ -235,7 +246,9 @@ def test_a_forced_prune_keeps_the_first_version_of_what_was_written_again(
 ) -> None:
     plan = attack_and_plan(attacked, attack)
     assert plan.findings and not plan.refused
-    if attack is encrypt_with_own_key:
+    if attack in (encrypt_with_own_key, put_with_own_key):
+        audit = audit_location(attacked.s3, attacked.location)
+        assert audit.counts() == {"repeated-upload": len(attacked.keys)}  # the same sizes and ETags, a moment later
         assert len([finding for finding in plan.findings if "cannot be used" in finding]) == 5
     assert plan.first_versions > 0 and plan.lost_states == ()
     prune.prune_and_forget(attacked.s3, attacked.index, plan)
@@ -243,8 +256,11 @@ def test_a_forced_prune_keeps_the_first_version_of_what_was_written_again(
 
 
 @pytest.mark.parametrize("server", ["seaweedfs"], indirect=True)
-def test_a_proof_after_the_newest_state_refuses(attacked: Attacked) -> None:
+def test_a_proof_after_the_newest_state_refuses(attacked: Attacked, tmp_path: Path) -> None:
     attacked.user.delete(attacked.location.bucket, "config")
     next_second(attacked.s3, attacked.location.bucket)
-    (finding,) = attacked.plan().findings
+    plan = attacked.plan()
+    (finding,) = plan.findings
     assert "is younger than the newest clean state kept" in finding
+    prune.prune_and_forget(attacked.s3, attacked.index, plan)  # as with --force
+    attacked.check_good_state(tmp_path / "restored")

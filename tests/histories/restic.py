@@ -27,8 +27,8 @@ table of orders:
 
 Of servers, with the same versions: SeaweedFS lists a ``null`` version last of its key even when it is the latest, Ceph
 RGW in its place. A one-part multipart upload has an ETag with ``-1`` on both. A copy of an object onto itself with an
-SSE-C key has the same size and ETag on SeaweedFS; RGW 16 copies without encrypting (same ETag), and refuses a put with
-such a key unless TLS is used.
+SSE-C key has the same size and ETag on SeaweedFS; RGW 16 copies without encrypting (same ETag), and takes a put with
+such a key through TLS alone, which has the same size and ETag too.
 
 Sizes are those of real files: config 155 bytes, keys 438 to 441, locks 134 to 146, snapshots 194 to 800.
 """
