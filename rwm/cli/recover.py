@@ -73,6 +73,8 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
     if to_dir is not None:
         check_target(to_dir)
     found = _recover(app, location, at, capture=mountpoint is not None or to_dir is not None)
+    if found.state is not None:
+        app.index.check_ids([found.state])
     if to_dir is not None:
         check_target(to_dir, _part(app, found))
     if not app.json:

@@ -122,6 +122,7 @@ def _verify(
     from rwm import verify as service
 
     index, problems = app.index, _Problems(app)
+    index.check_ids([part.info])
     level: Level = "structure" if percent is None else "content"
     report = _begin_report(app, part, level, problems)
     with console.show_progress(f"listing {part.location}") as progress:

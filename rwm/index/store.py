@@ -22,6 +22,7 @@ from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
 from rwm.index.freezes import Freezes
+from rwm.index.identity import find_altered
 from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
@@ -52,9 +53,12 @@ from rwm.model import (
     StoredFile,
     Trust,
 )
+from rwm.times import iso
 
 MAX_MOVED = 50_000
 """Differences between two states that are held in memory."""
+
+_MOVE_AWAY = "move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket"
 
 
 class Index:
@@ -103,6 +107,35 @@ class Index:
             found = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
             raise IndexDamaged(f"index {self.path}: {' '.join(found.split())}", hint=REBUILD)
+
+    def check_ids(self, states: Sequence[StateInfo]) -> None:
+        """Compute the ids of states from their entries, in one pass over the index for each of their locations.
+
+        Raises IndexDamaged if the entries of one give another id, StateNotFound if one is not recorded (any more).
+        """
+        locations = sorted({info.location for info in states})
+        altered = [info for one in locations for info in self._altered(one, [i for i in states if i.location == one])]
+        if altered:
+            first, others = altered[0], f" (and {len(altered) - 1} more)" if len(altered) > 1 else ""
+            raise IndexDamaged(
+                f"index {self.path}: state {first.short} of {iso(first.captured_at)}{others} has other entries than "
+                "its id says: somebody changed the file, or it is damaged",
+                hint=_MOVE_AWAY,
+            )
+
+    def _altered(self, location: Location, states: Sequence[StateInfo]) -> list[StateInfo]:
+        """The states of exactly this location whose entries do not give their ids."""
+        moments = {self.moment(info): info for info in states}
+        with errors(self.path):
+            root = location_directory(self._connection, location)
+            rows = walk.interval_batches(self._connection, root, location.prefix, min(moments), max(moments))
+            try:
+                altered = find_altered(rows, moments)
+            except (AttributeError, OverflowError, ValueError):  # a value of another type, or a time in no calendar
+                altered = list(states)
+        if any(self.moment(info) != moment for moment, info in moments.items()):  # recorded again meanwhile
+            raise StateNotFound("a state was forgotten while it was read")
+        return altered
 
     # --- recording
 
@@ -301,7 +334,7 @@ class Index:
         if part == info.location and count != info.objects:
             raise IndexDamaged(
                 f"index {self.path}: state {info.short} was recorded with {info.objects} objects, but has {count}",
-                hint="move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket",
+                hint=_MOVE_AWAY,
             )
 
     def _batches(self, location: Location, moment: int) -> Iterator[EntryBatch]:

@@ -128,13 +128,14 @@ class StateDigest:
         self._info = info
         self._digest = hashlib.sha256()
         self._copy = None if copy is None else gzip_writer(copy)
-        self._update(header_text(info).encode())
+        self.add_lines(header_text(info).encode())
 
     def add(self, batch: EntryBatch) -> None:
         """Add entries; all batches together are sorted by key."""
-        self._update(entry_lines(batch))
+        self.add_lines(entry_lines(batch))
 
-    def _update(self, lines: bytes) -> None:
+    def add_lines(self, lines: bytes) -> None:
+        """Add whole lines, as :func:`entry_lines` makes them."""
         self._digest.update(lines)
         if self._copy is not None:
             self._copy.write(lines)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import IO
 
 from rwm.index import Index
 from rwm.index.batches import diff_batches, entry_batches
+from rwm.index.packed import pack
 from rwm.model import Change, Entry, Origin, StateInfo, StateTree
 from rwm.names import hidden_keys
 from rwm.statefile import OriginalState
@@ -56,6 +60,14 @@ def put(index: Index, second: int, contents: Mapping[str, str], bucket: str = BU
     info = state(second, listed(contents), bucket, prefix=prefix)
     index.record(info, listed(contents))
     return info
+
+
+def name_another_version(path: Path, key: str, version_id: str) -> None:
+    """Make all states in an index file name another version of a key, as an editor of SQLite files does."""
+    name = pack(key.rpartition("/")[2])
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        done = connection.execute("UPDATE version SET version_id = ? WHERE name = ?", (pack(version_id), name))
+        assert done.rowcount >= 1
 
 
 def walk(tree: StateTree) -> dict[str, list[str]]:

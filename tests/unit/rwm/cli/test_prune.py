@@ -17,6 +17,7 @@ from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.audit_place import Place
 from tests.unit.rwm.cli.state_helpers import list_states
 from tests.unit.rwm.verify.verify_setup import named
+from tests.unit.states import name_another_version
 from tests.unit.terminal import Terminal
 
 
@@ -65,6 +66,22 @@ def test_failed_deletions_are_reported_with_exit_code_3(rwm_: Terminal, s3: Memo
     document = json.loads(rwm_.out)
     assert document["failures"] == [{"key": "notes", "version_id": replaced[0], "code": "AccessDenied"}]
     assert document["versions"] == 1
+
+
+def test_an_index_in_which_somebody_changed_a_kept_state_deletes_nothing(
+    rwm_: Terminal, s3: MemoryS3, replaced: list[str]
+) -> None:
+    """The state would be complete with another version, and the one that it had would be deleted."""
+    assert rwm_("-c", "here.conf", "state", "capture", "bucket1") == 0
+    plan = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "1")
+    assert rwm_(*plan, "--plan-out", "plan") == 0
+    s3.put("bucket1", "notes", b"x" * 4)
+    name_another_version(Path("here.sqlite"), "notes", replaced[0])
+    for words in (plan, (*plan, "--force"), ("-c", "here.conf", "prune", "bucket1", "--plan", "plan")):
+        assert rwm_(*words, "--yes") == 1
+        assert "has other entries than its id says: somebody changed the file, or it is damaged" in rwm_.err
+        assert "move the index away, then `rwm state sync BUCKET` rebuilds it" in rwm_.err
+    assert s3.deleted == []
 
 
 def test_findings_refuse_and_are_overridden_by_name(rwm_: Terminal, s3: MemoryS3) -> None:

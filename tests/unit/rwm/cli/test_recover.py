@@ -16,6 +16,7 @@ from rwm.model import ObjectVersion
 from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.cli.audit_place import HERE, Place
+from tests.unit.states import name_another_version
 from tests.unit.terminal import Terminal
 
 
@@ -51,6 +52,19 @@ def test_the_last_clean_state_by_one_listing(place: Place, monkeypatch: pytest.M
     monkeypatch.setattr(place.s3, "version_batches", counting)
     assert recover(place)["state"]["id"] == good
     assert [asked[f"{name}/"] for name in REPOSITORY_DIRECTORIES] == [1] * 5
+
+
+def test_a_state_that_somebody_changed_in_the_index(place: Place) -> None:
+    good = place.capture()
+    key = place.repository.files("data")[0]
+    place.bucket.now += 3_600_000
+    place.bucket.put(key, 1000)
+    place.load()
+    name_another_version(Path("here.sqlite"), key, place.s3.present("bucket1")[key])
+    assert place.rwm(*HERE, "recover", "bucket1") == 1
+    assert "has other entries than its id says" in place.rwm.err
+    on_an_empty_computer()
+    assert recover(place)["state"]["id"] == good
 
 
 def test_a_state_of_which_versions_are_gone_is_not_chosen(place: Place) -> None:

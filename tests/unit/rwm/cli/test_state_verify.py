@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from rwm.errors import IndexUnusable, Unreachable
 from rwm.index.verification import Verifications
 from rwm.verify import RepositoryCheck
 from tests.unit.memory import MemoryS3
+from tests.unit.states import name_another_version
 from tests.unit.terminal import Terminal
 
 VERIFY = ("-c", "here.conf", "state", "verify", "latest", "-b", "bucket1")
@@ -47,6 +49,13 @@ def test_structure(rwm_: Terminal, packs: list[str]) -> None:
     found = document(rwm_)
     assert (found["level"], found["checked"], found["bytes"], found["bucket"]) == ("structure", 5, 42, "bucket1")
     assert found["wrong"] == found["missing"] == found["unchecked"] == found["archived"] == []
+
+
+def test_a_state_that_somebody_changed_in_the_index(rwm_: Terminal, s3: MemoryS3, packs: list[str]) -> None:
+    other = s3.put("bucket1", packs[0], b"another")
+    name_another_version(Path("here.sqlite"), packs[0], other)
+    assert rwm_(*VERIFY) == 1
+    assert "has other entries than its id says" in rwm_.err
 
 
 def test_a_state_whose_versions_were_pruned_says_how_many_are_missing(

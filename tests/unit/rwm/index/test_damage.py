@@ -56,7 +56,8 @@ def faults(path: Path) -> list[RwmError]:
     found: list[RwmError] = []
     try:
         with Index.open(path) as index:
-            for use in (lambda: index.check(), lambda: read_everything(index)):
+            uses = (index.check, lambda: read_everything(index), lambda: index.check_ids(index.states()))
+            for use in uses:
                 try:
                     use()
                 except RwmError as error:

@@ -253,6 +253,10 @@ class IndexMachine(RuleBasedStateMachine):
             assert list(self.index.entries(info)) == entries
 
     @invariant()
+    def every_state_has_the_entries_of_its_id(self) -> None:
+        self.index.check_ids(list(self.entries))
+
+    @invariant()
     def every_state_is_a_tree_and_hides_what_cannot_be_shown(self) -> None:
         for info in self.entries:
             expected = self._check_tree(info, info.prefix)

@@ -1,0 +1,36 @@
+"""Whether states have the entries that their ids name: an index that was changed or damaged has others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import compress
+
+from rwm.index.walk import IntervalBatch
+from rwm.model import EntryBatch, StateInfo
+from rwm.statefile import StateDigest, entry_lines
+
+
+def find_altered(batches: Iterable[IntervalBatch], states: Mapping[int, StateInfo]) -> list[StateInfo]:
+    """Those of one location's states, by moment, whose entries do not give their ids. ``batches`` are sorted by key.
+
+    One pass for all states: each row is encoded once, and hashed for every state that has it.
+    """
+    digests = {moment: StateDigest(info) for moment, info in states.items()}
+    for batch in batches:
+        _add(batch, digests)
+    return [info for moment, info in states.items() if digests[moment].close().id != info.id]
+
+
+def _add(batch: IntervalBatch, digests: Mapping[int, StateDigest]) -> None:
+    """Add to the digest of each moment the rows that are current then."""
+    text = entry_lines(EntryBatch(*batch[:5]))
+    lines = text.splitlines(keepends=True)
+    intervals = list(zip(batch.since, batch.until, strict=True))
+    numbers = {interval: number for number, interval in enumerate(dict.fromkeys(intervals))}
+    rows = list(map(numbers.__getitem__, intervals))
+    for moment, digest in digests.items():
+        current = [since <= moment < until for since, until in numbers]
+        if all(current):
+            digest.add_lines(text)
+        elif any(current):
+            digest.add_lines(b"".join(compress(lines, map(current.__getitem__, rows))))
