@@ -136,6 +136,8 @@ def test_stolen_admin_keys_delete_all_but_what_is_locked_for_compliance(server: 
     with pytest.raises(RwmError):
         delete("COMPLIANCE")
     assert [entry.key for entry in admin.versions(bucket)] == ["COMPLIANCE"]
+    admin.client.delete_bucket_policy(Bucket=bucket)
+    assert admin.policy(bucket) is None
     for key, version in (("free", free), ("GOVERNANCE", held["GOVERNANCE"])):
         with pytest.raises(NotFound):
             list(admin.stream(bucket, key, version))
@@ -191,8 +193,12 @@ def assert_reads_only(admin: S3, reader: S3, bucket: str) -> None:
     admin.put(bucket, f"keys/{'ab' * 32}", bytes(440))
     admin.put(bucket, f"data/ab/{'ab' * 32}", bytes(500))
     admin.put(bucket, "config", b"overwritten")
+    removed = admin.put(bucket, "removed", b"removed")
+    admin.delete(bucket, "removed")
     before = list(admin.versions(bucket))
+    assert list(reader.versions(bucket)) == before
     assert reader.get(bucket, "config", first) == bytes(155)
+    assert reader.get(bucket, "removed", removed) == b"removed"
     changes: list[Callable[[], object]] = [
         lambda: reader.put(bucket, "config", b"x"),
         lambda: reader.delete(bucket, "config"),

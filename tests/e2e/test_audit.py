@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import restics
-from tests.e2e.test_verify import SECONDS, Place
+from tests.e2e.test_verify import PASSWORD, SECONDS, Place
 from tests.programs import Program
 from tests.servers import Server
 
@@ -98,3 +98,20 @@ def test_snapshots_with_a_time_that_the_machine_chose(place: Place) -> None:
     assert "years" in finding["detail"] or "days before the upload" in finding["detail"]
     assert "other" in shell(*ADMIN, "audit", place.location, "--snapshots").stdout
     assert place.leftovers() == []
+
+
+def test_less_and_false_data_are_in_no_finding_and_the_earlier_state_is_whole(place: Place) -> None:
+    """Root on the machine decides what is backed up from now on; the amount is as usual."""
+    shell, files = place.shell, place.shell.directory / "files"
+    (before,) = shell.json(*ADMIN, "state", "list", place.location)
+    true = {path.name: path.read_bytes() for path in files.iterdir()}
+    (files / "0").write_bytes(os.urandom(300_000))
+    (files / "1").unlink()
+    shell("rwm", "backup", "--all")
+    found = shell.json(*ADMIN, "audit", place.location)
+    assert (found["findings"], {state["verdict"] for state in found["states"]}) == ([], {"clean"})
+    shell(*ADMIN, "state", "restore", before["id"], "--to-dir", "copy")
+    restore = ("restic", "-r", "copy", "--no-cache", "restore", "latest", "--target", "restored")
+    shell(*restore, RESTIC_PASSWORD=PASSWORD)
+    restored = shell.directory / "restored" / files.relative_to("/")
+    assert {path.name: path.read_bytes() for path in restored.iterdir()} == true

@@ -255,3 +255,30 @@ def test_an_older_state_needs_the_password_of_its_time(seaweedfs: Server, tmp_pa
             assert "wrong password or no key found" in refused.stderr
     finally:
         machine("rwmfs", "umount", repo)
+
+
+def test_a_stolen_password_opens_what_is_written_later_but_no_new_repository(tmp_path: Path) -> None:
+    """The thief has a copy of all objects ever written; old key files are among them as versions."""
+    owner, thief = Shell(tmp_path), Shell(tmp_path, RESTIC_PASSWORD="stolen")
+
+    def restic(shell: Shell, repository: str, *words: str, code: int | None = 0, **variables: str) -> str:
+        done = shell("restic", "-r", repository, "--no-cache", *words, code=code, **variables)
+        assert code == 0 or done.returncode != 0
+        return done.stdout + done.stderr
+
+    restic(owner, "old", "init", RESTIC_PASSWORD="stolen")
+    old_keys = list((tmp_path / "old" / "keys").iterdir())
+    copies = {path.name: path.read_bytes() for path in old_keys}
+    (tmp_path / "new").write_text("changed")
+    restic(owner, "old", "key", "passwd", "--new-password-file", "new", RESTIC_PASSWORD="stolen")
+    (tmp_path / "secret").write_text("written after the change")
+    for repository in ("old", "another"):
+        if repository == "another":
+            restic(owner, repository, "init", RESTIC_PASSWORD="changed")
+        restic(owner, repository, "backup", "secret", RESTIC_PASSWORD="changed")
+        assert "wrong password or no key found" in restic(thief, repository, "snapshots", code=None)
+        for name, content in copies.items():
+            (tmp_path / repository / "keys" / name).write_bytes(content)
+    assert restic(thief, "old", "dump", "latest", "/secret") == "written after the change"
+    said = restic(thief, "another", "dump", "latest", "/secret", code=None)
+    assert "ciphertext verification failed" in said and "written after" not in said

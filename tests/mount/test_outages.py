@@ -20,6 +20,7 @@ from bench.proxy import Proxy, Stall
 from rwm.index import Index
 from rwm.location import Location
 from rwm.states.capture import capture_state
+from rwmfs.defaults import FETCH_TIMEOUT
 from tests.mount.conftest import wait_until
 from tests.mount.faulty import Mounted, Recorded, below, content, mounted, named
 from tests.servers import Server
@@ -70,6 +71,7 @@ def test_reads_wait_for_the_endpoint_to_return(recorded: Recorded, proxy: Proxy,
 
 
 def test_an_endpoint_outage_beyond_the_timeout_is_eio(recorded: Recorded, proxy: Proxy, tmp_path: Path) -> None:
+    assert FETCH_TIMEOUT == 300, "what the documents say"
     with mounted(recorded, proxy, tmp_path, fetch_timeout=3) as mount:
         proxy.down()
         assert errno_of(lambda: mount.read(PACK)) == errno.EIO

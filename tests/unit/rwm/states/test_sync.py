@@ -339,7 +339,7 @@ def test_a_forged_empty_state_is_contradicted(s3: RecordingS3, index: Index) -> 
     assert result.compared[0].contradicted == 34
 
 
-@pytest.mark.parametrize("origin", ["bucket", "name", "content", "key"])
+@pytest.mark.parametrize("origin", ["bucket", "name", "content", "key", "time"])
 def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index: Index, origin: str) -> None:
     infos = capture_states(s3, machine, 1)
     info, body = identified(StateInfo("", BUCKET, 5000, "capture", 0, 0), []), b"garbage"
@@ -351,6 +351,8 @@ def test_an_invalid_file_is_rejected_once(s3: RecordingS3, machine: Index, index
         key, body = "rwm/states/x.jsonl.gz", gzip.compress(b"".join(canonical_form(info, [])))
     elif origin == "key":
         key, body = file_key(replace(info, id="a" * 64)), gzip.compress(b"".join(canonical_form(info, [])))
+    elif origin == "time":
+        key, body = file_key(replace(info, captured_at=6000)), gzip.compress(b"".join(canonical_form(info, [])))
     version = s3.put(BUCKET, key, body)
     result = sync(s3, index)
     assert [(one.key, one.version_id) for one in result.imported.rejected] == [(key, version)]
