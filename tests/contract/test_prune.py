@@ -19,6 +19,7 @@ from rwm.prune.uploads import AbortResult, abort_old_uploads, count_old_uploads,
 from rwm.restore import StatePart, restore_to_directory
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing.history import list_histories
+from rwm.statefile.canonical import identified
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import DAY, SECOND
@@ -126,8 +127,9 @@ def test_prune_keeps_kept_states_and_deletes_the_rest(history: History, index: I
 def test_states_of_another_server_with_a_bucket_of_that_name_are_noticed(s3: S3, index: Index) -> None:
     model, info = hidden_history(s3, index)
     bucket, states = model.bucket, [info, capture_state(s3, index, Location(model.bucket))]
-    foreign = StateInfo("f" * 64, bucket, info.captured_at, "capture", 1, 1)
-    index.record(foreign, [Entry("config", "elsewhere", 1, "", 0)])
+    entries = [Entry("config", "elsewhere", 1, "", 0)]
+    foreign = identified(StateInfo("", bucket, info.captured_at, "capture", 1, 1), entries)
+    index.record(foreign, entries)
     keep = retention.select_kept_states(index, Location(bucket), keep_last(3), [])
     assert foreign in keep
     todo = prune.plan_prune(s3, index, Location(bucket), keep)
