@@ -33,7 +33,7 @@ from rwm.storage import (
 )
 from rwm.storage.policy import make_statement
 from rwm.trust import audit_location
-from tests import programs
+from tests import programs, repositories
 from tests.contract.buckets import next_second, unique
 from tests.servers import Server
 
@@ -108,7 +108,8 @@ def test_restic_works_on_and_the_audit_proves_nothing(server: Server, index: Ind
         done = process.run(run, env=environment)
         assert done.returncode == 0, done.stderr
 
-    for words in (["init"], ["backup", str(tmp_path)], ["backup", "/etc/hostname"], ["forget", "--keep-last", "1"]):
+    repositories.create_in(admin, bucket, "x")
+    for words in (["backup", str(tmp_path)], ["backup", "/etc/hostname"], ["forget", "--keep-last", "1"]):
         restic("admin", *words)
     assert adopt(admin, index, bucket, "user1").objects > 4
     restic("user1", "backup", "/etc/hostname")

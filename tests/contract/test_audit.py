@@ -16,7 +16,7 @@ from rwm.s3 import S3
 from rwm.states import capture_state
 from rwm.storage import create_storage
 from rwm.trust import LocationAudit, audit_location, make_report
-from tests import restics
+from tests import repositories, restics
 from tests.contract.buckets import at_once, next_second, unique, versioned
 from tests.servers import Server
 
@@ -39,7 +39,7 @@ class Machines:
         self.run("host1", "forget", "--keep-last", "1", "--prune")
 
     def _begin(self, machine: str) -> None:
-        self.run(machine, "init")
+        repositories.create_in(self.user, f"{self.bucket}/{machine}", "secret")
         self.run(machine, "backup", str(self.source))
 
     def run(self, machine: str, *words: str) -> None:

@@ -14,7 +14,7 @@ from rwm import process
 from rwm.forget import ForgetPolicy
 from rwm.times import DAY, SECOND
 from rwm.trust.keep_policy import KeepPolicy
-from tests import restics
+from tests import repositories, restics
 
 HOUR = DAY // 24
 START = 1_577_836_800_000  # 2020-01-01: restic ignores the future
@@ -61,7 +61,7 @@ def test_the_rules_keep_what_restic_keeps(restic_program: str, tmp_path: Path) -
     histories = {"host0": [START + round(day * DAY) // SECOND * SECOND for day in DAYS]}
     histories |= {f"host{number}": make_times(random_) for number in (1, 2)}
     (tmp_path / "file").touch()
-    restic("init")
+    repositories.create(tmp_path / "repository", "secret")
     for host, times in histories.items():
         for time in times:
             local = datetime.fromtimestamp(time // SECOND, UTC).strftime("%Y-%m-%d %H:%M:%S")

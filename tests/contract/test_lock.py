@@ -20,6 +20,7 @@ from rwm.states import capture_state, list_state_files, sync_states
 from rwm.storage import create_storage, own_locks
 from rwm.times import DAY, SECOND
 from rwm.trust import AuditSettings, add_lock_findings, audit_location, can_judge_locks
+from tests import repositories
 from tests.contract.buckets import next_second, unique
 from tests.keeping import keep_last
 from tests.servers import Server
@@ -221,7 +222,7 @@ def test_restic_works_on_locked_versions_and_prune_leaves_them(server: Server, t
         return capture_state(s3, index, location)
 
     with Index.open(tmp_path / "index.sqlite") as index, Index.open(index.path, readonly=True) as reader:
-        restic("init")
+        repositories.create_in(server.connect("user1"), location.bucket, "x")
         states = [back_up(b"1" * 50_000)]
         timing = lock.LockTiming(s3.server_time(location.bucket), DAY, 10 * DAY)
         next_second(s3, location.bucket)

@@ -24,6 +24,7 @@ from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import DAY, SECOND
 from rwm.trust import audit_location
+from tests import repositories
 from tests.contract.buckets import Model, next_second, unique, versioned
 from tests.keeping import keep_last
 from tests.servers import Server
@@ -78,7 +79,7 @@ def history(server: Server, s3: S3, index: Index, tmp_path: Path) -> History:
         done = process.run(["restic", "-q", "-r", f"s3:{server.endpoint}/{bucket}", *arguments], env=environment)
         assert done.returncode == 0, done.stderr
 
-    restic("init")
+    repositories.create_in(server.connect("user1"), bucket, "x")
     states = []
     for number in range(3):
         (data / "file").write_bytes(random.Random(number).randbytes(200_000))

@@ -19,6 +19,7 @@ from rwm.s3 import S3
 from rwm.states import capture_state
 from rwm.storage import create_storage
 from rwm.trust import audit_location
+from tests import repositories
 from tests.contract.buckets import next_second, unique
 from tests.keeping import keep_last
 from tests.servers import Server
@@ -41,7 +42,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         done = process.run(["restic", "-q", "-r", str(directory / "repo"), "--no-cache", *arguments], env=environment)
         assert done.returncode == 0, done.stderr
 
-    restic("init")
+    repositories.create(directory / "repo", "x")
     for number in range(3):
         (data / "file").write_bytes(random.Random(number).randbytes(100_000))
         restic("backup", str(data))

@@ -16,7 +16,7 @@ from rwm.restore import StatePart, restore_to_bucket, restore_to_directory
 from rwm.s3 import S3
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
-from tests import restics
+from tests import repositories, restics
 from tests.contract.buckets import unique
 from tests.keeping import keep_last
 from tests.servers import Server
@@ -77,7 +77,7 @@ def machines(server: Server, tmp_path: Path) -> Iterator[Machines]:
 def test_restic_reads_every_kept_state_of_each_repository(machines: Machines) -> None:
     whole, host1, host2 = machines.whole, machines.host1, machines.host2
     for place in (host1, host2):
-        machines.restic(place, "init")
+        repositories.create_in(machines.server.connect("user1"), str(place), "x")
         machines.back_up(place, 1)
     first = machines.capture(host1)
     machines.capture(host2)

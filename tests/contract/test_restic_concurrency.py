@@ -25,7 +25,7 @@ from rwm.s3.listing.history import list_histories
 from rwm.states.capture import capture_state
 from rwm.storage import create_storage
 from rwm.times import SECOND
-from tests import restics
+from tests import repositories, restics
 from tests.contract.buckets import at_once, unique
 from tests.servers import Server
 
@@ -54,7 +54,7 @@ class Loop:
         self.waits = 0
         self.failure = ""
         self._changed = threading.Condition()
-        self.restic("init")
+        repositories.create_in(server.connect("user1"), str(location), "x")
         self.round()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -192,7 +192,8 @@ def fill_idle(restic: str, s3: S3, bucket: str, directory: Path) -> dict[str, st
     (directory / "data").mkdir(parents=True)
     (directory / "data" / "file").write_bytes(b"content")
     repository = directory / "repository"
-    for command in (["init"], ["backup", str(directory / "data")], ["check"]):
+    repositories.create(repository, "x")
+    for command in (["backup", str(directory / "data")], ["check"]):
         done = process.run([restic, "-q", "--no-cache", "-r", str(repository), *command], env=ENVIRONMENT)
         assert done.returncode == 0, done.stderr
     files = [path for path in repository.rglob("*") if path.is_file() and path.parent.name != "locks"]

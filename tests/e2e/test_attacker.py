@@ -27,6 +27,7 @@ from rwm.statefile.canonical import canonical_form, identified
 from rwm.storage import create_storage
 from rwm.times import SECOND
 from rwm.trust.evidence import SLACK
+from tests import repositories
 from tests.contract.buckets import at_once, next_second, unique
 from tests.e2e.cli import Shell
 from tests.servers import Server
@@ -49,7 +50,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
         done = process.run(argv, env={**os.environ, "RESTIC_PASSWORD": PASSWORD})
         assert done.returncode == 0, done.stderr
 
-    restic("init")
+    repositories.create(directory / "repo", PASSWORD)
     for number in range(2):
         (directory / "data" / "file").write_bytes(random.Random(number).randbytes(50_000))
         restic("backup", str(directory / "data"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import repositories
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -38,7 +39,7 @@ def machine(seaweedfs: Server, tmp_path_factory: pytest.TempPathFactory) -> Shel
         },
     }
     shell.configure("rwm.conf", seaweedfs.endpoint, seaweedfs.accounts["user1"], more)
-    shell("rwm", "restic", "init")
+    repositories.create_in(seaweedfs.connect("user1"), bucket, "right")
     return shell
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from rwm import process
 from rwm.trust.evidence import SLACK
-from tests import restics
+from tests import repositories, restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -67,7 +67,7 @@ def attacked_bucket(server: Server, directory: Path, restic: str = "restic") -> 
     for host, text in FILES.items():
         (directory / host).mkdir(parents=True)
         (directory / host / "file.txt").write_text(text)
-        restic_into(server, f"{bucket}/{host}", "init", restic=restic)
+        repositories.create_in(admin, f"{bucket}/{host}", PASSWORD)
         restic_into(server, f"{bucket}/{host}", "backup", str(directory / host), restic=restic)
     time.sleep(2 * SLACK / 1000)  # a quiet second between the last lock and the attack
     for version in list(admin.versions(bucket, "host1/")):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import ROOT, restics
+from tests import ROOT, repositories, restics
 from tests.e2e.cli import Shell
 from tests.servers import Server
 
@@ -72,7 +72,7 @@ def back_up_and_attack(server: Server, home: Path, directory: Path) -> str:
     backups = {"files": {"filesdirs": [str(machine.directory / "files")]}}
     more = {"restic_bucket": name, "restic_password": PASSWORD, "backups": backups}
     machine.configure("rwm.conf", server.endpoint, server.accounts["user1"], more)
-    machine("rwm", "restic", "init")
+    repositories.create_in(server.connect("user1"), name, PASSWORD)
     for number, restic in enumerate(restics.PROGRAMS):
         path = first_on_path(restics.program(restic), machine, directory / f"machine-{restic}")
         (machine.directory / "files" / f"{number}.txt").write_text(f"worth keeping {number}\n")

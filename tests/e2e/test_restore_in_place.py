@@ -13,7 +13,7 @@ from rwm import process
 from rwm.index import Index
 from rwm.location import Location
 from rwm.s3 import S3
-from tests import restics
+from tests import repositories, restics
 from tests.contract.buckets import next_second, unique
 from tests.e2e.cli import Shell
 from tests.servers import Server
@@ -29,10 +29,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     data, environment = directory / "data", {**os.environ, "RESTIC_PASSWORD": PASSWORD}
     data.mkdir()
     (data / "file").write_bytes(random.Random(1).randbytes(100_000))
-    for arguments in (["init"], ["backup", str(data)]):
-        command = ["restic", "-q", "-r", str(directory / "repo"), "--no-cache", *arguments]
-        done = process.run(command, env=environment)
-        assert done.returncode == 0, done.stderr
+    repositories.create(directory / "repo", PASSWORD)
+    command = ["restic", "-q", "-r", str(directory / "repo"), "--no-cache", "backup", str(data)]
+    done = process.run(command, env=environment)
+    assert done.returncode == 0, done.stderr
     root = directory / "repo"
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 

@@ -12,7 +12,7 @@ import pytest
 from rwm.errors import AccessDenied
 from rwm.model import ObjectVersion
 from rwm.s3 import S3
-from tests import ROOT, restics
+from tests import ROOT, repositories, restics
 from tests.e2e.cli import Shell
 from tests.e2e.test_recovery import first_on_path, shell_lines
 from tests.servers import Server
@@ -44,7 +44,7 @@ def set_up(server: Server, bucket: str, name: str, user: str, restic: str, direc
     retention = {"keep-within": "1d"}
     more = {"restic_bucket": f"{bucket}/{name}", "restic_password": password, "backups": backups}
     shell.configure("rwm.conf", server.endpoint, server.accounts[user], {**more, "retention": retention})
-    shell("rwm", "restic", "init")
+    repositories.create_in(server.connect(user), f"{bucket}/{name}", password)
     files = {}
     for number in range(2):
         files[f"{number}.txt"] = f"worth keeping {number} on {name}\n"

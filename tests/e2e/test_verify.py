@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from rwmfs.mount.mountpoint import MOUNTINFO
+from tests import repositories
 from tests.contract.buckets import unique
 from tests.e2e.cli import Shell
 from tests.programs import Program
@@ -38,7 +39,7 @@ class Place:
         self.shell.configure("rwm.conf", server.endpoint, server.accounts["user1"], self.settings)
         self.shell.configure("admin.conf", server.endpoint, server.accounts["admin"], self.settings)
         self.shell("rwm", "-c", "admin.conf", "storage", "create", self.bucket, "user1")
-        self.shell("rwm", "restic", "init")
+        repositories.create_in(server.connect("user1"), self.location, PASSWORD)
         self.shell("rwm", "backup", "--all")
 
     def verify(self, *words: str, code: int = 0, config: str = "admin.conf", **variables: str) -> str:

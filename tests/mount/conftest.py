@@ -18,6 +18,8 @@ from rwmfs.mount.mountpoint import MOUNTINFO, is_dead, mounted_at
 from tests import ROOT, programs
 
 REPOSITORY = ROOT
+PASSWORD = "secret"
+"""Of the repositories here."""
 SECONDS = 120.0
 """After which a wait fails, so that nothing hangs."""
 
@@ -127,7 +129,7 @@ class Restic:
 
     def __init__(self, program: str, cache: Path) -> None:
         self.program = program
-        self.environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(cache)}
+        self.environment = os.environ | {"RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR": str(cache)}
 
     def __call__(self, repository: Path, *arguments: str) -> str:
         """Run it, check its exit code, and return what it printed."""

@@ -17,7 +17,8 @@ from rwm.index import Index
 from rwm.model import StateInfo
 from rwm.times import iso
 from rwmfs.mount.mountpoint import mounted_at
-from tests.mount.conftest import Restic, wait_until
+from tests import repositories
+from tests.mount.conftest import PASSWORD, Restic, wait_until
 from tests.mount.test_command import Place
 from tests.servers import Server
 
@@ -212,7 +213,7 @@ def backed_up(place: Place, restic: Restic, tmp_path: Path) -> tuple[str, str]:
     """Ids of two states of a repository, each after a backup."""
     source, repository, states = tmp_path / "source", tmp_path / "repository", []
     source.mkdir()
-    restic(repository, "init")
+    repositories.create(repository, PASSWORD)
     for number in (1, 2):
         (source / f"file{number}").write_bytes(os.urandom(300_000))
         restic(repository, "backup", str(source))
@@ -255,7 +256,7 @@ def test_locks_of_states_are_separate(place: Place, restic: Restic, backed_up: t
     mount(place)
     one, two = (place.mountpoint / "ids" / each for each in backed_up)
     (tmp_path / "snapshots").mkdir()
-    environment = os.environ | {"RESTIC_PASSWORD": "secret", "RESTIC_CACHE_DIR": str(tmp_path / "restic-cache")}
+    environment = os.environ | {"RESTIC_PASSWORD": PASSWORD, "RESTIC_CACHE_DIR": str(tmp_path / "restic-cache")}
     command = ["restic", "-r", str(one), "mount", str(tmp_path / "snapshots")]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holder:
         try:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import restics
-from tests.mount.conftest import Restic, Serve, wait_until
+from tests import repositories, restics
+from tests.mount.conftest import PASSWORD, Restic, Serve, wait_until
 
 # One worker makes the repositories of all.
 pytestmark = pytest.mark.xdist_group("restic on a mount")
@@ -64,7 +64,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory, source: Path, writer: R
     """A repository with two snapshots, unused data, and a lock that its writer left behind. No test changes it."""
     repository = tmp_path_factory.mktemp("repository")
     (source / "later").unlink(missing_ok=True)
-    writer(repository, "init")
+    repositories.create(repository, PASSWORD)
     writer(repository, "backup", str(source))
     (source / "unused").write_bytes(random.Random(8).randbytes(50_000))
     writer(repository, "backup", str(source))

@@ -21,8 +21,8 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.s3 import connect
 from rwm.states.capture import capture_state
-from tests import restics
-from tests.mount.conftest import Restic, wait_until
+from tests import repositories, restics
+from tests.mount.conftest import PASSWORD, Restic, wait_until
 from tests.mount.faulty import Mounted, Recorded, below, content, mounted
 from tests.servers import Server
 from tests.unit.states import name_another_version
@@ -47,7 +47,7 @@ def recorded(seaweedfs: Server, source: Path, tmp_path_factory: pytest.TempPathF
     """The state of a bucket that holds a repository of `source`."""
     directory = tmp_path_factory.mktemp("recorded")
     restic = Restic(restics.program("restic-debian"), directory / "cache")
-    restic(directory / "repository", "init")
+    repositories.create(directory / "repository", PASSWORD)
     restic(directory / "repository", "backup", str(source))
     files = {str(path.relative_to(directory / "repository")): path for path in below(directory / "repository")}
     return Recorded(seaweedfs, directory, {key: path.read_bytes() for key, path in files.items()})

@@ -14,8 +14,8 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.states.capture import capture_state
 from rwmfs.mount.mountpoint import mounted_at
-from tests import restics
-from tests.mount.conftest import Restic, Serve, wait_until
+from tests import repositories, restics
+from tests.mount.conftest import PASSWORD, Restic, Serve, wait_until
 from tests.mount.test_command import Place
 from tests.servers import Server
 
@@ -46,7 +46,7 @@ def assert_restored(restic: Restic, repository: Path, source: Path, target: Path
 @restics.current_is_slow
 def test_each_repository_in_a_mount_is_restored_verbatim(serve: Serve, restic: Restic, tmp_path: Path) -> None:
     bucket, sources = tmp_path / "bucket", {}
-    restic(tmp_path / "new", "init")
+    repositories.create(tmp_path / "new", PASSWORD)
     for location in LOCATIONS:
         shutil.copytree(tmp_path / "new", bucket / location, dirs_exist_ok=True)
         sources[location] = write_source(tmp_path / f"source-{location.replace('/', '-')}")
@@ -60,7 +60,7 @@ def test_each_repository_in_a_mount_is_restored_verbatim(serve: Serve, restic: R
 @restics.current_is_slow
 def test_a_lock_in_one_repository_does_not_lock_another(serve: Serve, restic: Restic, tmp_path: Path) -> None:
     bucket, snapshots, output = tmp_path / "bucket", tmp_path / "snapshots", tmp_path / "output"
-    restic(bucket / "host1", "init")
+    repositories.create(bucket / "host1", PASSWORD)
     restic(bucket / "host1", "backup", __file__)
     shutil.copytree(bucket / "host1", bucket / "host2")
     mount = serve(directory=bucket).path
@@ -104,10 +104,10 @@ def sources(place: Place, restic: Restic, tmp_path: Path) -> dict[str, Path]:
     environment = place.server.environment("admin")
     for location in LOCATIONS:
         sources[location] = write_source(tmp_path / f"source-{location.replace('/', '-')}")
-        repository = f"s3:{place.server.endpoint}/{Location.parse(f'{place.bucket}/{location}')}"
-        for words in (["init"], ["backup", str(sources[location])]):
-            command = [restic.program, "-r", repository, *words]
-            subprocess.run(command, env=restic.environment | environment, capture_output=True, check=True, timeout=120)
+        where = str(Location.parse(f"{place.bucket}/{location}"))
+        repositories.create_in(place.server.connect(), where, PASSWORD)
+        command = [restic.program, "-r", f"s3:{place.server.endpoint}/{where}", "backup", str(sources[location])]
+        subprocess.run(command, env=restic.environment | environment, capture_output=True, check=True, timeout=120)
     return sources
 
 
