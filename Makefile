@@ -9,8 +9,8 @@ LINKS  ?= /usr/local/bin
 SBIN   ?= /sbin
 # Arguments for pytest: make test ARGS="-k listing tests/unit"
 ARGS   ?=
-# Parallel tests: they wait for servers, mounts and clocks more than they compute.
-JOBS   ?= 4
+# Parallel tests: three for each of two cores, because they wait for servers, mounts and clocks as much as they compute.
+JOBS   ?= 6
 
 DEBIAN     := restic fuse3 libfuse3-dev pkg-config gcc python3-venv python3-dev awscli openssl
 DEBIAN_DEV := $(DEBIAN) radosgw ceph-mon ceph-osd ceph-common curl chromium fonts-dejavu-core systemd
@@ -23,8 +23,8 @@ RGW_DIR  ?= $(or $(TMPDIR),/tmp)/rwm-rgw
 RGW_PORT ?= 17480
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-all coverage lint format bench rgw-up rgw-down microceph-service runner \
-        clean system system-dev
+.PHONY: help install install-dev demo collect test test-all coverage lint format bench rgw-up rgw-down \
+        microceph-service runner clean system system-dev
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
@@ -87,6 +87,10 @@ bench: $(VENV)/.installed-bench  ## measurements beside other tools (ARGS="--hel
 PYTEST := pytest --numprocesses $(JOBS) --dist loadgroup
 # Python starts many times here; what it compiles is kept.
 unexport PYTHONDONTWRITEBYTECODE
+
+# Compiling takes longer than collecting. Processes that start at once would each do it.
+collect: $(VENV)/.installed-dev  ## find and compile all tests, as the first run does
+	@found=$$($(BIN)/python -m pytest --collect-only -qq) || { printf '%s\n' "$$found"; exit 1; }
 
 test: $(VENV)/.installed-dev $(NEWER)  ## all tests but the slow ones (ARGS="..." goes to pytest)
 	@$(BIN)/python -m $(PYTEST) -m "not slow" $(ARGS)
