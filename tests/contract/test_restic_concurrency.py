@@ -150,9 +150,9 @@ def test_captures_during_backup_and_prune_pass_restic_check(
 
 
 @pytest.mark.slow
-def test_they_pass_with_a_current_restic(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of Debian runs on SeaweedFS among ten repositories."""
-    check_captures(restics.program("restic-current"), server, tmp_path, monkeypatch)
+def test_they_pass_with_a_current_restic(rgw: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both run on SeaweedFS among ten repositories."""
+    check_captures(restics.program("restic-current"), rgw, tmp_path, monkeypatch)
 
 
 def check_ten_repositories(
