@@ -43,7 +43,7 @@ class _Size(click.ParamType[int]):
 @click.argument("users", metavar="USER[:PREFIX]...", nargs=-1, required=True)
 @rights_options
 @click.option("--pin", is_flag=True, help="Copy small objects without a version id (null) in place.")
-@click.option(
+@click.option(  # all but packs by default
     "--pin-size", metavar="SIZE", type=_Size(), default="1M", show_default=True, help="The largest object to copy."
 )
 @click.option("--dry-run", is_flag=True, help="Only print the plan.")

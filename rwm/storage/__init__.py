@@ -7,7 +7,7 @@ probes try the server: ``policy_probe.py`` with the admin's keys, ``probe.py`` w
 """
 
 from rwm.storage.admin_records import is_protected, own_changes, own_locks, own_prunes
-from rwm.storage.adopt import PIN_LIMIT, AdoptionPlan, apply_adoption, is_adopted, plan_adoption
+from rwm.storage.adopt import AdoptionPlan, apply_adoption, is_adopted, plan_adoption
 from rwm.storage.attempts import Attempt, passed
 from rwm.storage.bucket_lock import BucketLock, LockedVersions, find_locked, read_lock
 from rwm.storage.change import PolicyChange, grant_access, revoke_access
@@ -37,7 +37,6 @@ from rwm.storage.users import (
 
 __all__ = [
     "NO_RIGHTS",
-    "PIN_LIMIT",
     "AdoptionPlan",
     "Attempt",
     "BucketLock",

@@ -34,9 +34,6 @@ from rwm.storage.users import Rights, UserAccess, parse_users
 KIND = "adopt"
 """The kind of the operation in records."""
 
-PIN_LIMIT = 1 << 20
-"""Bytes of the largest object that is pinned by default: all but packs."""
-
 Progress = Callable[[int], None]
 Wanted = Sequence[tuple[str, str]]
 """Users and their prefixes."""
@@ -63,12 +60,12 @@ def plan_adoption(
     progress: Progress = lambda count: None,
     warn: Callable[[str], None] = lambda text: None,
 ) -> AdoptionPlan:
-    """What makes the bucket a protected one for these users (``USER`` or ``USER:PREFIX``). Changes nothing.
+    """What makes the bucket a protected one for these users (``USER`` or ``USER:PREFIX``).
 
-    But the probe of an interrupted run is removed. ``warn`` is called while the plan is applied. Raises NotFound for an
-    unknown bucket; UsageError where two users would reach the same objects, or a prefix is a directory of a repository;
-    Refused for a bucket of another account, a frozen one, a protected one with other users, and an account that the
-    server does not have.
+    Changes nothing, but the probe of an interrupted run is removed. Objects up to ``limit`` bytes can be pinned.
+    ``warn`` is called while the plan is applied. Raises NotFound for an unknown bucket; UsageError where two users
+    would reach the same objects, or a prefix is a directory of a repository; Refused for a bucket of another account, a
+    frozen one, a protected one with other users, and an account that the server does not have.
     """
     wanted = parse_users(users)
     _check_bucket(s3, bucket)

@@ -19,7 +19,6 @@ from rwm.location import Location
 from rwm.s3 import S3
 from rwm.storage import (
     NO_RIGHTS,
-    PIN_LIMIT,
     AdoptionPlan,
     Pinned,
     Rights,
@@ -38,6 +37,7 @@ from tests.contract.buckets import next_second, unique
 from tests.servers import Server
 
 PACK = b"pack" * 1000
+PIN_LIMIT = 1 << 20
 SMALL = ("config", "keys/" + "a" * 64, "snapshots/" + "b" * 64, "index/" + "c" * 64)
 
 

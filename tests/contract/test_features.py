@@ -13,7 +13,6 @@ from rwm.location import Location
 from rwm.s3 import S3, DefaultRetention, connect
 from rwm.storage import (
     NO_RIGHTS,
-    PIN_LIMIT,
     create_storage,
     delete_storage,
     missing_features,
@@ -60,7 +59,7 @@ def test_a_server_without_a_listing_of_uploads_is_named(proxy: Proxy, s3: S3) ->
     bucket, warnings = unique("lacking"), list[str]()
     s3.create_bucket(bucket)
     s3.put(bucket, "config", b"1")
-    plan = plan_adoption(s3, bucket, ["user1"], NO_RIGHTS, PIN_LIMIT)
+    plan = plan_adoption(s3, bucket, ["user1"], NO_RIGHTS, 1 << 20)
     assert any("RWM cannot find unfinished uploads" in note for note in plan.notes)
     assert delete_storage(s3, Location(bucket), warn=warnings.append) == []
     assert warnings == [
