@@ -169,6 +169,8 @@ def test_the_file_and_the_record_of_a_locked_state_stay(locked: Locked, server: 
     entries = [version for version in s3.versions(bucket, "rwm/") if not version.is_marker]
     s3.delete_versions(bucket, [(version.key, version.version_id) for version in entries])
     with Index.open(tmp_path / "other.sqlite") as other:
+        unknown = lock.LockRecords(other, bucket, own_locks(s3, bucket)).unknown
+        assert [(state.id, state.until) for state in unknown] == [(locked.info.id, until // SECOND * SECOND)]
         files = list_state_files(s3, locked.location)
         assert sync_states(s3, other, locked.location, files, files).recorded == [locked.info]
         found = audit_location(s3, locked.location, AuditSettings(samples_locks=True))
