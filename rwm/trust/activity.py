@@ -14,6 +14,12 @@ from rwm.trust.key_history import KeyHistory
 _MAX_HOURS = 60 * 366 * 24
 """Hours that are counted one by one; what is older counts as of the oldest one."""
 
+_BLOCK = 8
+"""Hours for which the columns get room at a time."""
+
+_NO_CHANGES = array("q", [0]) * _BLOCK
+_NO_REMOVAL = array("q", [FOREVER]) * _BLOCK
+
 
 class Hour(NamedTuple):
     """What changed in one hour, which begins at ``start``: files but locks, and their bytes."""
@@ -34,8 +40,11 @@ class Activity:
     def __init__(self, locks: LockHistory, now: int) -> None:
         self._locks = locks
         self._now_hour = now // HOUR
-        self._rows: dict[int, int] = {}
-        """Hours since 1970 in which anything changed, with their positions in the columns."""
+        self._blocks: dict[int, int] = {}
+        """Blocks of hours since 1970 in which anything changed, with the positions of their first hours in the columns.
+
+        One object for each hour would take more than the columns.
+        """
         # Columns take a tenth of the memory of one object for each hour.
         self._added = array("q")
         self._added_bytes = array("q")
@@ -99,14 +108,21 @@ class Activity:
     def _row(self, time: int) -> int:
         """The position of an hour in the columns. What is written while the audit lists counts as of its beginning."""
         hour = max(min(time // HOUR, self._now_hour), self._now_hour - _MAX_HOURS)
-        row = self._rows.get(hour)
+        block, place = divmod(hour, _BLOCK)
+        row = self._blocks.get(block)
         if row is None:
-            row = self._rows[hour] = len(self._rows)
+            row = self._blocks[block] = len(self._added)
             for column in (self._added, self._added_bytes, self._removed, self._removed_bytes, self._pack_bytes):
-                column.append(0)
-            self._first_removal.append(FOREVER)
-            self._last_change.append(0)
-        return row
+                column.extend(_NO_CHANGES)
+            self._first_removal.extend(_NO_REMOVAL)
+            self._last_change.extend(_NO_CHANGES)
+        return row + place
+
+    def _rows(self) -> Iterator[tuple[int, int]]:
+        """(hour since 1970, its position in the columns), oldest first; also hours without a change."""
+        for block in sorted(self._blocks):
+            first = self._blocks[block]
+            yield from ((block * _BLOCK + place, first + place) for place in range(_BLOCK))
 
     def sessions(self) -> list[tuple[int, int]]:
         """(time of the first pack, bytes of all) of each lock session that wrote packs, oldest first."""
@@ -116,13 +132,13 @@ class Activity:
     def written_since(self, time: int) -> int:
         """Bytes of packs that sessions wrote which began to write at a time or later; of any writer without locks."""
         if self._locks.is_empty:
-            return sum(max(0, self._pack_bytes[row]) for hour, row in self._rows.items() if hour * HOUR >= time)
+            return sum(max(0, self._pack_bytes[row]) for hour, row in self._rows() if hour * HOUR >= time)
         return sum(size for start, size in self.sessions() if start >= time)
 
     def totals(self) -> Iterator[tuple[int, int, int]]:
         """(first removal, last change, bytes of all packs then) for each hour in which packs changed."""
         total = 0
-        for _, row in sorted(self._rows.items()):
+        for _, row in self._rows():
             if self._last_change[row]:
                 total += self._pack_bytes[row]
                 yield self._first_removal[row], self._last_change[row], total
@@ -130,8 +146,9 @@ class Activity:
     def hours(self) -> Iterator[Hour]:
         """The hours in which files were written or removed, oldest first."""
         columns = (self._added, self._added_bytes, self._removed, self._removed_bytes)
-        for hour, row in sorted(self._rows.items()):
-            yield Hour(hour * HOUR, *(column[row] for column in columns))
+        for hour, row in self._rows():
+            if self._added[row] or self._removed[row]:
+                yield Hour(hour * HOUR, *(column[row] for column in columns))
 
 
 def _changes(history: KeyHistory) -> Iterator[tuple[int, int, bool]]:

@@ -21,6 +21,8 @@ _COMPACT_AFTER = 50_000
 MAX_DISJOINT = 250_000
 """Disjoint intervals above which the smallest gaps between them are closed: a lock an hour for 28 years."""
 
+_PART = 4096  # intervals that are merged at a time
+
 _BITS = 40  # of an end in seconds; a pair as one number takes a third of the memory of a tuple
 
 
@@ -48,11 +50,22 @@ class Intervals:
     def _merge(self) -> None:
         if not self._added:
             return
-        self._join(sorted([*map(_pack, self._starts, self._ends), *self._added]))
+        self._join(self._sorted())
         self._added = []
         while len(self._starts) > MAX_DISJOINT:
             self._gap *= 2
             self._join(map(_pack, self._starts, self._ends))
+
+    def _sorted(self) -> Iterator[int]:
+        """All as numbers, in order; few of them in memory at a time."""
+        self._added.sort()
+        position = 0
+        for start in range(0, len(self._starts), _PART):
+            part = list(map(_pack, self._starts[start : start + _PART], self._ends[start : start + _PART]))
+            stop = bisect_right(self._added, part[-1])
+            yield from sorted([*part, *self._added[position:stop]])
+            position = stop
+        yield from self._added[position:]
 
     def _join(self, pairs: Iterable[int]) -> None:
         """Replace all by these, which are sorted, with small gaps closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from unittest.mock import patch
 
@@ -79,3 +80,16 @@ def test_what_is_newer_than_the_audit_counts_in_its_hour() -> None:
     counted = Activity(LockHistory(), NOW)
     counted.write_pack(NOW + 2 * HOUR, 7)
     assert [hour.added_bytes for hour in counted.hours()] == [7]
+
+
+def test_an_hour_takes_little_more_than_its_columns() -> None:
+    """Of 16 years of backups each hour, 140,000, an object for each hour took 26 MB."""
+    hours = 20_000
+    tracemalloc.start()
+    counted = Activity(LockHistory(), NOW)
+    for number in range(hours):
+        counted.write_file(NOW - number * HOUR, 1)
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert taken < 90 * hours
+    assert len(list(counted.hours())) == hours

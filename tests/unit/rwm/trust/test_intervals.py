@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from itertools import pairwise
 from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwm.times import SECOND
 from rwm.trust import intervals
 from rwm.trust.intervals import FOREVER, Intervals
 
@@ -65,3 +68,18 @@ def test_the_smallest_gaps_are_closed_when_there_are_too_many(pairs: list[tuple[
     assert {start for start, _ in found} <= {start for start, _ in exact}
     closed = [before[1] for before, after in pairwise(exact) if before[1] not in {end for _, end in found}]
     assert held.closed_since == (min(closed) // 1000 * 1000 if closed else FOREVER)
+
+
+def test_merging_takes_no_object_for_each_interval() -> None:
+    count = 50_000
+    times = list(range(0, count * 10 * SECOND, 10 * SECOND))
+    random.Random(1).shuffle(times)
+    with patch.object(intervals, "_COMPACT_AFTER", 100):
+        tracemalloc.start()
+        found = Intervals()
+        for time in times:
+            found.add(time, time)
+        assert len(found) == count
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 70 * count
