@@ -105,9 +105,12 @@ class MountError(RwmError):
 
 
 class S3Error(RwmError):
-    """An S3 operation failed. ``code`` is the error code of the server (``NoSuchBucket`` …), empty if it sent none."""
+    """An S3 operation failed. ``code`` is the error code of the server (``NoSuchBucket`` …), empty if it sent none.
 
-    code = ""
+    ``reason`` is the message without the operation and its subject, for a text that names them; empty if not known.
+    """
+
+    code = reason = ""
 
 
 class AccessDenied(S3Error):

@@ -27,8 +27,8 @@ def bucket_warnings(s3: S3, location: Location) -> list[str]:
             problems.append("it belongs to the account that backs up, which can remove every protection")
     except NotFound:
         return [
-            f"bucket {bucket} does not exist yet: `rwm restic init` creates an unprotected one, "
-            "`rwm storage create` of the admin a protected one"
+            f"bucket {bucket} does not exist yet: `rwm restic init` creates an unprotected one, the admin a protected "
+            f"one, by rwm storage create {bucket} USER"
         ]
     except RwmError as error:
         return [f"bucket {bucket} could not be checked: {error.message}"]

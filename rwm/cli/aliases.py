@@ -16,6 +16,7 @@ from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import App, common_options, pass_app
 from rwm.errors import StateNotFound
 from rwm.location import Location
+from rwm.shell import quote
 
 _STATE_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -95,6 +96,6 @@ def _state_id(app: App, location: Location, state: str) -> str:
     if found is None:
         raise StateNotFound(
             f"no state is recorded for the file {state} of bucket {location.bucket}",
-            hint=f"`rwm state sync {location}` reads the state files there, including those of the original tool",
+            hint=f"`rwm state sync {quote(location)}` reads the state files there, those of the original tool too",
         )
     return found

@@ -14,6 +14,7 @@ from rwm.console import App
 from rwm.errors import CheckFailed, IndexUnusable, StateNotFound
 from rwm.location import Location
 from rwm.model import StateInfo, Verification
+from rwm.shell import quote
 from rwm.times import iso
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def bisect(app: App, report: AuditReport, *, again: bool) -> None:
     if not states:
         raise StateNotFound(
             f"no recorded state of {location} can be checked",
-            hint=f"`rwm state capture {location}` records one, `rwm state sync {location}` those in the bucket",
+            hint=f"`rwm state capture {quote(location)}` records one, `rwm state sync {quote(location)}` those in the "
+            "bucket",
         )
     known = {} if again else _known_outcomes(app, location, states)
     bisection = bisect_states(states, known, partial(_check, app, location))
@@ -120,7 +122,7 @@ def _print(location: Location, bisection: Bisection, skipped: int) -> None:
     beside = f", {console.format_count(skipped, 'suspect or incomplete one')} left out" if skipped else ""
     click.echo(f"{count} searched with {console.format_count(made, 'check')}{beside}; assumed: {ASSUMPTION}")
     if bisection.contradicts_assumption:
-        console.warn("an older state fails: the assumption does not hold here; `rwm state verify` checks each state")
+        console.warn("an older state fails: the assumption does not hold here; check each state by rwm state verify")
     rows = [
         (
             check.info.short,
@@ -137,4 +139,4 @@ def _print(location: Location, bisection: Bisection, skipped: int) -> None:
         return
     short = newest.short
     click.echo(f"newest state that passes: {short} of {iso(newest.captured_at)}")
-    click.echo(f"  rwmfs mount {location} --at {short} MOUNTPOINT")
+    console.print_command(f"rwmfs mount {quote(location)} --at {short} /mnt/repo")

@@ -29,7 +29,9 @@ def output_page(report: AuditReport, file: Path) -> None:
     """Write the page."""
     from rwm.page import PageText, render_page, write_page
 
-    text = PageText(verdict_sentence(report), describe_limits(report), next_steps(report))
+    invocation = console.current_invocation()
+    limits = [console.complete_hints(line, invocation) for line in describe_limits(report)]
+    text = PageText(verdict_sentence(report), limits, next_steps(report, invocation))
     page = render_page(report, text, rwm.__version__)
     if str(file) != "-":
         write_page(file, page)

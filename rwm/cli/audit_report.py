@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rwm import console
+from rwm.console import Invocation
 from rwm.location import Location
+from rwm.phrases import name_some
+from rwm.shell import quote
 from rwm.times import SECOND, iso, iso_second
 
 if TYPE_CHECKING:
@@ -74,8 +77,7 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
 def print_report(report: AuditReport, *, show_all: bool) -> None:
     """The verdict, the findings, the states, and what to do next."""
     click.echo(verdict_sentence(report))
-    for line in describe_limits(report):
-        click.echo(line)
+    console.print_text(*describe_limits(report))
     if report.findings:
         click.echo()
         _print_findings(report, limit=None if show_all else _SHOWN)
@@ -83,7 +85,7 @@ def print_report(report: AuditReport, *, show_all: bool) -> None:
         click.echo()
         _print_states(report, limit=None if show_all else _SHOWN)
     click.echo()
-    console.print_lines(next_steps(report))
+    console.print_lines(next_steps(report, console.current_invocation()))
 
 
 def describe_limits(report: AuditReport) -> list[str]:
@@ -100,7 +102,7 @@ def describe_limits(report: AuditReport) -> list[str]:
         lines.append(f"… and {len(unjudged) - _SHOWN} more repositories of which removals are not judged")
     if report.unknown_files:
         files = console.format_count(report.unknown_files, "state file")
-        lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {location}` reads them")
+        lines.append(f"{files} in the bucket not recorded in the index: `rwm state sync {quote(location)}` reads them")
     return lines
 
 
@@ -174,24 +176,28 @@ def _print_states(report: AuditReport, *, limit: int | None) -> None:
             console.escape(str(item.state.info.location)),
             iso(item.state.info.captured_at),
             item.verdict,
-            ", ".join(sorted({finding.rule.code for finding in item.findings})),
+            name_some(sorted({finding.rule.code for finding in item.findings})),
         )
         for item in states
     ]
     console.print_table(["state", "location", "captured at", "verdict", "findings"], rows)
 
 
-def next_steps(report: AuditReport) -> list[str]:
+def next_steps(report: AuditReport, invocation: Invocation) -> list[str]:
     """What to do: sentences, and indented commands."""
+
+    def indented(command: str) -> str:
+        return f"  {console.complete_command(command, invocation)}"
+
     where, last, at = report.audit.location, report.last_clean, report.last_clean_at
     if last is not None:
         return [
             f"last clean state: {last.short} of {iso(last.captured_at)}",
-            f"  rwmfs mount {where} --at {last.short} MOUNTPOINT",
+            indented(f"rwmfs mount {quote(where)} --at {last.short} /mnt/repo"),
         ]
     if at is not None:
         return [
             f"no recorded state is clean; the bucket was clean and quiet at {iso(at)}",
-            f"  rwm audit {where} --capture",
+            indented(f"rwm audit {quote(where)} --capture"),
         ]
     return ["no clean state is recorded, and no second is known at which the bucket was clean"]

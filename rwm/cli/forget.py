@@ -13,6 +13,7 @@ from rwm.console import App, common_options, pass_app
 from rwm.errors import PartlyDone, Refused
 from rwm.location import Location
 from rwm.model import SHORT_ID
+from rwm.phrases import name_some
 from rwm.times import iso, iso_second
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def forget(
     _warn_of_unjudged(plan)
     if plan.refused:
         raise Refused(
-            f"forget of {plan.repository} refused: {'; '.join(plan.refused)}",
+            f"forget of {plan.repository} refused: {name_some(plan.refused, separator='; ')}",
             hint="nothing was removed; add a rule that keeps some, as keep-last: 1",
         )
     if plan.late and not late_uploads:

@@ -12,6 +12,7 @@ from rwm.console import STATE, App
 from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
+from rwm.shell import quote
 from rwm.times import parse_restic_duration
 
 if TYPE_CHECKING:
@@ -97,6 +98,6 @@ def note_unjudged(location: Location, kept: Iterable[StateInfo], audit: Location
     if count := sum(not is_clean(info) for info in kept):
         states = console.format_count(count, "state")
         console.print_note(
-            f"note: {states} of {location} kept only until judged (`rwm audit {location}`, then --ack, or "
-            "`rwm state forget`): not found clean"
+            f"note: {states} of {location} not found clean and kept until judged: `rwm audit {quote(location)}` "
+            "shows why, --ack acknowledges what is honest, rwm state forget takes a state out of the index"
         )

@@ -15,6 +15,7 @@ from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, PartlyDone, Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import LockMode
+from rwm.shell import quote
 from rwm.times import DAY, SECOND, iso, parse_long_duration
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def lock(
     plan = _plan(app, location, rules, choose_mode(app, mode, default), timing, again=again)
     if default is None and not app.json:
         console.print_note(
-            f"note: bucket {location.bucket} has no default retention: what is written is not locked before the next "
-            "`rwm lock`"
+            f"note: bucket {location.bucket} has no default retention: what is written is locked by the next run"
         )
     show_and_lock(app, plan, dry_run=dry_run, yes=yes)
 
@@ -100,7 +100,8 @@ def _plan(
     if not plan.kept_until:
         raise RwmError(
             f"no state of {location.described} is recorded that the rules may keep",
-            hint=f"`rwm state capture {location}` records one, `rwm state sync {location}` fetches those of the bucket",
+            hint=f"`rwm state capture {quote(location)}` records one, `rwm state sync {quote(location)}` fetches those "
+            "of the bucket",
         )
     return plan
 
@@ -169,7 +170,7 @@ def _raise_failures(result: LockResult, due: int) -> None:
     raise PartlyDone(
         f"{result.failed} of {due} versions were not locked; the first: {first.key} version {first.version_id}: "
         f"{first.code}",
-        hint="run the command again: it goes on with these; NoSuchVersion: `rwm state verify` says what is missing",
+        hint="run the command again: it goes on with these; NoSuchVersion: rwm state verify says what is missing",
     )
 
 

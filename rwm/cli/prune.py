@@ -21,6 +21,7 @@ from rwm.cli.shared_options import YES_OPTION
 from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import UsageError
 from rwm.location import Location
+from rwm.shell import quote
 from rwm.times import parse_duration, parse_long_duration
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ def _write_plan(app: App, plan: PrunePlan, path: Path, *, force: bool) -> None:
     with open_new(path) as file:
         write_plan(plan, recorded, file, force=force)
     if not app.json:
-        click.echo(console.escape(f"nothing was deleted; `rwm prune {plan.location} --plan {path}` executes the plan"))
+        command = f"rwm prune {quote(plan.location)} --plan {quote(path)}"
+        console.print_text(f"nothing was deleted; `{command}` executes the plan")
 
 
 def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> None:

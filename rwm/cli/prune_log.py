@@ -13,6 +13,7 @@ from rwm.console import App
 from rwm.errors import BadState, S3Error, UsageError
 from rwm.location import Location
 from rwm.model import SHORT_ID
+from rwm.shell import quote
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def print_removed(app: App, location: Location, prune_id: str) -> None:
     if len(found) != 1:
         raise UsageError(
             f"{len(found) or 'no'} prunes of {location} have an id that begins with {prune_id}",
-            hint=f"`rwm prune {location} --log` lists them",
+            hint=f"`rwm prune {quote(location)} --log` lists them",
         )
     (report,) = found
     if report.ended_at is None or report.left:
@@ -139,6 +140,6 @@ def print_lifecycle(app: App, location: Location, rules: KeepPolicy, keep_state:
     now = time.time_ns() // 1_000_000 // SECOND * SECOND
     oldest = min((info.captured_at for info in kept), default=now)
     console.print_json(lifecycle_rule(location, oldest, now, min_age))
-    click.echo("This rule was not applied. What it cannot express, which is why `rwm prune` is exact:", err=True)
+    click.echo("This rule was not applied. What it cannot express, which is why rwm prune is exact:", err=True)
     for line in CANNOT:
         click.echo(f"- {line}", err=True)

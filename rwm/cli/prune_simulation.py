@@ -12,6 +12,7 @@ from rwm.console import App
 from rwm.errors import StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
+from rwm.shell import quote
 from rwm.times import DAY, SECOND, iso
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def simulate_and_print(app: App, location: Location, rules: KeepPolicy, span: in
     if not places:
         raise StateNotFound(
             f"no clean state of {location.described} is recorded",
-            hint=f"`rwm state capture {location}` records one, `rwm audit {location}` judges those that are",
+            hint=f"`rwm state capture {quote(location)}` records one, `rwm audit {quote(location)}` judges those that "
+            "are",
         )
     results = {place: (states, simulate(states, rules, span)) for place, states in places.items()}
     if app.json:

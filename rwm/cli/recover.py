@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from rwm.console import NEW_DIRECTORY, STATE, App, common_options, pass_app
 from rwm.errors import BadResponse, CheckFailed, UsageError
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, StateInfo
+from rwm.shell import quote
 from rwm.times import iso, iso_second
 
 if TYPE_CHECKING:
@@ -85,10 +85,9 @@ def recover(app: App, location: Location, mountpoint: Path | None, to_dir: Path 
     elif to_dir is not None:
         downloaded = _download(app, found, to_dir)
     elif not app.json:
-        chosen = ["--at", at] if at else []
-        config = ["-c", app.config_path] if app.config_path else []
+        chosen = f" --at {quote(at)}" if at else ""
         click.echo("nothing is mounted; mount it with:")
-        click.echo(console.escape(f"  {shlex.join(['rwm', *config, 'recover', str(location), '/mnt/repo', *chosen])}"))
+        console.print_command(f"rwm recover {quote(location)} /mnt/repo{chosen}")
     if app.json:
         console.print_json(_recovery_json(found))
     if downloaded is not None:
@@ -119,12 +118,11 @@ def _fetch(app: App, location: Location) -> list[StateFile] | None:
     except BadResponse as error:
         console.warn(f"the states could not be read: {error.message}")
         return None
-    for count, text in (
-        (len(result.rejected), "in the bucket that is no state of it"),
-        (len(result.unread), "that could not be read"),
-    ):
-        if count:
-            console.warn(f"{console.format_count(count, 'state file')} {text}: `rwm state sync {location}` says more")
+    more = f"`rwm state sync {quote(location)}` says more"
+    if result.rejected:
+        console.warn(f"not used: {console.format_count(len(result.rejected), 'state file')} of no state of it; {more}")
+    if result.unread:
+        console.warn(f"not readable: {console.format_count(len(result.unread), 'state file')}; {more}")
     return files
 
 
@@ -184,8 +182,7 @@ def _mount(app: App, found: _Recovery, mountpoint: Path) -> None:
     found.mountpoint = mountpoint
     _add_commands(app, found, mountpoint)
     if not app.json:
-        where = shlex.quote(str(mountpoint))
-        click.echo(console.escape(f"mounted at {mountpoint}; `rwmfs umount {where}` ends it"))
+        console.print_text(f"mounted at {mountpoint}; `rwmfs umount {quote(mountpoint)}` ends it")
         console.print_lines(_describe_commands(found))
 
 

@@ -15,6 +15,7 @@ from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, Entry, StateInfo, StorageClasses
 from rwm.repositories import RepositoryCount
+from rwm.shell import quote
 from rwm.times import iso, parse_time
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _show_archived(
     if classes.listed_at is None:
         console.warn(
             f"no listing has shown all of state {info.short}, so more may be archived: "
-            f"`rwm state sync --again {info.location}` lists the bucket"
+            f"`rwm state sync --again {quote(info.location)}` lists the bucket"
         )
     found = (
         (entry, name)
@@ -220,6 +221,8 @@ def diff(app: App, old: str, new: str, location: Location | None) -> None:
         console.print_json({word: [key for k, key in changes if k == kind] for kind, word in kinds.items()})
         return
     console.print_lines(f"{kind} {console.escape(key)}" for kind, key in changes)
+    if not changes:
+        console.print_note("no key differs")
 
 
 def _entries_below(app: App, info: StateInfo, prefix: str) -> Iterator[Entry]:

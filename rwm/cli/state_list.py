@@ -15,6 +15,8 @@ from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import PartlyDone, StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import Level, RecordedState, Verification
+from rwm.phrases import name_some
+from rwm.shell import quote
 from rwm.times import SECOND, iso, looks_like_time, parse_duration, parse_time
 
 if TYPE_CHECKING:
@@ -97,10 +99,11 @@ def _print_why_none(index: Path, location: Location | None, when: str) -> None:
         console.print_note(missing.message, f"  {missing.hint}")
         return
     where = "of any bucket" if location is None else f"of {location.described}"
+    place = "BUCKET" if location is None else str(location)
     console.print_note(
         f"no state {where}{when} is in the index {index}",
-        "  `rwm state sync BUCKET` reads the states that the bucket holds; `rwm state capture BUCKET` records one, "
-        "with --at TIME one of the past from the bucket's own history",
+        f"  `rwm state sync {quote(place)}` reads the states that the bucket holds",
+        f"  `rwm state capture {quote(place)}` records one, with --at TIME one of the past, from the bucket's history",
     )
 
 
@@ -129,9 +132,11 @@ def _list_account(app: App) -> None:
         console.print_json([_summary_json(summary) for summary in summaries])
     else:
         _print_summaries(summaries)
-    if new := sum(bool(summary.unrecorded) for summary in summaries):
-        noun = "location has" if new == 1 else "locations have"
-        console.print_note(f"{new} {noun} states that are not in this index: `rwm state sync BUCKET` records them")
+    if new := [summary.location for summary in summaries if summary.unrecorded]:
+        noun = "location has" if len(new) == 1 else "locations have"
+        sync = name_some([f"`rwm state sync {quote(location)}`" for location in new])
+        verb = "records" if len(new) == 1 else "record"
+        console.print_note(f"{len(new)} {noun} states that are not in this index: {sync} {verb} them")
     if errors:
         buckets = len({summary.location.bucket for summary in summaries})
         raise PartlyDone(f"{len(errors)} of {console.format_count(buckets, 'bucket')} could not be read")

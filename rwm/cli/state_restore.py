@@ -163,7 +163,7 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
     from rwm.rollback import hold_target
 
     info = part.info
-    console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
+    console.warn_if_untrusted(info.id, info.bucket, app.readonly_index.trust(info))
     console.warn_if_archived(info.id, app.readonly_index.storage_classes.of_state(info, part.prefix))
     with console.interruptible(), console.show_progress("restoring", part.objects) as progress:
         if isinstance(target, Location):
@@ -176,7 +176,8 @@ def restore_part(app: App, part: StatePart, target: Path | Location) -> RestoreR
         console.warn(f"{key} is not restored: {why}")
     if result.hidden:
         console.warn(
-            f"{result.hidden} keys have no path: they are in {where}/{result.hidden_directory}, listed in keys.jsonl"
+            f"without a path: {console.format_count(result.hidden, 'key')}, in {where}/{result.hidden_directory}, "
+            "listed in keys.jsonl"
         )
     return result
 

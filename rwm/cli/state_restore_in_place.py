@@ -19,6 +19,7 @@ from rwm.console import App
 from rwm.errors import CheckFailed, PartlyDone, Refused, RwmError
 from rwm.location import Location
 from rwm.model import Operation, StateInfo
+from rwm.shell import quote
 from rwm.times import iso
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ def restore_in_place(app: App, info: StateInfo, prefix: str, options: InPlace) -
     from rwm.rollback import plan_rollback, unwatched
 
     trust = app.readonly_index.trust(info)
-    console.warn_if_untrusted(info.id, trust)
+    console.warn_if_untrusted(info.id, info.bucket, trust)
     location = info.part(max(info.prefix, prefix, key=len))
     for state in app.readonly_index.recorded(location):
         if state.info.id == info.id and state.audited_at is not None:
-            console.warn_if_suspect(info.id, state.verdict, iso(state.audited_at))
+            console.warn_if_suspect(info.id, location, state.verdict, iso(state.audited_at))
     if trust == "contradicted" and not options.force:
         raise Refused(
             f"state {_short(info)} is contradicted by the bucket's own history: it may be forged",
-            hint="`rwm audit` names the last clean state; --force uses this one all the same",
+            hint=f"`rwm audit {quote(location)}` names the last clean state; --force uses this one all the same",
         )
 
     def plan(watch: Watch = unwatched) -> RollbackPlan:
@@ -178,7 +179,7 @@ def _execute(app: App, plan: RollbackPlan, options: InPlace, *, beside_writers: 
     operation = new_operation(app.s3, plan.kind, plan.location, options.note or plan.note)
     path = options.undo_file or undo_path(index.path, operation)
     write_undo_file(path, operation, plan)
-    console.print_note(f"`rwm state restore --undo {path}` brings {plan.location} back to what it is now")
+    console.print_note(f"`rwm state restore --undo {quote(path)}` brings {plan.location} back to what it is now")
     with (
         console.interruptible(),
         begin_operation(app.s3, index, operation, plan.spool) as log,
@@ -200,10 +201,12 @@ def _check_frozen(app: App, location: Location, options: InPlace) -> bool:
     elif users and not options.force and not options.dry_run:
         raise Refused(
             f"{', '.join(users)} may still write at {location}, and would interfere",
-            hint=f"`rwm storage freeze {location}` stops it until `rwm storage thaw`; --force goes on",
+            hint=f"`rwm storage freeze {quote(location)}` stops it until rwm storage thaw; --force goes on",
         )
     elif users:
-        console.warn(f"{', '.join(users)} may still write at {location}: `rwm storage freeze {location}` comes first")
+        console.warn(
+            f"{', '.join(users)} may still write at {location}: `rwm storage freeze {quote(location)}` comes first"
+        )
     return users == []
 
 
@@ -244,7 +247,7 @@ def _print_result(plan: RollbackPlan, done: _Done, target: str) -> None:
         click.echo(console.escape(f"state {_short(captured)} is captured and equals {target}, but for locks"))
     elif captured:
         click.echo(console.escape(f"captured state {_short(captured)}"))
-    click.echo(console.escape(f"undo: rwm state restore --undo {done.undo_file}"))
+    console.print_text(f"to undo it: `rwm state restore --undo {quote(done.undo_file)}`")
 
 
 def _raise_failures(plan: RollbackPlan, done: _Done | None, target: str) -> None:
@@ -261,7 +264,7 @@ def _raise_failures(plan: RollbackPlan, done: _Done | None, target: str) -> None
         raise PartlyDone(what, hint="the same command looks again, and does what is left")
     if problems:
         raise PartlyDone(f"{console.format_count(problems, 'key')} of {plan.location} cannot be made {target}")
-    hint = "no version is lost; stop the machine with `rwm storage freeze`, then run the command again"
+    hint = f"no version is lost; stop the machine: `rwm storage freeze {quote(plan.location)}`; then run this again"
     if comparison and comparison.left:
         count = console.format_count(comparison.left, "key")
         raise CheckFailed(f"{count} of {plan.location} differ again: somebody writes there", hint=hint)

@@ -14,6 +14,7 @@ from rwm.cli.state import describe_state
 from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, IndexDamaged, IndexUnusable, PartlyDone
 from rwm.location import Location
+from rwm.shell import quote
 
 if TYPE_CHECKING:
     from rwm.index import Index
@@ -194,7 +195,7 @@ def _print_notes(index: Index, location: Location, judged: Sequence[ComparisonRe
     if not recorded:
         console.print_note(
             f"no state of {location.described} is recorded",
-            f"  `rwm state capture {location} --at TIME` records one of a past time, from the bucket's own history",
+            f"  `rwm state capture {quote(location)} --at TIME` records one of a past time, from the history",
         )
 
 

@@ -106,7 +106,7 @@ def verify(
         raise UsageError("--again and --seed go together with --content")
     info = resolve_state(app, state, location)
     part = StatePart(app.readonly_index, info, location.prefix if location else "")
-    console.warn_if_untrusted(info.id, app.readonly_index.trust(info))
+    console.warn_if_untrusted(info.id, info.bucket, app.readonly_index.trust(info))
     if restic:
         percent = None if restic == _STRUCTURE_ONLY else parse_percent(restic)
         _verify_with_restic(app, part, percent)

@@ -15,6 +15,8 @@ from rwm.console import App, common_options, pass_app
 from rwm.errors import CheckFailed, PartlyDone
 from rwm.location import Location
 from rwm.model import StateInfo
+from rwm.phrases import name_some
+from rwm.shell import quote
 from rwm.times import iso
 
 if TYPE_CHECKING:
@@ -77,8 +79,11 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
         if state is not None:
             click.echo(console.escape(f"captured {describe_state(state)}"))
     _print_warnings(result)
+    thaw = f"`rwm storage thaw {quote(location)}` undoes the freeze"
+    console.print_note(f"`rwm audit {quote(location)}` shows what happened, {thaw}")
     if proof is not None and passed(proof):
-        raise CheckFailed(f"{location}: the machine can still do {', '.join(one.operation for one in passed(proof))}")
+        operations = name_some([one.operation for one in passed(proof)])
+        raise CheckFailed(f"{location}: the machine can still do {operations}")
     if result.unnamed and proof is None:
         raise CheckFailed(
             f"the policy of bucket {location.bucket} did not name {', '.join(result.unnamed)}: is that the account?",

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rwm.config.model import ENVIRONMENT, SECRETS, Config
 from rwm.config.yaml_file import parse_yaml
 from rwm.errors import ConfigError
+from rwm.shell import quote
 
 
 def search_path() -> list[Path]:
@@ -80,7 +81,7 @@ def _read(path: Path, *, named: bool) -> tuple[dict[str, Any], tuple[str, ...]]:
         if not isinstance(key, str) or key in ("path", "warnings"):
             raise ConfigError(f"{path}: {key}: unknown key (a typo?)")
     mode = stat.S_IMODE(status.st_mode)
-    warning = f"{path} holds secrets and is accessible to others (mode {mode:04o}): chmod 0600 {path}"
+    warning = f"{path} holds secrets and is accessible to others (mode {mode:04o}): chmod 0600 {quote(path)}"
     values = {key: value for key, value in values.items() if value is not None or key not in Config.model_fields}
     return values, (warning,) if mode & 0o077 else ()
 
@@ -94,7 +95,8 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
     else:
         return
     raise ConfigError(
-        f"configuration {path} was found in the search path, and {problem}", hint=f"to use it anyway: --config {path}"
+        f"configuration {path} was found in the search path, and {problem}",
+        hint=f"to use it anyway: --config {quote(path)}",
     )
 
 

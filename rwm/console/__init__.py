@@ -25,8 +25,19 @@ from rwm.console.formatting import (
     state_json,
     verdict_json,
 )
+from rwm.console.hints import Invocation, complete_command, complete_hints
 from rwm.console.options import NEW_DIRECTORY, common_options
-from rwm.console.output import confirm, print_json, print_lines, print_note, print_table, warn
+from rwm.console.output import (
+    confirm,
+    current_invocation,
+    print_command,
+    print_json,
+    print_lines,
+    print_note,
+    print_table,
+    print_text,
+    warn,
+)
 from rwm.console.progress import show_progress
 from rwm.console.shell_completion import LOCATION, STATE, completion
 from rwm.console.standard_streams import open_standard_streams, strict_output
@@ -39,12 +50,16 @@ __all__ = [
     "NEW_DIRECTORY",
     "STATE",
     "App",
+    "Invocation",
     "classes_from_json",
     "classes_json",
     "common_options",
+    "complete_command",
+    "complete_hints",
     "completion",
     "confirm",
     "current_app",
+    "current_invocation",
     "describe_archived",
     "describe_listing",
     "describe_verified",
@@ -59,10 +74,12 @@ __all__ = [
     "parse_size",
     "pass_app",
     "percent",
+    "print_command",
     "print_json",
     "print_lines",
     "print_note",
     "print_table",
+    "print_text",
     "recorded_state_json",
     "restore_command",
     "run_program",

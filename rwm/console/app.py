@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from rwm.console.hints import Invocation
 from rwm.console.output import warn
 from rwm.errors import UsageError
 
@@ -27,6 +29,11 @@ class App:
         self.config_path: str | None = None
         self.json = False
         self.verbose = False
+
+    @property
+    def invocation(self) -> Invocation:
+        """How the program was called, for the commands in what it prints."""
+        return Invocation.of(self.config_path, os.environ)
 
     @cached_property
     def config(self) -> Config:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from typing import Any
 
 from rwm.console.formatting import format_count, format_size
-from rwm.console.output import warn
+from rwm.console.hints import complete_command
+from rwm.console.output import current_invocation, warn
 from rwm.model import ARCHIVE_CLASSES, SHORT_ID, ClassCount, Entry, StorageClasses
+from rwm.shell import quote
 from rwm.times import iso, parse_iso
 
 RESTORE_DAYS = 7
@@ -27,7 +28,8 @@ def restore_command(bucket: str, entry: Entry) -> str:
         "VersionId": entry.version_id,
         "RestoreRequest": {"Days": RESTORE_DAYS},
     }
-    return f"rwm aws s3api restore-object --cli-input-json {shlex.quote(json.dumps(request))}"
+    command = f"rwm aws s3api restore-object --cli-input-json {quote(json.dumps(request))}"
+    return complete_command(command, current_invocation())
 
 
 def describe_archived(classes: StorageClasses) -> str:
@@ -68,8 +70,6 @@ def classes_from_json(document: dict[str, Any]) -> StorageClasses:
 def warn_if_archived(state_id: str, classes: StorageClasses) -> None:
     """Warn of what cannot be read yet of a state, or of all states of a bucket if ``state_id`` is empty."""
     if text := describe_archived(classes):
-        short = state_id[:SHORT_ID]
-        warn(
-            f"{f'state {short}' if short else 'all states'}: {text}, {describe_listing(classes)}; "
-            f"`rwm state show {short or 'STATE'} --archived` lists what to retrieve first, and how"
-        )
+        of, short = (f"state {state_id[:SHORT_ID]}", state_id[:SHORT_ID]) if state_id else ("all states", "STATE")
+        show = f"`rwm state show {short} --archived` lists what to retrieve first, and how"
+        warn(f"{of}: {text}, {describe_listing(classes)}; {show}")

@@ -11,6 +11,7 @@ import click
 
 from rwm.console.app import App
 from rwm.console.formatting import escape
+from rwm.console.hints import Invocation, complete_hints
 from rwm.console.standard_streams import lost_output, open_standard_streams
 from rwm.errors import PartlyDone, RwmError
 
@@ -56,7 +57,7 @@ def _run(command: click.Command, program: str, arguments: list[str], app: App) -
         sys.stdout.flush()
     except RwmError as error:
         _print_traceback_if_verbose(arguments)
-        print_error(program, error)
+        print_error(program, error, app.invocation)
         return error.exit_code
     except click.ClickException as error:
         _drop_hidden_suggestions(error)
@@ -75,11 +76,11 @@ def _run(command: click.Command, program: str, arguments: list[str], app: App) -
     return result if isinstance(result, int) else 0
 
 
-def print_error(program: str, error: RwmError) -> None:
+def print_error(program: str, error: RwmError, invocation: Invocation = Invocation()) -> None:  # noqa: B008
     """Print the message on one line and the hint on the next, with control characters escaped."""
-    print(f"{program}: {escape(error.message)}", file=sys.stderr)
+    print(f"{program}: {escape(complete_hints(error.message, invocation))}", file=sys.stderr)
     if error.hint:
-        print(f"  {escape(error.hint)}", file=sys.stderr)
+        print(f"  {escape(complete_hints(error.hint, invocation))}", file=sys.stderr)
 
 
 def _drop_hidden_suggestions(error: click.ClickException) -> None:

@@ -1,4 +1,4 @@
-"""Printing: results to stdout; notes, warnings and questions to stderr."""
+"""Printing: results to stdout; notes, warnings and questions to stderr. Commands in them can be typed as they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from rwm.console.formatting import escape
+from rwm.console.hints import Invocation, complete_command, complete_hints
 from rwm.console.standard_streams import stream_error
 from rwm.errors import UsageError
 
@@ -50,15 +51,37 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, ri
         click.echo("  ".join(padded).rstrip())
 
 
+def print_text(*lines: str) -> None:
+    """Print sentences to stdout."""
+    for line in lines:
+        click.echo(_printable(line))
+
+
+def print_command(command: str) -> None:
+    """Print a command to type to stdout, on a line of its own."""
+    click.echo(f"  {escape(complete_command(command, current_invocation()))}")
+
+
 def warn(text: str) -> None:
     """Print a warning to stderr."""
-    click.echo(f"warning: {escape(text)}", err=True)
+    click.echo(f"warning: {_printable(text)}", err=True)
 
 
 def print_note(*lines: str) -> None:
     """Print status lines to stderr."""
     for line in lines:
-        click.echo(escape(line), err=True)
+        click.echo(_printable(line), err=True)
+
+
+def _printable(text: str) -> str:
+    return escape(complete_hints(text, current_invocation()))
+
+
+def current_invocation() -> Invocation:
+    """How this run was called; unknown outside of a command."""
+    context = click.get_current_context(silent=True)
+    found = getattr(context.find_root().obj, "invocation", None) if context else None
+    return found if isinstance(found, Invocation) else Invocation()
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -67,4 +90,4 @@ def confirm(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"no terminal to ask for confirmation: {question}", hint="confirm with --yes")
-    click.confirm(question, abort=True, err=True)
+    click.confirm(_printable(question), abort=True, err=True)

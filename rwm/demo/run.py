@@ -62,8 +62,8 @@ def _wait_for_interrupt(narrator: Narrator, directory: Path) -> None:
     narrator.title("\nServer and files stay in place. Commands to try in another terminal:")
     narrator.say(f"cd {directory}")
     for command in (
-        "rwm restic snapshots                       # what the machine sees: destroyed",
-        f"rwm -c admin.conf state list {BUCKET}        # the recorded states",
+        "rwm restic snapshots                    # what the machine sees: destroyed",
+        f"rwm -c admin.conf state list {BUCKET}    # the recorded states",
         f"rwmfs -c admin.conf mount {BUCKET} --at latest mnt",
         f"RESTIC_PASSWORD={PASSWORD} restic -r mnt --no-cache snapshots",
         f"rwm -c admin.conf prune {BUCKET} --keep-last 1 --dry-run",

@@ -14,6 +14,7 @@ from rwm.location import Location
 from rwm.restic import expected_sha256, parse_snapshots, read_restic
 from rwm.s3 import S3
 from rwm.s3.listing import group_by_key
+from rwm.shell import quote
 from rwm.times import SECOND
 from rwm.trust import AuditReport
 
@@ -95,8 +96,8 @@ def check_trust(s3: S3, report: AuditReport, repository: Location) -> None:
     if codes := report.open_proof_codes(repository):
         raise Refused(
             f"forget of {repository} refused: there is a proof of an attack or a fault: {', '.join(codes)}",
-            hint=f"nothing was removed; `rwm audit {repository}` shows the findings and acknowledges what is honest "
-            "(--ack)",
+            hint=f"nothing was removed; `rwm audit {quote(repository)}` shows the findings and acknowledges what is "
+            "honest (--ack)",
         )
 
 

@@ -117,7 +117,7 @@ def _options(extras: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield option, value if equals else next(words, "")
         else:
             raise ConfigError(
-                f"retention_extras: {word} is no option that `rwm forget` applies",
+                f"retention_extras: {word} is no option that rwm forget applies",
                 hint="it applies --keep-…, --group-by and the options of restic prune; set rules in retention",
             )
 

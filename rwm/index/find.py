@@ -14,6 +14,7 @@ from rwm.index.prunes import Prunes
 from rwm.index.timeline import COVERS, IS_BELOW, OVERLAPS
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, LATEST, SHORT_ID, RecordedState, StateInfo
+from rwm.shell import quote
 from rwm.times import SECOND, iso, looks_like_time, parse_time
 
 _SELECT = (
@@ -135,14 +136,14 @@ class Finder:
         if not below:
             return StateNotFound(
                 f"no state of {location.described} is recorded{when}",
-                hint=f"`rwm state sync {location}` fetches those of the bucket, `rwm state capture {location}` records "
-                "it as it is now, with --at TIME as it was then",
+                hint=f"`rwm state sync {quote(location)}` fetches those of the bucket, `rwm state capture "
+                f"{quote(location)}` records it as it is now, with --at TIME as it was then",
             )
         found = sorted({state.info.location for state in below})
         names = ", ".join(map(str, found[:_NAMED])) + ", ..." * (len(found) > _NAMED)
         return StateNotFound(
             f"no state of the whole of {location.described} is recorded{when}, only of {names}",
-            hint=f"name one of these locations, or record all of it: `rwm state capture {location}`",
+            hint=f"name one of these locations, or record all of it: `rwm state capture {quote(location)}`",
         )
 
 
@@ -166,6 +167,6 @@ def missing_index(path: Path, location: Location | None) -> StateNotFound | None
         return None
     return StateNotFound(
         f"no state is recorded: there is no index at {path} yet",
-        hint=f"`rwm state sync {location or 'BUCKET'}` makes it from the states in the bucket; if it is elsewhere, set "
-        "index_path in the configuration",
+        hint=f"`rwm state sync {quote(location or 'BUCKET')}` makes it from the states in the bucket; if it is "
+        "elsewhere, set index_path in the configuration",
     )

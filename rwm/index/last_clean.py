@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rwm.errors import StateNotFound
 from rwm.location import Location
 from rwm.model import RecordedState
+from rwm.shell import quote
 from rwm.times import iso
 
 
@@ -19,9 +20,9 @@ def find_last_clean(states: Sequence[RecordedState], location: Location) -> Reco
     if not audits:
         raise StateNotFound(
             f"no state of {location.described} was audited, so none is known to be clean",
-            hint=f"`rwm audit {location}` judges them",
+            hint=f"`rwm audit {quote(location)}` judges them",
         )
     raise StateNotFound(
         f"no recorded state of {location.described} is clean, as of the audit of {iso(max(audits))}",
-        hint=f"`rwm audit {location} --capture` captures the last clean one from the bucket's history",
+        hint=f"`rwm audit {quote(location)} --capture` captures the last clean one from the bucket's history",
     )

@@ -17,6 +17,7 @@ from rwm.lock import LockRecords
 from rwm.model import SHORT_ID, OperationChange
 from rwm.prune.key_plan import Deletion
 from rwm.s3 import S3, DeleteFailure
+from rwm.shell import quote
 from rwm.times import DAY, iso
 
 THREADS = 8
@@ -62,7 +63,8 @@ class KnownLocks:
             return []
         first, *more = unknown
         places = {state.location for state in unknown}
-        fetch = f"`rwm state sync {places.pop() if len(places) == 1 else location.bucket}` fetches"
+        place = places.pop() if len(places) == 1 else location.bucket
+        fetch = f"`rwm state sync {quote(place)}` fetches"
         name = f"{first.id[:SHORT_ID]} ({iso(first.captured_at)})"
         if not more:
             return [

@@ -15,8 +15,8 @@ CANNOT = (
     "It deletes the first versions of names that were written again, those of state files below rwm/states/ too, by "
     "which forged ones are recognised, and the locks and indexes by which later audits judge the rest.",
     "It takes no minimum age for single keys, no acknowledgement, and writes no record of what it deleted. Versions "
-    "under Object Lock stay, as with `rwm prune`.",
-    "`rwm storage check` reports it as drift, because it removes versions without anybody asking.",
+    "under Object Lock stay, as with rwm prune.",
+    "rwm storage check reports it as drift, because it removes versions without anybody asking.",
 )
 """What the rule cannot express, each in a sentence or two."""
 

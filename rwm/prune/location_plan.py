@@ -12,6 +12,7 @@ from rwm.prune.key_plan import KeyPlan
 from rwm.prune.newest_state_rules import RepositoryFiles, failed_backup, failed_verification, shrunken_state
 from rwm.prune.sample import FileSample
 from rwm.retention import AuditJudgement, describe_ended_last_clean, keep_forever, needed_versions
+from rwm.shell import quote
 from rwm.times import iso
 from rwm.trust import Kind
 
@@ -23,7 +24,7 @@ Needs = Sequence[tuple[Entry, range]]
 
 _UNTRUSTED: Mapping[Trust, str] = {
     "contradicted": "is contradicted by the bucket's history",
-    "unchecked": "was not compared with the bucket's history: `rwm state sync` does it",
+    "unchecked": "was not compared with the bucket's history",
 }
 
 
@@ -165,7 +166,7 @@ class LocationCollector:
             *failed_verification(newest, self._verified),
             *shrunken_state(newest, ended),
             *self._files.shrunken_repositories(ended),
-            *_describe_untrusted(self.kept, trust),
+            *_describe_untrusted(self.location, self.kept, trust),
             *(f"the {text}" for text in incomplete.values()),
         ]
         return refused, findings
@@ -180,10 +181,12 @@ def _describe_incomplete(completeness: Completeness) -> dict[str, str]:
     }
 
 
-def _describe_untrusted(kept: Sequence[StateInfo], trust: Mapping[str, Trust]) -> list[str]:
+def _describe_untrusted(location: Location, kept: Sequence[StateInfo], trust: Mapping[str, Trust]) -> list[str]:
     """One sentence for each kept state that the bucket's history contradicts or was not compared with."""
+    advice = {"unchecked": f": `rwm state sync {quote(location)}` does it"}
     return [
         f"kept state {info.short} ({iso(info.captured_at)}) {_UNTRUSTED[trust[info.id]]}"
+        f"{advice.get(trust[info.id], '')}"
         for info in kept
         if trust[info.id] in _UNTRUSTED
     ]

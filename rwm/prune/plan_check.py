@@ -22,6 +22,7 @@ from rwm.prune.stored_plan import StoredPlan
 from rwm.retention import follows_rule
 from rwm.s3 import S3
 from rwm.s3.listing import Lister
+from rwm.shell import quote
 from rwm.trust import LocationAudit
 
 PARTITIONS = 256
@@ -54,7 +55,7 @@ def plan_again(
         check = PlanCheck(stored.deletions)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused(
-            f"the plan of {stored.location} is not as `rwm prune --plan-out` has written it: {error}",
+            f"the plan of {stored.location} is not as rwm prune --plan-out has written it: {error}",
             hint="nothing was deleted; make a new plan",
         ) from error
     fresh = plan_prune(
@@ -95,7 +96,7 @@ def _states_to_keep(index: Index, stored: StoredPlan) -> list[StateInfo]:
         raise Refused(
             f"the plan of {stored.location} must not be executed: {len(gone)} of the states that it keeps are not in "
             f"the index any more, the first is {gone[0][:SHORT_ID]}",
-            hint="`rwm state sync --again` fetches forgotten states of the bucket; or make a new plan",
+            hint=f"`rwm state sync --again {quote(stored.location)}` fetches forgotten states; or make a new plan",
         )
     known = {*stored.lost_states, *stored.other_states}
     return [info for info in recorded if info.id not in known and (follows_rule(stored.location, info.location))]

@@ -26,6 +26,7 @@ from rwm.prune.deletion_lines import compress, decode
 from rwm.prune.deletion_spool import DeletionSpool
 from rwm.prune.plan import PrunePlan
 from rwm.prune.spool_file import SpoolFile
+from rwm.shell import quote
 from rwm.times import iso, parse_time
 
 FORMAT = "rwm-prune-plan-1"
@@ -80,21 +81,19 @@ def read_plan(path: Path, location: Location) -> StoredPlan:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise RwmError(
-            f"{path}: {error.strerror}", hint="name a file that `rwm prune --plan-out` has written"
-        ) from error
+        raise RwmError(f"{path}: {error.strerror}", hint="name a file that rwm prune --plan-out has written") from error
     spool = DeletionSpool(SpoolFile(descriptor))  # closes the file
     try:
         stored = _read(descriptor, spool)
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError) as error:
         raise Refused(
-            f"{path} is not a plan as `rwm prune --plan-out` has written it: {error}",
+            f"{path} is not a plan as rwm prune --plan-out has written it: {error}",
             hint="nothing was deleted; make a new plan",
         ) from error
     except OSError as error:
         raise RwmError(f"{path}: {error.strerror}") from error
     if stored.location != location:
-        hint = f"nothing was deleted; `rwm prune {stored.location} --plan {path}` executes it"
+        hint = f"nothing was deleted; `rwm prune {quote(stored.location)} --plan {quote(path)}` executes it"
         raise Refused(f"{path} is a plan of {stored.location}, not of {location}", hint=hint)
     return stored
 

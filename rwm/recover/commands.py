@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.repositories import is_repository
+from rwm.shell import quote
 
 TARGET = Path("/restore")
 """Where the printed commands restore to."""
@@ -32,8 +32,6 @@ def repositories_of(index: Index, info: StateInfo, location: Location, roots: It
 def restic_commands(directory: Path, repositories: Sequence[str]) -> list[str]:
     """A command for each repository, at its path below ``directory``; each restores to a directory of its own."""
     return [
-        shlex.join(
-            ["restic", "-r", str(directory / path), "--no-cache", "restore", "latest", "--target", str(TARGET / path)]
-        )
+        f"restic -r {quote(directory / path)} --no-cache restore latest --target {quote(TARGET / path)}"
         for path in repositories
     ]

@@ -11,6 +11,7 @@ from rwm.config import Config
 from rwm.errors import MountError
 from rwm.location import Location
 from rwm.model import StateInfo
+from rwm.shell import quote
 
 _PROGRAM = "rwmfs"
 _OWN_LINE = f"{_PROGRAM}: "
@@ -33,7 +34,9 @@ def check_mountpoint(path: Path) -> None:
     except OSError:
         return
     if path.is_mount():
-        raise MountError(f"something is mounted at {path}", hint=f"if it is a mount of rwmfs: rwmfs umount {path}")
+        raise MountError(
+            f"something is mounted at {path}", hint=f"if it is a mount of rwmfs: `rwmfs umount {quote(path)}` ends it"
+        )
     if names:
         raise MountError(f"mountpoint {path} is not empty", hint="a mount would hide its files: use an empty directory")
 

@@ -25,6 +25,7 @@ from rwm.errors import (
     Unreachable,
     UsageError,
 )
+from rwm.shell import quote
 
 _ARCHIVED = (
     "the object is archived: `rwm state show STATE --archived` lists what must be retrieved first, and how; "
@@ -141,16 +142,18 @@ def from_response(error: sdk.ClientError, operation: str, subject: str) -> S3Err
     status = int(metadata.get("HTTPStatusCode", 0))
     fault = error.response.get("Error", {})
     code = " ".join(str(fault.get("Code", "")).split())[:100] or str(status)
-    text = f"{operation} {subject}: {code}" + (f" (HTTP {status})" if code != str(status) else "")
+    text = code + (f" (HTTP {status})" if code != str(status) else "")
     message = fault.get("Message") or ""  # RGW sends an empty element
     if message and message not in (code, "Unknown", "None"):
         text += f": {' '.join(message.split())[:200]}"
     if status == 501 or (status == 405 and operation not in _OF_MARKERS):
-        found: S3Error = NotSupported(text, hint=_hint_for_missing(operation))
+        error_class: type[S3Error] = NotSupported
+        hint = _hint_for_missing(operation)
     else:
-        hint = metadata.get(HINT) or _HINTS.get(code) or _hint(status, message)
-        found = _error_class(status, code)(text, hint=hint)
-    found.code = code
+        error_class = _error_class(status, code)
+        hint = metadata.get(HINT) or _HINTS.get(code) or _hint(status, message, subject)
+    found = error_class(f"{operation} {subject}: {text}", hint=hint)
+    found.code, found.reason = code, text
     return found
 
 
@@ -172,17 +175,22 @@ def _hint_for_missing(operation: str) -> str:
     return f"the server does not have {operation}" + (f": {consequence}" if consequence else "")
 
 
-def _hint(status: int, message: str) -> str:
+def _hint(status: int, message: str, subject: str) -> str:
     if status in (400, 403) and _ASKS_FOR_VIRTUAL.search(message):
         return _VIRTUAL
     if status in (401, 403):
         return (
             "check s3_access_key and s3_secret_key, and what the bucket's policy allows this account: "
-            "`rwm storage check BUCKET` shows it"
+            f"`rwm storage check {quote(_bucket_of(subject) or 'BUCKET')}` shows it"
         )
     if status >= 500 or status == 429:
         return "the server is in trouble or overloaded: try again later"
     return ""
+
+
+def _bucket_of(subject: str) -> str:
+    """The bucket of an operation; empty if it is about the account, and its subject the endpoint."""
+    return "" if "://" in subject else subject.partition("/")[0]
 
 
 def one_line(error: BaseException) -> str:

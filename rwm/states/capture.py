@@ -83,7 +83,7 @@ def _check_versioning(s3: S3, bucket: str, warn: Callable[[str], None]) -> None:
     elif not versioning:
         raise Refused(
             f"bucket {bucket} has no versioning: overwritten objects are lost, and no state could restore them",
-            hint=f"`rwm storage check {bucket}` shows what else is missing; `rwm storage create` makes a proper bucket",
+            hint=f"`rwm storage check {bucket}` shows what else is missing",
         )
 
 

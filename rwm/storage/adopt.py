@@ -12,6 +12,7 @@ from rwm.index import Index
 from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES
 from rwm.location import Location
 from rwm.operations import begin_operation, new_operation
+from rwm.phrases import name_some
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import discover, enclosing_repository
 from rwm.storage.accounts import check_accounts
@@ -142,7 +143,9 @@ def apply_adoption(
     with begin_operation(s3, index, new_operation(s3, KIND, Location(bucket), note)) as log:
         apply_fix(plan.steps)
         if drift := check_storage(s3, bucket):
-            raise CheckFailed(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
+            raise CheckFailed(
+                f"bucket {bucket} is not protected: {name_some([item.detail for item in drift], separator='; ')}"
+            )
         for root in plan.owners:
             _check_readable(s3, Location(bucket, root))
         if not pin:
@@ -156,7 +159,9 @@ def _check_bucket(s3: S3, bucket: str) -> None:
     except AccessDenied:  # of another account, which is refused with its reason when the ACL is read
         exists = True
     if not exists:
-        raise NotFound(f"bucket {bucket} does not exist", hint="`rwm storage create` makes a protected one")
+        raise NotFound(
+            f"bucket {bucket} does not exist", hint=f"`rwm storage create {bucket} USER` makes a protected one"
+        )
 
 
 def _check_places(s3: S3, bucket: str, wanted: Wanted) -> None:
@@ -186,7 +191,7 @@ def _check_users(policy: Policy | None, bucket: str, owner: str, accesses: Seque
     if is_protected and users != list(accesses):
         raise Refused(
             f"bucket {bucket} is protected already, for {', '.join(map(str, users))}",
-            hint=f"`rwm storage grant {bucket} USER` and `revoke` change its users",
+            hint=f"`rwm storage grant {bucket} USER` and `rwm storage revoke {bucket} USER` change its users",
         )
 
 

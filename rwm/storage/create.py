@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from rwm.errors import NotSupported, Refused, RwmError, UsageError
 from rwm.location import Location
+from rwm.phrases import name_some
 from rwm.s3 import S3, DefaultRetention
 from rwm.storage.accounts import check_accounts
 from rwm.storage.bucket_lock import UNSUPPORTED, read_lock, set_default
@@ -55,7 +56,8 @@ def create_storage(
         raise
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
-        raise RwmError(f"bucket {bucket} is not protected: {'; '.join(item.detail for item in drift)}")
+        problems = name_some([item.detail for item in drift], separator="; ")
+        raise RwmError(f"bucket {bucket} is not protected: {problems}")
     missing = missing_features(s3, Location(bucket), read_lock(s3, bucket))
     for each in missing if obeys else [*missing, CONDITIONS]:
         warn(each.consequence)
@@ -106,5 +108,5 @@ def _check_unused(s3: S3, bucket: str, wanted: Iterable[tuple[str, str]], rights
     if next(s3.versions(bucket, page_size=1), None) is not None:
         raise Refused(
             f"bucket {bucket} exists and is not empty: its history could not be trusted",
-            hint="create a new bucket and copy into it, or `rwm storage delete` this one",
+            hint=f"create a new bucket and copy into it, or delete this one: `rwm storage delete {bucket}`",
         )

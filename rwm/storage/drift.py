@@ -27,7 +27,10 @@ def policy_drift(actual: Policy | None, bucket: str, owner_id: str) -> list[Drif
     if actual is None:
         return [Drift("policy-missing", "the bucket has no policy: its user has no protected access")]
     found = [
-        Drift("frozen", f"{each.user} may {'write nothing' if each.reads else 'do nothing'} until `rwm storage thaw`")
+        Drift(
+            "frozen",
+            f"{each.user} may {'write nothing' if each.reads else 'do nothing'} until rwm storage thaw",
+        )
         for each in frozen_users(actual)
     ]
     actual = without_freeze(actual) or {}

@@ -109,5 +109,5 @@ def describe_unknown(past: Past) -> list[str]:
         lines.append(
             "a null version is lost if versioning is suspended again and its key is written, a pinned one is kept"
         )
-    lines.append("whether what is there now is whole (`restic check` and `rwm state verify` tell)")
+    lines.append("whether what is there now is whole (restic check and rwm state verify tell)")
     return lines

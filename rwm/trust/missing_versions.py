@@ -35,8 +35,8 @@ def explain_missing(
 
 def _why(info: StateInfo, ended: Mapping[str, int], prunes: Sequence[int]) -> str:
     if info.id in ended:
-        return f"pruned by `rwm prune` on {iso_second(ended[info.id])}"
+        return f"pruned by rwm prune on {iso_second(ended[info.id])}"
     later = [at for at in prunes if at > info.captured_at]
     if later:
-        return f"`rwm prune` may have deleted them, last on {iso_second(later[-1])}"
-    return "no `rwm prune` since then is recorded"
+        return f"rwm prune may have deleted them, last on {iso_second(later[-1])}"
+    return "no rwm prune since then is recorded"

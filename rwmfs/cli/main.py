@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,6 +12,7 @@ from rwm import __version__, console
 from rwm.console import LOCATION, App, common_options, completion, current_app
 from rwm.location import Location
 from rwm.model import LAST_CLEAN, SHORT_ID
+from rwm.shell import quote
 from rwmfs.cli import mount_options
 from rwmfs.cli.cache import cache
 
@@ -71,10 +71,10 @@ def print_report(app: App, at: str | None, report: dict[str, Any]) -> None:
     if report["log_file"]:
         click.echo(console.escape(f"log: {report['log_file']}"))
     directory = where if "id" in report else f"{where}/times/TIME"
-    repository = shlex.quote(directory if report.get("repository", True) else f"{directory}/PREFIX")
+    repository = quote(directory if report.get("repository", True) else f"{directory}/PREFIX")
     click.echo(console.escape(f"look at it with: restic -r {repository} --no-cache snapshots"))
     click.echo("  (with the restic password that was valid when the state was recorded)")
-    click.echo(console.escape(f"unmount it with: rwmfs umount {shlex.quote(where)}"))
+    click.echo(console.escape(f"unmount it with: rwmfs umount {quote(where)}"))
 
 
 def print_warnings(report: dict[str, Any], at: str | None) -> None:
@@ -93,15 +93,17 @@ def print_warnings(report: dict[str, Any], at: str | None) -> None:
             )
         if contradicted := report["trust"].get("contradicted"):
             states = console.format_count(contradicted, "state")
-            console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: see `rwm state list`")
+            where = Location(report["bucket"], report["prefix"])
+            seen = f"`rwm state list {quote(where)}` shows which"
+            console.warn(f"{states} contradicted by the bucket's own history, shown in ids/ only: {seen}")
         return
     if hidden := report["hidden_keys"]:
         verb = "key has no path and is" if hidden == 1 else "keys have no path and are"
-        console.warn(
-            f"{hidden} {verb} not shown; `rwm state show --hidden {report['id'][:SHORT_ID]}` lists what is hidden"
-        )
-    console.warn_if_untrusted(report["id"], report["trust"])
-    console.warn_if_suspect(report["id"], report["verdict"], report["audited_at"])
+        short = report["id"][:SHORT_ID]
+        console.warn(f"{hidden} {verb} not shown; `rwm state show --hidden {short}` lists what is hidden")
+    location = Location(report["bucket"], report["prefix"])
+    console.warn_if_untrusted(report["id"], location.bucket, report["trust"])
+    console.warn_if_suspect(report["id"], location, report["verdict"], report["audited_at"])
 
 
 def _content(report: dict[str, Any]) -> str:
@@ -109,7 +111,7 @@ def _content(report: dict[str, Any]) -> str:
     if "id" not in report:
         return f"{location}: all recorded states ({report['states']}) are"
     short = report["id"][:SHORT_ID]
-    content = f"{report['objects']} objects, {console.format_size(report['bytes'])}"
+    content = f"{console.format_count(report['objects'], 'object')}, {console.format_size(report['bytes'])}"
     return f"{location} as of {report['captured_at']} ({short}, {content}) is"
 
 

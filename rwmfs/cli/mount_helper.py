@@ -27,7 +27,7 @@ from typing import NoReturn
 import click
 
 from rwm import console
-from rwm.console import current_app
+from rwm.console import App
 from rwm.errors import RwmError, UsageError
 from rwmfs.cli import fstab_options, mount_options
 from rwmfs.cli import main as commands
@@ -98,12 +98,15 @@ def _options(texts: Sequence[str], *, sloppy: bool) -> list[str]:
     return [option for option in options if fstab_options.is_known(option) or not sloppy]
 
 
-def mount(call: Call) -> None:
+def mount(call: Call, app: App) -> None:
     """Mount as ``rwmfs mount`` does. Raises RwmError or click.ClickException."""
     os.chdir("/")
     os.umask(0o077)
-    context = commands.mount.make_context(PROGRAM, list(call.arguments))
-    app = current_app(context)
+    with commands.mount.make_context(PROGRAM, list(call.arguments), obj=app) as context:
+        _mount(call, app, context)
+
+
+def _mount(call: Call, app: App, context: click.Context) -> None:
     app.verbose = call.verbose
     if call.fake:
         app.config.s3_settings()
@@ -121,11 +124,13 @@ def mount(call: Call) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Mount, and return the exit code. Only ``-v`` prints a traceback."""
+    app = App()
     try:
-        mount(parse(arguments))
+        mount(parse(arguments), app)
     except RwmError as error:
         code = USAGE_ERROR if error.exit_code == UsageError.exit_code else MOUNT_FAILED
-        return _fail(arguments, code, f"{error.message} ({error.hint})" if error.hint else error.message)
+        text = f"{error.message} ({error.hint})" if error.hint else error.message
+        return _fail(arguments, code, console.complete_hints(text, app.invocation))
     except click.ClickException as error:
         return _fail(arguments, USAGE_ERROR, error.format_message())
     except KeyboardInterrupt:

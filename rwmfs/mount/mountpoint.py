@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rwm.errors import MountError
 from rwm.process import find_program, run
+from rwm.shell import quote
 
 FSTYPE = "fuse.rwmfs"
 MOUNTINFO = Path("/proc/self/mountinfo")
@@ -44,14 +45,14 @@ def prepare_mountpoint(mountpoint: Path) -> Path:
     try:
         names = os.listdir(path)  # noqa: PTH208 - one call tests existence, type and permission
     except FileNotFoundError:
-        raise MountError(f"mountpoint {path} does not exist", hint=f"mkdir -p {path}") from None
+        raise MountError(f"mountpoint {path} does not exist", hint=f"mkdir -p {quote(path)}") from None
     except NotADirectoryError:
         raise MountError(f"mountpoint {path} is not a directory") from None
     except OSError as error:
         raise MountError(f"mountpoint {path}: {error.strerror}") from None
     mounted = mounted_at(path)
     if mounted is not None and mounted.fstype == FSTYPE:
-        raise MountError(f"{mounted.source} is already mounted at {path}", hint=f"unmount it with: rwmfs umount {path}")
+        raise MountError(f"{mounted.source} is already mounted at {path}", hint=f"`rwmfs umount {quote(path)}` ends it")
     if names:
         raise MountError(f"mountpoint {path} is not empty", hint="a mount would hide its files: use an empty directory")
     if not os.access(path, os.W_OK):

@@ -218,7 +218,7 @@ def test_recover_takes_the_last_state_before_the_attack(fresh: Shell, bucket: st
     """Two backups recorded a state each; false state files, junk and removals came later."""
     rwm = ("rwm", "-c", "admin.conf")
     done = fresh(*rwm, "recover", bucket)
-    assert "1 state file in the bucket that is no state of it" in done.stderr
+    assert "not used: 1 state file of no state of it" in done.stderr
     states = fresh.json(*rwm, "state", "list", bucket)
     assert f"state {states[-1]['id'][:12]} of" in done.stdout
     assert "it is the newest clean one" in done.stdout

@@ -41,7 +41,7 @@ class TestAliases:
             assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", target, name) == 0
             assert s3.present(target).keys() == {"config"}
         assert rwm_("-c", "here.conf", "storage_restore_state", "bucket1", "five", "rwm/state_2024.json.gz") == 1
-        assert "`rwm state sync bucket1` reads the state files there" in rwm_.err
+        assert "`rwm -c here.conf state sync bucket1` reads the state files there" in rwm_.err
         assert "five" not in s3.buckets
 
     def test_backup_all(self, rwm_: Terminal, s3: MemoryS3) -> None:

@@ -137,7 +137,7 @@ def test_rules_are_needed(rwm_: Terminal, s3: MemoryS3, states: list[str]) -> No
 def test_no_state_to_keep(rwm_: Terminal, s3: MemoryS3) -> None:
     s3.object_lock = True
     assert rwm_(*LOCK, "--yes") == 1
-    assert "`rwm state capture bucket1` records one" in rwm_.err
+    assert "`rwm -c here.conf state capture bucket1` records one" in rwm_.err
 
 
 def test_one_state_is_locked(rwm_: Terminal, s3: MemoryS3, states: list[str]) -> None:
@@ -166,7 +166,7 @@ def test_a_prune_is_refused_while_a_locked_state_is_in_another_index_alone(
     prune = (*other, "prune", "bucket1", "--keep-last", "1", "--dry-run")
     assert rwm_(*prune) == 5
     assert f"state {states[0][:12]}" in rwm_.err and "by another computer and is not in this index" in rwm_.err
-    assert "`rwm state sync bucket1` fetches it" in rwm_.err and "--force prunes anyway" in rwm_.err
+    assert "`rwm -c other.conf state sync bucket1` fetches it" in rwm_.err and "--force prunes anyway" in rwm_.err
     assert "rwm audit" not in rwm_.err
     assert rwm_(*prune, "--force") == 0
     assert "overridden: state" in rwm_.err

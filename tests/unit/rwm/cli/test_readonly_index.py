@@ -40,7 +40,7 @@ def test_without_an_index_it_is_said_and_nothing_is_made(rwm_: Terminal, admin: 
     assert rwm_(*READING[command]) == 1
     message, hint = rwm_.err.splitlines()
     assert message == f"rwm: no state is recorded: there is no index at {admin} yet"
-    assert "`rwm state sync bucket1` makes it" in hint
+    assert "`rwm -c admin.conf state sync bucket1` makes it" in hint
     assert "index_path" in hint
     assert sorted(rwm_.directory.iterdir()) == before
 
@@ -49,7 +49,7 @@ def test_a_list_without_an_index_is_empty(rwm_: Terminal, admin: Path) -> None:
     assert rwm_(*ADMIN, "list", "--json") == 0
     assert json.loads(rwm_.out) == []
     assert f"there is no index at {admin} yet" in rwm_.err
-    assert "`rwm state sync BUCKET` makes it" in rwm_.err
+    assert "`rwm -c admin.conf state sync BUCKET` makes it" in rwm_.err
     assert not admin.parent.exists()
 
 

@@ -78,7 +78,7 @@ def test_a_state_of_which_versions_are_gone_is_not_chosen(place: Place) -> None:
     for _ in range(2):  # the first time it is noticed, the second time known
         found = recover(place)
         assert found["state"]["id"] == old
-        gone = "versions of newer states are gone from the bucket: no `rwm prune` since then is recorded"
+        gone = "versions of newer states are gone from the bucket: no rwm prune since then is recorded"
         assert found["why"] == f"it is the newest clean one; {gone}"
 
 

@@ -137,7 +137,9 @@ def test_control_characters_in_keys_are_escaped(rwm_: Terminal, s3: MemoryS3) ->
     rwm_("-c", "here.conf", "state", "capture", "bucket1", "--json")
     older, newer = [info["id"] for info in list_states(rwm_, conf=HERE)]
     assert rwm_("-c", "here.conf", "state", "diff", older, newer) == 0
-    assert rwm_.out == "- evil\\x1b[2J\\n\\r\n"
+    assert (rwm_.out, rwm_.err) == ("- evil\\x1b[2J\\n\\r\n", "")
+    assert rwm_("-c", "here.conf", "state", "diff", older, older) == 0
+    assert (rwm_.out, rwm_.err) == ("", "no key differs\n")
 
 
 def test_control_characters_in_version_ids_are_escaped(
@@ -215,7 +217,7 @@ def test_show_says_what_is_archived_and_how_to_bring_it_back(rwm_: Terminal, s3:
     assert rwm_(*HERE, "show", state_id) == 0
     assert "1 object, 5 B, is archived (GLACIER 1), as of the listing at 2023-" in rwm_.err
     assert "storage class MINE: 1 object, 1 B" in rwm_.err
-    assert f"`rwm state show {state_id[:12]} --archived --commands | sh`" in rwm_.err
+    assert f"`rwm -c here.conf state show {state_id[:12]} --archived --commands | sh`" in rwm_.err
     assert rwm_(*HERE, "show", state_id, "--archived") == 0
     (line,) = rwm_.out.splitlines()
     assert line.endswith(f"5 GLACIER {version} data/it's; \\x1b[31m`x`")
@@ -265,7 +267,7 @@ def test_a_state_that_was_only_imported_may_have_more_archived(
     assert rwm_(*HERE, "export", captured[-1], path) == 0
     assert rwm_(*ADMIN, "import", path) == 0
     assert rwm_(*ADMIN, "show", captured[-1], "--archived") == 0
-    assert "so more may be archived: `rwm state sync --again bucket1` lists the bucket" in rwm_.err
+    assert "so more may be archived: `rwm -c admin.conf state sync --again bucket1` lists the bucket" in rwm_.err
 
 
 def test_the_index_has_names_and_sizes_and_no_secret(rwm_: Terminal, s3: MemoryS3) -> None:

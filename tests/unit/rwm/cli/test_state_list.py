@@ -43,7 +43,7 @@ def test_list_of_a_bucket(rwm_: Terminal, synced: list[str]) -> None:
         assert len(list_states(rwm_, *words)) == 3
     assert list_states(rwm_, "other") == []
     assert "no state of bucket other is in the index" in rwm_.err
-    assert "`rwm state sync BUCKET`" in rwm_.err
+    assert "`rwm -c admin.conf state sync other`" in rwm_.err
     assert rwm_(*ADMIN, "list", "") == 2, "an empty variable in a script is no wish for all"
     assert rwm_(*ADMIN, "list", "bucket1", "-b", "other") == 2
     assert rwm_.err == "rwm: two buckets are named: bucket1 and other\n"
@@ -100,7 +100,8 @@ def test_the_whole_account(rwm_: Terminal, account: MemoryS3, synced: list[str])
     assert rows["bucket1"].split()[1:3] == ["3", synced[-1][:12]]
     assert rows["empty"].split() == ["empty", "0"]
     assert rows["machines/host2"].endswith("1 not recorded")
-    assert rwm_.err.startswith("1 location has states that are not in this index: `rwm state sync BUCKET`")
+    records = "`rwm -c admin.conf state sync machines/host2` records them"
+    assert rwm_.err == f"1 location has states that are not in this index: {records}\n"
 
 
 def test_an_unreadable_bucket_hides_no_other(

@@ -43,7 +43,7 @@ def test_restore_to_a_bucket_or_a_directory(rwm_: Terminal, s3: MemoryS3) -> Non
     assert rwm_.out == "restored 2 objects, 3 B, to bucket new\n"
     assert s3.present("new").keys() == {"config", ".."}
     assert rwm_(*restore, "--to-dir", "out") == 0
-    assert "1 keys have no path" in rwm_.err
+    assert "without a path: 1 key, in " in rwm_.err
     assert (rwm_.directory / "out" / "config").read_bytes() == b"{}"
 
 
@@ -123,7 +123,7 @@ def test_the_repository_below_a_prefix_is_restored_at_the_root(rwm_: Terminal, s
     assert (rwm_.directory / "out" / "config").read_bytes() == b"abc"
     assert rwm_(*restore, "--to-bucket", "other/copy") == 0
     assert rwm_.out == "restored 1 object, 3 B, to bucket other/copy\n"
-    assert "`rwm storage check other` shows whether bucket other is protected" in rwm_.err
+    assert "`rwm -c here.conf storage check other` shows whether bucket other is protected" in rwm_.err
     assert s3.present("other").keys() == {"copy/config"}
 
 

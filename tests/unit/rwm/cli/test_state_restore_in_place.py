@@ -60,7 +60,7 @@ def test_it_is_rolled_back_and_undone(rwm_: Terminal, attacked: MemoryS3) -> Non
     assert rwm_(*IN_PLACE, "--yes", "--undo-file", "undo.gz", "--note", "a reason") == 0
     assert "bucket1: 1 copied, 4 B, 1 delete markers removed, 1 put" in rwm_.out
     assert "is captured and equals state " in rwm_.out
-    assert "undo: rwm state restore --undo undo.gz" in rwm_.out
+    assert "to undo it: `rwm -c here.conf state restore --undo undo.gz`" in rwm_.out
     assert contents(attacked) == {"config": b"{}", "data/1": b"good", "data/2": b"good"}
     assert rwm_(*RESTORE, "latest", "-b", "bucket1", "--in-place") == 0
     assert rwm_.out.endswith("bucket1 needs no change\n")
@@ -98,7 +98,7 @@ def test_it_is_refused_while_a_machine_can_write(rwm_: Terminal, attacked: Memor
     attacked.put_policy("bucket1", protected_policy("bucket1", ADMIN, [UserAccess(USER)]))
     assert rwm_(*IN_PLACE, "--yes") == 5
     assert f"{USER} may still write at bucket1, and would interfere" in rwm_.err
-    assert "`rwm storage freeze bucket1`" in rwm_.err
+    assert "`rwm -c here.conf storage freeze bucket1`" in rwm_.err
     assert attacked.present("bucket1")["new"]
     assert rwm_(*IN_PLACE, "--dry-run") == 0
     assert rwm_(*IN_PLACE, "--yes", "--force") == 0

@@ -131,7 +131,7 @@ def test_states_of_pruned_versions_are_unknown(rwm_: Terminal, s3: MemoryS3, cap
 def test_sync_of_a_bucket_without_states_prints_a_hint(rwm_: Terminal, s3: MemoryS3) -> None:
     assert rwm_(*HERE, "sync", "bucket1") == 0
     assert rwm_.out == "bucket1: 0 state files, 0 new states\n"
-    assert "`rwm state capture bucket1 --at TIME`" in rwm_.err
+    assert "`rwm -c here.conf state capture bucket1 --at TIME`" in rwm_.err
 
 
 def test_sync_reads_the_files_of_the_original_tool(rwm_: Terminal, s3: MemoryS3, captured: list[str]) -> None:
@@ -144,7 +144,7 @@ def test_sync_reads_the_files_of_the_original_tool(rwm_: Terminal, s3: MemoryS3,
     assert s3.present("there").keys() == {"config", "data/0", "data/1", "data/2"}
     assert rwm_("-c", "admin.conf", *alias, "not-there", key.replace("202", "201")) == 1
     assert "no state is recorded for the file rwm/state_" in rwm_.err
-    assert "`rwm state sync bucket1`" in rwm_.err
+    assert "`rwm -c admin.conf state sync bucket1`" in rwm_.err
     assert rwm_("-c", "here.conf", *alias, "not-there", key) == 1, "that index has not seen it"
     assert "not-there" not in s3.buckets
 
@@ -237,7 +237,7 @@ def test_a_damaged_index_is_moved_aside_and_rebuilt(rwm_: Terminal, s3: MemoryS3
     path.write_bytes(b"garbage " * 1000)
     Path(f"{path}-wal").unlink(missing_ok=True)
     assert rwm_(*ADMIN, "list") == 1
-    assert "rwm state sync" in rwm_.err
+    assert "`rwm -c admin.conf state sync BUCKET`" in rwm_.err
     # While the bucket cannot be asked, nothing is moved.
     assert rwm_(*ADMIN, "sync", "no-such-bucket") == 1
     assert path.read_bytes().startswith(b"garbage")

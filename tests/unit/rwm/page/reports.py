@@ -31,7 +31,7 @@ HOSTILE = (
 TEXT = PageText(
     "bucket1: 2 proofs of an attack or a fault",
     ["removals are not judged by locks"],
-    ["last clean state: 0123 of 2026", "  rwmfs mount bucket1 --at 0123 MOUNTPOINT"],
+    ["last clean state: 0123 of 2026", "  rwmfs mount bucket1 --at 0123 /mnt/repo"],
 )
 
 

@@ -86,7 +86,7 @@ def test_the_verdict_the_last_clean_state_and_the_commands() -> None:
     assert "Proofs found" in page
     assert page.count('<tr class="last-clean">') == 1
     assert report.last_clean.short in page
-    assert "<pre><code>rwmfs mount bucket1 --at 0123 MOUNTPOINT</code></pre>" in page
+    assert "<pre><code>rwmfs mount bucket1 --at 0123 /mnt/repo</code></pre>" in page
     assert "RWM 2.0.0" in page
 
 

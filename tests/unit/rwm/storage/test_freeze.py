@@ -321,8 +321,8 @@ def test_a_check_says_who_is_frozen_and_nothing_else(s3: KillableS3, freezes: Fr
     freeze_storage(s3, freezes, HERE, user="user1")
     freeze_storage(s3, freezes, HERE, user="user2", reads=False)
     assert check_storage(s3, BUCKET) == [
-        ("frozen", f"{USER} may write nothing until `rwm storage thaw`"),
-        ("frozen", f"{STRANGER} may do nothing until `rwm storage thaw`"),
+        ("frozen", f"{USER} may write nothing until rwm storage thaw"),
+        ("frozen", f"{STRANGER} may do nothing until rwm storage thaw"),
     ]
     assert inspect_storage(s3, HERE).users == SHARED
     with pytest.raises(Refused, match="may write nothing until"):

@@ -21,16 +21,16 @@ def report(at: int, *states: str) -> PruneReport:
 
 def test_the_prune_that_ended_the_state() -> None:
     reports = [report(200_500, STATE.id), report(300_000, "other")]
-    assert why(reports, [200_500, 300_000]) == "pruned by `rwm prune` on 1970-01-01T00:03:20Z"
+    assert why(reports, [200_500, 300_000]) == "pruned by rwm prune on 1970-01-01T00:03:20Z"
 
 
 def test_a_prune_of_another_computer_may_have_done_it() -> None:
-    expected = "`rwm prune` may have deleted them, last on 1970-01-01T00:05:00Z"
+    expected = "rwm prune may have deleted them, last on 1970-01-01T00:05:00Z"
     assert why([report(300_000, "other")], [50_000, 200_000, 300_000]) == expected
 
 
 def test_no_prune_since_the_state_is_recorded() -> None:
-    assert why([], [99 * SECOND]) == "no `rwm prune` since then is recorded"
+    assert why([], [99 * SECOND]) == "no rwm prune since then is recorded"
 
 
 def test_whole_states_are_not_explained_and_numbers_are_named() -> None:

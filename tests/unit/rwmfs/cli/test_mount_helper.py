@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from rwm.console import App
 from rwm.errors import MountError, RwmError, UsageError
 from rwm.location import Location
 from rwmfs.cli import main as cli
@@ -158,7 +159,7 @@ def test_a_mount_failure_is_exit_code_32(here: Here, capsys: pytest.CaptureFixtu
 def test_every_error_has_an_exit_code_of_mount(
     error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(call: Call) -> None:
+    def fail(call: Call, app: App) -> None:
         raise error
 
     monkeypatch.setattr(mount_helper, "mount", fail)
@@ -168,6 +169,11 @@ def test_every_error_has_an_exit_code_of_mount(
     assert err.count("\n") == 1
     assert run(["b", "/m", "-v"]) == code
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_command_in_a_hint_has_the_configuration(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    assert here.mount(f"config={here.config}") == 32
+    assert f"`rwm -c {here.config} state sync bucket1` makes it" in capsys.readouterr().err
 
 
 def test_the_arguments_are_those_of_rwmfs_mount() -> None:

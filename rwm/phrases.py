@@ -1,0 +1,14 @@
+"""Lists within sentences. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+NAMED = 3
+
+
+def name_some(items: Sequence[object], limit: int = NAMED, separator: str = ", ") -> str:
+    """The first items, and how many more there are: ``a, b, c and 12 more``. One more is named instead."""
+    shown = items if len(items) <= limit + 1 else items[:limit]
+    more = f" and {len(items) - len(shown)} more" if len(shown) < len(items) else ""
+    return separator.join(map(str, shown)) + more

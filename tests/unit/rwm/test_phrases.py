@@ -1,0 +1,18 @@
+"""Lists in sentences are short."""
+
+from __future__ import annotations
+
+import pytest
+
+from rwm.phrases import name_some
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, ""), (1, "0"), (3, "0, 1, 2"), (4, "0, 1, 2, 3"), (5, "0, 1, 2 and 2 more")]
+)
+def test_a_list_is_cut_where_that_makes_it_shorter(count: int, text: str) -> None:
+    assert name_some(list(range(count))) == text
+
+
+def test_limit_and_separator() -> None:
+    assert name_some("abcd", 1, "; ") == "a and 3 more"
