@@ -10,7 +10,13 @@ from rwm import console
 from rwm.times import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rwm.model import StateInfo
     from rwm.prune import LocationPlan, PrunePlan, RecordedPrune
+
+MAX_NAMED = 5
+"""States whose ids fit a line."""
 
 
 def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
@@ -59,8 +65,7 @@ def print_plan(plan: PrunePlan) -> None:
         click.echo(console.escape(f"plan for {plan.location}"))
         _print_locations(plan)
     else:
-        states = ", ".join(info.short for info in plan.kept_states)
-        click.echo(console.escape(f"plan for {plan.location}; kept states: {states or 'none'}"))
+        click.echo(console.escape(f"plan for {plan.location}; kept states: {_name_newest(plan.kept_states)}"))
     console.print_table(
         ["", "count", "size"],
         [
@@ -74,6 +79,12 @@ def print_plan(plan: PrunePlan) -> None:
         ],
         right=(1, 2),
     )
+
+
+def _name_newest(states: Sequence[StateInfo]) -> str:
+    """The short ids of the states, which come oldest first; of many the newest ones and their number."""
+    ids = [info.short for info in states]
+    return ", ".join(ids) or "none" if len(ids) <= MAX_NAMED else f"{len(ids)}, the newest {', '.join(ids[-3:])}"
 
 
 def _rare_counts(plan: PrunePlan) -> dict[str, int]:
@@ -107,8 +118,9 @@ def print_result(done: RecordedPrune) -> None:
     """What was deleted."""
     result, uploads = done.result, done.uploads.aborted
     freed = console.format_size(result.bytes)
-    aborted = f"; aborted {uploads} unfinished uploads" if uploads else ""
-    click.echo(f"deleted {result.versions} versions and {result.markers} markers, {freed}{aborted}")
+    aborted = f"; aborted {console.format_count(uploads, 'unfinished upload')}" if uploads else ""
+    versions = console.format_count(result.versions, "version")
+    click.echo(f"deleted {versions} and {console.format_count(result.markers, 'marker')}, {freed}{aborted}")
 
 
 def result_json(plan: PrunePlan, done: RecordedPrune, force: bool) -> dict[str, Any]:

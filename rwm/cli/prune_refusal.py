@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rwm import console
 from rwm.errors import AccessDenied, PartlyDone, Refused
+from rwm.phrases import name_some
+from rwm.shell import quote
 
 if TYPE_CHECKING:
     from rwm.prune import PrunePlan, RecordedPrune
@@ -16,16 +18,25 @@ MAX_NAMED = 3
 
 
 def raise_refusal(plan: PrunePlan, force: bool) -> None:
-    """Raise Refused with all that speaks against the plan; what ``force`` overrides is a warning."""
+    """Raise Refused with what speaks against the plan; what ``force`` overrides is a warning.
+
+    Raises AccessDenied if this account cannot read what the plan relies on: most likely it is a machine's.
+    """
     for finding in plan.findings if force else ():
         console.warn(f"overridden: {finding}")
     reasons = [*plan.refused, *(() if force else plan.findings)]
+    if plan.is_denied and not force:
+        raise AccessDenied(
+            f"prune of {plan.location}: this account may not read versions, so whether the kept states are whole is "
+            "not known",
+            hint="nothing was deleted; prune with the configuration of the admin (-c FILE)",
+        )
     if reasons:
-        audit = f"; `rwm audit {plan.location}` shows the findings and acknowledges what is honest (--ack)"
+        audit = f"; `rwm audit {quote(plan.location)}` shows the findings and acknowledges what is honest (--ack)"
         advice = audit if any(place.findings for place in plan.locations) else ""
         advice += "" if plan.refused else ", --force prunes anyway"
         hint = f"nothing was deleted{advice}{_advise_on_the_rest(plan, force)}"
-        raise Refused(f"prune of {plan.location} refused: {'; '.join(reasons)}", hint=hint)
+        raise Refused(f"prune of {plan.location} refused: {name_some(reasons, separator='; ')}", hint=hint)
 
 
 def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
@@ -33,7 +44,7 @@ def _advise_on_the_rest(plan: PrunePlan, force: bool) -> str:
     if plan.bucket_refused or (plan.bucket_findings and not force):
         return ""
     places = [place.location for place in plan.prunable_prefixes(force=force)]
-    commands = ", ".join(f"`rwm prune {place}`" for place in places[:MAX_NAMED])
+    commands = ", ".join(f"`rwm prune {quote(place)}`" for place in places[:MAX_NAMED])
     more = f" and so on for {len(places) - MAX_NAMED} more" if len(places) > MAX_NAMED else ""
     verb = "prunes" if len(places) == 1 else "prune"
     return f"; {commands}{more} {verb} the rest" if places else ""
@@ -45,12 +56,12 @@ def raise_failures(done: RecordedPrune, count: int) -> None:
     if result.locked and not result.failures:
         raise PartlyDone(
             f"{len(result.locked)} of {count} versions and markers were not deleted because they are locked, by "
-            f"something else than this computer's `rwm lock`{_describe_left(result.left)}",
+            f"something else than this computer's rwm lock{_describe_left(result.left)}",
             hint="run the command again: these are known now, and the rest is planned with them",
         )
     if not result.failures:
         hint = "run the command again"
-        raise PartlyDone(f"{uploads} unfinished uploads were not aborted", hint=hint)
+        raise PartlyDone(f"not aborted: {console.format_count(uploads, 'unfinished upload')}", hint=hint)
     first = result.failures[0]
     if result.versions + result.markers == 0 and {failure.code for failure in result.failures} == {"AccessDenied"}:
         raise AccessDenied(

@@ -32,6 +32,7 @@ from rwm.restic import expected_sha256
 from rwm.retention import AuditJudgement, candidates, follows_rule
 from rwm.s3 import S3
 from rwm.s3.listing import Lister, list_histories
+from rwm.shell import quote
 from rwm.times import SECOND
 from rwm.trust import Kind, LocationAudit, RepositoryRoots, audit_location
 
@@ -68,6 +69,8 @@ class PrunePlan:
     """What was written, replaced or deleted at this time or later stays."""
     uploads: int = 0
     """Unfinished uploads to abort."""
+    is_denied: bool = False
+    """Whether this account may read none of the files of kept states."""
     has_object_lock: bool = False
     """Whether versions of the bucket may be locked. ``locked`` are those that are known to be; more may be found."""
     bucket_findings: tuple[str, ...] = ()
@@ -182,10 +185,13 @@ def plan_prune(
             planner.add(history, coverage.of(history[0].key))
     planner.decide_deferred(coverage.of)
     sample = coverage.samples()
-    locations = coverage.finish(read_sample(s3, location.bucket, sample))
+    faults = read_sample(s3, location.bucket, sample)
+    locations = coverage.finish({entry: fault.text for entry, fault in faults.items()})
     plan = planner.finish(location, locations, refused, len(sample))
     uploads = count_old_uploads(s3, location, upload_cutoff(plan.made_at, plan.cutoff))
-    return replace(plan, uploads=uploads, bucket_findings=tuple(locks.describe_unknown(location)))
+    denied = bool(faults) and len(faults) == len(sample) and all(fault.is_denied for fault in faults.values())
+    unknown = tuple(locks.describe_unknown(location))
+    return replace(plan, uploads=uploads, bucket_findings=unknown, is_denied=denied)
 
 
 class _Planner:
@@ -285,9 +291,13 @@ def _bucket_refusals(
     if candidates(own) or any(follows_rule(location, info.location) for info in keep):
         return tuple(refused)
     if missing := missing_index(index, location):
-        refused.append(f"{missing.message}; `rwm state sync {location}` or `rwm state capture {location}` makes it")
+        refused.append(
+            f"{missing.message}; `rwm state sync {quote(location)}` or `rwm state capture {quote(location)}` makes it"
+        )
     elif own:
         refused.append(f"the bucket's history confirms no recorded state of {location.described}")
     else:
-        refused.append(f"no state of {location.described} is recorded: `rwm state capture {location}` records one")
+        refused.append(
+            f"no state of {location.described} is recorded: `rwm state capture {quote(location)}` records one"
+        )
     return tuple(refused)

@@ -6,8 +6,9 @@ import hashlib
 import random
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
-from rwm.errors import RwmError, Unreachable
+from rwm.errors import AccessDenied, RwmError, S3Error, Unreachable
 from rwm.model import Entry
 from rwm.restic import find_fault
 from rwm.s3 import S3
@@ -39,7 +40,14 @@ class FileSample:
         return list(self._chosen.values())
 
 
-def read_sample(s3: S3, bucket: str, entries: Iterable[Entry]) -> dict[Entry, str]:
+class Fault(NamedTuple):
+    """Why a file is unreadable or wrong. ``is_denied``: this account may not read it."""
+
+    text: str
+    is_denied: bool = False
+
+
+def read_sample(s3: S3, bucket: str, entries: Iterable[Entry]) -> dict[Entry, Fault]:
     """Read files; of each one that is unreadable or wrong, why. Raises Unreachable if the server does not answer."""
     wanted = list(dict.fromkeys(entries))
     with ThreadPoolExecutor(THREADS) as pool:
@@ -47,14 +55,17 @@ def read_sample(s3: S3, bucket: str, entries: Iterable[Entry]) -> dict[Entry, st
         return {entry: fault for entry, fault in zip(wanted, found, strict=True) if fault is not None}
 
 
-def _find_fault(s3: S3, bucket: str, entry: Entry) -> str | None:
+def _find_fault(s3: S3, bucket: str, entry: Entry) -> Fault | None:
+    denied = False
     try:
         fault = s3.retry(lambda: _read(s3, bucket, entry), f"GetObject {bucket}/{entry.key}")
     except Unreachable:
         raise
     except RwmError as error:
-        fault = error.message
-    return fault and f"{entry.key} of the state that this relies on cannot be used: {fault}"
+        denied = isinstance(error, AccessDenied)
+        fault = (isinstance(error, S3Error) and error.reason) or error.message
+    text = f"{entry.key} of the state that this relies on cannot be used: {fault}"
+    return None if fault is None else Fault(text, denied)
 
 
 def _read(s3: S3, bucket: str, entry: Entry) -> str | None:

@@ -56,7 +56,7 @@ def test_prune_without_a_terminal_needs_yes(rwm_: Terminal, s3: MemoryS3, replac
 
 def test_prune_without_a_state_is_refused(rwm_: Terminal, s3: MemoryS3) -> None:
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 5
-    assert "rwm state capture bucket1" in rwm_.err
+    assert "rwm -c here.conf state capture bucket1" in rwm_.err
 
 
 def test_failed_deletions_are_reported_with_exit_code_3(rwm_: Terminal, s3: MemoryS3, replaced: list[str]) -> None:
@@ -80,7 +80,7 @@ def test_an_index_in_which_somebody_changed_a_kept_state_deletes_nothing(
     for words in (plan, (*plan, "--force"), ("-c", "here.conf", "prune", "bucket1", "--plan", "plan")):
         assert rwm_(*words, "--yes") == 1
         assert "has other entries than its id says: somebody changed the file, or it is damaged" in rwm_.err
-        assert "move the index away, then `rwm state sync BUCKET` rebuilds it" in rwm_.err
+        assert "move the index away, then `rwm -c here.conf state sync BUCKET` rebuilds it" in rwm_.err
     assert s3.deleted == []
 
 
@@ -99,7 +99,7 @@ def test_findings_refuse_and_are_overridden_by_name(rwm_: Terminal, s3: MemoryS3
     assert rwm_(*prune) == 5
     assert "is suspect: other-content; a proof of an attack" in rwm_.err
     assert "is younger than the newest clean state kept" in rwm_.err  # which fills the slot
-    assert "nothing was deleted; `rwm audit bucket1/host1` shows the findings" in rwm_.err
+    assert "nothing was deleted; `rwm -c here.conf audit bucket1/host1` shows the findings" in rwm_.err
     assert "--force prunes anyway" in rwm_.err
     assert rwm_(*prune, "--force") == 0
     assert "overridden: the newest kept state" in rwm_.err and "is suspect: other-content" in rwm_.err
@@ -108,6 +108,23 @@ def test_findings_refuse_and_are_overridden_by_name(rwm_: Terminal, s3: MemoryS3
         assert rwm_("-c", "here.conf", "audit", "bucket1/host1", "--ack", code, "--note", "a test") in (0, 4)
     assert rwm_(*prune, "--json") == 5
     assert "cannot be used: its content" in rwm_.err and "suspect" not in rwm_.err
+
+
+def test_keys_that_may_not_read_versions_are_refused_in_a_line(rwm_: Terminal, s3: MemoryS3) -> None:
+    place = Place(rwm_, s3)
+    place.capture()
+    s3.denied |= set(s3.buckets["bucket1"])
+    prune = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "1")
+    assert rwm_(*prune, "--yes") == 6
+    message, hint = rwm_.err.splitlines()
+    assert message.startswith("rwm: prune of bucket1: this account may not read versions") and len(message) < 160
+    assert hint == "  nothing was deleted; prune with the configuration of the admin (-c FILE)"
+    assert rwm_(*prune, "--dry-run", "--json") == 6
+    assert len(json.loads(rwm_.out)["refused"]) > 3
+    s3.denied.remove(next(key for key in s3.denied if key.startswith("keys/")))
+    assert rwm_(*prune, "--yes") == 5
+    reasons = rwm_.err.splitlines()[0].removeprefix("rwm: prune of bucket1 refused: ").split("; ")
+    assert all("cannot be used" in reason for reason in reasons)
 
 
 @pytest.fixture
@@ -151,7 +168,7 @@ def test_a_refusal_names_the_location_and_what_prunes_the_rest(rwm_: Terminal, s
     s3.remove("bucket1", "host1/notes", s3.present("bucket1")["host1/notes"])
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 5
     assert "prune of bucket1 refused: bucket1/host1: the newest kept state " in rwm_.err
-    assert "nothing was deleted; `rwm prune bucket1/host2` prunes the rest" in rwm_.err
+    assert "nothing was deleted; `rwm -c here.conf prune bucket1/host2` prunes the rest" in rwm_.err
     assert s3.deleted == []
     assert rwm_("-c", "here.conf", "prune", "bucket1/host1", "--keep-last", "1", "--yes") == 5
     assert "prune of bucket1/host1 refused: the newest kept state " in rwm_.err
@@ -232,7 +249,7 @@ class TestStoredPlan:
         path = str(tmp_path / "plan")
         rwm_("-c", "here.conf", "state", "capture", "bucket1")
         assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", path) == 0
-        assert f"`rwm prune bucket1 --plan {path}` executes the plan" in rwm_.out
+        assert f"`rwm -c here.conf prune bucket1 --plan {path}` executes the plan" in rwm_.out
         assert s3.deleted == []
         return path
 
@@ -294,7 +311,10 @@ def test_states_of_an_attacker_push_no_clean_one_out(rwm_: Terminal, s3: MemoryS
     assert rwm_(*prune, "--dry-run", "--json") == 5
     plan = json.loads(rwm_.out)
     assert plan["kept_states"] == [*clean, *suspect]
-    assert "note: 4 states of bucket1 kept only until judged (`rwm audit bucket1`, then --ack, or" in rwm_.err
+    assert (
+        "note: 4 states of bucket1 not found clean and kept until judged: `rwm -c here.conf audit bucket1` shows why"
+        in rwm_.err
+    )
     assert plan["lost_states"] == []
     assert rwm_(*prune, "--yes", "--force") == 0  # the proof stays one
     assert {state["id"] for state in list_states(rwm_, conf=("-c", "here.conf", "state"))} == {*clean, *suspect}
@@ -312,7 +332,7 @@ def test_old_unfinished_uploads_are_aborted(rwm_: Terminal, s3: MemoryS3, replac
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--min-age", "3d", "--yes") == 0
     assert len(s3.uploads) == 2
     assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--yes") == 0
-    assert "aborted 1 unfinished uploads" in rwm_.out
+    assert "aborted 1 unfinished upload\n" in rwm_.out
     assert [upload for _, upload, _ in s3.uploads] == ["running"]
 
 

@@ -48,8 +48,10 @@ def test_wrong_missing_and_denied_files_are_named() -> None:
     s3.denied.add(denied.key)
     faults = read_sample(s3, BUCKET, [right, wrong, missing, denied, short])
     assert list(faults) == [wrong, missing, denied, short]
-    assert all(entry.key in fault and "cannot be used: " in fault for entry, fault in faults.items())
-    assert "SHA-256" in faults[wrong] and "AccessDenied" in faults[denied] and "1 bytes, not 2" in faults[short]
+    texts = {entry: fault.text for entry, fault in faults.items()}
+    assert all(entry.key in text and "cannot be used: " in text for entry, text in texts.items())
+    assert "SHA-256" in texts[wrong] and "AccessDenied" in texts[denied] and "1 bytes, not 2" in texts[short]
+    assert [fault.is_denied for fault in faults.values()] == [False, False, True, False]
 
 
 def test_a_server_that_does_not_answer_ends_the_prune() -> None:
