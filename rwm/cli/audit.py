@@ -18,6 +18,7 @@ from rwm.console import LOCATION, App, common_options, pass_app
 from rwm.errors import CheckFailed, UsageError
 from rwm.location import Location
 from rwm.model import Acknowledgement
+from rwm.shell import quote
 from rwm.times import SECOND
 
 if TYPE_CHECKING:
@@ -120,29 +121,32 @@ def _check_options(
 
 
 def _audit(app: App, location: Location, ack: str | None, note: str, *, capture: bool) -> AuditReport:
-    """Audit; acknowledge and judge anew; capture the last clean state if that is wanted and none is recorded."""
-    report = run_audit(app, location)
-    if ack is not None:
-        _acknowledge(app, location, report, ack, note)
-        report = run_audit(app, location)
+    """Audit, with what is acknowledged; capture the last clean state if that is wanted and none is recorded."""
+    report = run_audit(app, location) if ack is None else _audit_and_acknowledge(app, location, ack, note)
     if capture and report.last_clean is None:
         report = capture_quiet_second(app, report)
     return report
 
 
-def _acknowledge(app: App, location: Location, report: AuditReport, what: str, note: str) -> None:
+def _audit_and_acknowledge(app: App, location: Location, what: str, note: str) -> AuditReport:
+    """Audit as if ``what`` was acknowledged, and record that if it was found. One listing."""
     from rwm.trust import CODES
 
-    known = {finding.id for finding in report.findings}
-    if what not in CODES and what not in known and not is_snapshot_finding(app, report, what):
-        raise UsageError(
-            f"{what!r} is neither a finding of {location} nor a code", hint="`rwm audit` shows the ids and codes"
-        )
     if not note.strip():
         raise UsageError("an acknowledgement needs a note", hint="say in --note why it is honest")
-    now = int(time.time()) * SECOND
-    app.index.audits.acknowledge(location.bucket, Acknowledgement(what, report.audit.until, now, note))
-    app.close_index()  # one that was opened for reading may have no later changes
+    judged = Acknowledgement(what, 0, int(time.time()) * SECOND, note)
+
+    def acknowledge(report: AuditReport) -> None:
+        known = {finding.id for finding in report.findings}
+        if what not in CODES and what not in known and not is_snapshot_finding(app, report, what):
+            raise UsageError(
+                f"{what!r} is neither a finding of {location} nor a code",
+                hint=f"`rwm audit {quote(location)}` shows the ids and codes",
+            )
+        app.index.audits.acknowledge(location.bucket, judged._replace(until=report.audit.until))
+        app.close_index()  # one that was opened for reading may have no later changes
+
+    return run_audit(app, location, judged, acknowledge)
 
 
 def _withdraw(app: App, location: Location, what: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,12 @@ from rwm import console
 from rwm.console import App
 from rwm.errors import AccessDenied, BadResponse, CheckFailed, IndexUnusable, NotFound, S3Error
 from rwm.location import Location
+from rwm.shell import quote
 from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.index import Index
-    from rwm.model import RecordedState
+    from rwm.model import Acknowledgement, RecordedState
     from rwm.s3.listing import Lister
     from rwm.trust import AuditReport, AuditSettings, LocationAudit, Missing
 
@@ -25,21 +26,27 @@ Of those that were never compared `rwm state sync` says more.
 """
 
 
-def run_audit(app: App, location: Location) -> AuditReport:
+def run_audit(
+    app: App,
+    location: Location,
+    judged: Acknowledgement | None = None,
+    check: Callable[[AuditReport], None] = lambda report: None,
+) -> AuditReport:
     """Audit, look for the versions of recorded states by the same listing, and record the verdicts.
 
-    They are recorded where the index can be written.
+    They are recorded where the index can be written. ``judged`` is an acknowledgement that is not recorded yet: it
+    counts up to the second that is judged last. ``check`` is called before anything is recorded.
     """
     from rwm.s3.listing import RecordedLister
 
     recorded = app.readonly_index.recorded(location)
     confirmed = {each.info.id for each in recorded if each.trust in _COMPARED and location.covers(each.info.location)}
     if not confirmed:
-        return judge_states(app, audit_versions(app, location), app.readonly_index)
+        return judge_states(app, audit_versions(app, location, judged=judged), app.readonly_index, check=check)
     with closing(RecordedLister(app.s3)) as lister:
-        found = audit_versions(app, location, lister)
+        found = audit_versions(app, location, lister, judged)
         missing = _count_missing(app, location, confirmed, lister)
-    return judge_states(app, found, app.readonly_index, missing)
+    return judge_states(app, found, app.readonly_index, missing, check)
 
 
 def _count_missing(app: App, location: Location, states: set[str], lister: Lister) -> dict[str, int]:
@@ -54,15 +61,20 @@ def _count_missing(app: App, location: Location, states: set[str], lister: Liste
         return {}
 
 
-def audit_versions(app: App, location: Location, lister: Lister | None = None) -> LocationAudit:
+def audit_versions(
+    app: App, location: Location, lister: Lister | None = None, judged: Acknowledgement | None = None
+) -> LocationAudit:
     """Audit the location's versions; ``lister`` as for :func:`audit_location`. Raises NotFound without a repository."""
     from rwm.trust import audit_location, can_judge_locks, is_admin
 
     settings = audit_settings(app, location)._replace(
         samples_locks=can_judge_locks(app.s3, location), samples_acls=is_admin(app.s3, location)
     )
+    settings = settings if judged is None else settings.with_judged(judged)
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress, lister=lister)
+    if judged is not None:
+        found.settings = settings.with_judged(judged, found.until)
     if not found.repositories:
         raise NotFound(
             f"{location} has no restic repository, and never had one as far as its history reaches",
@@ -85,10 +97,17 @@ def audit_settings(app: App, location: Location) -> AuditSettings:
     return make_settings(app.config, index.audits.acknowledged(location), own)
 
 
-def judge_states(app: App, found: LocationAudit, index: Index, missing: Mapping[str, int] | None = None) -> AuditReport:
+def judge_states(
+    app: App,
+    found: LocationAudit,
+    index: Index,
+    missing: Mapping[str, int] | None = None,
+    check: Callable[[AuditReport], None] = lambda report: None,
+) -> AuditReport:
     """Judge the states in an index by an audit, and record the verdicts where it can be written.
 
-    ``missing`` are the numbers of versions that are gone, by the ids of states that lack any.
+    ``missing`` are the numbers of versions that are gone, by the ids of states that lack any. ``check`` as for
+    :func:`run_audit`.
     """
     from rwm.trust import make_report
 
@@ -96,6 +115,7 @@ def judge_states(app: App, found: LocationAudit, index: Index, missing: Mapping[
     recorded = index.recorded(location)
     explained = _explain(app, location, recorded, missing) if missing else {}
     report = make_report(found, recorded, index.born_later(location), explained)
+    check(report)
     _record(app, report)
     return report
 
@@ -180,6 +200,6 @@ def none_is_clean(location: Location) -> CheckFailed:
     """The error where no clean state is known."""
     return CheckFailed(
         f"{location}: no recorded state is clean, and no second is known at which the bucket was clean",
-        hint=f"`rwm audit {location}` lists what was found; --at STATE chooses a state all the same, and --ack records "
-        "that a finding is honest",
+        hint=f"`rwm audit {quote(location)}` lists what was found; --at STATE chooses a state all the same, and --ack "
+        "records that a finding is honest",
     )

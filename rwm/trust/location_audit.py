@@ -43,6 +43,10 @@ class AuditSettings(NamedTuple):
         """Whether versions are sampled at all."""
         return self.samples_locks or self.samples_acls
 
+    def with_judged(self, judged: Acknowledgement, until: int = FOREVER) -> AuditSettings:
+        """The settings with one more acknowledgement, in place of an earlier one of the same, up to a time."""
+        return self._replace(acknowledged={**self.acknowledged, judged.what: judged._replace(until=until)})
+
 
 _MEASURED = ServerClock(0, is_measured=True)
 

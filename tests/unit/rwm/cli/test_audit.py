@@ -27,7 +27,7 @@ def test_a_clean_bucket(place: Place) -> None:
     state = place.capture()
     text = place.text()
     assert text.startswith("bucket1 is clean as far as its history reaches\n")
-    assert f"rwmfs mount bucket1 --at {state[:12]} MOUNTPOINT" in text
+    assert f"rwmfs -c here.conf mount bucket1 --at {state[:12]} /mnt/repo" in text
     found = place.audit()
     assert (found["verdict"], found["last_clean"], found["findings"]) == ("clean", state, [])
     assert [(one["id"], one["verdict"], one["findings"]) for one in found["states"]] == [(state, "clean", [])]
@@ -75,7 +75,7 @@ def test_versions_of_a_recorded_state_that_are_gone(place: Place) -> None:
     detail = found["findings"][0]["detail"]
     objects = found["states"][0]["objects"]
     assert detail == (
-        f"state {older[:12]}: 1 of its {objects} versions are not in the bucket: no `rwm prune` since then is recorded"
+        f"state {older[:12]}: 1 of its {objects} versions are not in the bucket: no rwm prune since then is recorded"
     )
     assert detail in place.text()
 
@@ -92,7 +92,7 @@ def test_a_state_that_a_prune_ended_names_it(place: Place) -> None:
     assert place.rwm(*AUDIT, "--json") == 0, place.rwm.err
     (finding,) = json.loads(place.rwm.out)["findings"]
     assert (finding["code"], finding["version_id"]) == ("incomplete-state", older)
-    assert re.search(r"versions are not in the bucket: pruned by `rwm prune` on 20[-0-9T:]+Z$", finding["detail"])
+    assert re.search(r"versions are not in the bucket: pruned by rwm prune on 20[-0-9T:]+Z$", finding["detail"])
 
 
 def test_an_attack(place: Place) -> None:
@@ -143,7 +143,7 @@ def test_without_a_clean_state_the_newest_quiet_second_is_named(place: Place) ->
     text = place.text(code=4)
     assert "no recorded state is clean; the bucket was clean and quiet at " in text
     at = place.audit(code=4)["last_clean_at"]
-    assert "\n  rwm audit bucket1 --capture\n" in text
+    assert "\n  rwm -c here.conf audit bucket1 --capture\n" in text
     assert iso(before // 1000 * 1000) < at
     found = place.audit("--capture", code=4)
     assert found["last_clean_at"] == at
@@ -202,6 +202,33 @@ class TestAcknowledgement:
         place.audit("--ack", "unlocked-removal", "--note", "we did it")
         place.delete_pack()
         assert [one["acknowledged"] for one in place.audit(code=4)["findings"]] == [True, False]
+
+    def test_it_lists_the_bucket_once(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        place.delete_pack()
+        place.capture()
+        (finding,) = place.audit(code=4)["findings"]
+        listed: list[str] = []
+        batches = place.s3.version_batches
+
+        def counted(bucket: str, prefix: str = "", **more: Any) -> Any:
+            listed.append(prefix)
+            return batches(bucket, prefix, **more)
+
+        monkeypatch.setattr(place.s3, "version_batches", counted)
+        place.text(code=4)
+        once = sorted(listed)
+        listed.clear()
+        place.text("--ack", finding["id"], "--note", "we did it")
+        assert sorted(listed) == once != []
+
+    def test_what_is_not_known_is_not_acknowledged_and_no_verdict_is_recorded(self, place: Place) -> None:
+        state = place.capture()
+        place.load()
+        assert place.rwm(*AUDIT, "--ack", "nothing", "--note", "x") == 2
+        assert "`rwm -c here.conf audit bucket1` shows the ids and codes" in place.rwm.err
+        assert place.rwm(*HERE, "state", "list", "bucket1", "--json") == 0
+        assert [(one["id"], one["verdict"]) for one in json.loads(place.rwm.out)] == [(state, None)]
+        assert place.rwm(*AUDIT, "--withdraw", "nothing") == 2
 
     @pytest.mark.parametrize(
         "words",
@@ -353,7 +380,7 @@ def test_a_page_is_written_beside_the_text(place: Place) -> None:
     assert text.startswith("bucket1 is clean as far as its history reaches\n")
     assert "page written to page.html" in place.rwm.err
     assert "bucket1 is clean as far as its history reaches." in page
-    assert f"rwmfs mount bucket1 --at {state[:12]}" in page
+    assert f"rwmfs -c here.conf mount bucket1 --at {state[:12]}" in page
     assert place.audit("--html", "page.html")["verdict"] == "clean"
 
 
