@@ -18,6 +18,7 @@ from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Outcome, StateInfo
 from rwm.s3 import S3
+from rwm.shell import quote
 from rwm.states import capture_state
 from rwm.storage import is_strict
 
@@ -143,7 +144,7 @@ def _apply_retention(config: Config, s3: S3, report: Report, notify: Notify, on_
     if strict:  # restic 0.14 would retry for minutes
         notify(
             f"retention is not applied: {config.location} is strict, this machine may delete only restic's locks; "
-            f"the admin runs `rwm forget {config.location}`"
+            f"the admin runs rwm forget {config.location}"
         )
         return
     if not any(name.startswith("keep-within") for name in config.retention):
@@ -166,6 +167,8 @@ def _capture(s3: S3, location: Location, open_index: Callable[[], Index], report
     except (RwmError, OSError) as error:  # OSError: no space for the spool
         report.errors.append(f"no state was captured: {error}")
         notify(f"error: {report.errors[-1]}")
+        if isinstance(error, RwmError) and error.hint:
+            notify(f"  {error.hint}")
 
 
 def _check_versioning(s3: S3, location: Location, report: Report, notify: Notify) -> None:
@@ -197,5 +200,5 @@ def _audit(
     if found.proofs:
         notify(
             f"error: {found.proofs} proof{'s' * (found.proofs != 1)} of an attack or a fault in the bucket: "
-            f"`rwm audit {state.location}` shows them and the last clean state"
+            f"`rwm audit {quote(state.location)}` shows them and the last clean state"
         )

@@ -76,10 +76,10 @@ def _print_report(report: Report) -> None:
         rows.append(("(forget, prune)", report.forget.outcome, "", report.forget.detail))
     if report.state:
         info = report.state
-        rows.append(("(state)", "ok", "", f"{info.short}: {info.objects} objects"))
-    rows += [("(state)", "failed", "", error) for error in report.errors]
+        rows.append(("(state)", "ok", "", f"{info.short}: {console.format_count(info.objects, 'object')}"))
+    rows += [("(state)", "failed", "", "not captured, see above") for _ in report.errors]
     if report.is_versioned is False:
-        rows.append(("(bucket)", "unsafe", "", "it has no versioning: what is overwritten is lost"))
+        rows.append(("(bucket)", "unsafe", "", "it has no versioning"))
     if report.audit:
         rows.append(("(audit)", report.audit.verdict, "", _describe_audit(report.audit)))
     click.echo()

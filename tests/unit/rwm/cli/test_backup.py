@@ -91,3 +91,12 @@ def test_wrong_arguments_are_usage_errors(
     assert command(host, *words) == 2
     assert "configured backups: etc" in capfd.readouterr().err
     assert host.calls == []
+
+
+def test_a_failed_capture_says_why_once(host: BackupHost, capfd: pytest.CaptureFixture[str]) -> None:
+    host.config({"etc": {}}, index_path=str(host.directory))
+    assert command(host, "--all") == 3
+    out, err = capfd.readouterr()
+    assert (out + err).count(f"index {host.directory}: ") == 1
+    assert "error: no state was captured: index " in err
+    assert "not captured, see above" in out
