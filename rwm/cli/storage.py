@@ -183,13 +183,19 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
     size = console.format_size(summary.bytes + summary.noncurrent_bytes)
     _check_unlocked(app, location)
     what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
-    subject = f"{what} with {count} versions and markers, {size}"
+    subject = f"{what} with {count} {'version or marker' if count == 1 else 'versions and markers'}, {size}"
     if not dry_run:
         console.confirm(f"Delete {subject}?", yes=yes)
         _delete(app, location, count)
     if app.json:
         console.print_json(
-            {"bucket": location.bucket, "prefix": location.prefix, "deleted": not dry_run, "versions": count}
+            {
+                "bucket": location.bucket,
+                "prefix": location.prefix,
+                "deleted": not dry_run,
+                "versions": count,
+                "bytes": summary.bytes + summary.noncurrent_bytes,
+            }
         )
     else:
         click.echo(console.escape(f"{'would delete' if dry_run else 'deleted'} {subject}"))

@@ -261,7 +261,8 @@ def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None
     assert rwm_(*STORAGE, "delete", "bucket1/host1") == 2
     assert f"Delete {subject}?" in rwm_.err
     assert rwm_(*STORAGE, "delete", "bucket1/host1", "--yes", "--json") == 0
-    assert json.loads(rwm_.out) == {"bucket": "bucket1", "prefix": "host1/", "deleted": True, "versions": 2}
+    document = {"bucket": "bucket1", "prefix": "host1/", "deleted": True, "versions": 2, "bytes": 2}
+    assert json.loads(rwm_.out) == document
     assert "host10/config" in shared.present("bucket1")
 
 
