@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from rwm import layout
+from rwm.errors import UsageError
 from rwm.location import Location
 from rwm.model import EntryBatch, StateTree
 from rwm.names import component_hidden_reason
@@ -138,6 +139,14 @@ def enclosing_repository(tree: StateTree, location: Location) -> Location | None
 
     root = layout.enclosing_root(location.prefix, is_root, tree.prefix)
     return None if root is None else Location(location.bucket, root)
+
+
+def inside_repository(what: object, repository: Location, hint: str = "") -> UsageError:
+    """The error for a place that is a directory of a repository; by default the hint is to name the repository."""
+    return UsageError(
+        f"{what} is a directory of the repository at {repository}, not a place for one",
+        hint=hint or f"name the repository itself: {repository}",
+    )
 
 
 def find_directory(tree: StateTree, prefix: str) -> int | None:

@@ -8,8 +8,9 @@ import click
 
 from rwm import console
 from rwm.console import App, common_options, pass_app
-from rwm.errors import S3Error, UsageError
+from rwm.errors import S3Error
 from rwm.layout import REPOSITORY_DIRECTORIES
+from rwm.repositories import inside_repository
 
 _PASS_THROUGH = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 _ARGUMENTS = click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -45,10 +46,7 @@ def _check_place(app: App) -> None:
 
     with suppress(S3Error):  # restic reports it
         if repository := enclosing_repository(app.s3, location):
-            raise UsageError(
-                f"restic_bucket: {location} is a directory of the repository at {repository}, not a place for one",
-                hint="choose a prefix beside it",
-            )
+            raise inside_repository(f"restic_bucket: {location}", repository, "choose a prefix beside it")
 
 
 @click.command(context_settings=_PASS_THROUGH)

@@ -11,6 +11,7 @@ from rwm.index import CaptureSpool
 from rwm.layout import is_own_key
 from rwm.location import Location
 from rwm.model import Entry, EntryBatch
+from rwm.repositories import inside_repository
 from rwm.restore.comparison import Match, Pair, current_entry, pair_by_key
 from rwm.restore.part import StatePart
 from rwm.restore.transfer import Progress, RestoreResult, transfer_entries
@@ -81,10 +82,7 @@ def check_apart(source: Location, target: Location) -> None:
 
 def _check_not_in_repository(s3: S3, target: Location) -> None:
     if repository := enclosing_repository(s3, target):
-        raise UsageError(
-            f"{target} is a directory of the repository at {repository}, not a place for one",
-            hint="name a location apart from it",
-        )
+        raise inside_repository(target, repository, "name a location apart from it")
 
 
 def _check_foreign(target: Location, differences: Iterator[tuple[Pair, str, str]]) -> None:

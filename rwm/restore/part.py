@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rwm.errors import NotFound, UsageError
+from rwm.errors import NotFound
 from rwm.index import Index, IndexTree
 from rwm.location import Location
 from rwm.model import Entry, StateInfo, StateTree
-from rwm.repositories import RepositoryCount, count_repositories, enclosing_repository
+from rwm.repositories import RepositoryCount, count_repositories, enclosing_repository, inside_repository
 
 
 class StatePart:
@@ -56,7 +56,4 @@ class StatePart:
 
 def _check_not_in_repository(tree: StateTree, location: Location) -> None:
     if repository := enclosing_repository(tree, location):
-        raise UsageError(
-            f"{location} is a directory of the repository at {repository}, not a place for one",
-            hint=f"name the repository itself: {repository}",
-        )
+        raise inside_repository(location, repository)

@@ -7,12 +7,13 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from rwm.errors import AccessDenied, CheckFailed, NotFound, Refused, UsageError
+from rwm.errors import AccessDenied, CheckFailed, NotFound, Refused
 from rwm.index import Index
 from rwm.layout import CONFIG_FILE, REPOSITORY_DIRECTORIES
 from rwm.location import Location
 from rwm.operations import begin_operation, new_operation
 from rwm.phrases import name_some
+from rwm.repositories import inside_repository
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import discover, enclosing_repository
 from rwm.storage.accounts import check_accounts
@@ -168,10 +169,7 @@ def _check_places(s3: S3, bucket: str, wanted: Wanted) -> None:
     """Raise UsageError for a prefix that is a directory of a repository."""
     for user, prefix in wanted:
         if repository := enclosing_repository(s3, Location(bucket, prefix)):
-            raise UsageError(
-                f"{prefix} of {user} is a directory of the repository at {repository}, not a place for one",
-                hint="give the user all of the repository",
-            )
+            raise inside_repository(f"{prefix} of {user}", repository, "give the user all of the repository")
 
 
 def _likely_admin(s3: S3, bucket: str) -> str:

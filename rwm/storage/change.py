@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rwm.errors import Refused, UsageError
+from rwm.errors import Refused
 from rwm.location import Location
+from rwm.repositories import inside_repository
 from rwm.s3 import S3, Policy
 from rwm.s3.listing import enclosing_repository
 from rwm.storage.accounts import check_accounts
@@ -42,10 +43,7 @@ def grant_access(
     that the server does not have; Refused and RwmError as :func:`revoke_access`.
     """
     if repository := enclosing_repository(s3, location):
-        raise UsageError(
-            f"{location} is a directory of the repository at {repository}, not a place for one",
-            hint=f"grant all of it: {repository}",
-        )
+        raise inside_repository(location, repository, f"grant all of it: {repository}")
 
     def decide(users: list[UserAccess], principal: str) -> list[UserAccess]:
         check_accounts(s3, location.bucket, [principal])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rwm.errors import StateNotFound, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo, StateTree
-from rwm.repositories import enclosing_repository, find_directory
+from rwm.repositories import enclosing_repository, find_directory, inside_repository
 
 
 def check_covers(info: StateInfo, location: Location) -> None:
@@ -24,10 +24,7 @@ def check_directory(state: StateTree, location: Location) -> None:
     be empty.
     """
     if repository := enclosing_repository(state, location):
-        raise UsageError(
-            f"{location} is a directory of the repository at {repository}, not a place for one",
-            hint=f"name the repository itself: {repository}",
-        )
+        raise inside_repository(location, repository)
     if location.prefix and not _has_files(state, location):
         raise StateNotFound(
             f"state {state.info.short} has nothing below {location}",

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice, zip_longest
 from typing import NamedTuple
 
-from rwm.errors import AccessDenied, NotFound, UsageError
+from rwm.errors import AccessDenied, NotFound
 from rwm.layout import (
     CONFIG_FILE,
     KEYS_DIRECTORY,
@@ -26,6 +26,7 @@ from rwm.layout import (
 )
 from rwm.location import Location
 from rwm.names import component_hidden_reason
+from rwm.repositories import inside_repository
 from rwm.s3.listing.check import keys_of
 from rwm.s3.listing.interface import Lister
 from rwm.s3.listing.queue import merge_in_threads
@@ -174,10 +175,7 @@ def check_location(s3: Lister, location: Location, top: Directory | None = None)
     if top.is_repository:
         return
     if repository := enclosing_repository(s3, location):
-        raise UsageError(
-            f"{location} is a directory of the repository at {repository}, not a place for one",
-            hint=f"name the repository itself: {repository}",
-        )
+        raise inside_repository(location, repository)
     if top.is_empty:
         raise NotFound(
             f"nothing is stored below {location}, and nothing was",
