@@ -51,18 +51,19 @@ def check(
 
     --fix prints a plan, asks, makes the bucket a protected one for the users of its policy, and checks it again.
     """
-    from rwm.storage import inspect_storage, missing_features, passed, read_lock
+    from rwm.storage import inspect_storage, missing_features, passed, probe_storage, read_lock
 
     if probe != (user_config is not None):
         raise UsageError("--probe and --user-config FILE go together")
     if (dry_run or yes) and not fix:
         raise UsageError("--dry-run and --yes belong to --fix")
+    machine = None if user_config is None else connect_user(app, user_config, location)
     steps = _fix(app, location.bucket, dry_run=dry_run, yes=yes) if fix else None
 
     found = inspect_storage(app.s3, location)
     lock = read_lock(app.s3, location.bucket)
     missing = missing_features(app.s3, location, lock)
-    attempts = None if user_config is None else _probe(app, location, user_config)
+    attempts = None if machine is None else probe_storage(app.s3, *machine)
     classes = None if no_listing else _count_classes(app, location)
     if text := console.describe_archived(classes) if classes else "":
         console.warn(f"{location.described}: {text}: a restore has to wait until they are retrieved from the archive")
@@ -111,13 +112,6 @@ def _fix(app: App, bucket: str, *, dry_run: bool, yes: bool) -> list[FixStep]:
         console.confirm(f"Change these settings of bucket {bucket}?", yes=yes)
         apply_fix(steps)
     return steps
-
-
-def _probe(app: App, location: Location, user_config: str) -> list[Attempt]:
-    from rwm.storage import probe_storage
-
-    machine, place = connect_user(user_config, location)
-    return probe_storage(app.s3, machine, place)
 
 
 def _json(

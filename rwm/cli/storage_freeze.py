@@ -12,7 +12,7 @@ from rwm.cli.capture import try_capture
 from rwm.cli.shared_options import LOCATION_ARGUMENT
 from rwm.cli.state import describe_state
 from rwm.console import App, common_options, pass_app
-from rwm.errors import CheckFailed, PartlyDone
+from rwm.errors import CheckFailed, PartlyDone, RwmError, UsageError
 from rwm.location import Location
 from rwm.model import StateInfo
 from rwm.phrases import name_some
@@ -31,16 +31,19 @@ USER_CONFIG_OPTION = click.option(
 )
 
 
-def connect_user(path: str, location: Location) -> tuple[S3, Location]:
+def connect_user(app: App, path: str, location: Location) -> tuple[S3, Location]:
     """A client with the keys of a machine's configuration, and where in the location that machine may write.
 
     The ``RWM_…`` variables of this run are of another account and do not count. A machine's prefix is that of its
-    ``restic_bucket``: below another one it is refused anyway, which would prove nothing.
+    ``restic_bucket``: below another one it is refused anyway, which would prove nothing. Sends no request. Raises
+    ConfigError, and UsageError for the keys of this run.
     """
     from rwm.config import load_config
     from rwm.s3 import connect
 
     config = load_config(path, environment={})
+    if config.s3_settings().credentials == app.config.s3_settings().credentials:
+        raise UsageError("the configuration of the machine has the admin's keys", hint="name that of the machine")
     own = config.location if config.restic_bucket else location
     return connect(config.s3_settings()), own if location.covers(own) else location
 
@@ -64,11 +67,14 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
     """
     from rwm.storage import freeze_storage, passed, prove_freeze
 
+    machine = None if user_config is None else connect_user(app, user_config, location)
     result = freeze_storage(app.s3, app.index.freezes, location, user=user, reads=reads == "on", note=note)
-    proof = None
-    if user_config is not None:
-        machine, place = connect_user(user_config, location)
-        proof = prove_freeze(app.s3, machine, place, reads=reads == "on")
+    proof, unproved = None, None
+    if machine is not None:
+        try:
+            proof = prove_freeze(app.s3, *machine, reads=reads == "on")
+        except RwmError as error:  # must not hide that the freeze holds
+            unproved = error
     state, failure = try_capture(app, location)
     if app.json:
         console.print_json(_freeze_json(result, proof, state))
@@ -89,6 +95,8 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
             f"the policy of bucket {location.bucket} did not name {', '.join(result.unnamed)}: is that the account?",
             hint="a server accepts a wrong name in silence; --user-config FILE proves the freeze",
         )
+    if unproved is not None:
+        raise PartlyDone(f"{location} is frozen, but that is not proved: {unproved.message}", hint=unproved.hint)
     if failure is not None:
         raise PartlyDone(f"{location} is frozen, but its state is not captured: {failure.message}", hint=failure.hint)
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from rwm.errors import Refused, RwmError
+from rwm.errors import Refused, RwmError, UsageError
 from rwm.location import Location
 from rwm.prune.deletion_lines import compress, decode
 from rwm.prune.deletion_spool import DeletionSpool
@@ -79,13 +79,13 @@ def read_plan(path: Path, location: Location) -> StoredPlan:
     Raises Refused for a file that was altered, is no plan or one of another location, RwmError if it cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO would wait for a writer
     except OSError as error:
         raise RwmError(f"{path}: {error.strerror}", hint="name a file that rwm prune --plan-out has written") from error
     spool = DeletionSpool(SpoolFile(descriptor))  # closes the file
     try:
         stored = _read(descriptor, spool)
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, zlib.error, RecursionError, UsageError) as error:
         raise Refused(
             f"{path} is not a plan as rwm prune --plan-out has written it: {error}",
             hint="nothing was deleted; make a new plan",

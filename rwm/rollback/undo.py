@@ -65,7 +65,7 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
 def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
     """The open file, to be closed, and its record. Raises UsageError and BadState."""
     try:
-        file = path.open("rb")
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise UsageError(f"undo file {path}: {error.strerror}") from error
     try:
@@ -73,6 +73,11 @@ def open_undo_file(path: Path) -> tuple[IO[bytes], OperationRecord]:
     except BadState as error:
         file.close()
         raise BadState(f"undo file {path}: {error.message}") from error
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A FIFO would wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def check_undo_file(s3: S3, path: Path) -> Operation:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rwm.cli.storage_freeze import connect_user
+from rwm.console import App
 from rwm.errors import AccessDenied, S3Error
 from rwm.location import Location
 from rwm.model import Freeze, FrozenUser
@@ -88,7 +89,7 @@ def test_a_user_or_a_note_that_is_none_is_refused_before_anything_changes(
 def test_a_user_that_the_policy_does_not_name_needs_a_proof(
     rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rwm_.configure("admin")
+    rwm_.configure("admin", s3_access_key="machine")
     assert rwm_(*STORAGE, "freeze", "bucket1", "--user", "usr1") == 4
     assert "did not name arn:aws:iam:::user/usr1" in rwm_.err
     outcome = {"answer": AccessDenied("denied")}
@@ -108,7 +109,7 @@ def test_a_user_that_the_policy_does_not_name_needs_a_proof(
 
 
 def test_a_probe_needs_the_keys_of_a_machine(rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
-    rwm_.configure("machine")
+    rwm_.configure("machine", s3_access_key="machine")
     assert rwm_(*STORAGE, "check", "bucket1", "--probe") == 2
     assert rwm_(*STORAGE, "check", "bucket1", "--user-config", "machine.conf") == 2
     assert "--probe and --user-config FILE go together" in rwm_.err
@@ -138,13 +139,43 @@ def test_fix_shows_a_plan_asks_and_checks_again(rwm_: Terminal, shared: MemoryS3
     assert "nothing to fix" in rwm_.err + rwm_.out
 
 
-def test_a_proof_writes_where_the_machine_may(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [("freeze",), ("check", "--probe", "--fix", "--yes")])
+@pytest.mark.parametrize(("name", "why"), [("none.conf", "No such file"), ("here.conf", "has the admin's keys")])
+def test_a_configuration_that_is_not_of_a_machine_is_refused_before_anything_changes(
+    rwm_: Terminal, shared: MemoryS3, command: tuple[str, ...], name: str, why: str
+) -> None:
+    shared.states["bucket1"] = "Suspended"
+    assert rwm_(*STORAGE, *command, "bucket1", "--user-config", name) == 2
+    assert why in rwm_.err
+    assert (shared.policies["bucket1"], shared.states["bucket1"]) == (good(SHARED), "Suspended")
+
+
+def test_a_proof_that_fails_does_not_hide_that_the_freeze_holds(
+    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(operation: str, **parameters: Any) -> Any:
+        error = AccessDenied("PutObject: InvalidAccessKeyId")
+        error.code = "InvalidAccessKeyId"
+        raise error
+
+    monkeypatch.setattr(shared, "call", call, raising=False)
+    rwm_.configure("machine", s3_access_key="revoked")
+    assert rwm_(*STORAGE, "freeze", "bucket1", "--user-config", "machine.conf") == 3
+    assert "can still read, but write and delete nothing" in rwm_.out
+    assert "captured state" in rwm_.out
+    assert "bucket1 is frozen, but that is not proved: PutObject: InvalidAccessKeyId" in rwm_.err
+
+
+def test_a_proof_writes_where_the_machine_may(rwm_: Terminal, tmp_path: Path) -> None:
+    rwm_.configure("here")
+    app = App()
+    app.config_path = "here.conf"
     path = tmp_path / "machine.conf"
     text = "s3_endpoint_url: http://localhost:1\ns3_access_key: K\ns3_secret_key: S\n"
     for bucket, expected in (("bucket1/host1", "bucket1/host1"), ("other", "bucket1"), (None, "bucket1")):
         path.write_text(text + (f"restic_bucket: {bucket}\n" if bucket else ""))
         path.chmod(0o600)
-        s3, place = connect_user(str(path), Location("bucket1"))
+        s3, place = connect_user(app, str(path), Location("bucket1"))
         assert str(place) == expected
         assert s3.endpoint_url == "http://localhost:1"
 

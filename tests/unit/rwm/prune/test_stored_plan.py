@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import stat
 from pathlib import Path
@@ -144,6 +145,12 @@ def test_a_plan_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         (tmp_path / "plan").write_bytes(content[:length])
         with pytest.raises(Refused):
             read_plan(tmp_path / "plan", LOCATION)
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(RwmError, match="fifo: "):
+        read_plan(tmp_path / "fifo", LOCATION)
 
 
 def test_a_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:

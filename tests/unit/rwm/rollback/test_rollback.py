@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from unittest.mock import Mock, patch
 
 import pytest
 
-from rwm.errors import AccessDenied, Archived, UsageError
+from rwm.errors import AccessDenied, Archived, BadState, UsageError
 from rwm.location import Location
 from rwm.model import Entry, ObjectVersion, OperationChange
 from rwm.operations import begin_operation, list_records, new_operation, open_stored, record_key
@@ -17,6 +18,7 @@ from rwm.rollback import (
     Problem,
     RollbackPlan,
     complete_interrupted,
+    open_undo_file,
     undo_path,
     write_undo_file,
 )
@@ -347,6 +349,12 @@ def test_the_undo_file_is_private_and_never_replaced(live: Live) -> None:
     with live.plan(info) as plan, pytest.raises(Exception, match="File exists"):
         write_undo_file(path, new_operation(live.s3, "undo", HERE), plan)
     assert path.exists()
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(BadState, match="fifo: the record is empty"):
+        open_undo_file(tmp_path / "fifo")
 
 
 @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
