@@ -128,6 +128,13 @@ class TestVerification:
         assert setup.restore(info).objects == 0
         assert setup.files() == {}
 
+    def test_a_body_without_an_end_is_not_read_on(self, setup: RestoreSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+        info = setup.capture("file")
+        body = iter([b"file", b"more", b"more", b"more"])
+        monkeypatch.setattr(setup.s3, "stream", lambda *_: body)
+        assert [key for key, _ in setup.restore(info).failures] == ["file"]
+        assert len(list(body)) == 2
+
     def test_content_that_does_not_match_its_name_leaves_no_file(self, setup: RestoreSetup) -> None:
         good = f"index/{hashlib.sha256(b'good').hexdigest()}"
         poisoned = f"data/00/{hashlib.sha256(b'fine').hexdigest()}"
