@@ -73,9 +73,8 @@ def set_locks(s3: S3, index: Index, plan: LockPlan, progress: Progress = lambda 
     Stops after a batch if the server refuses all of it. Raises Unreachable if the server is lost; what was set by then
     is recorded.
     """
-    result, bucket = LockResult(), plan.location.bucket
-    record = partial(index.retentions.record, bucket)
-    _set(s3, bucket, plan.due(), plan.timing.now, record, result, progress)
+    result = LockResult()
+    _set(s3, plan, plan.due(), partial(index.retentions.record, plan.location.bucket), result, progress)
     return result
 
 
@@ -88,25 +87,24 @@ def set_own_locks(
     progress: Progress = lambda count: None,
 ) -> None:
     """Set the retentions of RWM's own files, which no state has, and count them in ``result``."""
-    bucket, now = plan.location.bucket, plan.timing.now
 
     def record(done: Sequence[RetentionChange]) -> None:
         locks = ((change.key, change.version_id, change.retention.until) for change in done)
-        index.retentions.record_found(bucket, locks, now)
+        index.retentions.record_found(plan.location.bucket, locks, plan.timing.now)
 
-    _set(s3, bucket, iter(due), now, record, result, progress)
+    _set(s3, plan, iter(due), record, result, progress)
 
 
 def _set(
     s3: S3,
-    bucket: str,
+    plan: LockPlan,
     due: Iterator[DueLock],
-    now: int,
     record: Callable[[Sequence[RetentionChange]], None],
     result: LockResult,
     progress: Progress,
 ) -> None:
-    young = now - _SETTLING
+    """Set retentions in batches; ``record`` gets what was set of each."""
+    bucket, young = plan.location.bucket, plan.timing.now - _SETTLING
     with ThreadPoolExecutor(THREADS) as pool:
         while batch := list(islice(due, BATCH)):
             outcomes = pool.map(lambda each: _lock(s3, bucket, each.change, is_young=each.written_at > young), batch)
