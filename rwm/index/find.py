@@ -105,7 +105,8 @@ class Finder:
                 )
             raise StateNotFound(
                 f"no recorded state{where} has an id that begins with {prefix}",
-                hint="`rwm state list` shows the recorded states, `rwm state sync BUCKET` fetches those of the bucket",
+                hint=f"`rwm state list` shows the recorded states, `rwm state sync {quote(location or 'BUCKET')}` "
+                "fetches those of the bucket",
             )
         several = ", ".join(f"{info.short} ({iso(info.captured_at)})" for info in found[:5])
         raise StateNotFound(f"{len(found)} states{where} begin with {prefix}: {several}", hint="type more of the id")

@@ -264,6 +264,7 @@ def test_rules(rwm_: Terminal) -> None:
     assert rwm_.out.count("(proof)") + rwm_.out.count("(hint)") == len(RULES)
     assert rwm_("audit", "--rules", "--json") == 0
     assert [rule["code"] for rule in json.loads(rwm_.out)] == [rule.code for rule in RULES]
+    assert {*map(tuple, json.loads(rwm_.out))} == {("code", "level", "what", "why")}
 
 
 def test_a_bucket_is_required(rwm_: Terminal, s3: MemoryS3) -> None:
