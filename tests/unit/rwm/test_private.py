@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rwm.errors import ConfigError
-from rwm.private import make_private_directory
+from rwm.errors import ConfigError, SpoolFull
+from rwm.private import make_private_directory, path_of, temporary_file
+from tests import ROOT
+from tests.unit.conftest import FillDisk
 
 
 def test_the_directory_and_its_missing_parents_are_private(tmp_path: Path) -> None:
@@ -45,3 +47,33 @@ def test_a_file_at_the_path_is_an_error(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(ConfigError, match=str(path)):
             make_private_directory(path, hint="set another path")
+
+
+def test_a_temporary_file_is_private_has_no_name_and_can_be_read_by_its_path() -> None:
+    with temporary_file() as file:
+        file.write(b"content")
+        file.flush()
+        found = os.fstat(file.fileno())
+        assert (found.st_mode & 0o777, found.st_nlink) == (0o600, 0)
+        assert path_of(file).read_bytes() == b"content"
+        assert file.seek(0) == 0
+        assert file.read() == b"content"
+
+
+def test_a_full_disk_is_an_error_of_rwm_with_a_hint(fill_disk: FillDisk) -> None:
+    fill_disk(0)
+    full = pytest.raises(SpoolFull, match="a temporary file cannot be written: No space left")
+    with full as error, temporary_file() as file:
+        file.write(b"content")
+    assert "set TMPDIR" in error.value.hint
+
+
+def test_nobody_else_makes_temporary_files_of_which_errors_are_not_mapped() -> None:
+    made = {"tempfile.TemporaryFile", "tempfile.NamedTemporaryFile", "tempfile.SpooledTemporaryFile"}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (*(ROOT / "rwm").rglob("*.py"), *(ROOT / "rwmfs").rglob("*.py"))
+        if any(name in path.read_text() for name in made)
+    }
+    # These map the errors themselves: `errors(TEMPORARY)` and `temporary_file_errors()`.
+    assert found == {"rwm/index/capture_spool.py", "rwm/s3/listing/recorded.py", "rwm/states/sync.py"}
