@@ -18,7 +18,7 @@ from bench import processes
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import ObjectVersion
-from rwm.prune import plan_prune, prune_and_record
+from rwm.prune import PrunePlan, plan_prune, prune_and_record
 from rwm.retention import select_kept_states
 from rwm.s3 import S3, DeleteFailure
 from rwm.s3.listing import Level, RecordedLister, UnknownKeys
@@ -99,16 +99,21 @@ def main(step: str, path: str, versions: int) -> None:
             print(json.dumps({"objects": capture_state(s3, index, LOCATION).objects}))
             return
         begun = time.process_time()
-        kept = select_kept_states(index, LOCATION, KeepPolicy({"last": "1"}))
-        with closing(RecordedLister(s3)) as lister:
-            audit = audit_location(s3, LOCATION, lister=lister)
-            plan = plan_prune(s3, index, LOCATION, kept, audit=audit, lister=lister)
+        plan = _plan(s3, index)
         planned, peak = time.process_time(), processes.memory()[1]
         result = prune_and_record(s3, index, plan).result
         executed = time.process_time()
     assert not plan.refused and result.versions + result.markers == s3.deleted, plan.refused
     used = {"planned": planned - begun, "executed": executed - planned, "plan_peak": peak}
     print(json.dumps({"deleted": s3.deleted, "peak": processes.memory()[1], **used}))
+
+
+def _plan(s3: GeneratedS3, index: Index) -> PrunePlan:
+    """As the command does it: the audit is not held while the plan is executed."""
+    kept = select_kept_states(index, LOCATION, KeepPolicy({"last": "1"}))
+    with closing(RecordedLister(s3)) as lister:
+        audit = audit_location(s3, LOCATION, lister=lister)
+        return plan_prune(s3, index, LOCATION, kept, audit=audit, lister=lister)
 
 
 if __name__ == "__main__":
