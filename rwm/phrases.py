@@ -1,4 +1,4 @@
-"""Lists within sentences. Pure."""
+"""Counts and lists within sentences. Pure."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def name_some(items: Sequence[object], limit: int = NAMED, separator: str = ", "
     shown = items if len(items) <= limit + 1 else items[:limit]
     more = f" and {len(items) - len(shown)} more" if len(shown) < len(items) else ""
     return separator.join(map(str, shown)) + more
+
+
+def format_count(number: int, noun: str) -> str:
+    """``1 state``, ``2 states``."""
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -17,6 +17,7 @@ from rwm.errors import Refused, RwmError
 from rwm.index import Index
 from rwm.location import Location
 from rwm.model import Outcome, StateInfo
+from rwm.phrases import format_count
 from rwm.s3 import S3
 from rwm.shell import quote
 from rwm.states import capture_state
@@ -199,6 +200,6 @@ def _audit(
         notify(f"{finding.rule.level}: {finding.rule.code}: {finding.detail}: {finding.key}")
     if found.proofs:
         notify(
-            f"error: {found.proofs} proof{'s' * (found.proofs != 1)} of an attack or a fault in the bucket: "
+            f"error: {format_count(found.proofs, 'proof')} of an attack or a fault in the bucket: "
             f"`rwm audit {quote(state.location)}` shows them and the last clean state"
         )

@@ -17,7 +17,6 @@ from rwm.console.error_boundary import exit_code_of_output, run_program
 from rwm.console.formatting import (
     escape,
     format_age,
-    format_count,
     format_size,
     parse_size,
     recorded_state_json,
@@ -44,6 +43,7 @@ from rwm.console.standard_streams import open_standard_streams, strict_output
 from rwm.console.stoppable import interruptible
 from rwm.console.trust_warning import note_last_clean, warn_if_suspect, warn_if_untrusted
 from rwm.console.verified import describe_verified, percent, verification_json
+from rwm.phrases import format_count
 
 __all__ = [
     "LOCATION",

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rwm.console.formatting import format_count, format_size
+from rwm.console.formatting import format_size
 from rwm.console.hints import complete_command
 from rwm.console.output import current_invocation, warn
 from rwm.model import ARCHIVE_CLASSES, SHORT_ID, ClassCount, Entry, StorageClasses
+from rwm.phrases import format_count
 from rwm.shell import quote
 from rwm.times import iso, parse_iso
 

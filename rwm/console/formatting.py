@@ -48,11 +48,6 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * 1024 ** " KMGT".index(match[2].upper() or " "))
 
 
-def format_count(number: int, noun: str) -> str:
-    """``1 state``, ``2 states``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def format_age(milliseconds: int) -> str:
     """The whole number of the largest unit, as durations are written: ``45s``, ``12m``, ``3h``, ``400d``."""
     seconds = max(0, milliseconds // SECOND)

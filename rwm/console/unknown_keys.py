@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rwm.console.formatting import format_count, shorten
+from rwm.console.formatting import shorten
 from rwm.console.output import warn
 from rwm.location import Location
+from rwm.phrases import format_count
 
 if TYPE_CHECKING:
     from rwm.s3 import S3

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from rwm.console.formatting import escape, format_count
+from rwm.console.formatting import escape
 from rwm.model import Level, Verification
+from rwm.phrases import format_count
 from rwm.times import iso
 
 _LEVELS: tuple[Level, ...] = get_args(Level)

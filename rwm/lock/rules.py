@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from rwm.model import LockMode, Retention, StateInfo
+from rwm.phrases import format_count
 from rwm.retention import NOT_NEEDED, apply_rules, future_times
 from rwm.times import DAY, SECOND, iso
 from rwm.trust import KeepPolicy
@@ -41,11 +42,11 @@ def find_gap(timing: LockTiming, default: int | None) -> str | None:
     least = _COVERED_RUNS * timing.every
     if default is not None and default < least:
         return (
-            f"new versions are locked for {default // DAY} days, and the first renewal may come after "
+            f"new versions are locked for {format_count(default // DAY, 'day')}, and the first renewal may come after "
             f"{-(-least // DAY)}, if one run fails: between, they would not be locked"
         )
     if least > MAX_AHEAD:
-        return f"locks reach {MAX_AHEAD // DAY} days ahead at most"
+        return f"locks reach {format_count(MAX_AHEAD // DAY, 'day')} ahead at most"
     return None
 
 

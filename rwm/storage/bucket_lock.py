@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from rwm.errors import AccessDenied, NotFound, NotSupported, Refused, S3Error
 from rwm.location import Location
 from rwm.model import ObjectVersion
+from rwm.phrases import format_count
 from rwm.s3 import S3, DefaultRetention, VersionLock
 from rwm.s3.listing import list_histories, map_in_threads
 from rwm.times import DAY
@@ -55,8 +56,7 @@ class LockedVersions(NamedTuple):
 
 def describe_default(default: DefaultRetention) -> str:
     """A default retention in words."""
-    days = default.duration // DAY
-    return f"{default.mode}, {days} day{'s' * (days != 1)}"
+    return f"{default.mode}, {format_count(default.duration // DAY, 'day')}"
 
 
 def read_lock(s3: S3, bucket: str) -> BucketLock:

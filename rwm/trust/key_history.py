@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rwm.model import ObjectVersion
+from rwm.phrases import format_count
 from rwm.times import SECOND
 from rwm.trust.evidence import SLACK
 from rwm.trust.finding import Finding, Rule
@@ -78,5 +79,5 @@ def describe_gap(milliseconds: int) -> str:
     """A time difference in its largest unit: ``3 days``."""
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if (count := milliseconds // (length * SECOND)) > 0:
-            return f"{count} {unit}{'s' if count > 1 else ''}"
+            return format_count(count, unit)
     return f"{max(0, milliseconds // SECOND)} s"

@@ -1,10 +1,10 @@
-"""Lists in sentences are short."""
+"""Counts agree with their nouns, and lists in sentences are short."""
 
 from __future__ import annotations
 
 import pytest
 
-from rwm.phrases import name_some
+from rwm.phrases import format_count, name_some
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,8 @@ def test_a_list_is_cut_where_that_makes_it_shorter(count: int, text: str) -> Non
 
 def test_limit_and_separator() -> None:
     assert name_some("abcd", 1, "; ") == "a and 3 more"
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 days"), (1, "1 day"), (2, "2 days")])
+def test_a_noun_agrees_with_its_number(number: int, text: str) -> None:
+    assert format_count(number, "day") == text

@@ -81,6 +81,12 @@ def test_an_interval_that_leaves_a_gap_is_named(every: int, default: int | None,
     assert (find_gap(LockTiming(NOW, every, 10 * DAY), default) is not None) == gap
 
 
+def test_a_gap_is_told_in_days() -> None:
+    found = find_gap(LockTiming(NOW, DAY, 10 * DAY), DAY)
+    assert found is not None
+    assert found.startswith("new versions are locked for 1 day, and")
+
+
 class TestStatesKeptUntil:
     def test_by_the_rules_if_states_come_as_often_as_now(self) -> None:
         states = make_states(*(NOW - n * DAY for n in reversed(range(6))))
