@@ -14,6 +14,7 @@ from rwm.console import App, common_options, pass_app
 from rwm.errors import AccessDenied, NotFound, PartlyDone, Refused, StateNotFound
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StateInfo
+from rwm.shell import quote
 from rwm.times import SECOND, iso
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
         raise NotFound(f"there is nothing below {location}")
     size = console.format_size(summary.bytes + summary.noncurrent_bytes)
     _check_unlocked(app, location)
+    states = [info for info in app.readonly_index.states() if location.covers(info.location)]
     what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
     subject = f"{what} with {count} {'version or marker' if count == 1 else 'versions and markers'}, {size}"
     if not dry_run:
@@ -199,6 +201,11 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
         )
     else:
         click.echo(console.escape(f"{'would delete' if dry_run else 'deleted'} {subject}"))
+    if states and not dry_run:
+        console.print_note(
+            f"{console.format_count(len(states), 'state')} of it in the index cannot be restored any more: "
+            f"`rwm state list {quote(location)}` has their ids for rwm state forget"
+        )
 
 
 def _check_unlocked(app: App, location: Location) -> None:

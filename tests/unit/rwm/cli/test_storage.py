@@ -266,6 +266,19 @@ def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None
     assert "host10/config" in shared.present("bucket1")
 
 
+def test_delete_names_the_states_that_the_index_still_has(rwm_: Terminal, shared: MemoryS3) -> None:
+    shared.put("bucket1", "host1/config", b"1")
+    for location in ("bucket1", "bucket1/host1"):
+        shared.now += 10_000
+        assert rwm_("-c", "here.conf", "state", "capture", location) == 0
+    assert rwm_(*STORAGE, "delete", "bucket1/host1", "--dry-run") == 0
+    assert "restored" not in rwm_.err
+    for location, states in (("bucket1/host1", "1 state"), ("bucket1", "2 states")):
+        assert rwm_(*STORAGE, "delete", location, "--yes") == 0
+        assert f"{states} of it in the index cannot be restored any more: `rwm -c " in rwm_.err
+        assert f"state list {location}`" in rwm_.err
+
+
 def test_info_lists_the_repositories_and_the_last_state_of_each(rwm_: Terminal, shared: MemoryS3) -> None:
     for root in ("host1/", "host2/deep/"):
         for name in ("config", "keys/k", "data/00/d"):
