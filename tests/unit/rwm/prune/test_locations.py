@@ -348,8 +348,8 @@ def test_what_is_replaced_after_the_audit_is_too_young(history: History, monkeyp
     history.put("before", "after")
     history.capture(WHOLE)
 
-    def audit(s3: MemoryS3, location: Location, *arguments: Any) -> LocationAudit:
-        found = audit_location(s3, location, *arguments)
+    def audit(s3: MemoryS3, location: Location, **arguments: Any) -> LocationAudit:
+        found = audit_location(s3, location, **arguments)
         for key, at in (("before", found.now), ("after", found.now + SECOND)):
             s3.now = at
             s3.put(BUCKET, key, b"2")
