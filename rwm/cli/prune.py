@@ -13,7 +13,8 @@ from rwm import console
 from rwm.cli.audit_run import audit_settings
 from rwm.cli.keep_options import keep_options, named_states_option, note_unjudged, read_rules
 from rwm.cli.new_file import open_new
-from rwm.cli.prune_log import print_lifecycle, print_log, print_removed
+from rwm.cli.prune_lifecycle import print_lifecycle
+from rwm.cli.prune_log import print_log, print_removed
 from rwm.cli.prune_output import plan_json, print_plan, print_result, result_json
 from rwm.cli.prune_refusal import raise_failures, raise_refusal
 from rwm.cli.prune_simulation import simulate_and_print

@@ -1,8 +1,7 @@
-"""``rwm prune --log``, ``--removed`` and ``--as-lifecycle``: what is printed without a listing of versions."""
+"""``rwm prune --log`` and ``--removed``: past prunes."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,10 @@ from rwm.errors import BadState, S3Error, UsageError
 from rwm.location import Location
 from rwm.model import SHORT_ID
 from rwm.shell import quote
-from rwm.times import SECOND, iso
+from rwm.times import iso
 
 if TYPE_CHECKING:
     from rwm.model import PruneReport
-    from rwm.trust import KeepPolicy
 
 
 def print_log(app: App, location: Location | None) -> None:
@@ -129,17 +127,3 @@ def prune_json(report: PruneReport) -> dict[str, Any]:
         "left": report.left,
         "uploads": report.uploads,
     }
-
-
-def print_lifecycle(app: App, location: Location, rules: KeepPolicy, keep_state: tuple[str, ...], min_age: int) -> None:
-    """Print the lifecycle rule on stdout, and in words on stderr what it cannot express. Nothing is applied."""
-    from rwm.prune import CANNOT, lifecycle_rule
-    from rwm.retention import select_kept_states
-
-    kept = select_kept_states(app.readonly_index, location, rules, keep_state)
-    now = time.time_ns() // 1_000_000 // SECOND * SECOND
-    oldest = min((info.captured_at for info in kept), default=now)
-    console.print_json(lifecycle_rule(location, oldest, now, min_age))
-    click.echo("This rule was not applied. What it cannot express, which is why rwm prune is exact:", err=True)
-    for line in CANNOT:
-        click.echo(f"- {line}", err=True)

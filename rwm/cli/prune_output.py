@@ -38,7 +38,7 @@ def plan_json(plan: PrunePlan, force: bool) -> dict[str, Any]:
         "evidence": plan.evidence,
         "files_read": plan.files_read,
         "uploads": plan.uploads,
-        "refused": [*plan.refused, *(() if force else plan.findings)],
+        "refused": plan.objections(force=force),
         "overridden": list(plan.findings) if force else [],
         "locations": [_location_json(place, force) for place in plan.locations],
     }
@@ -55,7 +55,7 @@ def _location_json(place: LocationPlan, force: bool) -> dict[str, Any]:
         "kept_versions": place.kept_versions,
         "too_young": place.too_young,
         "last_clean": place.last_clean and place.last_clean.id,
-        "refused": [*place.refused, *(() if force else place.findings)],
+        "refused": place.objections(force=force),
     }
 
 

@@ -24,7 +24,7 @@ def raise_refusal(plan: PrunePlan, force: bool) -> None:
     """
     for finding in plan.findings if force else ():
         console.warn(f"overridden: {finding}")
-    reasons = [*plan.refused, *(() if force else plan.findings)]
+    reasons = plan.objections(force=force)
     if plan.is_denied and not force:
         raise AccessDenied(
             f"prune of {plan.location}: this account may not read versions, so whether the kept states are whole is "

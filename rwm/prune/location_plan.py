@@ -49,6 +49,10 @@ class LocationPlan:
     first_versions: int = 0
     last_clean: StateInfo | None = None
 
+    def objections(self, *, force: bool) -> list[str]:
+        """All that speaks against the location's plan; with ``force`` without the findings."""
+        return [*self.refused, *(() if force else self.findings)]
+
 
 class LocationCollector:
     """Collects what a prune does to the states of one location. ``states`` and ``kept`` come oldest first.

@@ -125,6 +125,10 @@ class PrunePlan:
         """Findings of the bucket and of all locations, named in the same way."""
         return (*self.bucket_findings, *self._named((place, place.findings) for place in self.locations))
 
+    def objections(self, *, force: bool) -> list[str]:
+        """All that speaks against the plan; with ``force`` without the findings."""
+        return [*self.refused, *(() if force else self.findings)]
+
     def prunable_prefixes(self, *, force: bool) -> list[LocationPlan]:
         """The prefixes inside the pruned location that can be pruned by themselves, when some of the locations cannot.
 
@@ -136,8 +140,7 @@ class PrunePlan:
             if place.location != self.location
             and follows_rule(self.location, place.location)
             and place.kept_states
-            and not place.refused
-            and (force or not place.findings)
+            and not place.objections(force=force)
         ]
 
     def _named(self, lines: Iterable[tuple[LocationPlan, tuple[str, ...]]]) -> tuple[str, ...]:
