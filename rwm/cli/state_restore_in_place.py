@@ -266,8 +266,8 @@ def _raise_failures(plan: RollbackPlan, done: _Done | None, target: str) -> None
         raise PartlyDone(f"{console.format_count(problems, 'key')} of {plan.location} cannot be made {target}")
     hint = f"no version is lost; stop the machine: `rwm storage freeze {quote(plan.location)}`; then run this again"
     if comparison and comparison.left:
-        count = console.format_count(comparison.left, "key")
-        raise CheckFailed(f"{count} of {plan.location} differ again: somebody writes there", hint=hint)
+        count, verb = console.format_count(comparison.left, "key"), "differs" if comparison.left == 1 else "differ"
+        raise CheckFailed(f"{count} of {plan.location} {verb} again: somebody writes there", hint=hint)
     if comparison and comparison.hidden:
         count = console.format_count(comparison.hidden, "version")
         verb = "is" if comparison.hidden == 1 else "are"
@@ -295,6 +295,7 @@ def _result_json(plan: RollbackPlan, done: _Done | None) -> dict[str, Any]:
     result = done.result if done else None
     captured = done.captured if done else None
     comparison = done.comparison if done else None
+    is_unknown = done is not None and comparison is None
     outcome = {
         "copied": result.copies if result else 0,
         "unmarked": result.unmarked if result else 0,
@@ -305,6 +306,8 @@ def _result_json(plan: RollbackPlan, done: _Done | None) -> dict[str, Any]:
         "left": comparison.left if comparison else 0,
         "hidden": [{"key": key, "version_id": each} for key, each in comparison.named] if comparison else [],
     }
+    if is_unknown:
+        outcome |= {"left": None, "hidden": None}
     return _plan_json(plan) | outcome
 
 

@@ -293,7 +293,10 @@ class TestStoredPlan:
 
     def test_is_not_written_when_the_prune_is_refused(self, rwm_: Terminal, s3: MemoryS3, tmp_path: Path) -> None:
         path = tmp_path / "none"
-        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", str(path)) == 5
+        prune = ("-c", "here.conf", "prune", "bucket1", "--keep-last", "1", "--plan-out", str(path))
+        assert rwm_(*prune) == 5
+        assert rwm_(*prune, "--json") == 5
+        assert json.loads(rwm_.out)["refused"] != []
         assert not path.exists()
 
 

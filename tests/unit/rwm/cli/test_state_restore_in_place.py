@@ -7,12 +7,13 @@ import json
 import os
 import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 from unittest.mock import Mock
 
 import pytest
 
 from rwm.cli import state_restore_in_place as command
+from rwm.errors import Unreachable
 from rwm.index import Index
 from rwm.model import PartVerdict
 from rwm.rollback import hold_bucket
@@ -145,6 +146,22 @@ def test_what_failed_is_named_and_the_exit_code_is_3(rwm_: Terminal, attacked: M
     assert rwm_(*IN_PLACE, "--yes") == 0, "the same command does what is left"
 
 
+def test_what_came_of_it_is_not_known_where_nothing_can_be_listed(
+    rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def capture_state(*_: object, **__: object) -> NoReturn:
+        raise Unreachable("ListObjectVersions bucket1: no usable answer")
+
+    monkeypatch.setattr("rwm.states.capture_state", capture_state)
+    assert rwm_(*IN_PLACE, "--yes", "--json") == 3
+    assert "what came of it is not known: ListObjectVersions bucket1: no usable answer" in rwm_.err
+    found = json.loads(rwm_.out)
+    assert (found["left"], found["hidden"], found["captured"]) == (None, None, None)
+    assert found["copied"] == 1
+    assert rwm_(*IN_PLACE, "--yes", "--json") == 0, "nothing has to be changed any more"
+    assert (json.loads(rwm_.out)["left"], json.loads(rwm_.out)["hidden"]) == (0, [])
+
+
 def test_a_writer_meanwhile_is_noticed(rwm_: Terminal, attacked: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
     put_markers = attacked.put_markers
 
@@ -155,7 +172,7 @@ def test_a_writer_meanwhile_is_noticed(rwm_: Terminal, attacked: MemoryS3, monke
 
     monkeypatch.setattr(attacked, "put_markers", put_and_write)
     assert rwm_(*IN_PLACE, "--yes") == 4
-    assert "1 key of bucket1 differ again: somebody writes there" in rwm_.err
+    assert "1 key of bucket1 differs again: somebody writes there" in rwm_.err
     assert contents(attacked)["data/1"] == b"by a machine"
 
 
