@@ -89,7 +89,8 @@ def _print(
         click.echo(console.escape(f"{location.described} is protected"))
     click.echo(f"Object Lock: {lock}")
     for each in missing:
-        console.warn(each.consequence)
+        if each.consequence != str(lock):  # which is said above
+            console.warn(each.consequence)
     if found.users:
         click.echo()
         print_users(found.users)
@@ -105,9 +106,9 @@ def _fix(app: App, bucket: str, *, dry_run: bool, yes: bool) -> list[FixStep]:
     steps = plan_fix(app.s3, bucket)
     if not app.json:
         for step in steps:
-            console.print_note(f"{'would fix' if dry_run else 'fix'} {step.detail}")
+            console.print_text(f"{'would fix' if dry_run else 'fix'} {step.detail}")
         if not steps:
-            console.print_note(f"bucket {bucket}: nothing to fix")
+            console.print_text(f"bucket {bucket}: nothing to fix")
     if steps and not dry_run:
         console.confirm(f"Change these settings of bucket {bucket}?", yes=yes)
         apply_fix(steps)

@@ -91,9 +91,10 @@ def freeze(app: App, location: Location, user: str | None, reads: str, note: str
         operations = name_some([one.operation for one in passed(proof)])
         raise CheckFailed(f"{location}: the machine can still do {operations}")
     if result.unnamed and proof is None:
+        how = "--user-config FILE proves the freeze" if unproved is None else f"no proof: {unproved.message}"
         raise CheckFailed(
             f"the policy of bucket {location.bucket} did not name {', '.join(result.unnamed)}: is that the account?",
-            hint="a server accepts a wrong name in silence; --user-config FILE proves the freeze",
+            hint=f"a server accepts a wrong name in silence; {how}",
         )
     if unproved is not None:
         raise PartlyDone(f"{location} is frozen, but that is not proved: {unproved.message}", hint=unproved.hint)

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from rwm.errors import AccessDenied
+from rwm.errors import AccessDenied, NotSupported
 from rwm.model import Retention
 from rwm.s3 import DefaultRetention
 from rwm.storage import UserAccess
@@ -87,6 +87,20 @@ def test_the_lock_of_a_bucket_is_shown(rwm_: Terminal, shared: MemoryS3) -> None
         assert json.loads(rwm_.out)["lock"] == {"status": "enabled", "mode": "compliance", "days": 1}
     assert rwm_(*STORAGE, "list", "--json") == 0
     assert json.loads(rwm_.out)[0]["lock"]["days"] == 1
+
+
+def test_a_server_without_object_lock_is_named_once(
+    rwm_: Terminal, shared: MemoryS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def default_retention(bucket: str) -> NoReturn:
+        raise NotSupported(f"GetObjectLockConfiguration {bucket}: NotImplemented (HTTP 501)")
+
+    monkeypatch.setattr(shared, "default_retention", default_retention)
+    shared.put("bucket1", "config", b"1")
+    assert rwm_(*STORAGE, "check", "bucket1") == 0
+    assert (rwm_.out + rwm_.err).count("the server does not have Object Lock") == 1
+    assert rwm_(*STORAGE, "check", "bucket1", "--json") == 0
+    assert [each["feature"] for each in json.loads(rwm_.out)["missing"]] == ["object-lock"]
 
 
 def test_delete_prints_what_is_deleted_and_asks(rwm_: Terminal, s3: MemoryS3) -> None:

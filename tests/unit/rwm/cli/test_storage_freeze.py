@@ -129,14 +129,14 @@ def test_fix_shows_a_plan_asks_and_checks_again(rwm_: Terminal, shared: MemoryS3
     shared.states["bucket1"], shared.account = "Suspended", "admin"
     assert rwm_(*command, "--dry-run") == 2
     assert rwm_(*command, "--fix", "--dry-run") == 4
-    assert "would fix versioning: Suspended -> Enabled" in rwm_.err + rwm_.out
+    assert "would fix versioning: Suspended -> Enabled\n" in rwm_.out, "the plan is the result"
     assert rwm_(*command, "--fix") == 2, "without a terminal and --yes"
     assert shared.states["bucket1"] == "Suspended"
     assert rwm_(*command, "--fix", "--yes", "--json") == 0
     document = json.loads(rwm_.out)
     assert (document["ok"], document["fixed"][0]["setting"]) == (True, "versioning")
     assert rwm_(*command, "--fix", "--yes") == 0
-    assert "nothing to fix" in rwm_.err + rwm_.out
+    assert "bucket bucket1: nothing to fix\n" in rwm_.out
 
 
 @pytest.mark.parametrize("command", [("freeze",), ("check", "--probe", "--fix", "--yes")])
@@ -164,6 +164,9 @@ def test_a_proof_that_fails_does_not_hide_that_the_freeze_holds(
     assert "can still read, but write and delete nothing" in rwm_.out
     assert "captured state" in rwm_.out
     assert "bucket1 is frozen, but that is not proved: PutObject: InvalidAccessKeyId" in rwm_.err
+    assert rwm_(*STORAGE, "freeze", "bucket1", "--user", "user9", "--user-config", "machine.conf") == 4
+    assert "did not name arn:aws:iam:::user/user9" in rwm_.err
+    assert "in silence; no proof: PutObject: InvalidAccessKeyId" in rwm_.err
 
 
 def test_a_proof_writes_where_the_machine_may(rwm_: Terminal, tmp_path: Path) -> None:
