@@ -41,6 +41,11 @@ class RwmError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def why(self) -> str:
+        """What follows the name of the object in a text: the message, without its subject where that is known."""
+        return self.message
+
 
 class UsageError(RwmError):
     """The command line is invalid."""
@@ -107,10 +112,15 @@ class MountError(RwmError):
 class S3Error(RwmError):
     """An S3 operation failed. ``code`` is the error code of the server (``NoSuchBucket`` …), empty if it sent none.
 
-    ``reason`` is the message without the operation and its subject, for a text that names them; empty if not known.
+    ``reason`` is the message without the operation and its subject; empty if not known.
     """
 
     code = reason = ""
+
+    @property
+    def why(self) -> str:
+        """The reason, or the message."""
+        return self.reason or self.message
 
 
 class AccessDenied(S3Error):

@@ -96,5 +96,5 @@ def _read(
     except (Unreachable, SpoolFull):  # what it says is not known
         raise
     except RwmError as error:
-        _log.warning("operation record %s is ignored: %s", record.key, error.message)
+        _log.warning("operation record %s is ignored: %s", record.key, error.why)
         return []

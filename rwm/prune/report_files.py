@@ -59,7 +59,8 @@ def list_reports(s3: S3, location: Location, is_protected: Callable[[], bool]) -
             try:
                 report = _read(s3, location.bucket, found.key, found.size)
             except (ValueError, KeyError, TypeError, RecursionError, RwmError) as error:
-                yield BadState(f"report {found.key} cannot be read: {error}")
+                why = error.why if isinstance(error, RwmError) else error
+                yield BadState(f"report {found.key} cannot be read: {why}")
                 continue
             if report.id == match[1] and report.location.overlaps(location):
                 yield report

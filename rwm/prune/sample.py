@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from rwm.errors import AccessDenied, RwmError, S3Error, Unreachable
+from rwm.errors import AccessDenied, RwmError, Unreachable
 from rwm.model import Entry
 from rwm.restic import find_fault
 from rwm.s3 import S3
@@ -63,7 +63,7 @@ def _find_fault(s3: S3, bucket: str, entry: Entry) -> Fault | None:
         raise
     except RwmError as error:
         denied = isinstance(error, AccessDenied)
-        fault = (isinstance(error, S3Error) and error.reason) or error.message
+        fault = error.why
     text = f"{entry.key} of the state that this relies on cannot be used: {fault}"
     return None if fault is None else Fault(text, denied)
 

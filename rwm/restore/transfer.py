@@ -117,7 +117,7 @@ class _Outcomes:
             self._consecutive.clear()
 
     def _add_failure(self, entry: Entry, error: RwmError) -> None:
-        self._result.failures.append((entry.key, error.message))
+        self._result.failures.append((entry.key, error.why))
         self._result.archived += isinstance(error, Archived)
         if not isinstance(error, AccessDenied | Unreachable):
             self._consecutive.clear()

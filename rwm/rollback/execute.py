@@ -128,7 +128,7 @@ class _Outcomes:
             self._faults.clear()
         except RwmError as error:
             self._note_fault(error)
-            failures = [(each.key, error.message) for each in task]
+            failures = [(each.key, error.why) for each in task]
         self._done += [change for change in done if change.version_id]
         for change in done:
             if not change.version_id:

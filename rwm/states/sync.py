@@ -153,13 +153,13 @@ class _Sync:
                 raise BadState("its name is not that of a state file")
             info, is_new = importer.import_state(_source(self._s3, self._bucket, file))
         except (BadState, NotFound) as error:
-            self._index.ledger.ignore(self._bucket, file.ledger_key, error.message)
-            self.result.rejected.append(SkippedFile(file.key, file.version_id, error.message))
+            self._index.ledger.ignore(self._bucket, file.ledger_key, _why(error, file))
+            self.result.rejected.append(SkippedFile(file.key, file.version_id, _why(error, file)))
             return None
         except Unreachable:
             raise
         except (S3Error, _DiskFull, SpoolFull) as error:
-            self.result.unread.append(SkippedFile(file.key, file.version_id, error.message))
+            self.result.unread.append(SkippedFile(file.key, file.version_id, _why(error, file)))
             self._denied += isinstance(error, AccessDenied)
             if self._denied == self._file_count:
                 hint = "the machine's account may not read versions by their id: use the admin's keys"
@@ -170,6 +170,11 @@ class _Sync:
         if is_new:
             self.result.recorded.append(info)
         return info
+
+
+def _why(error: RwmError, file: StateFile) -> str:
+    """The reason, and the whole message if another file is meant: a base."""
+    return error.why if file.key in error.message else error.message
 
 
 def _sources_by_id(

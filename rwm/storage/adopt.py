@@ -216,6 +216,6 @@ def _check_readable(s3: S3, repository: Location) -> None:
             continue
         except AccessDenied as error:
             raise CheckFailed(
-                f"this account cannot read {bucket}/{key}: {error.message}",
+                f"this account cannot read {bucket}/{key}: {error.why}",
                 hint="the object belongs to its writer; on AWS set Object Ownership to BucketOwnerEnforced",
             ) from error

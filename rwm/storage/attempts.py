@@ -66,7 +66,7 @@ def remove_leftovers(admin: S3, bucket: str, keys: Iterable[str]) -> list[str]:
                 if name == key:
                     admin.abort_upload(bucket, name, upload)
         except RwmError as error:
-            left.append(f"{key}: {error.message}")
+            left.append(f"{key}: {error.why}")
     return left
 
 

@@ -54,7 +54,7 @@ def inspect_storage(s3: S3, location: Location) -> Inspection:
 
 
 def _read_settings(s3: S3, bucket: str) -> tuple[dict[str, Any], list[Drift]]:
-    """The settings that can be read, and drift for each of the others."""
+    """The settings that can be read, and drift for the others: one for all that are denied for the same reason."""
     readers: dict[str, Callable[[str], Any]] = {
         "versioning": s3.versioning,
         "acl": s3.acl,
@@ -63,6 +63,7 @@ def _read_settings(s3: S3, bucket: str) -> tuple[dict[str, Any], list[Drift]]:
     }
     settings: dict[str, Any] = {}
     unread: list[Drift] = []
+    denied: dict[str, list[str]] = {}
     for name, read in readers.items():
         try:
             settings[name] = read(bucket)
@@ -71,5 +72,7 @@ def _read_settings(s3: S3, bucket: str) -> tuple[dict[str, Any], list[Drift]]:
         except AccessDenied as error:
             if error.code in WRONG_KEYS:
                 raise
-            unread.append(Drift("unreadable", f"the {name} cannot be checked: {error.message}"))
+            denied.setdefault(error.why, []).append(name)
+    for why, names in denied.items():
+        unread.append(Drift("unreadable", f"{', '.join(names)} cannot be checked: {why}"))
     return settings, unread

@@ -50,7 +50,7 @@ def pin_small(
         changes = []
         for entry, result in results.items():
             if isinstance(result, S3Error):
-                failed.append((entry.key, result.message))
+                failed.append((entry.key, result.why))
             elif result is not None:
                 changes.append(result)
                 size += entry.size

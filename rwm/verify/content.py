@@ -173,7 +173,7 @@ class _Reading:
         elif isinstance(error, Archived):
             self._note("archived", entry, "it must be retrieved first")
         else:
-            self._note("unchecked", entry, error.message)
+            self._note("unchecked", entry, error.why)
         if isinstance(error, AccessDenied):
             self._denied = error
             if not self._report.checked and len(self.unread.problems) >= MAX_DENIED_AT_START:

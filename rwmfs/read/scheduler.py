@@ -174,6 +174,6 @@ class Scheduler:
         key, version_id, *_ = piece.object.id
         if piece.pins:
             hint = f" ({error.hint})" if isinstance(error, Archived) else ""
-            log_once(piece.object, f"cannot read {key} (version {version_id}): {error.message}{hint}")
+            log_once(piece.object, f"cannot read {key} (version {version_id}): {error.why}{hint}")
         else:
-            log.debug("cannot read %s (version %s): %s", key, version_id, error.message)
+            log.debug("cannot read %s (version %s): %s", key, version_id, error.why)

@@ -21,6 +21,13 @@ from rwm.times import SECOND
 START = 1_700_000_000_000
 
 
+def of_object(error_class: type[S3Error], key: str, reason: str) -> S3Error:
+    """The error of a read, as the client makes it of an answer."""
+    error = error_class(f"GetObject bucket1/{key} version v1: {reason}")
+    error.reason = reason
+    return error
+
+
 class MemoryS3(S3):
     """What a versioned S3 server does, in the plainest way: per key a list of entries, newest first.
 
@@ -91,9 +98,9 @@ class MemoryS3(S3):
     def stream(self, bucket: str, key: str, version_id: str | None = None, etag: str | None = None) -> Iterator[bytes]:
         entries = [entry for entry in self._of(bucket).get(key, []) if version_id in (None, entry.version_id)]
         if key in self.denied:
-            raise AccessDenied(f"GetObject {key}: AccessDenied")
+            raise of_object(AccessDenied, key, "AccessDenied (HTTP 403)")
         if not entries or entries[0].is_marker:
-            raise NotFound(f"GetObject {key}: NoSuchVersion")
+            raise of_object(NotFound, key, "NoSuchVersion (HTTP 404)")
         body = self.wrong.get(key, self.bodies[entries[0].version_id])
         yield body[: len(body) // 2]
         yield body[len(body) // 2 :]

@@ -15,7 +15,7 @@ from rwm.cli.state_sync import MAX_CONTRADICTIONS
 from rwm.errors import AccessDenied, S3Error, Unreachable
 from rwm.statefile.canonical import file_key
 from rwm.times import iso
-from tests.unit.memory import MemoryS3
+from tests.unit.memory import MemoryS3, of_object
 from tests.unit.rwm.cli.state_helpers import (
     ADMIN,
     HERE,
@@ -185,14 +185,20 @@ def test_an_unreadable_file_does_not_stop_the_others(
 ) -> None:
     """A writer can encrypt an object with its own key, or move it to an unreadable storage class."""
     info, body = make_state_file("bucket1", 1_600_000_000)
-    s3.put("bucket1", file_key(info), body)
+    version_id = s3.put("bucket1", file_key(info), body)
     read_faults[info.id] = fault
     assert rwm_(*ADMIN, "sync", "bucket1") == 3
-    assert f"could not be read: {file_key(info)} (version v" in rwm_.out
+    assert f"could not be read: {file_key(info)} (version {version_id}): {fault}\n" in rwm_.out
     assert rwm_.err.startswith("rwm: 1 state file of bucket bucket1 could not be read\n  the other states")
     assert [state["id"] for state in list_states(rwm_)] == captured
     assert rwm_(*ADMIN, "sync", "bucket1", "--json") == 3, "it is tried again"
     assert [file["key"] for file in json.loads(rwm_.out)["unread"]] == [file_key(info)]
+    read_faults[info.id] = of_object(AccessDenied, file_key(info), "AccessDenied (HTTP 403)")
+    assert rwm_(*ADMIN, "sync", "bucket1") == 3
+    assert f"{file_key(info)} (version {version_id}): AccessDenied (HTTP 403)\n" in rwm_.out, "not its name twice"
+    read_faults[info.id] = of_object(AccessDenied, "rwm/states/base", "AccessDenied (HTTP 403)")
+    assert rwm_(*ADMIN, "sync", "bucket1") == 3
+    assert f"(version {version_id}): GetObject bucket1/rwm/states/base version" in rwm_.out, "another file is named"
     read_faults.clear()
     assert rwm_(*ADMIN, "sync", "bucket1") == 0
     assert len(list_states(rwm_)) == 4

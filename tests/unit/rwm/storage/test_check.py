@@ -42,7 +42,21 @@ def test_a_setting_that_may_not_be_read_is_drift(
         raise AccessDenied("denied")
 
     monkeypatch.setattr(s3, reader, deny)
-    assert check_storage(s3, BUCKET) == [("unreadable", f"the {name} cannot be checked: denied")]
+    assert check_storage(s3, BUCKET) == [("unreadable", f"{name} cannot be checked: denied")]
+
+
+def test_settings_that_are_denied_for_one_reason_are_one_drift(s3: MemoryS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine may read none of them."""
+    for reader in ("versioning", "acl", "policy", "lifecycle_rules"):
+
+        def deny(bucket: str, reader: str = reader) -> NoReturn:
+            error = AccessDenied(f"{reader} {bucket}: AccessDenied (HTTP 403)")
+            error.reason = "AccessDenied (HTTP 403)"
+            raise error
+
+        monkeypatch.setattr(s3, reader, deny)
+    text = "versioning, acl, policy, lifecycle cannot be checked: AccessDenied (HTTP 403)"
+    assert check_storage(s3, BUCKET) == [("unreadable", text)]
 
 
 @pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch"])

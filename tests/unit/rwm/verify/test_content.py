@@ -8,6 +8,7 @@ from rwm.errors import AccessDenied, Archived, BadResponse, IndexUnusable, NotFo
 from rwm.model import Entry
 from rwm.verify import ContentRun
 from rwm.verify.content import MAX_DENIED_AT_START
+from tests.unit.memory import of_object
 from tests.unit.rwm.verify.verify_setup import BUCKET, VerifySetup, named
 
 AGAIN = ContentRun(again=True, connections=2)
@@ -161,6 +162,7 @@ def test_archived_versions_are_named_and_not_requested(setup: VerifySetup) -> No
         (Unreachable("timeout"), "unchecked"),
         (BadResponse("another version"), "unchecked"),
         (AccessDenied("an object that nobody may read"), "unchecked"),
+        (of_object(AccessDenied, "data/x", "AccessDenied (HTTP 403)"), "unchecked"),
         (NotFound("NoSuchVersion"), "missing"),
     ],
 )
@@ -172,7 +174,8 @@ def test_a_version_that_cannot_be_read_is_neither_right_nor_wrong(
     key = setup.keys[-1]
     setup.faults[key] = [error] * 4
     report, problems = setup.content(info)
-    assert [one.kind for one in problems if one.key == key] == [kind]
+    why = "" if kind == "missing" else error.why
+    assert [(one.kind, one.why) for one in problems if one.key == key] == [(kind, why)]
     assert report.proved == len(setup.keys) - 1
     setup.faults.clear()
     report, problems = setup.content(info)

@@ -18,6 +18,7 @@ from rwmfs.read.fetcher import Fetcher
 from rwmfs.read.reader import FAIL_FAST_SECONDS
 from rwmfs.read.verification import WrongContent
 from tests.unit.fakes import FakeBucket, version_of
+from tests.unit.memory import of_object
 from tests.unit.reading import (
     DATA,
     MIB,
@@ -39,7 +40,7 @@ def test_a_permanent_error_fails_the_waiting_reads_and_is_not_cached(caplog: pyt
 
         def fault(key: str, start: int, stop: int) -> None:
             if len(bucket.requests) == 1:
-                raise AccessDenied("no")
+                raise of_object(AccessDenied, key, "no")
 
         bucket.fault = fault
         async with reading(bucket) as reader:
