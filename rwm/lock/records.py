@@ -20,6 +20,12 @@ class _LockedStates(NamedTuple):
     moments: list[int]
     locks: list[OwnLock]
 
+    def add(self, moment: int, lock: OwnLock) -> None:
+        """Add a state: mostly the last one, but records name those of one second in any order."""
+        position = bisect_left(self.moments, moment)
+        self.moments.insert(position, moment)
+        self.locks.insert(position, lock)
+
 
 class UnknownState(NamedTuple):
     """A state that is locked by a record, and that the index does not have.
@@ -57,9 +63,7 @@ class LockRecords:
                 until = lock.at_least or lock.at_most
                 self.unknown.append(UnknownState(name.captured_at, name.id, Location(bucket, name.prefix), until))
             elif info is not None and info.bucket == bucket:
-                states = self._states[info.prefix]
-                states.moments.append(index.moment(info))
-                states.locks.append(lock)
+                self._states[info.prefix].add(index.moment(info), lock)
 
     def of(self, version: ObjectVersion) -> OwnLock:
         """What is recorded of a version."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from rwm.times import DAY, SECOND, iso
 from rwm.trust import AuditSettings, add_lock_findings, audit_location
 from tests.unit.memory import MemoryS3
 from tests.unit.rwm.trust.memory_bucket import load, with_backups
+from tests.unit.states import put
 
 BUCKET = "bucket1"
 LOCATION = Location(BUCKET)
@@ -162,6 +164,20 @@ def test_the_lock_of_a_prefix_says_nothing_of_another_prefix(tmp_path: Path) -> 
         assert known == {"a/x": locked_until}
         other = next(each for each in s3.versions(BUCKET) if each.key == "b/x")
         assert records.known_until(other.key, other.version_id) == 0
+
+
+def test_two_locked_states_of_one_second(tmp_path: Path) -> None:
+    """The newest records are read first, so the later of them may come first."""
+    with Index.open(tmp_path / "index.sqlite") as index:
+        states = [put(index, 5, {"a": version}, BUCKET) for version in ("v1", "v2", "v3")]
+        locked = [
+            OperationChange("locked", file_key(info), "", at=at * DAY, until=at * DAY)
+            for info, at in zip(states, (5000, 6000, 4000), strict=True)
+        ]
+        for changes in permutations(locked):
+            records = LockRecords(index, BUCKET, changes)
+            found = [records.known_until("a", version) for version in ("v1", "v2", "v3")]
+            assert found == [5000 * DAY, 6000 * DAY, 4000 * DAY]
 
 
 @pytest.mark.parametrize(("states", "questions"), [(False, 1), (True, 2)])
