@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from itertools import chain
 from types import TracebackType
 from typing import IO, Self
 
@@ -85,7 +86,7 @@ class OperationLog:
         ended = self.operation._replace(ended_at=self._s3.server_time(self.operation.location.bucket))
         with temporary_file() as file:
             self._done.seek(0)
-            _write(file, [*record_lines(ended, ()), *iter(lambda: self._done.read(1 << 18), b"")])
+            _write(file, chain(record_lines(ended, ()), iter(lambda: self._done.read(1 << 18), b"")))
             self._s3.upload(ended.location.bucket, record_key(ended), path_of(file))
         self._index.operations.end(ended)
 

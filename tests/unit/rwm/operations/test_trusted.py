@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_the_bucket_has_the_plan_and_then_all_that_was_done(admin: Admin) -> Non
     plan = open_record(io.BytesIO(admin.s3.get("bucket1", record.key, "v0")))
     assert plan.operation == operation
     assert list(plan.changes()) == [CHANGES[0]._replace(version_id="")]
+
+
+def test_the_end_of_an_operation_does_not_hold_its_changes(admin: Admin) -> None:
+    """A roll back may have made millions."""
+    with begin_operation(admin.s3, admin.first, new_operation(admin.s3, "prune", HERE)) as log:
+        for number in range(40):
+            log.add([OperationChange("left", f"{number}/{'k' * 250}/{each}", "v1") for each in range(1000)])
+        tracemalloc.start()
+        log.end()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4_000_000  # of 12 million bytes
 
 
 def test_another_computer_trusts_the_bucket_where_users_are_denied_to_write_records(admin: Admin) -> None:
