@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Mapping
 from itertools import compress
 
+from rwm.index.directories import SUBTREE
+from rwm.index.packed import is_packed
 from rwm.index.walk import IntervalBatch
 from rwm.model import EntryBatch, StateInfo
 from rwm.statefile import StateDigest, entry_lines
+
+_DIRECTORIES = f"SELECT name, bucket FROM directory WHERE id IN {SUBTREE} AND id != :root"
+_NAMES = f"SELECT name FROM version WHERE directory IN {SUBTREE} AND (name < x'' OR length(name) < 8)"  # few are text
+
+
+def is_misplaced(connection: sqlite3.Connection, bucket: int, root: int) -> bool:
+    """Whether any row below a directory is read in order, but not found by its key: as if a state lacked it."""
+    at = {"root": root}
+    directories = connection.execute(_DIRECTORIES, at)
+    if any(number != bucket or not is_packed(name) for name, number in directories):
+        return True
+    return any(not is_packed(name) for (name,) in connection.execute(_NAMES, at))
 
 
 def find_altered(batches: Iterable[IntervalBatch], states: Mapping[int, StateInfo]) -> list[StateInfo]:

@@ -34,6 +34,13 @@ def pack_all(column: Sequence[str]) -> Sequence[Packed]:
     return list(map(pack, column))
 
 
+def is_packed(value: object) -> bool:
+    """Whether :func:`pack` gives this for any text."""
+    if isinstance(value, bytes):
+        return 2 * len(value) >= _MIN_DIGITS
+    return isinstance(value, str) and pack(value) == value
+
+
 def unpack(value: Packed) -> str:
     """The text that was packed."""
     return value if isinstance(value, str) else value.hex()

@@ -15,6 +15,7 @@ from rwm.model import StateInfo
 from tests.unit.states import listed, put, state
 
 KEYS = [f"host1/data/{n:02x}/{n * 7919:064x}" for n in range(8)] + ["a", "host1/config", "host1/é\n"]
+KEYS.append("host1/aabbccddeeff0011/file")
 
 
 @pytest.fixture
@@ -88,6 +89,22 @@ def test_the_states_that_have_a_changed_entry(path: Path, states: list[StateInfo
 def test_values_that_no_state_has(path: Path, states: list[StateInfo], assignment: str) -> None:
     change(path, f"UPDATE version SET {assignment} WHERE name = 'config' AND version_id = 'v1'")
     assert altered(path, states[:3]) == states[:3]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE version SET name = lower(hex(name)) WHERE hex(name) = '{0:064X}' AND version_id = 'v1'",
+        "UPDATE directory SET name = lower(hex(name)) WHERE hex(name) = 'AABBCCDDEEFF0011'",
+        "UPDATE directory SET bucket = bucket + 1 WHERE name = 'data'",
+    ],
+)
+def test_rows_that_a_prune_does_not_find_by_their_names(path: Path, states: list[StateInfo], statement: str) -> None:
+    """The entries read the same: the names as other text, or below a directory of another bucket."""
+    change(path, statement)
+    with Index.open(path) as index:
+        assert len([*index.entries(states[0])]) == states[0].objects
+    assert states[0] in altered(path, states)
 
 
 def test_an_entry_that_was_removed_with_the_count_of_objects(path: Path, states: list[StateInfo]) -> None:
