@@ -171,10 +171,11 @@ def plan_prune(
 
     ``keep`` are states of locations that the keep rule applies to (:func:`rwm.retention.selection.follows_rule`),
     oldest first; every other state that overlaps the location is kept. Raises the errors of listings, and IndexDamaged
-    if one of ``keep`` has other entries than its id says: then a deletion could not be undone.
+    if a kept state has other entries than its id says: then a deletion could not be undone.
     """
-    index.check_ids(keep)
     recorded = index.recorded(location)  # read once: references are positions in it, and others may record states
+    others = [state.info for state in recorded if not follows_rule(location, state.info.location)]
+    index.check_ids(list(dict.fromkeys([*keep, *others])))
     refused = _bucket_refusals(s3, location, keep, recorded, index.path)
     audit = audit or audit_location(s3, location, progress=progress)
     coverage = Coverage(index, location, recorded, keep, AuditJudgement(audit))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rwm.errors import NotFound, StateNotFound
+from rwm.errors import IndexDamaged, NotFound, StateNotFound
 from rwm.index import Index
 from rwm.layout import is_own_key
 from rwm.location import Location
@@ -372,6 +373,22 @@ def test_lost_files_of_one_machine_are_found_among_those_of_all(history: History
     *_, finding = history.plan(WHOLE).findings
     assert "has 2 files of the repository host1/, and state " in finding
     assert finding.endswith("which this would end, has 8")
+
+
+def test_states_of_other_locations_have_the_entries_that_their_ids_name(history: History) -> None:
+    """All of them are kept. The states of the pruned prefix are as they were."""
+    history.put("host1/data/a")
+    whole = history.capture(WHOLE)
+    history.s3.now += SECOND
+    history.put("host1/data/a")
+    history.capture(HOST1)
+    assert [len(history.plan(HOST1).versions), len(history.plan(HOST1, named=(whole.id,)).versions)] == [0, 0]
+    with closing(sqlite3.connect(history.index.path, isolation_level=None)) as connection:
+        oldest = "since = (SELECT min(since) FROM version)"
+        assert connection.execute(f"UPDATE version SET version_id = 'v9' WHERE {oldest}").rowcount == 1
+    for named_states in ((), (whole.id,)):
+        with pytest.raises(IndexDamaged, match=f"state {whole.short} .* has other entries"):
+            history.plan(HOST1, named=named_states)
 
 
 def test_a_location_none_of_whose_states_is_kept_is_refused(history: History) -> None:
