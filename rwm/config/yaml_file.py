@@ -15,20 +15,23 @@ from rwm.errors import ConfigError
 # PyYAML quotes the value in its message on `restic_password: !secret` and the like.
 _QUOTED_VALUE = re.compile(r" (alias|anchor|tag handle|tag) ['\"].*", re.DOTALL)
 _COMMENT = re.compile(r"[ \t]+#")
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_NAME = 64  # characters; something longer is no key, and may be a secret
 
 
 def parse_yaml(path: Path, data: bytes, secrets: Iterable[str]) -> dict[Any, Any]:
     """The mapping in ``data``, empty for an empty file. ``path`` is for messages.
 
-    Raises ConfigError with file and line for invalid YAML, for a key that is written twice in one mapping, and for a
-    top-level value of the keys ``secrets`` that YAML would shorten or fold. No message contains a value.
+    Raises ConfigError with file and line for invalid YAML, for a character that no path or argument can have, for a key
+    that is written twice in one mapping, and for a top-level value of the keys ``secrets`` that YAML would shorten or
+    fold. No message contains a value.
     """
     try:
         loader = yaml.SafeLoader(data)
         try:
             node = loader.get_single_node()
             if isinstance(node, MappingNode):
+                _check_characters(path, node)
                 _check_duplicates(path, node)
                 _check_secrets(path, node, frozenset(secrets))
             values = None if node is None else loader.construct_document(node)
@@ -47,9 +50,21 @@ def parse_yaml(path: Path, data: bytes, secrets: Iterable[str]) -> dict[Any, Any
     return values
 
 
+def _check_characters(path: Path, root: Node) -> None:
+    """Escapes of YAML can make NUL, and halves of a character (surrogates)."""
+    for node in _nodes(root):
+        if isinstance(node, ScalarNode) and _NO_TEXT.search(node.value):
+            raise ConfigError(
+                f"{path}: line {node.start_mark.line + 1}: an escape makes a character that is no text",
+                hint="write no \\0 and no half of a character (\\uD800 to \\uDFFF)",
+            )
+
+
 def _check_duplicates(path: Path, root: Node) -> None:
     """YAML forbids two equal keys in a mapping; PyYAML silently takes the last one."""
-    for mapping in _mappings(root):
+    for mapping in _nodes(root):
+        if not isinstance(mapping, MappingNode):
+            continue
         first: dict[tuple[str, str], int] = {}
         for key, _ in mapping.value:
             if not isinstance(key, ScalarNode):
@@ -64,19 +79,19 @@ def _check_duplicates(path: Path, root: Node) -> None:
             first[name] = line
 
 
-def _mappings(root: Node) -> Iterator[MappingNode]:
-    """Every mapping of the document once; aliases may form circles."""
+def _nodes(root: Node) -> Iterator[Node]:
+    """Every node of the document once; aliases may form circles."""
     seen: set[int] = set()
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if id(node) in seen or isinstance(node, ScalarNode):
+        if id(node) in seen:
             continue
         seen.add(id(node))
+        yield node
         if isinstance(node, MappingNode):
-            yield node
             waiting.extend(child for pair in node.value for child in pair)
-        else:
+        elif not isinstance(node, ScalarNode):
             waiting.extend(node.value)
 
 

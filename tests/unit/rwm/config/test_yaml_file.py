@@ -97,6 +97,13 @@ def test_other_values_may_have_comments_and_blocks() -> None:
     assert parsed(text) == {"index_path": "/a", "backups": {"x": {"prerun": "a\nb\n"}}}
 
 
+@pytest.mark.parametrize("value", ["/x\\uD800", "/x\\0", "\\xE9\\uDCFF"])
+@pytest.mark.parametrize("line", ['index_path: "{}"', 'backups: {{etc: {{filesdirs: ["{}"]}}}}', '"{}": 1'])
+def test_an_escape_that_makes_no_text_is_refused_with_its_line(line: str, value: str) -> None:
+    with pytest.raises(ConfigError, match="line 2: an escape makes a character that is no text"):
+        parsed("s3_region: x\n" + line.format(value))
+
+
 def test_an_empty_file_is_an_empty_configuration() -> None:
     assert parsed("") == parsed("# nothing\n") == {}
 
