@@ -11,7 +11,7 @@ import click
 from rwm import console
 from rwm.cli.shared_options import LOCATION_ARGUMENT, YES_OPTION
 from rwm.console import App, common_options, pass_app
-from rwm.errors import AccessDenied, NotFound, PartlyDone, Refused, StateNotFound
+from rwm.errors import AccessDenied, IndexUnusable, NotFound, PartlyDone, Refused, StateNotFound
 from rwm.location import Location
 from rwm.model import ARCHIVE_CLASSES, StateInfo
 from rwm.shell import quote
@@ -183,7 +183,7 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
         raise NotFound(f"there is nothing below {location}")
     size = console.format_size(summary.bytes + summary.noncurrent_bytes)
     _check_unlocked(app, location)
-    states = [info for info in app.readonly_index.states() if location.covers(info.location)]
+    states = _recorded_states(app, location)
     what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
     subject = f"{what} with {count} {'version or marker' if count == 1 else 'versions and markers'}, {size}"
     if not dry_run:
@@ -206,6 +206,15 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
             f"{console.format_count(len(states), 'state')} of it in the index cannot be restored any more: "
             f"`rwm state list {quote(location)}` has their ids for rwm state forget"
         )
+
+
+def _recorded_states(app: App, location: Location) -> list[StateInfo]:
+    """The states in the index of what is deleted; none with a warning if it cannot be read: it is not needed."""
+    try:
+        return [info for info in app.readonly_index.states() if location.covers(info.location)]
+    except IndexUnusable as error:
+        console.warn(f"which states of {location} are recorded is not known: {error.message}")
+        return []
 
 
 def _check_unlocked(app: App, location: Location) -> None:

@@ -280,6 +280,14 @@ def test_a_prefix_is_deleted_by_itself(rwm_: Terminal, shared: MemoryS3) -> None
     assert "host10/config" in shared.present("bucket1")
 
 
+def test_delete_needs_no_index(rwm_: Terminal, shared: MemoryS3) -> None:
+    shared.put("bucket1", "host1/config", b"1")
+    (rwm_.directory / "here.sqlite").write_bytes(b"no database" * 1000)
+    assert rwm_(*STORAGE, "delete", "bucket1/host1", "--yes") == 0
+    assert "warning: which states of bucket1/host1 are recorded is not known: index " in rwm_.err
+    assert "host1/config" not in shared.present("bucket1")
+
+
 def test_delete_names_the_states_that_the_index_still_has(rwm_: Terminal, shared: MemoryS3) -> None:
     shared.put("bucket1", "host1/config", b"1")
     for location in ("bucket1", "bucket1/host1"):
