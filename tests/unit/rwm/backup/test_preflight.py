@@ -7,6 +7,7 @@ import pytest
 from rwm.errors import AccessDenied, Unreachable
 from rwm.storage import UserAccess
 from rwm.storage.policy import protected_policy
+from tests.unit.memory import of_object
 from tests.unit.rwm.backup.backup_host import BUCKET, BackupHost, outcomes
 
 
@@ -47,6 +48,18 @@ class TestBucketWarnings:
         report = host.run({"etc": {}})
         assert report.warnings == [f"bucket {BUCKET} could not be checked: GetBucketPolicy bucket1: no usable answer"]
         assert outcomes(report) == {"etc": "ok"}
+
+    def test_settings_that_may_not_be_read_are_one_warning(
+        self, host: BackupHost, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def denied(bucket: str) -> str:
+            raise of_object(AccessDenied, "", "AccessDenied (HTTP 403)")
+
+        for reader in ("versioning", "acl", "policy", "lifecycle_rules"):
+            monkeypatch.setattr(host.s3, reader, denied)
+        (warning,) = host.run({"etc": {}}).warnings
+        text = "versioning, acl, policy, lifecycle cannot be checked: AccessDenied (HTTP 403)"
+        assert warning == f"bucket {BUCKET}: {text}"
 
     def test_a_bucket_whose_users_have_prefixes_is_not_for_a_repository_at_its_root(self, host: BackupHost) -> None:
         users = [UserAccess("arn:aws:iam:::user/user1", f"host{number}/") for number in (1, 2, 4, 5)]
