@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rwm.errors import NotFound, S3Error
+from rwm.errors import NotFound, S3Error, Unreachable
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.s3 import S3
@@ -16,10 +16,12 @@ THREADS = 8
 
 
 def is_admin(s3: S3, location: Location) -> bool:
-    """Whether the account owns the bucket: the admin's, which may ask about single versions."""
+    """Whether the account owns the bucket: the admin's, which may ask about single versions. Raises Unreachable."""
     try:
         owner, _ = s3.acl(location.bucket)
         return owner == s3.owner_id()
+    except Unreachable:
+        raise
     except S3Error:  # a machine may not ask
         return False
 

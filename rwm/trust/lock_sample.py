@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from rwm.errors import NotFound, S3Error
+from rwm.errors import NotFound, S3Error, Unreachable
 from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
 from rwm.s3 import S3
@@ -20,9 +20,14 @@ Recorded = Callable[[ObjectVersion], OwnLock]
 
 
 def can_judge_locks(s3: S3, location: Location) -> bool:
-    """Whether versions can be locked there, and the account is that of the admin, who knows what RWM has locked."""
+    """Whether versions can be locked there, and the account is that of the admin, who knows what RWM has locked.
+
+    Raises Unreachable.
+    """
     try:
         return s3.has_object_lock(location.bucket) and is_admin(s3, location)
+    except Unreachable:
+        raise
     except S3Error:  # a machine may not ask
         return False
 

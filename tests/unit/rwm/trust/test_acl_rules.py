@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from rwm.errors import AccessDenied
+import pytest
+
+from rwm.errors import AccessDenied, Unreachable
 from rwm.location import Location
 from rwm.model import ObjectVersion
 from rwm.times import DAY
-from rwm.trust import AuditSettings, LocationAudit, add_acl_findings, audit_location, is_admin
+from rwm.trust import AuditSettings, LocationAudit, add_acl_findings, audit_location, can_judge_locks, is_admin
 from rwm.trust.acl_rules import SampledAcl, judge_acls
 from rwm.trust.version_sample import SAMPLED
 from tests.unit.memory import START, MemoryS3
@@ -92,3 +94,17 @@ def test_only_the_admin_asks() -> None:
 
     s3.acl = refuse  # type: ignore[method-assign]
     assert not is_admin(s3, LOCATION)
+
+
+def test_a_server_that_does_not_answer_makes_nobody_a_machine() -> None:
+    """Else an audit would say nothing of ACLs and locks, as if it had looked."""
+    s3 = repository()
+    s3.object_lock = True
+
+    def fail(bucket: str) -> tuple[str, list[tuple[str, str]]]:
+        raise Unreachable("no answer")
+
+    s3.acl = fail  # type: ignore[method-assign]
+    for question in (is_admin, can_judge_locks):
+        with pytest.raises(Unreachable):
+            question(s3, LOCATION)
