@@ -193,13 +193,12 @@ def _sources_by_id(
 def _source(s3: S3, bucket: str, file: StateFile) -> ImportSource:
     @contextmanager
     def download() -> Iterator[IO[bytes]]:
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
+        with temporary_file_errors(), tempfile.SpooledTemporaryFile(max_size=_SPOOL_MEMORY) as copy:
             if file.size > shutil.disk_usage(tempfile.gettempdir()).free:
                 raise _DiskFull(f"its {file.size} bytes are more than the free space of {tempfile.gettempdir()}")
             for chunk in s3.stream(bucket, file.key, file.version_id):
-                with temporary_file_errors():
-                    copy.write(chunk)
-            copy.seek(0)
+                copy.write(chunk)
+            copy.seek(0)  # writes what is buffered, as the end does
             yield copy
 
     return ImportSource(file.key, download, file.name, file.size, is_stored=True)

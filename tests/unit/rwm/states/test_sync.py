@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
+import itertools
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -395,6 +398,25 @@ def test_a_cycle_of_deltas_makes_the_next_capture_full(s3: RecordingS3, machine:
 
 
 # --- faults -----------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_is_full_when_a_file_was_read_does_not_stop_the_others(
+    s3: RecordingS3, machine: Index, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last part of a file is written when it is read from its start."""
+    infos = capture_states(s3, machine)
+    usual, numbers = tempfile.SpooledTemporaryFile, itertools.count()
+
+    def create(max_size: int) -> Any:
+        file: Any = usual(max_size)
+        if next(numbers) == 0:
+            file._file = io.BufferedRandom(io.FileIO("/dev/full", "r+"))
+        return file
+
+    monkeypatch.setattr("rwm.states.sync.tempfile.SpooledTemporaryFile", create)
+    result = sync(s3, index)
+    assert ["a temporary file cannot be written: No space" in file.why for file in result.imported.unread] == [True]
+    assert len(result.imported.recorded) == len(infos) - 1
 
 
 def test_a_state_that_does_not_fit_does_not_stop_the_others(s3: RecordingS3, machine: Index, index: Index) -> None:
