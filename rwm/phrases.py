@@ -14,6 +14,6 @@ def name_some(items: Sequence[object], limit: int = NAMED, separator: str = ", "
     return separator.join(map(str, shown)) + more
 
 
-def format_count(number: int, noun: str) -> str:
+def format_count(number: int, noun: str, plural: str = "") -> str:
     """``1 state``, ``2 states``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -215,7 +215,8 @@ def _execute_and_print(app: App, plan: PrunePlan, *, force: bool, yes: bool) -> 
     index = app.index  # fails before anything is deleted if it cannot be written
     count = len(plan.versions) + len(plan.markers)
     if count:
-        console.confirm(f"Permanently delete {count} versions and markers?", yes=yes)
+        what = console.format_count(count, "version or marker", "versions and markers")
+        console.confirm(f"Permanently delete {what}?", yes=yes)
     with console.show_progress(f"deleting from {plan.location}", count) as progress:
         done = prune_and_record(app.s3, index, plan, progress, force=force)
     if app.json:

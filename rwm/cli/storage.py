@@ -185,7 +185,7 @@ def delete_and_print(app: App, location: Location, *, dry_run: bool, yes: bool) 
     _check_unlocked(app, location)
     states = _recorded_states(app, location)
     what = f"everything below {location} (the bucket stays)" if location.prefix else f"bucket {location.bucket}"
-    subject = f"{what} with {count} {'version or marker' if count == 1 else 'versions and markers'}, {size}"
+    subject = f"{what} with {console.format_count(count, 'version or marker', 'versions and markers')}, {size}"
     if not dry_run:
         console.confirm(f"Delete {subject}?", yes=yes)
         _delete(app, location, count)

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from rwm.layout import CONFIG_FILE
 from rwm.model import Level, ObjectVersion, StateInfo, Verification
+from rwm.phrases import format_count
 from rwm.times import iso
 
 SHRINK_FACTOR = 2
@@ -34,7 +35,7 @@ def shrunken_state(newest: StateInfo, ended: Sequence[StateInfo]) -> Iterator[st
     largest = max(ended, key=lambda info: info.objects, default=newest)
     if largest.objects > SHRINK_FACTOR * newest.objects:
         yield (
-            f"{_name(newest)} has {newest.objects} objects, and state {largest.short}, "
+            f"{_name(newest)} has {format_count(newest.objects, 'object')}, and state {largest.short}, "
             f"which this would end, has {largest.objects}"
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from rwm.errors import AccessDenied, Archived, RwmError, Unreachable
 from rwm.model import Entry
+from rwm.phrases import format_count
 from rwm.restore.private_directory import disk_hint
 
 THREADS = 32
@@ -123,16 +124,16 @@ class _Outcomes:
             self._consecutive.clear()
             return
         self._consecutive.append(error)
-        restored = self._result.objects
-        if len(self._consecutive) >= (MAX_FAILURES_IN_A_ROW if restored else MAX_FAILURES_AT_START):
+        restored = format_count(self._result.objects, "object")
+        if len(self._consecutive) >= (MAX_FAILURES_IN_A_ROW if self._result.objects else MAX_FAILURES_AT_START):
             raise type(error)(
-                f"{error.message}; {len(self._consecutive)} consecutive failures, {restored} objects restored",
+                f"{error.message}; {len(self._consecutive)} consecutive failures, {restored} restored",
                 hint=error.hint,
             ) from error
 
     def _disk_error(self, entry: Entry, error: OSError) -> RwmError:
-        restored = f"{self._result.objects} objects are restored"
-        return RwmError(f"{entry.key}: {error.strerror}; {restored}", hint=disk_hint(error))
+        restored = format_count(self._result.objects, "object")
+        return RwmError(f"{entry.key}: {error.strerror}; restored: {restored}", hint=disk_hint(error))
 
     def raise_if_all_failed(self) -> None:
         """Raise the last error if every object of a small state has one that may concern all."""

@@ -21,3 +21,8 @@ def test_limit_and_separator() -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 days"), (1, "1 day"), (2, "2 days")])
 def test_a_noun_agrees_with_its_number(number: int, text: str) -> None:
     assert format_count(number, "day") == text
+
+
+def test_a_noun_with_its_own_plural() -> None:
+    forms = ("version or marker", "versions and markers")
+    assert [format_count(number, *forms) for number in (1, 2)] == ["1 version or marker", "2 versions and markers"]

@@ -50,7 +50,11 @@ def test_prune_without_a_terminal_needs_yes(rwm_: Terminal, s3: MemoryS3, replac
     with Path(os.devnull).open() as nothing, pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", nothing)
         assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1") == 2
-    assert "--yes" in rwm_.err
+        assert "Permanently delete 2 versions and markers?\n  confirm with --yes" in rwm_.err
+        s3.delete_versions("bucket1", [("notes", replaced[0])])
+        s3.deleted.clear()
+        assert rwm_("-c", "here.conf", "prune", "bucket1", "--keep-last", "1") == 2
+        assert "Permanently delete 1 version or marker?" in rwm_.err
     assert s3.deleted == []
 
 

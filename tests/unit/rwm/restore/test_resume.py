@@ -255,7 +255,7 @@ def test_a_full_disk_keeps_what_is_done(setup: RestoreSetup, monkeypatch: pytest
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", full)
-        with pytest.raises(RwmError, match="No space left on device; 2 objects are restored") as error:
+        with pytest.raises(RwmError, match="No space left on device; restored: 2 objects") as error:
             setup.restore(info)
     assert "run the same command again" in error.value.hint
     assert len(setup.files()) == 2

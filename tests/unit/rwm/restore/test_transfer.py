@@ -60,6 +60,13 @@ class TestGeneralFaults:
         assert len(read) <= 256
         assert len(setup.files()) == 10
 
+    def test_one_object_is_one(self, setup: RestoreSetup, error: RwmError) -> None:
+        names = [f"k{n:04}" for n in range(200)]
+        info = setup.capture(*names)
+        setup.fail_reads({name: [error] for name in names[1:]})
+        with pytest.raises(type(error), match="100 consecutive failures, 1 object restored"):
+            setup.restore(info)
+
     def test_scattered_failures_are_collected(self, setup: RestoreSetup, error: RwmError) -> None:
         names = [f"k{n:04}" for n in range(300)]
         info = setup.capture(*names)
