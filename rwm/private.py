@@ -7,7 +7,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -84,10 +84,19 @@ class _TemporaryFile(io.FileIO):
             return super().write(data)
 
 
+class _Buffered(io.BufferedRandom):
+    """What is buffered when it is closed need not be written: nobody can read it any more."""
+
+    def close(self) -> None:
+        """Free the space."""
+        with suppress(SpoolFull):
+            super().close()
+
+
 def temporary_file() -> IO[bytes]:
     """A new temporary file, as :func:`open_spool`, to write and read. Raises SpoolFull, also later where it is full."""
     with temporary_file_errors():
-        return io.BufferedRandom(_TemporaryFile(open_spool(), "r+b"))
+        return _Buffered(_TemporaryFile(open_spool(), "r+b"))
 
 
 def path_of(file: IO[bytes]) -> Path:

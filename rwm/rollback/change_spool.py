@@ -6,9 +6,10 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO
 
+from rwm.errors import SpoolFull
 from rwm.model import OperationChange
 from rwm.private import temporary_file
 
@@ -58,4 +59,5 @@ class ChangeSpool:
 
     def close(self) -> None:
         """Free the space."""
-        self._stack.close()
+        with suppress(SpoolFull):  # what is buffered needs no space any more
+            self._stack.close()

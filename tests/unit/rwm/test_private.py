@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from rwm.errors import ConfigError, SpoolFull
+from rwm.model import OperationChange
 from rwm.private import make_private_directory, path_of, temporary_file
+from rwm.rollback.change_spool import ChangeSpool
 from tests import ROOT
 from tests.unit.conftest import FillDisk
 
@@ -65,7 +67,28 @@ def test_a_full_disk_is_an_error_of_rwm_with_a_hint(fill_disk: FillDisk) -> None
     full = pytest.raises(SpoolFull, match="a temporary file cannot be written: No space left")
     with full as error, temporary_file() as file:
         file.write(b"content")
+        file.seek(0)
     assert "set TMPDIR" in error.value.hint
+
+
+def test_a_full_disk_hides_no_other_error(fill_disk: FillDisk) -> None:
+    """What nobody has read of a temporary file is not written when it is closed."""
+    fill_disk(0)
+
+    def write_and_stop() -> None:
+        with temporary_file() as file:
+            file.write(b"content")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_stop()
+
+
+def test_a_full_disk_hides_no_error_of_a_roll_back(fill_disk: FillDisk) -> None:
+    fill_disk(0)
+    spool = ChangeSpool()
+    spool.add(OperationChange("marked", "a", ""))
+    spool.close()
 
 
 def test_nobody_else_makes_temporary_files_of_which_errors_are_not_mapped() -> None:
