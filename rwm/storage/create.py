@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rwm.errors import NotSupported, Refused, RwmError, UsageError
+from rwm.errors import NotSupported, Refused, RwmError, S3Error, UsageError
 from rwm.location import Location
 from rwm.phrases import name_some
 from rwm.s3 import S3, DefaultRetention
@@ -33,12 +33,12 @@ def create_storage(
     A user is ``USER`` for the whole bucket, or ``USER:PREFIX``; all have the same rights. Safe to repeat after an
     interruption. Raises UsageError when two users would reach the same objects, Refused when the bucket exists and is
     not empty or has another policy, or the server does not have an account, and RwmError when it does not enforce
-    policies. Refused too where the server cannot lock. When it is refused, no bucket is left that was not there before.
+    policies. Refused too where the server cannot lock. A new bucket is removed then.
     """
     wanted = parse_users(users)
     is_new = not s3.bucket_exists(bucket)
     if is_new:
-        _create_bucket(s3, bucket, lock)
+        _create_bucket(s3, bucket, lock, warn)
         s3.enable_versioning(bucket)
     else:
         _check_unused(s3, bucket, wanted, rights)
@@ -52,7 +52,7 @@ def create_storage(
         check_accounts(s3, bucket, [access.user for access in accesses])
     except (UsageError, Refused):
         if is_new:
-            s3.delete_bucket(bucket)
+            _remove_new(s3, bucket, warn)
         raise
     s3.put_policy(bucket, protected_policy(bucket, admin, accesses))
     if drift := check_storage(s3, bucket):
@@ -64,7 +64,7 @@ def create_storage(
     return accesses
 
 
-def _create_bucket(s3: S3, bucket: str, lock: DefaultRetention | None) -> None:
+def _create_bucket(s3: S3, bucket: str, lock: DefaultRetention | None, warn: Callable[[str], None]) -> None:
     if lock is None:
         s3.create_bucket(bucket)
         return
@@ -75,8 +75,16 @@ def _create_bucket(s3: S3, bucket: str, lock: DefaultRetention | None) -> None:
     try:
         set_default(s3, bucket, lock)
     except Refused:
-        s3.delete_bucket(bucket)
+        _remove_new(s3, bucket, warn)
         raise
+
+
+def _remove_new(s3: S3, bucket: str, warn: Callable[[str], None]) -> None:
+    """Remove the bucket that this run has made. A failure is a warning, and must not hide why."""
+    try:
+        s3.delete_bucket(bucket)
+    except S3Error as error:
+        warn(f"the new bucket {bucket} stays, without protection: {error.message}")
 
 
 def ensure_storage(s3: S3, bucket: str, *users: str) -> list[UserAccess]:

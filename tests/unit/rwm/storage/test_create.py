@@ -121,6 +121,19 @@ def test_the_admin_is_refused_as_the_user() -> None:
         create_storage(PolicyS3(), BUCKET, "admin")
 
 
+def test_a_new_bucket_that_cannot_be_removed_does_not_hide_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def delete_bucket(bucket: str) -> None:
+        raise AccessDenied(f"DeleteBucket {bucket}: AccessDenied (HTTP 403)")
+
+    s3, warnings = PolicyS3(), list[str]()
+    monkeypatch.setattr(s3, "delete_bucket", delete_bucket)
+    with pytest.raises(Refused, match="is the admin account itself"):
+        create_storage(s3, BUCKET, "admin", warn=warnings.append)
+    assert warnings == [
+        f"the new bucket {BUCKET} stays, without protection: DeleteBucket {BUCKET}: AccessDenied (HTTP 403)"
+    ]
+
+
 @pytest.mark.parametrize("user", ["admin", "user*", "t2$user1", "nobody"])
 def test_a_refused_user_leaves_no_bucket_that_was_not_there(user: str) -> None:
     s3 = PolicyS3()
