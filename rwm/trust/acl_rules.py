@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rwm.model import ObjectVersion
+from rwm.phrases import name_some
 from rwm.trust.finding import IN_NO_STATE, Finding, Rule
 
 PUBLISHED_OBJECT = Rule(
@@ -41,7 +42,7 @@ def judge_acls(root: str, acls: Iterable[SampledAcl], bucket_owner: str) -> Iter
     for version, owner, grants in acls:
         others = [f"{right} to {_name(who)}" for who, right in sorted(grants) if who not in (owner, bucket_owner)]
         if others:
-            detail = f"its ACL grants {', '.join(others)}"
+            detail = f"its ACL grants {name_some(others)}"
             at = version.last_modified
             yield Finding(PUBLISHED_OBJECT, root, version.key, version.version_id, at, detail, *IN_NO_STATE)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from statistics import median
 
+from rwm.phrases import format_count
 from rwm.times import DAY, HOUR, iso_second
 from rwm.trust.activity import Activity
 from rwm.trust.evidence import LockHistory, Times
@@ -272,5 +273,5 @@ def beyond_retention(root: str, lives: Lives, locks: LockHistory, policy: KeepPo
         removed = sum(at <= end <= done and appeared in kept for appeared, end in pairs)
         written = sum(start <= appeared <= done for appeared, _ in pairs)
         if removed > written:
-            detail = f"{removed} snapshots were removed that the retention keeps by the time of their upload"
+            detail = f"{format_count(removed, 'snapshot')} removed that the retention keeps by the time of the upload"
             yield about_directory(BEYOND_RETENTION, root, "snapshots", detail, at)

@@ -32,6 +32,8 @@ def test_the_writer_and_the_owner_of_the_bucket_may_have_grants() -> None:
     assert details(("user9", "READ"), (EVERYBODY.replace("All", "Authenticated"), "WRITE")) == [
         "its ACL grants WRITE to every account, READ to user9"
     ]
+    many = details(*((f"user{number:02}", "READ") for number in range(100)))
+    assert many == ["its ACL grants READ to user00, READ to user01, READ to user02 and 97 more"]
 
 
 def repository() -> MemoryS3:
