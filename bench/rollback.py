@@ -57,8 +57,8 @@ def _measure(name: str, s3: S3, index: Index, options: Options) -> None:
             versions = _at_once(partial(_put, s3, bucket), keys)
             who = kind(s3, bucket, index)
             _timed(speeds, "copy", who, objects, partial(who.copy, dict(zip(keys, versions, strict=True))))
-            markers = _timed(speeds, "put delete markers", who, objects, partial(who.mark, keys))
-            _timed(speeds, "remove delete markers", who, objects, partial(who.unmark, markers))
+            _timed(speeds, "put delete markers", who, objects, partial(who.mark, keys))
+            _timed(speeds, "remove delete markers", who, objects, partial(who.unmark, who.markers()))
     medians = {place: [median(values) for values in zip(*found, strict=True)] for place, found in speeds.items()}
     rows = [
         (
@@ -82,6 +82,7 @@ class _Bare:
     def __init__(self, s3: S3, bucket: str, index: Index) -> None:
         self._client = s3.client
         self._bucket = bucket
+        self._marked: list[tuple[str, str]] = []
 
     def copy(self, sources: dict[str, str]) -> None:
         def copy(item: tuple[str, str]) -> object:
@@ -91,13 +92,16 @@ class _Bare:
 
         _at_once(copy, sources.items())
 
-    def mark(self, keys: Sequence[str]) -> dict[str, str]:
+    def mark(self, keys: Sequence[str]) -> None:
         def mark(batch: Sequence[str]) -> list[tuple[str, str]]:
             objects: Any = [{"Key": key} for key in batch]
             done = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects})
             return [(each["Key"], each["DeleteMarkerVersionId"]) for each in done["Deleted"]]
 
-        return dict(pair for pairs in _at_once(mark, _batches(keys)) for pair in pairs)
+        self._marked = [pair for pairs in _at_once(mark, _batches(keys)) for pair in pairs]
+
+    def markers(self) -> dict[str, str]:
+        return dict(self._marked)
 
     def unmark(self, markers: dict[str, str]) -> None:
         def unmark(batch: Sequence[tuple[str, str]]) -> object:
@@ -116,15 +120,18 @@ class _Recorded:
         self._s3 = s3
         self._location = Location(bucket)
         self._index = index
+        self._marked = ""
 
     def copy(self, sources: dict[str, str]) -> None:
         self._execute(
             "copied", [OperationChange("copied", key, "", source, size=SIZE) for key, source in sources.items()]
         )
 
-    def mark(self, keys: Sequence[str]) -> dict[str, str]:
-        operation = self._execute("marked", [OperationChange("marked", key, "") for key in keys])
-        made = self._index.operations.changes(self._location, operation)
+    def mark(self, keys: Sequence[str]) -> None:
+        self._marked = self._execute("marked", [OperationChange("marked", key, "") for key in keys])
+
+    def markers(self) -> dict[str, str]:
+        made = self._index.operations.changes(self._location, self._marked)
         return {change.key: change.version_id for _, change in made}
 
     def unmark(self, markers: dict[str, str]) -> None:
