@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from itertools import compress
 
-from rwm.index.directories import SUBTREE
+from rwm.index.directories import SUBTREE, bucket_id, find_directory
 from rwm.index.packed import is_packed
-from rwm.index.walk import IntervalBatch
+from rwm.index.walk import IntervalBatch, interval_batches
+from rwm.location import Location
 from rwm.model import EntryBatch, StateInfo
 from rwm.statefile import StateDigest, entry_lines
 
@@ -16,7 +17,21 @@ _DIRECTORIES = f"SELECT name, bucket FROM directory WHERE id IN {SUBTREE} AND id
 _NAMES = f"SELECT name FROM version WHERE directory IN {SUBTREE} AND (name < x'' OR length(name) < 8)"  # few are text
 
 
-def is_misplaced(connection: sqlite3.Connection, bucket: int, root: int) -> bool:
+def find_altered(
+    connection: sqlite3.Connection, location: Location, states: Mapping[int, StateInfo]
+) -> list[StateInfo]:
+    """Those of the states of exactly this location, by moment, whose entries do not give their ids, in one pass."""
+    bucket = bucket_id(connection, location.bucket)
+    root = find_directory(connection, bucket, location.prefix)
+    if _is_misplaced(connection, bucket, root):
+        return list(states.values())
+    try:
+        return _compare(interval_batches(connection, root, location.prefix, min(states), max(states)), states)
+    except (AttributeError, OverflowError, ValueError):  # a value of another type, or a time in no calendar
+        return list(states.values())
+
+
+def _is_misplaced(connection: sqlite3.Connection, bucket: int, root: int) -> bool:
     """Whether any row below a directory is read in order, but not found by its key: as if a state lacked it."""
     at = {"root": root}
     directories = connection.execute(_DIRECTORIES, at)
@@ -25,11 +40,8 @@ def is_misplaced(connection: sqlite3.Connection, bucket: int, root: int) -> bool
     return any(not is_packed(name) for (name,) in connection.execute(_NAMES, at))
 
 
-def find_altered(batches: Iterable[IntervalBatch], states: Mapping[int, StateInfo]) -> list[StateInfo]:
-    """Those of one location's states, by moment, whose entries do not give their ids. ``batches`` are sorted by key.
-
-    One pass for all states: each row is encoded once, and hashed for every state that has it.
-    """
+def _compare(batches: Iterable[IntervalBatch], states: Mapping[int, StateInfo]) -> list[StateInfo]:
+    """The states whose ids the rows do not give: each row is encoded once, and hashed for every state that has it."""
     digests = {moment: StateDigest(info) for moment, info in states.items()}
     for batch in batches:
         _add(batch, digests)

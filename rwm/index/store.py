@@ -17,12 +17,12 @@ from rwm.index.born_later import BornLater, read_born_later
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
 from rwm.index.connection import REBUILD, connect, errors, transaction
-from rwm.index.directories import bucket_id, find_directory, location_directory
+from rwm.index.directories import bucket_id, location_directory
 from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
 from rwm.index.freezes import Freezes
-from rwm.index.identity import find_altered, is_misplaced
+from rwm.index.identity import find_altered
 from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
@@ -127,15 +127,7 @@ class Index:
         """The states of exactly this location whose entries do not give their ids."""
         moments = {self.moment(info): info for info in states}
         with errors(self.path):
-            bucket = bucket_id(self._connection, location.bucket)
-            root = find_directory(self._connection, bucket, location.prefix)
-            if is_misplaced(self._connection, bucket, root):
-                return list(states)
-            rows = walk.interval_batches(self._connection, root, location.prefix, min(moments), max(moments))
-            try:
-                altered = find_altered(rows, moments)
-            except (AttributeError, OverflowError, ValueError):  # a value of another type, or a time in no calendar
-                altered = list(states)
+            altered = find_altered(self._connection, location, moments)
         if any(self.moment(info) != moment for moment, info in moments.items()):  # recorded again meanwhile
             raise StateNotFound("a state was forgotten while it was read")
         return altered
