@@ -219,7 +219,8 @@ def test_kill_9_during_cache_writes_leaves_no_wrong_blocks(place: Place, tmp_pat
             mount.process.wait(SECONDS)
             for reader in readers:
                 reader.failed()
-        assert is_free(blocks / "lock")
+        lock = blocks / "lock"  # made when the first block is counted, which may be after the kill
+        assert not lock.exists() or is_free(lock)
     with started(place, *caching(tmp_path)) as mount:
         for key, data in FILES.items():
             assert (mount.path / key).read_bytes() == data

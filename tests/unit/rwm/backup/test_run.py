@@ -61,9 +61,9 @@ def test_the_detail_explains_the_exit_code(host: BackupHost) -> None:
     assert "could not be read" in report.backups[1].detail
 
 
-@pytest.mark.parametrize("pattern", ["x" * 200_000, "NUL\0within"])
-def test_a_restic_that_cannot_be_started_does_not_stop_the_run(host: BackupHost, pattern: str) -> None:
-    report = host.run({"etc": {"excludes": [pattern]}, "home": {}}, retention={"keep-last": 1})
+def test_a_restic_that_cannot_be_started_does_not_stop_the_run(host: BackupHost) -> None:
+    longer_than_the_kernel_takes = "x" * 200_000
+    report = host.run({"etc": {"excludes": [longer_than_the_kernel_takes]}, "home": {}}, retention={"keep-last": 1})
     assert outcomes(report) == {"etc": "failed", "home": "ok"}
     assert "restic could not be started" in report.backups[0].detail
     assert report.state
