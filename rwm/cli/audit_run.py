@@ -67,9 +67,9 @@ def audit_versions(
     """Audit the location's versions; ``lister`` as for :func:`audit_location`. Raises NotFound without a repository."""
     from rwm.trust import audit_location, can_judge_locks, is_admin
 
-    settings = audit_settings(app, location)._replace(
-        samples_locks=can_judge_locks(app.s3, location), samples_acls=is_admin(app.s3, location)
-    )
+    samples_locks = can_judge_locks(app.s3, location)  # as the admin only
+    samples_acls = samples_locks or is_admin(app.s3, location)
+    settings = audit_settings(app, location)._replace(samples_locks=samples_locks, samples_acls=samples_acls)
     settings = settings if judged is None else settings.with_judged(judged)
     with console.show_progress(f"listing {location}") as progress:
         found = audit_location(app.s3, location, settings, progress, lister=lister)

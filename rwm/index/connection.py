@@ -163,6 +163,7 @@ TEMPORARY = "(temporary)"
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _MAKE_ROOM = "the disk is full or failing: make room and try again; the index is as it was"
+MOVE_AWAY = "move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket"
 REBUILD = "`rwm state sync BUCKET` moves the damaged file away and rebuilds the index from the bucket"
 
 

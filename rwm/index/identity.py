@@ -3,21 +3,44 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
+from pathlib import Path
 
+from rwm.errors import IndexDamaged, StateNotFound
+from rwm.index.connection import MOVE_AWAY, errors
 from rwm.index.directories import SUBTREE, bucket_id, find_directory
+from rwm.index.find import Finder
 from rwm.index.packed import is_packed
 from rwm.index.walk import IntervalBatch, interval_batches
 from rwm.location import Location
 from rwm.model import EntryBatch, StateInfo
 from rwm.statefile import StateDigest, entry_lines
+from rwm.times import iso
 
 _DIRECTORIES = f"SELECT name, bucket FROM directory WHERE id IN {SUBTREE} AND id != :root"
 _NAMES = f"SELECT name FROM version WHERE directory IN {SUBTREE} AND (name < x'' OR length(name) < 8)"  # few are text
 
 
-def find_altered(
+def check_ids(connection: sqlite3.Connection, finder: Finder, path: Path, states: Sequence[StateInfo]) -> None:
+    """As :meth:`rwm.index.Index.check_ids`, for the index at ``path``."""
+    altered = []
+    for location in sorted({info.location for info in states}):
+        moments = {finder.moment(info): info for info in states if info.location == location}
+        with errors(path):
+            altered += _find_altered(connection, location, moments)
+        if any(finder.moment(info) != moment for moment, info in moments.items()):  # recorded again meanwhile
+            raise StateNotFound("a state was forgotten while it was read")
+    if altered:
+        first, others = altered[0], f" (and {len(altered) - 1} more)" if len(altered) > 1 else ""
+        raise IndexDamaged(
+            f"index {path}: state {first.short} of {iso(first.captured_at)}{others} has other entries than its id "
+            "says: somebody changed the file, or it is damaged",
+            hint=MOVE_AWAY,
+        )
+
+
+def _find_altered(
     connection: sqlite3.Connection, location: Location, states: Mapping[int, StateInfo]
 ) -> list[StateInfo]:
     """Those of the states of exactly this location, by moment, whose entries do not give their ids, in one pass."""

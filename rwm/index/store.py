@@ -16,13 +16,13 @@ from rwm.index.batches import EntryList, EntrySource
 from rwm.index.born_later import BornLater, read_born_later
 from rwm.index.capture_spool import CaptureSpool
 from rwm.index.change_table import ChangeTable
-from rwm.index.connection import REBUILD, connect, errors, transaction
+from rwm.index.connection import MOVE_AWAY, REBUILD, connect, errors, transaction
 from rwm.index.directories import bucket_id, location_directory
 from rwm.index.file_counts import FileCounts
 from rwm.index.find import Finder
 from rwm.index.forget import forget
 from rwm.index.freezes import Freezes
-from rwm.index.identity import find_altered
+from rwm.index.identity import check_ids
 from rwm.index.import_spool import ImportSpool
 from rwm.index.last_clean import find_last_clean
 from rwm.index.ledger import Ledger
@@ -53,12 +53,9 @@ from rwm.model import (
     StoredFile,
     Trust,
 )
-from rwm.times import iso
 
 MAX_MOVED = 50_000
 """Differences between two states that are held in memory."""
-
-_MOVE_AWAY = "move the index away, then `rwm state sync BUCKET` rebuilds it from the bucket"
 
 
 class Index:
@@ -113,24 +110,7 @@ class Index:
 
         Raises IndexDamaged if the entries of one give another id, StateNotFound if one is not recorded (any more).
         """
-        locations = sorted({info.location for info in states})
-        altered = [info for one in locations for info in self._altered(one, [i for i in states if i.location == one])]
-        if altered:
-            first, others = altered[0], f" (and {len(altered) - 1} more)" if len(altered) > 1 else ""
-            raise IndexDamaged(
-                f"index {self.path}: state {first.short} of {iso(first.captured_at)}{others} has other entries than "
-                "its id says: somebody changed the file, or it is damaged",
-                hint=_MOVE_AWAY,
-            )
-
-    def _altered(self, location: Location, states: Sequence[StateInfo]) -> list[StateInfo]:
-        """The states of exactly this location whose entries do not give their ids."""
-        moments = {self.moment(info): info for info in states}
-        with errors(self.path):
-            altered = find_altered(self._connection, location, moments)
-        if any(self.moment(info) != moment for moment, info in moments.items()):  # recorded again meanwhile
-            raise StateNotFound("a state was forgotten while it was read")
-        return altered
+        check_ids(self._connection, self._finder, self.path, states)
 
     # --- recording
 
@@ -329,7 +309,7 @@ class Index:
         if part == info.location and count != info.objects:
             raise IndexDamaged(
                 f"index {self.path}: state {info.short} was recorded with {info.objects} objects, but has {count}",
-                hint=_MOVE_AWAY,
+                hint=MOVE_AWAY,
             )
 
     def _batches(self, location: Location, moment: int) -> Iterator[EntryBatch]:

@@ -70,6 +70,17 @@ def plan_again(
         lister=lister,
         locked_states=locked_states,
     )
+    stored.deletions.select(_chosen(stored, check, fresh))
+    lost = frozenset(stored.lost_states)
+    locations = tuple(
+        replace(place, lost_states=tuple(info for info in place.lost_states if info.id in lost))
+        for place in fresh.locations
+    )
+    return replace(fresh, deletions=stored.deletions, locations=locations, uploads=0)
+
+
+def _chosen(stored: StoredPlan, check: PlanCheck, fresh: PrunePlan) -> dict[Stage, Bits]:
+    """What of the stored plan is still to be deleted. Raises Refused if any of it must stay."""
     chosen, conflicts = check.compare(fresh.deletions)
     if count := sum(bits.count() for bits in conflicts.values()):
         found = islice(check.read(conflicts), _NAMED)
@@ -80,13 +91,7 @@ def plan_again(
             hint="they are current, or a state that was recorded since the plan needs them; nothing was "
             "deleted; make a new plan",
         )
-    stored.deletions.select(chosen)
-    lost = frozenset(stored.lost_states)
-    locations = tuple(
-        replace(place, lost_states=tuple(info for info in place.lost_states if info.id in lost))
-        for place in fresh.locations
-    )
-    return replace(fresh, deletions=stored.deletions, locations=locations, uploads=0)
+    return chosen
 
 
 def _states_to_keep(index: Index, stored: StoredPlan) -> list[StateInfo]:

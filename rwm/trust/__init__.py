@@ -6,8 +6,9 @@ Begin reading at ``finding.py``: what is found; ``key_rules.py``: rules about on
 them in one pass; ``audit.py``: the listing; ``report.py``: the verdicts.
 """
 
-from rwm.trust.acl_sample import add_acl_findings, is_admin
+from rwm.trust.acl_sample import add_acl_findings
 from rwm.trust.activity import Hour
+from rwm.trust.ask_sample import is_admin
 from rwm.trust.audit import audit_location
 from rwm.trust.captures import Captures
 from rwm.trust.evidence import LockHistory

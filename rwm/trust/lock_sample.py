@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
-from rwm.errors import NotFound, S3Error, Unreachable
+from rwm.errors import S3Error, Unreachable
 from rwm.location import Location
 from rwm.model import ObjectVersion, Retention
 from rwm.s3 import S3
-from rwm.trust.acl_sample import is_admin
+from rwm.trust.ask_sample import ask_about, is_admin
 from rwm.trust.location_audit import LocationAudit
 from rwm.trust.lock_rules import OwnLock, SampledLock, judge_locks
-
-THREADS = 8
 
 Recorded = Callable[[ObjectVersion], OwnLock]
 """What RWM has recorded of the lock of a version."""
@@ -40,20 +37,13 @@ def add_lock_findings(s3: S3, audit: LocationAudit, recorded: Recorded, *, is_re
     bucket = audit.location.bucket
     default = s3.default_retention(bucket)
     duration = 0 if default is None else default.duration
+
+    def ask(version: ObjectVersion) -> Retention | None:
+        return s3.retention(bucket, version.key, version.version_id)
+
     for repository in audit.repositories:
         versions = audit.lock_samples[repository.root].versions()
-        found = _read(s3, bucket, versions)
+        found = ask_about(versions, ask, None)
         locks = [SampledLock(version, lock, recorded(version)) for version, lock in zip(versions, found, strict=True)]
         for finding in judge_locks(repository.root, locks, duration, audit.now, is_recorded=is_recorded):
             repository.log.add(finding)
-
-
-def _read(s3: S3, bucket: str, versions: Sequence[ObjectVersion]) -> list[Retention | None]:
-    def read(version: ObjectVersion) -> Retention | None:
-        try:
-            return s3.retention(bucket, version.key, version.version_id)
-        except NotFound:  # deleted meanwhile
-            return None
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(read, versions))
