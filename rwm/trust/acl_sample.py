@@ -8,7 +8,6 @@ from rwm.trust.acl_rules import SampledAcl, judge_acls
 from rwm.trust.ask_sample import ask_about
 from rwm.trust.location_audit import LocationAudit
 
-
 Acl = tuple[str, list[tuple[str, str]]]
 """The owner of a version, and the grants: (grantee, permission)."""
 
