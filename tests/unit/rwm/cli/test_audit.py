@@ -11,6 +11,7 @@ import pytest
 
 from rwm.errors import AccessDenied, Unreachable
 from rwm.times import DAY, iso
+from rwm.trust import LocationAudit
 from tests.histories.bucket import Bucket
 from tests.histories.steps import run
 from tests.unit.memory import MemoryS3
@@ -32,6 +33,19 @@ def test_a_clean_bucket(place: Place) -> None:
     assert (found["verdict"], found["last_clean"], found["findings"]) == ("clean", state, [])
     assert [(one["id"], one["verdict"], one["findings"]) for one in found["states"]] == [(state, "clean", [])]
     assert found["repositories"][0]["versions"] > 20
+
+
+@pytest.mark.parametrize("object_lock", [False, True])
+@pytest.mark.parametrize(("account", "samples"), [("admin", 1), ("user1", 0)])
+def test_acls_are_sampled_for_the_admin_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, account: str, samples: int, object_lock: bool
+) -> None:
+    sampled: list[LocationAudit] = []
+    monkeypatch.setattr("rwm.trust.add_acl_findings", lambda _, audit: sampled.append(audit))
+    place.s3.account, place.s3.object_lock = account, object_lock
+    place.capture()
+    place.audit()
+    assert [set(audit.acl_samples) for audit in sampled] == [{""}] * samples
 
 
 def test_many_repositories_and_long_names_do_not_hide_the_findings(place: Place) -> None:

@@ -134,3 +134,14 @@ def test_an_id_that_was_computed_anew_is_not_noticed(path: Path, states: list[St
     with Index.open(path) as index:
         assert [*index.entries(info)] == false
         index.check_ids([info])
+
+
+def test_a_state_that_is_recorded_again_meanwhile_is_not_judged(
+    path: Path, states: list[StateInfo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows were perhaps those of another state."""
+    with Index.open(path) as index:
+        moments = iter([index.moment(states[0]), index.moment(states[0]) + 1])
+        monkeypatch.setattr("rwm.index.find.Finder.moment", lambda *_: next(moments))
+        with pytest.raises(StateNotFound, match="forgotten while it was read"):
+            index.check_ids(states[:1])
